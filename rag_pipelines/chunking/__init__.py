@@ -1,0 +1,1 @@
+"""Blocks to chunks: one module per strategy. Import the concrete submodules."""

@@ -1,0 +1,1 @@
+"""One module per system that documents come from; the contract in `base`, the names in `registry`."""

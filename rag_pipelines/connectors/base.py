@@ -1,0 +1,181 @@
+"""The contract of a connector: what it can do, what it yields, and how it says that it is done.
+
+What belongs here: the types every connector shares. What does not: diffing, deleting, retrying,
+storing (the sync engine does those), or any system's own code.
+
+A connector lists *items*: cheap to make, each with an equality token and a deferred `load`. The
+engine compares tokens with what it stored and loads only what changed. Failures are items too, not
+exceptions: only `CredentialError` and bugs may end a listing by raising. A listing that has seen
+everything ends with `Complete`; without it nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from rag_pipelines.errors import RagError
+from rag_pipelines.model import AccessRule
+
+Cursor = Mapping[str, Any]
+"""A connector's own position, JSON-like; opaque to everyone else. Use `read_cursor` to get it back typed."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a connector can do. `items` (full listing) is common to all."""
+
+    changes: bool = False
+    """Can list what changed since a cursor."""
+    ids: bool = False
+    """Can list ids alone, cheaper than items."""
+    permissions: bool = False
+    """Items carry access rules from the system itself."""
+    moves: bool = False
+    """Knows renames itself (`Item.moved_from`)."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A half-open range of modification times, [since, until); None leaves the side open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return self.since is not None or self.until is not None
+
+    def holds(self, moment: datetime | None) -> bool:
+        """Whether `moment` is inside; an undated item is inside, because leaving it out would lose it."""
+        if moment is None:
+            return True
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One document as the listing saw it.
+
+    `token` is equal as long as the content is (etag, size and mtime, blob id). `load` returns the
+    content; it raises `DocumentError`, `ForbiddenEntityError` or `TransientError`. `title` is set only
+    where the system itself has titles, never made from a file name. `access` None means that the
+    system says nothing, so the source's default holds; `CLOSED` means unknown or unreadable.
+    `path` is the place a person would look (folders, slashes). `metadata` holds JSON values.
+    """
+
+    external_id: str
+    token: str
+    load: Callable[[], bytes]
+    name: str = ""
+    path: str = ""
+    url: str | None = None
+    title: str | None = None
+    media_type: str | None = None
+    size: int | None = None
+    modified_at: datetime | None = None
+    author: str | None = None
+    tenant: str | None = None
+    access: AccessRule | None = None
+    metadata: Mapping[str, Any] = {}
+    moved_from: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that could not be listed: one document (`external_id`) or an entity such as a folder or range.
+
+    A failed document stays alive; a failed entity makes the listing incomplete below it, so a
+    connector that yields one must not end with a `Complete` that claims everything was seen.
+    """
+
+    error: RagError
+    external_id: str | None = None
+    entity: str | None = None
+    token: str | None = None
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """A change feed says that this document is gone."""
+
+    external_id: str
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """The last thing of a listing that saw everything: how many documents, and where to continue from.
+
+    `count` is the number of distinct documents yielded (items and failed documents). `full` is
+    False at the end of a change feed, which says nothing about documents it did not name.
+    """
+
+    count: int
+    cursor: Cursor | None = None
+    full: bool = True
+
+
+Entry = Item | Failure | Removed | Complete
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of `source check`: what was tried, whether it worked, and what to do if not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class Options(BaseModel):
+    """Base of a connector's settings; a field that is a secret has type `pydantic.SecretStr`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Connector(ABC):
+    """One configured source of one system. Made per run, closed after it; not shared between threads."""
+
+    kind: ClassVar[str]
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    options_type: ClassVar[type[Options]]
+
+    def __init__(self, source: str, options: Any) -> None:
+        self.source = source
+        self.options = options
+
+    @abstractmethod
+    def check(self) -> list[Finding]:
+        """Try settings and credentials without listing everything; never raises for a user's mistake."""
+
+    @abstractmethod
+    def items(self, window: Window = Window()) -> Iterator[Entry]:
+        """List everything (or, as a hint, what was modified in `window`), ending with `Complete`.
+
+        A listing narrowed by `window` ends with ``Complete(full=False)``.
+        """
+
+    def changes(self, cursor: Cursor) -> Iterator[Entry]:
+        """List what changed since `cursor`. Raises `UsageError` when the cursor is too old to be used."""
+        raise NotImplementedError(f"{self.kind} does not declare the capability 'changes'")
+
+    def ids(self) -> Iterator[str | Failure | Complete]:
+        """List ids alone; by default taken from `items`."""
+        for entry in self.items():
+            if isinstance(entry, Item):
+                yield entry.external_id
+            elif not isinstance(entry, Removed):
+                yield entry
+
+    def close(self) -> None:
+        """Release connections and temporary files."""
+
+
+C = TypeVar("C")
+
+
+def read_cursor(cursor: Cursor, kind: type[C]) -> C:
+    """`cursor` as the connector's own `msgspec.Struct`; raises `UsageError` when it does not fit."""
+    from rag_pipelines.errors import UsageError
+
+    try:
+        return msgspec.convert(dict(cursor), kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the stored cursor {dict(cursor)!r} is not a {kind.__name__}: {error}") from error

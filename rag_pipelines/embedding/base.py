@@ -1,0 +1,78 @@
+"""The contract of an embedding model and its identity.
+
+What belongs here: the protocol, the identity, nothing that loads or runs a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_pipelines.chunking.base import Tokenizer
+from rag_pipelines.fingerprint import fingerprint
+
+Vectors = NDArray[np.float32]
+"""Shape (n, dimensions), L2-normalised rows."""
+
+
+class ModelIdentity(msgspec.Struct, frozen=True):
+    """Everything on which a vector depends beside the text. One index never mixes two identities.
+
+    `weights` is a hash of the model's files or, for a remote model, its name and dimensions; where a
+    remote model is reached is not part of it. `runtime` and `precision` are, because they change bits.
+    """
+
+    provider: str
+    model: str
+    weights: str
+    dimensions: int
+    runtime: str
+    precision: str
+    max_tokens: int
+    query_prompt: str = ""
+    document_prompt: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The key under which this model's vectors are cached."""
+        return fingerprint(msgspec.to_builtins(self))
+
+
+class Usage(msgspec.Struct):
+    """What an embedder has consumed since it was made. `cost` is in the currency of the price given."""
+
+    inputs: int = 0
+    tokens: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    cost: float = 0.0
+
+
+class Embedder(Protocol):
+    """A model that turns texts into unit vectors.
+
+    `identity` and `tokenizer` must be available without loading the model, so that a run with
+    nothing to do never loads it.
+    """
+
+    usage: Usage
+
+    @property
+    def identity(self) -> ModelIdentity: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of passages, in order. Raises `EmbeddingError` (this batch) or `TransientError`."""
+        ...
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The vector of one query, shape (dimensions,)."""
+        ...
+
+    def close(self) -> None: ...

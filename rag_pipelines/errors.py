@@ -1,0 +1,190 @@
+"""The one error tree of the project. Every error that leaves a public function is one of these.
+
+What belongs here: classes only. What does not: handling, logging, mapping of foreign errors
+(each boundary maps its own library's errors, next to the call).
+
+    RagError
+    ├── ConfigError                 the configuration file is wrong; carries every problem found
+    ├── UsageError                  the caller asked for something that is not there or not allowed
+    ├── CredentialError             a source or endpoint rejected our credentials; stops the source
+    ├── TransientError              worth another try later
+    │   └── ThrottledError          ... after `retry_after` seconds
+    ├── ForbiddenEntityError        the credential is fine, this one entity is closed to it
+    ├── IncompleteListingError      a listing ended without its completeness marker; nothing is deleted
+    ├── EmptyListingError           an empty listing of a source that holds documents
+    ├── DeleteGuardError            deletions above the guard; parked for a person
+    ├── LeaseLostError              another run took the lease; this one must stop writing
+    ├── GateError                   promotion refused; carries the missing and failed gates
+    ├── DatabaseError               Postgres refused; the driver's error is in __cause__
+    └── DocumentError               this one document cannot be processed; the run goes on
+        ├── EmptyDocumentError          opens, holds no text (a scan, an empty page)
+        ├── EncryptedDocumentError      needs a password we do not have
+        ├── CorruptDocumentError        cannot be opened or decoded
+        ├── UnsupportedDocumentError    no parser for this type
+        ├── TooLargeDocumentError       above a configured limit (bytes, pages, characters, expansion)
+        ├── PoisonDocumentError         killed its worker
+        │   ├── ParseTimeoutError
+        │   ├── ParseMemoryError
+        │   └── ParseCrashError
+        ├── ChunkingError               the chunker refused it
+        ├── EmbeddingError              the model or endpoint refused this one input
+        └── FetchError                  listed but could not be read
+
+Errors are pickled between processes and stored in quarantine, so each carries plain values only.
+`status` on a DocumentError is the word stored for the document and shown to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class RagError(Exception):
+    """Something went wrong in rag_pipelines."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class ConfigError(RagError):
+    """The configuration is not valid."""
+
+    def __init__(self, message: str | None = None, problems: Sequence[str] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__(message or "\n".join(self.problems) or None)
+
+    def __reduce__(self):
+        return (type(self), (str(self), self.problems))
+
+
+class UsageError(RagError):
+    """The request names something that does not exist or is not allowed."""
+
+
+class CredentialError(RagError):
+    """The credentials were rejected."""
+
+
+class TransientError(RagError):
+    """A passing fault; try again later."""
+
+
+class ThrottledError(TransientError):
+    """The other side asked us to slow down."""
+
+    def __init__(self, message: str | None = None, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+    def __reduce__(self):
+        return (type(self), (str(self), self.retry_after))
+
+
+class ForbiddenEntityError(RagError):
+    """The credentials are valid but may not read this entity."""
+
+
+class IncompleteListingError(RagError):
+    """The listing ended without saying that it was complete."""
+
+
+class EmptyListingError(RagError):
+    """The listing is empty although the source held documents before."""
+
+
+class DeleteGuardError(RagError):
+    """The listing would delete more documents than the source's guard allows."""
+
+
+class LeaseLostError(RagError):
+    """Another run holds the lease now."""
+
+
+class GateError(RagError):
+    """The version may not be promoted."""
+
+    def __init__(self, message: str | None = None, reasons: Sequence[str] = ()) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(message or "; ".join(self.reasons) or None)
+
+    def __reduce__(self):
+        return (type(self), (str(self), self.reasons))
+
+
+class DatabaseError(RagError):
+    """Postgres refused the operation."""
+
+
+class DocumentError(RagError):
+    """The document cannot be processed."""
+
+    status: ClassVar[str] = "failed"
+
+
+class EmptyDocumentError(DocumentError):
+    """The document opens but holds no text."""
+
+    status = "empty"
+
+
+class EncryptedDocumentError(DocumentError):
+    """The document is encrypted and needs a password."""
+
+    status = "encrypted"
+
+
+class CorruptDocumentError(DocumentError):
+    """The document cannot be opened or decoded."""
+
+    status = "corrupt"
+
+
+class UnsupportedDocumentError(DocumentError):
+    """There is no parser for this type of document."""
+
+    status = "unsupported"
+
+
+class TooLargeDocumentError(DocumentError):
+    """The document is above a configured limit."""
+
+    status = "too_large"
+
+
+class PoisonDocumentError(DocumentError):
+    """The document killed the worker that read it."""
+
+    status = "poison"
+
+
+class ParseTimeoutError(PoisonDocumentError):
+    """Reading the document took longer than the limit."""
+
+    status = "timeout"
+
+
+class ParseMemoryError(PoisonDocumentError):
+    """Reading the document took more memory than the limit."""
+
+    status = "out_of_memory"
+
+
+class ParseCrashError(PoisonDocumentError):
+    """The worker process died while reading the document."""
+
+    status = "crashed"
+
+
+class ChunkingError(DocumentError):
+    """The document could not be cut into chunks."""
+
+
+class EmbeddingError(DocumentError):
+    """The text could not be embedded."""
+
+
+class FetchError(DocumentError):
+    """The document was listed but its content could not be read."""
+
+    status = "unreadable"

@@ -1,0 +1,121 @@
+"""The plain values that pass between the stages: access rules, blocks, parsed documents, chunks.
+
+What belongs here: immutable values with no behaviour beyond trivial derivations. What does not:
+I/O, SQL, configuration, anything that only one stage needs. Values that are stored in the blob
+store or cross a process boundary are `msgspec.Struct`, because they are encoded in bulk.
+
+All offsets are Python string offsets (code points) into the canonical text of a parsed document;
+all pages count from 1.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+EVERYONE = "everyone"
+"""The principal that every caller has."""
+
+
+class AccessRule(msgspec.Struct, frozen=True):
+    """Who may see a document: every clause must name one of the caller's principals, and `deny` none.
+
+    A rule with no clauses is visible to everyone of the tenant; `CLOSED` is visible to nobody.
+    Principals are strings such as ``user:ann@example.com``, ``group:hr`` or `EVERYONE`.
+    """
+
+    clauses: tuple[tuple[str, ...], ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def normalised(self) -> AccessRule:
+        """The same rule with sorted, duplicate-free principals and clauses, for content addressing."""
+        clauses = tuple(sorted({tuple(sorted(set(clause))) for clause in self.clauses}))
+        return AccessRule(clauses, tuple(sorted(set(self.deny))))
+
+
+PUBLIC = AccessRule()
+CLOSED = AccessRule(clauses=((),))
+
+
+class BlockKind(StrEnum):
+    """What a block is. HEADER and FOOTER are page furniture; they stand after the body in the text."""
+
+    TITLE = "title"
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    LIST_ITEM = "list_item"
+    TABLE = "table"
+    CODE = "code"
+    QUOTE = "quote"
+    CAPTION = "caption"
+    HEADER = "header"
+    FOOTER = "footer"
+
+
+class TableRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of a table: its cells, and its span in the canonical text (one line, cells joined by ' | ')."""
+
+    cells: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True):
+    """One piece of a document; ``document.text[block.start:block.end]`` is exactly its text.
+
+    `level` is the heading level (1 is the highest) or the nesting depth of a list item (1 is the
+    outermost). `heading_path` holds the headings above the block, outermost first, without the
+    block itself. `rows` and `header_rows` are set on tables, `language` on code where it is known.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    heading_path: tuple[str, ...] = ()
+    page: int | None = None
+    level: int | None = None
+    rows: tuple[TableRow, ...] = ()
+    header_rows: int = 0
+    language: str | None = None
+
+
+class ParsedDocument(msgspec.Struct, frozen=True):
+    """The parsed form of one revision.
+
+    `title` comes from the content only (never from a file name). `text` is the canonical text: NFC,
+    no NUL, no lone surrogates, no bidi or other control characters but newline and tab. `counters`
+    counts what was mended on the way (e.g. ``nul_removed``) and what a reader of figures wants
+    (``layout_pages``). `metadata` holds what the file says about itself (author, created, front matter).
+    """
+
+    media_type: str
+    text: str
+    blocks: tuple[Block, ...]
+    title: str | None = None
+    pages: int | None = None
+    language: str | None = None
+    metadata: dict[str, Any] = {}
+    counters: dict[str, int] = {}
+    warnings: tuple[str, ...] = ()
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """The unit that is embedded and retrieved; ``document.text[chunk.start:chunk.end] == chunk.text``.
+
+    `context` is what a reader needs in front of `text` but does not stand there (the repeated header
+    of a table that was cut). `embedding_input` is exactly what the model sees (title, heading path,
+    context, text), without the model's own document prompt. `tokens` counts `embedding_input` in the
+    model's tokenizer, special tokens included. `pages` is first and last page, or None.
+    """
+
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    tokens: int
+    embedding_input: str
+    heading_path: tuple[str, ...] = ()
+    pages: tuple[int, int] | None = None
+    context: str = ""

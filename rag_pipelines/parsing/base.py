@@ -1,0 +1,40 @@
+"""The contract of a parser, and the request that reaches it.
+
+What belongs here: the types that every format module shares. What does not: finding the parser
+(`registry`), guarding it (`pool`), or any format's own code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class ParseLimits(msgspec.Struct, frozen=True):
+    """What one document may cost. Times in seconds, sizes in bytes unless the name says otherwise."""
+
+    seconds: float = 60.0
+    memory_mb: int = 2048
+    max_bytes: int = 200_000_000
+    max_pages: int = 5_000
+    max_characters: int = 20_000_000
+    max_expansion_bytes: int = 1_000_000_000
+
+
+class ParseOptions(msgspec.Struct, frozen=True):
+    """The parser profile: everything that changes what a parser returns for the same bytes."""
+
+    pdf: Literal["fast", "auto", "layout"] = "auto"
+    html_main_content: bool = True
+    passwords: tuple[str, ...] = ()
+
+
+class ParseRequest(msgspec.Struct, frozen=True):
+    """One document to parse. `name` and `declared_type` are hints only; the content decides."""
+
+    data: bytes
+    name: str = ""
+    declared_type: str | None = None
+    options: ParseOptions = ParseOptions()
+    limits: ParseLimits = ParseLimits()
