@@ -6,10 +6,12 @@ What does not: anything that knows a file format.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date, time
 from typing import Any
 
 from rag_pipelines.errors import TooLargeDocumentError
@@ -18,48 +20,94 @@ from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
 VERSION = "1"
 
 _LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_SUSPECT = re.compile("[^\n\t\x20-\x7e]")
-_TRAILING = re.compile(r"[ \t\u00a0]+(?=\n|$)")
-_SPACES = re.compile(r"\s+")
+_SURROGATE_PAIR = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
+_SURROGATE = "\ud800-\udfff"
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_INVISIBLE = "\xad\u180e\u2060-\u2064\u206a-\u206f\ufeff"
+_CONTROL = "\x01-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufff9-\ufffb\U000e0000-\U000e007f"
+_ZERO_WIDTH_SPACE = "(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
+"""Kept behind a Thai, Lao, Burmese or Khmer letter, where it is the only mark between words."""
+
+_MENDED = re.compile(f"[\0\r\x0b\x0c\x85\u200b\u2028\u2029{_SURROGATE}{_BIDI}{_INVISIBLE}{_CONTROL}]")
+_MENDED_ASCII = re.compile("[^\n\t\x20-\x7e]")
+_MENDING = (
+    ("nul_removed", "", re.compile("\0")),
+    ("surrogates_replaced", "\ufffd", re.compile(f"[{_SURROGATE}]")),
+    ("bidi_removed", "", re.compile(f"[{_BIDI}]")),
+    ("control_removed", "", re.compile(f"[{_CONTROL}]")),
+    ("invisible_removed", "", re.compile(f"[{_INVISIBLE}]")),
+    ("invisible_removed", "", re.compile(_ZERO_WIDTH_SPACE)),
+)
 
 SEPARATOR = "\n\n"
 CELL_SEPARATOR = " | "
 
+_BLANKS = " \t\u00a0"
+_METADATA_DEPTH = 5
+
 
 def clean(text: str, counters: Counter[str] | None = None) -> str:
-    """`text` as canonical text; what was removed is added to `counters` by kind.
+    """`text` as canonical text; what was mended is added to `counters` by kind.
 
-    NFC; every line break is a newline; NUL, lone surrogates, bidirectional and other control
-    characters and Unicode tags are removed (they are invisible to a person, so they can only
-    mislead); a lone surrogate becomes U+FFFD so that its loss shows. Idempotent.
+    NFC; every line break is a newline; NUL, bidirectional and other control characters, Unicode tags
+    and invisible characters (soft hyphen, word joiner, zero-width space) are removed, because a person
+    does not see them and so they can only mislead. What joins or shapes letters stays: zero-width
+    joiner and non-joiner and variation selectors, which emoji, Persian and Indic scripts need. A
+    surrogate pair becomes its character; a lone surrogate becomes U+FFFD, so that its loss shows.
+    Idempotent.
     """
-    if not _SUSPECT.search(text):
-        return text
-
-    counted = counters if counters is not None else Counter()
-
-    def strip(pattern: re.Pattern[str], name: str, replacement: str, value: str) -> str:
-        value, n = pattern.subn(replacement, value)
-        if n:
-            counted[name] += n
-        return value
-
+    if text.isascii():
+        if not _MENDED_ASCII.search(text):
+            return text
+    elif not _MENDED.search(text):
+        return unicodedata.normalize("NFC", text)
     text = _LINE_BREAKS.sub("\n", text)
-    if "\0" in text:
-        counted["nul_removed"] += text.count("\0")
-        text = text.replace("\0", "")
-    text = strip(_SURROGATE, "surrogates_replaced", "\ufffd", text)
-    text = strip(_BIDI, "bidi_removed", "", text)
-    text = strip(_CONTROL, "control_removed", "", text)
+    text = _SURROGATE_PAIR.sub(lambda pair: _joined(pair[1], pair[2]), text)
+    for name, replacement, pattern in _MENDING:
+        text, count = pattern.subn(replacement, text)
+        if count and counters is not None:
+            counters[name] += count
     return unicodedata.normalize("NFC", text)
+
+
+def _joined(high: str, low: str) -> str:
+    """The character that a UTF-16 surrogate pair stands for."""
+    return chr(0x10000 + ((ord(high) - 0xD800) << 10) + (ord(low) - 0xDC00))
 
 
 def one_line(text: str) -> str:
     """`text` with every run of white space as one space, stripped."""
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
+
+
+def plain_metadata(value: Any, counters: Counter[str] | None = None, depth: int = _METADATA_DEPTH) -> Any:
+    """`value` as JSON can carry it: clean strings, ISO dates; what lies deeper than `depth` is dropped."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return clean(value, counters)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if depth == 0:
+        return None
+    if isinstance(value, dict):
+        return {
+            clean(str(key), counters): plain_metadata(item, counters, depth - 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_metadata(item, counters, depth - 1) for item in value]
+    return clean(str(value), counters)
+
+
+def _without_trailing_blanks(text: str) -> str:
+    if " \n" in text or "\t\n" in text or "\u00a0\n" in text:
+        text = "\n".join([line.rstrip(_BLANKS) for line in text.split("\n")])
+    return text.rstrip(_BLANKS)
 
 
 class DocumentBuilder:
@@ -88,6 +136,7 @@ class DocumentBuilder:
         self._length = 0
         self._blocks: list[Block] = []
         self._headings: list[tuple[int, str]] = []
+        self._path: tuple[str, ...] = ()
         self._furniture: dict[tuple[BlockKind, str], int | None] = {}
 
     def __bool__(self) -> bool:
@@ -96,7 +145,7 @@ class DocumentBuilder:
     @property
     def heading_path(self) -> tuple[str, ...]:
         """The headings that are open now, outermost first."""
-        return tuple(text for _, text in self._headings)
+        return self._path
 
     def add(
         self,
@@ -108,7 +157,7 @@ class DocumentBuilder:
         language: str | None = None,
     ) -> None:
         """Add one block of text. Headings and titles become one line; code keeps its white space."""
-        text = _TRAILING.sub("", clean(text, self.counters))
+        text = _without_trailing_blanks(clean(text, self.counters))
         if kind in (BlockKind.HEADING, BlockKind.TITLE):
             text = one_line(text)
         elif kind is BlockKind.CODE:
@@ -126,27 +175,34 @@ class DocumentBuilder:
             level = level or 1
             while self._headings and self._headings[-1][0] >= level:
                 self._headings.pop()
+            self._path = tuple([heading for _, heading in self._headings])
         start = self._append(text)
-        self._blocks.append(
-            Block(kind, start, start + len(text), self.heading_path, page, level, language=language)
-        )
+        self._blocks.append(Block(kind, start, start + len(text), self._path, page, level, language=language))
         if kind is BlockKind.HEADING:
             self._headings.append((level or 1, text))
+            self._path = (*self._path, text)
 
     def add_table(
         self, rows: Iterable[Sequence[str]], *, header_rows: int = 0, page: int | None = None
     ) -> None:
-        """Add a table: each row is one line of the text, its cells joined by ' | '. Blank rows are dropped."""
+        """Add a table: each row is one line of the text, cells joined by ' | '. Blank rows are dropped."""
         kept: list[tuple[str, ...]] = []
+        lines: list[str] = []
+        length = self._length
+        blank_headers = 0
         for number, row in enumerate(rows):
-            cells = tuple(one_line(clean(cell, self.counters)) for cell in row)
+            cells = tuple([one_line(clean(cell, self.counters)) for cell in row])
             if any(cells):
+                line = CELL_SEPARATOR.join(cells)
                 kept.append(cells)
+                lines.append(line)
+                length += len(line) + 1
+                if length > self._max_characters:
+                    raise self._too_large()
             elif number < header_rows:
-                header_rows -= 1
+                blank_headers += 1
         if not kept:
             return
-        lines = [CELL_SEPARATOR.join(cells) for cells in kept]
         start = self._append("\n".join(lines))
         spans: list[TableRow] = []
         at = start
@@ -155,14 +211,20 @@ class DocumentBuilder:
             at += len(line) + 1
         self._blocks.append(
             Block(
-                BlockKind.TABLE, start, at - 1, self.heading_path, page,
-                rows=tuple(spans), header_rows=min(header_rows, len(kept)),
+                BlockKind.TABLE,
+                start,
+                at - 1,
+                self._path,
+                page,
+                rows=tuple(spans),
+                header_rows=min(header_rows - blank_headers, len(kept)),
             )
         )
 
     def finish(self) -> ParsedDocument:
         """The document. It may be empty; the caller decides what an empty document means."""
         self._headings.clear()
+        self._path = ()
         for (kind, text), page in self._furniture.items():
             start = self._append(text)
             self._blocks.append(Block(kind, start, start + len(text), (), page))
@@ -175,7 +237,7 @@ class DocumentBuilder:
             title=title or None,
             pages=self.pages,
             language=self.language,
-            metadata=self.metadata,
+            metadata=plain_metadata(self.metadata, self.counters),
             counters=dict(self.counters),
             warnings=tuple(self.warnings),
         )
@@ -189,7 +251,10 @@ class DocumentBuilder:
         self._parts.append(text)
         self._length += len(text)
         if self._length > self._max_characters:
-            raise TooLargeDocumentError(
-                f"more than {self._max_characters:,} characters of text; raise limits.max_characters to accept it"
-            )
+            raise self._too_large()
         return start
+
+    def _too_large(self) -> TooLargeDocumentError:
+        return TooLargeDocumentError(
+            f"more than {self._max_characters:,} characters of text; raise limits.max_characters to accept it"
+        )
