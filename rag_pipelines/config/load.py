@@ -1,0 +1,112 @@
+"""From a path to `Settings`: find the file, read it, validate it, check references between its parts.
+
+What belongs here: the order of these steps and the checks that span sections. What does not: the
+shape of the file and the wording of a single problem.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rag_pipelines.config.document import Document, read_document
+from rag_pipelines.config.document import Path as Place
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.errors import ConfigError
+
+DEMO_CONFIG = Path(__file__).parent.parent / "demo" / "demo.yaml"
+"""The packaged configuration, used where no other is named. Its `data_dir` is relative to the working folder."""
+
+
+def config_path(path: Path | str | None = None, env: Mapping[str, str] = os.environ) -> Path:
+    """The file in use: `path`, else ``RAG_CONFIG``, else the demo's."""
+    chosen = path or env.get("RAG_CONFIG")
+    return Path(chosen).expanduser() if chosen else DEMO_CONFIG
+
+
+def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+    """Read and validate the configuration.
+
+    ``${NAME}`` in a value is replaced from `env`, ``${NAME:-default}`` where that is not set or empty,
+    ``$$`` is a dollar sign; a value that comes out empty counts as left out. ``${CONFIG_DIR}`` is the
+    folder of the file.
+
+    Raises:
+        ConfigError: with every problem that the file has, one a line.
+    """
+    file = config_path(path, env)
+    document = read_config(file, env)
+    base = Path.cwd() if file == DEMO_CONFIG else file.resolve().parent
+    problems = list(document.problems)
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(document.data, context={"base": base})
+    except ValidationError as error:
+        from rag_pipelines.config.problems import describe
+
+        problems += describe(error, document)
+    problems += cross_reference_problems(document.data)
+    if problems or settings is None:
+        raise _config_error(file, problems, document) from None
+    return settings
+
+
+def read_config(file: Path, env: Mapping[str, str] = os.environ) -> Document:
+    """The values of `file` with references resolved, not yet validated. Raises `ConfigError`."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ConfigError(
+            f"cannot read the configuration {file}: {reason}; "
+            "give an existing YAML file with --config or RAG_CONFIG, or neither for the demo"
+        ) from None
+    return read_document(text, {**env, "CONFIG_DIR": str(file.resolve().parent)}, str(file))
+
+
+def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]:
+    """Names that are used but not defined, in data that need not be valid otherwise."""
+    sources, indexes = _mapping(data.get("sources")), _mapping(data.get("indexes"))
+    profiles = _mapping(data.get("profiles"))
+    found: list[tuple[Place, str]] = []
+
+    def check(place: Place, name: Any, known: Iterable[str], what: str) -> None:
+        valid = list(known)
+        if isinstance(name, str) and name not in valid:
+            found.append(
+                (
+                    place,
+                    f"received {name!r}; valid: the name of a {what} ({', '.join(valid) or 'none is defined'})",
+                )
+            )
+
+    def profile(section: str, owner: str, fields: Mapping[str, Any], stage: str) -> None:
+        known = {"default": None, **_mapping(profiles.get(stage))}
+        check((section, owner, stage), fields.get(stage), known, f"{stage} profile")
+
+    for name, source in sources.items():
+        profile("sources", name, _mapping(source), "parsing")
+    for name, index in indexes.items():
+        fields = _mapping(index)
+        profile("indexes", name, fields, "chunking")
+        profile("indexes", name, fields, "embedding")
+        wanted = fields.get("sources")
+        for position, source in enumerate(wanted if isinstance(wanted, list) else []):
+            check(("indexes", name, "sources", position), source, sources, "source")
+    return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _config_error(file: Path, problems: list[tuple[Place, str]], document: Document) -> ConfigError:
+    from rag_pipelines.config.problems import problem_line
+
+    lines = list(dict.fromkeys(problem_line(place, words, document) for place, words in problems))
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    return ConfigError(f"{file} has {count}:\n" + "\n".join(f"  {line}" for line in lines), lines)

@@ -1,0 +1,289 @@
+"""The shape of the configuration file, as frozen pydantic models.
+
+What belongs here: fields, defaults, bounds and look-ups by name. What does not: reading the file,
+environment references, wording of problems.
+
+Every model refuses unknown keys. Durations are `datetime.timedelta`, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.config.values import (
+    Access,
+    Cron,
+    Duration,
+    Name,
+    Owner,
+    Size,
+    StructOptions,
+    TextSearchConfig,
+)
+from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.errors import UsageError
+from rag_pipelines.model import CLOSED, AccessRule
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions
+
+Share = Annotated[float, Field(ge=0, le=1)]
+T = TypeVar("T")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """Where Postgres is. Without a URL the embedded server under `data_dir` is used."""
+
+    url: SecretStr | None = None
+    pool_size: int = Field(default=8, ge=1, le=200)
+
+
+class BlobSettings(_Section):
+    """Where raw bytes and parsed blocks are kept: any fsspec URL; by default a folder of `data_dir`."""
+
+    url: str | None = None
+
+
+class LimitSettings(_Section):
+    """How much one run takes at once, and what one document may cost."""
+
+    workers: int | None = Field(default=None, ge=1)
+    batch_documents: int = Field(default=64, ge=1)
+    batch_bytes: Size = Field(default=16_000_000, ge=1)
+    parse: Annotated[ParseLimits, StructOptions(max_bytes=Size, max_expansion_bytes=Size)] = ParseLimits()
+
+    @property
+    def worker_count(self) -> int:
+        """The number of parser processes: `workers`, or the cores this process may use."""
+        if self.workers:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Profiles(_Section):
+    """The named parameters of each stage; each kind has a profile `default` unless the file redefines it."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    parsing: dict[Name, Annotated[ParseOptions, StructOptions(passwords=tuple[SecretStr, ...])]] = {}
+    chunking: dict[Name, Annotated[ChunkOptions, StructOptions()]] = {}
+    embedding: dict[Name, EmbeddingProfile] = {}
+
+    @field_validator("parsing", "chunking", "embedding", mode="after")
+    @classmethod
+    def _with_default(cls, profiles: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        kinds = {"parsing": ParseOptions, "chunking": ChunkOptions, "embedding": EmbeddingProfile}
+        return {"default": kinds[str(info.field_name)](), **profiles}
+
+
+class DeleteGuard(_Section):
+    """Deletions above both numbers are parked for a person instead of being applied."""
+
+    share: Share = 0.2
+    documents: int = Field(default=20, ge=0)
+
+
+class SourceSettings(_Section):
+    """One configured instance of a connector, and how its documents are treated."""
+
+    connector: str
+    options: Annotated[SerializeAsAny[BaseModel], WithJsonSchema({"type": "object"})] = Field(
+        default_factory=dict, validate_default=True
+    )
+    tenant: str = Field(default="default", min_length=1)
+    access: Access = CLOSED
+    parsing: str = "default"
+    freshness: Duration = timedelta(hours=24)
+    schedule: Cron | None = None
+    delete_guard: DeleteGuard = DeleteGuard()
+    grace: Duration = timedelta(days=7)
+    max_attempts: int = Field(default=3, ge=1)
+    owner: Owner | None = None
+
+    @field_validator("connector")
+    @classmethod
+    def _known_connector(cls, kind: str) -> str:
+        from rag_pipelines.connectors.registry import connector_class
+
+        try:
+            connector_class(kind)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return kind
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _connector_options(cls, options: Any, info: ValidationInfo) -> Any:
+        from rag_pipelines.connectors.registry import connector_class
+
+        kind = info.data.get("connector")
+        if kind is None:
+            return BaseModel()
+        return connector_class(kind).options_type.model_validate(options, context=info.context)
+
+
+class VectorSettings(_Section):
+    """Storage and HNSW parameters of an index. `halfvec` is 16-bit, `vector` 32-bit floats."""
+
+    type: Literal["halfvec", "vector"] = "halfvec"
+    m: int = Field(default=16, ge=2, le=100)
+    ef_construction: int = Field(default=64, ge=4, le=1000)
+    ef_search: int = Field(default=100, ge=1, le=1000)
+
+
+class LexicalSettings(_Section):
+    """BM25 parameters and the Postgres text search configuration that stems and drops stop words."""
+
+    language: TextSearchConfig = "english"
+    k1: float = Field(default=1.2, ge=0)
+    b: Share = 0.75
+
+
+class FusionSettings(_Section):
+    """How dense and lexical scores become one. `candidates` is taken from each side before fusing."""
+
+    method: Literal["weighted", "rrf"] = "weighted"
+    dense_weight: Share = 0.6
+    rrf_k: int = Field(default=60, ge=1)
+    candidates: int = Field(default=100, ge=1, le=1000)
+
+
+class GateSettings(_Section):
+    """What a version must show before it may go live."""
+
+    min_recall: Share = 0.95
+    recall_sample: int = Field(default=50, ge=1)
+    max_chunk_drop: Share = 0.2
+    norm_tolerance: float = Field(default=0.01, gt=0)
+
+
+class KeepSettings(_Section):
+    """Which retired versions stay for rollback: the newest `versions`, and any younger than `age`."""
+
+    versions: int = Field(default=2, ge=0)
+    age: Duration = timedelta(days=7)
+
+
+def _all_or_names(value: Any) -> Any:
+    return ("*",) if value == "*" else value
+
+
+class IndexSettings(_Section):
+    """A named retrieval target over some sources."""
+
+    sources: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_all_or_names),
+        WithJsonSchema(
+            {"oneOf": [{"const": "*"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+        ),
+    ] = Field(min_length=1)
+    chunking: str = "default"
+    embedding: str = "default"
+    vector: VectorSettings = VectorSettings()
+    lexical: LexicalSettings = LexicalSettings()
+    fusion: FusionSettings = FusionSettings()
+    gates: GateSettings = GateSettings()
+    full_build_share: Share = 0.3
+    keep: KeepSettings = KeepSettings()
+    freshness: Duration = timedelta(hours=24)
+    owner: Owner | None = None
+
+
+class Settings(_Section):
+    """The whole configuration, valid and complete. Relative paths are already resolved."""
+
+    data_dir: Path = Field(default=Path(".rag"), validate_default=True)
+    database: DatabaseSettings = DatabaseSettings()
+    blobs: BlobSettings = BlobSettings()
+    limits: LimitSettings = LimitSettings()
+    profiles: Profiles = Profiles()
+    sources: dict[Name, SourceSettings] = {}
+    indexes: dict[Name, IndexSettings] = {}
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
+        base = (info.context or {}).get("base", Path.cwd())
+        return Path(os.path.abspath(base / path.expanduser()))
+
+    @property
+    def postgres_dir(self) -> Path:
+        """The folder of the embedded server."""
+        return self.data_dir / "postgres"
+
+    @property
+    def models_dir(self) -> Path:
+        """The folder of converted models."""
+        return self.data_dir / "models"
+
+    @property
+    def blobs_url(self) -> str:
+        """The fsspec URL of the blob store."""
+        return self.blobs.url or f"file://{self.data_dir / 'blobs'}"
+
+    def source(self, name: str) -> SourceSettings:
+        """The source `name`. Raises `UsageError` with the valid names."""
+        return _named("source", self.sources, name)
+
+    def index(self, name: str) -> IndexSettings:
+        """The index `name`. Raises `UsageError` with the valid names."""
+        return _named("index", self.indexes, name)
+
+    def connector_options(self, source: str) -> Any:
+        """The validated options of a source, an instance of its connector's `options_type`."""
+        return self.source(source).options
+
+    def sources_of(self, index: str) -> dict[str, SourceSettings]:
+        """The sources that feed `index`, in the file's order."""
+        wanted = self.index(index).sources
+        if "*" in wanted:
+            return dict(self.sources)
+        return {name: self.source(name) for name in wanted}
+
+    def indexes_of(self, source: str) -> dict[str, IndexSettings]:
+        """The indexes that `source` feeds, in the file's order."""
+        self.source(source)
+        return {n: i for n, i in self.indexes.items() if "*" in i.sources or source in i.sources}
+
+    def parse_options(self, source: str) -> ParseOptions:
+        """The parsing profile of a source."""
+        return _named("parsing profile", self.profiles.parsing, self.source(source).parsing)
+
+    def chunk_options(self, index: str) -> ChunkOptions:
+        """The chunking profile of an index."""
+        return _named("chunking profile", self.profiles.chunking, self.index(index).chunking)
+
+    def embedding_profile(self, index: str) -> EmbeddingProfile:
+        """The embedding profile of an index."""
+        return _named("embedding profile", self.profiles.embedding, self.index(index).embedding)
+
+    def default_access(self, source: str) -> AccessRule:
+        """The access of documents of which the source's system says nothing."""
+        return self.source(source).access
+
+
+def _named(what: str, known: Mapping[str, T], name: str) -> T:
+    if name in known:
+        return known[name]
+    valid = ", ".join(known) or "none is configured"
+    raise UsageError(f"there is no {what} {name!r}; valid: {valid}")

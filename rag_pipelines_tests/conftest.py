@@ -1,0 +1,99 @@
+"""Fixtures that every part of the suite shares: an offline environment, one Postgres, the real corpora.
+
+What belongs here: what two or more folders of tests need. What does not: a single module's helpers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from rag_pipelines.store.embedded import EmbeddedServer
+
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    DO_NOT_TRACK="1",
+    GX_ANALYTICS_ENABLED="false",
+    DAGSTER_DISABLE_TELEMETRY="true",
+    TOKENIZERS_PARALLELISM="false",
+)
+for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
+    os.environ.pop(name, None)
+
+CORPORA = Path(os.environ.get("RAG_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def data_set() -> Callable[[str], Path]:
+    """The folder of a real corpus: ``data_set("beir-scifact")``; skips where it is absent."""
+
+    def find(name: str) -> Path:
+        folder = CORPORA / name
+        if not folder.exists():
+            pytest.skip(f"needs the corpus {name!r} in {CORPORA} (set RAG_DATA_DIR)")
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty database on a server of this session's own."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("postgres") / "server")
+    url = server.start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(sql.SQL("ALTER SYSTEM SET " + setting))
+        connection.execute("SELECT pg_reload_conf()")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: str) -> str:
+    """The name of a database that has the project's schema and no rows."""
+    from rag_pipelines.store.database import Database
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_rag")
+    database = Database(_with_database(postgres, "template_rag"))
+    database.migrate()
+    database.close()
+    return "template_rag"
+
+
+@pytest.fixture
+def database_url(postgres: str, template_database: str) -> Iterator[str]:
+    """The URL of a migrated, empty database of this test's own."""
+    yield from _database(postgres, template_database)
+
+
+@pytest.fixture
+def empty_database_url(postgres: str) -> Iterator[str]:
+    """The URL of a database without the project's schema, of this test's own."""
+    yield from _database(postgres, "template1")
+
+
+def _database(server_url: str, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    yield _with_database(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _with_database(url: str, name: str) -> str:
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
