@@ -29,6 +29,13 @@ class ParseOptions(msgspec.Struct, frozen=True):
     html_main_content: bool = True
     passwords: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Without the passwords."""
+        return (
+            f"ParseOptions(pdf={self.pdf!r}, html_main_content={self.html_main_content}, "
+            f"passwords=({len(self.passwords)} hidden))"
+        )
+
 
 class ParseRequest(msgspec.Struct, frozen=True):
     """One document to parse. `name` and `declared_type` are hints only; the content decides."""
