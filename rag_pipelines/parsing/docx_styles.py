@@ -1,0 +1,111 @@
+"""What a paragraph of a Word document is, from its style, outline level and numbering.
+
+What belongs here: the meaning of Word's styles. What does not: the text of paragraphs.
+
+Built-in styles are known by their English name in every language version of Word ("heading 1" is the
+stored name of "Überschrift 1"); styles a company made are followed to the style they are based on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from rag_pipelines.model import BlockKind
+
+if TYPE_CHECKING:
+    from docx.document import Document
+    from lxml.etree import _Element
+
+W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+TABLE_OF_CONTENTS: Final = "table of contents"
+
+Role = tuple[BlockKind | str, int | None]
+"""The kind of block (or `TABLE_OF_CONTENTS`) and its level."""
+
+_PLAIN: Role = (BlockKind.PARAGRAPH, None)
+_NAMED: tuple[tuple[re.Pattern[str], BlockKind | str], ...] = (
+    (re.compile(r"title"), BlockKind.TITLE),
+    (re.compile(r"heading ([1-9])"), BlockKind.HEADING),
+    (re.compile(r"toc [1-9]|toc heading|table of figures"), TABLE_OF_CONTENTS),
+    (re.compile(r"caption"), BlockKind.CAPTION),
+    (re.compile(r"(?:intense )?quote|block ?quote|quotations?"), BlockKind.QUOTE),
+    (
+        re.compile(r"(?:source ?)?code(?: block)?|html preformatted|preformatted text|macro(?: text)?"),
+        BlockKind.CODE,
+    ),
+    (re.compile(r"list (?:bullet|number|continue) ?([2-5])?"), BlockKind.LIST_ITEM),
+)
+
+
+class Styles:
+    """The paragraph styles of one document."""
+
+    def __init__(self, document: Document) -> None:
+        self._elements: dict[str, _Element] = {}
+        self._roles: dict[str, Role] = {}
+        self._default = ""
+        for style in document.styles.element.iterchildren(f"{W}style"):
+            if style.get(f"{W}type") == "paragraph":
+                self._elements[style.get(f"{W}styleId")] = style
+                if style.get(f"{W}default") in ("1", "true"):
+                    self._default = style.get(f"{W}styleId")
+
+    def role(self, paragraph: _Element) -> Role:
+        """What `paragraph` is. A heading stays one when it is numbered; a number 0 takes numbering away."""
+        properties = paragraph.find(f"{W}pPr")
+        if properties is None:
+            return self._role_of_style(self._default)
+        style = properties.find(f"{W}pStyle")
+        role = self._role_of_style(self._default if style is None else style.get(f"{W}val"))
+        if role[0] in (BlockKind.PARAGRAPH, BlockKind.LIST_ITEM):
+            return _own_role(properties, role) or role
+        return role
+
+    def is_heading(self, paragraph: _Element) -> bool:
+        return self.role(paragraph)[0] is BlockKind.HEADING
+
+    def _role_of_style(self, style_id: str) -> Role:
+        """The role of a style: the first in its line of ancestors that means something."""
+        if style_id not in self._roles:
+            line: list[_Element] = []
+            ancestor = self._elements.get(style_id)
+            while ancestor is not None and ancestor not in line:
+                line.append(ancestor)
+                based_on = ancestor.find(f"{W}basedOn")
+                ancestor = None if based_on is None else self._elements.get(based_on.get(f"{W}val"))
+            self._roles[style_id] = next(filter(None, map(_role_of_element, line)), _PLAIN)
+        return self._roles[style_id]
+
+
+def on(element: _Element | None) -> bool:
+    """Whether a toggle property is set."""
+    return element is not None and element.get(f"{W}val") not in ("0", "false", "off")
+
+
+def _role_of_element(style: _Element) -> Role | None:
+    name_element = style.find(f"{W}name")
+    name = "" if name_element is None else (name_element.get(f"{W}val") or "").lower()
+    for pattern, kind in _NAMED:
+        if match := pattern.fullmatch(name):
+            if kind is BlockKind.HEADING or kind is BlockKind.LIST_ITEM:
+                return kind, int(match[1] or 1)
+            return kind, None
+    properties = style.find(f"{W}pPr")
+    return None if properties is None else _own_role(properties, None)
+
+
+def _own_role(properties: _Element, inherited: Role | None) -> Role | None:
+    """What outline level and numbering say, None where they are silent."""
+    outline = properties.find(f"{W}outlineLvl")
+    if outline is not None and (level := int(outline.get(f"{W}val") or 9)) < 9:
+        return BlockKind.HEADING, level + 1
+    numbering = properties.find(f"{W}numPr")
+    if numbering is None:
+        return None
+    number, depth = numbering.find(f"{W}numId"), numbering.find(f"{W}ilvl")
+    if number is not None and number.get(f"{W}val") == "0":
+        return _PLAIN
+    if depth is None:
+        return inherited if inherited and inherited[1] else (BlockKind.LIST_ITEM, 1)
+    return BlockKind.LIST_ITEM, int(depth.get(f"{W}val") or 0) + 1

@@ -1,0 +1,225 @@
+"""Opening the ZIP packages that office files and e-books are, before any library may read them.
+
+What belongs here: the checks that protect a reader from a hostile package (size, encryption, XML with a
+document type), one safe XML parser, and the reading of what every package says about itself. What does
+not: anything of a single format.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rag_pipelines.errors import (
+    CorruptDocumentError,
+    DocumentError,
+    EncryptedDocumentError,
+    TooLargeDocumentError,
+)
+from rag_pipelines.parsing.base import ParseLimits
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+MAX_ENTRIES = 20_000
+"""More parts than any real document has; a directory of millions costs memory before its sizes are summed."""
+
+_PROLOG_BYTES = 65_536
+_NOT_READ_AS_XML = (".svg", ".htm", ".html", ".xhtml")
+_PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<[^!?]", re.DOTALL)
+_LOOKS_LIKE_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?\w]")
+
+_STRICT_PREFIX = b"http://purl.oclc.org/ooxml/"
+_STRICT_NAMESPACES = {
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships/metadata/core-properties": (
+        b"http://schemas.openxmlformats.org/package/2006/relationships/metadata/core-properties"
+    ),
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships": (
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    ),
+    b"http://purl.oclc.org/ooxml/officeDocument/": (
+        b"http://schemas.openxmlformats.org/officeDocument/2006/"
+    ),
+    b"http://purl.oclc.org/ooxml/wordprocessingml/main": (
+        b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    ),
+    b"http://purl.oclc.org/ooxml/spreadsheetml/main": (
+        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    ),
+    b"http://purl.oclc.org/ooxml/presentationml/main": (
+        b"http://schemas.openxmlformats.org/presentationml/2006/main"
+    ),
+    b"http://purl.oclc.org/ooxml/drawingml/": b"http://schemas.openxmlformats.org/drawingml/2006/",
+}
+
+_CORE_PROPERTIES = {
+    "title": "title",
+    "creator": "author",
+    "subject": "subject",
+    "keywords": "keywords",
+    "category": "category",
+    "language": "language",
+    "created": "created",
+    "modified": "modified",
+}
+
+# What office programs write into the title property by themselves.
+_NOT_A_TITLE = re.compile(
+    r"(?i)(microsoft (word|powerpoint|excel)\b.*|power\s?point presentation|(word )?document\d*|untitled.*|"
+    r"presentation\d*|pr[äe]sentation\d*|slide \d+|book\d*|template.*|title|no slide title|.*\.\w{2,4})"
+)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turns whatever a foreign library raises over a malformed file into `CorruptDocumentError`.
+
+    The libraries promise no exception types for broken input: a missing part may be a KeyError, a
+    wrong attribute a ValueError, a loop a RecursionError. Our own errors and MemoryError pass.
+    """
+    try:
+        yield
+    except (DocumentError, MemoryError):
+        raise
+    except Exception as error:
+        raise CorruptDocumentError(f"cannot be read as {what}: {type(error).__name__}: {error}") from error
+
+
+def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
+    """The ZIP in `data`, its directory checked and no part read yet.
+
+    Raises:
+        EncryptedDocumentError: parts are encrypted, or this is the OLE file that Office wraps around
+            a package with a password.
+        TooLargeDocumentError: the parts together would unpack to more than `limits.max_expansion_bytes`,
+            or there are more than `MAX_ENTRIES` of them. The sizes are those of the directory; `zipfile`
+            never reads more than that from a part.
+        CorruptDocumentError: this is not a ZIP file.
+    """
+    if data.startswith(OLE_SIGNATURE):
+        raise _ole_error(data)
+    try:
+        package = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+        raise CorruptDocumentError(f"not a readable ZIP package: {error}") from error
+    entries = package.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise TooLargeDocumentError(
+            f"the package holds {len(entries):,} parts; at most {MAX_ENTRIES:,} are read"
+        )
+    expanded = sum(entry.file_size for entry in entries)
+    if expanded > limits.max_expansion_bytes:
+        raise TooLargeDocumentError(
+            f"the package of {len(data):,} bytes unpacks to {expanded:,}; "
+            f"raise limits.max_expansion_bytes ({limits.max_expansion_bytes:,}) to accept it"
+        )
+    if any(entry.flag_bits & 0x1 for entry in entries):
+        raise EncryptedDocumentError("the parts of the package are encrypted with a password")
+    return package
+
+
+def checked_ooxml(data: bytes, limits: ParseLimits) -> bytes:
+    """`data` if it is an Office Open XML package that is safe to hand to a library, in the transitional form.
+
+    Beyond `open_package`: no XML part may declare a document type (ECMA-376 part 2 forbids it, and it is
+    the way to entity expansion and external entities). A package in the *strict* form of the standard,
+    which python-docx and openpyxl do not know, is returned with its namespaces rewritten.
+
+    Raises:
+        CorruptDocumentError: a part is unreadable or declares a document type, or there is no content.
+        EncryptedDocumentError, TooLargeDocumentError: as `open_package`.
+    """
+    with open_package(data, limits) as package:
+        names = package.namelist()
+        if "[Content_Types].xml" not in names:
+            raise CorruptDocumentError("the package has no [Content_Types].xml, so it is no Office file")
+        for name in names:
+            if not name.lower().endswith(_NOT_READ_AS_XML):
+                _refuse_document_type(name, read_part(package, name, _PROLOG_BYTES))
+        if "_rels/.rels" in names and _STRICT_PREFIX in read_part(package, "_rels/.rels"):
+            return _transitional(package)
+    return data
+
+
+def read_part(package: zipfile.ZipFile, name: str, size: int = -1) -> bytes:
+    """The first `size` bytes of a part, or all of it.
+
+    Raises:
+        CorruptDocumentError: the part is missing or cannot be unpacked.
+    """
+    try:
+        with package.open(name) as part:
+            return part.read(size)
+    except Exception as error:
+        raise CorruptDocumentError(f"cannot read {name!r} from the package: {error}") from error
+
+
+def parse_xml(data: bytes, name: str = "XML") -> _Element:
+    """The root of an XML part, parsed without entities, without a DTD and without the network.
+
+    Raises:
+        CorruptDocumentError: it is not well-formed or declares a document type with entities.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True)
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise CorruptDocumentError(f"{name} is not well-formed XML: {error}") from error
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and any(True for _ in dtd.iterentities()):
+        raise CorruptDocumentError(f"{name} declares XML entities, which are refused")
+    return root
+
+
+def meaningful_title(title: str | None) -> str | None:
+    """`title` if a person wrote it, None for what office programs fill in and for file names."""
+    title = (title or "").strip()
+    return None if not title or _NOT_A_TITLE.fullmatch(title) else title
+
+
+def core_properties(data: bytes) -> dict[str, Any]:
+    """What an Office Open XML package says about itself, times as ISO 8601; only what has a value.
+
+    Read here and not through python-docx, which invents a title and the present time where there is none.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        if "docProps/core.xml" not in package.namelist():
+            return {}
+        root = parse_xml(read_part(package, "docProps/core.xml"), "docProps/core.xml")
+    found = {str(child.tag).rpartition("}")[2]: (child.text or "").strip() for child in root}
+    return {key: found[name] for name, key in _CORE_PROPERTIES.items() if found.get(name)}
+
+
+def _ole_error(data: bytes) -> EncryptedDocumentError | CorruptDocumentError:
+    """What an OLE container in the place of a package means: protected, or mislabelled."""
+    # Names in an OLE directory are UTF-16; looking for one needs no parser.
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return EncryptedDocumentError("the file is protected with a password")
+    return CorruptDocumentError("an old binary Office file under the name of a newer format")
+
+
+def _refuse_document_type(name: str, head: bytes) -> None:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.decode("utf-16", "replace").encode()
+    if _LOOKS_LIKE_XML.match(head) and not _PROLOG.match(head):
+        raise CorruptDocumentError(f"{name!r} declares a document type, which Office files may not")
+
+
+def _transitional(package: zipfile.ZipFile) -> bytes:
+    """The package with the namespaces of strict Open XML replaced by the transitional ones."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as rewritten:
+        for name in package.namelist():
+            part = read_part(package, name)
+            if name.endswith((".xml", ".rels")):
+                for strict, transitional in _STRICT_NAMESPACES.items():
+                    part = part.replace(strict, transitional)
+            rewritten.writestr(name, part)
+    return out.getvalue()
