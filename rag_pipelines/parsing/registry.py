@@ -1,0 +1,141 @@
+"""Which parser reads which media type, the one way to call it, and the fingerprint of what it does.
+
+What belongs here: the table of formats, the checks around every parse, parser fingerprints. What
+does not: recognising a format (`detect`), reading one (its own module), guarding a parse against
+hanging and crashing (`pool`). Format modules are imported when they are needed and keep heavy
+libraries inside their functions, so fingerprints cost no more than a few small imports.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+import msgspec
+
+from rag_pipelines.errors import (
+    CorruptDocumentError,
+    DocumentError,
+    EmptyDocumentError,
+    ParseMemoryError,
+    TooLargeDocumentError,
+    UnsupportedDocumentError,
+)
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing import canonical, detect, signatures
+from rag_pipelines.parsing.base import ParseOptions, ParseRequest
+
+
+class Format(NamedTuple):
+    """How one media type is read.
+
+    `module` names a module of this package with ``VERSION`` and ``parse(request)``; `options` are the
+    fields of `ParseOptions` that change its result; `uses` are other format modules it hands parts to.
+    """
+
+    module: str
+    options: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+
+FORMATS: dict[str, Format] = {
+    signatures.PDF: Format("pdf", options=("pdf", "passwords")),
+    signatures.DOCX: Format("docx"),
+    signatures.PPTX: Format("pptx"),
+    signatures.XLSX: Format("xlsx"),
+    signatures.DOC: Format("office"),
+    signatures.PPT: Format("office"),
+    signatures.XLS: Format("xlsx"),
+    signatures.ODT: Format("odf"),
+    signatures.ODP: Format("odf"),
+    signatures.ODS: Format("odf"),
+    signatures.RTF: Format("rtf"),
+    signatures.EPUB: Format("epub", uses=("html",)),
+    signatures.MSG: Format("mail", uses=("html",)),
+    detect.MAIL: Format("mail", uses=("html",)),
+    detect.HTML: Format("html", options=("html_main_content",)),
+    detect.MARKDOWN: Format("markdown", uses=("html",)),
+    detect.PLAIN: Format("text"),
+    detect.RST: Format("text"),
+    detect.ORG: Format("text"),
+    detect.ASCIIDOC: Format("text"),
+    detect.CODE: Format("code"),
+    detect.CSV: Format("delimited"),
+    detect.TSV: Format("delimited"),
+    detect.JSON: Format("data"),
+    detect.NDJSON: Format("data"),
+    detect.XML: Format("data"),
+}
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The document of `request`, which holds body text.
+
+    The format module sees the detected media type as ``request.declared_type``, with the parameters
+    (charset) that were declared.
+
+    Raises:
+        DocumentError: of the class that says what is wrong; an unforeseen error of a parsing library
+            ends as `CorruptDocumentError` with its class and message.
+    """
+    size, limit = len(request.data), request.limits.max_bytes
+    if size > limit:
+        raise TooLargeDocumentError(
+            f"the document has {size:,} bytes, the limit is {limit:,}; raise limits.max_bytes to accept it"
+        )
+    media_type = detect.detect(request.data, request.name, request.declared_type)
+    parameters = (request.declared_type or "").partition(";")[2]
+    declared = f"{media_type};{parameters}" if parameters else media_type
+    try:
+        document = _module(FORMATS[media_type].module).parse(
+            msgspec.structs.replace(request, declared_type=declared)
+        )
+    except DocumentError:
+        raise
+    except ImportError as error:
+        raise UnsupportedDocumentError(f"reading {media_type} needs a package: {error}") from error
+    except MemoryError as error:
+        raise ParseMemoryError(f"reading the document as {media_type} ran out of memory") from error
+    except Exception as error:
+        raise CorruptDocumentError(
+            f"reading the document as {media_type} failed: {type(error).__name__}: {error}"
+        ) from error
+    if all(block.kind in (BlockKind.HEADER, BlockKind.FOOTER) for block in document.blocks):
+        raise EmptyDocumentError(f"the document opens as {media_type} but holds no text")
+    return document
+
+
+def parser_fingerprint(media_type: str, options: ParseOptions | None = None) -> str:
+    """What the parsed form of one media type depends on beside the bytes, as 32 hexadecimal digits.
+
+    The versions of the format's module, of the modules it uses and of the canonical text, and only
+    those options that matter to it: a changed PDF mode leaves the Markdown documents as they are.
+
+    Raises:
+        UnsupportedDocumentError: no parser reads `media_type`.
+    """
+    if media_type not in FORMATS:
+        raise UnsupportedDocumentError(
+            f"no parser for media type {media_type!r}; there are {', '.join(sorted(FORMATS))}"
+        )
+    return _fingerprint(media_type, options or ParseOptions())
+
+
+def fingerprints(options: ParseOptions | None = None) -> dict[str, str]:
+    """The parser fingerprint of every media type."""
+    return {media_type: parser_fingerprint(media_type, options) for media_type in FORMATS}
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(media_type: str, options: ParseOptions) -> str:
+    chosen = FORMATS[media_type]
+    versions = {name: _module(name).VERSION for name in (chosen.module, *chosen.uses)}
+    relevant = {name: getattr(options, name) for name in chosen.options}
+    return fingerprint([media_type, canonical.VERSION, versions, relevant])
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"rag_pipelines.parsing.{name}")
