@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from rag_pipelines.errors import RagError
+from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.model import AccessRule
 
 Cursor = Mapping[str, Any]
@@ -83,16 +83,18 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that could not be listed: one document (`external_id`) or an entity such as a folder or range.
+    """Something that could not be listed: one document (`external_id`) or an entity (a folder, a range).
 
-    A failed document stays alive; a failed entity makes the listing incomplete below it, so a
-    connector that yields one must not end with a `Complete` that claims everything was seen.
+    A failed document stays alive; a failed entity may hide documents, so a connector that yields one
+    must not end with a `Complete` that claims everything was seen. `hides_documents` False marks an
+    entity that holds none (an access sidecar, a second row with the same id): it is only reported.
     """
 
     error: RagError
     external_id: str | None = None
     entity: str | None = None
     token: str | None = None
+    hides_documents: bool = True
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -105,7 +107,9 @@ class Complete(msgspec.Struct, frozen=True):
     """The last thing of a listing that saw everything: how many documents, and where to continue from.
 
     `count` is the number of distinct documents yielded (items and failed documents). `full` is
-    False at the end of a change feed, which says nothing about documents it did not name.
+    False at the end of a change feed, of a listing narrowed by a window, and of one in which a failed
+    entity may hide documents: these say nothing about documents they did not name. `cursor` None
+    means that there is no position to continue from: the stored one stays.
     """
 
     count: int
@@ -134,7 +138,8 @@ class Connector(ABC):
     """One configured source of one system. Made per run, closed after it; not shared between threads."""
 
     kind: ClassVar[str]
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
+    """What the system offers; an instance whose options offer less sets its own."""
     options_type: ClassVar[type[Options]]
 
     def __init__(self, source: str, options: Any) -> None:
@@ -164,7 +169,7 @@ class Connector(ABC):
             elif not isinstance(entry, Removed):
                 yield entry
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most connectors hold nothing)
         """Release connections and temporary files."""
 
 
@@ -173,8 +178,6 @@ C = TypeVar("C")
 
 def read_cursor(cursor: Cursor, kind: type[C]) -> C:
     """`cursor` as the connector's own `msgspec.Struct`; raises `UsageError` when it does not fit."""
-    from rag_pipelines.errors import UsageError
-
     try:
         return msgspec.convert(dict(cursor), kind)
     except msgspec.ValidationError as error:

@@ -1,0 +1,283 @@
+"""The two kinds of folder tree that the filesystem connector reads: local folders, and fsspec URLs.
+
+What belongs here: listing one folder, reading one file, and mapping what goes wrong to our errors.
+What does not: which files are wanted, access, items (`filesystem` does those). fsspec is imported
+for URLs only, so that listing a local folder stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
+
+from rag_pipelines.connectors.paths import joined_url
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    FetchError,
+    ForbiddenEntityError,
+    RagError,
+    TooLargeDocumentError,
+    TransientError,
+)
+from rag_pipelines.fingerprint import fingerprint
+
+EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "abfs": "azure",
+    "abfss": "azure",
+    "az": "azure",
+}
+"""URL scheme to the extra of rag-pipelines that brings its fsspec driver."""
+
+
+class Found(NamedTuple):
+    """One entry of a folder. `target`: where a link leads, relative to the root; `error`: why it fails."""
+
+    name: str
+    is_folder: bool = False
+    size: int = 0
+    token: str = ""
+    modified_at: datetime | None = None
+    target: str | None = None
+    error: RagError | None = None
+
+
+class FileTree(Protocol):
+    """A folder tree. Paths are relative to its root, with slashes; "" is the root."""
+
+    def list(self, folder: str) -> list[Found]:
+        """The entries of `folder` in no order. Raises a `RagError` where they cannot be seen."""
+        ...
+
+    def read(self, path: str, max_bytes: int) -> bytes | None:
+        """The content of a file; None where there is nothing. Raises a `RagError` where it cannot be read."""
+        ...
+
+    def url(self, path: str) -> str:
+        """The URL of a file."""
+        ...
+
+
+def open_tree(root: str, storage_options: Mapping[str, Any]) -> FileTree:
+    """The tree at `root`, a path or a URL. Raises `ConfigError` when its driver is missing."""
+    scheme, separator, _ = root.partition("://")
+    if not separator:
+        return LocalTree(root)
+    if scheme == "file":
+        return LocalTree(unquote(urlsplit(root).path))
+    return FsspecTree(root, storage_options)
+
+
+class LocalTree:
+    """A folder of this machine.
+
+    A link is followed only while its target lies inside the root, when listing and again when
+    reading. Sockets, pipes and devices are left out. `links_outside` counts the links left out.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.realpath(os.path.expanduser(root))
+        self._url = Path(self.root).as_uri()
+        self.links_outside = 0
+
+    def list(self, folder: str) -> list[Found]:
+        found = []
+        try:
+            with os.scandir(self._full(folder)) as entries:
+                for entry in entries:
+                    try:
+                        one = self._link(entry) if entry.is_symlink() else self._plain(entry)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        one = Found(entry.name, error=_local_error(error, entry.path))
+                    if one is not None:
+                        found.append(one)
+        except OSError as error:
+            raise _local_error(error, self._full(folder)) from error
+        return found
+
+    def read(self, path: str, max_bytes: int) -> bytes | None:
+        full = self._full(path)
+        if self._relative(os.path.realpath(full)) is None:
+            raise ForbiddenEntityError(
+                f"{full!r} leads out of {self.root!r}; links are followed inside the root only"
+            )
+        try:
+            # Not blocking: a pipe put in the file's place must not stop the run.
+            descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise FetchError(f"{full!r} is not a regular file any more")
+                data = file.read(max_bytes + 1)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(full):
+                return None
+            raise _local_error(error, full) from error
+        if len(data) > max_bytes:
+            raise TooLargeDocumentError(f"{full!r} has grown above max_bytes = {max_bytes:,}")
+        return data
+
+    def url(self, path: str) -> str:
+        return joined_url(self._url, path)
+
+    def _full(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def _relative(self, real: str) -> str | None:
+        """`real` relative to the root, or None when it lies outside."""
+        if real == self.root:
+            return ""
+        prefix = self.root if self.root.endswith("/") else f"{self.root}/"
+        return real.removeprefix(prefix) if real.startswith(prefix) else None
+
+    def _plain(self, entry: os.DirEntry[str]) -> Found | None:
+        if entry.is_dir(follow_symlinks=False):
+            return Found(entry.name, True)
+        if not entry.is_file(follow_symlinks=False):
+            return None
+        return _local_file(entry.name, entry.stat(follow_symlinks=False), None)
+
+    def _link(self, entry: os.DirEntry[str]) -> Found | None:
+        target = self._relative(os.path.realpath(entry.path))
+        if target is None:
+            self.links_outside += 1
+            return None
+        try:
+            status = os.stat(entry.path)
+        except OSError as error:
+            return Found(
+                entry.name, error=FetchError(f"the link {entry.path!r} leads nowhere: {error.strerror}")
+            )
+        if stat.S_ISDIR(status.st_mode):
+            return Found(entry.name, True, target=target)
+        return _local_file(entry.name, status, target) if stat.S_ISREG(status.st_mode) else None
+
+
+def _local_file(name: str, status: os.stat_result, target: str | None) -> Found:
+    modified_at = datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
+    return Found(name, False, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", modified_at, target)
+
+
+def _local_error(error: OSError, full: str) -> RagError:
+    if isinstance(error, PermissionError):
+        return ForbiddenEntityError(
+            f"no permission to read {full!r}; grant it to the user who runs the ingest"
+        )
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return FetchError(f"{full!r} is gone or of another kind: {error.strerror}")
+    return TransientError(f"{full!r} cannot be read: {error}")
+
+
+_STRONG_TOKENS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "generation")
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+_CREDENTIAL_ERRORS = frozenset(
+    {
+        "ClientAuthenticationError",
+        "CredentialUnavailableError",
+        "DefaultCredentialsError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "RefreshError",
+        "TokenRetrievalError",
+    }
+)
+"""Names of the drivers' own exceptions, by name because the drivers may not be installed."""
+
+
+class FsspecTree:
+    """A folder behind any fsspec URL (``s3://``, ``gs://``, ``abfs://``, ``memory://``).
+
+    The token is the store's own etag or checksum where it has one, else size and time of change.
+    """
+
+    def __init__(self, root: str, storage_options: Mapping[str, Any]) -> None:
+        import fsspec
+
+        scheme = root.partition("://")[0]
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(
+                root, **{"use_listings_cache": False, **storage_options}
+            )
+        except ImportError as error:
+            extra = EXTRAS.get(scheme)
+            advice = f"run: pip install 'rag-pipelines[{extra}]'" if extra else str(error)
+            raise ConfigError(f"{scheme}:// needs a driver that is not installed; {advice}") from error
+        except ValueError as error:
+            raise ConfigError(f"root {root!r} cannot be opened: {error}") from error
+        self._url = root.rstrip("/")
+
+    def list(self, folder: str) -> list[Found]:
+        full = self._full(folder)
+        try:
+            infos = self._fs.ls(full, detail=True)
+        except Exception as error:
+            raise self._error(error, folder) from error
+        found = []
+        for info in infos:
+            path = str(info["name"]).rstrip("/")
+            # Object stores list the marker of a folder inside it, and a file as its own content.
+            if path.strip("/") != full.strip("/"):
+                name = path.rpartition("/")[2]
+                found.append(Found(name, True) if info["type"] == "directory" else _object(name, info))
+        return found
+
+    def read(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            # The whole object, not a range: stores refuse a range of an empty one.
+            data = self._fs.cat_file(self._full(path))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error(error, path) from error
+        if len(data) > max_bytes:
+            raise TooLargeDocumentError(f"{self.url(path)!r} has grown above max_bytes = {max_bytes:,}")
+        return data
+
+    def url(self, path: str) -> str:
+        return f"{self._url}/{path}"
+
+    def _full(self, path: str) -> str:
+        return f"{self._root.rstrip('/')}/{path}" if path else self._root
+
+    def _error(self, error: Exception, path: str) -> RagError:
+        where = self.url(path) if path else self._url
+        if type(error).__name__ in _CREDENTIAL_ERRORS:
+            return CredentialError(f"the credentials for {self._url} were rejected: {error}")
+        if isinstance(error, PermissionError):
+            return ForbiddenEntityError(f"no permission to read {where!r}: {error}")
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            return FetchError(f"{where!r} is gone or of another kind")
+        return TransientError(f"{where!r} cannot be read: {type(error).__name__}: {error}")
+
+
+def _object(name: str, info: Mapping[str, Any]) -> Found:
+    size = int(info.get("size") or 0)
+    modified_at = next((moment for key in _TIMES if (moment := _moment(info.get(key))) is not None), None)
+    strong = next((str(info[key]) for key in _STRONG_TOKENS if info.get(key)), None)
+    if strong is None and modified_at is None:
+        strong = fingerprint(dict(info))
+    token = strong.strip('"') if strong else f"{size}-{modified_at.isoformat()}"  # type: ignore[union-attr]
+    return Found(name, False, size, token, modified_at)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A driver's time of change in UTC (a datetime, seconds since 1970, ISO 8601), or None."""
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, datetime):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

@@ -1,0 +1,221 @@
+"""Files below a folder: local, or behind any fsspec URL (``s3://``, ``gs://``, ``abfs://``, ``memory://``).
+
+What belongs here: the options, the walk that turns files into items, and the check. What does not:
+reading a folder or a file (`file_trees`), path patterns (`paths`), sidecars (`access`).
+
+The external id is the path relative to the root. The token is size and time of change for local
+files and the store's etag for objects; a file that is replaced by another of the same size and time
+is seen by a full ingest only. A folder that cannot be read is a failed entity, so nothing is deleted
+in that run. Links:
+
+- A link out of the root is left out; `check` counts them. A link to nothing is a failed document.
+- A link to a file is a document of its own; it must satisfy the sidecars of both places.
+- A link to a folder is entered only if that folder is not listed under its own path (it is hidden or
+  excluded), so no file comes twice and no loop is endless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+
+from rag_pipelines.connectors.access import (
+    MAX_SIDECAR_BYTES,
+    SIDECAR_SUFFIX,
+    Access,
+    SidecarTree,
+    both,
+)
+from rag_pipelines.connectors.base import (
+    Capabilities,
+    Complete,
+    Connector,
+    Entry,
+    Failure,
+    Finding,
+    Item,
+    Options,
+    Window,
+)
+from rag_pipelines.connectors.file_trees import FileTree, Found, LocalTree, open_tree
+from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
+from rag_pipelines.errors import CredentialError, FetchError, RagError, TooLargeDocumentError
+
+CHECK_LIMIT = 1_000
+"""How many entries `check` looks at."""
+
+
+class FilesystemOptions(Options):
+    """Settings of a filesystem source; the patterns are explained at `PathFilter`."""
+
+    root: str = Field(min_length=1, description="folder or fsspec URL; every id is relative to it")
+    include: tuple[str, ...] = Field((), description="path patterns wanted; none means every file")
+    exclude: tuple[str, ...] = Field((), description="path patterns left out, stronger than include")
+    hidden: bool = Field(False, description="whether names that begin with a dot are listed")
+    max_bytes: int = Field(200_000_000, gt=0, description="a larger file is a failed document")
+    url_prefix: str | None = Field(None, description="URL under which people see the root, for citations")
+    storage_options: dict[str, Any] = Field({}, repr=False, description="passed to the fsspec driver")
+    storage_secrets: dict[str, SecretStr] = Field({}, description="passed to the fsspec driver, never shown")
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        check_patterns(patterns)
+        return patterns
+
+
+class FilesystemConnector(Connector):
+    """Lists the files below `root`; see the module's docstring."""
+
+    kind = "filesystem"
+    capabilities = Capabilities(permissions=True)
+    options_type = FilesystemOptions
+
+    def __init__(self, source: str, options: FilesystemOptions) -> None:
+        super().__init__(source, options)
+        self._filter = PathFilter(options.include, options.exclude, options.hidden)
+
+    def items(self, window: Window = Window()) -> Iterator[Entry]:
+        tree = self._open()
+        count = 0
+        whole = not window
+        for entry in _Walk(tree, self.options, self._filter):
+            if isinstance(entry, Failure):
+                count += entry.external_id is not None
+                whole = whole and (entry.entity is None or not entry.hides_documents)
+            elif not window.holds(entry.modified_at):
+                continue
+            else:
+                count += 1
+            yield entry
+        yield Complete(count, full=whole)
+
+    def check(self) -> list[Finding]:
+        root = self.options.root
+        try:
+            tree = self._open()
+            tree.list("")
+        except RagError as error:
+            return [Finding("root", False, str(error))]
+        findings = [Finding("root", True, f"{root} can be read")]
+        try:
+            entries = list(islice(self.items(), CHECK_LIMIT))
+        except CredentialError as error:
+            return [*findings, Finding("files", False, str(error))]
+        files = sum(isinstance(entry, Item) for entry in entries)
+        more = "at least " if len(entries) == CHECK_LIMIT else ""
+        advice = "" if files else "; look at include, exclude and hidden"
+        findings.append(Finding("files", files > 0, f"{more}{files} files match{advice}"))
+        failures = [entry for entry in entries if isinstance(entry, Failure)]
+        if failures:
+            detail = f"{more}{len(failures)} cannot be used, the first: {failures[0].error}"
+            findings.append(Finding("failures", False, detail))
+        if isinstance(tree, LocalTree) and (outside := tree.links_outside):
+            findings.append(
+                Finding("links", True, f"{outside} links in the root itself lead out of it; left out")
+            )
+        return findings
+
+    def _open(self) -> FileTree:
+        secrets = {name: secret.get_secret_value() for name, secret in self.options.storage_secrets.items()}
+        return open_tree(self.options.root, {**self.options.storage_options, **secrets})
+
+
+class _Walk:
+    """One pass over a tree, depth first, each folder in order of names; yields items and failures."""
+
+    def __init__(self, tree: FileTree, options: FilesystemOptions, wanted: PathFilter) -> None:
+        self._tree = tree
+        self._options = options
+        self._filter = wanted
+        self._sidecars = SidecarTree(lambda path: tree.read(path, MAX_SIDECAR_BYTES), self._report)
+        self._reported: list[Failure] = []
+        self._walked: set[str] = set()
+        self._linked: list[tuple[str, str]] = []
+
+    def __iter__(self) -> Iterator[Item | Failure]:
+        yield from self._below("", "")
+        while self._linked:
+            yield from self._below(*self._linked.pop(0))
+
+    def _below(self, top: str, top_target: str) -> Iterator[Item | Failure]:
+        """Everything below the folder `top`, which really is `top_target`; linked folders are put off."""
+        stack = [(top, top_target)]
+        while stack:
+            folder, target = stack.pop()
+            if target in self._walked:
+                continue
+            self._walked.add(target)
+            try:
+                found = sorted(self._tree.list(folder))
+            except CredentialError:
+                raise
+            except RagError as error:
+                yield Failure(error=error, entity=external_id(folder) or ".")
+                continue
+            sidecars = {one.name for one in found if one.name.endswith(SIDECAR_SUFFIX)}
+            access = self._sidecars.folder(folder, seen=SIDECAR_SUFFIX in sidecars)
+            if folder != target:
+                access = both(access, self._sidecars.folder(target))
+            inner = []
+            for one in found:
+                path = _join(folder, one.name)
+                if one.is_folder:
+                    if self._filter.enters(path):
+                        if one.target is not None:
+                            self._linked.append((path, one.target))
+                        else:
+                            inner.append((path, _join(target, one.name)))
+                elif one.name not in sidecars and self._filter.wants(path):
+                    has_sidecar = f"{one.name}{SIDECAR_SUFFIX}" in sidecars
+                    own = self._sidecars.file(path, seen=True) if has_sidecar else access
+                    if folder != target or one.target is not None:
+                        own = both(own, self._sidecars.file(one.target or _join(target, one.name)))
+                    yield self._entry(path, one, own)
+            stack.extend(reversed(inner))
+            yield from self._reported
+            self._reported.clear()
+
+    def _entry(self, path: str, one: Found, access: Access) -> Item | Failure:
+        identity = external_id(path)
+        if one.error is not None:
+            return Failure(error=one.error, external_id=identity)
+        limit = self._options.max_bytes
+        if one.size > limit:
+            error = TooLargeDocumentError(
+                f"{identity!r} has {one.size:,} bytes; raise max_bytes (now {limit:,}) or exclude it"
+            )
+            return Failure(error=error, external_id=identity, token=one.token)
+        prefix = self._options.url_prefix
+        return Item(
+            external_id=identity,
+            token=one.token,
+            load=partial(_load, self._tree, path, limit),
+            name=identity.rpartition("/")[2],
+            path=identity,
+            url=joined_url(prefix, path) if prefix else self._tree.url(path),
+            media_type=media_type(one.name),
+            size=one.size,
+            modified_at=one.modified_at,
+            tenant=access.tenant,
+            access=access.rule,
+        )
+
+    def _report(self, sidecar: str, error: RagError) -> None:
+        """A sidecar that cannot be used hides no document: what it governs is listed, closed."""
+        self._reported.append(Failure(error=error, entity=external_id(sidecar), hides_documents=False))
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _load(tree: FileTree, path: str, max_bytes: int) -> bytes:
+    data = tree.read(path, max_bytes)
+    if data is None:
+        raise FetchError(f"{path!r} was listed but is gone")
+    return data
