@@ -107,7 +107,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     `context` is what a reader needs in front of `text` but does not stand there (the repeated header
     of a table that was cut). `embedding_input` is exactly what the model sees (title, heading path,
     context, text), without the model's own document prompt. `tokens` counts `embedding_input` in the
-    model's tokenizer, special tokens included. `pages` is first and last page, or None.
+    model's tokenizer, special tokens included. `pages` is first and last page, or None. `forced` says
+    that the text had to be cut inside a table row or a word, because that alone is above the budget.
     """
 
     ordinal: int
@@ -119,3 +120,4 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     heading_path: tuple[str, ...] = ()
     pages: tuple[int, int] | None = None
     context: str = ""
+    forced: bool = False

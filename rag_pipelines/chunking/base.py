@@ -6,12 +6,16 @@ anything about vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from rag_pipelines.model import Chunk, ParsedDocument
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class ChunkOptions(msgspec.Struct, frozen=True):
@@ -33,23 +37,43 @@ class ChunkOptions(msgspec.Struct, frozen=True):
 
 
 class Tokenizer(Protocol):
-    """The embedding model's tokenizer, as the chunkers need it. Cheap to build, safe to use in a worker."""
+    """The embedding model's tokenizer, as the chunkers need it. Picklable, cheap to build, safe in a worker.
+
+    `max_tokens` is the model's own limit; `special_tokens` is how many of it the model adds to every
+    input (its own markers and its document prompt). `additive` says that the counts of two texts
+    joined at white space add up, so that a document needs tokenising only once.
+    """
 
     fingerprint: str
     max_tokens: int
     special_tokens: int
+    additive: bool
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without special tokens."""
         ...
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Start and end offset in `text` of each of its tokens, in order, without special tokens."""
+    def starts(self, text: str) -> Sequence[int]:
+        """Start offset in `text` of each of its tokens, ascending, without special tokens."""
         ...
 
 
-SentenceEmbedder = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""Sentences to unit vectors; needed by the semantic strategy only."""
+class SentenceEmbedder(Protocol):
+    """What the semantic strategy needs of an embedding model; every `Embedder` fits."""
+
+    @property
+    def identity(self) -> Fingerprinted: ...
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of sentences, shape (len(texts), dimensions)."""
+        ...
+
+
+class Fingerprinted(Protocol):
+    """Something whose content has a fingerprint."""
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 class Chunker(Protocol):

@@ -1,0 +1,276 @@
+"""The body of a document measured in tokens, and its ranges made into chunks.
+
+What belongs here: what every strategy needs: the blocks without page furniture, token counts of
+ranges from one tokenisation, the room that the title and the headings leave, and the last step from
+ranges to `Chunk`s that are within the budget. What does not: where to cut (the strategies).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from re import Pattern
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
+from rag_pipelines.chunking.boundaries import ANY, last_cut, strip
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
+
+VERSION = "1"
+
+FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
+PREFIX_SHARE = 3
+"""Title and headings may take one part in this many of the budget; then outer ones are left out."""
+LONGEST_TOKEN = 32
+"""Characters; a token that is longer counts as several until the final count."""
+SAFETY_SHARE = 64
+"""One part in this many is kept free where counts of ranges do not add up exactly."""
+
+
+class Span(NamedTuple):
+    """A range of the text that becomes a chunk; see `Chunk` for `context` and `forced`."""
+
+    start: int
+    end: int
+    context: str = ""
+    forced: bool = False
+
+
+class _Prefix(NamedTuple):
+    text: str
+    tokens: int
+
+
+class Body:
+    """The body of one document: its blocks, and token counts of its ranges.
+
+    Counting is exact for ranges that begin and end at white space if the tokenizer is additive, and
+    errs by a token or two otherwise; `assemble` makes the final count exact.
+    """
+
+    def __init__(
+        self, document: ParsedDocument, title: str | None, options: ChunkOptions, tokenizer: Tokenizer
+    ) -> None:
+        self.text = document.text
+        self.blocks: Sequence[Block] = [block for block in document.blocks if block.kind not in FURNITURE]
+        self.start = self.blocks[0].start if self.blocks else 0
+        self.end = self.blocks[-1].end if self.blocks else 0
+        self._title = title if "title" in options.context else None
+        self._with_headings = "headings" in options.context
+        self._tokenizer = tokenizer
+        self._limit = (options.max_tokens or tokenizer.max_tokens) - tokenizer.special_tokens
+        self.capacity = self._limit if tokenizer.additive else self._limit - 1 - self._limit // SAFETY_SHARE
+        starts = tokenizer.starts(self.text[: self.end])
+        divided = _divide_long_tokens(starts, self.end)
+        self._token_starts = starts if divided is None else divided
+        self._exact = tokenizer.additive and divided is None
+        self._block_starts = [block.start for block in self.blocks]
+        self._prefixes: dict[tuple[tuple[str, ...], bool], _Prefix] = {}
+
+    def tokens(self, start: int, end: int) -> int:
+        """Tokens of a range."""
+        starts = self._token_starts
+        first = bisect_left(starts, start)
+        count = bisect_left(starts, end, first) - first
+        return count if first < len(starts) and starts[first] == start else count + 1
+
+    def reach(self, start: int, tokens: int) -> int:
+        """The furthest offset such that the range from `start` has at most this many tokens."""
+        starts = self._token_starts
+        first = bisect_left(starts, start)
+        if first == len(starts) or starts[first] != start:
+            tokens -= 1
+        last = first + tokens
+        return max(starts[last], start + 1) if last < len(starts) else self.end
+
+    def back(self, end: int, tokens: int) -> int:
+        """The earliest offset such that the range from it to `end` has at most this many tokens."""
+        starts = self._token_starts
+        first = bisect_left(starts, end) - tokens
+        return starts[max(0, first)] if tokens else end
+
+    def room(self, start: int) -> int:
+        """Tokens that a chunk beginning at `start` may have beside its title and headings."""
+        return self.capacity - self._prefix(start).tokens
+
+    def fits(self, start: int, end: int, context_tokens: int = 0) -> bool:
+        """Whether a range can be one chunk, with a context of so many tokens."""
+        return self.tokens(start, end) + context_tokens <= self.room(start)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text that is not a range of the document."""
+        return self._tokenizer.count([text])[0]
+
+    def split(
+        self,
+        start: int,
+        end: int,
+        places: Sequence[Pattern[str]],
+        *,
+        context: str = "",
+        context_tokens: int = 0,
+        least: int = 0,
+    ) -> Iterator[Span]:
+        """A range as spans that fit, cut at `places`, and inside a word only where nothing else is left.
+
+        `least` tokens stay for the last span where the cut can be moved for it.
+        """
+        while True:
+            room = self.room(start) - context_tokens
+            limit = min(end, self.reach(start, room))
+            if limit >= end:
+                yield Span(start, end, context)
+                return
+            rest = self.tokens(limit, end)
+            if rest < least:
+                limit = max(self.reach(start, room - least + rest), start + 1)
+            cut = last_cut(self.text, start, limit, places)
+            forced = cut is None
+            first, last = strip(self.text, start, cut or limit)
+            yield Span(first, last, context, forced)
+            start, _ = strip(self.text, last, end)
+
+    def assemble(self, spans: Iterable[Span], *, bounded: bool = True) -> list[Chunk]:
+        """The chunks of spans in order; if `bounded`, all within the budget by the tokenizer's own count."""
+        chunks: list[Chunk] = []
+        pending = list(spans)
+        while pending:
+            inputs = [self._embedding_input(span) for span in pending]
+            counts = self._counts(pending, inputs)
+            over: list[Span] = []
+            for span, embedding_input, tokens in zip(pending, inputs, counts, strict=True):
+                if bounded and tokens > self._limit and span.end - span.start > 1:
+                    over.extend(self._halves(span))
+                else:
+                    chunks.append(self._chunk(span, embedding_input, tokens))
+            pending = over
+        chunks.sort(key=lambda chunk: (chunk.start, chunk.end))
+        return [msgspec.structs.replace(chunk, ordinal=n) if n else chunk for n, chunk in enumerate(chunks)]
+
+    def _counts(self, spans: Sequence[Span], inputs: Sequence[str]) -> list[int]:
+        """Tokens of embedding inputs; added up where that is exact, else counted in one batch."""
+        counts = [
+            self._prefix(span.start).tokens + self.tokens(span.start, span.end) if self._adds_up(span) else -1
+            for span in spans
+        ]
+        unknown = [n for n, count in enumerate(counts) if count < 0]
+        if unknown:
+            exact = self._tokenizer.count([inputs[n] for n in unknown])
+            for n, count in zip(unknown, exact, strict=True):
+                counts[n] = count
+        return counts
+
+    def _adds_up(self, span: Span) -> bool:
+        """Whether the tokens of the whole document tell the tokens of this span exactly."""
+        text, (start, end, context, _) = self.text, span
+        return (
+            self._exact
+            and not context
+            and not text[start].isspace()
+            and (start == 0 or text[start - 1].isspace())
+            and (end == len(text) or text[end].isspace())
+        )
+
+    def _halves(self, span: Span) -> Iterator[Span]:
+        """A span that came out above the budget, as two."""
+        middle = (span.start + span.end) // 2
+        cut = last_cut(self.text, span.start, middle, ANY)
+        first, last = strip(self.text, span.start, cut or middle)
+        yield Span(first, last, span.context, span.forced or cut is None)
+        start, end = strip(self.text, cut or middle, span.end)
+        yield Span(start, end, span.context, span.forced)
+
+    def _chunk(self, span: Span, embedding_input: str, tokens: int) -> Chunk:
+        first = self._block_at(span.start)
+        last = max(first, bisect_left(self._block_starts, span.end) - 1)
+        pages = [block.page for block in self.blocks[first : last + 1] if block.page is not None]
+        return Chunk(
+            ordinal=0,
+            text=self.text[span.start : span.end],
+            start=span.start,
+            end=span.end,
+            tokens=tokens + self._tokenizer.special_tokens,
+            embedding_input=embedding_input,
+            heading_path=self.blocks[first].heading_path,
+            pages=(min(pages), max(pages)) if pages else None,
+            context=span.context,
+            forced=span.forced,
+        )
+
+    def _embedding_input(self, span: Span) -> str:
+        context = span.context and span.context + "\n"
+        return f"{self._prefix(span.start).text}{context}{self.text[span.start : span.end]}"
+
+    def _block_at(self, offset: int) -> int:
+        """The block that holds an offset, or the last one before it."""
+        return max(0, bisect_right(self._block_starts, offset) - 1)
+
+    def _prefix(self, start: int) -> _Prefix:
+        """What stands in front of a chunk that begins at `start`: title and headings, as far as they fit.
+
+        A title that the first heading or the chunk itself repeats is left out.
+        """
+        path = self.blocks[self._block_at(start)].heading_path if self._with_headings else ()
+        title = self._title
+        if title and (_same(path[0], title) if path else self.text.startswith(title, start)):
+            title = None
+        prefix = self._prefixes.get((path, title is not None))
+        if prefix is None:
+            prefix = self._prefixes[path, title is not None] = self._fit_prefix(path, title)
+        return prefix
+
+    def _fit_prefix(self, path: tuple[str, ...], title: str | None) -> _Prefix:
+        headings = " > ".join(path)
+        candidates = dict.fromkeys(
+            "\n".join(filter(None, lines)) for lines in ((title, headings), (headings,), path[-1:], (title,))
+        )
+        texts = [f"{candidate}\n\n" for candidate in candidates if candidate]
+        for text, tokens in zip(texts, self._tokenizer.count(texts) if texts else (), strict=True):
+            if tokens <= self._limit // PREFIX_SHARE:
+                return _Prefix(text, tokens)
+        return _Prefix("", 0)
+
+
+class BodyChunker(ABC):
+    """A strategy that cuts a `Body` into spans; `fingerprint` covers code version and all parameters."""
+
+    def __init__(self, options: ChunkOptions, tokenizer: Tokenizer, *parts: str) -> None:
+        self.options = options
+        self.tokenizer = tokenizer
+        self.fingerprint = fingerprint([VERSION, msgspec.to_builtins(options), tokenizer.fingerprint, *parts])
+
+    def chunk(self, document: ParsedDocument, title: str | None) -> list[Chunk]:
+        """The chunks of `document` in order, none for a document without a body."""
+        body = Body(document, title, self.options, self.tokenizer)
+        return body.assemble(self.spans(body)) if body.blocks else []
+
+    @abstractmethod
+    def spans(self, body: Body) -> Iterable[Span]:
+        """The ranges of a body that become chunks, in order; stripped, and within `Body.room`."""
+
+
+def _same(a: str, b: str) -> bool:
+    return a.strip().casefold() == b.strip().casefold()
+
+
+def _divide_long_tokens(starts: Sequence[int], end: int) -> Sequence[int] | None:
+    """Token starts with more put where two lie far apart, or None where none do.
+
+    WordPiece calls a run of any length without a space one unknown token; without these places such
+    a run could never be cut.
+    """
+    if isinstance(starts, range) or not len(starts):
+        return None
+    known = np.asarray(starts)
+    gaps = np.diff(known, append=end)
+    if gaps.max() <= LONGEST_TOKEN:
+        return None
+    more = [
+        np.arange(known[n], known[n] + gaps[n], LONGEST_TOKEN) for n in np.flatnonzero(gaps > LONGEST_TOKEN)
+    ]
+    return np.unique(np.concatenate([known, *more])).tolist()

@@ -1,0 +1,32 @@
+"""The way from an embedding profile to a model.
+
+What belongs here: choosing the provider. What does not: finding, loading or calling a model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+
+
+def make_embedder(profile: EmbeddingProfile, data_dir: Path) -> Embedder:
+    """The model of a profile. Nothing is loaded until it is needed; converted models lie under `data_dir`.
+
+    Raises:
+        ConfigError: the model is not on this machine, or the profile does not fit it.
+    """
+    match profile.provider:
+        case "hash":
+            from rag_pipelines.embedding.hashing import HashEmbedder
+
+            return HashEmbedder(profile)
+        case "openai":
+            from rag_pipelines.embedding.openai import OpenAIEmbedder
+
+            return OpenAIEmbedder(profile)
+        case "sentence-transformers":
+            from rag_pipelines.embedding.local import LocalEmbedder
+
+            return LocalEmbedder(profile, data_dir)

@@ -1,0 +1,89 @@
+"""The embedding profile: which model, how it is run, and for remote models where and how fast.
+
+What belongs here: the settings and their checks. What does not: anything that loads a model; this
+module is imported by the configuration and stays light.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+_OWN_FIELDS = {
+    "sentence-transformers": {"runtime", "precision", "device", "batch_size", "allow_download"},
+    "openai": {
+        "base_url", "api_key", "dimensions", "max_tokens", "tokenizer", "batch_size", "concurrency",
+        "requests_per_minute", "tokens_per_minute", "price_per_million_tokens", "timeout_seconds", "retries",
+    },
+    "hash": {"dimensions", "max_tokens"},
+}  # fmt: skip
+_SHARED_FIELDS = {"provider", "model", "query_prompt", "document_prompt"}
+_DEFAULT_MODELS = {"sentence-transformers": "all-MiniLM-L6-v2", "hash": "sha512"}
+
+
+class EmbeddingProfile(BaseModel):
+    """The parameters of an embedding model.
+
+    `sentence-transformers` takes `runtime`, `precision`, `device`, `batch_size` and `allow_download`;
+    `openai` (any endpoint that speaks its protocol) takes the rest; `hash` (no model, for tests and for
+    measuring everything else) takes `dimensions` and `max_tokens`. Prompts left out are the model's own.
+    Vectors are always normalised to length 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: Literal["sentence-transformers", "openai", "hash"] = "sentence-transformers"
+    model: str = Field("", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
+    query_prompt: str | None = Field(None, description="Put in front of every query.")
+    document_prompt: str | None = Field(None, description="Put in front of every passage.")
+    batch_size: int = Field(
+        0, ge=0, le=2048, description="Texts in one call; 0 means what suits the provider."
+    )
+
+    runtime: Literal["auto", "openvino", "torch"] = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    allow_download: bool = Field(False, description="Whether a model may be fetched from its hub.")
+
+    base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
+    api_key: SecretStr | None = None
+    dimensions: int | None = Field(None, ge=1, le=16_000)
+    max_tokens: int | None = Field(None, ge=16, description="The model's own limit on one input.")
+    tokenizer: Path | None = Field(
+        None, description="A tokenizer.json of the remote model; else tokens are estimated."
+    )
+    concurrency: int = Field(4, ge=1, le=64)
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    price_per_million_tokens: float = Field(0.0, ge=0)
+    timeout_seconds: float = Field(60.0, gt=0)
+    retries: int = Field(6, ge=0, le=20)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_model(cls, values: object) -> object:
+        if isinstance(values, dict) and not values.get("model"):
+            provider = values.get("provider", "sentence-transformers")
+            return {**values, "model": _DEFAULT_MODELS.get(provider, "")}
+        return values
+
+    @model_validator(mode="after")
+    def _fits_provider(self) -> EmbeddingProfile:
+        own = _OWN_FIELDS[self.provider]
+        strangers = sorted(self.model_fields_set - own - _SHARED_FIELDS)
+        if strangers:
+            raise ValueError(
+                f"provider {self.provider!r} does not take {', '.join(strangers)}; "
+                f"it takes {', '.join(sorted(own | _SHARED_FIELDS))}"
+            )
+        if not self.model:
+            raise ValueError(f"provider {self.provider!r} needs 'model', the model's name at the endpoint")
+        if self.provider == "openai" and self.dimensions is None:
+            raise ValueError("provider 'openai' needs 'dimensions', the length of the model's vectors")
+        if self.runtime == "openvino" and self.device == "cuda":
+            raise ValueError(
+                "runtime 'openvino' runs on the processor; use runtime 'torch' for device 'cuda'"
+            )
+        return self
