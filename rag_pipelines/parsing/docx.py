@@ -27,7 +27,6 @@ from rag_pipelines.parsing.office_package import (
     core_properties,
     meaningful_title,
     parse_xml,
-    reading,
 )
 
 if TYPE_CHECKING:
@@ -55,13 +54,12 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     data = checked_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
-    with reading("a Word document"):
-        document = docx.Document(io.BytesIO(data))
-        reader = _Reader(document, builder)
-        reader.read_blocks(document.element.body)
-        reader.end_code()
-        reader.read_furniture()
-        builder.pages = reader.page
+    document = docx.Document(io.BytesIO(data))
+    reader = _Reader(document, builder)
+    reader.read_blocks(document.element.body)
+    reader.end_code()
+    reader.read_furniture()
+    builder.pages = reader.page
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
     builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or reader.opening_heading

@@ -10,22 +10,14 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rag_pipelines.errors import (
-    CorruptDocumentError,
-    DocumentError,
-    EncryptedDocumentError,
-    TooLargeDocumentError,
-)
+from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError
 from rag_pipelines.parsing.base import ParseLimits
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MAX_ENTRIES = 20_000
 """More parts than any real document has; a directory of millions costs memory before its sizes are summed."""
 
@@ -75,34 +67,16 @@ _NOT_A_TITLE = re.compile(
 )
 
 
-@contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turns whatever a foreign library raises over a malformed file into `CorruptDocumentError`.
-
-    The libraries promise no exception types for broken input: a missing part may be a KeyError, a
-    wrong attribute a ValueError, a loop a RecursionError. Our own errors and MemoryError pass.
-    """
-    try:
-        yield
-    except (DocumentError, MemoryError):
-        raise
-    except Exception as error:
-        raise CorruptDocumentError(f"cannot be read as {what}: {type(error).__name__}: {error}") from error
-
-
 def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
     """The ZIP in `data`, its directory checked and no part read yet.
 
     Raises:
-        EncryptedDocumentError: parts are encrypted, or this is the OLE file that Office wraps around
-            a package with a password.
+        EncryptedDocumentError: parts are encrypted.
         TooLargeDocumentError: the parts together would unpack to more than `limits.max_expansion_bytes`,
             or there are more than `MAX_ENTRIES` of them. The sizes are those of the directory; `zipfile`
             never reads more than that from a part.
         CorruptDocumentError: this is not a ZIP file.
     """
-    if data.startswith(OLE_SIGNATURE):
-        raise _ole_error(data)
     try:
         package = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
@@ -195,14 +169,6 @@ def core_properties(data: bytes) -> dict[str, Any]:
         root = parse_xml(read_part(package, "docProps/core.xml"), "docProps/core.xml")
     found = {str(child.tag).rpartition("}")[2]: (child.text or "").strip() for child in root}
     return {key: found[name] for name, key in _CORE_PROPERTIES.items() if found.get(name)}
-
-
-def _ole_error(data: bytes) -> EncryptedDocumentError | CorruptDocumentError:
-    """What an OLE container in the place of a package means: protected, or mislabelled."""
-    # Names in an OLE directory are UTF-16; looking for one needs no parser.
-    if "EncryptedPackage".encode("utf-16-le") in data:
-        return EncryptedDocumentError("the file is protected with a password")
-    return CorruptDocumentError("an old binary Office file under the name of a newer format")
 
 
 def _refuse_document_type(name: str, head: bytes) -> None:

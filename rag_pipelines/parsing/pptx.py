@@ -10,7 +10,8 @@ reads hidden slides like any other; these come from a second look with python-pp
 
 A page is a slide, counted as PowerPoint counts (hidden ones included). A slide's title is a heading of
 level 1; where a slide has none, its first line if unstructured takes that for a title, else "Slide 3", so
-that a slide never reads as part of the one before. Hidden slides are left out and counted: their authors took them from the audience.
+that a slide never reads as part of the one before. Hidden slides are left out and counted: their authors
+took them from the audience.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.canonical import DocumentBuilder
-from rag_pipelines.parsing.office_package import checked_ooxml, core_properties, meaningful_title, reading
+from rag_pipelines.parsing.office_package import checked_ooxml, core_properties, meaningful_title
 
 if TYPE_CHECKING:
     from pptx.slide import Slide
@@ -49,15 +50,14 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     data = checked_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
-    with reading("a presentation"):
-        slides = list(pptx.Presentation(io.BytesIO(data)).slides)
-        elements = unstructured_runtime.partition_pptx(data)
-        on_page = {page: list(group) for page, group in groupby(elements, lambda e: e.metadata.page_number)}
-        for page, slide in enumerate(slides, 1):
-            if slide._element.get("show") in ("0", "false"):
-                builder.counters["hidden_slides"] += 1
-            else:
-                _add_slide(builder, slide, on_page.get(page, []), page)
+    slides = list(pptx.Presentation(io.BytesIO(data)).slides)
+    elements = unstructured_runtime.partition_pptx(data)
+    on_page = {page: list(group) for page, group in groupby(elements, lambda e: e.metadata.page_number)}
+    for page, slide in enumerate(slides, 1):
+        if slide._element.get("show") in ("0", "false"):
+            builder.counters["hidden_slides"] += 1
+        else:
+            _add_slide(builder, slide, on_page.get(page, []), page)
     builder.pages = len(slides)
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
@@ -85,7 +85,7 @@ def _add_slide(builder: DocumentBuilder, slide: Slide, elements: list[Element], 
 
 
 def _title(elements: list[Element]) -> Element | None:
-    """The title placeholder (only there unstructured gives a title depth 0), else a slide's first short line."""
+    """The title placeholder (the only one to which unstructured gives depth 0), else a short first line."""
     from unstructured.documents.elements import Title
 
     titles = [element for element in elements if isinstance(element, Title)]
