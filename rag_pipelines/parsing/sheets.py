@@ -83,10 +83,7 @@ def _split_columns(band: list[Row]) -> Iterator[list[Row]]:
     parts: list[list[int]] = []
     for start, end in zip(starts, [*starts[1:], len(used)], strict=True):
         run = used[start:end]
-        is_table = len(run) >= _MIN_SIDE_COLUMNS and _mostly_words(
-            row[run[0]] for row in band if run[0] < len(row)
-        )
-        if parts and (not is_table or len(parts[-1]) < _MIN_SIDE_COLUMNS):
+        if parts and (len(parts[-1]) < _MIN_SIDE_COLUMNS or not _is_table_of_its_own(band, run)):
             parts[-1] += run
         else:
             parts.append(run)
