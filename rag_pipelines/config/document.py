@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,6 +22,9 @@ Path = tuple[str | int, ...]
 _REFERENCE = re.compile(
     r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bad>\{[^}]*\}?))"
 )
+CONFIG_DIR = "CONFIG_DIR"
+"""The reference that stands for the folder of the file; never a secret."""
+
 _ABSENT = object()
 _QUOTED = re.compile(r"'[^'<][^']{3,}'")
 
@@ -72,7 +75,7 @@ def read_document(text: str, env: Mapping[str, str], name: str) -> Document:
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """Composes nodes with the scalar types of YAML 1.2 only."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
 for _tag, _pattern, _first in (
@@ -103,11 +106,13 @@ class _Reader:
             return None
         self._open.add(id(node))
         try:
-            return self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._list(node, path)
+            return (
+                self._list(node, path) if isinstance(node, yaml.SequenceNode) else self._mapping(node, path)
+            )
         finally:
             self._open.discard(id(node))
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -168,7 +173,7 @@ class _Reader:
                 self.document.problems.append(
                     (
                         path,
-                        "received a malformed reference; valid: ${NAME}, ${NAME:-default}, or $$ for a dollar sign",
+                        "received a malformed reference; valid: ${NAME}, ${NAME:-default}, or $$ for $",
                     )
                 )
                 return ""
@@ -185,7 +190,7 @@ class _Reader:
                     )
                 )
                 return ""
-            if self.env.get(name):
+            if self.env.get(name) and name != CONFIG_DIR:
                 self.document.environment[name] = value
             return value
 

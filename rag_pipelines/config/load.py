@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rag_pipelines.config.document import Document, read_document
+from rag_pipelines.config.document import CONFIG_DIR, Document, read_document
 from rag_pipelines.config.document import Path as Place
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import ConfigError
 
 DEMO_CONFIG = Path(__file__).parent.parent / "demo" / "demo.yaml"
-"""The packaged configuration, used where no other is named. Its `data_dir` is relative to the working folder."""
+"""The packaged configuration, used where none is named; its `data_dir` is relative to the current folder."""
 
 
 def config_path(path: Path | str | None = None, env: Mapping[str, str] = os.environ) -> Path:
@@ -65,7 +65,7 @@ def read_config(file: Path, env: Mapping[str, str] = os.environ) -> Document:
             f"cannot read the configuration {file}: {reason}; "
             "give an existing YAML file with --config or RAG_CONFIG, or neither for the demo"
         ) from None
-    return read_document(text, {**env, "CONFIG_DIR": str(file.resolve().parent)}, str(file))
+    return read_document(text, {**env, CONFIG_DIR: str(file.resolve().parent)}, str(file))
 
 
 def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]:
@@ -80,7 +80,7 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
             found.append(
                 (
                     place,
-                    f"received {name!r}; valid: the name of a {what} ({', '.join(valid) or 'none is defined'})",
+                    f"received {name!r}; valid: the name of a {what} ({', '.join(valid) or 'there is none'})",
                 )
             )
 

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from rag_pipelines.config.document import Document, Path
 from rag_pipelines.config.settings import Settings, SourceSettings
 from rag_pipelines.config.values import StructOptions
+from rag_pipelines.errors import RagError
 
 _SHOWN_CHARACTERS = 60
 _SCRUBBED_CHARACTERS = 5
@@ -99,9 +100,8 @@ def _real_path(loc: Sequence[str | int], data: Any, keep_last: bool) -> Path:
     """`loc` without pydantic's own steps (union members, key markers), which the file does not have."""
     path: list[str | int] = []
     for step, part in enumerate(loc):
-        if isinstance(data, Mapping) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        in_mapping = isinstance(data, Mapping) and part in data
+        if in_mapping or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
             data = data[part]
         elif not (keep_last and step == len(loc) - 1):
             continue
@@ -201,9 +201,8 @@ def _plain(kind: Any) -> Any:
 
 def _options_type(connector: Any) -> type[BaseModel] | None:
     from rag_pipelines.connectors.registry import connector_class
-    from rag_pipelines.errors import UsageError
 
     try:
         return connector_class(connector).options_type if isinstance(connector, str) else None
-    except UsageError:
+    except RagError:
         return None

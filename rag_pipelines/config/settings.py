@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -38,9 +38,12 @@ from rag_pipelines.config.values import (
     TextSearchConfig,
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
-from rag_pipelines.errors import UsageError
-from rag_pipelines.model import CLOSED, AccessRule
+from rag_pipelines.errors import RagError, UsageError
+from rag_pipelines.model import AccessRule
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
+
+if TYPE_CHECKING:
+    from rag_pipelines.connectors.base import Connector
 
 Share = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T")
@@ -69,7 +72,9 @@ class LimitSettings(_Section):
     workers: int | None = Field(default=None, ge=1)
     batch_documents: int = Field(default=64, ge=1)
     batch_bytes: Size = Field(default=16_000_000, ge=1)
-    parse: Annotated[ParseLimits, StructOptions(max_bytes=Size, max_expansion_bytes=Size)] = ParseLimits()
+    parse: Annotated[ParseLimits, StructOptions(max_bytes=Size, max_expansion_bytes=Size)] = Field(
+        default_factory=ParseLimits
+    )
 
     @property
     def worker_count(self) -> int:
@@ -110,7 +115,7 @@ class SourceSettings(_Section):
         default_factory=dict, validate_default=True
     )
     tenant: str = Field(default="default", min_length=1)
-    access: Access = CLOSED
+    access: Access = Field(default="closed", validate_default=True)
     parsing: str = "default"
     freshness: Duration = timedelta(hours=24)
     schedule: Cron | None = None
@@ -126,7 +131,7 @@ class SourceSettings(_Section):
 
         try:
             connector_class(kind)
-        except UsageError as error:
+        except RagError as error:
             raise ValueError(str(error)) from None
         return kind
 
@@ -252,6 +257,14 @@ class Settings(_Section):
     def connector_options(self, source: str) -> Any:
         """The validated options of a source, an instance of its connector's `options_type`."""
         return self.source(source).options
+
+    def connector(self, source: str) -> Connector:
+        """The connector of a source, of which nothing is opened yet."""
+        from rag_pipelines.connectors.registry import make_connector
+
+        options = self.connector_options(source)
+        given = {name: getattr(options, name) for name in options.model_fields_set}
+        return make_connector(source, self.source(source).connector, given, data_dir=self.data_dir)
 
     def sources_of(self, index: str) -> dict[str, SourceSettings]:
         """The sources that feed `index`, in the file's order."""

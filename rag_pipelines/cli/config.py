@@ -1,0 +1,98 @@
+"""``rag-pipelines config``: check the configuration, show it without secrets, print its JSON Schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.output import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
+    from rag_pipelines.config.document import Document
+
+app = typer.Typer(no_args_is_help=True, help="Check, show and describe the configuration.")
+
+
+@app.command()
+def check(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check the configuration file and list every problem of it."""
+    from rag_pipelines.config import config_path, load_config
+    from rag_pipelines.config.load import read_config
+    from rag_pipelines.errors import ConfigError
+
+    file = config_path(invocation(context).config)
+    try:
+        settings = load_config(file)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        problems = error.problems or [str(error)]
+        print_json({"file": str(file), "valid": False, "problems": problems, "warnings": []})
+        raise typer.Exit(ExitCode.USAGE) from None
+    warnings = _warnings(settings, read_config(file))
+    if as_json:
+        print_json({"file": str(file), "valid": True, "problems": [], "warnings": warnings})
+        return
+    for warning in warnings:
+        say(f"warning: {warning}")
+    sources, indexes = len(settings.sources), len(settings.indexes)
+    typer.echo(f"{file} is valid: {_count(sources, 'source')}, {_count(indexes, 'index', 'indexes')}")
+
+
+@app.command()
+def show(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print the configuration in effect, defaults included and secrets left out."""
+    from rag_pipelines.config import config_path
+    from rag_pipelines.config.load import read_config
+    from rag_pipelines.config.problems import scrub
+
+    chosen = invocation(context)
+    document = read_config(config_path(chosen.config))
+    values = _scrubbed(chosen.settings.model_dump(mode="json"), lambda text: scrub(text, document))
+    if as_json:
+        print_json(values)
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    from rag_pipelines.config.schema import json_schema
+
+    print_json(json_schema())
+
+
+def _warnings(settings: Settings, document: Document) -> list[str]:
+    """What is allowed but probably not meant."""
+    from rag_pipelines.config.problems import literal_secrets, problem_line
+
+    found = [
+        problem_line(path, "a secret is written in the file; refer to it as ${NAME} instead", document)
+        for path, _ in literal_secrets(document)
+    ]
+    found += [
+        problem_line(("sources", name), "no index reads this source", document)
+        for name in settings.sources
+        if not settings.indexes_of(name)
+    ]
+    if not settings.sources:
+        found.append("there are no sources, so there is nothing to ingest")
+    return found
+
+
+def _scrubbed(value: Any, scrub: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _scrubbed(item, scrub) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(item, scrub) for item in value]
+    return scrub(value) if isinstance(value, str) else value
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,203 @@
+"""``rag-pipelines doctor``: what this machine has and lacks for the configuration in use.
+
+What belongs here: checks that need no ingest and change nothing; none of them starts a server or
+loads a model. What does not: checks of documents, chunks or indexes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
+from rag_pipelines.cli.output import AsJson, print_findings, print_json
+from rag_pipelines.errors import RagError
+
+if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
+
+MIN_POSTGRES = 15
+MIN_PGVECTOR = (0, 8)
+MIN_FREE_BYTES = 2 * 10**9
+
+
+class Check(NamedTuple):
+    """One line of the report; `ok` is None for what works but should be known."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check this machine and the configuration; the exit code is 1 if any check fails."""
+    checks = list(_checks(invocation(context)))
+    if as_json:
+        print_json([check._asdict() for check in checks])
+    else:
+        print_findings(checks)
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _checks(chosen: Invocation) -> Iterator[Check]:
+    yield _python()
+    yield _packages()
+    yield _runtime()
+    yield _telemetry()
+    try:
+        settings = chosen.settings
+    except RagError as error:
+        yield Check("configuration", False, str(error))
+        return
+    yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
+    yield _disk(settings.data_dir)
+    yield _guarded("database", partial(_database, settings))
+    for name in sorted({index.embedding for index in settings.indexes.values()}):
+        yield _guarded(f"model of profile {name}", partial(_model, settings, name))
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except RagError as error:
+        return Check(name, False, str(error))
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(
+        "python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{version}; 3.11 to 3.13 are supported"
+    )
+
+
+def _packages() -> Check:
+    """Whether every package that this one requires is installed in a version that it accepts."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    from packaging.requirements import Requirement
+
+    try:
+        required = [Requirement(text) for text in requires("rag-pipelines") or []]
+    except PackageNotFoundError:
+        return Check(
+            "packages", None, "rag-pipelines runs from its source folder; install it with: pip install -e ."
+        )
+    wrong: list[str] = []
+    needed = [r for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
+    for requirement in needed:
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} is {found}, needed {requirement.specifier}")
+    return Check("packages", not wrong, "; ".join(wrong) or f"{len(needed)} required packages are installed")
+
+
+def _runtime() -> Check:
+    from importlib.util import find_spec
+
+    if find_spec("openvino") is None:
+        return Check(
+            "openvino", None, "not installed, torch runs the models; pip install 'rag-pipelines[openvino]'"
+        )
+    return Check("openvino", True, f"installed; {_processor()}")
+
+
+def _processor() -> str:
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
+    except OSError:
+        return "the processor's features are unknown here"
+    fast = sorted(flags & {"amx_bf16", "avx512_bf16"})
+    return (
+        f"the processor has bf16 ({', '.join(fast)})"
+        if fast
+        else "the processor has no bf16, models run in fp32"
+    )
+
+
+def _telemetry() -> Check:
+    import yaml
+
+    if os.environ.get("DAGSTER_DISABLE_TELEMETRY"):
+        return Check("telemetry", True, "Dagster's is off by DAGSTER_DISABLE_TELEMETRY")
+    file = Path(os.environ.get("DAGSTER_HOME") or Path.cwd()) / "dagster.yaml"
+    try:
+        instance = yaml.safe_load(file.read_text()) or {}
+    except (OSError, yaml.YAMLError):
+        return Check(
+            "telemetry", None, f"Dagster's may be on: there is no {file}; set DAGSTER_HOME to its folder"
+        )
+    off = instance.get("telemetry", {}).get("enabled") is False
+    return Check(
+        "telemetry", off, f"Dagster's is {'off' if off else 'on; set telemetry.enabled: false'} in {file}"
+    )
+
+
+def _disk(folder: Path) -> Check:
+    import shutil
+
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1e9:.1f} GB free in {folder}"
+    if not os.access(existing, os.W_OK):
+        return Check("data folder", False, f"{existing} cannot be written to; set data_dir")
+    return Check("data folder", free >= MIN_FREE_BYTES or None, detail)
+
+
+def _database(settings: Settings) -> Check:
+    """Postgres and pgvector by version. An embedded server that is down is only looked at."""
+    from rag_pipelines.store.embedded import EmbeddedServer, require_server
+
+    if settings.database.url is None:
+        require_server()
+        found = EmbeddedServer(settings.postgres_dir).status()
+        if not found.running or found.url is None:
+            return Check(
+                "database", None, "embedded Postgres is not running; it starts by itself when needed"
+            )
+        url, kind = found.url, "embedded"
+    else:
+        url, kind = settings.database.url.get_secret_value(), "own"
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            number = connection.info.server_version
+            row = connection.execute(
+                "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
+            )
+            vector = (row.fetchone() or (None,))[0]
+    except psycopg.Error as error:
+        return Check(
+            "database", False, f"{kind} Postgres does not answer: {type(error).__name__}; check database.url"
+        )
+    detail = (
+        f"{kind} Postgres {number // 10_000}.{number % 10_000}, pgvector {vector or 'is not installed there'}"
+    )
+    new_enough = vector is not None and tuple(map(int, vector.split(".")[:2])) >= MIN_PGVECTOR
+    return Check(
+        "database", number // 10_000 >= MIN_POSTGRES and new_enough, f"{detail}; needed are 15 and 0.8"
+    )
+
+
+def _model(settings: Settings, profile: str) -> Check:
+    from rag_pipelines.embedding.factory import make_embedder
+
+    embedder = make_embedder(settings.profiles.embedding[profile], settings.data_dir)
+    try:
+        identity = embedder.identity
+    finally:
+        embedder.close()
+    size = f"{identity.dimensions} dimensions"
+    detail = f"{identity.model}, {size}, run by {identity.runtime} in {identity.precision}"
+    return Check(f"model of profile {profile}", True, detail)

@@ -1,0 +1,105 @@
+"""One invocation of the command line: its global options, and how it ends.
+
+What belongs here: what every command gets (the configuration) and what every command's failure
+becomes (a message and an exit code). What does not: any command.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from rag_pipelines.errors import ConfigError, CredentialError, RagError, TransientError, UsageError
+
+if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
+
+
+class ExitCode(IntEnum):
+    """What the exit status of a command means."""
+
+    OK = 0
+    FAILED = 1
+    """The operation failed or was refused: a gate, a check, the database."""
+    USAGE = 2
+    """The command line or the configuration is wrong; nothing was done."""
+    PARTIAL = 3
+    """Finished, but some documents failed and are in quarantine."""
+    CREDENTIAL = 4
+    """A source or an endpoint rejected the credentials."""
+    TRANSIENT = 5
+    """A passing fault; the same command may work later."""
+    BUG = 70
+    """An error nobody foresaw; the traceback is printed."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+EXIT_CODES: tuple[tuple[type[RagError], ExitCode], ...] = (
+    (ConfigError, ExitCode.USAGE),
+    (UsageError, ExitCode.USAGE),
+    (CredentialError, ExitCode.CREDENTIAL),
+    (TransientError, ExitCode.TRANSIENT),
+    (RagError, ExitCode.FAILED),
+)
+"""The code of each error, the first class that fits."""
+
+
+@dataclass
+class Invocation:
+    """The global options; the configuration is read when a command first asks for it."""
+
+    config: Path | None = None
+    debug: bool = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The valid configuration. Raises `ConfigError`."""
+        from rag_pipelines.config import load_config
+
+        return load_config(self.config)
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """The invocation that a command runs in."""
+    found = context.find_object(Invocation)
+    if found is None:
+        raise RuntimeError("the command was called without the application's callback")
+    return found
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit status that `error` leads to."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), ExitCode.BUG)
+
+
+class Commands(TyperGroup):
+    """The root group: the one place where an error becomes a message on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (RagError, KeyboardInterrupt) as error:
+            from rag_pipelines.cli.output import say
+
+            found = ctx.find_object(Invocation)
+            if found is not None and found.debug:
+                traceback.print_exception(error)
+            say("interrupted" if isinstance(error, KeyboardInterrupt) else f"error: {error}")
+            raise typer.Exit(exit_code(error)) from None
+        except (BrokenPipeError, typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] in ("typer", "click"):
+                raise
+            traceback.print_exception(error)
+            raise typer.Exit(ExitCode.BUG) from None

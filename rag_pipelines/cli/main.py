@@ -1,0 +1,85 @@
+"""The command ``rag-pipelines``: the application, its global options, and its groups of commands.
+
+What belongs here: putting the commands together. What does not: the commands, one module a group.
+Only Typer is imported here; a command imports what it needs when it runs.
+
+Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished with
+failed documents, 4 credentials rejected, 5 passing fault, 70 a bug, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag_pipelines.cli import config, db, doctor, source
+from rag_pipelines.cli.invocation import Commands, Invocation
+
+app = typer.Typer(
+    name="rag-pipelines",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ingest documents, build versioned pgvector indexes, and query them with citations.",
+    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished with "
+    "failed documents, 4 credentials rejected, 5 passing fault, 70 a bug, 130 interrupted.",
+)
+app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
+app.add_typer(source.app, name="source")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="The YAML file; else RAG_CONFIG, else the demo's."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda value: _show_version(value))
+    ] = False,
+) -> None:
+    """Ingest documents, build versioned pgvector indexes, and query them with citations."""
+    context.obj = Invocation(config, debug)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with an exit code."""
+    app(_global_options_first(sys.argv[1:] if arguments is None else arguments))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from rag_pipelines import __version__
+
+        typer.echo(f"rag-pipelines {__version__}")
+        raise typer.Exit
+
+
+def _global_options_first(arguments: Sequence[str]) -> list[str]:
+    """`--config` and `--debug` moved to the front, so that they may also follow a command."""
+    front: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            rest += ["--", *remaining]
+        elif argument == "--config":
+            front += [argument, *([value] if (value := next(remaining, None)) is not None else [])]
+        elif argument == "--debug" or argument.startswith("--config="):
+            front.append(argument)
+        else:
+            rest.append(argument)
+    return front + rest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What commands print: tables, JSON, findings, progress bars.
+
+What belongs here: presentation that two or more commands share. What does not: what to print.
+
+Results go to stdout; messages and progress go to stderr, so that a program can read the results.
+Rich is imported on the first use.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+"""The option every command has that a program may read."""
+
+
+@cache
+def stdout() -> Console:
+    """The console of results. Cells are cut only where a person looks on."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+
+
+@cache
+def stderr() -> Console:
+    """The console of messages and progress."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """`value` as indented JSON: times in ISO 8601; pydantic models, structs and dataclasses as objects."""
+    import msgspec
+
+    encoded = msgspec.json.encode(value, enc_hook=_encode)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table; numbers stand to the right, None is a dash."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for position, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[position], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    stdout().print(table)
+
+
+def print_findings(findings: Iterable[tuple[str, bool | None, str]]) -> None:
+    """Lines of (name, verdict, detail) with a mark: yes, no, or None for a warning."""
+    from rich.text import Text
+
+    marks = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("note", "yellow")}
+    for name, verdict, detail in findings:
+        mark, style = marks[verdict]
+        stdout().print(Text.assemble((f"{mark:>6}  ", style), (f"{name}: ", "bold"), detail))
+
+
+def say(message: str) -> None:
+    """One line for a person, on stderr."""
+    from rich.text import Text
+
+    stderr().print(Text(message))
+
+
+@contextmanager
+def progress(*, shown: bool = True) -> Iterator[Progress]:
+    """A Rich progress display on stderr; silent when not `shown` or when nobody watches a terminal.
+
+    Usage::
+
+        with progress(shown=not as_json) as bars:
+            task = bars.add_task("Embedding", total=chunks)
+            bars.update(task, advance=16)
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = stderr()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bars:
+        yield bars
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def _encode(value: Any) -> Any:
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value)

@@ -1,0 +1,66 @@
+"""``rag-pipelines source``: list the configured sources and try their settings and credentials."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.output import AsJson, print_findings, print_json, print_table
+
+app = typer.Typer(no_args_is_help=True, help="List and check the configured sources.")
+
+
+@app.command("list")
+def list_sources(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the sources of the configuration."""
+    from rag_pipelines.config.values import format_access, format_duration
+
+    settings = invocation(context).settings
+    rows = [
+        {
+            "source": name,
+            "connector": source.connector,
+            "tenant": source.tenant,
+            "access": format_access(source.access),
+            "freshness": format_duration(source.freshness),
+            "schedule": source.schedule,
+            "indexes": list(settings.indexes_of(name)),
+        }
+        for name, source in settings.sources.items()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("source", "connector", "tenant", "access", "freshness", "schedule", "indexes")
+    print_table(columns, ([_joined(row[column]) for column in columns] for row in rows))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try settings and credentials of sources without ingesting; the exit code is 1 if any fails."""
+    settings = invocation(context).settings
+    found = {}
+    for name in names or settings.sources:
+        connector = settings.connector(name)
+        try:
+            found[name] = connector.check()
+        finally:
+            connector.close()
+    if as_json:
+        print_json(found)
+    else:
+        print_findings(
+            (f"{name} {f.name}", f.ok, f.detail) for name, findings in found.items() for f in findings
+        )
+    if not all(finding.ok for findings in found.values() for finding in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _joined(value: object) -> object:
+    return ", ".join(value) if isinstance(value, list) else value
