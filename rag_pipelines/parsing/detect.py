@@ -70,11 +70,14 @@ _STARTS_AS_HTML = re.compile(
 _IS_ELEMENT = re.compile(r"<([A-Za-z_][\w.:-]*)[\s/>]")
 _HAS_TAG = re.compile(r"<[a-z!/][^<>]*>", re.I)
 _HEADER_LINE = re.compile(r"(?:([A-Za-z][A-Za-z0-9-]*):[ \t\r\n]|[ \t]+\S)")
-_MAIL_HEADERS = frozenset(
-    "from to cc bcc subject date received message-id mime-version return-path delivered-to reply-to "
-    "sender content-type content-transfer-encoding in-reply-to references x-gm-thrid x-gmail-labels".split()
-)
-_TELLING_MAIL_HEADERS = frozenset("from received message-id mime-version return-path delivered-to".split())
+_MAIL_HEADERS = frozenset({
+    "from", "to", "cc", "bcc", "subject", "date", "received", "message-id", "mime-version", "return-path",
+    "delivered-to", "reply-to", "sender", "content-type", "content-transfer-encoding", "in-reply-to",
+    "references", "x-gm-thrid", "x-gmail-labels",
+})  # fmt: skip
+_TELLING_MAIL_HEADERS = frozenset({
+    "from", "received", "message-id", "mime-version", "return-path", "delivered-to",
+})  # fmt: skip
 _MARKDOWN_SIGNS = (
     re.compile(r"\A---\n(?:.*\n){1,60}?---\n"),
     re.compile(r"^#{1,6} \S", re.M),

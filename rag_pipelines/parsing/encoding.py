@@ -28,6 +28,7 @@ _GUESSES = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r",
     "shift_jis", "cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "cp949", "tis_620",
 ]  # fmt: skip
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.I)
 _SAMPLE = 65_536
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]+")
 _HIGH_RUN_OF_LATIN = 3
@@ -72,6 +73,12 @@ def safe_codec(name: str | None) -> str | None:
     if codec.name.startswith(("utf-16", "utf-32")):
         return None
     return "cp1252" if codec.name in _LATIN_1_NAMES else codec.name
+
+
+def charset_of(declared_type: str | None) -> str | None:
+    """The charset parameter of a declared media type such as ``text/html; charset=utf-8``."""
+    match = _CHARSET.search(declared_type or "")
+    return match[1] if match else None
 
 
 def wide_encoding(data: bytes) -> str | None:
