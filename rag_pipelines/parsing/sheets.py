@@ -4,9 +4,8 @@ What belongs here: finding tables in rows of displayed text. What does not: read
 `xlsx`, `xls` and `odf` bring the rows.
 
 Blank rows part tables, unless figures follow that stand under the columns above (statements put a blank
-row below their header). Blank columns part them where a table of its own begins on the right, with a full
-header and words in its first column: values that stand apart from their labels must stay in one row with
-them, in statements as in forms.
+row below their header). Blank columns part them only where a table of its own begins on the right: values that
+stand apart from their labels must stay in one row with them, in statements as in forms.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def _split_columns(band: list[Row]) -> Iterator[list[Row]]:
     parts: list[list[int]] = []
     for start, end in zip(starts, [*starts[1:], len(used)], strict=True):
         run = used[start:end]
-        if parts and (len(parts[-1]) < _MIN_SIDE_COLUMNS or not _is_table_of_its_own(band, run)):
+        if parts and (len(parts[-1]) < _MIN_SIDE_COLUMNS or not _is_table_of_its_own(band, parts[-1], run)):
             parts[-1] += run
         else:
             parts.append(run)
@@ -95,19 +94,34 @@ def _split_columns(band: list[Row]) -> Iterator[list[Row]]:
         yield [row[first:last] for row in band]
 
 
-def _is_table_of_its_own(band: list[Row], columns: list[int]) -> bool:
-    """Whether these columns begin with a row of names, and have words rather than figures in the first."""
-    rows = [[row[column] for column in columns if column < len(row)] for row in band]
-    rows = [row for row in rows if any(row)]
-    is_named = len(columns) >= _MIN_SIDE_COLUMNS and all(map(_LETTER.search, rows[0])) and _is_words(rows[0])
-    first = [row[0] for row in rows if row[0]]
-    return is_named and len(rows[0]) == len(columns) and 2 * sum(map(_is_value, first)) < len(first)
+def _is_table_of_its_own(band: list[Row], left: list[int], columns: list[int]) -> bool:
+    """Whether `columns` begin with a row of names, and it is not just more of the table on the `left`.
+
+    It is not when words, no figures, stand in its first column; when its names repeat those on the left;
+    or when the left is past its own header where this one begins.
+    """
+    rows = [(_cells(row, left), _cells(row, columns)) for row in band]
+    rows = [row for row in rows if any(row[1])]
+    beside, names = rows[0]
+    if len(columns) < _MIN_SIDE_COLUMNS or not all(map(_LETTER.search, names)) or not _is_words(names):
+        return False
+    first = [cells[0] for _, cells in rows if cells[0]]
+    return (
+        2 * sum(map(_is_value, first)) < len(first)
+        or not set(names).isdisjoint(beside)
+        or not any(beside)
+        or not _is_words(beside)
+    )
+
+
+def _cells(row: Row, columns: list[int]) -> list[str]:
+    return [row[column].strip() if column < len(row) else "" for column in columns]
 
 
 def _trimmed(rows: list[Row]) -> list[list[str]]:
     """The rows with the columns that hold something, all of one width."""
     used = _used_columns(rows)
-    return [[row[column] if column < len(row) else "" for column in used] for row in rows]
+    return [_cells(row, used) for row in rows]
 
 
 def _used_columns(rows: list[Row]) -> list[int]:
