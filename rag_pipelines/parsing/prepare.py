@@ -1,0 +1,175 @@
+"""The tasks that run in a worker: parse a document and chunk it, or chunk stored blocks again.
+
+What belongs here: what goes into a worker and what comes back, kept small because it crosses a process
+boundary. What does not: the parsers (`registry`), the chunkers, the workers (`pool`).
+
+    with WorkerPool(prepare, limits=limits) as pool:
+        for outcome in pool.map(tasks): ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from rag_pipelines.chunking.base import Chunker, ChunkOptions
+from rag_pipelines.embedding.tokenizer import TokenizerSpec
+from rag_pipelines.errors import ChunkingError, RagError
+from rag_pipelines.model import Chunk, ParsedDocument
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+
+
+class ChunkerSpec(msgspec.Struct, frozen=True):
+    """How to build a chunker in another process."""
+
+    options: ChunkOptions
+    tokenizer: TokenizerSpec
+
+    @property
+    def needs_embedder(self) -> bool:
+        """Whether it cuts by sentence vectors; then the process that holds the model has to run it."""
+        return self.options.strategy == "semantic" and not self.options.whole_document
+
+
+class PrepareTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One document to parse and chunk. `name` and `declared_type` are hints; `title` is the system's own.
+
+    Where `title` is None, the title found in the document is given to the chunkers.
+    """
+
+    data: bytes
+    name: str = ""
+    declared_type: str | None = None
+    options: ParseOptions = ParseOptions()
+    limits: ParseLimits = ParseLimits()
+    title: str | None = None
+    chunkers: tuple[ChunkerSpec, ...] = ()
+
+
+class RechunkTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Blocks to chunk: `encoded` as `encode_parsed` returned it; the rest as in `PrepareTask`."""
+
+    encoded: bytes
+    title: str | None = None
+    chunkers: tuple[ChunkerSpec, ...] = ()
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A parsed document without its text; `blocks` counts by kind, `metadata` holds JSON values."""
+
+    media_type: str
+    title: str | None
+    pages: int | None
+    language: str | None
+    characters: int
+    blocks: dict[str, int]
+    metadata: dict[str, Any]
+    counters: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Wall time of each stage, in seconds."""
+
+    parse: float
+    encode: float
+    chunk: float
+
+
+Chunked = tuple[tuple[Chunk, ...] | None, ...]
+"""The chunks by each chunker of a task, in its order; None where the chunker `needs_embedder`."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks."""
+
+    encoded: bytes
+    summary: Summary
+    chunks: Chunked
+    seconds: Seconds
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
+_decoder = msgspec.msgpack.Decoder(ParsedDocument)
+
+
+def encode_parsed(document: ParsedDocument) -> bytes:
+    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text."""
+    return _encoder.encode(document)
+
+
+def decode_parsed(encoded: bytes) -> ParsedDocument:
+    """The document that `encode_parsed` encoded. Raises `RagError` for anything else."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.MsgspecError as error:
+        raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
+
+
+def prepare(task: PrepareTask) -> Prepared:
+    """Parse one document and chunk it.
+
+    Raises:
+        DocumentError: this document cannot be parsed or chunked.
+        ConfigError: a chunker cannot be built.
+    """
+    from rag_pipelines.parsing import registry
+
+    start = time.perf_counter()
+    document = registry.parse(
+        ParseRequest(task.data, task.name, task.declared_type, task.options, task.limits)
+    )
+    parsed = time.perf_counter()
+    encoded = encode_parsed(document)
+    encoded_at = time.perf_counter()
+    chunks = _chunk(document, task.title, task.chunkers)
+    chunked = time.perf_counter()
+    seconds = Seconds(parsed - start, encoded_at - parsed, chunked - encoded_at)
+    return Prepared(encoded, summarise(document), chunks, seconds)
+
+
+def rechunk(task: RechunkTask) -> Chunked:
+    """Chunk stored blocks. Raises `ChunkingError`, or `ConfigError` when a chunker cannot be built."""
+    return _chunk(decode_parsed(task.encoded), task.title, task.chunkers)
+
+
+def summarise(document: ParsedDocument) -> Summary:
+    """What the catalogue keeps of a parsed document."""
+    return Summary(
+        media_type=document.media_type,
+        title=document.title,
+        pages=document.pages,
+        language=document.language,
+        characters=len(document.text),
+        blocks=dict(Counter(str(block.kind) for block in document.blocks)),
+        metadata=msgspec.to_builtins(document.metadata, str_keys=True, enc_hook=str),
+        counters=document.counters,
+        warnings=document.warnings,
+    )
+
+
+def _chunk(document: ParsedDocument, title: str | None, specs: tuple[ChunkerSpec, ...]) -> Chunked:
+    title = title or document.title
+    return tuple(None if spec.needs_embedder else _chunks(document, title, spec) for spec in specs)
+
+
+def _chunks(document: ParsedDocument, title: str | None, spec: ChunkerSpec) -> tuple[Chunk, ...]:
+    chunker = _chunker(spec)
+    try:
+        return tuple(chunker.chunk(document, title))
+    except (RagError, MemoryError):
+        raise
+    except Exception as error:
+        raise ChunkingError(f"the strategy {spec.options.strategy!r} failed: {error!r}") from error
+
+
+@lru_cache(maxsize=32)
+def _chunker(spec: ChunkerSpec) -> Chunker:
+    from rag_pipelines.chunking.factory import make_chunker
+    from rag_pipelines.embedding.tokenizer import load_tokenizer
+
+    return make_chunker(spec.options, load_tokenizer(spec.tokenizer))
