@@ -1,0 +1,64 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`. Each sets up what it needs in
+# .venv, once: the stamp file below is newer than pyproject.toml when the environment is complete.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := torch==2.13.0
+
+export DAGSTER_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test dev lint bench clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(STAMP)  ## Ingest a demo corpus, build and promote its index, answer sample questions.
+	@$(BIN)/rag-pipelines demo
+
+test: $(STAMP)  ## Run every test. RAG_DATA_DIR names the folder of the real corpora.
+	@$(BIN)/python -m pytest $(ARGS)
+
+dev: $(STAMP) .dagster/dagster.yaml  ## Open the Dagster UI and daemon on RAG_CONFIG, or on the demo.
+	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster instance info > /dev/null
+	@DAGSTER_HOME="$(CURDIR)/.dagster" exec $(BIN)/dagster dev --workspace workspace.yaml $(ARGS)
+
+lint: $(STAMP)  ## Check style and types.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(STAMP)  ## Print the figures of every benchmark.
+	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program" $(ARGS); done
+
+clean:  ## Stop the embedded Postgres; remove the environment, the demo's data and all caches.
+	@if [ -x $(BIN)/rag-pipelines ]; then RAG_DATABASE_URL= $(BIN)/rag-pipelines db stop || true; fi
+	rm -rf $(VENV) .rag .dagster build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find rag_pipelines rag_pipelines_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The model's library asks for any torch; the exact one is installed first so that no other is chosen.
+$(STAMP): pyproject.toml
+	@python=; for name in python3 python3.13 python3.12 python3.11; do \
+	  if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "error: needs Python 3.11, 3.12 or 3.13 as python3 or python3.X" >&2; exit 2; fi; \
+	echo "Installing into $(VENV) with $$("$$python" --version); once, takes a few minutes ..."; \
+	"$$python" -m venv $(VENV) || { echo "error: Debian and Ubuntu need: apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
+	@$(BIN)/python -m pip install --quiet '$(TORCH)'
+	@$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	@touch $@
+
+# An empty Dagster home must be initialised by one process before the UI and the daemon open it together;
+# `dev` does so with `dagster instance info`.
+.dagster/dagster.yaml: dagster.yaml
+	@mkdir -p .dagster
+	@ln -sfn ../dagster.yaml $@
