@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import Chunk, ParsedDocument
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ class ChunkOptions(msgspec.Struct, frozen=True):
     context: tuple[Literal["title", "headings"], ...] = ("title", "headings")
     whole_document: bool = False
     semantic_percentile: float = 90.0
+
+
+VERSION = "1"
+"""Counts up when any strategy's output changes."""
+
+
+def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
+    """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`."""
+    return fingerprint([VERSION, msgspec.to_builtins(options), tokenizer, *parts])
 
 
 class Tokenizer(Protocol):

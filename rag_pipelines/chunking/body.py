@@ -16,12 +16,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
+from rag_pipelines.chunking.base import ChunkOptions, Tokenizer, chunker_fingerprint
 from rag_pipelines.chunking.boundaries import ANY, last_cut, strip
-from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
-
-VERSION = "1"
 
 FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 PREFIX_SHARE = 3
@@ -242,7 +239,7 @@ class BodyChunker(ABC):
     def __init__(self, options: ChunkOptions, tokenizer: Tokenizer, *parts: str) -> None:
         self.options = options
         self.tokenizer = tokenizer
-        self.fingerprint = fingerprint([VERSION, msgspec.to_builtins(options), tokenizer.fingerprint, *parts])
+        self.fingerprint = chunker_fingerprint(options, tokenizer.fingerprint, *parts)
 
     def chunk(self, document: ParsedDocument, title: str | None) -> list[Chunk]:
         """The chunks of `document` in order, none for a document without a body."""

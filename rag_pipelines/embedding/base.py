@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_pipelines.chunking.base import Tokenizer
+from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.fingerprint import fingerprint
 
 Vectors = NDArray[np.float32]
@@ -66,6 +67,11 @@ class Embedder(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def tokenizer_spec(self) -> TokenizerSpec:
+        """How to build `tokenizer` elsewhere; known without reading the tokenizer's file."""
+        ...
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, in order. Raises `EmbeddingError` (this batch) or `TransientError`."""

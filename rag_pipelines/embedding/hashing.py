@@ -38,7 +38,8 @@ class HashEmbedder:
             query_prompt=profile.query_prompt or "",
             document_prompt=profile.document_prompt or "",
         )
-        self.tokenizer = CharacterTokenizer(TokenizerSpec("characters", self.identity.max_tokens))
+        self.tokenizer_spec = TokenizerSpec("characters", self.identity.max_tokens)
+        self.tokenizer = CharacterTokenizer(self.tokenizer_spec)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         return self._embed([self.identity.document_prompt + text for text in texts])
