@@ -28,7 +28,8 @@ _FURNITURE_CLASS = re.compile(
     r"footer|masthead|menu|breadcrumbs?|toc|pagination|pager|newsletter|social|share|sharing|related-(?:posts|"
     r"links|articles)|adverti[sz]e(?:ment)?s?|ads?|popup|skip-?(?:links?|nav|to-content))"
     r"(?:-(?:bar|box|container|wrapper|inner|links?|list|menu|nav|icons|buttons|section))*"
-    r"|(?:.*-)?(?:cookies?|gdpr|consent)(?:-.*)?|mw-editsection|mw-jump-link|printfooter|catlinks|"
+    r"|(?:.*-)?(?:cookies?|gdpr|consent)(?:-.*)?|mw-editsection|mw-jump-link|interlanguage-link|"
+    r"(?:mw-portlet|vector-(?:menu|dropdown|toc|page-toolbar))(?:-.*)?|printfooter|catlinks|"
     r"edit-?(?:link|this-page|page)|(?:sr|screen-reader)-(?:only|text)|visually-?hidden|noprint",
     re.I,
 )
@@ -87,8 +88,8 @@ def main_content(soup: BeautifulSoup, markup: str) -> tuple[list[Tag], frozenset
     """
     body = soup.body or soup
     if _MAY_HAVE_MAIN.search(markup):
-        roots = soup.find_all("main") or soup.find_all(role="main") or soup.find_all("article")
-        roots = _outermost(roots)
+        found = soup.find_all("main") or soup.find_all(role="main") or soup.find_all("article")
+        roots = _outermost(list(found))
         if roots and roots[0].name != "article":
             roots = [max(roots, key=lambda root: len(root.get_text()))]
         length = sum(len(root.get_text(strip=True)) for root in roots)

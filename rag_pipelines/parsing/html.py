@@ -32,6 +32,8 @@ _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*>")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 _META_HEAD = 4_096
 
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_LONG_PREFORMATTED = 4_000
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _METADATA = {
     "author": ("author", "article:author", "dc.creator", "dcterms.creator", "citation_author"),
@@ -59,7 +61,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
             walker = _Walker(builder)
             walker.walk([soup.body or soup])
         top = walker.top_heading
-        if top and (not builder.title or top in builder.title):
+        if top and (
+            not builder.title or top in builder.title or builder.title == builder.metadata.get("site_name")
+        ):
             builder.title = top
     return builder.finish()
 
@@ -185,8 +189,7 @@ class _Walker:
             self._inline.append(f" {tag.get('alttext') or text_of(tag)} ")
             return None
         if name in ("pre", "listing", "xmp"):
-            self._flush()
-            self._builder.add(BlockKind.CODE, verbatim(tag), language=code_language(tag), page=self._page)
+            self._add_preformatted(tag)
             return None
         if name == "table":
             return self._open_table(tag)
@@ -228,6 +231,16 @@ class _Walker:
         if level == 1 and text and self.top_heading is None:
             self.top_heading = text
         self._builder.add(BlockKind.HEADING, text, level=level + self._base_level, page=self._page)
+
+    def _add_preformatted(self, tag: Tag) -> None:
+        """Code; or, where nothing says that it is code and it is long, prose in its own paragraphs."""
+        self._flush()
+        text, language = verbatim(tag), code_language(tag)
+        if language or len(text) < _LONG_PREFORMATTED or tag.find("code"):
+            self._builder.add(BlockKind.CODE, text, language=language, page=self._page)
+            return
+        for paragraph in _BLANK_LINES.split(text):
+            self._builder.add(BlockKind.PARAGRAPH, paragraph, page=self._page)
 
     def _open_table(self, tag: Tag) -> Callable[[], None] | None:
         self._flush()
@@ -272,19 +285,20 @@ class _Walker:
         return max(len(self._ordinals), 1)
 
     def _flush(self) -> None:
-        """Add the inline text so far as one block."""
+        """Add the inline text so far: a block, or several where line breaks leave blank lines."""
         if not self._inline:
             return
-        text = "\n".join([" ".join(line.split()) for line in "".join(self._inline).split("\n")]).strip()
+        lines = [" ".join(line.split()) for line in "".join(self._inline).split("\n")]
         self._inline.clear()
-        if not text:
-            return
-        if self._item is not None:
-            self._builder.add(BlockKind.LIST_ITEM, self._item + text, level=self._level, page=self._page)
-            self._item = None
-        else:
-            kind = BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH
-            self._builder.add(kind, text, page=self._page)
+        for text in _BLANK_LINES.split("\n".join(lines).strip()):
+            if not text:
+                continue
+            if self._item is not None:
+                self._builder.add(BlockKind.LIST_ITEM, self._item + text, level=self._level, page=self._page)
+                self._item = None
+            else:
+                kind = BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH
+                self._builder.add(kind, text, page=self._page)
 
 
 def _nothing() -> None:
