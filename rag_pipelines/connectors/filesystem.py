@@ -80,7 +80,12 @@ class FilesystemConnector(Connector):
         self._filter = PathFilter(options.include, options.exclude, options.hidden)
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
-        tree = self._open()
+        try:
+            tree = self._open()
+        except RagError as error:
+            yield Failure(error=error, entity=self.options.root)
+            yield Complete(0, full=False)
+            return
         count = 0
         whole = not window
         for entry in _Walk(tree, self.options, self._filter):

@@ -1,0 +1,435 @@
+"""Reading a git repository with the `git` program: files, differences, history, mirrors of remote ones.
+
+What belongs here: running git safely and parsing what its plumbing prints. What does not: which
+files are wanted, items, cursors (`git` does those).
+
+A repository is untrusted input. No work tree is written, no hook runs, no configuration of the
+user or the machine is read, and those keys of the repository's own configuration that could start
+a program are overridden. Only https, ssh and file are spoken, and only while mirroring. A token
+reaches git through the environment and an askpass script that answers for the URL's host alone;
+it is never an argument, never part of a URL, and cut out of every message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, NamedTuple
+from urllib.parse import urlsplit
+
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    FetchError,
+    RagError,
+    TooLargeDocumentError,
+    TransientError,
+    UsageError,
+)
+from rag_pipelines.fingerprint import fingerprint
+
+REGULAR_MODES = frozenset({"100644", "100755", "100664"})
+"""Modes of plain files; 120000 is a symbolic link and 160000 a submodule."""
+
+REMOTE_HEAD = "refs/rag/HEAD"
+"""Where a mirror keeps what HEAD of the remote points to."""
+
+_NULL = "0" * 40
+_SCP_LIKE = re.compile(r"^[\w.-]+@[\w.-]+:(?!//)")
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_CONFIG = {
+    "core.alternateRefsCommand": "",
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "credential.helper": "",
+    "diff.renameLimit": "5000",
+    "fetch.recurseSubmodules": "false",
+    "gc.autoDetach": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.showSignature": "false",
+    "safe.directory": "*",
+}
+_ASKPASS = """#!/bin/sh
+case "$1" in
+  *"//$RAG_GIT_HOST'"*|*"@$RAG_GIT_HOST'"*) ;;
+  *) exit 1 ;;
+esac
+case "$1" in
+  Username*) printf '%s\\n' "$RAG_GIT_USERNAME" ;;
+  *) printf '%s\\n' "$RAG_GIT_TOKEN" ;;
+esac
+"""
+_REFUSED = re.compile(
+    r"Authentication failed|could not read (Username|Password)|Permission denied \(|(HTTP|error:) 40[13]"
+    "|terminal prompts disabled|Host key verification failed"
+)
+_ABSENT = re.compile(
+    r"not found|does not appear to be a git repository|does not exist|No such file|couldn't find remote ref"
+    "|not a git repository|transport '.*' not allowed"
+)
+
+
+class Blob(NamedTuple):
+    """A file of a tree. `size` is bytes."""
+
+    path: str
+    mode: str
+    oid: str
+    size: int
+
+
+class Change(NamedTuple):
+    """A difference between two trees; a path is None on the side where the file is absent."""
+
+    old_path: str | None
+    old_mode: str
+    path: str | None
+    mode: str
+    oid: str
+
+
+class Commit(NamedTuple):
+    """A commit that changed a file: its id, committer time and author's name."""
+
+    oid: str
+    committed_at: datetime
+    author: str
+
+
+def is_remote(repository: str) -> bool:
+    """Whether `repository` is a URL (or ``user@host:path``) and not a local folder."""
+    return "://" in repository or _SCP_LIKE.match(repository) is not None
+
+
+def _git(*arguments: str, folder: Path | None = None) -> list[str]:
+    command = ["git", "--no-pager", "--literal-pathspecs", "--no-optional-locks"]
+    if folder is not None:
+        command += ["-C", str(folder)]
+    for key, value in _CONFIG.items():
+        command += ["-c", f"{key}={value}"]
+    return [*command, *arguments]
+
+
+def _environment(protocols: str, **more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    for key in ("GIT_SSL_CAINFO", "GIT_SSH_COMMAND"):
+        if key in os.environ:
+            kept[key] = os.environ[key]
+    return {
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=30",
+        **kept,
+        "GIT_ALLOW_PROTOCOL": protocols,
+        "GIT_ASKPASS": "false",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+        "SSH_ASKPASS": "false",
+        **more,
+    }
+
+
+def _start(command: list[str], environment: dict[str, str], stdin: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except FileNotFoundError as error:
+        raise ConfigError("the program 'git' is not installed; install git 2.30 or newer") from error
+
+
+class Repository:
+    """A repository on this machine, bare or not, at exactly `folder`.
+
+    Raises:
+        UsageError: from the constructor, where there is no repository.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().absolute()
+        # The ceiling keeps git from taking a repository that merely lies around the folder.
+        self._environment = _environment("none", GIT_CEILING_DIRECTORIES=str(self.folder.parent))
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        if not self.folder.is_dir():
+            raise UsageError(
+                f"there is no folder {str(self.folder)!r}; give the path or URL of a git repository"
+            )
+        self._run("rev-parse", "--git-dir")
+
+    def commit(self, ref: str) -> str:
+        """The id of the commit that `ref` names. Raises `UsageError` where it names none."""
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").decode().strip()
+        except UsageError as error:
+            raise UsageError(
+                f"{ref!r} is not a branch, tag or commit of {str(self.folder)!r} (or the repository is empty)"
+            ) from error
+
+    def tree(self, commit: str, subfolder: str) -> Iterator[Blob]:
+        """All entries below `subfolder` ("" is the top) at `commit`, submodules and links included."""
+        try:
+            listing = self._run("ls-tree", "-r", "-l", "-z", f"{commit}:{subfolder}")
+        except UsageError as error:
+            where = f"folder {subfolder!r}" if subfolder else "files"
+            raise UsageError(f"the {where} of commit {commit[:12]} cannot be listed: {error}") from error
+        prefix = f"{subfolder}/" if subfolder else ""
+        for line in _fields(listing):
+            head, _, path = line.partition("\t")
+            mode, _, oid, size = head.split()
+            yield Blob(prefix + path, mode, oid, 0 if size == "-" else int(size))
+
+    def diff(self, old: str, new: str, subfolder: str) -> Iterator[Change]:
+        """What changed below `subfolder` from commit `old` to `new`, renames found by similarity."""
+        listing = self._run(
+            "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames", "--no-ext-diff",
+            old, new, "--", *([subfolder] if subfolder else []),
+        )  # fmt: skip
+        fields = _fields(listing)
+        for head in fields:
+            old_mode, mode, _, oid, status = head.removeprefix(":").split()
+            first = next(fields)
+            second = next(fields) if status[0] in "RC" else first
+            yield Change(
+                None if status[0] in "AC" else first,
+                old_mode,
+                None if status[0] == "D" else second,
+                mode,
+                oid,
+            )
+
+    def sizes(self, oids: Iterable[str]) -> dict[str, int]:
+        """Bytes of each object; absent objects are left out."""
+        asked = "".join(f"{oid}\n" for oid in oids).encode()
+        lines = self._run("cat-file", "--batch-check", stdin=asked).decode().splitlines()
+        return {parts[0]: int(parts[2]) for line in lines if len(parts := line.split()) == 3}
+
+    def last_commits(self, commit: str, paths: Iterable[str], limit: int) -> dict[str, Commit]:
+        """For each path the newest commit up to `commit` that changed it, merges aside.
+
+        One pass over the history, newest first, that ends when every path is found or after `limit`
+        commits; a path not found by then is left out.
+        """
+        missing = set(paths)
+        found: dict[str, Commit] = {}
+        if not missing or not limit:
+            return found
+        command = _git(
+            "log", "-z", "--name-only", "--no-renames", "--no-show-signature", "--no-merges",
+            f"--max-count={limit}", "--format=%x02%H%x00%ct%x00%an", commit, "--",
+            folder=self.folder,
+        )  # fmt: skip
+        with _start(command, self._environment, subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            current: Commit | None = None
+            fields = _stream_fields(process.stdout)
+            for field in fields:
+                name = field.lstrip("\n")
+                if name.startswith("\x02"):
+                    moment = datetime.fromtimestamp(int(next(fields)), UTC)
+                    author = next(fields).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                    current = Commit(name[1:], moment, author)
+                elif current is not None and (path := field if field in missing else name) in missing:
+                    found[path] = current
+                    missing.discard(path)
+                    if not missing:
+                        break
+            process.kill()
+        return found
+
+    def read(self, oid: str, max_bytes: int) -> bytes:
+        """The content of a blob, from one long-lived process. Raises a `DocumentError`; thread-safe."""
+        with self._lock:
+            try:
+                size, data = self._request(oid, max_bytes)
+            except (OSError, ValueError) as error:
+                self._stop_reader()
+                raise FetchError(
+                    f"git object {oid} of {str(self.folder)!r} cannot be read: {error}"
+                ) from error
+        if size > max_bytes:
+            raise TooLargeDocumentError(f"git object {oid} has {size:,} bytes, max_bytes is {max_bytes:,}")
+        if size < 1024 and data.startswith(_LFS_POINTER):
+            raise FetchError(
+                "this is a Git LFS pointer; its content is not in the repository. Exclude the file"
+            )
+        return data
+
+    def close(self) -> None:
+        """End the reading process."""
+        with self._lock:
+            self._stop_reader()
+
+    def _request(self, oid: str, max_bytes: int) -> tuple[int, bytes]:
+        if self._reader is None or self._reader.poll() is not None:
+            self._stop_reader()
+            command = _git("cat-file", "--batch", folder=self.folder)
+            self._reader = _start(command, self._environment, subprocess.PIPE)
+        stdin, stdout = self._reader.stdin, self._reader.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(f"{oid}\n".encode())
+        stdin.flush()
+        head = stdout.readline().split()
+        if len(head) != 3:
+            raise ValueError(b" ".join(head).decode() or "git ended without an answer")
+        size = int(head[2])
+        if size > max_bytes:
+            self._stop_reader()
+            return size, b""
+        data = stdout.read(size)
+        stdout.read(1)
+        if len(data) != size:
+            raise ValueError("git ended in the middle of the object")
+        return size, data
+
+    def _stop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.kill()
+            self._reader.communicate()
+            self._reader = None
+
+    def _run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        process = _start(
+            _git(*arguments, folder=self.folder),
+            self._environment,
+            subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        )
+        output, complaint = process.communicate(stdin)
+        if process.returncode:
+            reason = complaint.decode(errors="replace").strip()
+            raise UsageError(f"git {arguments[0]} failed in {str(self.folder)!r}: {reason}")
+        return output
+
+
+class Remote:
+    """A repository behind a URL, and its bare mirror in a cache folder.
+
+    Args:
+        url: https, ssh (also ``user@host:path``) or file, without credentials.
+        username: sent with `token` over https.
+        timeout: seconds for one exchange with the remote.
+    """
+
+    def __init__(self, url: str, token: str | None, username: str, timeout: float) -> None:
+        self.url = url
+        self._token = token
+        self._username = username
+        self._timeout = timeout
+
+    def refs(self, cache: Path) -> dict[str, str]:
+        """Every branch, tag and HEAD of the remote with its commit, without fetching anything."""
+        output = self._exchange(cache, "ls-remote", "--", self.url)
+        return {name: oid for oid, name in (line.split("\t") for line in output.decode().splitlines())}
+
+    def mirror(self, cache: Path, *, head: bool) -> Repository:
+        """The mirror in `cache`, made or brought up to date. `head`: also the remote's default branch.
+
+        Raises:
+            CredentialError: the remote refuses us.
+            UsageError: there is no such repository.
+            TransientError: anything else, e.g. no network.
+        """
+        name = re.sub(r"\W+", "-", self.url.rstrip("/").removesuffix(".git").rpartition("/")[2])[-40:]
+        folder = cache / f"{name}-{fingerprint(self.url)[:12]}.git"
+        cache.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_suffix(".lock")):
+            if not (folder / "HEAD").exists():
+                self._exchange(cache, "init", "--quiet", "--bare", "--template=", str(folder))
+            refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+            if head:
+                refspecs.append(f"+HEAD:{REMOTE_HEAD}")
+            self._exchange(
+                folder,
+                "fetch",
+                "--quiet",
+                "--prune",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--",
+                self.url,
+                *refspecs,
+            )
+        return Repository(folder)
+
+    def _exchange(self, folder: Path, *arguments: str) -> bytes:
+        with self._credentials(folder) as more:
+            process = _start(
+                _git(*arguments, folder=folder), _environment("https:ssh:file", **more), subprocess.DEVNULL
+            )
+            try:
+                output, complaint = process.communicate(timeout=self._timeout)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                process.communicate()
+                raise TransientError(f"{self.url} did not answer within {self._timeout:g} s") from error
+        if process.returncode:
+            raise self._error(complaint.decode(errors="replace").strip())
+        return output
+
+    @contextmanager
+    def _credentials(self, folder: Path) -> Iterator[dict[str, str]]:
+        if self._token is None:
+            yield {}
+            return
+        # Written anew each time, so that nobody else's file is ever run.
+        script = folder.absolute() / f"askpass-{os.getpid()}-{threading.get_ident()}"
+        script.unlink(missing_ok=True)
+        descriptor = os.open(script, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
+        with open(descriptor, "w") as file:
+            file.write(_ASKPASS)
+        try:
+            yield {
+                "GIT_ASKPASS": str(script),
+                "RAG_GIT_HOST": urlsplit(self.url).netloc,
+                "RAG_GIT_TOKEN": self._token,
+                "RAG_GIT_USERNAME": self._username,
+            }
+        finally:
+            script.unlink(missing_ok=True)
+
+    def _error(self, complaint: str) -> RagError:
+        if self._token:
+            complaint = complaint.replace(self._token, "***")
+        message = f"{self.url}: {complaint or 'git failed without a message'}"
+        if _REFUSED.search(complaint):
+            return CredentialError(f"{message}; look at the token or ssh key and its rights")
+        if _ABSENT.search(complaint):
+            return UsageError(f"{message}; look at the URL, and at the token if the repository is private")
+        return TransientError(message)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`; waits for another process that holds it."""
+    import fcntl
+
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fields(output: bytes) -> Iterator[str]:
+    return iter(output.decode("utf-8", "surrogateescape").split("\0")[:-1])
+
+
+def _stream_fields(output: IO[bytes]) -> Iterator[str]:
+    """The NUL-terminated fields of `output` while it is being written."""
+    rest = b""
+    while chunk := output.read1(65_536):  # type: ignore[attr-defined]
+        *whole, rest = (rest + chunk).split(b"\0")
+        for field in whole:
+            yield field.decode("utf-8", "surrogateescape")
+    if rest:
+        yield rest.decode("utf-8", "surrogateescape")
