@@ -100,6 +100,9 @@ class Child:
             words = self._last_words()
             self.close()
             raise RagError(f"a worker for {settings.function} could not start: {lost}\n{words}") from lost
+        except Interrupted:
+            self.close()
+            raise
 
     def send(self, payload: bytes) -> None:
         """Hand over one task. Does not block if it is idle or what it was sent fits into `capacity`."""

@@ -53,8 +53,8 @@ _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 class Outcome(msgspec.Struct, Generic[Item, Result]):
     """What became of one item: a value or an error, never both.
 
-    `seconds` is the wall time the task took in its child, `cpu_seconds` the processor time; both are
-    0 when the child was lost or the task never reached one.
+    `seconds` is the wall time the task took, `cpu_seconds` the processor time of its child, which is 0
+    when the child was lost. Both are 0 when the task never reached one.
     """
 
     item: Item
@@ -142,7 +142,8 @@ class WorkerPool(Generic[Task, Result]):
             window: at most so many items have been pulled and not yet given back.
             window_bytes: nothing more is pulled while the tasks and results held take more than this.
             task: makes the task of an item, in the caller's thread; a `DocumentError` it raises becomes
-                the item's outcome. By default the item is the task.
+                the item's outcome, and None says that nothing is to be run: an outcome without a value,
+                in its place. By default the item is the task.
 
         Raises:
             RagError: an error of a task that is not a `DocumentError` (it says that the run is wrong,
@@ -187,13 +188,17 @@ class WorkerPool(Generic[Task, Result]):
         shutil.rmtree(self._folder, ignore_errors=True)
         self._jobs, self._threads, self._folder = _Jobs(), [], None
 
-    def _submit(self, item: Item, make_task: Callable[[Item], Task] | None) -> _Job:
+    def _submit(self, item: Item, make_task: Callable[[Item], Task | None] | None) -> _Job:
         job = _Job(item)
         try:
-            job.payload = self._encode(make_task(item) if make_task else item)
+            made = make_task(item) if make_task else item
         except DocumentError as error:
             job.outcome = Outcome(item, error=error)
             return job
+        if made is None:
+            job.outcome = Outcome(item)
+            return job
+        job.payload = self._encode(made)
         except UnicodeEncodeError as error:
             job.outcome = Outcome(
                 item, error=DocumentError(f"the task holds text that is not Unicode: {error}")
@@ -384,13 +389,13 @@ class _Worker(threading.Thread):
 
     def _lose_child(self, error: PoisonDocumentError) -> None:
         """Blame the oldest job or try it once more in a fresh child; give the others back."""
-        fresh = self._answers == 0
+        fresh, seconds = self._answers == 0, time.monotonic() - self._began
         self._drop_child()
         suspect = self._sent.popleft()
         self._jobs.put_back(self._sent)
         self._sent.clear()
         if fresh or isinstance(error, ParseTimeoutError):
-            self._jobs.settle(suspect, Outcome(suspect.item, error=error), 0)
+            self._jobs.settle(suspect, Outcome(suspect.item, error=error, seconds=seconds), 0)
         else:
             self._send(suspect)
 

@@ -150,6 +150,7 @@ def test_a_hang_ends_as_a_timeout_that_says_where(kind: str) -> None:
     hung, after = run(Deed(kind), Deed("return", "fine"), limits=SHORT)
     assert isinstance(hung.error, ParseTimeoutError)
     assert "0.3 s" in str(hung.error)
+    assert hung.seconds >= 0.3
     assert f"_{kind}, misdeeds.py" in str(hung.error)
     assert text(after) == "fine"
 
