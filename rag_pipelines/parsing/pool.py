@@ -198,7 +198,8 @@ class WorkerPool(Generic[Task, Result]):
         if made is None:
             job.outcome = Outcome(item)
             return job
-        job.payload = self._encode(made)
+        try:
+            job.payload = self._encode(made)
         except UnicodeEncodeError as error:
             job.outcome = Outcome(
                 item, error=DocumentError(f"the task holds text that is not Unicode: {error}")

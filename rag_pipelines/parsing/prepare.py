@@ -3,7 +3,7 @@
 What belongs here: what goes into a worker and what comes back, kept small because it crosses a process
 boundary. What does not: the parsers (`registry`), the chunkers, the workers (`pool`).
 
-    with WorkerPool(prepare, limits=limits) as pool:
+    with WorkerPool(process, limits=limits) as pool:
         for outcome in pool.map(tasks): ...
 """
 
@@ -35,7 +35,7 @@ class ChunkerSpec(msgspec.Struct, frozen=True):
         return self.options.strategy == "semantic" and not self.options.whole_document
 
 
-class PrepareTask(msgspec.Struct, frozen=True, kw_only=True):
+class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One document to parse and chunk. `name` and `declared_type` are hints; `title` is the system's own.
 
     Where `title` is None, the title found in the document is given to the chunkers.
@@ -50,7 +50,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True):
     chunkers: tuple[ChunkerSpec, ...] = ()
 
 
-class RechunkTask(msgspec.Struct, frozen=True, kw_only=True):
+class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Blocks to chunk: `encoded` as `encode_parsed` returned it; the rest as in `PrepareTask`."""
 
     encoded: bytes
@@ -84,13 +84,19 @@ Chunked = tuple[tuple[Chunk, ...] | None, ...]
 """The chunks by each chunker of a task, in its order; None where the chunker `needs_embedder`."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, tag=True):
     """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks."""
 
     encoded: bytes
     summary: Summary
     chunks: Chunked
     seconds: Seconds
+
+
+class Rechunked(msgspec.Struct, frozen=True, tag=True):
+    """New chunks of stored blocks."""
+
+    chunks: Chunked
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
@@ -108,6 +114,11 @@ def decode_parsed(encoded: bytes) -> ParsedDocument:
         return _decoder.decode(encoded)
     except msgspec.MsgspecError as error:
         raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
+
+
+def process(task: PrepareTask | RechunkTask) -> Prepared | Rechunked:
+    """Either of the two tasks, so that one pool serves both."""
+    return prepare(task) if isinstance(task, PrepareTask) else rechunk(task)
 
 
 def prepare(task: PrepareTask) -> Prepared:
@@ -132,9 +143,9 @@ def prepare(task: PrepareTask) -> Prepared:
     return Prepared(encoded, summarise(document), chunks, seconds)
 
 
-def rechunk(task: RechunkTask) -> Chunked:
+def rechunk(task: RechunkTask) -> Rechunked:
     """Chunk stored blocks. Raises `ChunkingError`, or `ConfigError` when a chunker cannot be built."""
-    return _chunk(decode_parsed(task.encoded), task.title, task.chunkers)
+    return Rechunked(_chunk(decode_parsed(task.encoded), task.title, task.chunkers))
 
 
 def summarise(document: ParsedDocument) -> Summary:

@@ -1,0 +1,201 @@
+"""Rows of parses, chunk sets, chunks and vectors.
+
+What belongs here: writing these rows in bulk, by binary COPY where there are many. What does not:
+which documents need them (`sync.advance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.embedding.base import Vectors
+from rag_pipelines.errors import ChunkingError, DocumentError
+from rag_pipelines.fingerprint import text_key
+from rag_pipelines.model import Chunk
+from rag_pipelines.parsing.canonical import clean, plain_metadata
+from rag_pipelines.parsing.prepare import Summary
+from rag_pipelines.store.database import Pg, Row, query
+
+_CHUNK_TYPES = [
+    "int8", "int4", "int4", "int4", "int4", "int4", "int4", "uuid", "text[]", "text", "text", "text",
+]  # fmt: skip
+_COPY_CHUNKS = (
+    "COPY rag.chunk (chunk_set_id, ordinal, start_at, end_at, tokens, page_first, page_last, input_key, "
+    "heading_path, prefix, context, text) FROM STDIN (FORMAT BINARY)"
+)
+_COPY_VECTORS = "COPY rag.embedding (model_id, input_key, embedding) FROM STDIN (FORMAT BINARY)"
+
+
+class ChunkSet(NamedTuple):
+    """The chunks of some blocks under one chunker and one embedded title, not stored yet."""
+
+    key: UUID
+    blocks_sha256: bytes
+    title: str | None
+    profile_id: int
+    chunks: Sequence[Chunk]
+    input_keys: Sequence[UUID]
+
+
+def chunk_set_key(blocks_sha256: bytes, chunker_id: int, title: str | None) -> UUID:
+    """The identity of a chunk set: same blocks, chunker and embedded title give the same chunks."""
+    return text_key(blocks_sha256.hex(), str(chunker_id), title or "")
+
+
+def make_chunk_set(
+    blocks_sha256: bytes, chunker_id: int, title: str | None, chunks: Sequence[Chunk]
+) -> ChunkSet:
+    """The rows of `chunks`; raises `ChunkingError` where one breaks the contract that storage rests on."""
+    for chunk in chunks:
+        if not chunk.embedding_input.endswith(chunk.text):
+            raise ChunkingError(f"chunk {chunk.ordinal}: its embedding input does not end with its text")
+    keys = [text_key(chunk.embedding_input) for chunk in chunks]
+    key = chunk_set_key(blocks_sha256, chunker_id, title)
+    return ChunkSet(key, blocks_sha256, title, chunker_id, chunks, keys)
+
+
+def put_parse(
+    connection: Pg, *, raw_sha256: bytes, hint: str, profile_id: int, blocks_sha256: bytes, summary: Summary
+) -> int:
+    """Remember a successful parse; returns its id."""
+    return _put_parse(
+        connection,
+        raw_sha256=raw_sha256,
+        hint=hint,
+        profile_id=profile_id,
+        status="ok",
+        media_type=summary.media_type,
+        blocks_sha256=blocks_sha256,
+        title=clean(summary.title) if summary.title else None,
+        language=summary.language,
+        pages=summary.pages,
+        characters=summary.characters,
+        blocks=Jsonb(summary.blocks),
+        counters=Jsonb(summary.counters),
+        metadata=Jsonb(plain_metadata(summary.metadata)),
+        warnings=[clean(warning)[:500] for warning in summary.warnings[:50]],
+    )
+
+
+def put_failed_parse(
+    connection: Pg, *, raw_sha256: bytes, hint: str, profile_id: int, media_type: str, error: DocumentError
+) -> int:
+    """Remember that these bytes cannot be parsed by this code, so that it is not tried in vain; returns its id."""
+    return _put_parse(
+        connection,
+        raw_sha256=raw_sha256,
+        hint=hint,
+        profile_id=profile_id,
+        media_type=media_type,
+        status=error.status,
+        message=clean(str(error))[:4000],
+    )
+
+
+def _put_parse(connection: Pg, **values: Any) -> int:
+    defaults: dict[str, Any] = {
+        "message": None,
+        "blocks_sha256": None,
+        "title": None,
+        "language": None,
+        "pages": None,
+        "characters": 0,
+        "blocks": Jsonb({}),
+        "counters": Jsonb({}),
+        "metadata": Jsonb({}),
+        "warnings": [],
+    }
+    row = query(connection, "put_parse", defaults | values).fetchone()
+    assert row is not None
+    return row["parse_id"]
+
+
+def find_chunk_sets(connection: Pg, keys: Iterable[UUID]) -> dict[UUID, Row]:
+    """The stored chunk sets among `keys`."""
+    rows = query(connection, "find_chunk_sets", {"keys": list(keys)}, binary=True)
+    return {row["key"]: row for row in rows}
+
+
+def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
+    """Store chunk sets that are new; returns the id of every one by its key."""
+    ids: dict[UUID, int] = {}
+    fresh: list[ChunkSet] = []
+    for one in sets:
+        if one.key in ids:
+            continue
+        row = query(
+            connection,
+            "put_chunk_set",
+            {
+                "key": one.key,
+                "blocks_sha256": one.blocks_sha256,
+                "title": one.title,
+                "profile_id": one.profile_id,
+                "chunks": len(one.chunks),
+                "tokens": sum(chunk.tokens for chunk in one.chunks),
+            },
+        ).fetchone()
+        if row is None:
+            ids[one.key] = find_chunk_sets(connection, [one.key])[one.key]["chunk_set_id"]
+        else:
+            ids[one.key] = row["chunk_set_id"]
+            fresh.append(one)
+    if fresh:
+        with connection.cursor() as cursor, cursor.copy(_COPY_CHUNKS) as copy:
+            copy.set_types(_CHUNK_TYPES)
+            for one in fresh:
+                set_id = ids[one.key]
+                for chunk, key in zip(one.chunks, one.input_keys, strict=True):
+                    first, last = chunk.pages or (None, None)
+                    prefix = chunk.embedding_input[: len(chunk.embedding_input) - len(chunk.text)]
+                    copy.write_row(
+                        (
+                            set_id,
+                            chunk.ordinal,
+                            chunk.start,
+                            chunk.end,
+                            chunk.tokens,
+                            first,
+                            last,
+                            key,
+                            list(chunk.heading_path),
+                            prefix,
+                            chunk.context,
+                            chunk.text,
+                        )
+                    )
+    return ids
+
+
+def missing_vectors(connection: Pg, model_id: int, keys: Sequence[UUID]) -> set[UUID]:
+    """Which of `keys` have no vector under the model."""
+    rows = query(connection, "missing_vectors", {"model_id": model_id, "keys": list(keys)}, binary=True)
+    return {row["key"] for row in rows}
+
+
+def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Vectors) -> None:
+    """Store vectors in a transaction of their own. Another run may have stored some of them meanwhile."""
+    from pgvector.psycopg import register_vector
+
+    register_vector(connection)
+    rows = [(model_id, key, vector) for key, vector in zip(keys, vectors, strict=True)]
+    try:
+        with connection.transaction():
+            _copy_vectors(connection, _COPY_VECTORS, rows)
+    except psycopg.errors.UniqueViolation:
+        with connection.transaction():
+            connection.execute("CREATE TEMPORARY TABLE incoming (LIKE rag.embedding) ON COMMIT DROP")
+            _copy_vectors(connection, _COPY_VECTORS.replace("rag.embedding", "incoming"), rows)
+            connection.execute("INSERT INTO rag.embedding SELECT * FROM incoming ON CONFLICT DO NOTHING")
+
+
+def _copy_vectors(connection: Pg, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(["int4", "uuid", "vector"])
+        for row in rows:
+            copy.write_row(row)

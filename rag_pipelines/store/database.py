@@ -1,0 +1,166 @@
+"""Connections to Postgres: a small pool, named queries, migrations, and the mapping of driver errors.
+
+What belongs here: what every module of `store` needs of a connection. What does not: any table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection, Cursor, sql
+from psycopg.rows import dict_row
+
+from rag_pipelines.errors import DatabaseError, TransientError
+from rag_pipelines.store.sql import migrations, queries
+
+Row = dict[str, Any]
+Params = Mapping[str, Any]
+Pg = Connection[Row]
+
+MIGRATION_LOCK = 7_316_441_902
+"""Advisory lock key under which migrations run, so that two processes starting at once do not collide."""
+
+_TRANSIENT = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.AdminShutdown,
+    psycopg.errors.CrashShutdown,
+    psycopg.errors.CannotConnectNow,
+    psycopg.errors.TooManyConnections,
+)
+
+T = TypeVar("T")
+
+
+class Database:
+    """A Postgres database with the `rag` schema.
+
+    Connections are made when first asked for and are never shared between threads: a thread takes one
+    with `connection()` and gives it back. A dead client is noticed by the server within a second
+    (client_connection_check_interval), so that a killed build stops and its locks are released.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8, application: str = "rag_pipelines") -> None:
+        self._url = url
+        self._pool_size = pool_size
+        self._application = application
+
+    def __repr__(self) -> str:
+        return f"Database({psycopg.conninfo.make_conninfo(self._url, password=None)!r})"
+
+    def connect(self, *, autocommit: bool = True) -> Pg:
+        """A connection of its own, outside the pool; the caller closes it."""
+        with mapped_errors():
+            return psycopg.connect(self._url, autocommit=autocommit, row_factory=dict_row, **self._settings)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "application_name": self._application,
+            "options": "-c client_connection_check_interval=1000 -c jit=off",
+        }
+
+    @cached_property
+    def _pool(self) -> Any:
+        from psycopg_pool import ConnectionPool
+
+        return ConnectionPool(
+            self._url,
+            kwargs={"autocommit": True, "row_factory": dict_row, **self._settings},
+            min_size=1,
+            max_size=self._pool_size,
+            open=True,
+        )
+
+    @contextmanager
+    def connection(self) -> Iterator[Pg]:
+        """A pooled connection in autocommit mode; use ``with connection.transaction()`` for more."""
+        with mapped_errors(), self._pool.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Pg]:
+        """A pooled connection inside one transaction."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def close(self) -> None:
+        """Close the pool, if it was ever opened."""
+        if "_pool" in self.__dict__:
+            self._pool.close()
+
+    def migrate(self) -> list[str]:
+        """Apply every migration that is missing; returns their names. Safe to call from several processes."""
+        with self.connect() as connection:
+            if _applied(connection) >= {name for name, _ in migrations()}:
+                return []
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+                connection.execute("CREATE SCHEMA IF NOT EXISTS rag")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS rag.migration "
+                    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+                )
+                applied = _applied(connection)
+                todo = [(name, text) for name, text in migrations() if name not in applied]
+                for name, text in todo:
+                    connection.execute(text)
+                    connection.execute("INSERT INTO rag.migration (name) VALUES (%s)", (name,))
+                return [name for name, _ in todo]
+
+
+def _applied(connection: Pg) -> set[str]:
+    try:
+        return {row["name"] for row in connection.execute("SELECT name FROM rag.migration")}
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return set()
+
+
+Part = str | sql.Composable
+"""A table of the schema `rag` by its name, or a ready piece of SQL."""
+
+
+def composed(name: str, **parts: Part) -> sql.SQL | sql.Composed:
+    """The text of the query `name` with its ``{placeholders}`` filled in."""
+    text = sql.SQL(queries()[name])
+    if not parts:
+        return text
+    return text.format(
+        **{key: sql.Identifier("rag", part) if isinstance(part, str) else part for key, part in parts.items()}
+    )
+
+
+def query(
+    connection: Pg, name: str, params: Params | None = None, /, *, binary: bool = False, **parts: Part
+) -> Cursor[Row]:
+    """Run the query `name`; `parts` fills its ``{placeholders}``."""
+    return connection.execute(composed(name, **parts), params, binary=binary)
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turn driver errors into `TransientError` or `DatabaseError`, with the driver's error as the cause."""
+    try:
+        yield
+    except _TRANSIENT as error:
+        raise TransientError(f"Postgres is busy or restarting ({type(error).__name__}): {error}") from error
+    except psycopg.OperationalError as error:
+        raise TransientError(f"cannot reach Postgres: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        raise DatabaseError(f"{type(error).__name__}: {str(error).strip()}") from error
+
+
+def retried(action: Callable[[], T], *, attempts: int = 3) -> T:
+    """`action()`, again after a deadlock or serialization failure; its last error after `attempts` tries."""
+    for left in range(attempts - 1, -1, -1):
+        try:
+            return action()
+        except TransientError:
+            if not left:
+                raise
+    raise AssertionError("unreachable")

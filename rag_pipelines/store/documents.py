@@ -1,0 +1,165 @@
+"""Rows of documents, access rules and quarantine.
+
+What belongs here: writing and reading these rows in bulk on a connection the caller gives. What does
+not: deciding what changed (`sync.diff`) or when to commit (`sync.listing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.connectors.base import Item
+from rag_pipelines.errors import DocumentError, PoisonDocumentError, RagError, TransientError
+from rag_pipelines.fingerprint import fingerprint, text_key
+from rag_pipelines.model import AccessRule
+from rag_pipelines.parsing.canonical import clean, plain_metadata
+from rag_pipelines.store.database import Pg, Row, query
+
+RETRY_SECONDS = 300.0
+"""First delay before a transient or poison failure is tried again; doubles with each attempt up to a day."""
+
+
+class Loaded(NamedTuple):
+    """One listed item with its content stored: what `put_documents` writes."""
+
+    item: Item
+    tenant: str
+    attributes: UUID
+    access_id: int
+    raw_sha256: bytes
+    raw_bytes: int
+
+
+class QuarantineEntry(NamedTuple):
+    """One failure. Exactly one of `external_id` and `entity` is set."""
+
+    stage: str
+    error: RagError
+    external_id: str | None = None
+    entity: str | None = None
+    content: str | None = None
+    code_version: str | None = None
+    attempts: int = 0
+
+
+class AccessRules:
+    """Access rules to their ids, each asked for once a run; they are few, being content-addressed."""
+
+    def __init__(self, connection: Pg) -> None:
+        self._connection = connection
+        self._ids: dict[AccessRule, int] = {}
+
+    def id_of(self, rule: AccessRule) -> int:
+        """The id of `rule`, stored if it is new."""
+        known = self._ids.get(rule)
+        if known is None:
+            normal = rule.normalised()
+            value = msgspec.to_builtins(normal)
+            row = query(
+                self._connection,
+                "ensure_access_rule",
+                {
+                    "digest": text_key(fingerprint(value)),
+                    "clauses": Jsonb([list(map(clean, clause)) for clause in normal.clauses]),
+                    "deny": list(map(clean, normal.deny)),
+                },
+            ).fetchone()
+            assert row is not None
+            known = self._ids[rule] = row["access_id"]
+        return known
+
+
+def hint_of(name: str, declared_type: str | None) -> str:
+    """What beside the bytes decides a document's type: the suffix of its name and the declared type."""
+    dot = name.rfind(".")
+    suffix = name[dot:].lower() if dot >= 0 and len(name) - dot <= 12 else ""
+    return clean(f"{suffix}|{declared_type or ''}")
+
+
+def known_documents(connection: Pg, source_id: int, ids: Sequence[str]) -> dict[str, Row]:
+    """The stored rows of `ids`, by external id."""
+    rows = query(connection, "known_documents", {"source_id": source_id, "ids": list(ids)}, binary=True)
+    return {row["external_id"]: row for row in rows}
+
+
+def attribute_params(item: Item, tenant: str, attributes: UUID, access_id: int) -> dict[str, Any]:
+    """The columns that come from the listing alone."""
+    name = item.name or item.external_id.rsplit("/", 1)[-1]
+    return {
+        "external_id": item.external_id,
+        "tenant": tenant,
+        "token": item.token,
+        "name": clean(name),
+        "path": clean(item.path or item.external_id),
+        "hint": hint_of(name, item.media_type),
+        "url": clean(item.url) if item.url else None,
+        "given_title": clean(item.title) if item.title else None,
+        "author": clean(item.author) if item.author else None,
+        "declared_type": item.media_type,
+        "metadata": Jsonb(plain_metadata(dict(item.metadata))),
+        "attributes_key": attributes,
+        "access_id": access_id,
+        "modified_at": item.modified_at,
+    }
+
+
+def put_documents(connection: Pg, source_id: int, loaded: Iterable[Loaded]) -> None:
+    """Insert or update documents with new content."""
+    rows = [
+        {
+            "source_id": source_id,
+            "raw_sha256": one.raw_sha256,
+            "raw_bytes": one.raw_bytes,
+            **attribute_params(one.item, one.tenant, one.attributes, one.access_id),
+        }
+        for one in loaded
+    ]
+    _many(connection, "put_document", rows)
+
+
+def set_attributes(connection: Pg, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Update attributes, access and token of stored documents; each row holds `document_id` too."""
+    _many(connection, "set_attributes", rows)
+
+
+def quarantine(connection: Pg, source_id: int, entries: Iterable[QuarantineEntry]) -> None:
+    """Record failures; a repeated failure of the same content counts up."""
+    for entry in entries:
+        error = entry.error
+        again = isinstance(error, TransientError | PoisonDocumentError)
+        delay = min(RETRY_SECONDS * 2**entry.attempts, 86_400.0) if again else 0.0
+        params: dict[str, Any] = {
+            "source_id": source_id,
+            "external_id": entry.external_id,
+            "entity": clean(entry.entity) if entry.entity else None,
+            "stage": entry.stage,
+            "status": error.status if isinstance(error, DocumentError) else "failed",
+            "error_class": type(error).__name__,
+            "message": clean(str(error))[:4000],
+            "content": entry.content,
+            "code_version": entry.code_version,
+            "delay": delay,
+        }
+        kind = "document" if entry.external_id is not None else "entity"
+        query(connection, f"put_quarantine_{kind}", params)
+
+
+def server_time(connection: Pg) -> datetime:
+    """The server's clock now; the one clock that row times are compared with."""
+    row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
+    assert row is not None
+    return row["now"]
+
+
+def _many(connection: Pg, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    from rag_pipelines.store.sql import queries
+
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(queries()[name], rows)

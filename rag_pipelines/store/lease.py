@@ -1,0 +1,84 @@
+"""Leases: one writer per source or index, safe against killed and against hung processes.
+
+A lease is two things. A session-level advisory lock says whether the holder is alive: it goes with
+the holder's connection, so a killed run frees it at once and a rerun need not wait for a time-out. A
+fencing token in the row says whose writes count: every writing transaction holds the row with
+``FOR SHARE`` where the token is still its own, so an orphan cannot write after its lease was taken.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from rag_pipelines.errors import LeaseLostError, UsageError
+from rag_pipelines.store.database import Database, Pg, query
+
+
+def lease_owner() -> str:
+    """Who holds a lease, for people: user, host and process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+
+
+@contextmanager
+def advisory_lock(connection: Pg, key: str, *, busy: str) -> Iterator[None]:
+    """Hold the advisory lock `key` on `connection`; raises `UsageError(busy)` when another session has it."""
+    row = query(connection, "try_lock", {"key": key}).fetchone()
+    if not (row and row["locked"]):
+        raise UsageError(busy)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            query(connection, "unlock", {"key": key})
+
+
+@dataclass(frozen=True)
+class SourceLease:
+    """The right to write to one source, and the connection that holds it."""
+
+    connection: Pg
+    source_id: int
+    token: UUID
+
+    def hold(self, connection: Pg) -> None:
+        """Inside a transaction: make sure that the lease is still ours and stays so until commit."""
+        params = {"source_id": self.source_id, "token": self.token}
+        if query(connection, "hold_source_lease", params).fetchone() is None:
+            raise LeaseLostError(f"another run took the lease of source {self.source_id}; this run stops")
+
+
+@contextmanager
+def source_lease(database: Database, name: str, connector: str) -> Iterator[SourceLease]:
+    """Take the lease of the source `name` on a connection of its own.
+
+    Raises:
+        UsageError: another live run holds it; the message says who and since when.
+    """
+    with database.connect() as connection:
+        found = query(connection, "source_by_name", {"name": name}).fetchone()
+        holder = (
+            f" by {found['lease_owner']} since {found['lease_at']:%Y-%m-%d %H:%M:%S}"
+            if found and found["lease_owner"]
+            else ""
+        )
+        busy = f"source {name!r} is being synced{holder}; wait for that run to end, or stop it"
+        with advisory_lock(connection, f"rag.source:{name}", busy=busy):
+            row = query(connection, "ensure_source", {"name": name, "connector": connector}).fetchone()
+            assert row is not None
+            token = uuid4()
+            query(
+                connection,
+                "take_source_lease",
+                {"source_id": row["source_id"], "token": token, "owner": lease_owner()},
+            )
+            yield SourceLease(connection, row["source_id"], token)

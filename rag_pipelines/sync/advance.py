@@ -1,0 +1,336 @@
+"""Brings parses, chunks and vectors in line with the catalogue: whatever is pending, and nothing else.
+
+What belongs here: the second half of a run. What does not: talking to the source (`listing`).
+
+Each stage is memoised by content: a page of documents that need something is read, what is already
+known of their bytes is reused, the rest goes through the worker pool and the model. A page's parses,
+chunk sets, mappings and the documents' state are committed in one transaction together with the
+vectors' bookkeeping; vectors themselves are a cache by exact input and are committed as they come, so
+that a killed run repeats at most the last few batches of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+from uuid import UUID
+
+from rag_pipelines.errors import DocumentError, EmptyDocumentError, PoisonDocumentError
+from rag_pipelines.model import Chunk
+from rag_pipelines.parsing.pool import WorkerPool
+from rag_pipelines.parsing.prepare import (
+    Prepared,
+    PrepareTask,
+    Rechunked,
+    RechunkTask,
+    Summary,
+    decode_parsed,
+    process,
+)
+from rag_pipelines.store.chunks import (
+    ChunkSet,
+    chunk_set_key,
+    find_chunk_sets,
+    make_chunk_set,
+    put_chunk_sets,
+    put_failed_parse,
+    put_parse,
+)
+from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.sync.listing import blocks
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import FAILED_TYPE, ChunkTarget, ModelTarget, Targets
+from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, mark_embedded
+
+
+class Stage(IntEnum):
+    """How far to bring documents. A run may stop after any stage; the next one goes on from there."""
+
+    PARSED = 1
+    CHUNKED = 2
+    EMBEDDED = 3
+
+
+@dataclass
+class Work:
+    """One pending document on its way: its stored row, what it lacks, and what was made of it."""
+
+    row: Row
+    parse_id: int | None = None
+    summary: Summary | None = None
+    blocks_sha256: bytes | None = None
+    title: str | None = None
+    error: DocumentError | None = None
+    lacks: tuple[ChunkTarget, ...] = ()
+    sets: dict[int, ChunkSet] = field(default_factory=dict)
+    set_ids: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def document_id(self) -> int:
+        """The row's key."""
+        return self.row["document_id"]
+
+    def embedded_title(self, target: ChunkTarget) -> str | None:
+        """The title that goes into the embedding input, if it is part of it."""
+        return (self.row["given_title"] or self.title) if target.titled else None
+
+
+class Advance:
+    """Works off what is pending of one source, in batches of documents."""
+
+    def __init__(self, run: SourceRun, targets: Targets, through: Stage = Stage.EMBEDDED) -> None:
+        self._run = run
+        self._targets = targets
+        self._through = through
+        self._chunkers = targets.chunkers if through >= Stage.CHUNKED else ()
+        self._models = targets.models if through >= Stage.EMBEDDED else ()
+
+    def run(self) -> None:
+        """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
+        done, total = 0, self._count_pending()
+        size = self._run.settings.limits.batch_documents
+        with closing(self._prepared()) as works:
+            for batch in blocks(works, size):
+                self._finish(batch)
+                done += len(batch)
+                self._run.progress("process", done, max(total, done))
+        for model in self._models:
+            embed_pending(self._run, model)
+
+    def _count_pending(self) -> int:
+        params = {"source_id": self._run.source_id, "parsers": list(self._targets.parsers.values())}
+        row = query(self._run.connection, "count_pending", params).fetchone()
+        return row["pending"] if row else 0
+
+    def _pending(self) -> Iterator[Work]:
+        """Every document that lacks something, with what is already known of its bytes."""
+        targets = self._targets
+        params: dict[str, Any] = {
+            "source_id": self._run.source_id,
+            "media_types": list(targets.parsers),
+            "parsers": list(targets.parsers.values()),
+            "code_version": targets.code_version,
+            "max_attempts": self._run.source.max_attempts,
+            "chunkers": [target.profile_id for target in self._chunkers],
+            "titled": [target.titled for target in self._chunkers],
+            "limit": self._run.settings.limits.batch_documents,
+        }
+        after = 0
+        while True:
+            with self._run.timed("look up"):
+                page = query(self._run.connection, "pending_documents", {**params, "after": after}).fetchall()
+                works = [Work(row) for row in page]
+                self._reuse(works)
+            if not page:
+                return
+            yield from works
+            after = page[-1]["document_id"]
+
+    def _reuse(self, works: list[Work]) -> None:
+        """Take over earlier parses of the same bytes and chunk sets of the same blocks."""
+        wanted: dict[UUID, list[tuple[Work, ChunkTarget]]] = {}
+        for work in works:
+            row = work.row
+            if row["parse_id"] is None:
+                work.lacks = self._chunkers
+                continue
+            work.parse_id, work.title = row["parse_id"], row["title"]
+            if row["status"] != "ok":
+                work.error = _remembered(row["status"], row["message"])
+                continue
+            work.blocks_sha256 = bytes(row["blocks_sha256"])
+            self._run.report.parse_reused += 1
+            for target in self._chunkers:
+                key = chunk_set_key(work.blocks_sha256, target.profile_id, work.embedded_title(target))
+                wanted.setdefault(key, []).append((work, target))
+        found = find_chunk_sets(self._run.connection, wanted) if wanted else {}
+        for key, users in wanted.items():
+            for work, target in users:
+                if key in found:
+                    work.set_ids[target.profile_id] = found[key]["chunk_set_id"]
+                else:
+                    work.lacks += (target,)
+
+    def _prepared(self) -> Generator[Work]:
+        """Pending documents in order, parsed and chunked; workers run ahead of the caller by two batches."""
+        limits = self._run.settings.limits
+        with WorkerPool(process, workers=limits.worker_count, limits=limits.parse) as pool:
+            window = 2 * limits.batch_documents
+            for outcome in pool.map(
+                self._pending(), window=window, window_bytes=4 * limits.batch_bytes, task=self._task
+            ):
+                work = outcome.item
+                if outcome.error is not None:
+                    work.error = outcome.error
+                elif outcome.value is not None:
+                    self._take(work, outcome.value)
+                yield work
+
+    def _task(self, work: Work) -> PrepareTask | RechunkTask | None:
+        """What a worker has to do for a document; None if all is known."""
+        row, specs = work.row, tuple(target.spec for target in work.lacks)
+        if work.parse_id is None:
+            return PrepareTask(
+                data=self._run.blobs.get("raw", bytes(row["raw_sha256"])),
+                name=row["name"],
+                declared_type=row["declared_type"],
+                options=self._targets.parse_options,
+                limits=self._run.settings.limits.parse,
+                title=row["given_title"],
+                chunkers=specs,
+            )
+        if specs:
+            assert work.blocks_sha256 is not None
+            encoded = self._run.blobs.get("blocks", work.blocks_sha256)
+            return RechunkTask(encoded=encoded, title=row["given_title"], chunkers=specs)
+        return None
+
+    def _take(self, work: Work, result: Prepared | Rechunked) -> None:
+        """Keep what a worker made."""
+        if isinstance(result, Prepared):
+            self._run.report.parsed += 1
+            work.summary, work.title = result.summary, result.summary.title
+            work.blocks_sha256 = self._run.blobs.put("blocks", result.encoded)
+            self._run.report.spend("parse (workers)", result.seconds.parse + result.seconds.encode)
+            self._run.report.spend("chunk (workers)", result.seconds.chunk)
+        assert work.blocks_sha256 is not None
+        for target, chunks in zip(work.lacks, result.chunks, strict=True):
+            try:
+                made = self._semantic(work, target) if chunks is None else chunks
+                work.sets[target.profile_id] = make_chunk_set(
+                    work.blocks_sha256, target.profile_id, work.embedded_title(target), made
+                )
+            except DocumentError as error:
+                work.error = error
+
+    def _semantic(self, work: Work, target: ChunkTarget) -> Sequence[Chunk]:
+        """Chunks of a strategy that needs the model, which lives in this process."""
+        from rag_pipelines.chunking.factory import make_chunker
+
+        assert work.blocks_sha256 is not None
+        chunker = make_chunker(target.spec.options, target.embedder.tokenizer, target.embedder)
+        document = decode_parsed(self._run.blobs.get("blocks", work.blocks_sha256))
+        return chunker.chunk(document, work.row["given_title"] or document.title)
+
+    def _finish(self, works: list[Work]) -> None:
+        """Embed and store one batch."""
+        refused = {model.profile_id: self._embed(works, model) for model in self._models}
+        with self._run.timed("store"):
+            self._commit(works, refused)
+
+    def _embed(self, works: list[Work], model: ModelTarget) -> Refused:
+        """Vectors of the new chunk sets of a batch."""
+        inputs: dict[UUID, str] = {}
+        for work in works:
+            made = work.sets.get(model.chunker_id)
+            if made is not None and work.error is None:
+                texts = (chunk.embedding_input for chunk in made.chunks)
+                inputs.update(zip(made.input_keys, texts, strict=True))
+        return embed_inputs(self._run, model, inputs)
+
+    def _commit(self, works: list[Work], refused: dict[int, Refused]) -> None:
+        run, report = self._run, self._run.report
+        with run.writing() as connection:
+            sets = [made for work in works if work.error is None for made in work.sets.values()]
+            ids = put_chunk_sets(connection, sets)
+            changed = [work.document_id for work in works if self._commit_one(work, ids)]
+            for model in self._models:
+                for made in sets:
+                    if made.profile_id == model.chunker_id:
+                        mark_embedded(run, model, ids[made.key], made.input_keys, refused[model.profile_id])
+            partly = self._refused_documents(works, refused)
+            quarantine(
+                connection,
+                run.source_id,
+                [QuarantineEntry("embed", error, external_id) for external_id, error in partly.items()],
+            )
+            fine = [work.row["external_id"] for work in works if work.error is None]
+            resolved = [external_id for external_id in fine if external_id not in partly]
+            query(connection, "resolve_quarantine", {"source_id": run.source_id, "ids": resolved})
+            query(connection, "mark_changed", {"ids": changed})
+        report.chunk_sets += len(sets)
+        report.chunks += sum(len(made.chunks) for made in sets)
+        for work in works:
+            report.status(work.error.status if work.error else "ok")
+
+    def _commit_one(self, work: Work, ids: dict[UUID, int]) -> bool:
+        """Write one document's parse, mapping and status; True if what an index holds of it changed."""
+        connection, row, error = self._run.connection, work.row, work.error
+        key = {"raw_sha256": bytes(row["raw_sha256"]), "hint": row["hint"]}
+        parsers = self._targets.parsers
+        if work.summary is not None:
+            assert work.blocks_sha256 is not None
+            work.parse_id = put_parse(
+                connection,
+                profile_id=parsers[work.summary.media_type],
+                blocks_sha256=work.blocks_sha256,
+                summary=work.summary,
+                **key,
+            )
+        elif work.parse_id is None and error is not None and not isinstance(error, PoisonDocumentError):
+            work.parse_id = put_failed_parse(
+                connection, profile_id=parsers[FAILED_TYPE], media_type=FAILED_TYPE, error=error, **key
+            )
+        finished = self._chunkers or not self._targets.chunkers
+        status = error.status if error else ("ok" if finished else "pending")
+        query(
+            connection,
+            "set_document_parse",
+            {
+                "document_id": work.document_id,
+                "parse_id": work.parse_id,
+                "status": status,
+                "raw_sha256": key["raw_sha256"],
+            },
+        )
+        if error is not None:
+            self._quarantine(work, error)
+            if isinstance(error, EmptyDocumentError):
+                query(connection, "unmap_chunks", {"document_id": work.document_id})
+            return isinstance(error, EmptyDocumentError)
+        for profile_id, made in work.sets.items():
+            work.set_ids[profile_id] = ids[made.key]
+        for profile_id, set_id in work.set_ids.items():
+            params = {"document_id": work.document_id, "profile_id": profile_id, "chunk_set_id": set_id}
+            query(connection, "map_chunks", params)
+        return bool(work.set_ids)
+
+    def _quarantine(self, work: Work, error: DocumentError) -> None:
+        """Record a failure, unless it is a blank file: that is recorded on the document and needs nobody."""
+        row = work.row
+        if isinstance(error, EmptyDocumentError) and not row["raw_bytes"]:
+            return
+        entry = QuarantineEntry(
+            "parse",
+            error,
+            row["external_id"],
+            content=bytes(row["raw_sha256"]).hex(),
+            code_version=self._targets.code_version,
+            attempts=row["attempts"],
+        )
+        quarantine(self._run.connection, self._run.source_id, [entry])
+
+    def _refused_documents(self, works: list[Work], refused: dict[int, Refused]) -> dict[str, EmbeddingError]:
+        """Documents with a chunk that a model refused, by external id, with the model's error."""
+        bad = {key: error for by_key in refused.values() for key, error in by_key.items()}
+        return {
+            work.row["external_id"]: bad[key]
+            for work in works
+            if bad
+            for made in work.sets.values()
+            for key in made.input_keys
+            if key in bad
+        }
+
+
+def _remembered(status: str, message: str | None) -> DocumentError:
+    """The error of an earlier parse of the same bytes, as its own class."""
+    kinds: list[type[DocumentError]] = [DocumentError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    found: Callable[[str | None], DocumentError] = next(k for k in kinds if k.status == status)
+    return found(message)

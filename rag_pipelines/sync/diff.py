@@ -1,0 +1,68 @@
+"""What a listed item means for the document we hold: pure comparison, no I/O.
+
+Four separate fingerprints decide: the listing token (content), the attributes (metadata, URL, path,
+title), the access rule, and the state. Only a change of content costs anything later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from rag_pipelines.connectors.base import Item
+from rag_pipelines.fingerprint import fingerprint, text_key
+
+
+class Change(StrEnum):
+    """What happens to one document. Only what is ADDED or CHANGED is loaded."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    MOVED = "moved"
+    RESTORED = "restored"
+    METADATA = "metadata_only"
+    ACCESS = "access_only"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+def attributes_key(item: Item, tenant: str) -> UUID:
+    """A key that is equal as long as nothing but content and access of the document changed."""
+    return text_key(
+        fingerprint(
+            [
+                item.name,
+                item.path,
+                item.url,
+                item.title,
+                item.author,
+                item.media_type,
+                tenant,
+                item.modified_at.isoformat() if item.modified_at else None,
+                dict(item.metadata),
+            ]
+        )
+    )
+
+
+def compare(
+    item: Item, attributes: UUID, access_id: int, known: Mapping[str, Any] | None, *, full: bool = False
+) -> Change:
+    """What `item` means beside the stored row `known` (keys as in the query `known_documents`).
+
+    `full` treats every item as changed, so that its content is loaded and compared again.
+    """
+    if known is None:
+        return Change.ADDED
+    if known["token"] != item.token or full:
+        return Change.CHANGED
+    if known["state"] == "tombstoned":
+        return Change.RESTORED
+    if known["attributes_key"] != attributes:
+        return Change.METADATA
+    if known["access_id"] != access_id:
+        return Change.ACCESS
+    return Change.UNCHANGED

@@ -1,0 +1,108 @@
+"""One run over one source, put together: lease, listing, processing, report.
+
+What belongs here: the order of things and what a failure of the whole run leaves behind. What does not:
+any of the things themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.connectors.base import Window
+from rag_pipelines.errors import ConfigError
+from rag_pipelines.store.blobs import BlobStore
+from rag_pipelines.store.database import Database, query
+from rag_pipelines.store.lease import source_lease
+from rag_pipelines.sync.advance import Advance, Stage
+from rag_pipelines.sync.listing import Listing
+from rag_pipelines.sync.report import Progress, SyncReport, no_progress
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import Embedders, source_targets
+
+
+def ingest(
+    database: Database,
+    settings: Settings,
+    source: str,
+    *,
+    embedders: Embedders,
+    full: bool = False,
+    window: Window = Window(),
+    allow_deletes: bool = False,
+    progress: Progress = no_progress,
+) -> SyncReport:
+    """Bring everything we hold of `source` in line with it: list, load, parse, chunk, embed.
+
+    Args:
+        full: list everything and load every document again, whatever its token says.
+        window: take only what was modified in it; such a run deletes nothing and moves no cursor.
+        allow_deletes: apply deletions above the source's guard, and an empty listing.
+
+    Raises:
+        UsageError: another run holds the source.
+        CredentialError, EmptyListingError, TransientError: the run ended early; what was committed
+            stands, nothing was deleted, and the next run goes on from there.
+    """
+    with source_run(database, settings, source, progress) as run:
+        list_source(run, full=full, window=window, allow_deletes=allow_deletes)
+        advance_source(run, embedders)
+    return run.report
+
+
+@contextmanager
+def source_run(
+    database: Database, settings: Settings, source: str, progress: Progress = no_progress
+) -> Iterator[SourceRun]:
+    """Hold the lease of `source`; the report is stored when the block ends, however it ends."""
+    connector = settings.source(source).connector
+    report = SyncReport(source)
+    with source_lease(database, source, connector) as lease:
+        run = SourceRun(source, settings, lease, BlobStore(settings.blobs_url), report, progress)
+        began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()
+        assert began is not None
+        try:
+            yield run
+        except BaseException as error:
+            report.outcome = "failed"
+            report.notes.append(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            if not run.connection.closed and not run.connection.broken:
+                params = {
+                    "run_id": began["run_id"],
+                    "outcome": report.outcome,
+                    "report": Jsonb(msgspec.to_builtins(report)),
+                }
+                query(run.connection, "end_run", params)
+
+
+def list_source(
+    run: SourceRun, *, full: bool = False, window: Window = Window(), allow_deletes: bool = False
+) -> None:
+    """The first half of a run: documents and raw bytes."""
+    with closing(run.settings.connector(run.name)) as connector:
+        Listing(run, connector, full=full, window=window, allow_deletes=allow_deletes).run()
+
+
+def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:
+    """The second half of a run: parses, chunks and vectors, up to a stage."""
+    if not run.settings.indexes_of(run.name) and through > Stage.PARSED:
+        run.report.notes.append(f"no index takes source {run.name!r}: its documents are parsed, not chunked")
+    targets = source_targets(run.connection, run.settings, run.name, embedders)
+    Advance(run, targets, through).run()
+
+
+def check_names(settings: Settings, names: list[str]) -> list[str]:
+    """The sources a command means: the given ones, or all. Raises for unknown names."""
+    if not settings.sources:
+        raise ConfigError(
+            "no source is configured; add one under 'sources' (see `rag-pipelines config schema`)"
+        )
+    for name in names:
+        settings.source(name)
+    return names or list(settings.sources)

@@ -1,0 +1,80 @@
+"""What a sync did, in numbers: the value that the CLI prints, Dagster shows and the run row stores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from rag_pipelines.sync.diff import Change
+
+
+class SyncReport(msgspec.Struct):
+    """Counts of one sync of one source. Bytes are raw bytes loaded, tokens those of newly embedded inputs.
+
+    `outcome` is ``complete`` (everything was listed), ``partial`` (a window, a feed with gaps, or an
+    incomplete listing) or ``failed``. `notes` are sentences for people, each with what to do.
+    """
+
+    source: str
+    outcome: str = "complete"
+    changes: dict[str, int] = {}
+    samples: dict[str, list[str]] = {}
+    listed: int = 0
+    bytes_loaded: int = 0
+    parsed: int = 0
+    parse_reused: int = 0
+    statuses: dict[str, int] = {}
+    chunk_sets: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    vectors_reused: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    parked_deletes: int = 0
+    seconds: dict[str, float] = {}
+    notes: list[str] = []
+
+    def count(self, change: Change, external_id: str, n: int = 1) -> None:
+        """Count `n` documents under `change`, keeping a few ids as samples."""
+        self.changes[change] = self.changes.get(change, 0) + n
+        kept = self.samples.setdefault(change, [])
+        if change is not Change.UNCHANGED and len(kept) < 10:
+            kept.append(external_id)
+
+    def status(self, name: str) -> None:
+        """Count one processed document by its status word."""
+        self.statuses[name] = self.statuses.get(name, 0) + 1
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add wall seconds to a stage."""
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 4)
+
+    @property
+    def touched(self) -> int:
+        """Documents that were not as they had been."""
+        return sum(n for change, n in self.changes.items() if change != Change.UNCHANGED)
+
+    @property
+    def failed(self) -> int:
+        """Documents that could not be listed, loaded or processed."""
+        return self.changes.get(Change.FAILED, 0) + sum(
+            n for status, n in self.statuses.items() if status not in ("ok", "empty")
+        )
+
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with a stage name, how many are done, and how many there are (None where unknown)."""
+
+
+def no_progress(stage: str, done: int, total: int | None) -> None:
+    """A progress listener that does not listen."""
+
+
+def totals(reports: list[SyncReport]) -> Counter[str]:
+    """Changes summed over several reports."""
+    summed: Counter[str] = Counter()
+    for report in reports:
+        summed.update(report.changes)
+    return summed

@@ -1,0 +1,60 @@
+"""What every part of one source's run shares: its lease, its settings, its report.
+
+What belongs here: the value itself. What does not: any work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rag_pipelines.config.settings import Settings, SourceSettings
+from rag_pipelines.store.blobs import BlobStore
+from rag_pipelines.store.database import Pg
+from rag_pipelines.store.lease import SourceLease
+from rag_pipelines.sync.report import Progress, SyncReport
+
+
+@dataclass(frozen=True)
+class SourceRun:
+    """One run over one source, holding its lease."""
+
+    name: str
+    settings: Settings
+    lease: SourceLease
+    blobs: BlobStore
+    report: SyncReport
+    progress: Progress
+
+    @property
+    def connection(self) -> Pg:
+        """The connection that holds the lease; everything of this run is written through it."""
+        return self.lease.connection
+
+    @property
+    def source_id(self) -> int:
+        """The source's row."""
+        return self.lease.source_id
+
+    @property
+    def source(self) -> SourceSettings:
+        """The source's settings."""
+        return self.settings.source(self.name)
+
+    @contextmanager
+    def writing(self) -> Iterator[Pg]:
+        """A transaction that commits only while the lease is ours."""
+        with self.connection.transaction():
+            self.lease.hold(self.connection)
+            yield self.connection
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall seconds of the block to `stage` in the report."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.report.spend(stage, time.perf_counter() - began)

@@ -1,0 +1,120 @@
+"""Vectors for chunk inputs that have none: asked of the cache first, then of the model.
+
+What belongs here: the embedding stage of a run. What does not: how a model is run (`embedding`), or
+which documents a batch holds (`advance`).
+
+Vectors are a cache by exact input and model, so each group is committed as it comes: a killed run
+repeats at most one group. A chunk set is marked as embedded only when all of its inputs have been
+answered for, in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from rag_pipelines.embedding.batch import embed_all
+from rag_pipelines.errors import EmbeddingError
+from rag_pipelines.store.chunks import missing_vectors, put_vectors
+from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import ModelTarget
+
+VECTORS_PER_COMMIT = 256
+"""What a kill can cost, in vectors; at 60 a second about 4 seconds of the model."""
+
+INPUTS_PER_PAGE = 2_000
+"""Chunks taken up at once when only vectors are pending."""
+
+Refused = Mapping[UUID, EmbeddingError]
+"""Inputs that the model refused, with its reason."""
+
+
+def embed_inputs(run: SourceRun, model: ModelTarget, inputs: Mapping[UUID, str]) -> Refused:
+    """Make sure that every input has a vector under `model`; returns those that it refused."""
+    if not inputs:
+        return {}
+    report, embedder = run.report, model.embedder
+    with run.timed("look up"):
+        missing = missing_vectors(run.connection, model.profile_id, list(inputs))
+    report.vectors_reused += len(inputs) - len(missing)
+    keys = [key for key in inputs if key in missing]
+    refused: dict[UUID, EmbeddingError] = {}
+    tokens, cost = embedder.usage.tokens, embedder.usage.cost
+    began = time.perf_counter()
+    for group in embed_all(embedder, [inputs[key] for key in keys], group=VECTORS_PER_COMMIT):
+        report.spend("embed", time.perf_counter() - began)
+        refused.update({keys[row]: error for row, error in group.failures})
+        with run.timed("store vectors"):
+            put_vectors(run.connection, model.profile_id, [keys[row] for row in group.rows], group.vectors)
+        report.embedded += len(group.rows)
+        run.progress("embed", report.embedded, None)
+        began = time.perf_counter()
+    report.tokens += embedder.usage.tokens - tokens
+    report.cost = round(report.cost + embedder.usage.cost - cost, 6)
+    return refused
+
+
+def mark_embedded(
+    run: SourceRun, model: ModelTarget, chunk_set_id: int, keys: Sequence[UUID], refused: Refused
+) -> None:
+    """Record that all of a chunk set's inputs have vectors, but for the refused ones."""
+    params = {
+        "chunk_set_id": chunk_set_id,
+        "model_id": model.profile_id,
+        "missing": sum(key in refused for key in keys),
+    }
+    query(run.connection, "mark_embedded", params)
+
+
+def embed_pending(run: SourceRun, model: ModelTarget) -> None:
+    """Embed stored chunk sets that `model` has not seen: it is new, or a run stopped before."""
+    after = 0
+    params = {
+        "source_id": run.source_id,
+        "chunker_id": model.chunker_id,
+        "model_id": model.profile_id,
+        "limit": INPUTS_PER_PAGE,
+    }
+    while True:
+        rows = query(run.connection, "pending_chunk_sets", {**params, "after": after}).fetchall()
+        if not rows:
+            return
+        page = _within(rows, INPUTS_PER_PAGE)
+        after = page[-1]["chunk_set_id"]
+        _embed_sets(run, model, [row["chunk_set_id"] for row in page])
+
+
+def _embed_sets(run: SourceRun, model: ModelTarget, sets: list[int]) -> None:
+    rows = query(run.connection, "chunk_inputs", {"sets": sets}, binary=True).fetchall()
+    keys: dict[int, list[UUID]] = {chunk_set_id: [] for chunk_set_id in sets}
+    for row in rows:
+        keys[row["chunk_set_id"]].append(row["input_key"])
+    refused = embed_inputs(run, model, {row["input_key"]: row["input"] for row in rows})
+    with run.timed("store"), run.writing() as connection:
+        for chunk_set_id in sets:
+            mark_embedded(run, model, chunk_set_id, keys[chunk_set_id], refused)
+        params = {"source_id": run.source_id, "sets": sets}
+        owners = query(connection, "documents_of_sets", params).fetchall()
+        query(connection, "mark_changed", {"ids": [row["document_id"] for row in owners]})
+        entries = [
+            QuarantineEntry("embed", refused[key], row["external_id"])
+            for row in owners
+            for key in keys[row["chunk_set_id"]]
+            if key in refused
+        ]
+        quarantine(connection, run.source_id, entries)
+
+
+def _within(rows: Sequence[Row], budget: int) -> list[Row]:
+    """The first rows whose chunks add up to at most `budget`, at least one."""
+    kept: list[Row] = []
+    total = 0
+    for row in rows:
+        total += row["chunks"]
+        if kept and total > budget:
+            break
+        kept.append(row)
+    return kept

@@ -1,0 +1,155 @@
+-- name: known_documents
+-- What is stored of the listed ids.
+SELECT document_id, external_id, state, token, attributes_key, access_id, raw_sha256, name, path
+FROM rag.document WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
+
+-- name: ensure_access_rule
+INSERT INTO rag.access_rule (digest, clauses, deny) VALUES (%(digest)s, %(clauses)s, %(deny)s)
+ON CONFLICT (digest) DO UPDATE SET digest = EXCLUDED.digest
+RETURNING access_id;
+
+-- name: put_document
+-- Insert or update one document with new content; its chunks follow when it has been processed.
+INSERT INTO rag.document (
+    source_id, external_id, tenant, token, name, path, hint, url, given_title, author, declared_type,
+    metadata, attributes_key, access_id, raw_sha256, raw_bytes, modified_at
+) VALUES (
+    %(source_id)s, %(external_id)s, %(tenant)s, %(token)s, %(name)s, %(path)s, %(hint)s, %(url)s,
+    %(given_title)s, %(author)s, %(declared_type)s, %(metadata)s, %(attributes_key)s, %(access_id)s,
+    %(raw_sha256)s, %(raw_bytes)s, %(modified_at)s
+)
+ON CONFLICT (source_id, external_id) DO UPDATE SET
+    tenant = EXCLUDED.tenant, token = EXCLUDED.token, name = EXCLUDED.name, path = EXCLUDED.path,
+    hint = EXCLUDED.hint, url = EXCLUDED.url, given_title = EXCLUDED.given_title, author = EXCLUDED.author,
+    declared_type = EXCLUDED.declared_type, metadata = EXCLUDED.metadata,
+    attributes_key = EXCLUDED.attributes_key, access_id = EXCLUDED.access_id,
+    raw_sha256 = EXCLUDED.raw_sha256, raw_bytes = EXCLUDED.raw_bytes, modified_at = EXCLUDED.modified_at,
+    status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
+    changed_xid = CASE WHEN document.state = 'present' THEN document.changed_xid ELSE pg_current_xact_id() END,
+    state = 'present', deleted_at = NULL, updated_at = clock_timestamp();
+
+-- name: set_attributes
+-- A change of metadata, access or token alone: no content, no chunk and no vector is touched.
+UPDATE rag.document SET
+    tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s, hint = %(hint)s, url = %(url)s,
+    given_title = %(given_title)s, author = %(author)s, declared_type = %(declared_type)s,
+    metadata = %(metadata)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
+    modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, updated_at = clock_timestamp(),
+    changed_xid = CASE WHEN state = 'present' THEN changed_xid ELSE pg_current_xact_id() END
+WHERE document_id = %(document_id)s;
+
+-- name: rename_document
+-- The connector says that this document moved: same row, new id.
+UPDATE rag.document SET external_id = %(external_id)s, updated_at = clock_timestamp()
+WHERE document_id = %(document_id)s;
+
+-- name: make_seen
+CREATE TEMPORARY TABLE IF NOT EXISTS seen (external_id text PRIMARY KEY, failed boolean NOT NULL) ON COMMIT PRESERVE ROWS;
+
+-- name: clear_seen
+TRUNCATE seen;
+
+-- name: add_seen
+INSERT INTO seen (external_id, failed)
+SELECT external_id, failed FROM unnest(%(ids)s::text[], %(failed)s::boolean[]) AS t (external_id, failed)
+ON CONFLICT (external_id) DO NOTHING;
+
+-- name: count_seen
+SELECT count(*) AS seen FROM seen;
+
+-- name: count_vanished
+-- Stored documents that a complete listing did not name, and the documents stored before it.
+SELECT count(*) FILTER (WHERE s.external_id IS NULL) AS vanished,
+       count(*) FILTER (WHERE d.created_at <= %(before)s) AS known
+FROM rag.document d LEFT JOIN seen s USING (external_id)
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned';
+
+-- name: vanished_samples
+SELECT d.external_id FROM rag.document d LEFT JOIN seen s USING (external_id)
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND s.external_id IS NULL
+ORDER BY d.external_id LIMIT 20;
+
+-- name: merge_moves
+-- A vanished document and a new one with the same bytes are one document that moved: the old row takes the
+-- new row's place (id, path, attributes), so that its chunks, its vectors and every index version stay as
+-- they are. Pairs are made one to one, by name first. Empty documents have no content to recognise them by.
+WITH gone AS (
+    SELECT d.document_id, d.raw_sha256, d.name, d.external_id
+    FROM rag.document d LEFT JOIN seen s USING (external_id)
+    WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND s.external_id IS NULL AND d.raw_bytes > 0
+), fresh AS (
+    SELECT d.document_id, d.raw_sha256, d.name, d.external_id
+    FROM rag.document d JOIN seen s USING (external_id)
+    WHERE d.source_id = %(source_id)s AND d.state = 'present' AND d.created_at > %(since)s
+), named AS (
+    SELECT DISTINCT ON (f.document_id) g.document_id AS old_id, f.document_id AS new_id
+    FROM (SELECT *, row_number() OVER (PARTITION BY raw_sha256, name ORDER BY external_id) AS n FROM gone) g
+    JOIN (SELECT *, row_number() OVER (PARTITION BY raw_sha256, name ORDER BY external_id) AS n FROM fresh) f
+      USING (raw_sha256, name, n)
+), other AS (
+    SELECT g.document_id AS old_id, f.document_id AS new_id
+    FROM (SELECT *, row_number() OVER (PARTITION BY raw_sha256 ORDER BY external_id) AS n FROM gone
+          WHERE document_id NOT IN (SELECT old_id FROM named)) g
+    JOIN (SELECT *, row_number() OVER (PARTITION BY raw_sha256 ORDER BY external_id) AS n FROM fresh
+          WHERE document_id NOT IN (SELECT new_id FROM named)) f
+      USING (raw_sha256, n)
+), pairs AS (
+    SELECT * FROM named UNION ALL SELECT * FROM other
+), taken AS (
+    DELETE FROM rag.document d USING pairs WHERE d.document_id = pairs.new_id
+    RETURNING pairs.old_id, d.*
+)
+SELECT * FROM taken;
+
+-- name: apply_move
+UPDATE rag.document SET
+    external_id = %(external_id)s, tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s,
+    hint = %(hint)s, url = %(url)s, given_title = %(given_title)s, author = %(author)s,
+    declared_type = %(declared_type)s, metadata = %(metadata)s, attributes_key = %(attributes_key)s,
+    access_id = %(access_id)s, modified_at = %(modified_at)s, updated_at = clock_timestamp(),
+    state = 'present', deleted_at = NULL
+WHERE document_id = %(old_id)s;
+
+-- name: tombstone_vanished
+-- Hide every document that a complete listing did not name, in every version at once.
+UPDATE rag.document d SET
+    state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+  AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = d.external_id);
+
+-- name: park_vanished
+-- Above the delete guard: marked missing, still served, until a person allows the deletion.
+UPDATE rag.document d SET state = 'missing', updated_at = clock_timestamp()
+WHERE d.source_id = %(source_id)s AND d.state = 'present'
+  AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = d.external_id);
+
+-- name: unpark_seen
+-- Documents that were missing and are listed again.
+UPDATE rag.document d SET state = 'present', updated_at = clock_timestamp()
+FROM seen s WHERE d.source_id = %(source_id)s AND d.state = 'missing' AND d.external_id = s.external_id;
+
+-- name: tombstone_ids
+UPDATE rag.document SET
+    state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state <> 'tombstoned';
+
+-- name: count_documents
+SELECT count(*) AS documents FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned';
+
+-- name: live_documents
+-- External id and content hash of everything a source holds now.
+SELECT external_id, encode(raw_sha256, 'hex') AS sha256, raw_bytes, status, path
+FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned' ORDER BY external_id;
+
+-- name: close_resolved
+-- Quarantine rows of documents that are fine now or gone.
+DELETE FROM rag.quarantine q
+WHERE q.source_id = %(source_id)s AND q.external_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.source_id = q.source_id AND d.external_id = q.external_id
+                  AND d.state <> 'tombstoned')
+  AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = q.external_id);
+
+-- name: park_ids
+-- Above the delete guard, from a change feed: marked missing, still served.
+UPDATE rag.document SET state = 'missing', updated_at = clock_timestamp()
+WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state = 'present';

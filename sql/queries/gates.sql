@@ -1,0 +1,37 @@
+-- name: gate_orphans
+-- Vector rows without a chunk or a document, and rows that only one of the two tables has.
+SELECT
+    (SELECT count(*) FROM {vectors} v
+     WHERE NOT EXISTS (SELECT FROM rag.chunk c WHERE (c.chunk_set_id, c.ordinal) = (v.chunk_set_id, v.ordinal)))
+        AS without_chunk,
+    (SELECT count(*) FROM {vectors} v LEFT JOIN rag.document d USING (document_id)
+     LEFT JOIN rag.source s USING (source_id) WHERE s.name IS NULL OR s.name <> ALL(%(sources)s))
+        AS without_document,
+    (SELECT count(*) FROM {vectors} v FULL JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
+     WHERE v.embedding IS NULL OR l.words IS NULL) AS in_one_table_only;
+
+-- name: gate_norms
+SELECT count(*) FILTER (WHERE vector_dims(embedding) <> %(dimensions)s) AS wrong_dimensions,
+       count(*) FILTER (WHERE NOT abs(l2_norm(embedding) - 1) <= %(tolerance)s) AS wrong_norm,
+       min(l2_norm(embedding)) AS smallest, max(l2_norm(embedding)) AS largest
+FROM {vectors};
+
+-- name: gate_indexes
+-- Whether the vector index and the word index of a version are there and usable.
+SELECT a.amname AS method, i.indisvalid AND i.indisready AS valid
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+WHERE i.indrelid IN (%(vectors)s::regclass, %(lexical)s::regclass) AND a.amname IN ('hnsw', 'gin');
+
+-- name: recall_sample
+-- Stored vectors as queries; the same ones each time, spread over the version.
+SELECT embedding::text AS embedding FROM {vectors}
+ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 0) LIMIT %(sample)s;
+
+-- name: nearest_exact
+-- The best scores by exact search; the sum hides the order from the vector index.
+SELECT -(embedding <#> %(query)s::text::{type}) AS score FROM {vectors}
+ORDER BY (embedding <#> %(query)s::text::{type}) + 0 LIMIT %(k)s;
+
+-- name: nearest_approximate
+SELECT -(embedding <#> %(query)s::text::{type}) AS score FROM {vectors}
+ORDER BY embedding <#> %(query)s::text::{type} LIMIT %(k)s;

@@ -1,0 +1,62 @@
+-- name: ensure_source
+-- The id of a source, made on first sight.
+INSERT INTO rag.source (name, connector) VALUES (%(name)s, %(connector)s)
+ON CONFLICT (name) DO UPDATE SET connector = EXCLUDED.connector
+RETURNING source_id, cursor, listed_at;
+
+-- name: source_by_name
+SELECT source_id, name, connector, cursor, listed_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
+
+-- name: try_lock
+-- A session-level advisory lock: held as long as the holder's connection lives, gone with a killed process.
+SELECT pg_try_advisory_lock(hashtextextended(%(key)s, 0)) AS locked;
+
+-- name: unlock
+SELECT pg_advisory_unlock(hashtextextended(%(key)s, 0));
+
+-- name: take_source_lease
+UPDATE rag.source SET lease_token = %(token)s, lease_owner = %(owner)s, lease_at = now()
+WHERE source_id = %(source_id)s;
+
+-- name: hold_source_lease
+-- Inside a writing transaction: one row while the lease is ours; nobody can take it before we commit.
+SELECT 1 FROM rag.source WHERE source_id = %(source_id)s AND lease_token = %(token)s FOR SHARE;
+
+-- name: save_cursor
+UPDATE rag.source
+SET cursor = coalesce(%(cursor)s, cursor),
+    listed_at = CASE WHEN %(complete)s THEN %(listed_at)s ELSE listed_at END
+WHERE source_id = %(source_id)s;
+
+-- name: begin_run
+INSERT INTO rag.run (source_id) VALUES (%(source_id)s) RETURNING run_id, started_at;
+
+-- name: end_run
+UPDATE rag.run SET finished_at = now(), outcome = %(outcome)s, report = %(report)s WHERE run_id = %(run_id)s;
+
+-- name: source_status
+-- One row a source: counts by state, lag and the last run.
+SELECT s.source_id, s.name, s.connector, s.listed_at,
+       extract(epoch FROM now() - s.listed_at) AS listed_age_s,
+       count(d.*) FILTER (WHERE d.state <> 'tombstoned') AS documents,
+       count(d.*) FILTER (WHERE d.state = 'tombstoned') AS tombstoned,
+       count(d.*) FILTER (WHERE d.state = 'missing') AS missing,
+       count(d.*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'pending') AS pending,
+       max(d.modified_at) FILTER (WHERE d.state <> 'tombstoned') AS newest_change,
+       coalesce(sum(d.raw_bytes) FILTER (WHERE d.state <> 'tombstoned'), 0)::bigint AS bytes,
+       (SELECT count(*) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS quarantined,
+       (SELECT min(q.first_at) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS oldest_quarantine,
+       r.run_id, r.started_at, r.finished_at, r.outcome, r.report
+FROM rag.source s
+LEFT JOIN rag.document d USING (source_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM rag.run WHERE run.source_id = s.source_id ORDER BY run_id DESC LIMIT 1
+) r ON true
+WHERE s.name = ANY(%(names)s)
+GROUP BY s.source_id, r.run_id, r.started_at, r.finished_at, r.outcome, r.report
+ORDER BY s.name;
+
+-- name: status_counts
+-- Documents of a source by status.
+SELECT status, count(*) AS documents FROM rag.document
+WHERE source_id = %(source_id)s AND state <> 'tombstoned' GROUP BY status ORDER BY status;

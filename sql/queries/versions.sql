@@ -1,0 +1,130 @@
+-- name: begin_version
+INSERT INTO rag.index_version (
+    index_name, fingerprint, kind, base_version, storage, chunker_id, model_id, params, required_gates,
+    watermark, lease_token, lease_owner
+) VALUES (
+    %(index_name)s, %(fingerprint)s, %(kind)s, %(base_version)s,
+    coalesce(%(storage)s::int, nextval('rag.index_storage')::int), %(chunker_id)s, %(model_id)s, %(params)s,
+    %(required_gates)s, pg_snapshot_xmin(pg_current_snapshot()), %(lease_token)s, %(lease_owner)s
+)
+RETURNING *, watermark::text AS watermark;
+
+-- name: hold_version_lease
+-- Inside a writing transaction: one row while this build is ours; nobody can take it before we commit.
+SELECT 1 FROM rag.index_version
+WHERE version_id = %(version_id)s AND lease_token = %(lease_token)s AND state = 'building' FOR UPDATE;
+
+-- name: abandoned_builds
+-- Builds whose holder is gone: whoever holds the index's lock now may fail them.
+SELECT version_id, kind, storage FROM rag.index_version WHERE index_name = %(index_name)s AND state = 'building';
+
+-- name: fail_version
+UPDATE rag.index_version SET state = 'failed', error = %(error)s, lease_token = gen_random_uuid()
+WHERE version_id = %(version_id)s AND state IN ('building', 'built', 'validated');
+
+-- name: version_by_id
+SELECT *, watermark::text AS watermark FROM rag.index_version WHERE version_id = %(version_id)s;
+
+-- name: versions
+SELECT *, watermark::text AS watermark FROM rag.index_version
+WHERE (%(index_name)s::text IS NULL OR index_name = %(index_name)s)
+ORDER BY index_name, version_id DESC
+LIMIT %(limit)s;
+
+-- name: live_version
+SELECT *, watermark::text AS watermark FROM rag.index_version
+WHERE index_name = %(index_name)s AND state = 'live';
+
+-- name: candidate_version
+-- The newest version that was built and not promoted yet.
+SELECT *, watermark::text AS watermark FROM rag.index_version
+WHERE index_name = %(index_name)s AND state IN ('built', 'validated')
+ORDER BY version_id DESC LIMIT 1;
+
+-- name: catch_up_base
+-- The newest retired version with the same fingerprint.
+SELECT *, watermark::text AS watermark FROM rag.index_version
+WHERE index_name = %(index_name)s AND state = 'retired' AND fingerprint = %(fingerprint)s
+ORDER BY version_id DESC LIMIT 1;
+
+-- name: rollback_target
+-- The retired version that was live last.
+SELECT *, watermark::text AS watermark FROM rag.index_version
+WHERE index_name = %(index_name)s AND state = 'retired' AND (%(version_id)s::int IS NULL OR version_id = %(version_id)s)
+ORDER BY retired_at DESC, version_id DESC LIMIT 1;
+
+-- name: changed_share
+-- Documents an index would have to take over since a watermark, and how many it has.
+SELECT count(*) FILTER (WHERE d.changed_xid >= %(watermark)s::text::xid8) AS changed, count(*) AS documents
+FROM rag.document d JOIN rag.source s USING (source_id)
+WHERE s.name = ANY(%(sources)s);
+
+-- name: snapshot_xmin
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS watermark;
+
+-- name: finish_build
+UPDATE rag.index_version SET
+    state = 'built', built_at = now(), watermark = %(watermark)s::text::xid8, row_count = %(row_count)s,
+    document_count = %(document_count)s, statistics = %(statistics)s, params = params || %(params)s,
+    as_of = %(as_of)s
+WHERE version_id = %(version_id)s;
+
+-- name: consume_base
+-- The storage of a retired version has become the storage of its catch-up build.
+UPDATE rag.index_version SET state = 'dropped', dropped_at = now() WHERE version_id = %(version_id)s AND state = 'retired';
+
+-- name: set_state
+UPDATE rag.index_version SET
+    state = %(state)s,
+    promoted_at = CASE WHEN %(state)s = 'live' THEN now() ELSE promoted_at END,
+    retired_at = CASE WHEN %(state)s = 'retired' THEN now() ELSE retired_at END,
+    dropped_at = CASE WHEN %(state)s = 'dropped' THEN now() ELSE dropped_at END
+WHERE version_id = %(version_id)s;
+
+-- name: lock_versions
+-- Serialises promotion, rollback and collection of one index; readers are not touched.
+SELECT version_id, state FROM rag.index_version
+WHERE index_name = %(index_name)s AND state IN ('building', 'built', 'validated', 'live', 'retired')
+ORDER BY version_id FOR UPDATE;
+
+-- name: put_gate
+INSERT INTO rag.gate_result (version_id, gate, passed, observed, threshold, detail)
+VALUES (%(version_id)s, %(gate)s, %(passed)s, %(observed)s, %(threshold)s, %(detail)s)
+ON CONFLICT (version_id, gate) DO UPDATE SET
+    passed = EXCLUDED.passed, observed = EXCLUDED.observed, threshold = EXCLUDED.threshold,
+    detail = EXCLUDED.detail, checked_at = now();
+
+-- name: gates
+SELECT gate, passed, observed, threshold, detail, checked_at FROM rag.gate_result
+WHERE version_id = %(version_id)s ORDER BY gate;
+
+-- name: put_audit
+INSERT INTO rag.audit (actor, action, subject, detail) VALUES (%(actor)s, %(action)s, %(subject)s, %(detail)s);
+
+-- name: collectable_versions
+-- Retired versions beyond the newest `keep` and older than `age`, failed builds, and candidates older than
+-- the live version. A version whose storage another version uses now keeps its row and loses nothing.
+SELECT v.version_id, v.state, v.storage, v.kind,
+       NOT EXISTS (SELECT FROM rag.index_version o WHERE o.storage = v.storage AND o.version_id <> v.version_id
+                   AND o.state IN ('building', 'built', 'validated', 'live', 'retired')) AS owns_storage
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY state ORDER BY retired_at DESC NULLS LAST) AS nth
+    FROM rag.index_version WHERE index_name = %(index_name)s
+) v
+WHERE (v.state = 'retired' AND v.nth > %(keep)s AND v.retired_at < now() - %(age)s::interval)
+   OR (v.state = 'failed' AND v.dropped_at IS NULL)
+   OR (v.state IN ('built', 'validated') AND EXISTS (
+        SELECT FROM rag.index_version l WHERE l.index_name = v.index_name AND l.state = 'live'
+        AND l.version_id > v.version_id))
+ORDER BY v.version_id;
+
+-- name: mark_collected
+UPDATE rag.index_version SET state = CASE WHEN state = 'failed' THEN state ELSE 'dropped' END, dropped_at = now()
+WHERE version_id = %(version_id)s;
+
+-- name: storages_in_use
+SELECT DISTINCT storage FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired');
+
+-- name: build_progress
+SELECT p.phase, p.tuples_done, p.tuples_total, p.blocks_done, p.blocks_total
+FROM pg_stat_progress_create_index p WHERE p.pid = %(pid)s;
