@@ -1,6 +1,6 @@
 """The contract of an embedding model and its identity.
 
-What belongs here: the protocol, the identity, nothing that loads or runs a model.
+What belongs here: the protocol, the identity, what vectors are. What does not: loading or running a model.
 """
 
 from __future__ import annotations
@@ -82,3 +82,9 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def normalise(vectors: NDArray[np.float32]) -> Vectors:
+    """Rows of length 1; a row of zeros stays one, for `batch` to refuse."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)

@@ -38,7 +38,8 @@ class HashEmbedder:
             query_prompt=profile.query_prompt or "",
             document_prompt=profile.document_prompt or "",
         )
-        self.tokenizer_spec = TokenizerSpec("characters", self.identity.max_tokens)
+        prompt_tokens = -(-len(self.identity.document_prompt) // CharacterTokenizer.WIDTH)
+        self.tokenizer_spec = TokenizerSpec("characters", self.identity.max_tokens, prompt_tokens)
         self.tokenizer = CharacterTokenizer(self.tokenizer_spec)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
@@ -51,6 +52,8 @@ class HashEmbedder:
         """Nothing is held."""
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.identity.dimensions), dtype=np.float32)
         began = time.perf_counter()
         digests = b"".join(hashlib.sha512(text.encode("utf-8", "surrogatepass")).digest() for text in texts)
         seeds = np.frombuffer(digests, dtype=np.uint8).reshape(len(texts), 64).astype(np.float32) - 127.5

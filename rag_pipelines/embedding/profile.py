@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 _OWN_FIELDS = {
     "sentence-transformers": {"runtime", "precision", "device", "batch_size", "allow_download"},
     "openai": {
-        "base_url", "api_key", "dimensions", "max_tokens", "tokenizer", "batch_size", "concurrency",
-        "requests_per_minute", "tokens_per_minute", "price_per_million_tokens", "timeout_seconds", "retries",
+        "base_url", "api_key", "dimensions", "request_dimensions", "max_tokens", "tokenizer", "batch_size",
+        "concurrency", "requests_per_minute", "tokens_per_minute", "price_per_million_tokens",
+        "timeout_seconds", "retries",
     },
     "hash": {"dimensions", "max_tokens"},
 }  # fmt: skip
@@ -50,6 +51,9 @@ class EmbeddingProfile(BaseModel):
     base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
     api_key: SecretStr | None = None
     dimensions: int | None = Field(None, ge=1, le=16_000)
+    request_dimensions: bool = Field(
+        False, description="Ask for `dimensions` in each request, of a model that can shorten its vectors."
+    )
     max_tokens: int | None = Field(None, ge=16, description="The model's own limit on one input.")
     tokenizer: Path | None = Field(
         None, description="A tokenizer.json of the remote model; else tokens are estimated."
@@ -66,7 +70,7 @@ class EmbeddingProfile(BaseModel):
     def _default_model(cls, values: object) -> object:
         if isinstance(values, dict) and not values.get("model"):
             provider = values.get("provider", "sentence-transformers")
-            return {**values, "model": _DEFAULT_MODELS.get(provider, "")}
+            return {**values, "model": _DEFAULT_MODELS.get(str(provider), "")}
         return values
 
     @model_validator(mode="after")

@@ -7,12 +7,14 @@ disk (`local`), making tensors (`local_openvino`), and running anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import numpy as np
 
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.fingerprint import fingerprint
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     import tokenizers
 
 _ADDITIVE_PRE_TOKENIZERS = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
+
+_WHITE_SPACE = re.compile(r"\s")
+SEGMENT = 100_000
+"""Characters tokenised at once."""
 
 
 class TokenizerSpec(msgspec.Struct, frozen=True):
@@ -83,15 +89,10 @@ class ByteTokenizer(_SpecTokenizer):
     def starts(self, text: str) -> Sequence[int]:
         if text.isascii():
             return range(0, len(text), self.WIDTH)
-        starts: list[int] = []
-        due = 0
-        for offset, character in enumerate(text):
-            size = len(character.encode("utf-8", "replace"))
-            while due < size:
-                starts.append(offset)
-                due += self.WIDTH
-            due -= size
-        return starts
+        points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype="<u4")
+        sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
+        ends = np.cumsum(sizes)
+        return np.searchsorted(ends, np.arange(0, ends[-1], self.WIDTH), side="right").tolist()
 
 
 class FileTokenizer(_SpecTokenizer):
@@ -108,7 +109,21 @@ class FileTokenizer(_SpecTokenizer):
         return [len(encoding) for encoding in encodings]
 
     def starts(self, text: str) -> Sequence[int]:
-        return [start for start, _ in self._tokenizer.encode(text, add_special_tokens=False).offsets]
+        starts = array("L")
+        for begin, end in _segments(text):
+            offsets = self._tokenizer.encode(text[begin:end], add_special_tokens=False).offsets
+            starts.extend(begin + start for start, _ in offsets)
+        return starts
+
+
+def _segments(text: str) -> Iterator[tuple[int, int]]:
+    """Ranges of a long text that end at white space, because an encoding takes 100 times its text's memory."""
+    begin = 0
+    while len(text) - begin > SEGMENT:
+        end = next((m.start() for m in _WHITE_SPACE.finditer(text, begin + SEGMENT)), len(text))
+        yield begin, end
+        begin = end
+    yield begin, len(text)
 
 
 _KINDS: dict[str, type[CharacterTokenizer] | type[ByteTokenizer] | type[FileTokenizer]] = {

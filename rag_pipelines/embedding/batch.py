@@ -1,0 +1,87 @@
+"""Many texts through an embedder, so that one bad text costs only itself.
+
+What belongs here: batching by length, splitting a failing batch, judging vectors. What does not:
+caching, storing, retrying over time (`TransientError` goes up to the caller).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_pipelines.embedding.base import Embedder, Vectors
+from rag_pipelines.errors import EmbeddingError
+
+NORM_TOLERANCE = 1e-3
+GROUP = 128
+"""Texts handed to the embedder at once; it makes its own, smaller batches of them."""
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """Vectors as they come: `rows` are places in the texts given, `vectors` their vectors in that order.
+
+    `failures` are the texts of the same group that have none, with the reason.
+    """
+
+    rows: NDArray[np.int64]
+    vectors: Vectors
+    failures: tuple[tuple[int, EmbeddingError], ...] = ()
+
+
+def embed_all(
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    group: int = GROUP,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Embedded]:
+    """Embed passages, longest first, in groups that the caller can store one by one.
+
+    A group that is refused is halved until only the bad texts fail. Vectors that are not finite, of
+    length 1 and of the model's dimensions are failures.
+
+    Args:
+        group: texts in one group; texts of a group are of like length.
+        progress: called after each group with the number of its texts.
+
+    Raises:
+        TransientError: the model cannot be reached now; groups already yielded stand.
+        CredentialError, ConfigError: it never will be, as it is configured.
+    """
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]), reverse=True)
+    for begin in range(0, len(order), group):
+        rows = order[begin : begin + group]
+        done, vectors, failures = _embed_group(embedder, texts, rows)
+        yield Embedded(np.array(done, dtype=np.int64), vectors, tuple(failures))
+        if progress:
+            progress(len(rows))
+
+
+def _embed_group(
+    embedder: Embedder, texts: Sequence[str], rows: Sequence[int]
+) -> tuple[list[int], Vectors, list[tuple[int, EmbeddingError]]]:
+    """The rows that have vectors, those vectors, and the others with the reason."""
+    dimensions = embedder.identity.dimensions
+    try:
+        vectors = embedder.embed_documents([texts[row] for row in rows])
+    except EmbeddingError as error:
+        if len(rows) == 1:
+            return [], np.empty((0, dimensions), dtype=np.float32), [(rows[0], error)]
+        middle = len(rows) // 2
+        left, right = (_embed_group(embedder, texts, half) for half in (rows[:middle], rows[middle:]))
+        return left[0] + right[0], np.concatenate([left[1], right[1]]), left[2] + right[2]
+    if vectors.shape != (len(rows), dimensions):
+        raise EmbeddingError(
+            f"{embedder.identity.model} gave vectors of shape {vectors.shape} for {len(rows)} texts; "
+            f"({len(rows)}, {dimensions}) was expected"
+        )
+    norms = np.linalg.norm(vectors, axis=1)
+    good = np.abs(norms - 1) <= NORM_TOLERANCE  # False for NaN and infinity too
+    failures = [
+        (rows[n], EmbeddingError(f"the vector has length {norms[n]:.4g}; 1 was expected"))
+        for n in np.flatnonzero(~good).tolist()
+    ]
+    return [row for row, fine in zip(rows, good, strict=True) if fine], vectors[good], failures
