@@ -26,7 +26,7 @@ CONFIG_DIR = "CONFIG_DIR"
 """The reference that stands for the folder of the file; never a secret."""
 
 _ABSENT = object()
-_QUOTED = re.compile(r"'[^'<][^']{3,}'")
+_QUOTED = re.compile(r"'[^'<][^']*'")
 
 
 @dataclass
@@ -205,7 +205,8 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return "received characters that YAML does not allow; valid: UTF-8 text without control characters"
-    problem = _QUOTED.sub("it", getattr(error, "problem", None) or "it is not YAML")
+    problem = getattr(error, "problem", None) or "it is not YAML"
+    problem = _QUOTED.sub(lambda quoted: quoted[0] if len(quoted[0]) <= 3 else "'...'", problem)
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     hint = (

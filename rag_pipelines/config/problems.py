@@ -23,6 +23,23 @@ from rag_pipelines.errors import RagError
 _SHOWN_CHARACTERS = 60
 _SCRUBBED_CHARACTERS = 5
 
+_VALID = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_type": "a text",
+    "tuple_type": "a list",
+}
+"""What is valid, by pydantic's type of error, where its own message speaks of Python."""
+
 
 def describe(error: ValidationError, document: Document) -> list[tuple[Path, str]]:
     """Every error of `error` as (place, words); several of one place are kept apart."""
@@ -83,7 +100,7 @@ def _is_secret_type(kind: Any) -> bool:
 
 def _describe(details: ErrorDetails, document: Document) -> tuple[Path, str]:
     missing, unknown = details["type"] == "missing", details["type"] == "extra_forbidden"
-    path = _real_path(details["loc"], document.data, keep_last=missing)
+    path = _real_path(details["loc"], document.data)
     if missing:
         return path, "received nothing; valid: this key is required" + _expected(path, document)
     if unknown:
@@ -96,17 +113,22 @@ def _describe(details: ErrorDetails, document: Document) -> tuple[Path, str]:
     return path, f"received {_received(path, document)}; valid: {_valid(details)}"
 
 
-def _real_path(loc: Sequence[str | int], data: Any, keep_last: bool) -> Path:
+def _real_path(loc: Sequence[str | int], data: Mapping[str, Any]) -> Path:
     """`loc` without pydantic's own steps (union members, key markers), which the file does not have."""
-    path: list[str | int] = []
-    for step, part in enumerate(loc):
-        in_mapping = isinstance(data, Mapping) and part in data
-        if in_mapping or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+    path: Path = ()
+    for part in loc:
+        if _has(data, (*path, part)) or _type_at((*path, part), data) is not None:
+            path = (*path, part)
+    return path
+
+
+def _has(data: Any, path: Path) -> bool:
+    for part in path:
+        try:
             data = data[part]
-        elif not (keep_last and step == len(loc) - 1):
-            continue
-        path.append(part)
-    return tuple(path)
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
 def _received(path: Path, document: Document) -> str:
@@ -130,11 +152,10 @@ def _received(path: Path, document: Document) -> str:
 
 def _valid(details: ErrorDetails) -> str:
     """Pydantic's message as the rest of a sentence that begins with "valid:"."""
+    if details["type"] in _VALID:
+        return _VALID[details["type"]]
     message = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message = re.sub(r"^(Input|String|Tuple|List|Value) should (be|have|match) ?", r"\2 ", message)
-    message = re.sub(r"^be ", "", message)
-    message = re.sub(r" or an instance of \w+", "", message)
-    return message[:1].lower() + message[1:] if message[:2].istitle() else message
+    return re.sub(r"^(?:Input|String|Tuple|List|Dictionary|Value) should (?:be )?", "", message)
 
 
 def _expected(path: Path, document: Document) -> str:

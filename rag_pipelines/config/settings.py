@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SecretStr,
     SerializeAsAny,
     ValidationInfo,
@@ -127,22 +128,24 @@ class SourceSettings(_Section):
     @field_validator("connector")
     @classmethod
     def _known_connector(cls, kind: str) -> str:
-        from rag_pipelines.connectors.registry import connector_class
+        from rag_pipelines.connectors.registry import connector_class, kinds
 
         try:
             connector_class(kind)
         except RagError as error:
-            raise ValueError(str(error)) from None
+            known = kinds()
+            raise ValueError(str(error) if kind in known else ", ".join(known)) from None
         return kind
 
     @field_validator("options", mode="before")
     @classmethod
     def _connector_options(cls, options: Any, info: ValidationInfo) -> Any:
+        from rag_pipelines.connectors.base import Options
         from rag_pipelines.connectors.registry import connector_class
 
         kind = info.data.get("connector")
         if kind is None:
-            return BaseModel()
+            return Options()
         return connector_class(kind).options_type.model_validate(options, context=info.context)
 
 
@@ -192,12 +195,17 @@ def _all_or_names(value: Any) -> Any:
     return ("*",) if value == "*" else value
 
 
+def _names_or_all(names: tuple[str, ...]) -> str | list[str]:
+    return "*" if names == ("*",) else list(names)
+
+
 class IndexSettings(_Section):
     """A named retrieval target over some sources."""
 
     sources: Annotated[
         tuple[str, ...],
         BeforeValidator(_all_or_names),
+        PlainSerializer(_names_or_all),
         WithJsonSchema(
             {"oneOf": [{"const": "*"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
         ),

@@ -63,10 +63,10 @@ def parse_duration(value: Any) -> Any:
             try:
                 return timedelta(seconds=sum(float(number) * DURATION_UNITS[unit] for number, unit in parts))
             except OverflowError:
-                raise ValueError("a duration must be less than a thousand million days") from None
+                raise ValueError("a duration of less than a thousand million days") from None
         if text.startswith("p"):
             return value.strip().upper()
-    raise ValueError("a duration is a number with a unit: 90s, 30m, 24h, 7d, 2w, or ISO 8601 (PT24H)")
+    raise ValueError("a number with a unit (90s, 30m, 24h, 7d, 2w) or an ISO 8601 duration (PT24H)")
 
 
 def format_duration(value: timedelta) -> str:
@@ -75,7 +75,7 @@ def format_duration(value: timedelta) -> str:
     for unit in ("d", "h", "m"):
         if seconds and seconds % DURATION_UNITS[unit] == 0 and (unit != "d" or seconds > DURATION_UNITS["d"]):
             return f"{int(seconds // DURATION_UNITS[unit])}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
 def parse_size(value: Any) -> Any:
@@ -86,7 +86,7 @@ def parse_size(value: Any) -> Any:
         factor = SIZE_UNITS.get(found[2].lower() or "b")
         if factor is not None and len(found[1]) < 20:
             return int(float(found[1]) * factor)
-    raise ValueError("a size is a number of bytes or a number with a unit: 500kB, 16MB, 2GiB")
+    raise ValueError("a number of bytes or a number with a unit (500kB, 16MB, 2GiB)")
 
 
 def parse_access(value: Any) -> AccessRule:
@@ -99,9 +99,7 @@ def parse_access(value: Any) -> AccessRule:
         return PUBLIC
     if isinstance(value, list | tuple) and value and all(isinstance(p, str) and p.strip() for p in value):
         return AccessRule(clauses=(tuple(p.strip() for p in value),)).normalised()
-    raise ValueError(
-        "access is closed, public, or a list of principals such as [group:hr, user:ann@acme.example]"
-    )
+    raise ValueError("closed, public, or a list of principals such as [group:hr, user:ann@acme.example]")
 
 
 def format_access(rule: AccessRule) -> str | list[str]:
@@ -123,7 +121,7 @@ def _matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
 
 def _positive(value: timedelta) -> timedelta:
     if value < timedelta(0):
-        raise ValueError("a duration must not be negative")
+        raise ValueError("a duration of zero or more")
     return value
 
 
@@ -154,18 +152,17 @@ Access = Annotated[
 ]
 Name = Annotated[
     str,
-    _matching(_NAME, "a name is 1 to 48 lower-case letters, digits, '_' or '-', and begins with a letter"),
+    _matching(_NAME, "1 to 48 lower-case letters, digits, '_' or '-', beginning with a letter"),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
 ]
-Owner = Annotated[str, _matching(_OWNER, "an owner is team:NAME or an e-mail address")]
+Owner = Annotated[str, _matching(_OWNER, "team:NAME or an e-mail address")]
 Cron = Annotated[
-    str, _matching(_CRON, "a schedule has five cron fields ('0 3 * * *') or is @hourly, @daily, ...")
+    str,
+    _matching(_CRON, "five cron fields such as '0 3 * * *', or @hourly, @daily, @weekly, @monthly, @yearly"),
 ]
 TextSearchConfig = Annotated[
     str,
-    _matching(
-        _REGCONFIG, "a language is the name of a Postgres text search configuration, e.g. english, simple"
-    ),
+    _matching(_REGCONFIG, "the name of a Postgres text search configuration, such as english or simple"),
 ]
 
 
