@@ -109,7 +109,7 @@ class FileTokenizer(_SpecTokenizer):
         return [len(encoding) for encoding in encodings]
 
     def starts(self, text: str) -> Sequence[int]:
-        starts = array("L")
+        starts = array("q")
         for begin, end in _segments(text):
             offsets = self._tokenizer.encode(text[begin:end], add_special_tokens=False).offsets
             starts.extend(begin + start for start, _ in offsets)
@@ -117,7 +117,7 @@ class FileTokenizer(_SpecTokenizer):
 
 
 def _segments(text: str) -> Iterator[tuple[int, int]]:
-    """Ranges of a long text that end at white space, because an encoding takes 100 times its text's memory."""
+    """Ranges of a long text, ended at white space; an encoding takes a hundred times its text's memory."""
     begin = 0
     while len(text) - begin > SEGMENT:
         end = next((m.start() for m in _WHITE_SPACE.finditer(text, begin + SEGMENT)), len(text))
