@@ -1,0 +1,99 @@
+"""Every hostile document ends with a result or its own error, inside the limits, and costs only itself."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.tokenizer import TokenizerSpec
+from rag_pipelines.errors import DocumentError, ParseCrashError, ParseMemoryError, ParseTimeoutError
+from rag_pipelines.parsing.base import ParseLimits
+from rag_pipelines.parsing.pool import Outcome, WorkerPool
+from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure
+
+LIMITS = ParseLimits(
+    seconds=20.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=100_000_000
+)
+GRACE = 5.0
+"""Seconds beyond the limit that starting a fresh child and building a task may take on a loaded machine."""
+
+CHUNKER = ChunkerSpec(ChunkOptions(), TokenizerSpec("characters", max_tokens=256))
+INNOCENT = b"# Leave\n\nEmployees accrue 25 days of paid leave a year.\n"
+CONFESSION = "the secret of the file system"
+
+Pool = WorkerPool[PrepareTask, Prepared]
+
+
+def task(name: str, data: bytes) -> PrepareTask:
+    return PrepareTask(data=data, name=name, limits=LIMITS, chunkers=(CHUNKER,))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with WorkerPool(prepare, workers=1, limits=LIMITS) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lure(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> Lure:
+    secret = tmp_path_factory.mktemp("secret") / "secret.txt"
+    secret.write_text(CONFESSION)
+    host, port = listener.getsockname()
+    return Lure(str(secret).encode(), f"{host}:{port}".encode())
+
+
+def text_of(outcome: Outcome[PrepareTask, Prepared]) -> str:
+    return decode_parsed(outcome.value.encoded).text if outcome.value else str(outcome.error)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_hostile_document_costs_only_itself(
+    name: str, pool: Pool, lure: Lure, listener: socket.socket
+) -> None:
+    data = DOCUMENTS[name](lure)
+    innocent = task("leave.md", INNOCENT)
+
+    start = time.monotonic()
+    before, hostile, after = pool.map([innocent, task(name, data), innocent])
+    elapsed = time.monotonic() - start
+
+    assert (hostile.value is None) != (hostile.error is None)
+    assert not isinstance(hostile.error, ParseCrashError), hostile.error
+    assert elapsed < LIMITS.seconds + GRACE
+    assert CONFESSION not in text_of(hostile)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    for outcome in (before, after):
+        assert "25 days" in text_of(outcome)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pictures.html", "pictures.md", "pictures.docx", "external-entity.html", "quotes.md", "one-word.txt"],
+)
+def test_what_is_only_suspicious_is_still_read(name: str, pool: Pool, lure: Lure) -> None:
+    (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])
+    assert outcome.error is None
+    assert outcome.value is not None
+    assert outcome.value.chunks[0]
+
+
+@pytest.mark.parametrize("name", ["zip-bomb.docx", "zip-that-lies-about-its-sizes.docx"])
+def test_an_inflating_archive_is_refused_before_it_fills_the_memory(
+    name: str, pool: Pool, lure: Lure
+) -> None:
+    (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])
+    assert isinstance(outcome.error, DocumentError)
+    assert not isinstance(outcome.error, ParseMemoryError | ParseTimeoutError)
