@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from rag_pipelines.errors import DatabaseError, UsageError
 
@@ -186,9 +187,13 @@ class EmbeddedServer:
         return found
 
     def _initialise(self) -> None:
-        """A new cluster with an empty database, complete or not there at all."""
-        fresh = self.folder / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        """A new cluster with an empty database, complete or not there at all.
+
+        A name of its own each time, because the programs of a killed starter run on for a moment.
+        """
+        for left_over in self.folder.glob("new-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        fresh = self.folder / f"new-{uuid4().hex}"
         self._run(
             *(
                 "initdb",
