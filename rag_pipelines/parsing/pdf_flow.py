@@ -1,0 +1,254 @@
+"""Reading order: the lines of one page to columns, and the lines of a column to paragraphs.
+
+What belongs here: geometry of one page. What does not: what a paragraph is in the document (heading,
+furniture; see `pdf_structure`), or how tables are found.
+
+Columns are found from the top down. Rows are gathered into a band as long as they leave a gutter free,
+a vertical strip with text on both sides; a row that runs across it (a spanning heading, a table) ends
+the band. A band counts as columns only if both sides are prose: at least three rows that fill their
+side. Everything else is read row by row, so that rows of a table that nobody recognised keep together.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rag_pipelines.parsing.pdf_page import MARKER, Box, Line, Page, is_right_to_left, rows
+from rag_pipelines.parsing.pdf_tables import Table
+
+GUTTER = 8.0
+"""Least width of a gutter in points."""
+
+COLUMN_ROWS = 3
+COLUMN_CHARACTERS = 14
+COLUMN_FILL = 0.55
+"""Prose: at least so many rows, with a median of so many characters, filling so much of the side."""
+
+LEADING = 0.75
+"""White space between two lines of one paragraph, at most, in font sizes."""
+
+SHORT_LINE = 0.3
+"""A line that ends before this share of the column is left was broken on purpose (an address, a form)."""
+
+_HYPHEN_AT_END = re.compile(r"[^\W\d_][-\u2010\u00ad]$")
+_LOWER_START = re.compile(r"[a-zß-öø-ÿ]")
+_SENTENCE_END = re.compile(r"[.!?:;…]['\"»”’)]*$")
+_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
+
+Row = list[Line]
+
+
+@dataclass(slots=True)
+class Paragraph:
+    """Lines that belong together. `box` and `size` are in upright points; `page` counts from 1.
+
+    `marker` is the bullet or number of a list item, which `text` no longer holds.
+    """
+
+    text: str
+    box: Box
+    size: float
+    page: int
+    bold: bool = False
+    mono: bool = False
+    label: str | None = None
+    marker: str | None = None
+    lines: int = 1
+    column_width: float = 0.0
+
+    @property
+    def whole(self) -> str:
+        """The text with its marker."""
+        return f"{self.marker} {self.text}" if self.marker else self.text
+
+
+def in_reading_order(page: Page, tables: Sequence[Table]) -> Iterator[Paragraph | Table]:
+    """The paragraphs and tables of a page as a person reads them.
+
+    Lines inside a table are its own. Text in another direction than the page's follows at the end.
+    """
+    by_direction: dict[tuple[int, int], list[Line]] = {(1, 0): []}
+    for line in page.lines:
+        if line.direction != (1, 0) or not any(table.box.holds(line.box) for table in tables):
+            by_direction.setdefault(line.direction, []).append(line.upright())
+    for direction, lines in by_direction.items():
+        here = tables if direction == (1, 0) else ()
+        placed = [Line("", table.box, 0.0) for table in here]
+        stand_ins = {id(line): table for line, table in zip(placed, here, strict=True)}
+        by_top = sorted(rows(lines) + [[line] for line in placed], key=lambda row: row[0].box.y0)
+        for strip in columns(by_top):
+            yield from _blocks(strip, stand_ins, page.number)
+
+
+def columns(page_rows: list[Row]) -> Iterator[list[Row]]:
+    """Strips of rows in reading order, each one column wide."""
+    plain: list[Row] = []
+    for band in _bands(page_rows):
+        gutter = _column_gutter(band)
+        if gutter is None:
+            plain.extend(band)
+            continue
+        if plain:
+            yield plain
+            plain = []
+        left = [side for row in band if (side := [line for line in row if line.box.x1 <= gutter])]
+        right = [side for row in band if (side := [line for line in row if line.box.x1 > gutter])]
+        backwards = is_right_to_left(" ".join(line.text for row in band for line in row))
+        for side in (right, left) if backwards else (left, right):
+            yield from columns(side)
+    if plain:
+        yield plain
+
+
+def _bands(page_rows: list[Row]) -> Iterator[list[Row]]:
+    """Successions of rows that share a gutter, and the rows between them."""
+    band: list[Row] = []
+    covered: list[tuple[float, float]] = []
+    for row in page_rows:
+        own = _covered([(line.box.x0, line.box.x1) for line in row])
+        both = _covered(covered + own)
+        if band and len(both) == 1 and (len(covered) > 1 or len(own) > 1):
+            yield band
+            band, both = [], own
+        band.append(row)
+        covered = both
+    if band:
+        yield band
+
+
+def _covered(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What `spans` cover, as intervals at least a gutter apart, from the left."""
+    result: list[tuple[float, float]] = []
+    for left, right in sorted(spans):
+        if result and left < result[-1][1] + GUTTER:
+            result[-1] = result[-1][0], max(result[-1][1], right)
+        else:
+            result.append((left, right))
+    return result
+
+
+def _column_gutter(band: list[Row]) -> float | None:
+    """Where the left column ends, if the band is columns of prose."""
+    lines = [line for row in band for line in row]
+    intervals = _covered([(line.box.x0, line.box.x1) for line in lines])
+    for _, end in intervals[:-1]:
+        left = [line for line in lines if line.box.x1 <= end]
+        right = [line for line in lines if line.box.x1 > end]
+        if _is_prose(left) and _is_prose(right):
+            return end
+    return None
+
+
+def _is_prose(lines: list[Line]) -> bool:
+    if len(lines) < COLUMN_ROWS:
+        return False
+    width = max(line.box.x1 for line in lines) - min(line.box.x0 for line in lines)
+    fill = statistics.median(line.box.width for line in lines) / max(width, 1.0)
+    characters = statistics.median(len(line.text) * (2 if _WIDE.search(line.text) else 1) for line in lines)
+    return fill >= COLUMN_FILL and characters >= COLUMN_CHARACTERS
+
+
+def _blocks(strip: list[Row], tables: dict[int, Table], page: int) -> Iterator[Paragraph | Table]:
+    """The paragraphs of one column, from consecutive rows that look and stand alike."""
+    texts = [row for row in strip if id(row[0]) not in tables]
+    left = min((line.box.x0 for row in texts for line in row), default=0.0)
+    right = max((line.box.x1 for row in texts for line in row), default=0.0)
+    current: Paragraph | None = None
+    last: Row = []
+    for row in strip:
+        table = tables.get(id(row[0]))
+        if table is not None:
+            if current is not None:
+                yield current
+            yield table
+            current = None
+            continue
+        if current is not None and _continues(current, last, row, right):
+            _extend(current, row, broken=last[0].box.x1 < right - SHORT_LINE * (right - left))
+        else:
+            if current is not None:
+                yield current
+            current = _begin(row, page, right - left)
+        last = row
+    if current is not None:
+        yield current
+
+
+def _begin(row: Row, page: int, column_width: float) -> Paragraph:
+    first = max(row, key=lambda line: len(line.text))
+    box = row[0].box
+    for line in row[1:]:
+        box = box.joined(line.box)
+    text = _row_text(row)
+    marker = None
+    head, _, rest = text.partition(" ")
+    if rest and MARKER.fullmatch(head):
+        marker, text = head, rest.strip()
+    return Paragraph(
+        text, box, first.size, page, all(line.bold for line in row), first.mono, first.label, marker,
+        column_width=column_width,
+    )  # fmt: skip
+
+
+def _extend(paragraph: Paragraph, row: Row, broken: bool) -> None:
+    """Add a row; `broken` says that the row above ended early, so that the line break means something."""
+    for line in row:
+        paragraph.box = paragraph.box.joined(line.box)
+    paragraph.bold = paragraph.bold and all(line.bold for line in row)
+    paragraph.lines += 1
+    if paragraph.mono:
+        indent = round((row[0].box.x0 - paragraph.box.x0) / (0.6 * max(paragraph.size, 1.0)))
+        paragraph.text += "\n" + " " * max(0, indent) + _row_text(row)
+    elif len(row) > 1 or (broken and not _HYPHEN_AT_END.search(paragraph.text)):
+        paragraph.text += "\n" + _row_text(row)
+    else:
+        paragraph.text = joined_text(paragraph.text, row[0].text)
+
+
+def _row_text(row: Row) -> str:
+    return " ".join(line.text for line in row)
+
+
+def joined_text(first: str, second: str) -> str:
+    """Two successive lines of a paragraph as one text; a word cut by a hyphen at the line end is whole."""
+    if _HYPHEN_AT_END.search(first) and _LOWER_START.match(second):
+        return first[:-1] + second
+    wide = bool(first) and bool(second) and _WIDE.match(first[-1]) and _WIDE.match(second[0])
+    return first + ("" if wide else " ") + second
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether `text` ends as a sentence or a list lead does."""
+    return _SENTENCE_END.search(text) is not None
+
+
+def starts_lower(text: str) -> bool:
+    """Whether `text` begins with a small letter, so that it is likely to continue a sentence."""
+    return _LOWER_START.match(text) is not None
+
+
+def _continues(paragraph: Paragraph, last: Row, row: Row, right: float) -> bool:
+    """Whether `row` belongs to the paragraph whose lowest row is `last`."""
+    line, above = row[0], last[0]
+    gap = line.box.y0 - above.box.y1
+    if line.label != paragraph.label or line.mono != paragraph.mono:
+        return False
+    if abs(line.size - paragraph.size) > 0.1 * paragraph.size or gap > LEADING * paragraph.size:
+        return False
+    if line.mono:
+        return True
+    head, _, rest = line.text.partition(" ")
+    if rest and MARKER.fullmatch(head) and not (len(head) == 1 and head.isalpha()):
+        return False
+    if len(row) > 1 or len(last) > 1:
+        return len(row) == len(last) and paragraph.marker is None
+    short = above.box.x1 < right - 0.15 * paragraph.column_width
+    if line.bold != above.bold and (short or ends_sentence(above.text) or not starts_lower(line.text)):
+        return False
+    if short and ends_sentence(above.text) and not starts_lower(line.text):
+        return False
+    indented = line.box.x0 > paragraph.box.x0 + 0.9 * line.size and paragraph.marker is None
+    return not (indented and paragraph.lines > 1 and not starts_lower(line.text))
