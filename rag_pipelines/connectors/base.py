@@ -31,6 +31,8 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     changes: bool = False
     """Can list what changed since a cursor."""
+    removals: bool = False
+    """`changes` names removed documents; without it only a full listing shows them."""
     ids: bool = False
     """Can list ids alone, cheaper than items."""
     permissions: bool = False

@@ -117,7 +117,7 @@ class GitConnector(Connector):
     """Lists the files of one commit; a remote repository is fetched once in the connector's life."""
 
     kind = "git"
-    capabilities = Capabilities(changes=True, ids=True, moves=True)
+    capabilities = Capabilities(changes=True, removals=True, ids=True, moves=True)
     options_type = GitOptions
 
     def __init__(self, source: str, options: GitOptions) -> None:

@@ -149,7 +149,9 @@ class RecordsConnector(Connector):
     def _rows(self) -> RowSource:
         options = self.options
         if options.path is not None:
-            return FileRows(options.path, options.format, options.delimiter, options.max_bytes)
+            # A line also holds the other columns, and JSON may write a character as six bytes.
+            max_line = 6 * options.max_bytes + 1_000_000
+            return FileRows(options.path, options.format, options.delimiter, max_line)
         return QueryRows(options.dsn.get_secret_value(), options.query, options.modified_at)
 
     def _listing(self, window: Window, full: bool, before: RecordsCursor | None = None) -> Iterator[Entry]:

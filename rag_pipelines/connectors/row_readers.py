@@ -81,14 +81,14 @@ class FileRows:
 
     Args:
         delimiter: of CSV; None means a tab for ``.tsv`` and a comma else.
-        max_bytes: a longer line of JSON Lines is an error of that row.
+        max_line: bytes; a longer line of JSON Lines is an error of that row.
     """
 
-    def __init__(self, path: str, format: Format | None, delimiter: str | None, max_bytes: int) -> None:
+    def __init__(self, path: str, format: Format | None, delimiter: str | None, max_line: int) -> None:
         self.name = path
         self._format = format or format_of(path)
         self._delimiter = delimiter or ("\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ",")
-        self._max_bytes = max_bytes
+        self._max_line = max_line
 
     def columns(self) -> list[str] | None:
         if self._format == "jsonl":
@@ -138,13 +138,15 @@ class FileRows:
     def _json_rows(self, file: IO[bytes]) -> Iterator[Row]:
         decode = msgspec.json.Decoder(dict[str, Any]).decode
         number = 0
-        while line := file.readline(self._max_bytes + 1):
+        while line := file.readline(self._max_line + 1):
             number += 1
             place = f"line {number}"
-            if len(line) > self._max_bytes:
+            if len(line) > self._max_line:
                 while line and not line.endswith(b"\n"):
                     line = file.readline(_BATCH * 1_000)
-                error = TooLargeDocumentError(f"longer than max_bytes = {self._max_bytes:,}")
+                error = TooLargeDocumentError(
+                    f"a line of more than {self._max_line:,} bytes; raise max_bytes"
+                )
                 yield Row(place, {}, error)
                 continue
             line = line.removeprefix(b"\xef\xbb\xbf").strip()
