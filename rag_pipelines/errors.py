@@ -28,7 +28,8 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
         │   └── ParseCrashError
         ├── ChunkingError               the chunker refused it
         ├── EmbeddingError              the model or endpoint refused this one input
-        └── FetchError                  listed but could not be read
+        ├── FetchError                  listed but could not be read
+        └── MissingContentError         its stored content is gone or damaged; the next run loads it again
 
 Errors are pickled between processes and stored in quarantine, so each carries plain values only.
 `status` on a DocumentError is the word stored for the document and shown to people.
@@ -186,5 +187,11 @@ class EmbeddingError(DocumentError):
 
 class FetchError(DocumentError):
     """The document was listed but its content could not be read."""
+
+    status = "unreadable"
+
+
+class MissingContentError(DocumentError):
+    """The stored content of the document is gone or damaged."""
 
     status = "unreadable"

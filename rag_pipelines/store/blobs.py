@@ -16,17 +16,13 @@ from typing import Any, Literal, Protocol
 
 import zstandard
 
-from rag_pipelines.errors import RagError, TransientError
+from rag_pipelines.errors import MissingContentError, RagError, TransientError
 from rag_pipelines.fingerprint import sha256
 
 Kind = Literal["raw", "blocks"]
 
 COMPRESSION_LEVEL = 1
 """zstd level 1: above 200 MB/s on one core; the pipeline is bound by it nowhere."""
-
-
-class BlobMissingError(RagError):
-    """An object that the catalogue refers to is not in the blob store."""
 
 
 class _Folder(Protocol):
@@ -61,18 +57,18 @@ class BlobStore:
         return digest
 
     def get(self, kind: Kind, digest: bytes) -> bytes:
-        """The content whose SHA-256 is `digest`; raises `BlobMissingError`."""
+        """The content whose SHA-256 is `digest`; raises `MissingContentError`."""
         name = _name(kind, digest)
         try:
             data = zstandard.ZstdDecompressor().decompress(self._folder.read(name))
         except FileNotFoundError as error:
-            raise BlobMissingError(
-                f"the object {name} is not in {self.url}; run `rag-pipelines ingest --full` to fetch it again"
+            raise MissingContentError(
+                f"the object {name} is not in {self.url}; the next run fetches it again"
             ) from error
         except zstandard.ZstdError as error:
-            raise BlobMissingError(f"the object {name} in {self.url} is damaged: {error}") from error
+            raise MissingContentError(f"the object {name} in {self.url} is damaged: {error}") from error
         if sha256(data) != digest:
-            raise BlobMissingError(f"the object {name} in {self.url} does not hold what its name says")
+            raise MissingContentError(f"the object {name} in {self.url} does not hold what its name says")
         return data
 
     def delete(self, kind: Kind, digest: bytes) -> None:

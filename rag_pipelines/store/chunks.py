@@ -85,7 +85,7 @@ def put_parse(
 def put_failed_parse(
     connection: Pg, *, raw_sha256: bytes, hint: str, profile_id: int, media_type: str, error: DocumentError
 ) -> int:
-    """Remember that these bytes cannot be parsed by this code, so that it is not tried in vain; returns its id."""
+    """Remember that this code cannot parse these bytes; returns the id."""
     return _put_parse(
         connection,
         raw_sha256=raw_sha256,

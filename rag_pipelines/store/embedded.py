@@ -20,6 +20,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -36,6 +37,8 @@ from uuid import uuid4
 from rag_pipelines.errors import DatabaseError, UsageError
 
 if TYPE_CHECKING:
+    import psutil
+
     from rag_pipelines.config import Settings
 
 DATABASE = "rag"
@@ -148,19 +151,39 @@ class EmbeddedServer:
             return None
 
     def _living(self) -> _PidFile | None:
-        """The pid file, if its process is really this folder's server: after a crash or a reboot the
-        number may belong to any other process."""
+        """The pid file, if its process is really this folder's server.
+
+        After a crash or a reboot the number may belong to any other process, or to one that is dead but
+        not yet reaped.
+        """
         import psutil
 
         found = self._read_pid_file()
-        if found is None:
-            return None
         try:
-            process = psutil.Process(found.pid)
-            ours = process.name().startswith("postgres") and str(self.data) in process.cmdline()
-            return found if ours and process.status() != psutil.STATUS_ZOMBIE else None
+            return found if found and self._serves_us(psutil.Process(found.pid)) else None
         except psutil.Error:
             return None
+
+    def _serves_us(self, process: psutil.Process) -> bool:
+        import psutil
+
+        with suppress(psutil.Error):
+            ours = process.name().startswith("postgres") and str(self.data) in process.cmdline()
+            return ours and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def _end_orphans(self) -> None:
+        """End servers of this folder whose data was deleted under them.
+
+        Such a server notices within a minute and removes its socket then, which would be the new server's.
+        """
+        import psutil
+
+        orphans = [process for process in psutil.process_iter() if self._serves_us(process)]
+        for orphan in orphans:
+            with suppress(psutil.Error):
+                orphan.send_signal(signal.SIGQUIT)
+        psutil.wait_procs(orphans, timeout=10)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -177,7 +200,8 @@ class EmbeddedServer:
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if self._living() is None:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            for left_over in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{PORT}.lock"):
+                left_over.unlink(missing_ok=True)
             self._launch()
         deadline = time.monotonic() + START_SECONDS
         while (found := self._answering()) is None:
@@ -191,6 +215,7 @@ class EmbeddedServer:
 
         A name of its own each time, because the programs of a killed starter run on for a moment.
         """
+        self._end_orphans()
         for left_over in self.folder.glob("new-*"):
             shutil.rmtree(left_over, ignore_errors=True)
         fresh = self.folder / f"new-{uuid4().hex}"

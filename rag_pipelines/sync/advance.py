@@ -18,7 +18,13 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from rag_pipelines.errors import DocumentError, EmptyDocumentError, PoisonDocumentError
+from rag_pipelines.errors import (
+    DocumentError,
+    EmbeddingError,
+    EmptyDocumentError,
+    MissingContentError,
+    PoisonDocumentError,
+)
 from rag_pipelines.model import Chunk
 from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines.parsing.prepare import (
@@ -271,6 +277,8 @@ class Advance:
                 summary=work.summary,
                 **key,
             )
+        elif isinstance(error, MissingContentError):
+            query(connection, "forget_token", {"document_id": work.document_id})
         elif work.parse_id is None and error is not None and not isinstance(error, PoisonDocumentError):
             work.parse_id = put_failed_parse(
                 connection, profile_id=parsers[FAILED_TYPE], media_type=FAILED_TYPE, error=error, **key
