@@ -101,7 +101,7 @@ class WorkerPool(Generic[Task, Result]):
         workers: int | None = None,
         limits: ParseLimits = ParseLimits(),
         recycle_after: int = 5_000,
-        recycle_memory: float = 0.25,
+        recycle_memory: float = 0.5,
     ) -> None:
         name = f"{function.__module__}:{function.__qualname__}"
         if function.__module__ == "__main__" or "<" in name:
@@ -133,7 +133,7 @@ class WorkerPool(Generic[Task, Result]):
         *,
         window: int = 64,
         window_bytes: int = 256 << 20,
-        task: Callable[[Item], Task] | None = None,
+        task: Callable[[Item], Task | None] | None = None,
     ) -> Generator[Outcome[Item, Result], None, None]:
         """The outcome of each item, in order.
 

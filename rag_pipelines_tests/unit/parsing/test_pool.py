@@ -201,7 +201,7 @@ def test_a_task_does_not_pay_for_what_an_earlier_one_leaked() -> None:
 
 @linux
 def test_a_worker_that_keeps_too_much_memory_is_replaced() -> None:
-    outcomes = run(*[Deed("leak", "100") for _ in range(6)])
+    outcomes = run(*[Deed("leak", "110") for _ in range(6)])
     assert [text(outcome) for outcome in outcomes] == ["leaked"] * 6
 
 

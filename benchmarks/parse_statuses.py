@@ -1,0 +1,215 @@
+"""How every file of five parser test suites ends, run through the worker pool as an ingest would.
+
+What belongs here: running the files, and comparing each status with what the suite says of the file.
+What does not: text or table quality (`icdar_tables`), the tests of the pool.
+
+A file ends as ``ok`` or with the status of its `DocumentError`. Expected statuses come from each
+suite's ``pdf_probe.tsv`` (what MuPDF saw of the PDFs) and from the special notes of its card. The exit
+status is 1 if a worker crashed, hung or ran out of memory, or if a status is not the expected one.
+
+Run with::
+
+    python benchmarks/parse_statuses.py [--pdf fast|auto|layout] [--workers 2] [--suite NAME …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.tokenizer import TokenizerSpec
+from rag_pipelines.errors import PoisonDocumentError
+from rag_pipelines.parsing.base import ParseOptions
+from rag_pipelines.parsing.pool import Outcome, WorkerPool
+from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
+
+DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
+SUITES = ("unstructured-docs", "docling-testdata", "markitdown-testfiles", "pypdf-sample-files", "pdf-misc")
+CHUNKER = ChunkerSpec(ChunkOptions(), TokenizerSpec("characters", max_tokens=256))
+SLOWEST = 10
+
+NOTED: dict[str, tuple[str, ...]] = {
+    "unstructured-docs/password_protected.xlsx": ("encrypted",),
+    "unstructured-docs/fake-power-point-malformed.pptx": ("corrupt",),
+    "unstructured-docs/eml/fake-encrypted.eml": ("encrypted",),
+    "unstructured-docs/fake-encrypted.msg": ("encrypted",),
+    "unstructured-docs/empty.txt": ("empty",),
+    "unstructured-docs/eml/empty.eml": ("empty",),
+    "unstructured-docs/empty.xlsx": ("empty",),
+    "unstructured-docs/fake-text-all-whitespace.txt": ("empty",),
+    "unstructured-docs/fake-text-utf-16.txt": ("ok",),
+    "unstructured-docs/fake-text-utf-16-be.txt": ("ok",),
+    "unstructured-docs/fake-text-utf-16-le.txt": ("ok",),
+    "unstructured-docs/fake-text-utf-32.txt": ("ok",),
+    "unstructured-docs/umlauts-non-utf8.md": ("ok",),
+    "unstructured-docs/fake-html-cp1252.html": ("ok",),
+    "unstructured-docs/example-steelJIS-datasheet-utf-16.html": ("ok",),
+    "unstructured-docs/language-docs/eng_spa_mult.doc": ("ok",),
+    "unstructured-docs/book-war-and-peace-1225p.txt": ("ok",),
+    "unstructured-docs/example-10k.html": ("ok",),
+    "unstructured-docs/simple.zip": ("unsupported",),
+    "markitdown-testfiles/random.bin": ("unsupported",),
+}
+"""What the cards say of single files that are not PDFs."""
+
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".webp"})
+
+
+class File(NamedTuple):
+    """One file of a suite; `expected` is empty where nobody says how it should end."""
+
+    suite: str
+    path: Path
+    expected: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return str(self.path.relative_to(DATA))
+
+    @property
+    def format(self) -> str:
+        return self.path.suffix.lower() or "(none)"
+
+
+def files(suite: str) -> Iterator[File]:
+    """Every file of a suite with the statuses that are right for it."""
+    probes = dict(_probed(suite))
+    for path in sorted((DATA / suite).rglob("*")):
+        if path.is_file():
+            label = str(path.relative_to(DATA))
+            expected = NOTED.get(label) or probes.get(path) or ()
+            if not expected and path.suffix.lower() in IMAGES:
+                expected = ("unsupported",)
+            yield File(suite, path, expected)
+
+
+def _probed(suite: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """What MuPDF's view allows; a PDF of no bytes or no pages may be called empty or corrupt."""
+    with (DATA / suite / "pdf_probe.tsv").open(newline="") as rows:
+        for row in csv.DictReader(rows, delimiter="\t"):
+            if row["status"] == "ENC":
+                expected: tuple[str, ...] = ("encrypted",)
+            elif row["status"] == "ERR" or not int(row["pages"]):
+                expected = ("empty", "corrupt")
+            else:
+                expected = ("ok",) if int(row["text_chars"]) else ("empty",)
+            yield DATA / suite / row["file"], expected
+
+
+def status(outcome: Outcome[File, Prepared]) -> str:
+    """The word that would be stored for the document."""
+    return outcome.error.status if outcome.error else "ok"
+
+
+def run(suites: list[str], pdf: str, workers: int | None) -> list[Outcome[File, Prepared]]:
+    """The outcome of every file, in order."""
+    options = ParseOptions(pdf=pdf)  # type: ignore[arg-type]
+
+    def task(file: File) -> PrepareTask:
+        return PrepareTask(
+            data=file.path.read_bytes(), name=file.path.name, options=options, chunkers=(CHUNKER,)
+        )
+
+    listed = [file for suite in suites for file in files(suite)]
+    with WorkerPool(prepare, workers=workers) as pool:
+        outcomes = track(
+            pool.map(listed, task=task), "parsing", total=len(listed), console=Console(stderr=True)
+        )
+        return list(outcomes)
+
+
+def report(outcomes: list[Outcome[File, Prepared]], console: Console) -> int:
+    """Print the tables; returns how many files did not end as they should."""
+    groups: dict[tuple[str, str], list[Outcome[File, Prepared]]] = defaultdict(list)
+    for outcome in outcomes:
+        groups[outcome.item.suite, outcome.item.format].append(outcome)
+    statuses = [name for name, _ in Counter(map(status, outcomes)).most_common()]
+    table = Table("suite", "format", "files", *statuses, "chunks", "seconds", title="Statuses")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for (suite, format_), group in sorted(groups.items()):
+        table.add_row(suite, format_, *_figures(group, statuses))
+    table.add_section()
+    table.add_row("all", "", *_figures(outcomes, statuses))
+    console.print(table)
+
+    table = Table("seconds", "characters", "file", title=f"The slowest {SLOWEST}")
+    for outcome in sorted(outcomes, key=lambda outcome: -outcome.seconds)[:SLOWEST]:
+        characters = f"{outcome.value.summary.characters:,}" if outcome.value else status(outcome)
+        table.add_row(f"{outcome.seconds:.2f}", characters, outcome.item.label)
+    console.print(table)
+
+    garbled = [outcome for outcome in outcomes if outcome.value and _is_garbled(outcome.item, outcome.value)]
+    _list(console, "Decoded with replacement characters", garbled)
+    poison = [outcome for outcome in outcomes if isinstance(outcome.error, PoisonDocumentError)]
+    _list(console, "Crashed, hung or out of memory", poison)
+    wrong = [
+        outcome
+        for outcome in outcomes
+        if outcome.item.expected and status(outcome) not in outcome.item.expected
+    ]
+    _list(console, "Not as the suite says", wrong)
+    unforeseen = [outcome for outcome in outcomes if status(outcome) in ("failed", "corrupt")]
+    _list(console, "Corrupt or failed", unforeseen)
+    known = sum(bool(outcome.item.expected) for outcome in outcomes)
+    console.print(f"{known - len(wrong)} of {known} files with a known status ended as they should.")
+    return len(poison) + len(wrong)
+
+
+def _figures(group: list[Outcome[File, Prepared]], statuses: list[str]) -> list[str]:
+    counts = Counter(map(status, group))
+    chunks = sum(len(outcome.value.chunks[0] or ()) for outcome in group if outcome.value)
+    seconds = sum(outcome.seconds for outcome in group)
+    return [
+        str(len(group)), *(str(counts[name] or "") for name in statuses), f"{chunks:,}", f"{seconds:.1f}"
+    ]  # fmt: skip
+
+
+def _is_garbled(file: File, prepared: Prepared) -> bool:
+    """Whether decoding lost something; what a PDF's fonts do not say is not decoding."""
+    return file.path.suffix.lower() != ".pdf" and "\ufffd" in decode_parsed(prepared.encoded).text
+
+
+def _list(console: Console, title: str, outcomes: list[Outcome[File, Prepared]]) -> None:
+    if not outcomes:
+        return
+    table = Table("status", "expected", "file", "message", title=title)
+    for outcome in outcomes:
+        message = str(outcome.error) if outcome.error else ""
+        table.add_row(status(outcome), " or ".join(outcome.item.expected), outcome.item.label, message)
+    console.print(table)
+
+
+def main() -> None:
+    """Run the suites and print what became of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pdf", choices=("fast", "auto", "layout"), default="auto")
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--suite", action="append", choices=SUITES)
+    arguments = parser.parse_args()
+    missing = [suite for suite in arguments.suite or SUITES if not (DATA / suite).is_dir()]
+    if missing:
+        sys.exit(f"{', '.join(missing)} not found in {DATA}; set RAG_DATA_DIR")
+    start = time.perf_counter()
+    outcomes = run(arguments.suite or list(SUITES), arguments.pdf, arguments.workers)
+    wall = time.perf_counter() - start
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 200)
+    failures = report(outcomes, console)
+    console.print(f"{len(outcomes)} files in {wall:.1f} s.")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.tokenizer import TokenizerSpec
+from rag_pipelines.errors import ConfigError, EmptyDocumentError, RagError
+from rag_pipelines.model import Block, BlockKind, ParsedDocument
+from rag_pipelines.parsing.pool import WorkerPool
+from rag_pipelines.parsing.prepare import (
+    ChunkerSpec,
+    Prepared,
+    PrepareTask,
+    RechunkTask,
+    decode_parsed,
+    encode_parsed,
+    prepare,
+    rechunk,
+    summarise,
+)
+
+WORDS = TokenizerSpec("characters", max_tokens=64)
+STRUCTURE = ChunkerSpec(ChunkOptions(), WORDS)
+SMALL = ChunkerSpec(ChunkOptions(max_tokens=32, min_tokens=4), WORDS)
+SEMANTIC = ChunkerSpec(ChunkOptions(strategy="semantic"), WORDS)
+
+HANDBOOK = b"""# Leave
+
+Employees accrue 25 days of paid leave a year.
+
+## Sick leave
+
+Tell your manager before ten o'clock. A note is needed from the third day on.
+
+| Country | Days |
+|---|---|
+| Germany | 30 |
+| France  | 27 |
+"""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[WorkerPool[PrepareTask, Prepared]]:
+    with WorkerPool(prepare, workers=1) as pool:
+        yield pool
+
+
+def handbook(*chunkers: ChunkerSpec, title: str | None = None) -> PrepareTask:
+    return PrepareTask(data=HANDBOOK, name="leave.md", title=title, chunkers=chunkers)
+
+
+def test_a_document_comes_back_ready_to_be_stored(pool: WorkerPool[PrepareTask, Prepared]) -> None:
+    (outcome,) = pool.map([handbook(STRUCTURE, SMALL)])
+    assert outcome.error is None
+    assert outcome.value is not None
+    document = decode_parsed(outcome.value.encoded)
+    summary = outcome.value.summary
+    assert summary == summarise(document)
+    assert summary.media_type == "text/markdown"
+    assert summary.characters == len(document.text)
+    assert summary.blocks["table"] == 1
+    for chunks in outcome.value.chunks:
+        assert chunks
+        assert all(document.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+    assert outcome.value.seconds.parse > 0
+
+
+def test_the_worker_makes_what_the_function_makes(pool: WorkerPool[PrepareTask, Prepared]) -> None:
+    here = prepare(handbook(STRUCTURE))
+    (there,) = pool.map([handbook(STRUCTURE)])
+    assert there.value is not None
+    assert (there.value.encoded, there.value.summary, there.value.chunks) == (
+        here.encoded,
+        here.summary,
+        here.chunks,
+    )
+
+
+def test_stored_blocks_chunk_as_the_document_did() -> None:
+    whole = prepare(handbook(STRUCTURE, SMALL))
+    again = RechunkTask(encoded=whole.encoded, chunkers=(STRUCTURE, SMALL))
+    with WorkerPool(rechunk, workers=1) as pool:
+        (outcome,) = pool.map([again])
+    assert outcome.value == whole.chunks
+
+
+def test_the_systems_title_goes_before_the_documents_own() -> None:
+    (given,) = prepare(handbook(STRUCTURE, title="Time off")).chunks
+    (found,) = prepare(handbook(STRUCTURE)).chunks
+    assert given is not None
+    assert found is not None
+    assert "Time off" in given[0].embedding_input
+    assert "Time off" not in found[0].embedding_input
+
+
+def test_chunks_that_need_the_model_are_left_to_the_process_that_holds_it() -> None:
+    semantic, structure = prepare(handbook(SEMANTIC, STRUCTURE)).chunks
+    assert semantic is None
+    assert structure
+
+
+def test_a_document_without_text_is_an_error_of_its_own(pool: WorkerPool[PrepareTask, Prepared]) -> None:
+    (outcome,) = pool.map([PrepareTask(data=b" \n", name="empty.txt", chunkers=(STRUCTURE,))])
+    assert isinstance(outcome.error, EmptyDocumentError)
+
+
+def test_an_impossible_chunker_ends_the_run_instead_of_failing_every_document() -> None:
+    impossible = ChunkerSpec(ChunkOptions(max_tokens=4), WORDS)
+    with WorkerPool(prepare, workers=1) as pool, pytest.raises(ConfigError):
+        list(pool.map([handbook(impossible)]))
+
+
+def test_equal_documents_have_equal_encodings_whatever_the_order_of_their_metadata() -> None:
+    def document(metadata: dict[str, object]) -> ParsedDocument:
+        return ParsedDocument("text/plain", "a", (Block(BlockKind.PARAGRAPH, 0, 1),), metadata=metadata)
+
+    assert encode_parsed(document({"a": 1, "b": 2})) == encode_parsed(document({"b": 2, "a": 1}))
+
+
+def test_metadata_of_any_type_survives_as_text() -> None:
+    strange = ParsedDocument(
+        "text/plain", "", (), metadata={"when": datetime(2024, 5, 1, tzinfo=UTC), "what": 1j}
+    )
+    assert decode_parsed(encode_parsed(strange)).metadata["what"] == "1j"
+    assert summarise(strange).metadata == {"when": "2024-05-01T00:00:00Z", "what": "1j"}
+
+
+def test_damaged_blocks_are_told_from_a_document() -> None:
+    with pytest.raises(RagError, match="damaged"):
+        decode_parsed(encode_parsed(ParsedDocument("text/plain", "text", ()))[:-3])
