@@ -336,9 +336,12 @@ def test_a_function_that_no_other_process_can_find_is_refused() -> None:
         WorkerPool(lambda task: task)
 
 
-def test_a_worker_that_cannot_start_ends_the_run_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [])
-    with WorkerPool(echo, workers=1, limits=LIMITS) as pool, pytest.raises(RagError, match="could not start"):
+def test_a_worker_that_cannot_start_ends_the_run_with_the_reason() -> None:
+    def lost(task: int) -> int:
+        return task
+
+    lost.__module__, lost.__qualname__ = "a_module_that_is_not_installed", "lost"
+    with WorkerPool(lost, workers=1, limits=LIMITS) as pool, pytest.raises(RagError, match="ModuleNotFound"):
         list(pool.map([1]))
 
 
