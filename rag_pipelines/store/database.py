@@ -125,7 +125,7 @@ Part = str | sql.Composable
 """A table of the schema `rag` by its name, or a ready piece of SQL."""
 
 
-def composed(name: str, **parts: Part) -> sql.SQL | sql.Composed:
+def composed(name: str, parts: Mapping[str, Part] | None = None) -> sql.SQL | sql.Composed:
     """The text of the query `name` with its ``{placeholders}`` filled in."""
     text = sql.SQL(queries()[name])
     if not parts:
@@ -136,10 +136,15 @@ def composed(name: str, **parts: Part) -> sql.SQL | sql.Composed:
 
 
 def query(
-    connection: Pg, name: str, params: Params | None = None, /, *, binary: bool = False, **parts: Part
+    connection: Pg,
+    name: str,
+    params: Params | None = None,
+    parts: Mapping[str, Part] | None = None,
+    *,
+    binary: bool = False,
 ) -> Cursor[Row]:
     """Run the query `name`; `parts` fills its ``{placeholders}``."""
-    return connection.execute(composed(name, **parts), params, binary=binary)
+    return connection.execute(composed(name, parts), params, binary=binary)
 
 
 @contextmanager

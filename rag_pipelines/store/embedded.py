@@ -35,6 +35,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from rag_pipelines.errors import DatabaseError, UsageError
+from rag_pipelines.store.tuning import server_settings
 
 if TYPE_CHECKING:
     import psutil
@@ -244,7 +245,7 @@ class EmbeddedServer:
 
     def _launch(self) -> None:
         """Start the postmaster, trying again while processes of a crashed one still hold its memory."""
-        options = {**_tuning(), "unix_socket_directories": self._socket_dir(), "port": PORT}
+        options = {**server_settings(), "unix_socket_directories": self._socket_dir(), "port": PORT}
         arguments = " ".join(f"-c {name}={shlex.quote(str(value))}" for name, value in options.items())
         deadline = time.monotonic() + 15
         while True:
@@ -377,47 +378,3 @@ def _ctype() -> str:
         return "C"
     finally:
         locale.setlocale(locale.LC_CTYPE, before)
-
-
-def _tuning() -> dict[str, str | int | float]:
-    """Server settings for bulk loads and vector index builds, by this machine's memory and cores."""
-    megabytes = _memory_bytes() // 2**20
-    cores = os.cpu_count() or 1
-    settings: dict[str, str | int | float] = {
-        "listen_addresses": "",
-        "unix_socket_permissions": "0700",
-        "cluster_name": "rag_pipelines",
-        "max_connections": 100,
-        "shared_buffers": f"{min(max(megabytes // 8, 64), 512)}MB",
-        "effective_cache_size": f"{max(megabytes // 2, 128)}MB",
-        "maintenance_work_mem": f"{min(max(megabytes // 8, 64), 1024)}MB",
-        "work_mem": "16MB",
-        "max_wal_size": "4GB",
-        "checkpoint_timeout": "15min",
-        "random_page_cost": 1.1,
-        "jit": "off",
-        "max_worker_processes": 8 + cores,
-        "max_parallel_workers": cores,
-        "max_parallel_maintenance_workers": max(cores - 1, 1),
-        "log_min_messages": "warning",
-    }
-    if _shared_memory_bytes() < 2**30:
-        settings["dynamic_shared_memory_type"] = "mmap"
-    return settings
-
-
-def _memory_bytes() -> int:
-    """The memory this machine or container may use."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total
-
-
-def _shared_memory_bytes() -> int:
-    """The size of ``/dev/shm``: 64 MB in a container by default, too little for a parallel index build."""
-    try:
-        found = os.statvfs("/dev/shm")
-    except OSError:
-        return 0
-    return found.f_frsize * found.f_blocks

@@ -246,21 +246,17 @@ CREATE FUNCTION rag.text_length(words tsvector) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT coalesce(sum(cardinality(positions)), 0)::integer FROM unnest(words));
 
--- tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length)) of every term; at most 16000, the limit of
--- the type, the heaviest first.
-CREATE FUNCTION rag.bm25_weights(words tsvector, average_length float8, k1 float8, b float8) RETURNS sparsevec
+-- tf * (k1 + 1) / (tf + saturation) of every term, with saturation = k1 * (1 - b + b * length / average length);
+-- at most 16000 terms, the limit of the type, the heaviest first.
+CREATE FUNCTION rag.bm25_weights(words tsvector, k1 float8, saturation float8) RETURNS sparsevec
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
-    SELECT ('{' || coalesce(string_agg(term || ':' || weight, ','), '') || '}/1000000000')::sparsevec
+    SELECT ('{' || coalesce(string_agg(term || ':' || (tf * (k1 + 1) / (tf + saturation))::real, ','), '')
+            || '}/1000000000')::sparsevec
     FROM (
-        SELECT term,
-               (tf * (k1 + 1) / (tf + k1 * (1 - b + b * rag.text_length(words) / average_length)))::real AS weight
-        FROM (
-            SELECT rag.term_id(lexeme) AS term, sum(cardinality(positions))::float8 AS tf
-            FROM unnest(words) GROUP BY 1
-        ) AS terms
-        ORDER BY tf DESC LIMIT 16000
-    ) AS weighted
+        SELECT rag.term_id(lexeme) AS term, sum(cardinality(positions))::float8 AS tf
+        FROM unnest(words) GROUP BY 1 ORDER BY 2 DESC LIMIT 16000
+    ) AS terms
 );
 
 -- Whether a caller with these principals passes a rule: every clause holds one of them, and the deny set none.

@@ -50,7 +50,8 @@ SELECT coalesce(nullif(avg(rag.text_length(words)), 0), 1)::float8 AS average_le
 
 -- name: load_lexical
 INSERT INTO {lexical} (document_id, chunk_set_id, ordinal, words, weights)
-SELECT document_id, chunk_set_id, ordinal, words, rag.bm25_weights(words, %(average_length)s, %(k1)s, %(b)s)
+SELECT document_id, chunk_set_id, ordinal, words, rag.bm25_weights(words, %(k1)s,
+           %(k1)s * (1 - %(b)s + %(b)s * rag.text_length(words) / %(average_length)s))
 FROM {staging};
 
 -- name: drop_staging
@@ -115,7 +116,8 @@ WHERE d.state <> 'tombstoned';
 
 -- name: add_lexical
 INSERT INTO {lexical} (document_id, chunk_set_id, ordinal, words, weights)
-SELECT document_id, chunk_set_id, ordinal, words, rag.bm25_weights(words, %(average_length)s, %(k1)s, %(b)s)
+SELECT document_id, chunk_set_id, ordinal, words, rag.bm25_weights(words, %(k1)s,
+           %(k1)s * (1 - %(b)s + %(b)s * rag.text_length(words) / %(average_length)s))
 FROM (
     SELECT v.document_id, v.chunk_set_id, v.ordinal,
            to_tsvector({language}::regconfig, left(c.prefix || c.text, 500000)) AS words

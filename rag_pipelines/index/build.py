@@ -1,0 +1,254 @@
+"""Makes a candidate version: in full, or by catching up from a retired one.
+
+What belongs here: choosing the kind of build and its order of steps. What does not: judging the result
+(`gates`), making it live (`promotion`).
+
+The serving version is never written to. A full build loads, then indexes. A catch-up build takes over
+the storage of the newest retired version with the same fingerprint and applies, in one transaction,
+the documents that changed since that version's watermark: the oldest transaction that was still open
+when it was loaded, so that rows committed out of order are never missed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.errors import UsageError
+from rag_pipelines.index.gates import REQUIRED_GATES
+from rag_pipelines.index.storage import BuildProgress, Storage
+from rag_pipelines.index.versions import (
+    IndexPlan,
+    Version,
+    hold_lease,
+    index_lock,
+    live_version,
+    plan_index,
+    version_by_id,
+)
+from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.lease import lease_owner
+from rag_pipelines.sync.report import no_progress
+from rag_pipelines.sync.targets import Embedders
+
+
+def build_index(
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    embedders: Embedders,
+    full: bool = False,
+    if_changed: bool = False,
+    progress: BuildProgress = no_progress,
+) -> Version | None:
+    """Build a candidate of the index `name` and return it, in the state ``built``.
+
+    Args:
+        full: load and index everything, even where a retired version could be caught up.
+        if_changed: return None when the live version has the same fingerprint and nothing has changed.
+
+    Raises:
+        UsageError: another build of the index is running, or its sources hold nothing to index.
+    """
+    with index_lock(database, name) as connection:
+        _fail_abandoned(connection, name)
+        plan = plan_index(connection, settings, name, embedders)
+        if if_changed and _up_to_date(connection, plan):
+            return None
+        base = None if full else _base(connection, plan)
+        version = _begin(connection, plan, base)
+        try:
+            if base is None:
+                _build_fully(database, connection, plan, version, progress)
+            else:
+                _catch_up(connection, plan, version, base, progress)
+        except BaseException as error:
+            _give_up(connection, plan, version, base, error)
+            raise
+        return version_by_id(connection, version.version_id)
+
+
+def storage_of(plan: IndexPlan, number: int) -> Storage:
+    """The tables of a build of this index."""
+    return Storage(number, plan.settings.vector, plan.dimensions, plan.settings.lexical.language)
+
+
+def _fail_abandoned(connection: Pg, name: str) -> None:
+    """Builds of killed processes: we hold their lock, so nobody is working on them."""
+    for row in query(connection, "abandoned_builds", {"index_name": name}).fetchall():
+        params = {"version_id": row["version_id"], "error": "its process ended before the build did"}
+        query(connection, "fail_version", params)
+
+
+def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:
+    live = live_version(connection, plan.name)
+    if live is None or live.fingerprint != plan.fingerprint:
+        return False
+    return _changed(connection, plan, live.watermark)[0] == 0
+
+
+def _changed(connection: Pg, plan: IndexPlan, watermark: str) -> tuple[int, int]:
+    params = {"sources": list(plan.sources), "watermark": watermark}
+    row = query(connection, "changed_share", params).fetchone()
+    assert row is not None
+    return row["changed"], row["documents"]
+
+
+def _base(connection: Pg, plan: IndexPlan) -> Version | None:
+    """The retired version to catch up from, if that is allowed and cheaper than building anew."""
+    params = {"index_name": plan.name, "fingerprint": plan.fingerprint}
+    row = query(connection, "catch_up_base", params).fetchone()
+    if row is None:
+        return None
+    base = Version.of(row)
+    changed, documents = _changed(connection, plan, base.watermark)
+    return base if changed <= plan.settings.full_build_share * max(documents, 1) else None
+
+
+def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
+    params = {
+        "index": plan.settings.model_dump(mode="json"),
+        "sources": list(plan.sources),
+        "dimensions": plan.dimensions,
+        "model": dict(plan.model),
+        "chunker": dict(plan.chunker),
+    }
+    if base is not None:
+        params = {**params, "average_length": base.params["average_length"]}
+    row = query(
+        connection,
+        "begin_version",
+        {
+            "index_name": plan.name,
+            "fingerprint": plan.fingerprint,
+            "kind": "full" if base is None else "catch_up",
+            "base_version": base.version_id if base else None,
+            "storage": base.storage if base else None,
+            "chunker_id": plan.chunker_id,
+            "model_id": plan.model_id,
+            "params": Jsonb(params),
+            "required_gates": list(REQUIRED_GATES),
+            "lease_token": uuid4(),
+            "lease_owner": lease_owner(),
+        },
+    ).fetchone()
+    assert row is not None
+    return Version.of(row)
+
+
+def _members(connection: Pg, plan: IndexPlan) -> dict[str, Any]:
+    row = query(connection, "index_members", _source_params(plan)).fetchone()
+    assert row is not None
+    return row
+
+
+def _source_params(plan: IndexPlan) -> dict[str, Any]:
+    return {"sources": list(plan.sources), "chunker_id": plan.chunker_id, "model_id": plan.model_id}
+
+
+def _build_fully(
+    database: Database, connection: Pg, plan: IndexPlan, version: Version, progress: BuildProgress
+) -> None:
+    storage, lexical = storage_of(plan, version.storage), plan.settings.lexical
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        hold_lease(connection, version)
+        watermark = query(connection, "snapshot_xmin").fetchone()
+        assert watermark is not None
+        members = _members(connection, plan)
+        if not members["expected_rows"]:
+            raise UsageError(
+                f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
+                "embedded chunks; run `rag-pipelines ingest` first"
+            )
+        storage.create(connection)
+        progress("loading vectors", 0, members["expected_rows"])
+        rows = storage.load_vectors(connection, _source_params(plan))
+        progress("loading vectors", rows, rows)
+    connection.isolation_level = None
+    progress("loading words", 0, rows)
+    average = storage.load_lexical(connection, lexical.k1, lexical.b)
+    progress("loading words", rows, rows)
+    storage.build_indexes(database, connection, rows, progress)
+    with connection.transaction():
+        hold_lease(connection, version)
+        _finish(connection, plan, version, storage, members, watermark["watermark"], average)
+
+
+def _catch_up(
+    connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: BuildProgress
+) -> None:
+    """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
+    storage, lexical = storage_of(plan, base.storage), plan.settings.lexical
+    average = float(base.params["average_length"])
+    weights = {"average_length": average, "k1": lexical.k1, "b": lexical.b}
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        hold_lease(connection, version)
+        watermark = query(connection, "snapshot_xmin").fetchone()
+        assert watermark is not None
+        query(connection, "collect_changed", {"sources": list(plan.sources), "watermark": base.watermark})
+        query(connection, "add_departed", None, storage.parts("vectors"))
+        progress("catching up", 0, None)
+        query(connection, "forget_terms", None, storage.parts("terms", "lexical"))
+        query(connection, "forget_rows", None, storage.parts("lexical"))
+        query(connection, "forget_vectors", None, storage.parts("vectors"))
+        query(connection, "add_vectors", _source_params(plan), storage.parts("vectors", "type"))
+        query(connection, "add_lexical", weights, storage.parts("vectors", "lexical", "language"))
+        query(connection, "add_terms", None, storage.parts("terms", "lexical"))
+        query(connection, "consume_base", {"version_id": base.version_id})
+        members = _members(connection, plan)
+        _finish(connection, plan, version, storage, members, watermark["watermark"], average)
+    connection.isolation_level = None
+    query(connection, "analyze_storage", None, storage.parts("vectors", "lexical", "terms"))
+    progress("catching up", 1, 1)
+
+
+def _finish(
+    connection: Pg,
+    plan: IndexPlan,
+    version: Version,
+    storage: Storage,
+    members: dict[str, Any],
+    watermark: str,
+    average_length: float,
+) -> None:
+    statistics = query(connection, "chunk_statistics", None, storage.parts("vectors")).fetchone()
+    assert statistics is not None
+    expected = {
+        "expected_rows": members["expected_rows"],
+        "expected_documents": members["documents"],
+        "not_embedded": members["not_embedded"],
+    }
+    query(
+        connection,
+        "finish_build",
+        {
+            "version_id": version.version_id,
+            "watermark": watermark,
+            "row_count": statistics["chunks"],
+            "document_count": statistics["documents"],
+            "statistics": Jsonb({**statistics, **expected}),
+            "params": Jsonb({"average_length": average_length}),
+            "as_of": members["as_of"],
+        },
+    )
+
+
+def _give_up(
+    connection: Pg, plan: IndexPlan, version: Version, base: Version | None, error: BaseException
+) -> None:
+    """Mark the build as failed and drop what it made; a retired base keeps its storage."""
+    if connection.closed or connection.broken:
+        return
+    connection.isolation_level = None
+    params = {"version_id": version.version_id, "error": f"{type(error).__name__}: {error}"[:2000]}
+    query(connection, "fail_version", params)
+    if base is None:
+        with connection.transaction():
+            storage_of(plan, version.storage).drop(connection)

@@ -1,0 +1,138 @@
+"""Makes a version live, rolls back to an earlier one, and collects what nobody needs.
+
+What belongs here: the flips, each one transaction on the rows of `rag.index_version`. What does not:
+building and judging. The gates are re-read inside the promotion's own transaction: nothing outside it,
+a Dagster check least of all, is the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.config.settings import IndexSettings
+from rag_pipelines.errors import GateError, UsageError
+from rag_pipelines.index.gates import storage_of_version
+from rag_pipelines.index.versions import (
+    Gate,
+    Version,
+    candidate_version,
+    gates_of,
+    index_lock,
+    live_version,
+    version_by_id,
+)
+from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.lease import lease_owner
+
+
+def promote(database: Database, name: str, version_id: int | None = None, *, actor: str = "") -> Version:
+    """Make a candidate of the index `name` live; by default the newest one. The live one retires.
+
+    Raises:
+        UsageError: there is no such candidate.
+        GateError: a required gate is missing or failed; the message lists every one.
+    """
+    with database.transaction() as connection:
+        query(connection, "lock_versions", {"index_name": name})
+        candidate = _candidate(connection, name, version_id)
+        reasons = refusals(candidate, gates_of(connection, candidate.version_id))
+        if reasons:
+            raise GateError(
+                f"version {candidate.version_id} of index {name!r} may not go live: {'; '.join(reasons)}",
+                reasons,
+            )
+        _flip(connection, name, candidate, "promote", actor)
+        return version_by_id(connection, candidate.version_id)
+
+
+def refusals(version: Version, gates: Iterable[Gate]) -> list[str]:
+    """Why a version may not go live: every required gate that is missing or failed, with its figures."""
+    results = {gate.gate: gate for gate in gates}
+    reasons: list[str] = []
+    for name in version.required_gates:
+        gate = results.get(name)
+        if gate is None:
+            reasons.append(f"gate {name} has not been run")
+        elif not gate.passed:
+            reasons.append(f"gate {name} failed (observed {gate.observed:g}, threshold {gate.threshold:g})")
+    return reasons
+
+
+def rollback(database: Database, name: str, version_id: int | None = None, *, actor: str = "") -> Version:
+    """Make a retired version live again; by default the one that was live last. No rebuild.
+
+    Raises:
+        UsageError: no retired version is left, or the one named is not retired.
+    """
+    with database.transaction() as connection:
+        query(connection, "lock_versions", {"index_name": name})
+        params = {"index_name": name, "version_id": version_id}
+        row = query(connection, "rollback_target", params).fetchone()
+        if row is None:
+            wanted = f"version {version_id} is not retired" if version_id else "no retired version is left"
+            raise UsageError(
+                f"index {name!r} cannot be rolled back: {wanted}; see `rag-pipelines index versions {name}`"
+            )
+        target = Version.of(row)
+        _flip(connection, name, target, "rollback", actor)
+        return version_by_id(connection, target.version_id)
+
+
+def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:
+    if version_id is None:
+        candidate = candidate_version(connection, name)
+        if candidate is None:
+            raise UsageError(f"index {name!r} has no candidate; run `rag-pipelines index build {name}` first")
+        return candidate
+    version = version_by_id(connection, version_id)
+    if version.index_name != name or version.state not in ("built", "validated"):
+        raise UsageError(
+            f"version {version_id} is {version.state} and belongs to index {version.index_name!r}; "
+            f"only a built or validated version of {name!r} can be promoted"
+        )
+    return version
+
+
+def _flip(connection: Pg, name: str, target: Version, action: str, actor: str) -> None:
+    before = live_version(connection, name)
+    if before is not None:
+        query(connection, "set_state", {"version_id": before.version_id, "state": "retired"})
+    query(connection, "set_state", {"version_id": target.version_id, "state": "live"})
+    detail = {"version": target.version_id, "before": before.version_id if before else None}
+    _audit(connection, actor, action, name, detail)
+
+
+def _audit(connection: Pg, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
+    params = {
+        "actor": actor or lease_owner(),
+        "action": action,
+        "subject": subject,
+        "detail": Jsonb(dict(detail)),
+    }
+    query(connection, "put_audit", params)
+
+
+def collect_versions(database: Database, name: str, settings: IndexSettings) -> list[int]:
+    """Drop what no reader and no rollback needs: old retired versions, failed builds, overtaken candidates.
+
+    Raises:
+        UsageError: a build or another collection of the index is running.
+        TransientError: a long reader holds on to a table; try again later.
+    """
+    keep = {"index_name": name, "keep": settings.keep.versions, "age": settings.keep.age}
+    dropped: list[int] = []
+    with index_lock(database, name) as connection:
+        for row in query(connection, "collectable_versions", keep).fetchall():
+            version = version_by_id(connection, row["version_id"])
+            with connection.transaction():
+                query(connection, "lock_versions", {"index_name": name})
+                if version_by_id(connection, version.version_id).state != version.state:
+                    continue
+                if row["owns_storage"]:
+                    storage_of_version(version).drop(connection)
+                query(connection, "mark_collected", {"version_id": version.version_id})
+                _audit(connection, "", "collect", name, {"version": version.version_id})
+            dropped.append(version.version_id)
+    return dropped

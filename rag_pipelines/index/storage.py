@@ -1,0 +1,152 @@
+"""The physical tables of a version: made, filled, indexed, dropped.
+
+What belongs here: SQL on the tables vectors_N, lexical_N and terms_N. What does not: versions' rows,
+and the order of a build.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import sql
+
+from rag_pipelines.config.settings import VectorSettings
+from rag_pipelines.errors import TransientError
+from rag_pipelines.store.database import Database, Part, Pg, query
+
+OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
+"""Inner product: vectors are unit length, so it is the cosine, and cheaper."""
+
+BUILD_MEMORY_MB = (64, 2048)
+"""Least and most memory for building a vector index; above the graph's size more does not help."""
+
+POLL_SECONDS = 0.5
+
+BuildProgress = Callable[[str, int, int | None], None]
+"""Called with a phase, tuples done and tuples in all."""
+
+
+class Storage:
+    """The tables of one storage number, for one kind of vector."""
+
+    def __init__(self, number: int, vector: VectorSettings, dimensions: int, language: str) -> None:
+        self.number = number
+        self.vectors = f"vectors_{number}"
+        self.lexical = f"lexical_{number}"
+        self.terms = f"terms_{number}"
+        self.staging = f"staging_{number}"
+        self._vector = vector
+        self._dimensions = dimensions
+        self._language = language
+
+    @property
+    def type(self) -> sql.SQL:
+        """The SQL type of a vector."""
+        return sql.SQL(f"{self._vector.type}({int(self._dimensions)})")
+
+    def parts(self, *names: str) -> dict[str, Part]:
+        """Placeholders by name, for `query`."""
+        known: dict[str, Part] = {
+            "vectors": self.vectors,
+            "lexical": self.lexical,
+            "terms": self.terms,
+            "staging": self.staging,
+            "type": self.type,
+            "language": sql.Literal(self._language),
+            "workers": sql.SQL(str(_workers())),
+            "opclass": sql.SQL(OPCLASS[self._vector.type]),
+            "m": sql.SQL(str(int(self._vector.m))),
+            "ef_construction": sql.SQL(str(int(self._vector.ef_construction))),
+        }
+        return {name: known[name] for name in names}
+
+    def create(self, connection: Pg) -> None:
+        """Make the empty tables."""
+        query(
+            connection, "create_storage", None, self.parts("vectors", "lexical", "terms", "type", "workers")
+        )
+
+    def drop(self, connection: Pg) -> None:
+        """Drop the tables, waiting a little for readers. Raises `TransientError` when they hold on."""
+        _set_local(connection, "lock_timeout", "10s")
+        query(connection, "drop_storage", None, self.parts("vectors", "lexical", "terms"))
+        query(connection, "drop_staging", None, self.parts("staging"))
+
+    def load_vectors(self, connection: Pg, params: dict[str, Any]) -> int:
+        """Copy vectors in from the catalogue; returns the rows."""
+        return query(connection, "load_vectors", params, self.parts("vectors", "type")).rowcount
+
+    def load_lexical(self, connection: Pg, k1: float, b: float) -> float:
+        """Fill the lexical tables; returns the average length in words, which weights later rows too."""
+        with connection.transaction():
+            _set_local(connection, "max_parallel_workers_per_gather", _workers())
+            query(connection, "load_words", None, self.parts("staging", "vectors", "language"))
+            row = query(connection, "average_length", None, self.parts("staging")).fetchone()
+            assert row is not None
+            average = float(row["average_length"])
+            params = {"average_length": average, "k1": k1, "b": b}
+            query(connection, "load_lexical", params, self.parts("lexical", "staging"))
+            query(connection, "drop_staging", None, self.parts("staging"))
+            query(connection, "load_terms", None, self.parts("terms", "lexical"))
+        return average
+
+    def build_indexes(self, database: Database, connection: Pg, rows: int, progress: BuildProgress) -> None:
+        """Keys, the word index and the vector index, built after the load; the latter in parallel."""
+        query(connection, "index_keys", None, self.parts("vectors", "lexical", "terms"))
+        query(connection, "index_words", None, self.parts("lexical"))
+        with connection.transaction():
+            _set_local(connection, "maintenance_work_mem", f"{self._build_memory(rows)}MB")
+            _set_local(connection, "max_parallel_maintenance_workers", _workers())
+            with _watched(database, connection.info.backend_pid, rows, progress):
+                query(
+                    connection,
+                    "index_vectors",
+                    None,
+                    self.parts("vectors", "opclass", "m", "ef_construction"),
+                )
+        query(connection, "analyze_storage", None, self.parts("vectors", "lexical", "terms"))
+        query(connection, "prewarm", None, self.parts("vectors"))
+
+    def _build_memory(self, rows: int) -> int:
+        width = 2 if self._vector.type == "halfvec" else 4
+        per_row = self._dimensions * width + self._vector.m * 40 + 300
+        least, most = BUILD_MEMORY_MB
+        return int(min(max(rows * per_row * 1.3 / 2**20, least), most))
+
+
+def _set_local(connection: Pg, setting: str, value: object) -> None:
+    """Set a server setting until the end of the transaction."""
+    connection.execute("SELECT set_config(%s, %s, true)", (setting, str(value)))
+
+
+def _workers() -> int:
+    """Parallel workers for loading and indexing: every core but the leader's."""
+    return max((os.cpu_count() or 1) - 1, 1)
+
+
+@contextmanager
+def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -> Iterator[None]:
+    """Report the progress of an index build in another session while the block runs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        try:
+            with database.connect() as connection:
+                while not ended.wait(POLL_SECONDS):
+                    row = query(connection, "build_progress", {"pid": pid}).fetchone()
+                    if row and row["tuples_done"]:
+                        progress("building the vector index", row["tuples_done"], rows)
+        except TransientError:
+            return
+
+    watcher = threading.Thread(target=watch, name="index build progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()

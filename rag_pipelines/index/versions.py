@@ -1,0 +1,183 @@
+"""The rows of index versions, and what a version is made of.
+
+What belongs here: reading versions and their gates, the fingerprint of an index, the lease of a build.
+What does not: tables of vectors (`storage`), decisions (`build`, `gates`, `promotion`).
+
+States: building → built → validated → live → retired → dropped, or failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from rag_pipelines.config.settings import IndexSettings, Settings
+from rag_pipelines.errors import LeaseLostError, UsageError
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.lease import advisory_lock
+from rag_pipelines.sync.targets import Embedders, index_profiles
+
+STORAGE_VERSION = 1
+"""Counts up when the layout of a version's tables changes."""
+
+MAX_DIMENSIONS = {"halfvec": 4000, "vector": 2000}
+"""pgvector's limits for an HNSW index; rows of these sizes also fit a page without TOAST."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One physical build of an index. `params` holds sources, dimensions, settings, lexical statistics."""
+
+    version_id: int
+    index_name: str
+    state: str
+    kind: str
+    fingerprint: str
+    storage: int
+    chunker_id: int
+    model_id: int
+    params: Mapping[str, Any]
+    required_gates: tuple[str, ...]
+    watermark: str
+    lease_token: UUID
+    row_count: int | None
+    document_count: int | None
+    statistics: Mapping[str, Any]
+    as_of: datetime | None
+    created_at: datetime
+    built_at: datetime | None
+    promoted_at: datetime | None
+    retired_at: datetime | None
+    error: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> Version:
+        """The version of a row of `rag.index_version`."""
+        values = {name: row[name] for name in cls.__dataclass_fields__}
+        return cls(**{**values, "required_gates": tuple(row["required_gates"])})
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the sources that were built in."""
+        return list(self.params["sources"])
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The stored result of one check of one version."""
+
+    gate: str
+    passed: bool
+    observed: float | None
+    threshold: float | None
+    detail: Mapping[str, Any]
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """What an index is built from, resolved from the settings."""
+
+    name: str
+    settings: IndexSettings
+    sources: tuple[str, ...]
+    chunker_id: int
+    model_id: int
+    dimensions: int
+    model: Mapping[str, Any]
+    chunker: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for builds that may catch up from one another."""
+        vector, lexical = self.settings.vector, self.settings.lexical
+        return fingerprint(
+            [
+                STORAGE_VERSION,
+                sorted(self.sources),
+                self.chunker_id,
+                self.model_id,
+                [vector.type, vector.m, vector.ef_construction],
+                lexical.model_dump(),
+            ]
+        )
+
+
+def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedders) -> IndexPlan:
+    """Resolve the index `name`. Raises `UsageError` where the model's vectors do not fit the vector type."""
+    index = settings.index(name)
+    embedder = embedders.of(settings.embedding_profile(name))
+    chunker, model = index_profiles(connection, settings.chunk_options(name), embedder)
+    identity = embedder.identity
+    limit = MAX_DIMENSIONS[index.vector.type]
+    if identity.dimensions > limit:
+        raise UsageError(
+            f"index {name!r}: {identity.model} gives {identity.dimensions} dimensions; {index.vector.type} "
+            f"can index at most {limit}" + ("; use type halfvec" if index.vector.type == "vector" else "")
+        )
+    return IndexPlan(
+        name,
+        index,
+        tuple(settings.sources_of(name)),
+        chunker.profile_id,
+        model.profile_id,
+        identity.dimensions,
+        msgspec.to_builtins(identity),
+        {
+            "options": msgspec.to_builtins(chunker.spec.options),
+            "tokenizer": chunker.spec.tokenizer.fingerprint,
+        },
+    )
+
+
+@contextmanager
+def index_lock(database: Database, name: str) -> Iterator[Pg]:
+    """Hold the right to build or collect the index `name`, on a connection of its own."""
+    with database.connect() as connection:
+        busy = f"index {name!r} is being built or collected by another process; wait for it to end"
+        with advisory_lock(connection, f"rag.index:{name}", busy=busy):
+            yield connection
+
+
+def hold_lease(connection: Pg, version: Version) -> None:
+    """Inside a transaction: make sure that the build is still ours and stays so until commit."""
+    params = {"version_id": version.version_id, "lease_token": version.lease_token}
+    if query(connection, "hold_version_lease", params).fetchone() is None:
+        raise LeaseLostError(f"version {version.version_id} was taken over by another build; this one stops")
+
+
+def version_by_id(connection: Pg, version_id: int) -> Version:
+    """One version. Raises `UsageError` if there is none."""
+    row = query(connection, "version_by_id", {"version_id": version_id}).fetchone()
+    if row is None:
+        raise UsageError(f"there is no index version {version_id}; see `rag-pipelines index versions`")
+    return Version.of(row)
+
+
+def live_version(connection: Pg, name: str) -> Version | None:
+    """The version that readers of an index see."""
+    row = query(connection, "live_version", {"index_name": name}).fetchone()
+    return Version.of(row) if row else None
+
+
+def candidate_version(connection: Pg, name: str) -> Version | None:
+    """The newest version that was built and never promoted."""
+    row = query(connection, "candidate_version", {"index_name": name}).fetchone()
+    return Version.of(row) if row else None
+
+
+def versions(connection: Pg, name: str | None = None, limit: int = 100) -> list[Version]:
+    """Versions of one index or of all, newest first."""
+    return [Version.of(row) for row in query(connection, "versions", {"index_name": name, "limit": limit})]
+
+
+def gates_of(connection: Pg, version_id: int) -> list[Gate]:
+    """The stored gate results of a version."""
+    return [Gate(**row) for row in query(connection, "gates", {"version_id": version_id})]
