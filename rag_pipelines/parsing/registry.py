@@ -44,18 +44,16 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     signatures.PDF: Format("pdf", options=("pdf", "passwords")),
     signatures.DOCX: Format("docx"),
-    signatures.PPTX: Format("pptx"),
-    signatures.XLSX: Format("xlsx"),
-    signatures.DOC: Format("office"),
-    signatures.PPT: Format("office"),
-    signatures.XLS: Format("xlsx"),
+    signatures.PPTX: Format("pptx", uses=("unstructured_runtime",)),
+    signatures.XLSX: Format("xlsx", uses=("sheets",)),
+    signatures.DOC: Format("doc"),
+    signatures.PPT: Format("ppt"),
+    signatures.XLS: Format("xls", uses=("sheets",)),
     signatures.ODT: Format("odf"),
     signatures.ODP: Format("odf"),
-    signatures.ODS: Format("odf"),
+    signatures.ODS: Format("odf", uses=("sheets",)),
     signatures.RTF: Format("rtf"),
     signatures.EPUB: Format("epub", uses=("html",)),
-    signatures.MSG: Format("mail", uses=("html",)),
-    detect.MAIL: Format("mail", uses=("html",)),
     detect.HTML: Format("html", options=("html_main_content",)),
     detect.MARKDOWN: Format("markdown", uses=("html",)),
     detect.PLAIN: Format("text"),
@@ -69,6 +67,15 @@ FORMATS: dict[str, Format] = {
     detect.NDJSON: Format("data"),
     detect.XML: Format("data"),
 }
+
+_ANY_ATTACHMENT = {
+    "options": ParseOptions.__struct_fields__,
+    "uses": ("mail", "unstructured_runtime", *sorted({known.module for known in FORMATS.values()})),
+}
+"""A mail's parsed form holds that of its attachments, which may be of any format."""
+
+FORMATS[signatures.MSG] = Format("msg", **_ANY_ATTACHMENT)
+FORMATS[detect.MAIL] = Format("eml", **_ANY_ATTACHMENT)
 
 
 def parse(request: ParseRequest) -> ParsedDocument:

@@ -4,8 +4,8 @@ What belongs here: finding tables in rows of displayed text. What does not: read
 `xlsx`, `xls` and `odf` bring the rows.
 
 Blank rows part tables, unless figures follow that stand under the columns above (statements put a blank
-row below their header). Blank columns part them only where a table of its own begins on the right: values that
-stand apart from their labels must stay in one row with them, in statements as in forms.
+row below their header). Blank columns part them only where a table of its own begins on the right:
+values that stand apart from their labels must stay in one row with them, in statements as in forms.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.canonical import DocumentBuilder
+
+VERSION = "1"
 
 Row = Sequence[str]
 
