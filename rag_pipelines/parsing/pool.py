@@ -51,7 +51,7 @@ _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
 class Outcome(msgspec.Struct, Generic[Item, Result]):
-    """What became of one item: a value or an error, never both.
+    """What became of one item: a value or an error, or neither where there was nothing to run.
 
     `seconds` is the wall time the task took, `cpu_seconds` the processor time of its child, which is 0
     when the child was lost. Both are 0 when the task never reached one.

@@ -95,6 +95,7 @@ def test_a_pool_without_work_starts_no_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subprocess, "Popen", None)
     with WorkerPool(do, workers=2, limits=LIMITS) as pool:
         assert list(pool.map([])) == []
+        assert list(pool.map(["known"], task=lambda _: None)) == [Outcome("known")]
 
 
 def test_the_input_is_never_pulled_further_than_the_window() -> None:

@@ -14,11 +14,12 @@ from rag_pipelines.parsing.prepare import (
     ChunkerSpec,
     Prepared,
     PrepareTask,
+    Rechunked,
     RechunkTask,
     decode_parsed,
     encode_parsed,
     prepare,
-    rechunk,
+    process,
     summarise,
 )
 
@@ -80,11 +81,12 @@ def test_the_worker_makes_what_the_function_makes(pool: WorkerPool[PrepareTask, 
 
 
 def test_stored_blocks_chunk_as_the_document_did() -> None:
-    whole = prepare(handbook(STRUCTURE, SMALL))
-    again = RechunkTask(encoded=whole.encoded, chunkers=(STRUCTURE, SMALL))
-    with WorkerPool(rechunk, workers=1) as pool:
-        (outcome,) = pool.map([again])
-    assert outcome.value == whole.chunks
+    with WorkerPool(process, workers=1) as pool:
+        (first,) = pool.map([handbook(STRUCTURE, SMALL)])
+        assert isinstance(first.value, Prepared)
+        (again,) = pool.map([RechunkTask(encoded=first.value.encoded, chunkers=(STRUCTURE, SMALL))])
+    assert isinstance(again.value, Rechunked)
+    assert again.value.chunks == first.value.chunks
 
 
 def test_the_systems_title_goes_before_the_documents_own() -> None:
