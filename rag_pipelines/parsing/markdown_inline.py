@@ -1,0 +1,144 @@
+"""The plain text of Markdown inline content: what a reader sees, without the markup.
+
+What belongs here: emphasis, links, code spans, images and the like, as text. What does not: blocks
+(`markdown`). Link text, image alternatives and code are kept; addresses and inline HTML tags are not.
+
+Most inline content is plain or has only markup whose meaning does not depend on what stands around
+it. That is read with one regular expression; as soon as anything else appears, markdown-it-py's own
+inline parser reads the whole. A test holds the two equal on real documents.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_MAY_BE_MARKUP = re.compile(r"[\\`*_\[<&~\n]")
+_INSIDE_WORD = r"(?<=[^\W_])_+(?=[^\W_])"
+_PLAIN = rf"(?:[^\\`*_\[\]<&~\n]++|{_INSIDE_WORD})"
+_CODE = r"(?<!`)`[^`\n]+`(?!`)"
+_TARGET = r"\((?!javascript:|vbscript:|file:|data:)[^\s()<>\\&\"'`]*(?:[ ]\"[^\"\\&\n]*\")?\)"
+_LINK = rf"!?(?<!\^)\[(?!\^)(?:{_PLAIN}|{_CODE})*+\]{_TARGET}"
+_SIMPLE = re.compile(
+    rf"""
+    (?=[\\`*_!\[<&~])
+    (?:
+        (?<!`)`(?P<code>[^`\n]+)`(?!`)
+      | !?(?<!\^)\[(?!\^)(?P<link>(?:{_PLAIN}|{_CODE})*+)\](?P<target>{_TARGET}|\[[^\[\]\\`\n]*\]|(?![\[(]))
+      | (?:(?<![*\\])(?=\*{{1,3}}\w)|(?<![^\s(]))(?P<stars>\*{{1,3}})(?![*\s])
+            (?P<strong>(?:{_PLAIN}|{_CODE}|{_LINK})++)
+            (?:(?<=\w)|(?<=[^\s\w])(?=(?P=stars)(?:[\s.,;:!?)]|\Z)))(?P=stars)(?!\*)
+      | (?<!\w)(?P<lines>_{{1,2}})(?=[^\W_])(?P<emphasis>{_PLAIN}++)(?<=\w)(?P=lines)(?!\w)
+      | (?P<hard><br[ ]?/?>)
+      | \\(?P<escaped>[!-/:-@\[-`{{-~])
+      | (?P<literal>{_INSIDE_WORD}|&(?![\#\w])|<(?![A-Za-z/!?])|(?<!~)~(?!~)|(?<!\S)\*(?!\S))
+      | <(?P<address>https?://[^\s<>\\`&%\[\]*_~]+)>
+      | (?P<tag></?[a-z][a-z0-9]*(?:[ ]+[a-z-]+(?:="[^"<>\n]*")?)*[ ]*/?>)
+      | (?P<other>[\\`*_\[<&~])
+    )
+    """,
+    re.X | re.I,
+)
+_CODE_SPAN = re.compile("`([^`]+)`")
+_BREAK = re.compile(r"( *)\n[ \t]*")
+_LONGEST = 100_000
+"""Characters; longer content is data rather than prose, and inline parsing may be quadratic."""
+
+
+class _NotSimple(Exception):
+    """The content holds markup that needs the real parser."""
+
+
+def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
+    """The plain text of the inline `content` of a block that `parser` found; a hard break is a newline.
+
+    `env` is what the parser noted about the document: its link references and footnotes.
+    """
+    if not _MAY_BE_MARKUP.search(content) or len(content) > _LONGEST:
+        return content
+    references = env.get("references") or {}
+    open_bracket_is_text = (
+        not references and "](" not in content and "][" not in content and "^" not in content
+    )
+
+    def replace(match: re.Match[str]) -> str:
+        kind = match.lastgroup
+        if kind == "code":
+            return _code_span(match["code"])
+        if kind == "target":
+            return _link_text(match["link"], match["target"], references)
+        if kind == "strong":
+            return _SIMPLE.sub(replace, match["strong"])
+        if kind == "hard":
+            return "\n"
+        if kind == "tag":
+            return ""
+        if kind == "other":
+            if match["other"] == "[" and open_bracket_is_text:
+                return "["
+            raise _NotSimple
+        return match[kind or 0]
+
+    try:
+        return _SIMPLE.sub(replace, _joined_lines(content))
+    except _NotSimple:
+        return parsed_text(content, parser, env)
+
+
+def _joined_lines(content: str) -> str:
+    """`content` with soft breaks as spaces, so that only hard breaks are newlines."""
+    if "\n" not in content:
+        return content
+    if "\\\n" in content:
+        raise _NotSimple
+    if "  \n" not in content:
+        return " ".join([line.strip(" \t") for line in content.split("\n")])
+    return _BREAK.sub(lambda match: "\n" if len(match[1]) > 1 else " ", content)
+
+
+def _link_text(text: str, target: str, references: dict[str, Any]) -> str:
+    """The text of a link or image, or of square brackets that turn out to be none."""
+    shown = _CODE_SPAN.sub(lambda match: _code_span(match[1]), text)
+    if target.startswith("("):
+        return shown
+    from markdown_it.common.utils import normalizeReference
+
+    if normalizeReference(target[1:-1] or text) in references:
+        return shown
+    if target:
+        raise _NotSimple
+    return f"[{shown}]"
+
+
+def parsed_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
+    """As `plain_text`, always by the real parser."""
+    tokens: list[Token] = []
+    parser.inline.parse(content, parser, env, tokens)
+    return "".join(_text(tokens))
+
+
+def _text(tokens: list[Token]) -> list[str]:
+    parts: list[str] = []
+    for token in tokens:
+        if token.type in ("text", "text_special", "code_inline"):
+            parts.append(token.content)
+        elif token.type == "softbreak":
+            parts.append(" ")
+        elif token.type == "hardbreak" or (
+            token.type == "html_inline" and token.content[:3].lower() == "<br"
+        ):
+            parts.append("\n")
+        elif token.type == "image":
+            parts.extend(_text(token.children or []))
+        elif token.type == "footnote_ref":
+            parts.append(f"[{token.meta.get('label') or token.meta['id'] + 1}]")
+    return parts
+
+
+def _code_span(code: str) -> str:
+    """One space on each side belongs to the delimiters (CommonMark 0.31, section 6.1)."""
+    return code[1:-1] if code[0] == code[-1] == " " and code.strip() else code
