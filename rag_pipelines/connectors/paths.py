@@ -60,21 +60,21 @@ class PathFilter:
         """Whether the file at `path` is wanted, judged by all parts of its path."""
         if not self._hidden and (path.startswith(".") or "/." in path):
             return False
-        if self._exclude and any(match(path) for match in self._exclude):
+        if self._exclude and any(found(path) for found in self._exclude):
             return False
-        return not self._include or any(match(path) for match in self._include)
+        return not self._include or any(found(path) for found in self._include)
 
     def enters(self, folder: str) -> bool:
         """Whether `folder` may hold a wanted file; False prunes it and everything below."""
         if not self._hidden and (folder.startswith(".") or "/." in folder):
             return False
-        return not any(match(f"{folder}/") for match in self._exclude)
+        return not any(found(f"{folder}/") for found in self._exclude)
 
 
 def check_patterns(patterns: Sequence[str]) -> None:
     """Raise `ValueError` for a pattern that is empty, negated, a comment, or not valid."""
     for pattern in patterns:
-        if not pattern.strip() or pattern[0] in "!#":
+        if not pattern.strip(" /") or pattern[0] in "!#":
             raise ValueError(
                 f"{pattern!r} is not a path pattern; write one like '*.md', 'docs/' or 'docs/**/*.pdf' "
                 "(no '!': use include and exclude)"
@@ -89,7 +89,7 @@ def _compile(patterns: Sequence[str]) -> list:
 
     spec = GitIgnoreSpec.from_lines(patterns)
     # DOTALL, because a name may contain a newline.
-    return [re.compile(p.regex.pattern, re.DOTALL).match for p in spec.patterns if p.regex is not None]
+    return [re.compile(p.regex.pattern, re.DOTALL).search for p in spec.patterns if p.regex is not None]
 
 
 def external_id(path: str) -> str:
