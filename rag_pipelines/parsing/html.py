@@ -78,6 +78,12 @@ def add_html(builder: DocumentBuilder, markup: str, *, page: int | None = None, 
         _Walker(builder, page=page, base_level=base_level).walk([soup.body or soup])
 
 
+def fragment_text(markup: str) -> str:
+    """The visible text of an HTML fragment on one line."""
+    soup = _soup(markup)
+    return text_of(soup) if soup is not None else ""
+
+
 def decode_markup(data: bytes, charset: str | None = None) -> str:
     """HTML or XHTML bytes as text, by byte order mark, UTF-8, `charset`, ``<meta charset>`` or a guess."""
     if charset is None:

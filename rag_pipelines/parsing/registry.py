@@ -57,15 +57,15 @@ FORMATS: dict[str, Format] = {
     detect.HTML: Format("html", options=("html_main_content",)),
     detect.MARKDOWN: Format("markdown", uses=("html",)),
     detect.PLAIN: Format("text"),
-    detect.RST: Format("text"),
-    detect.ORG: Format("text"),
-    detect.ASCIIDOC: Format("text"),
+    detect.RST: Format("rst", uses=("text",)),
+    detect.ORG: Format("org", uses=("text",)),
+    detect.ASCIIDOC: Format("asciidoc", uses=("text",)),
     detect.CODE: Format("code"),
     detect.CSV: Format("delimited"),
     detect.TSV: Format("delimited"),
-    detect.JSON: Format("data"),
-    detect.NDJSON: Format("data"),
-    detect.XML: Format("data"),
+    detect.JSON: Format("json_document", uses=("code",)),
+    detect.NDJSON: Format("json_document", uses=("code",)),
+    detect.XML: Format("xml_document", uses=("html",)),
 }
 
 _ANY_ATTACHMENT = {
