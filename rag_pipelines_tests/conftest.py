@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,10 +47,19 @@ def data_set() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A temporary folder for a server. Not below pytest's own, which every session of pytest closes
+    to other users, and run by root a server is another user."""
+    with tempfile.TemporaryDirectory(prefix="rag-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of an empty database on a server of this session's own."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("postgres") / "server")
+    folder = tempfile.TemporaryDirectory(prefix="rag-tests-", ignore_cleanup_errors=True)
+    server = EmbeddedServer(Path(folder.name) / "server")
     url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
@@ -57,6 +67,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         connection.execute("SELECT pg_reload_conf()")
     yield url
     server.stop()
+    folder.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,20 +11,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from rag_pipelines.config import load_config
 from rag_pipelines.errors import DatabaseError, UsageError
-from rag_pipelines.store import embedded
+from rag_pipelines.store import tuning
 from rag_pipelines.store.embedded import EmbeddedServer, ensure_running
 
 START = "import sys; from pathlib import Path; from rag_pipelines.store.embedded import EmbeddedServer; "
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer(tmp_path / "postgres")
+def server(server_folder: Path) -> Iterator[EmbeddedServer]:
+    server = EmbeddedServer(server_folder / "postgres")
     yield server
     server.stop()
 
@@ -108,6 +110,16 @@ def test_a_pid_file_whose_number_now_belongs_to_another_process_is_ignored(serve
     assert answer(server.start()) == 42
 
 
+def test_a_folder_deleted_under_its_server_gets_a_new_server_and_the_old_one_ends(
+    server: EmbeddedServer,
+) -> None:
+    server.start()
+    old = psutil.Process(server.status().pid)
+    shutil.rmtree(server.folder)
+    assert answer(server.start()) == 42
+    assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE
+
+
 def test_two_starters_at_once_get_the_same_server(server: EmbeddedServer) -> None:
     processes = [starter(server) for _ in range(3)]
     urls = {process.communicate(timeout=60)[0].strip() for process in processes}
@@ -126,8 +138,8 @@ def test_a_starter_killed_in_the_middle_is_not_in_the_way_of_the_next(server: Em
 
 
 @pytest.mark.parametrize("name", ["x" * 110, "with space, and comma"])
-def test_a_folder_that_cannot_hold_a_socket_gets_one_elsewhere(name: str, tmp_path: Path) -> None:
-    server = EmbeddedServer(tmp_path / name)
+def test_a_folder_that_cannot_hold_a_socket_gets_one_elsewhere(name: str, server_folder: Path) -> None:
+    server = EmbeddedServer(server_folder / name)
     url = server.start()
     try:
         assert answer(url) == 42
@@ -163,9 +175,9 @@ def test_without_a_url_and_without_the_wheel_the_message_names_both_ways_out(
 
 
 def test_memory_settings_stay_within_small_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_memory_bytes", lambda: 2**30)
-    monkeypatch.setattr(embedded, "_shared_memory_bytes", lambda: 64 * 2**20)
-    tuned = embedded._tuning()
+    monkeypatch.setattr(tuning, "_memory_bytes", lambda: 2**30)
+    monkeypatch.setattr(tuning, "_shared_memory_bytes", lambda: 64 * 2**20)
+    tuned = tuning.server_settings()
     assert tuned["shared_buffers"] == "128MB"
     assert tuned["maintenance_work_mem"] == "128MB"
     assert tuned["dynamic_shared_memory_type"] == "mmap"
