@@ -1,8 +1,8 @@
-"""The body of a document measured in tokens, and its ranges made into chunks.
+"""The body of a document, and its ranges made into chunks.
 
-What belongs here: what every strategy needs: the blocks without page furniture, token counts of
-ranges from one tokenisation, the room that the title and the headings leave, and the last step from
-ranges to `Chunk`s that are within the budget. What does not: where to cut (the strategies).
+What belongs here: what every strategy needs: the blocks without page furniture, the room that the
+title and the headings leave, and the last step from ranges to `Chunk`s that are within the budget.
+What does not: where to cut (the strategies) and counting tokens (`ruler`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from re import Pattern
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer, chunker_fingerprint
 from rag_pipelines.chunking.boundaries import ANY, last_cut, strip
+from rag_pipelines.chunking.ruler import ruler_for
 from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
 
 FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 PREFIX_SHARE = 3
 """Title and headings may take one part in this many of the budget; then outer ones are left out."""
-LONGEST_TOKEN = 32
-"""Characters; a token that is longer counts as several until the final count."""
 SAFETY_SHARE = 64
 """One part in this many is kept free where counts of ranges do not add up exactly."""
 
@@ -44,10 +42,9 @@ class _Prefix(NamedTuple):
 
 
 class Body:
-    """The body of one document: its blocks, and token counts of its ranges.
+    """The body of one document: its blocks, their text measured by `ruler`, and the room for each chunk.
 
-    Counting is exact for ranges that begin and end at white space if the tokenizer is additive, and
-    errs by a token or two otherwise; `assemble` makes the final count exact.
+    The ruler may err by a token or two; `assemble` makes the final count exact.
     """
 
     def __init__(
@@ -57,39 +54,14 @@ class Body:
         self.blocks: Sequence[Block] = [block for block in document.blocks if block.kind not in FURNITURE]
         self.start = self.blocks[0].start if self.blocks else 0
         self.end = self.blocks[-1].end if self.blocks else 0
-        self._title = title if "title" in options.context else None
+        self._title = title.strip() if title and "title" in options.context else ""
         self._with_headings = "headings" in options.context
         self._tokenizer = tokenizer
         self._limit = (options.max_tokens or tokenizer.max_tokens) - tokenizer.special_tokens
         self.capacity = self._limit if tokenizer.additive else self._limit - 1 - self._limit // SAFETY_SHARE
-        starts = tokenizer.starts(self.text[: self.end])
-        divided = _divide_long_tokens(starts, self.end)
-        self._token_starts = starts if divided is None else divided
-        self._exact = tokenizer.additive and divided is None
+        self.ruler = ruler_for(self.text[: self.end], tokenizer)
         self._block_starts = [block.start for block in self.blocks]
-        self._prefixes: dict[tuple[tuple[str, ...], bool], _Prefix] = {}
-
-    def tokens(self, start: int, end: int) -> int:
-        """Tokens of a range."""
-        starts = self._token_starts
-        first = bisect_left(starts, start)
-        count = bisect_left(starts, end, first) - first
-        return count if first < len(starts) and starts[first] == start else count + 1
-
-    def reach(self, start: int, tokens: int) -> int:
-        """The furthest offset such that the range from `start` has at most this many tokens."""
-        starts = self._token_starts
-        first = bisect_left(starts, start)
-        if first == len(starts) or starts[first] != start:
-            tokens -= 1
-        last = first + tokens
-        return max(starts[last], start + 1) if last < len(starts) else self.end
-
-    def back(self, end: int, tokens: int) -> int:
-        """The earliest offset such that the range from it to `end` has at most this many tokens."""
-        starts = self._token_starts
-        first = bisect_left(starts, end) - tokens
-        return starts[max(0, first)] if tokens else end
+        self._prefixes: dict[tuple[tuple[str, ...], str], _Prefix] = {}
 
     def room(self, start: int) -> int:
         """Tokens that a chunk beginning at `start` may have beside its title and headings."""
@@ -97,7 +69,7 @@ class Body:
 
     def fits(self, start: int, end: int, context_tokens: int = 0) -> bool:
         """Whether a range can be one chunk, with a context of so many tokens."""
-        return self.tokens(start, end) + context_tokens <= self.room(start)
+        return self.ruler.tokens(start, end) + context_tokens <= self.room(start)
 
     def count(self, text: str) -> int:
         """Tokens of a text that is not a range of the document."""
@@ -119,13 +91,13 @@ class Body:
         """
         while True:
             room = self.room(start) - context_tokens
-            limit = min(end, self.reach(start, room))
+            limit = min(end, self.ruler.reach(start, room))
             if limit >= end:
                 yield Span(start, end, context)
                 return
-            rest = self.tokens(limit, end)
+            rest = self.ruler.tokens(limit, end)
             if rest < least:
-                limit = max(self.reach(start, room - least + rest), start + 1)
+                limit = max(self.ruler.reach(start, room - least + rest), start + 1)
             cut = last_cut(self.text, start, limit, places)
             forced = cut is None
             first, last = strip(self.text, start, cut or limit)
@@ -152,7 +124,9 @@ class Body:
     def _counts(self, spans: Sequence[Span], inputs: Sequence[str]) -> list[int]:
         """Tokens of embedding inputs; added up where that is exact, else counted in one batch."""
         counts = [
-            self._prefix(span.start).tokens + self.tokens(span.start, span.end) if self._adds_up(span) else -1
+            self._prefix(span.start).tokens + self.ruler.tokens(span.start, span.end)
+            if self._adds_up(span)
+            else -1
             for span in spans
         ]
         unknown = [n for n, count in enumerate(counts) if count < 0]
@@ -166,9 +140,9 @@ class Body:
         """Whether the tokens of the whole document tell the tokens of this span exactly."""
         text, (start, end, context, _) = self.text, span
         return (
-            self._exact
+            self.ruler.exact
             and not context
-            and not text[start].isspace()
+            and self.ruler.begins_token(start)
             and (start == 0 or text[start - 1].isspace())
             and (end == len(text) or text[end].isspace())
         )
@@ -214,14 +188,15 @@ class Body:
         """
         path = self.blocks[self._block_at(start)].heading_path if self._with_headings else ()
         title = self._title
-        if title and (_same(path[0], title) if path else self.text.startswith(title, start)):
-            title = None
-        prefix = self._prefixes.get((path, title is not None))
+        repeated = path[0] if path else self.text[start : start + len(title)]
+        if repeated.casefold() == title.casefold():
+            title = ""
+        prefix = self._prefixes.get((path, title))
         if prefix is None:
-            prefix = self._prefixes[path, title is not None] = self._fit_prefix(path, title)
+            prefix = self._prefixes[path, title] = self._fit_prefix(path, title)
         return prefix
 
-    def _fit_prefix(self, path: tuple[str, ...], title: str | None) -> _Prefix:
+    def _fit_prefix(self, path: tuple[str, ...], title: str) -> _Prefix:
         headings = " > ".join(path)
         candidates = dict.fromkeys(
             "\n".join(filter(None, lines)) for lines in ((title, headings), (headings,), path[-1:], (title,))
@@ -249,25 +224,3 @@ class BodyChunker(ABC):
     @abstractmethod
     def spans(self, body: Body) -> Iterable[Span]:
         """The ranges of a body that become chunks, in order; stripped, and within `Body.room`."""
-
-
-def _same(a: str, b: str) -> bool:
-    return a.strip().casefold() == b.strip().casefold()
-
-
-def _divide_long_tokens(starts: Sequence[int], end: int) -> Sequence[int] | None:
-    """Token starts with more put where two lie far apart, or None where none do.
-
-    WordPiece calls a run of any length without a space one unknown token; without these places such
-    a run could never be cut.
-    """
-    if isinstance(starts, range) or not len(starts):
-        return None
-    known = np.asarray(starts)
-    gaps = np.diff(known, append=end)
-    if gaps.max() <= LONGEST_TOKEN:
-        return None
-    more = [
-        np.arange(known[n], known[n] + gaps[n], LONGEST_TOKEN) for n in np.flatnonzero(gaps > LONGEST_TOKEN)
-    ]
-    return np.unique(np.concatenate([known, *more])).tolist()

@@ -36,7 +36,7 @@ class SemanticChunker(BodyChunker):
         for number, (_, end, heading) in enumerate(units):
             last = number == len(units) - 1
             if last or (
-                breaks[number] and not heading and body.tokens(start, end) >= self.options.min_tokens
+                breaks[number] and not heading and body.ruler.tokens(start, end) >= self.options.min_tokens
             ):
                 yield from body.split(start, end, ANY, least=self.options.min_tokens)
                 start = end if last else units[number + 1][0]

@@ -46,7 +46,7 @@ class StructureChunker(BodyChunker):
         return merged
 
     def _tiny(self, body: Body, blocks: Sequence[Block]) -> bool:
-        return body.tokens(blocks[0].start, blocks[-1].end) < self.options.min_tokens
+        return body.ruler.tokens(blocks[0].start, blocks[-1].end) < self.options.min_tokens
 
     def _pack(self, body: Body, blocks: Sequence[Block]) -> Iterator[Span]:
         """Spans of one section, filled with whole blocks where they fit."""
@@ -80,7 +80,7 @@ class StructureChunker(BodyChunker):
         is code that can stay whole.
         """
         has_text = any(one.kind not in HEADINGS for one in held)
-        if has_text and body.tokens(start, held[-1].end) >= self.options.min_tokens:
+        if has_text and body.ruler.tokens(start, held[-1].end) >= self.options.min_tokens:
             return True
         return block.kind is BlockKind.CODE and body.fits(block.start, block.end)
 
@@ -161,4 +161,4 @@ def _with_indentation(text: str, span: Span) -> Span:
     start = span.start
     while start and text[start - 1] in " \t":
         start -= 1
-    return span._replace(start=start) if start and text[start - 1] == "\n" else span
+    return span._replace(start=start) if start == 0 or text[start - 1] == "\n" else span

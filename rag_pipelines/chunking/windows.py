@@ -26,7 +26,7 @@ class WindowChunker(BodyChunker):
     def spans(self, body: Body) -> Iterator[Span]:
         start = covered = body.start
         while True:
-            limit = body.reach(start, body.room(start))
+            limit = body.ruler.reach(start, body.room(start))
             if limit >= body.end:
                 yield Span(start, body.end)
                 return
@@ -37,5 +37,6 @@ class WindowChunker(BodyChunker):
             first, last = strip(body.text, start, cut or limit)
             yield Span(first, last, forced=cut is None)
             covered, _ = strip(body.text, last, body.end)
-            earliest = max(body.back(covered, self.options.overlap_tokens), first + 1)
-            start = first_cut(body.text, earliest, covered, self._overlap_places) or covered
+            earliest = max(body.ruler.back(covered, self.options.overlap_tokens), first + 1)
+            again = first_cut(body.text, earliest, covered, self._overlap_places) or covered
+            start, _ = strip(body.text, again, covered)
