@@ -45,10 +45,22 @@ class Database:
     (client_connection_check_interval), so that a killed build stops and its locks are released.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, application: str = "rag_pipelines") -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, server_settings: Mapping[str, str] | None = None
+    ) -> None:
         self._url = url
         self._pool_size = pool_size
-        self._application = application
+        self._server_settings = {
+            "client_connection_check_interval": "1000",
+            "jit": "off",
+            **(server_settings or {}),
+        }
+
+    def tuned(self, server_settings: Mapping[str, str]) -> Database:
+        """The same database with a pool of its own, whose connections have these server settings too."""
+        return Database(
+            self._url, pool_size=self._pool_size, server_settings={**self._server_settings, **server_settings}
+        )
 
     def __repr__(self) -> str:
         return f"Database({psycopg.conninfo.make_conninfo(self._url, password=None)!r})"
@@ -61,8 +73,8 @@ class Database:
     @property
     def _settings(self) -> dict[str, Any]:
         return {
-            "application_name": self._application,
-            "options": "-c client_connection_check_interval=1000 -c jit=off",
+            "application_name": "rag_pipelines",
+            "options": " ".join(f"-c {name}={value}" for name, value in self._server_settings.items()),
         }
 
     @cached_property

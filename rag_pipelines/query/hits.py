@@ -1,0 +1,88 @@
+"""What a search takes and gives back: filters, hits, results.
+
+What belongs here: immutable values. What does not: SQL and models (`search`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+Mode = Literal["dense", "lexical", "hybrid"]
+
+
+class Filters(msgspec.Struct, frozen=True):
+    """What a caller narrows a search to; everything given must hold.
+
+    `metadata` holds pairs that the document's metadata must contain; `path_prefix` is the beginning of
+    its path; the times bound when it was modified, [since, until).
+    """
+
+    sources: tuple[str, ...] = ()
+    path_prefix: str | None = None
+    metadata: Mapping[str, Any] = {}
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """How a hit came about. `dense` is the cosine, `lexical` the BM25 score, ranks are in each."""
+
+    fused: float
+    dense: float | None = None
+    lexical: float | None = None
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """One passage with everything a citation needs.
+
+    `start` and `end` are offsets of `text` in the document's canonical text; `context` stands in front
+    of it where a reader needs it (a table's header). `as_of` is when the source was last listed in full:
+    how fresh the hit can be.
+    """
+
+    text: str
+    context: str
+    title: str
+    url: str | None
+    path: str
+    source: str
+    external_id: str
+    heading_path: tuple[str, ...]
+    pages: tuple[int, int] | None
+    start: int
+    end: int
+    scores: Scores
+    chunk_id: str
+    document_id: int
+    version: int
+    as_of: datetime | None
+    modified_at: datetime | None = None
+    author: str | None = None
+    media_type: str | None = None
+    metadata: Mapping[str, Any] = {}
+
+    @property
+    def citation(self) -> str:
+        """Title, section and page, in one line."""
+        parts = [self.title, *(heading for heading in self.heading_path if heading != self.title)]
+        if self.pages:
+            first, last = self.pages
+            parts.append(f"p. {first}" if first == last else f"pp. {first}-{last}")
+        return " › ".join(parts)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The hits of one search, best first, all from one version of the index."""
+
+    index: str
+    version: int
+    mode: Mode
+    hits: tuple[Hit, ...]
+    embed_ms: float
+    search_ms: float

@@ -1,0 +1,302 @@
+"""Permission-aware dense, lexical and hybrid search over the live version of an index.
+
+What belongs here: pinning a version, embedding the question with that version's model, one SQL
+statement, retries when the version changed. What does not: ranking (it is in the statement, see
+`sql/queries/search.sql`), presenting hits.
+
+A search reads exactly one version. The searcher remembers the live version and its tables; the
+statement that reads them also says, in the same snapshot, which version is live. If that is another
+one, the search is asked again, so a promotion costs one more round trip once and loses no query.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.config.settings import IndexSettings, Settings
+from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.errors import TransientError, UsageError
+from rag_pipelines.index.gates import storage_of_version
+from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.model import EVERYONE
+from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
+from rag_pipelines.store.database import Database, Part, Pg, Row, composed, query
+from rag_pipelines.sync.targets import Embedders
+
+ATTEMPTS = 5
+"""How often a search may find that the version has changed under it."""
+
+MAX_K = 1000
+MAX_QUESTION = 10_000
+"""Characters; a longer question is not a question."""
+
+
+class Searcher:
+    """Searches one index. Safe to use from several threads; make one and keep it.
+
+    Args:
+        database: read only; its connections get the index's search settings.
+        settings: the configuration, for the index's fusion and the models it may need.
+        index: the index's name.
+        embedders: shared models; by default the searcher makes its own.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, index: str, embedders: Embedders | None = None
+    ) -> None:
+        self._settings = settings
+        self._index_settings: IndexSettings = settings.index(index)
+        self._index = index
+        ef_search = self._index_settings.vector.ef_search
+        self._database = database.tuned(
+            {
+                "hnsw.iterative_scan": "relaxed_order",
+                "hnsw.ef_search": str(ef_search),
+                "plan_cache_mode": "force_custom_plan",
+            }
+        )
+        self._embedders = embedders or Embedders(settings.data_dir)
+        self._owns_embedders = embedders is None
+        self._pinned: _Pinned | None = None
+        self._lock = threading.Lock()
+
+    def search(
+        self,
+        text: str,
+        *,
+        tenant: str,
+        principals: Sequence[str] = (),
+        mode: Mode = "hybrid",
+        k: int = 10,
+        filters: Filters = Filters(),
+    ) -> Result:
+        """The `k` best passages for `text` that this caller may see.
+
+        Args:
+            tenant: whose documents; there is no search across tenants.
+            principals: the caller's user and groups (``user:ann``, ``group:hr``); `EVERYONE` is added.
+            mode: which scores count.
+
+        Raises:
+            UsageError: the index has no live version, or an argument is out of range.
+            TransientError: the version kept changing, or Postgres cannot be reached.
+        """
+        self._check(text, tenant, mode, k)
+        for _ in range(ATTEMPTS):
+            pinned = self._pin()
+            began = time.perf_counter()
+            vector = pinned.embedder.embed_query(text) if mode != "lexical" else None
+            embedded = time.perf_counter()
+            params: dict[str, Any] = {
+                "index_name": self._index,
+                "version_id": pinned.version.version_id,
+                "rows": float(pinned.version.row_count or 0),
+                "text": text,
+                "vector": None if vector is None else _literal(vector),
+                "dense": mode != "lexical",
+                "lexical": mode != "dense",
+                "tenant": tenant,
+                "principals": sorted({EVERYONE, *principals}),
+                "k": k,
+                **self._fusion(k),
+                **self._filters(filters),
+            }
+            rows = self._rows(pinned, params)
+            if rows is None:
+                self._forget(pinned)
+                continue
+            found = [row for row in rows if row["score"] is not None]
+            hits = tuple(_hit(row) for row in found)
+            took = time.perf_counter()
+            return Result(
+                self._index,
+                pinned.version.version_id,
+                mode,
+                hits,
+                round((embedded - began) * 1000, 3),
+                round((took - embedded) * 1000, 3),
+            )
+        raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
+
+    def close(self) -> None:
+        """Give connections and, if they are its own, models back."""
+        self._database.close()
+        if self._owns_embedders:
+            self._embedders.close()
+
+    def _check(self, text: str, tenant: str, mode: str, k: int) -> None:
+        if not text.strip():
+            raise UsageError("the question is empty; give some words to look for")
+        if len(text) > MAX_QUESTION:
+            raise UsageError(f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} are read")
+        if not 1 <= k <= MAX_K:
+            raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
+        if mode not in ("dense", "lexical", "hybrid"):
+            raise UsageError(f"mode is {mode!r}; valid: dense, lexical, hybrid")
+        if not tenant:
+            raise UsageError("a search needs a tenant; there is no search across tenants")
+
+    def _rows(self, pinned: _Pinned, params: dict[str, Any]) -> list[Row] | None:
+        """The statement's rows, or None when another version is live."""
+        with self._database.connection() as connection:
+            try:
+                rows = connection.execute(pinned.approximate, params).fetchall()
+                if not rows or rows[0]["version_id"] != pinned.version.version_id:
+                    return None
+                found = sum(row["score"] is not None for row in rows)
+                if params["dense"] and found < params["k"] < (pinned.version.row_count or 0):
+                    rows = connection.execute(pinned.exact, params).fetchall()
+                    if not rows or rows[0]["version_id"] != pinned.version.version_id:
+                        return None
+            except psycopg.errors.UndefinedTable:
+                return None
+        return rows
+
+    def _pin(self) -> _Pinned:
+        """The version that was live when we last looked."""
+        pinned = self._pinned
+        if pinned is not None:
+            return pinned
+        with self._lock:
+            if self._pinned is None:
+                with self._database.connection() as connection:
+                    version = live_version(connection, self._index)
+                    if version is None:
+                        raise UsageError(
+                            f"index {self._index!r} has no live version; run `rag-pipelines index build "
+                            f"{self._index}` and `rag-pipelines index promote {self._index}`"
+                        )
+                    self._pinned = _Pinned(version, self._embedder_of(version))
+            return self._pinned
+
+    def _forget(self, pinned: _Pinned) -> None:
+        with self._lock:
+            if self._pinned is pinned:
+                self._pinned = None
+
+    def _embedder_of(self, version: Version) -> Embedder:
+        """The model that the version was built with, which need not be the configured one any more."""
+        wanted = version.params["model"]
+        profiles = [
+            self._settings.embedding_profile(self._index),
+            *self._settings.profiles.embedding.values(),
+        ]
+        profiles += _profile_of(wanted)
+        for profile in profiles:
+            embedder = self._embedders.of(profile)
+            if _same_model(embedder, wanted):
+                return embedder
+        raise UsageError(
+            f"version {version.version_id} of index {self._index!r} was built with {wanted['model']} "
+            f"({wanted['runtime']}, {wanted['precision']}), and no embedding profile of the configuration "
+            "gives that model here; add one, or build the index anew"
+        )
+
+    def _fusion(self, k: int) -> dict[str, Any]:
+        fusion = self._index_settings.fusion
+        return {
+            "candidates": max(fusion.candidates, k),
+            "dense_weight": fusion.dense_weight,
+            "rrf_k": fusion.rrf_k if fusion.method == "rrf" else None,
+        }
+
+    def _filters(self, filters: Filters) -> dict[str, Any]:
+        sources: list[int] | None = None
+        if filters.sources:
+            with self._database.connection() as connection:
+                sources = _source_ids(connection, self._settings, self._index, filters.sources)
+        return {
+            "sources": sources,
+            "path_prefix": filters.path_prefix,
+            "metadata": Jsonb(dict(filters.metadata)) if filters.metadata else None,
+            "since": filters.since,
+            "until": filters.until,
+        }
+
+
+class _Pinned:
+    """A version with its model and its two statements."""
+
+    def __init__(self, version: Version, embedder: Embedder) -> None:
+        storage = storage_of_version(version)
+        parts: dict[str, Part] = {
+            **storage.parts("vectors", "lexical", "terms", "type", "language"),
+            "visible": composed("visible"),
+        }
+        self.version = version
+        self.embedder = embedder
+        self.approximate = composed("search", {**parts, "order": sql.SQL("")})
+        self.exact = composed("search", {**parts, "order": sql.SQL("+ 0")})
+
+
+def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:
+    """The tenants that an index has documents of."""
+    params = {"sources": list(settings.sources_of(index))}
+    return [row["tenant"] for row in query(connection, "tenants", params)]
+
+
+def _source_ids(connection: Pg, settings: Settings, index: str, names: Sequence[str]) -> list[int]:
+    valid = settings.sources_of(index)
+    for name in names:
+        if name not in valid:
+            raise UsageError(f"index {index!r} has no source {name!r}; valid: {', '.join(valid)}")
+    return [row["source_id"] for row in query(connection, "source_ids", {"names": list(names)})]
+
+
+def _same_model(embedder: Embedder, wanted: dict[str, Any]) -> bool:
+    import msgspec
+
+    return bool(msgspec.to_builtins(embedder.identity) == wanted)
+
+
+def _recorded_profile(model: dict[str, Any]) -> list[EmbeddingProfile]:
+    """A profile made from a version's own record, for local models that the configuration dropped."""
+    if model["provider"] == "openai":
+        return []
+    return [EmbeddingProfile.model_validate({"provider": model["provider"], "model": model["model"]})]
+
+
+def _literal(vector: Any) -> str:
+    return "[" + ",".join(format(value, ".7g") for value in vector.tolist()) + "]"
+
+
+def _hit(row: Row) -> Hit:
+    pages = None if row["page_first"] is None else (row["page_first"], row["page_last"])
+    dense, lexical = row["dense_score"], row["lexical_score"]
+    scores = Scores(
+        row["score"],
+        dense,
+        lexical,
+        None if dense is None else row["dense_rank"],
+        None if lexical is None else row["lexical_rank"],
+    )
+    return Hit(
+        text=row["text"],
+        context=row["context"],
+        title=row["title"],
+        url=row["url"],
+        path=row["path"],
+        source=row["source"],
+        external_id=row["external_id"],
+        heading_path=tuple(row["heading_path"]),
+        pages=pages,
+        start=row["start_at"],
+        end=row["end_at"],
+        scores=scores,
+        chunk_id=f"{row['chunk_set_key'].hex}-{row['ordinal']}",
+        document_id=row["document_id"],
+        version=row["version_id"],
+        as_of=row["as_of"],
+        modified_at=row["modified_at"],
+        author=row["author"],
+        media_type=row["media_type"],
+        metadata=row["metadata"],
+    )

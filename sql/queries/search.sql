@@ -1,0 +1,91 @@
+-- name: visible
+-- The part of every search that decides what a caller may see, on the document's state of now: tenant,
+-- deletion, access, then the caller's own filters.
+d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id = ANY (ARRAY(SELECT access_id FROM allowed))
+  AND (%(sources)s::int[] IS NULL OR d.source_id = ANY (%(sources)s))
+  AND (%(path_prefix)s::text IS NULL OR starts_with(d.path, %(path_prefix)s))
+  AND (%(metadata)s::jsonb IS NULL OR d.metadata @> %(metadata)s)
+  AND (%(since)s::timestamptz IS NULL OR d.modified_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR d.modified_at < %(until)s)
+
+-- name: search
+-- Candidates from each side, both scores for the union of them, fused; then the best with their texts. Reads
+-- the tables of the version that the caller knows, and says in the same snapshot which version is live: one
+-- row without a hit means that nothing matched, or that another version is live now and the caller asks again.
+WITH live AS (
+    SELECT version_id FROM rag.index_version WHERE index_name = %(index_name)s AND state = 'live'
+), allowed AS MATERIALIZED (
+    SELECT access_id FROM rag.access_rule WHERE rag.may_read(clauses, deny, %(principals)s)
+), terms AS MATERIALIZED (
+    SELECT w.lexeme, t.term, ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf
+    FROM unnest(to_tsvector({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
+    WHERE t.documents > 0
+), question AS MATERIALIZED (
+    SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS words,
+           ('{{' || (SELECT string_agg(term || ':' || idf::real, ',')
+                     FROM (SELECT term, max(idf) AS idf FROM terms GROUP BY term) AS one)
+            || '}}/1000000000')::sparsevec AS weights
+    FROM terms
+), dense AS (
+    SELECT v.document_id, v.chunk_set_id, v.ordinal
+    FROM {vectors} v JOIN rag.document d USING (document_id)
+    WHERE %(dense)s AND {visible}
+    ORDER BY (v.embedding <#> %(vector)s::text::{type}) {order}
+    LIMIT %(candidates)s
+), lexical AS (
+    SELECT l.document_id, l.chunk_set_id, l.ordinal
+    FROM {lexical} l JOIN rag.document d USING (document_id)
+    WHERE %(lexical)s AND l.words @@ (SELECT words FROM question) AND {visible}
+    ORDER BY l.weights <#> (SELECT weights FROM question)
+    LIMIT %(candidates)s
+), candidates AS (
+    SELECT * FROM dense UNION SELECT * FROM lexical
+), scored AS (
+    SELECT c.*,
+           CASE WHEN %(dense)s THEN -(v.embedding <#> %(vector)s::text::{type}) END AS dense_score,
+           CASE WHEN %(lexical)s THEN coalesce(-(l.weights <#> (SELECT weights FROM question)), 0) END AS lexical_score
+    FROM candidates c
+    JOIN {vectors} v USING (document_id, chunk_set_id, ordinal)
+    JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
+), ranked AS (
+    SELECT *,
+           rank() OVER (ORDER BY dense_score DESC NULLS LAST) AS dense_rank,
+           rank() OVER (ORDER BY lexical_score DESC NULLS LAST) AS lexical_rank,
+           coalesce((dense_score - min(dense_score) OVER ())
+                    / nullif(max(dense_score) OVER () - min(dense_score) OVER (), 0), 1) AS dense_share,
+           coalesce(lexical_score / nullif(max(lexical_score) OVER (), 0), 0) AS lexical_share
+    FROM scored
+), fused AS (
+    SELECT *, (CASE
+        WHEN NOT %(lexical)s THEN dense_score
+        WHEN NOT %(dense)s THEN lexical_score
+        WHEN %(rrf_k)s::int IS NULL THEN
+            %(dense_weight)s * dense_share + (1 - %(dense_weight)s) * lexical_share
+        ELSE %(dense_weight)s / (%(rrf_k)s::int + dense_rank)
+           + CASE WHEN lexical_score > 0 THEN (1 - %(dense_weight)s) / (%(rrf_k)s::int + lexical_rank) ELSE 0 END
+    END)::float8 AS score
+    FROM ranked
+)
+SELECT live.version_id, hit.*
+FROM live LEFT JOIN LATERAL (
+    SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
+           cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
+           c.page_first, c.page_last, c.tokens,
+           coalesce(d.given_title, cs.title, p.title, d.name) AS title, d.url, d.path, d.external_id, d.author,
+           d.metadata, d.modified_at, p.media_type, s.name AS source, s.listed_at AS as_of
+    FROM (SELECT * FROM fused ORDER BY score DESC, document_id, chunk_set_id, ordinal LIMIT %(k)s) f
+    JOIN rag.chunk_set cs USING (chunk_set_id)
+    JOIN rag.chunk c USING (chunk_set_id, ordinal)
+    JOIN rag.document d USING (document_id)
+    JOIN rag.source s USING (source_id)
+    LEFT JOIN rag.parse p USING (parse_id)
+) hit ON live.version_id = %(version_id)s
+ORDER BY hit.score DESC, hit.document_id, hit.ordinal;
+
+-- name: source_ids
+SELECT name, source_id FROM rag.source WHERE name = ANY(%(names)s);
+
+-- name: tenants
+-- The tenants of an index's documents; for a message that names the valid ones.
+SELECT DISTINCT d.tenant FROM rag.document d JOIN rag.source s USING (source_id)
+WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned' ORDER BY 1 LIMIT 50;
