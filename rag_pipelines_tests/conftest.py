@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,16 +50,15 @@ def data_set() -> Callable[[str], Path]:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A temporary folder for a server. Not below pytest's own, which every session of pytest closes
-    to other users, and run by root a server is another user."""
-    with tempfile.TemporaryDirectory(prefix="rag-tests-", ignore_cleanup_errors=True) as folder:
+    """A temporary folder for a server of this test's own."""
+    with _server_folder() as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of an empty database on a server of this session's own."""
-    folder = tempfile.TemporaryDirectory(prefix="rag-tests-", ignore_cleanup_errors=True)
+    folder = _server_folder()
     server = EmbeddedServer(Path(folder.name) / "server")
     url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -93,6 +93,16 @@ def database_url(postgres: str, template_database: str) -> Iterator[str]:
 def empty_database_url(postgres: str) -> Iterator[str]:
     """The URL of a database without the project's schema, of this test's own."""
     yield from _database(postgres, "template1")
+
+
+def _server_folder() -> tempfile.TemporaryDirectory[str]:
+    """In memory where there is room, because a server waits for its disk most of the time. Not below
+    pytest's folder: each session of pytest closes that to other users, and root's server is another."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2 * 2**30
+    return tempfile.TemporaryDirectory(
+        prefix="rag-tests-", dir=memory if roomy else None, ignore_cleanup_errors=True
+    )
 
 
 def _database(server_url: str, template: str) -> Iterator[str]:
