@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rag_pipelines.errors import CorruptDocumentError
@@ -44,9 +45,17 @@ _KINDS = {
     "codeblock": BlockKind.CODE,
     "screen": BlockKind.CODE,
 }
+_PROSE = frozenset({"p", "para", "paragraph", "simpara", "text", "line", "l", "ab", "item", "entry", "body"})
+_SILENT = frozenset({
+    "journal-meta", "article-id", "article-categories", "custom-meta-group", "permissions", "counts",
+    "history", "pub-date", "self-uri", "contrib-id", "object-id", "role", "xref",
+})  # fmt: skip
+"""Parts of a JATS article that only machines read."""
+
 _ROWS = frozenset({"tr", "row"})
 _TABLES = frozenset({"table", "tgroup", "simpletable"})
 _HAS_MARKUP = re.compile(r"</\w+>|<br\s*/?>|<p[\s>]", re.I)
+_NO_FIELDS = _PROSE | _SILENT | _TITLES | frozenset(_KINDS)
 _MAX_CELL = 300
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -88,6 +97,8 @@ def _add(builder: DocumentBuilder, element: _Element, depth: int) -> None:
     """Add an element: as text where it holds text of its own, else its children in turn."""
     name = _name(element)
     children = [child for child in element if isinstance(child.tag, str)]
+    if name in _SILENT:
+        return
     if name in _TABLES and any(True for _ in _descendants(element, _ROWS)):
         _add_table(builder, element)
     elif name in _TITLES and not any(_name(child) in _TITLES or _name(child) == "p" for child in children):
@@ -105,13 +116,13 @@ def _add(builder: DocumentBuilder, element: _Element, depth: int) -> None:
 
 
 def _add_children(builder: DocumentBuilder, children: list[_Element], depth: int) -> None:
-    """Equal flat records that follow one another become a table."""
-    at = 0
-    while at < len(children):
-        run = [children[at]]
-        while at + len(run) < len(children) and children[at + len(run)].tag == run[0].tag:
-            run.append(children[at + len(run)])
-        if len(run) > 1 and all(_is_row(record) for record in run):
+    """Equal flat records that follow one another become a table, named values one paragraph."""
+    for _, same in groupby(children, key=lambda child: "" if _is_field(child) else _name(child)):
+        run = list(same)
+        if len(run) > 1 and _is_field(run[0]):
+            lines = [f"{_name(field)}: {_text(field)}" for field in run if _text(field)]
+            builder.add(BlockKind.PARAGRAPH, "\n".join(lines))
+        elif len(run) > 1 and all(_is_row(record) for record in run):
             columns = list(dict.fromkeys(_name(cell) for record in run for cell in record))
             rows = [{_name(cell): _text(cell) for cell in record} for record in run]
             table = [columns, *([row.get(column, "") for column in columns] for row in rows)]
@@ -119,7 +130,12 @@ def _add_children(builder: DocumentBuilder, children: list[_Element], depth: int
         else:
             for child in run:
                 _add(builder, child, depth)
-        at += len(run)
+
+
+def _is_field(element: _Element) -> bool:
+    """Whether the element is one short named value, rather than a piece of prose."""
+    name = _name(element)
+    return len(element) == 0 and len(element.text or "") <= _MAX_CELL and name not in _NO_FIELDS
 
 
 def _add_table(builder: DocumentBuilder, table: _Element) -> None:
