@@ -40,7 +40,11 @@ EXTRAS = {
 
 
 class Found(NamedTuple):
-    """One entry of a folder. `target`: where a link leads, relative to the root; `error`: why it fails."""
+    """One entry of a folder.
+
+    `target` is where a link leads, relative to the root; `error` is why the entry cannot be used.
+    `left_out` marks what is never a document: links out of the root, pipes, sockets, devices.
+    """
 
     name: str
     is_folder: bool = False
@@ -49,6 +53,7 @@ class Found(NamedTuple):
     modified_at: datetime | None = None
     target: str | None = None
     error: RagError | None = None
+    left_out: bool = False
 
 
 class FileTree(Protocol):
@@ -81,7 +86,7 @@ class LocalTree:
     """A folder of this machine.
 
     A link is followed only while its target lies inside the root, when listing and again when
-    reading. Sockets, pipes and devices are left out. `links_outside` counts the links left out.
+    reading. `links_outside` counts the links that lead out.
     """
 
     def __init__(self, root: str) -> None:
@@ -100,8 +105,7 @@ class LocalTree:
                         continue
                     except OSError as error:
                         one = Found(entry.name, error=_local_error(error, entry.path))
-                    if one is not None:
-                        found.append(one)
+                    found.append(one)
         except OSError as error:
             raise _local_error(error, self._full(folder)) from error
         return found
@@ -140,18 +144,18 @@ class LocalTree:
         prefix = self.root if self.root.endswith("/") else f"{self.root}/"
         return real.removeprefix(prefix) if real.startswith(prefix) else None
 
-    def _plain(self, entry: os.DirEntry[str]) -> Found | None:
+    def _plain(self, entry: os.DirEntry[str]) -> Found:
         if entry.is_dir(follow_symlinks=False):
             return Found(entry.name, True)
         if not entry.is_file(follow_symlinks=False):
-            return None
+            return Found(entry.name, left_out=True)
         return _local_file(entry.name, entry.stat(follow_symlinks=False), None)
 
-    def _link(self, entry: os.DirEntry[str]) -> Found | None:
+    def _link(self, entry: os.DirEntry[str]) -> Found:
         target = self._relative(os.path.realpath(entry.path))
         if target is None:
             self.links_outside += 1
-            return None
+            return Found(entry.name, left_out=True)
         try:
             status = os.stat(entry.path)
         except OSError as error:
@@ -160,7 +164,9 @@ class LocalTree:
             )
         if stat.S_ISDIR(status.st_mode):
             return Found(entry.name, True, target=target)
-        return _local_file(entry.name, status, target) if stat.S_ISREG(status.st_mode) else None
+        if not stat.S_ISREG(status.st_mode):
+            return Found(entry.name, left_out=True)
+        return _local_file(entry.name, status, target)
 
 
 def _local_file(name: str, status: os.stat_result, target: str | None) -> Found:

@@ -175,7 +175,7 @@ class _Walk:
                             self._linked.append((path, one.target))
                         else:
                             inner.append((path, _join(target, one.name)))
-                elif one.name not in sidecars and self._filter.wants(path):
+                elif not one.left_out and one.name not in sidecars and self._filter.wants(path):
                     has_sidecar = f"{one.name}{SIDECAR_SUFFIX}" in sidecars
                     own = self._sidecars.file(path, seen=True) if has_sidecar else access
                     if folder != target or one.target is not None:

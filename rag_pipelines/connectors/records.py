@@ -14,7 +14,7 @@ line and does not stop the listing:
 
 With a time column the source can be asked for changes: rows at or after the newest time seen, less
 `overlap`, because rows of one moment may become visible one after the other. Deleted rows show in a
-full listing only. One row is in memory at a time, and 60 bytes for each id seen.
+full listing only. One row is in memory at a time, and up to 200 bytes for each id seen.
 
 A corpus in BEIR form: ``id: _id``, ``title: title``, ``text: text``.
 """
