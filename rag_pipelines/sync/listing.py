@@ -334,9 +334,7 @@ class Listing:
         for row in query(connection, "merge_moves", params).fetchall():
             row["metadata"] = Jsonb(row["metadata"])
             query(connection, "apply_move", row)
-            report.count(Change.MOVED, row["external_id"])
-            if report.changes.get(Change.ADDED):
-                report.changes[Change.ADDED] -= 1
+            report.recount(Change.ADDED, Change.MOVED, row["external_id"])
 
     def _delete_vanished(self, vanished: int, known: int) -> None:
         run, report = self._run, self._run.report

@@ -43,6 +43,16 @@ class SyncReport(msgspec.Struct):
         if change is not Change.UNCHANGED and len(kept) < 10:
             kept.append(external_id)
 
+    def recount(self, before: Change, after: Change, external_id: str) -> None:
+        """What was counted under `before` turns out to be `after`."""
+        if self.changes.get(before, 0) <= 1:
+            self.changes.pop(before, None)
+        else:
+            self.changes[before] -= 1
+        if external_id in self.samples.get(before, []):
+            self.samples[before].remove(external_id)
+        self.count(after, external_id)
+
     def status(self, name: str) -> None:
         """Count one processed document by its status word."""
         self.statuses[name] = self.statuses.get(name, 0) + 1

@@ -6,7 +6,7 @@ What belongs here: resolving settings into profile rows, without loading a model
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -68,6 +68,7 @@ class ModelTarget:
     profile_id: int
     chunker_id: int
     embedder: Embedder
+    price_per_million_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Targets:
     parsers: Mapping[str, int]
     code_version: str
     chunkers: tuple[ChunkTarget, ...] = ()
-    models: tuple[ModelTarget, ...] = field(default=())
+    models: tuple[ModelTarget, ...] = ()
 
 
 def index_profiles(
@@ -110,7 +111,9 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
         embedder = embedders.of(settings.embedding_profile(name))
         chunker, model = index_profiles(connection, settings.chunk_options(name), embedder)
         chunkers.setdefault(chunker.profile_id, chunker)
-        models.setdefault((model.profile_id, model.chunker_id), model)
+        price = settings.embedding_profile(name).price_per_million_tokens
+        key = (model.profile_id, model.chunker_id)
+        models.setdefault(key, replace(model, price_per_million_tokens=price))
     return Targets(
         options,
         {media_type: parser_ids[print_] for media_type, print_ in by_type.items()},
