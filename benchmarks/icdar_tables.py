@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
@@ -36,7 +36,8 @@ from rag_pipelines.parsing.pdf import parse
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "icdar2013-tables" / "competition-dataset-eu"
-MODES = ("fast", "auto", "layout")
+Mode = Literal["fast", "auto", "layout"]
+MODES: tuple[Mode, ...] = ("fast", "auto", "layout")
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def judge(parsed: ParsedDocument, opinions: Sequence[Sequence[Sequence[Cell]]]) 
     return max(judged, key=lambda pair: pair[0].f1)
 
 
-def measure(mode: str, each_document: bool) -> None:
+def measure(mode: Mode, each_document: bool) -> None:
     """Parse the data set in one mode and print its line of the report."""
     relation_scores: list[Score] = []
     cell_scores: list[Score] = []
@@ -194,14 +195,16 @@ def measure(mode: str, each_document: bool) -> None:
         relation_scores.append(relation)
         cell_scores.append(cell)
         if each_document:
-            print(f"  {path.stem:8} {relation.both:5} right, {relation.found:5} found, {relation.true:5} true, "
-                  f"F1 {relation.f1:.3f}, {parsed.counters['layout_pages']} pages by models")  # fmt: skip
+            print(
+                f"  {path.stem:8} {relation.both:5} right of {relation.found:5} found and {relation.true:5} true,"
+                f" F1 {relation.f1:.3f}, {parsed.counters['layout_pages']} pages by models"
+            )
     for name, scores in (("relations", relation_scores), ("cells", cell_scores)):
         whole = pooled(scores)
         by_document = sum(score.f1 for score in scores) / len(scores)
         print(
-            f"{mode:7} {name:10} precision {whole.precision:.3f}  recall {whole.recall:.3f}  F1 {whole.f1:.3f}"
-            f"  mean F1 of a document {by_document:.3f}"
+            f"{mode:7} {name:10} precision {whole.precision:.3f}  recall {whole.recall:.3f}"
+            f"  F1 {whole.f1:.3f}  mean F1 of a document {by_document:.3f}"
         )
     print(
         f"{mode:7} {counters['pages'] / seconds:.1f} pages/s; of {counters['pages']} pages "

@@ -73,7 +73,8 @@ def main() -> int:
     mismatches = [outcome for outcome in results if outcome.status not in outcome.expected]
     for outcome in mismatches:
         print(
-            f"{outcome.suite}/{outcome.file}: {outcome.status} ({outcome.message}), expected {outcome.expected}"
+            f"{outcome.suite}/{outcome.file}: {outcome.status} ({outcome.message}), "
+            f"expected {' or '.join(outcome.expected)}"
         )
     print(f"{len(results)} files, {len(mismatches)} mismatches, {time.perf_counter() - started:.1f} s")
     return len(mismatches)

@@ -8,7 +8,8 @@ Modes (`ParseOptions.pdf`): ``fast`` reads text and its alignment only; ``auto``
 the line finder and the models on the pages that show signs of one; ``layout`` runs the models on every
 page and takes their captions, headings and furniture too. Counters of the result: ``pages``,
 ``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
-``tables``, ``continued_tables``, ``mupdf_warnings``, ``pages_failed``, ``tiny_lines_removed``.
+``tables``, ``continued_tables``, ``pages_over_budget``, ``pages_failed``, ``table_finder_failures``,
+``mupdf_warnings``, ``tiny_lines_removed``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from rag_pipelines.parsing.pdf_flow import (
     joined_text,
     starts_lower,
 )
-from rag_pipelines.parsing.pdf_page import Page, read_page, rows
+from rag_pipelines.parsing.pdf_page import Page, read_page
 from rag_pipelines.parsing.pdf_structure import Headings, continued, find_furniture, is_caption
 from rag_pipelines.parsing.pdf_tables import Findings, Table, aligned_tables, find
 
@@ -43,6 +44,9 @@ MEDIA_TYPE = "application/pdf"
 
 PAGES_PER_RELEASE = 50
 WARNINGS_KEPT = 5
+TABLE_TIME_SHARE = 0.6
+"""The share of the time limit that looking for tables may take, at nominal cost."""
+
 INDENT = 4.0
 """List items whose left edges differ by more points are on different levels."""
 
@@ -91,7 +95,7 @@ def _open(request: ParseRequest) -> Any:
         raise EmptyDocumentError("the file has 0 bytes")
     try:
         document = pymupdf.open(stream=request.data, filetype="pdf")
-    except (pymupdf.FileDataError, pymupdf.EmptyFileError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
         raise CorruptDocumentError(f"MuPDF cannot open it as a PDF: {_reason(error)}") from error
     if document.needs_pass and not any(
         document.authenticate(password) for password in ("", *request.options.passwords)
@@ -103,7 +107,7 @@ def _open(request: ParseRequest) -> Any:
         )
     try:
         pages = document.page_count
-    except RuntimeError as error:
+    except (RuntimeError, pymupdf.mupdf.FzErrorBase) as error:
         document.close()
         raise CorruptDocumentError(f"its page tree cannot be read: {_reason(error)}") from error
     if not pages:
@@ -115,39 +119,59 @@ def _open(request: ParseRequest) -> Any:
 def _read(
     document: Any, request: ParseRequest, builder: DocumentBuilder
 ) -> tuple[list[Page], list[Findings]]:
-    """All pages and what was found on them; pages that cannot be read are counted and left out."""
+    """All pages and what was found on them; pages that cannot be read are counted and left out.
+
+    Looking for tables stops when its nominal cost reaches a share of the time limit: a long document
+    loses the tables of its last pages instead of being lost whole. The cost is nominal, not measured, so
+    that the same bytes give the same blocks on every machine.
+    """
     pages: list[Page] = []
     findings: list[Findings] = []
-    mode = request.options.pdf
+    seconds_left = TABLE_TIME_SHARE * request.limits.seconds
     for number in range(document.page_count):
         try:
             mupdf_page = document.load_page(number)
             page = read_page(mupdf_page)
-            found = Findings() if mode == "fast" else find(mupdf_page, page, mode)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
             builder.counters["pages_failed"] += 1
             builder.warnings.append(f"page {number + 1} cannot be read: {_reason(error)}")
             continue
-        if mode == "fast":
-            upright = [line for line in page.lines if line.direction == (1, 0)]
-            found.tables = aligned_tables(rows(upright), page.width)
-        for region in found.regions:
-            for line in page.lines:
-                if region.box.holds(line.box):
-                    line.label = region.label
+        mode = request.options.pdf if seconds_left > 0 else "fast"
+        found = _find_tables(mupdf_page, page, mode, builder)
+        seconds_left -= found.seconds
+        for line in page.lines:
+            line.label = next((region.label for region in found.regions if region.box.holds(line.box)), None)
         builder.counters["layout_pages"] += found.used_models
-        builder.counters["ruled_pages"] += bool(found.tables) and mode == "auto" and not found.used_models
-        builder.counters["tiny_lines_removed"] += page.tiny_lines
+        builder.counters["ruled_pages"] += found.used_rules
+        if mode != request.options.pdf:
+            builder.counters["pages_over_budget"] += 1
+        if page.tiny_lines:
+            builder.counters["tiny_lines_removed"] += page.tiny_lines
+        page.shapes.clear()
         pages.append(page)
         findings.append(found)
-        page.shapes.clear()
         if number % PAGES_PER_RELEASE == PAGES_PER_RELEASE - 1:
             release_memory()
     if not pages:
         raise CorruptDocumentError(
             f"none of its {document.page_count} pages can be read: {builder.warnings[0]}"
         )
+    if over := builder.counters.get("pages_over_budget"):
+        builder.warnings.append(f"tables of the last {over:,} pages are read by alignment only, to save time")
     return pages, findings
+
+
+def _find_tables(mupdf_page: Any, page: Page, mode: str, builder: DocumentBuilder) -> Findings:
+    """The tables of a page; by alignment where the finders fail, which are no reason to lose the text."""
+    if mode != "fast":
+        try:
+            return find(mupdf_page, page, mode)
+        except MemoryError:
+            raise
+        except Exception as error:
+            builder.counters["table_finder_failures"] += 1
+            builder.warnings.append(f"page {page.number}: the table finder failed: {_reason(error)}")
+    return Findings(aligned_tables(page))
 
 
 def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findings], document: Any) -> None:
@@ -207,7 +231,7 @@ class _Writer:
                 add(BlockKind.TITLE, paragraph.whole, page=paragraph.page)
             else:
                 add(BlockKind.HEADING, paragraph.whole, level=level, page=paragraph.page)
-        elif paragraph.mono and not self._headings.mono_body:
+        elif paragraph.mono and paragraph.lines > 1 and not self._headings.mono_body:
             self._flush()
             add(BlockKind.CODE, text, page=paragraph.page)
         elif paragraph.marker:
@@ -278,7 +302,7 @@ def _outline(document: Any) -> list[tuple[int, str, int]]:
     """The outline as (level, title, page); empty where it is broken."""
     try:
         return [(level, title, page) for level, title, page in document.get_toc(simple=True)]
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
         return []
 
 

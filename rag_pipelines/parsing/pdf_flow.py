@@ -1,44 +1,31 @@
-"""Reading order: the lines of one page to columns, and the lines of a column to paragraphs.
+"""The lines of one page as paragraphs and tables in reading order.
 
-What belongs here: geometry of one page. What does not: what a paragraph is in the document (heading,
-furniture; see `pdf_structure`), or how tables are found.
-
-Columns are found from the top down. Rows are gathered into a band as long as they leave a gutter free,
-a vertical strip with text on both sides; a row that runs across it (a spanning heading, a table) ends
-the band. A band counts as columns only if both sides are prose: at least three rows that fill their
-side. Everything else is read row by row, so that rows of a table that nobody recognised keep together.
+What belongs here: which lines make a paragraph, and how they are joined. What does not: finding columns
+(`pdf_columns`) or tables (`pdf_tables`), or what a paragraph is in the document (`pdf_structure`).
 """
 
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_pipelines.parsing.pdf_page import MARKER, Box, Line, Page, is_right_to_left, rows
+from rag_pipelines.parsing.pdf_columns import Row, columns
+from rag_pipelines.parsing.pdf_page import MARKER, Box, Line, Page, rows
 from rag_pipelines.parsing.pdf_tables import Table
 
-GUTTER = 8.0
-"""Least width of a gutter in points."""
-
-COLUMN_ROWS = 3
-COLUMN_CHARACTERS = 14
-COLUMN_FILL = 0.55
-"""Prose: at least so many rows, with a median of so many characters, filling so much of the side."""
-
 LEADING = 0.75
-"""White space between two lines of one paragraph, at most, in font sizes."""
+CODE_LEADING = 2.0
+"""White space between two lines of one paragraph or listing, at most, in font sizes."""
 
 SHORT_LINE = 0.3
 """A line that ends before this share of the column is left was broken on purpose (an address, a form)."""
 
-_HYPHEN_AT_END = re.compile(r"[^\W\d_][-\u2010\u00ad]$")
+_HYPHENS = ("-", "\u2010", "\u00ad")
+_CUT_WORD = re.compile(r"\u00ad$|(?<![\w-])[^\W\d_]{2,}[-\u2010]$")
+_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 _LOWER_START = re.compile(r"[a-zß-öø-ÿ]")
 _SENTENCE_END = re.compile(r"[.!?:;…]['\"»”’)]*$")
-_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
-
-Row = list[Line]
 
 
 @dataclass(slots=True)
@@ -83,74 +70,6 @@ def in_reading_order(page: Page, tables: Sequence[Table]) -> Iterator[Paragraph 
             yield from _blocks(strip, stand_ins, page.number)
 
 
-def columns(page_rows: list[Row]) -> Iterator[list[Row]]:
-    """Strips of rows in reading order, each one column wide."""
-    plain: list[Row] = []
-    for band in _bands(page_rows):
-        gutter = _column_gutter(band)
-        if gutter is None:
-            plain.extend(band)
-            continue
-        if plain:
-            yield plain
-            plain = []
-        left = [side for row in band if (side := [line for line in row if line.box.x1 <= gutter])]
-        right = [side for row in band if (side := [line for line in row if line.box.x1 > gutter])]
-        backwards = is_right_to_left(" ".join(line.text for row in band for line in row))
-        for side in (right, left) if backwards else (left, right):
-            yield from columns(side)
-    if plain:
-        yield plain
-
-
-def _bands(page_rows: list[Row]) -> Iterator[list[Row]]:
-    """Successions of rows that share a gutter, and the rows between them."""
-    band: list[Row] = []
-    covered: list[tuple[float, float]] = []
-    for row in page_rows:
-        own = _covered([(line.box.x0, line.box.x1) for line in row])
-        both = _covered(covered + own)
-        if band and len(both) == 1 and (len(covered) > 1 or len(own) > 1):
-            yield band
-            band, both = [], own
-        band.append(row)
-        covered = both
-    if band:
-        yield band
-
-
-def _covered(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """What `spans` cover, as intervals at least a gutter apart, from the left."""
-    result: list[tuple[float, float]] = []
-    for left, right in sorted(spans):
-        if result and left < result[-1][1] + GUTTER:
-            result[-1] = result[-1][0], max(result[-1][1], right)
-        else:
-            result.append((left, right))
-    return result
-
-
-def _column_gutter(band: list[Row]) -> float | None:
-    """Where the left column ends, if the band is columns of prose."""
-    lines = [line for row in band for line in row]
-    intervals = _covered([(line.box.x0, line.box.x1) for line in lines])
-    for _, end in intervals[:-1]:
-        left = [line for line in lines if line.box.x1 <= end]
-        right = [line for line in lines if line.box.x1 > end]
-        if _is_prose(left) and _is_prose(right):
-            return end
-    return None
-
-
-def _is_prose(lines: list[Line]) -> bool:
-    if len(lines) < COLUMN_ROWS:
-        return False
-    width = max(line.box.x1 for line in lines) - min(line.box.x0 for line in lines)
-    fill = statistics.median(line.box.width for line in lines) / max(width, 1.0)
-    characters = statistics.median(len(line.text) * (2 if _WIDE.search(line.text) else 1) for line in lines)
-    return fill >= COLUMN_FILL and characters >= COLUMN_CHARACTERS
-
-
 def _blocks(strip: list[Row], tables: dict[int, Table], page: int) -> Iterator[Paragraph | Table]:
     """The paragraphs of one column, from consecutive rows that look and stand alike."""
     texts = [row for row in strip if id(row[0]) not in tables]
@@ -167,7 +86,7 @@ def _blocks(strip: list[Row], tables: dict[int, Table], page: int) -> Iterator[P
             current = None
             continue
         if current is not None and _continues(current, last, row, right):
-            _extend(current, row, broken=last[0].box.x1 < right - SHORT_LINE * (right - left))
+            _extend(current, row, broken=_breaks(last[0], left, right))
         else:
             if current is not None:
                 yield current
@@ -202,7 +121,7 @@ def _extend(paragraph: Paragraph, row: Row, broken: bool) -> None:
     if paragraph.mono:
         indent = round((row[0].box.x0 - paragraph.box.x0) / (0.6 * max(paragraph.size, 1.0)))
         paragraph.text += "\n" + " " * max(0, indent) + _row_text(row)
-    elif len(row) > 1 or (broken and not _HYPHEN_AT_END.search(paragraph.text)):
+    elif len(row) > 1 or (broken and not paragraph.text.endswith(_HYPHENS)):
         paragraph.text += "\n" + _row_text(row)
     else:
         paragraph.text = joined_text(paragraph.text, row[0].text)
@@ -212,11 +131,19 @@ def _row_text(row: Row) -> str:
     return " ".join(line.text for line in row)
 
 
+def _breaks(line: Line, left: float, right: float) -> bool:
+    """Whether a line of a column ends on purpose: early, or with the page number of a table of contents."""
+    return line.box.x1 < right - SHORT_LINE * (right - left) or " … " in line.text
+
+
 def joined_text(first: str, second: str) -> str:
-    """Two successive lines of a paragraph as one text; a word cut by a hyphen at the line end is whole."""
-    if _HYPHEN_AT_END.search(first) and _LOWER_START.match(second):
-        return first[:-1] + second
-    wide = bool(first) and bool(second) and _WIDE.match(first[-1]) and _WIDE.match(second[0])
+    """Two successive lines of a paragraph as one text; a word cut by a hyphen at the line end is whole.
+
+    The hyphen stays in compounds that have another one or begin with a single letter (x-ray).
+    """
+    if first.endswith(_HYPHENS) and _LOWER_START.match(second):
+        return (first[:-1] if _CUT_WORD.search(first) else first) + second
+    wide = bool(first) and bool(second) and _UNSPACED.match(first[-1]) and _UNSPACED.match(second[0])
     return first + ("" if wide else " ") + second
 
 
@@ -236,10 +163,12 @@ def _continues(paragraph: Paragraph, last: Row, row: Row, right: float) -> bool:
     gap = line.box.y0 - above.box.y1
     if line.label != paragraph.label or line.mono != paragraph.mono:
         return False
-    if abs(line.size - paragraph.size) > 0.1 * paragraph.size or gap > LEADING * paragraph.size:
+    if abs(line.size - paragraph.size) > 0.1 * paragraph.size:
         return False
     if line.mono:
-        return True
+        return gap < CODE_LEADING * paragraph.size
+    if gap > LEADING * paragraph.size:
+        return False
     head, _, rest = line.text.partition(" ")
     if rest and MARKER.fullmatch(head) and not (len(head) == 1 and head.isalpha()):
         return False

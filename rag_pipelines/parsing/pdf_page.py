@@ -26,16 +26,19 @@ from rag_pipelines.parsing.pdf_engine import mupdf
 SMALLEST_READABLE = 1.0
 """Font size in points below which text is not for people."""
 
-JOIN_GAP = 0.9
-"""Pieces of one line closer than this many font sizes are one piece; MuPDF splits lines at 0.8."""
+JOIN_GAP = 0.5
+"""Pieces on one baseline closer than this many font sizes are one piece; wider gaps may be gutters."""
 
 MARKER = re.compile(
-    r"(?:[•‣◦▪▫●○■□◆◇►▶➢➤✓✔❖⁃∙·\uf0b7\uf0a7\uf0d8\uf076\uf0a8\uf0fc\uf02d]|[-–—*])"
+    r"(?:[\x00-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd•‣◦▪▫●○■□◆◇►▶➢➤✓✔❖⁃∙·]|[-–—*])"
     r"|(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\((?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})\)"
 )
-"""What stands in front of a list item: a bullet, or a number or letter with a point or bracket."""
+"""What stands in front of a list item: a bullet (in symbol fonts often a private, control or unknown
+character), or a number or letter with a point or bracket."""
 
-_BULLETS_ONLY = re.compile(r"[\s\ufffd]*")
+LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,})\s*")
+"""Dots or strokes that lead the eye to a page number, kept as an ellipsis."""
+
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
@@ -114,6 +117,11 @@ class Page:
     shapes: list[Box] = field(default_factory=list)
     tiny_lines: int = 0
 
+    @property
+    def upright_lines(self) -> list[Line]:
+        """The lines that run left to right."""
+        return [line for line in self.lines if line.direction == (1, 0)]
+
 
 def read_page(page: Any) -> Page:
     """The lines and shapes of a MuPDF page, which is left turned the way its text runs."""
@@ -129,7 +137,8 @@ def read_page(page: Any) -> Page:
     result = Page(page.number + 1, page.rect.width, page.rect.height)
     for line in _raw_lines(content):
         spans = [span for span in line["spans"] if span["size"] >= SMALLEST_READABLE]
-        text = "".join(span["text"] for span in spans).translate(_LIGATURES).strip()
+        text = "".join(span["text"] for span in spans).translate(_LIGATURES)
+        text = LEADERS.sub(" … ", text).strip()
         if not text:
             result.tiny_lines += bool(line["spans"]) and not spans
             continue

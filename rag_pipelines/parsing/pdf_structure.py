@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rag_pipelines.parsing.pdf_flow import Paragraph, starts_lower
@@ -17,7 +17,9 @@ from rag_pipelines.parsing.pdf_page import Line, Page, rows
 from rag_pipelines.parsing.pdf_tables import Table
 
 MARGIN = 0.12
-"""Running heads and feet stand in this share of the page height from the edge."""
+OUTERMOST_MARGIN = 0.2
+"""Running heads and feet stand in this share of the page height from the edge; the first and last row of
+a page may stand further in."""
 
 SAME_PLACE = 12.0
 """Repeated furniture stands within so many points of the same height."""
@@ -30,7 +32,7 @@ HEADING_LINES = 3
 DEEPEST_LEVEL = 6
 
 _NUMBER = re.compile(r"\d+")
-_ROMAN = re.compile(r"[ivxlc]{1,7}")
+_ROMAN = re.compile(r"^[ivxlc]{1,7}(?=\s|$)|(?<=\s)[ivxlc]{1,7}$")
 _PAGE_NUMBER = re.compile(
     r"(?:page|seite|p\.|s\.)?[\s\-–—|/]*#(?:[\s\-–—|/]*(?:of|von|de|sur|page)?[\s\-–—|/]*#?)"
 )
@@ -85,22 +87,24 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[Table]]) -> 
     return result
 
 
-def _marginal_rows(page: Page, tables: Sequence[Table]) -> Iterable[tuple[bool, list[Line]]]:
-    """The rows in the upper and lower margin, outside tables; whether they are in the upper one."""
-    marginal = [
-        line
-        for line in page.lines
-        if line.direction == (1, 0)
-        and not MARGIN < line.box.middle / page.height < 1 - MARGIN
-        and not any(table.box.holds(line.box) for table in tables)
-    ]
-    return [(row[0].box.middle < page.height / 2, row) for row in rows(marginal)]
+def _marginal_rows(page: Page, tables: Sequence[Table]) -> Iterator[tuple[bool, list[Line]]]:
+    """The rows in the upper and lower margin, outside tables, and sideways text; whether at the top."""
+    page_rows = rows(
+        [line for line in page.upright_lines if not any(table.box.holds(line.box) for table in tables)]
+    )
+    for number, row in enumerate(page_rows):
+        margin = OUTERMOST_MARGIN if number in (0, len(page_rows) - 1) else MARGIN
+        place = row[0].box.middle / page.height
+        if not margin < place < 1 - margin:
+            yield place < 0.5, row
+    for line in page.lines:
+        if line.direction != (1, 0):
+            yield False, [line]
 
 
 def _pattern(row: Sequence[Line]) -> str:
     """What a running head has in common over pages: its text with numbers as ``#``."""
-    text = _NUMBER.sub("#", " ".join(line.text for line in row).casefold())
-    return "#" if _ROMAN.fullmatch(text) else text
+    return _ROMAN.sub("#", _NUMBER.sub("#", " ".join(line.text for line in row).casefold()))
 
 
 def _is_labelled(row: Sequence[Line]) -> bool:
@@ -115,7 +119,7 @@ class Headings:
 
     A heading is short, does not end like a sentence, and is larger than the body text or bold where the
     body is not, or the outline or the layout model names it. Levels follow the outline where it names
-    headings of the same style, else the styles in order of size.
+    headings of the same style, else the styles in order of size; a style used once opens no level.
     """
 
     def __init__(self, paragraphs: Sequence[Paragraph], outline: Iterable[tuple[int, str, int]]) -> None:
@@ -176,12 +180,14 @@ class Headings:
         for paragraph in candidates:
             if level := self._named(paragraph):
                 named[_style(paragraph)][level] += 1
+        counts = Counter(map(_style, candidates))
+        recurring = {style for style, count in counts.items() if count > 1}
         levels: dict[Style, int] = {}
         above = 0
-        for style in sorted({_style(paragraph) for paragraph in candidates}, reverse=True):
-            level = named[style].most_common(1)[0][0] if named[style] else above + 1
-            levels[style] = level
-            above = max(above, level)
+        for style in sorted(counts, reverse=True):
+            levels[style] = named[style].most_common(1)[0][0] if named[style] else above + 1
+            if style in recurring or named[style]:
+                above = max(above, levels[style])
         return levels
 
     def _title_of(self, candidates: Sequence[Paragraph]) -> Paragraph | None:

@@ -18,6 +18,7 @@ the models see a table, and lets 35 % of all pages of that table-rich set throug
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rag_pipelines.parsing.canonical import one_line
+from rag_pipelines.parsing.pdf_columns import Row, columns
 from rag_pipelines.parsing.pdf_engine import load_models
 from rag_pipelines.parsing.pdf_page import MARKER, Box, Line, Page, rows
 
@@ -35,13 +37,17 @@ TABULAR_RUN = 3
 """So many rows of short pieces in succession are evidence of a table."""
 
 RULE_THICKNESS = 3.0
+LINE_FINDER_SECONDS = 0.06
+MODEL_SECONDS = 0.3
+"""Nominal cost of a page on one core, of which the models take 0.19 s and the line finder the rest."""
+
 GRID_RULES = 3
 """So many rules of the same width, or rules in both directions, are evidence of a ruled table."""
 
 SPLIT_CELLS = 0.02
 """The share of cells holding side by side pieces above which a ruled grid misses its columns."""
 
-_LEADERS = re.compile(r"(?:\.\s?){5,}|…{2,}|_{5,}")
+_FIGURE = re.compile(r"[\s$€£¥%()+\-–.,\d]*\d[\s$€£¥%()+\-–.,\d]*")
 _CONTINUES = re.compile(r"[a-zß-öø-ÿ(&/]")
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad]\n(?=[a-zß-öø-ÿ])")
 
@@ -65,11 +71,19 @@ class Region:
 
 @dataclass(slots=True)
 class Findings:
-    """The tables of a page, and what the layout model said about the rest if it was asked."""
+    """The tables of a page, what the layout model said about the rest, and what it cost to know.
+
+    `used_rules` says that the line finder alone found the tables. `seconds` is the nominal cost.
+    """
 
     tables: list[Table] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+    used_rules: bool = False
     used_models: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return LINE_FINDER_SECONDS * self.used_rules + MODEL_SECONDS * self.used_models
 
 
 @dataclass(slots=True)
@@ -86,9 +100,7 @@ class Evidence:
 
 def evidence(page: Page) -> Evidence:
     """The cheap signs of a table, from lines and shapes that are read already."""
-    lines = [line for line in page.lines if line.direction == (1, 0)]
-    runs = tabular_runs(rows(lines), page.width)
-    return Evidence(max(map(len, runs), default=0), _grid_of_rules(page.shapes))
+    return Evidence(_longest_run(page.upright_lines, page.width), _grid_of_rules(page.shapes))
 
 
 def find(mupdf_page: Any, page: Page, mode: str) -> Findings:
@@ -100,14 +112,14 @@ def find(mupdf_page: Any, page: Page, mode: str) -> Findings:
         if signs.ruled:
             ruled = _ruled_tables(mupdf_page)
             if ruled and _explain(ruled, page):
-                return Findings([table for table, _ in ruled])
+                return Findings([table for table, _ in ruled], used_rules=True)
     return _by_models(mupdf_page, signs)
 
 
 def _ruled_tables(mupdf_page: Any) -> list[tuple[Table, list[Box]]]:
     """Tables of MuPDF's line finder, each with the boxes of its cells."""
     finder = mupdf_page.find_tables(use_layout=False, strategy="lines_strict", refine=True)
-    return [(table, cells) for table, cells in _tables_of(finder) if len(table.rows[0]) > 1]
+    return list(_tables_of(finder))
 
 
 def _by_models(mupdf_page: Any, signs: Evidence) -> Findings:
@@ -117,8 +129,10 @@ def _by_models(mupdf_page: Any, signs: Evidence) -> Findings:
     regions: list[Region] = []
     if upright:
         mupdf_page.get_layout(return_raw=True)
-        for group in mupdf_page.layout_information or ():
-            regions.append(Region(Box(*group["group_bbox"][:4]), group["class_name"]))
+        regions.extend(
+            Region(Box(*group["group_bbox"][:4]), group["class_name"])
+            for group in mupdf_page.layout_information or ()
+        )
         if not signs.ruled and all(region.label != "table" for region in regions):
             return Findings([], regions, used_models=True)
     finder = mupdf_page.find_tables(union=True, refine=True)
@@ -149,7 +163,7 @@ def _plain_rows(placements: Sequence[Sequence[Any]], header_rows: int) -> tuple[
         for cell in placed:
             while (row, column) in taken:
                 column += 1
-            text = cell_text(cell.text or "")
+            text = (cell.text or "").strip()
             for down in range(cell.rowspan):
                 for right in range(cell.colspan):
                     taken.add((row + down, column + right))
@@ -158,7 +172,20 @@ def _plain_rows(placements: Sequence[Sequence[Any]], header_rows: int) -> tuple[
             column += cell.colspan
     width = max((column for _, column in taken), default=-1) + 1
     plain = [[grid.get((row, column), "") for column in range(width)] for row in range(len(placements))]
-    return _without_blanks(_wrapped_rows_joined(plain, header_rows), header_rows)
+    body = [part for row in plain[header_rows:] for part in _merged_rows_split(row)]
+    cleaned = [[cell_text(text) for text in row] for row in plain[:header_rows] + body]
+    return _without_blanks(_wrapped_rows_joined(cleaned, header_rows), header_rows)
+
+
+def _merged_rows_split(row: list[str]) -> list[list[str]]:
+    """The rows that a finder put into one: every cell has as many lines, and in one all are figures."""
+    filled = [text.split("\n") for text in row if text]
+    count = len(filled[0]) if filled else 0
+    if len(filled) < 2 or count < 2 or any(len(lines) != count for lines in filled):
+        return [row]
+    if not any(all(_FIGURE.fullmatch(line) for line in lines) for lines in filled):
+        return [row]
+    return [[text.split("\n")[number] if text else "" for text in row] for number in range(count)]
 
 
 def _wrapped_rows_joined(grid: list[list[str]], header_rows: int) -> list[list[str]]:
@@ -198,9 +225,9 @@ def cell_text(text: str) -> str:
 
 def _explain(ruled: list[tuple[Table, list[Box]]], page: Page) -> bool:
     """Whether the ruled tables account for every sign of a table, and their columns are all ruled."""
-    lines = [line for line in page.lines if line.direction == (1, 0)]
+    lines = page.upright_lines
     outside = [line for line in lines if not any(table.box.holds(line.box) for table, _ in ruled)]
-    if max(map(len, tabular_runs(rows(outside), page.width)), default=0) >= TABULAR_RUN:
+    if _longest_run(outside, page.width) >= TABULAR_RUN:
         return False
     cells = [cell for _, boxes in ruled for cell in boxes]
     filled = split = 0
@@ -225,39 +252,38 @@ def _grid_of_rules(shapes: Sequence[Box]) -> bool:
     )
 
 
-def tabular_runs(page_rows: list[list[Line]], width: float) -> list[list[list[Line]]]:
-    """The longest successions of rows that consist of short pieces with wide gaps between them."""
-    runs: list[list[list[Line]]] = [[]]
-    for row in page_rows:
-        if _is_tabular(row, width):
-            runs[-1].append(row)
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
+def _longest_run(lines: list[Line], width: float) -> int:
+    """The longest succession of tabular rows within a column."""
+    longest = 0
+    for strip in columns(rows(lines)):
+        for tabular, run in itertools.groupby(strip, lambda row: _is_tabular(row, width)):
+            longest = max(longest, len(list(run)) if tabular else 0)
+    return longest
 
 
-def _is_tabular(row: list[Line], width: float) -> bool:
+def _is_tabular(row: Row, width: float) -> bool:
     short = sum(line.box.width < SHORT_PIECE * width for line in row)
     if len(row) < 2 or short < min(2, len(row) - 1):
         return False
-    return not any(_LEADERS.search(line.text) or MARKER.fullmatch(line.text) for line in row)
+    return not any(" … " in line.text or MARKER.fullmatch(line.text) for line in row)
 
 
-def aligned_tables(page_rows: list[list[Line]], width: float) -> list[Table]:
+def aligned_tables(page: Page) -> list[Table]:
     """Tables read off the alignment of text alone: runs of tabular rows whose pieces form columns.
 
     A row of one piece between two tabular rows belongs to the table: below the first column it is a
     label of its own, else the rest of the cell above it.
     """
     tables: list[Table] = []
-    for run in _runs_with_single_pieces(page_rows, width):
-        columns = _columns(run)
-        if len(columns) < 2:
+    strips = columns(rows(page.upright_lines))
+    for run in (run for strip in strips for run in _runs_with_single_pieces(strip, page.width)):
+        slots = _slots(run)
+        if len(slots) < 2:
             continue
-        grid = [[""] * len(columns) for _ in run]
+        grid = [[""] * len(slots) for _ in run]
         for cells, row in zip(grid, run, strict=True):
             for line in sorted(row, key=lambda line: line.box.x0):
-                at = next(number for number, (_, right) in enumerate(columns) if line.box.x0 <= right)
+                at = next(number for number, (_, right) in enumerate(slots) if line.box.x0 <= right)
                 cells[at] = one_line(f"{cells[at]} {line.text}")
         box = run[0][0].box
         for row in run:
@@ -268,10 +294,10 @@ def aligned_tables(page_rows: list[list[Line]], width: float) -> list[Table]:
     return tables
 
 
-def _runs_with_single_pieces(page_rows: list[list[Line]], width: float) -> list[list[list[Line]]]:
-    runs: list[list[list[Line]]] = []
-    run: list[list[Line]] = []
-    pending: list[list[Line]] = []
+def _runs_with_single_pieces(page_rows: list[Row], width: float) -> list[list[Row]]:
+    runs: list[list[Row]] = []
+    run: list[Row] = []
+    pending: list[Row] = []
     tabular = 0
 
     def close() -> None:
@@ -299,7 +325,7 @@ def _runs_with_single_pieces(page_rows: list[list[Line]], width: float) -> list[
     return runs
 
 
-def _columns(run: list[list[Line]]) -> list[tuple[float, float]]:
+def _slots(run: list[Row]) -> list[tuple[float, float]]:
     """Left and right of the columns: what the pieces of the tabular rows cover, seen from above."""
     spans = sorted((line.box.x0, line.box.x1) for row in run if len(row) > 1 for line in row)
     columns: list[tuple[float, float]] = []
