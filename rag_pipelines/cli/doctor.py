@@ -191,13 +191,13 @@ def _database(settings: Settings) -> Check:
 
 
 def _model(settings: Settings, profile: str) -> Check:
-    from rag_pipelines.embedding.factory import make_embedder
+    """Whether the model's files are here; a model behind an endpoint is only named."""
+    from rag_pipelines.embedding.model_files import find_model
 
-    embedder = make_embedder(settings.profiles.embedding[profile], settings.data_dir)
-    try:
-        identity = embedder.identity
-    finally:
-        embedder.close()
-    size = f"{identity.dimensions} dimensions"
-    detail = f"{identity.model}, {size}, run by {identity.runtime} in {identity.precision}"
-    return Check(f"model of profile {profile}", True, detail)
+    name, chosen = f"model of profile {profile}", settings.profiles.embedding[profile]
+    if chosen.provider == "sentence-transformers":
+        folder = find_model(chosen.model, allow_download=False)
+        return Check(name, True, f"{chosen.model} found in {folder}")
+    if chosen.provider == "openai":
+        return Check(name, None, f"{chosen.model} at {chosen.base_url}; not asked")
+    return Check(name, True, f"{chosen.provider} needs no files")
