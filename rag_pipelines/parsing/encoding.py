@@ -21,7 +21,7 @@ _BYTE_ORDER_MARKS = (
 _LATIN_1_NAMES = frozenset({"ascii", "iso8859-1"})
 """Read as Windows-1252, a superset that is what such documents hold (WHATWG Encoding, section 4.2)."""
 
-_UNSAFE = frozenset({"utf-7", "unicode_escape", "raw_unicode_escape", "idna", "punycode", "mbcs", "oem"})
+_UNSAFE = frozenset({"utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "mbcs", "oem"})
 """Codecs that hide one text inside another, or depend on the machine."""
 
 _GUESSES = [
@@ -68,7 +68,7 @@ def safe_codec(name: str | None) -> str | None:
         codec = codecs.lookup(name.strip().strip("\"'"))
     except (LookupError, ValueError):
         return None
-    if not getattr(codec, "_is_text_encoding", True) or codec.name in _UNSAFE:
+    if not getattr(codec, "_is_text_encoding", True) or codec.name.replace("_", "-") in _UNSAFE:
         return None
     if codec.name.startswith(("utf-16", "utf-32")):
         return None
