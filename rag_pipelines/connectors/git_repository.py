@@ -216,7 +216,7 @@ class Repository:
         return {parts[0]: int(parts[2]) for line in lines if len(parts := line.split()) == 3}
 
     def last_commits(self, commit: str, paths: Iterable[str], limit: int) -> dict[str, Commit]:
-        """For each path the newest commit up to `commit` that changed it, merges aside.
+        """For each path the newest commit up to `commit` that changed it; a merge counts if it made the text.
 
         One pass over the history, newest first, that ends when every path is found or after `limit`
         commits; a path not found by then is left out.
@@ -226,21 +226,21 @@ class Repository:
         if not missing or not limit:
             return found
         command = _git(
-            "log", "-z", "--name-only", "--no-renames", "--no-show-signature", "--no-merges",
-            f"--max-count={limit}", "--format=%x02%H%x00%ct%x00%an", commit, "--",
+            "log", "-z", "-c", "--name-only", "--no-renames", "--no-show-signature",
+            f"--max-count={limit}", "--format=//%H %ct %an", commit, "--",
             folder=self.folder,
         )  # fmt: skip
         with _start(command, self._environment, subprocess.DEVNULL) as process:
             assert process.stdout is not None
             current: Commit | None = None
-            fields = _stream_fields(process.stdout)
-            for field in fields:
-                name = field.lstrip("\n")
-                if name.startswith("\x02"):
-                    moment = datetime.fromtimestamp(int(next(fields)), UTC)
-                    author = next(fields).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-                    current = Commit(name[1:], moment, author)
-                elif current is not None and (path := field if field in missing else name) in missing:
+            for field in _stream_fields(process.stdout):
+                # Git puts a newline in front of some fields; a path never begins with two slashes.
+                path = field if field in missing else field.removeprefix("\n")
+                if path.startswith("//"):
+                    oid, seconds, author = path[2:].split(" ", 2)
+                    author = author.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                    current = Commit(oid, datetime.fromtimestamp(int(seconds), UTC), author)
+                elif current is not None and path in missing:
                     found[path] = current
                     missing.discard(path)
                     if not missing:

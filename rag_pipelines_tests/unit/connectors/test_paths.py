@@ -12,7 +12,7 @@ from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_
 
 names = st.text("ab.", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})
 paths = st.lists(names, min_size=1, max_size=4).map("/".join)
-segments = st.just("**") | st.text("ab.*?", min_size=1, max_size=3).filter(lambda text: "**" not in text)
+segments = st.just("**") | st.text("ab.*?", min_size=1, max_size=3).filter(lambda s: "**" not in s)
 patterns = st.tuples(
     st.sampled_from(["", "/"]), st.lists(segments, min_size=1, max_size=3), st.sampled_from(["", "/"])
 ).map(lambda parts: parts[0] + "/".join(parts[1]) + parts[2])
@@ -20,7 +20,7 @@ patterns = patterns.filter(lambda pattern: not pattern.endswith("**/"))  # git d
 
 
 def matches(pattern: str, path: str) -> bool:
-    """The rules of PathFilter's docstring, written plainly: some leading part of the path fits the pattern."""
+    """The rules of PathFilter's docstring, written plainly: a leading part of the path fits."""
     folders_only = pattern.endswith("/")
     wanted = pattern.strip("/").split("/")
     if not pattern.startswith("/") and len(wanted) == 1:
