@@ -42,7 +42,7 @@ bench: $(STAMP)  ## Print the figures of every benchmark.
 clean:  ## Stop the embedded Postgres; remove the environment, the demo's data and all caches.
 	@if [ -x $(BIN)/rag-pipelines ]; then RAG_DATABASE_URL= $(BIN)/rag-pipelines db stop || true; fi
 	rm -rf $(VENV) .rag .dagster build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find rag_pipelines rag_pipelines_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The model's library asks for any torch; the exact one is installed first so that no other is chosen.
 $(STAMP): pyproject.toml
