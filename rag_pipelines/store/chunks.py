@@ -59,60 +59,45 @@ def make_chunk_set(
     return ChunkSet(key, blocks_sha256, title, chunker_id, chunks, keys)
 
 
-def put_parse(
-    connection: Pg, *, raw_sha256: bytes, hint: str, profile_id: int, blocks_sha256: bytes, summary: Summary
-) -> int:
-    """Remember a successful parse; returns its id."""
-    return _put_parse(
-        connection,
-        raw_sha256=raw_sha256,
-        hint=hint,
-        profile_id=profile_id,
-        status="ok",
-        media_type=summary.media_type,
-        blocks_sha256=blocks_sha256,
-        title=clean(summary.title) if summary.title else None,
-        language=summary.language,
-        pages=summary.pages,
-        characters=summary.characters,
-        blocks=Jsonb(summary.blocks),
-        counters=Jsonb(summary.counters),
-        metadata=Jsonb(plain_metadata(summary.metadata)),
-        warnings=[clean(warning)[:500] for warning in summary.warnings[:50]],
-    )
-
-
-def put_failed_parse(
-    connection: Pg, *, raw_sha256: bytes, hint: str, profile_id: int, media_type: str, error: DocumentError
-) -> int:
-    """Remember that this code cannot parse these bytes; returns the id."""
-    return _put_parse(
-        connection,
-        raw_sha256=raw_sha256,
-        hint=hint,
-        profile_id=profile_id,
-        media_type=media_type,
-        status=error.status,
-        message=clean(str(error))[:4000],
-    )
-
-
-def _put_parse(connection: Pg, **values: Any) -> int:
-    defaults: dict[str, Any] = {
-        "message": None,
-        "blocks_sha256": None,
-        "title": None,
-        "language": None,
-        "pages": None,
-        "characters": 0,
-        "blocks": Jsonb({}),
-        "counters": Jsonb({}),
-        "metadata": Jsonb({}),
-        "warnings": [],
+def parsed_row(raw_sha256: bytes, hint: str, profile_id: int, blocks_sha256: bytes, summary: Summary) -> Row:
+    """The row of a successful parse."""
+    return {
+        "raw_sha256": raw_sha256.hex(),
+        "hint": hint,
+        "profile_id": profile_id,
+        "status": "ok",
+        "media_type": summary.media_type,
+        "blocks_sha256": blocks_sha256.hex(),
+        "title": clean(summary.title) if summary.title else None,
+        "language": summary.language,
+        "pages": summary.pages,
+        "characters": summary.characters,
+        "blocks": summary.blocks,
+        "counters": summary.counters,
+        "metadata": plain_metadata(summary.metadata),
+        "warnings": [clean(warning)[:500] for warning in summary.warnings[:50]],
     }
-    row = query(connection, "put_parse", defaults | values).fetchone()
-    assert row is not None
-    return row["parse_id"]
+
+
+def failed_row(raw_sha256: bytes, hint: str, profile_id: int, media_type: str, error: DocumentError) -> Row:
+    """The row that says that this code cannot parse these bytes."""
+    return {
+        "raw_sha256": raw_sha256.hex(),
+        "hint": hint,
+        "profile_id": profile_id,
+        "media_type": media_type,
+        "status": error.status,
+        "message": clean(str(error))[:4000],
+    }
+
+
+def put_parses(connection: Pg, rows: Iterable[Row]) -> dict[tuple[bytes, str], int]:
+    """Remember parses; returns their ids by bytes and hint."""
+    distinct = {(row["raw_sha256"], row["hint"], row["profile_id"]): row for row in rows}
+    if not distinct:
+        return {}
+    stored = query(connection, "put_parses", {"rows": Jsonb(list(distinct.values()))})
+    return {(bytes.fromhex(row["raw_sha256"]), row["hint"]): row["parse_id"] for row in stored}
 
 
 def find_chunk_sets(connection: Pg, keys: Iterable[UUID]) -> dict[UUID, Row]:
@@ -123,28 +108,25 @@ def find_chunk_sets(connection: Pg, keys: Iterable[UUID]) -> dict[UUID, Row]:
 
 def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
     """Store chunk sets that are new; returns the id of every one by its key."""
-    ids: dict[UUID, int] = {}
-    fresh: list[ChunkSet] = []
-    for one in sets:
-        if one.key in ids:
-            continue
-        row = query(
-            connection,
-            "put_chunk_set",
-            {
-                "key": one.key,
-                "blocks_sha256": one.blocks_sha256,
-                "title": one.title,
-                "profile_id": one.profile_id,
-                "chunks": len(one.chunks),
-                "tokens": sum(chunk.tokens for chunk in one.chunks),
-            },
-        ).fetchone()
-        if row is None:
-            ids[one.key] = find_chunk_sets(connection, [one.key])[one.key]["chunk_set_id"]
-        else:
-            ids[one.key] = row["chunk_set_id"]
-            fresh.append(one)
+    by_key = {one.key: one for one in sets}
+    if not by_key:
+        return {}
+    rows = [
+        {
+            "key": str(one.key),
+            "blocks_sha256": one.blocks_sha256.hex(),
+            "title": one.title,
+            "profile_id": one.profile_id,
+            "chunks": len(one.chunks),
+            "tokens": sum(chunk.tokens for chunk in one.chunks),
+        }
+        for one in by_key.values()
+    ]
+    stored = query(connection, "put_chunk_sets", {"rows": Jsonb(rows)})
+    ids: dict[UUID, int] = {row["key"]: row["chunk_set_id"] for row in stored}
+    fresh = [by_key[key] for key in ids]
+    others = find_chunk_sets(connection, by_key.keys() - ids.keys()) if len(ids) < len(by_key) else {}
+    ids.update({key: row["chunk_set_id"] for key, row in others.items()})
     if fresh:
         with connection.cursor() as cursor, cursor.copy(_COPY_CHUNKS) as copy:
             copy.set_types(_CHUNK_TYPES)

@@ -11,20 +11,13 @@ that a killed run repeats at most the last few batches of the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from rag_pipelines.errors import (
-    DocumentError,
-    EmbeddingError,
-    EmptyDocumentError,
-    MissingContentError,
-    PoisonDocumentError,
-)
+from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
 from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines.parsing.prepare import (
@@ -32,25 +25,16 @@ from rag_pipelines.parsing.prepare import (
     PrepareTask,
     Rechunked,
     RechunkTask,
-    Summary,
     decode_parsed,
     process,
 )
-from rag_pipelines.store.chunks import (
-    ChunkSet,
-    chunk_set_key,
-    find_chunk_sets,
-    make_chunk_set,
-    put_chunk_sets,
-    put_failed_parse,
-    put_parse,
-)
-from rag_pipelines.store.database import Row, query
-from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
+from rag_pipelines.store.database import query
+from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.listing import blocks
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.sync.targets import FAILED_TYPE, ChunkTarget, ModelTarget, Targets
-from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, mark_embedded
+from rag_pipelines.sync.targets import ChunkTarget, ModelTarget, Targets
+from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending
 
 
 class Stage(IntEnum):
@@ -59,30 +43,6 @@ class Stage(IntEnum):
     PARSED = 1
     CHUNKED = 2
     EMBEDDED = 3
-
-
-@dataclass
-class Work:
-    """One pending document on its way: its stored row, what it lacks, and what was made of it."""
-
-    row: Row
-    parse_id: int | None = None
-    summary: Summary | None = None
-    blocks_sha256: bytes | None = None
-    title: str | None = None
-    error: DocumentError | None = None
-    lacks: tuple[ChunkTarget, ...] = ()
-    sets: dict[int, ChunkSet] = field(default_factory=dict)
-    set_ids: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def document_id(self) -> int:
-        """The row's key."""
-        return self.row["document_id"]
-
-    def embedded_title(self, target: ChunkTarget) -> str | None:
-        """The title that goes into the embedding input, if it is part of it."""
-        return (self.row["given_title"] or self.title) if target.titled else None
 
 
 class Advance:
@@ -226,7 +186,7 @@ class Advance:
         """Embed and store one batch."""
         refused = {model.profile_id: self._embed(works, model) for model in self._models}
         with self._run.timed("store"):
-            self._commit(works, refused)
+            commit(self._run, self._targets, works, refused, chunked=self._through >= Stage.CHUNKED)
 
     def _embed(self, works: list[Work], model: ModelTarget) -> Refused:
         """Vectors of the new chunk sets of a batch."""
@@ -238,107 +198,10 @@ class Advance:
                 inputs.update(zip(made.input_keys, texts, strict=True))
         return embed_inputs(self._run, model, inputs)
 
-    def _commit(self, works: list[Work], refused: dict[int, Refused]) -> None:
-        run, report = self._run, self._run.report
-        with run.writing() as connection:
-            sets = [made for work in works if work.error is None for made in work.sets.values()]
-            ids = put_chunk_sets(connection, sets)
-            changed = [work.document_id for work in works if self._commit_one(work, ids)]
-            for model in self._models:
-                for made in sets:
-                    if made.profile_id == model.chunker_id:
-                        mark_embedded(run, model, ids[made.key], made.input_keys, refused[model.profile_id])
-            partly = self._refused_documents(works, refused)
-            quarantine(
-                connection,
-                run.source_id,
-                [QuarantineEntry("embed", error, external_id) for external_id, error in partly.items()],
-            )
-            fine = [work.row["external_id"] for work in works if work.error is None]
-            resolved = [external_id for external_id in fine if external_id not in partly]
-            query(connection, "resolve_quarantine", {"source_id": run.source_id, "ids": resolved})
-            query(connection, "mark_changed", {"ids": changed})
-        report.chunk_sets += len(sets)
-        report.chunks += sum(len(made.chunks) for made in sets)
-        for work in works:
-            report.status(work.error.status if work.error else "ok")
-
-    def _commit_one(self, work: Work, ids: dict[UUID, int]) -> bool:
-        """Write one document's parse, mapping and status; True if what an index holds of it changed."""
-        connection, row, error = self._run.connection, work.row, work.error
-        key = {"raw_sha256": bytes(row["raw_sha256"]), "hint": row["hint"]}
-        parsers = self._targets.parsers
-        if work.summary is not None:
-            assert work.blocks_sha256 is not None
-            work.parse_id = put_parse(
-                connection,
-                profile_id=parsers[work.summary.media_type],
-                blocks_sha256=work.blocks_sha256,
-                summary=work.summary,
-                **key,
-            )
-        elif isinstance(error, MissingContentError):
-            query(connection, "forget_token", {"document_id": work.document_id})
-        elif work.parse_id is None and error is not None and not isinstance(error, PoisonDocumentError):
-            work.parse_id = put_failed_parse(
-                connection, profile_id=parsers[FAILED_TYPE], media_type=FAILED_TYPE, error=error, **key
-            )
-        finished = self._chunkers or not self._targets.chunkers
-        status = error.status if error else ("ok" if finished else "pending")
-        query(
-            connection,
-            "set_document_parse",
-            {
-                "document_id": work.document_id,
-                "parse_id": work.parse_id,
-                "status": status,
-                "raw_sha256": key["raw_sha256"],
-            },
-        )
-        if error is not None:
-            self._quarantine(work, error)
-            if isinstance(error, EmptyDocumentError):
-                query(connection, "unmap_chunks", {"document_id": work.document_id})
-            return isinstance(error, EmptyDocumentError)
-        for profile_id, made in work.sets.items():
-            work.set_ids[profile_id] = ids[made.key]
-        for profile_id, set_id in work.set_ids.items():
-            params = {"document_id": work.document_id, "profile_id": profile_id, "chunk_set_id": set_id}
-            query(connection, "map_chunks", params)
-        return bool(work.set_ids)
-
-    def _quarantine(self, work: Work, error: DocumentError) -> None:
-        """Record a failure, unless it is a blank file: that is recorded on the document and needs nobody."""
-        row = work.row
-        if isinstance(error, EmptyDocumentError) and not row["raw_bytes"]:
-            return
-        entry = QuarantineEntry(
-            "parse",
-            error,
-            row["external_id"],
-            content=bytes(row["raw_sha256"]).hex(),
-            code_version=self._targets.code_version,
-            attempts=row["attempts"],
-        )
-        quarantine(self._run.connection, self._run.source_id, [entry])
-
-    def _refused_documents(self, works: list[Work], refused: dict[int, Refused]) -> dict[str, EmbeddingError]:
-        """Documents with a chunk that a model refused, by external id, with the model's error."""
-        bad = {key: error for by_key in refused.values() for key, error in by_key.items()}
-        return {
-            work.row["external_id"]: bad[key]
-            for work in works
-            if bad
-            for made in work.sets.values()
-            for key in made.input_keys
-            if key in bad
-        }
-
 
 def _remembered(status: str, message: str | None) -> DocumentError:
     """The error of an earlier parse of the same bytes, as its own class."""
     kinds: list[type[DocumentError]] = [DocumentError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    found: Callable[[str | None], DocumentError] = next(k for k in kinds if k.status == status)
-    return found(message)
+    return next(kind for kind in kinds if kind.status == status)(message)

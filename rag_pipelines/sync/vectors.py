@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import missing_vectors, put_vectors
@@ -57,16 +59,10 @@ def embed_inputs(run: SourceRun, model: ModelTarget, inputs: Mapping[UUID, str])
     return refused
 
 
-def mark_embedded(
-    run: SourceRun, model: ModelTarget, chunk_set_id: int, keys: Sequence[UUID], refused: Refused
-) -> None:
-    """Record that all of a chunk set's inputs have vectors, but for the refused ones."""
-    params = {
-        "chunk_set_id": chunk_set_id,
-        "model_id": model.profile_id,
-        "missing": sum(key in refused for key in keys),
-    }
-    query(run.connection, "mark_embedded", params)
+def embedded_row(model_id: int, chunk_set_id: int, keys: Sequence[UUID], refused: Refused) -> dict[str, int]:
+    """The record that all of a chunk set's inputs have vectors, but for the refused ones."""
+    missing = sum(key in refused for key in keys)
+    return {"chunk_set_id": chunk_set_id, "model_id": model_id, "missing": missing}
 
 
 def embed_pending(run: SourceRun, model: ModelTarget) -> None:
@@ -94,8 +90,8 @@ def _embed_sets(run: SourceRun, model: ModelTarget, sets: list[int]) -> None:
         keys[row["chunk_set_id"]].append(row["input_key"])
     refused = embed_inputs(run, model, {row["input_key"]: row["input"] for row in rows})
     with run.timed("store"), run.writing() as connection:
-        for chunk_set_id in sets:
-            mark_embedded(run, model, chunk_set_id, keys[chunk_set_id], refused)
+        marks = [embedded_row(model.profile_id, one, keys[one], refused) for one in sets]
+        query(connection, "mark_embedded", {"rows": Jsonb(marks)})
         params = {"source_id": run.source_id, "sets": sets}
         owners = query(connection, "documents_of_sets", params).fetchall()
         query(connection, "mark_changed", {"ids": [row["document_id"] for row in owners]})

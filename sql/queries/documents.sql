@@ -154,6 +154,3 @@ WHERE q.source_id = %(source_id)s AND q.external_id IS NOT NULL
 UPDATE rag.document SET state = 'missing', updated_at = clock_timestamp()
 WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state = 'present';
 
--- name: forget_token
--- Our copy of the content is gone: the next listing takes the document for a changed one and loads it again.
-UPDATE rag.document SET token = '' WHERE document_id = %(document_id)s;

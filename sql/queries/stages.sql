@@ -51,36 +51,56 @@ WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
 -- name: find_chunk_sets
 SELECT key, chunk_set_id, chunks FROM rag.chunk_set WHERE key = ANY(%(keys)s);
 
--- name: put_parse
+-- name: put_parses
+-- The outcome of parsing some bytes, good or bad, for whoever meets the same bytes.
 INSERT INTO rag.parse (raw_sha256, hint, profile_id, status, message, media_type, blocks_sha256, title, language,
                        pages, characters, blocks, counters, metadata, warnings)
-VALUES (%(raw_sha256)s, %(hint)s, %(profile_id)s, %(status)s, %(message)s, %(media_type)s, %(blocks_sha256)s,
-        %(title)s, %(language)s, %(pages)s, %(characters)s, %(blocks)s, %(counters)s, %(metadata)s, %(warnings)s)
+SELECT decode(raw_sha256, 'hex'), hint, profile_id, status, message, media_type, decode(blocks_sha256, 'hex'), title,
+       language, pages, coalesce(characters, 0), coalesce(blocks, '{}'), coalesce(counters, '{}'),
+       coalesce(metadata, '{}'), coalesce(warnings, '{}')
+FROM jsonb_to_recordset(%(rows)s) AS r (
+    raw_sha256 text, hint text, profile_id int, status text, message text, media_type text, blocks_sha256 text,
+    title text, language text, pages int, characters int, blocks jsonb, counters jsonb, metadata jsonb,
+    warnings text[])
 ON CONFLICT (raw_sha256, hint, profile_id) DO UPDATE SET status = EXCLUDED.status, message = EXCLUDED.message
-RETURNING parse_id;
+RETURNING parse_id, encode(raw_sha256, 'hex') AS raw_sha256, hint;
 
--- name: put_chunk_set
--- Returns a row only if the set is new; a concurrent writer of the same set waits here for us.
+-- name: put_chunk_sets
+-- Returns the sets that are new; a concurrent writer of the same set waits here for us.
 INSERT INTO rag.chunk_set (key, blocks_sha256, title, profile_id, chunks, tokens)
-VALUES (%(key)s, %(blocks_sha256)s, %(title)s, %(profile_id)s, %(chunks)s, %(tokens)s)
+SELECT key, decode(blocks_sha256, 'hex'), title, profile_id, chunks, tokens
+FROM jsonb_to_recordset(%(rows)s) AS r (
+    key uuid, blocks_sha256 text, title text, profile_id int, chunks int, tokens bigint)
 ON CONFLICT (key) DO NOTHING
-RETURNING chunk_set_id;
+RETURNING key, chunk_set_id;
 
--- name: set_document_parse
-UPDATE rag.document SET parse_id = %(parse_id)s, status = %(status)s, updated_at = clock_timestamp()
-WHERE document_id = %(document_id)s AND raw_sha256 = %(raw_sha256)s;
-
--- name: set_document_status
-UPDATE rag.document SET status = %(status)s, updated_at = clock_timestamp() WHERE document_id = %(document_id)s;
+-- name: finish_documents
+-- What became of documents, unless their bytes have changed again meanwhile. `changed` says that what index
+-- versions hold of them is out of date; `reload` that our copy of the bytes is gone, so that the next listing
+-- takes the document for a changed one.
+UPDATE rag.document d SET
+    parse_id = r.parse_id, status = r.status, updated_at = clock_timestamp(),
+    token = CASE WHEN r.reload THEN '' ELSE d.token END,
+    changed_xid = CASE WHEN r.changed THEN pg_current_xact_id() ELSE d.changed_xid END
+FROM jsonb_to_recordset(%(rows)s) AS r (
+    document_id bigint, raw_sha256 text, parse_id bigint, status text, changed boolean, reload boolean)
+WHERE d.document_id = r.document_id AND d.raw_sha256 = decode(r.raw_sha256, 'hex');
 
 -- name: map_chunks
 INSERT INTO rag.document_chunks (document_id, profile_id, chunk_set_id)
-VALUES (%(document_id)s, %(profile_id)s, %(chunk_set_id)s)
+SELECT document_id, profile_id, chunk_set_id
+FROM jsonb_to_recordset(%(rows)s) AS r (document_id bigint, profile_id int, chunk_set_id bigint)
 ON CONFLICT (document_id, profile_id) DO UPDATE SET chunk_set_id = EXCLUDED.chunk_set_id;
 
 -- name: unmap_chunks
--- The document has no text any more.
-DELETE FROM rag.document_chunks WHERE document_id = %(document_id)s;
+-- These documents have no text any more.
+DELETE FROM rag.document_chunks WHERE document_id = ANY(%(ids)s);
+
+-- name: mark_embedded
+INSERT INTO rag.chunk_set_embedded (chunk_set_id, model_id, missing)
+SELECT chunk_set_id, model_id, missing
+FROM jsonb_to_recordset(%(rows)s) AS r (chunk_set_id bigint, model_id int, missing int)
+ON CONFLICT (chunk_set_id, model_id) DO UPDATE SET missing = EXCLUDED.missing;
 
 -- name: mark_changed
 -- What index versions hold of these documents is out of date from this transaction on.
@@ -107,11 +127,6 @@ LIMIT %(limit)s;
 -- name: chunk_inputs
 SELECT chunk_set_id, ordinal, input_key, prefix || text AS input FROM rag.chunk
 WHERE chunk_set_id = ANY(%(sets)s) ORDER BY chunk_set_id, ordinal;
-
--- name: mark_embedded
-INSERT INTO rag.chunk_set_embedded (chunk_set_id, model_id, missing)
-VALUES (%(chunk_set_id)s, %(model_id)s, %(missing)s)
-ON CONFLICT (chunk_set_id, model_id) DO UPDATE SET missing = EXCLUDED.missing;
 
 -- name: documents_of_sets
 -- The documents of a source that show these chunk sets.

@@ -1,0 +1,177 @@
+"""One batch of processed documents, written in one transaction.
+
+What belongs here: the order and content of the writes: parses, chunk sets, mappings, the documents'
+state, quarantine. What does not: making any of it (`advance`, `vectors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.errors import (
+    DocumentError,
+    EmbeddingError,
+    EmptyDocumentError,
+    MissingContentError,
+    PoisonDocumentError,
+)
+from rag_pipelines.parsing.prepare import Summary
+from rag_pipelines.store.chunks import ChunkSet, failed_row, parsed_row, put_chunk_sets, put_parses
+from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import FAILED_TYPE, ChunkTarget, Targets
+from rag_pipelines.sync.vectors import Refused, embedded_row
+
+
+@dataclass
+class Work:
+    """One pending document on its way: its stored row, what it lacks, and what was made of it."""
+
+    row: Row
+    parse_id: int | None = None
+    summary: Summary | None = None
+    blocks_sha256: bytes | None = None
+    title: str | None = None
+    error: DocumentError | None = None
+    lacks: tuple[ChunkTarget, ...] = ()
+    sets: dict[int, ChunkSet] = field(default_factory=dict)
+    set_ids: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def document_id(self) -> int:
+        """The row's key."""
+        return self.row["document_id"]
+
+    def embedded_title(self, target: ChunkTarget) -> str | None:
+        """The title that goes into the embedding input, if it is part of it."""
+        return (self.row["given_title"] or self.title) if target.titled else None
+
+    @property
+    def raw_sha256(self) -> bytes:
+        """The address of its bytes."""
+        return bytes(self.row["raw_sha256"])
+
+
+def commit(
+    run: SourceRun, targets: Targets, works: Sequence[Work], refused: Mapping[int, Refused], *, chunked: bool
+) -> None:
+    """Write a batch, while the lease is ours.
+
+    Args:
+        refused: what each model refused, by the model's profile row; its keys are the models that ran.
+        chunked: whether this run chunks; else documents stay pending behind their parse.
+    """
+    partly = _partly_refused(works, refused)
+    with run.writing() as connection:
+        _put_parses(connection, targets, works)
+        sets = [made for work in works if work.error is None for made in work.sets.values()]
+        ids = put_chunk_sets(connection, sets)
+        for work in works:
+            if work.error is None:
+                work.set_ids.update({profile_id: ids[made.key] for profile_id, made in work.sets.items()})
+        _map_chunks(connection, works)
+        embedded = [
+            embedded_row(model.profile_id, ids[made.key], made.input_keys, refused[model.profile_id])
+            for model in targets.models
+            if model.profile_id in refused
+            for made in {made.key: made for made in sets}.values()
+            if made.profile_id == model.chunker_id
+        ]
+        query(connection, "mark_embedded", {"rows": Jsonb(embedded)})
+        done = "ok" if chunked or not targets.chunkers else "pending"
+        rows = [_document_row(work, done) for work in works]
+        query(connection, "finish_documents", {"rows": Jsonb(rows)})
+        _settle_quarantine(run, targets, works, partly)
+    report = run.report
+    report.chunk_sets += len(sets)
+    report.chunks += sum(len(made.chunks) for made in sets)
+    for work in works:
+        report.status(work.error.status if work.error else "ok")
+
+
+def _put_parses(connection: Pg, targets: Targets, works: Sequence[Work]) -> None:
+    """Remember new parses, and failures that only other bytes or other code could mend."""
+    rows: list[Row] = []
+    for work in works:
+        key = (work.raw_sha256, work.row["hint"])
+        if work.summary is not None:
+            assert work.blocks_sha256 is not None
+            profile_id = targets.parsers[work.summary.media_type]
+            rows.append(parsed_row(*key, profile_id, work.blocks_sha256, work.summary))
+        elif work.parse_id is None and work.error is not None and _lasting(work.error):
+            rows.append(failed_row(*key, targets.parsers[FAILED_TYPE], FAILED_TYPE, work.error))
+    ids = put_parses(connection, rows)
+    for work in works:
+        work.parse_id = work.parse_id or ids.get((work.raw_sha256, work.row["hint"]))
+
+
+def _lasting(error: DocumentError) -> bool:
+    return not isinstance(error, PoisonDocumentError | MissingContentError)
+
+
+def _map_chunks(connection: Pg, works: Sequence[Work]) -> None:
+    """A failed document keeps the chunks it had; one without text loses them."""
+    mapping = [
+        {"document_id": work.document_id, "profile_id": profile_id, "chunk_set_id": chunk_set_id}
+        for work in works
+        if work.error is None
+        for profile_id, chunk_set_id in work.set_ids.items()
+    ]
+    query(connection, "map_chunks", {"rows": Jsonb(mapping)})
+    blank = [work.document_id for work in works if isinstance(work.error, EmptyDocumentError)]
+    query(connection, "unmap_chunks", {"ids": blank})
+
+
+def _document_row(work: Work, done: str) -> dict[str, Any]:
+    error = work.error
+    return {
+        "document_id": work.document_id,
+        "raw_sha256": work.raw_sha256.hex(),
+        "parse_id": work.parse_id,
+        "status": error.status if error else done,
+        "changed": isinstance(error, EmptyDocumentError) or (error is None and bool(work.set_ids)),
+        "reload": isinstance(error, MissingContentError),
+    }
+
+
+def _settle_quarantine(
+    run: SourceRun, targets: Targets, works: Sequence[Work], partly: Mapping[str, EmbeddingError]
+) -> None:
+    """Open what failed, close what is fine. A blank file is recorded on the document and needs nobody."""
+    entries = [
+        QuarantineEntry(
+            "parse",
+            work.error,
+            work.row["external_id"],
+            content=work.raw_sha256.hex(),
+            code_version=targets.code_version,
+            attempts=work.row["attempts"],
+        )
+        for work in works
+        if work.error is not None
+        and (work.row["raw_bytes"] or not isinstance(work.error, EmptyDocumentError))
+    ]
+    entries += [QuarantineEntry("embed", error, external_id) for external_id, error in partly.items()]
+    quarantine(run.connection, run.source_id, entries)
+    bad = {entry.external_id for entry in entries}
+    fine = [work.row["external_id"] for work in works if work.row["external_id"] not in bad]
+    query(run.connection, "resolve_quarantine", {"source_id": run.source_id, "ids": fine})
+
+
+def _partly_refused(works: Sequence[Work], refused: Mapping[int, Refused]) -> dict[str, EmbeddingError]:
+    """Documents with a chunk that a model refused, by external id, with the model's error."""
+    bad = {key: error for by_key in refused.values() for key, error in by_key.items()}
+    if not bad:
+        return {}
+    return {
+        work.row["external_id"]: bad[key]
+        for work in works
+        for made in work.sets.values()
+        for key in made.input_keys
+        if key in bad
+    }
