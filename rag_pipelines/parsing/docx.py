@@ -1,14 +1,16 @@
 """Word documents (DOCX), read with python-docx and its XML tree.
 
-What belongs here: walking the body in reading order and turning it into blocks. What does not: deciding
-what a style means (`docx_styles`), equations (`docx_equations`), opening the package (`office_package`).
+What belongs here: walking the body in reading order and turning it into blocks. What does not: what a
+style means (`docx_styles`), numbers of lists and headings (`docx_numbering`), equations
+(`docx_equations`), charts (`ooxml_charts`), opening the package (`office_package`).
 
 Why not `unstructured` here: it guesses headings from wording where no style says so, drops the depth of
 list items, merged cells, text boxes, footnotes and comments, and reads 4 documents a second; this reads
 over 50. What is kept, in order: text with tracked insertions and without deletions and hidden text,
-equations in linear form, text boxes after the paragraph they hang on, notes and comments after the
-paragraph that refers to them, headers and footers as furniture. The generated table of contents is left
-out, because it only repeats the headings. Pages are those Word last rendered, None where it never did.
+equations in linear form, text boxes and charts after the paragraph they hang on, notes and comments
+after the paragraph that refers to them, headers and footers as furniture. The generated table of contents
+is left out, because it only repeats the headings. Pages are those that Word last rendered, None where it
+never did.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.canonical import DocumentBuilder
 from rag_pipelines.parsing.docx_equations import M, linear
+from rag_pipelines.parsing.docx_numbering import Numbering
 from rag_pipelines.parsing.docx_styles import TABLE_OF_CONTENTS, Styles, W, on
 from rag_pipelines.parsing.office_package import (
     checked_ooxml,
@@ -28,6 +31,7 @@ from rag_pipelines.parsing.office_package import (
     meaningful_title,
     parse_xml,
 )
+from rag_pipelines.parsing.ooxml_charts import chart_rows, chart_title
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 VERSION = "1"
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
+C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 
 _TRANSPARENT = {f"{W}{name}" for name in ("ins", "moveTo", "customXml", "smartTag", "sdtContent")}
@@ -73,6 +79,7 @@ class _Reader:
         self.document = document
         self.builder = builder
         self.styles = Styles(document)
+        self.numbering = Numbering(document)
         self.page = (
             1 if next(document.element.body.iter(f"{W}lastRenderedPageBreak"), None) is not None else None
         )
@@ -114,7 +121,7 @@ class _Reader:
     def _read_paragraph(self, paragraph: _Element) -> None:
         page = self.page
         kind, level = self.styles.role(paragraph)
-        text = self._text(paragraph)
+        text = self._numbered_text(paragraph)
         if kind == TABLE_OF_CONTENTS:
             self.builder.counters["contents_lines_dropped"] += 1
         elif kind is BlockKind.CODE:
@@ -133,7 +140,17 @@ class _Reader:
         for remark in remarks:
             self.builder.add(BlockKind.PARAGRAPH, remark, page=self.page)
         for box in boxes:
-            self.read_blocks(box)
+            if box.tag == f"{C}chart":
+                self._read_chart(box)
+            else:
+                self.read_blocks(box)
+
+    def _read_chart(self, reference: _Element) -> None:
+        part = self.document.part.related_parts.get(reference.get(f"{R}id"))
+        if part is not None:
+            chart = parse_xml(part.blob, "a chart")
+            self.builder.add(BlockKind.CAPTION, chart_title(chart), page=self.page)
+            self.builder.add_table(chart_rows(chart), header_rows=1, page=self.page)
 
     def _read_table(self, table: _Element) -> None:
         self.end_code()
@@ -170,7 +187,7 @@ class _Reader:
         lines: list[str] = []
         for child in container.iterchildren():
             if child.tag == f"{W}p":
-                lines.append(self._text(child))
+                lines.append(self._numbered_text(child))
             elif child.tag == f"{W}tbl":
                 lines.extend(
                     ", ".join(filter(None, (self._text_inside(cell) for cell in _cells(row))))
@@ -179,6 +196,17 @@ class _Reader:
             elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
                 lines.append(self._text_inside(child))
         return "\n".join(line for line in lines if line.strip())
+
+    def _numbered_text(self, paragraph: _Element) -> str:
+        """The text of a paragraph behind the number that Word shows in front of it."""
+        text = self._text(paragraph)
+        number, level, style = self.styles.numbering(paragraph)
+        if not number:
+            return text
+        if level is None:
+            level = self.numbering.level_of_style(number, style) or 0
+        label = self.numbering.next_label(number, level)
+        return f"{label} {text}" if label and text.strip() else text
 
     def _text(self, element: _Element) -> str:
         parts: list[str] = []
@@ -199,7 +227,7 @@ class _Reader:
                 parts.append("\n" if child.get(f"{W}type") in (None, "textWrapping") else " ")
             elif tag == f"{W}lastRenderedPageBreak":
                 self.page = (self.page or 1) + 1
-            elif tag == f"{W}txbxContent":
+            elif tag in (f"{W}txbxContent", f"{C}chart"):
                 self._boxes.append(child)
             elif tag in _NOTES:
                 self._refer(self._notes[_NOTES[tag]].get(child.get(f"{W}id")), parts)

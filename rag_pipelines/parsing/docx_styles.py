@@ -62,20 +62,36 @@ class Styles:
             return _own_role(properties, role) or role
         return role
 
+    def numbering(self, paragraph: _Element) -> tuple[str, int | None, str]:
+        """The numbering of `paragraph` (an empty string for none), its level if said, and its style."""
+        style = paragraph.find(f"{W}pPr/{W}pStyle")
+        style_id = self._default if style is None else style.get(f"{W}val") or ""
+        for element in (paragraph, *self._line(style_id)):
+            number = element.find(f"{W}pPr/{W}numPr/{W}numId")
+            if number is not None:
+                depth = element.find(f"{W}pPr/{W}numPr/{W}ilvl")
+                level = None if depth is None else int(depth.get(f"{W}val") or 0)
+                return number.get(f"{W}val") or "", level, style_id
+        return "", None, style_id
+
     def is_heading(self, paragraph: _Element) -> bool:
         return self.role(paragraph)[0] is BlockKind.HEADING
 
     def _role_of_style(self, style_id: str) -> Role:
-        """The role of a style: the first in its line of ancestors that means something."""
+        """The role of a style: the first in its line that means something."""
         if style_id not in self._roles:
-            line: list[_Element] = []
-            ancestor = self._elements.get(style_id)
-            while ancestor is not None and ancestor not in line:
-                line.append(ancestor)
-                based_on = ancestor.find(f"{W}basedOn")
-                ancestor = None if based_on is None else self._elements.get(based_on.get(f"{W}val"))
-            self._roles[style_id] = next(filter(None, map(_role_of_element, line)), _PLAIN)
+            self._roles[style_id] = next(filter(None, map(_role_of_element, self._line(style_id))), _PLAIN)
         return self._roles[style_id]
+
+    def _line(self, style_id: str) -> list[_Element]:
+        """A style and those it is based on."""
+        line: list[_Element] = []
+        style = self._elements.get(style_id)
+        while style is not None and style not in line:
+            line.append(style)
+            based_on = style.find(f"{W}basedOn")
+            style = None if based_on is None else self._elements.get(based_on.get(f"{W}val"))
+        return line
 
 
 def on(element: _Element | None) -> bool:

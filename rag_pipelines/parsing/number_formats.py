@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 Value = str | bool | int | float | datetime | date | time | timedelta | None
 
-_LITERALS = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|_.|\*.|([$€£¥+\-() /:])')
+_LITERALS = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|_.|\*.|((?<![eE])[+-]|[$€£¥() /:])')
 _DIGITS = re.compile(r"[0#?][0#?,]*(?:\.[0#?]*)?|\.[0#?]+")
 _EXPONENT = re.compile(r"[eE][+-]0+")
 

@@ -35,6 +35,7 @@ DRAW: Final = f"{_NS}drawing:1.0}}"
 STYLE: Final = f"{_NS}style:1.0}}"
 META: Final = f"{_NS}meta:1.0}}"
 PRESENTATION: Final = f"{_NS}presentation:1.0}}"
+XLINK_HREF: Final = "{http://www.w3.org/1999/xlink}href"
 DC: Final = "{http://purl.org/dc/elements/1.1/}"
 
 _MAX_COLUMNS = 16_384
@@ -73,6 +74,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             raise EncryptedDocumentError("the document is protected with a password")
         content = parse_xml(read_part(package, "content.xml"), "content.xml")
         metadata = _metadata(package)
+        charts = _charts(package, content)
     body = next(content.iterfind(f"{OFFICE}body/*"), None)
     if body is None:
         raise CorruptDocumentError("content.xml has no body; save the document again with its program")
@@ -82,7 +84,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     )
     builder.language = metadata.pop("language", None)
     builder.metadata = dict(metadata)
-    reader = _Reader(builder, content)
+    reader = _Reader(builder, content, charts)
     if kind == "spreadsheet":
         reader.read_sheets(body, request.limits.max_characters)
     elif kind == "presentation":
@@ -96,8 +98,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
 class _Reader:
     """One walk over a document; holds what a paragraph leaves to be said after it."""
 
-    def __init__(self, builder: DocumentBuilder, content: _Element) -> None:
+    def __init__(self, builder: DocumentBuilder, content: _Element, charts: dict[str, _Element]) -> None:
         self.builder = builder
+        self._charts = charts
         self.opening_heading: str | None = None
         self.page: int | None = None
         self._remarks: list[str] = []
@@ -123,6 +126,9 @@ class _Reader:
                 self.read_blocks(child, level + 1)
             elif child.tag == f"{TABLE}table":
                 self._read_table(child)
+            elif child.tag == f"{DRAW}object":
+                if (chart := self._charts.get(child.get(XLINK_HREF) or "")) is not None:
+                    self._read_table(chart)
             elif _is_container(child):
                 self.read_blocks(child, level)
 
@@ -274,6 +280,21 @@ def _rows(table: _Element) -> Iterator[_Element]:
             yield child
         elif child.tag in (f"{TABLE}table-header-rows", f"{TABLE}table-row-group", f"{TABLE}table-rows"):
             yield from _rows(child)
+
+
+def _charts(package: zipfile.ZipFile, content: _Element) -> dict[str, _Element]:
+    """The table that each embedded chart was drawn from, by the reference that stands in the content."""
+    charts: dict[str, _Element] = {}
+    names = set(package.namelist())
+    for reference in {element.get(XLINK_HREF) or "" for element in content.iter(f"{DRAW}object")}:
+        part = f"{reference.removeprefix('./')}/content.xml"
+        if part in names:
+            table = parse_xml(read_part(package, part), part).find(
+                f".//{TABLE}table[@{TABLE}name='local-table']"
+            )
+            if table is not None:
+                charts[reference] = table
+    return charts
 
 
 def _count(element: _Element, name: str) -> int:

@@ -1,7 +1,7 @@
 """Presentations (PPTX): the shapes by `unstructured`, and by python-pptx what it leaves out.
 
 What belongs here: putting a slide together. What does not: running unstructured
-(`unstructured_runtime`), opening the package (`office_package`).
+(`unstructured_runtime`), charts (`ooxml_charts`), opening the package (`office_package`).
 
 Why `unstructured` here: it sorts the shapes of a slide into reading order, looks into groups, knows the
 title, the depth of bullets and the rows of tables, and drops what lies off the slide; at 3 ms a file it
@@ -17,7 +17,6 @@ took them from the audience.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.canonical import DocumentBuilder
 from rag_pipelines.parsing.office_package import checked_ooxml, core_properties, meaningful_title
+from rag_pipelines.parsing.ooxml_charts import chart_rows, chart_title
 
 if TYPE_CHECKING:
     from pptx.slide import Slide
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
-
-C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
-_NUMBER = re.compile(r"-?\d+\.\d+(?:[eE][+-]?\d+)?")
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -77,9 +74,8 @@ def _add_slide(builder: DocumentBuilder, slide: Slide, elements: list[Element], 
         builder.add(BlockKind.HEADING, f"Slide {page}", level=1, page=page)
     unstructured_runtime.add_elements(builder, (element for element in elements if element is not title))
     for chart in _charts(slide.shapes):
-        if chart.has_title and chart.chart_title.has_text_frame:
-            builder.add(BlockKind.CAPTION, chart.chart_title.text_frame.text, page=page)
-        builder.add_table(_chart_rows(chart), header_rows=1, page=page)
+        builder.add(BlockKind.CAPTION, chart_title(chart), page=page)
+        builder.add_table(chart_rows(chart), header_rows=1, page=page)
     if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
         builder.add(BlockKind.PARAGRAPH, notes.text and f"Speaker notes: {notes.text}", page=page)
 
@@ -98,33 +94,4 @@ def _charts(shapes: Any) -> Iterator[Any]:
         if hasattr(shape, "shapes"):
             yield from _charts(shape.shapes)
         elif getattr(shape, "has_chart", False):
-            yield shape.chart
-
-
-def _chart_rows(chart: Any) -> Iterator[list[str]]:
-    """A chart as the table it was drawn from: a row for each category, a column for each series.
-
-    Read from the values cached in the XML, because python-pptx knows only some kinds of plot.
-    """
-    series = [
-        (
-            _points(one, "tx"),
-            _points(one, "cat") or _points(one, "xVal"),
-            _points(one, "val") or _points(one, "yVal"),
-        )
-        for one in chart._chartSpace.iter(f"{C}ser")
-    ]
-    yield ["", *(next(iter(name.values()), "") for name, _, _ in series)]
-    categories = {place: text for _, found, _ in series for place, text in found.items()}
-    places = sorted(categories.keys() | {place for _, _, values in series for place in values})
-    for place in places:
-        yield [categories.get(place, ""), *(values.get(place, "") for _, _, values in series)]
-
-
-def _points(series: Any, part: str) -> dict[int, str]:
-    """The cached values of one part of a series by their place, numbers without binary noise."""
-    found: dict[int, str] = {}
-    for point in series.iterfind(f"{C}{part}//{C}pt"):
-        text = point.findtext(f"{C}v") or ""
-        found[int(point.get("idx"))] = f"{float(text):.15g}" if _NUMBER.fullmatch(text) else text
-    return found
+            yield shape.chart._chartSpace

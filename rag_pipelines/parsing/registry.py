@@ -43,8 +43,8 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     signatures.PDF: Format("pdf", options=("pdf", "passwords")),
-    signatures.DOCX: Format("docx"),
-    signatures.PPTX: Format("pptx", uses=("unstructured_runtime",)),
+    signatures.DOCX: Format("docx", uses=("ooxml_charts",)),
+    signatures.PPTX: Format("pptx", uses=("unstructured_runtime", "ooxml_charts")),
     signatures.XLSX: Format("xlsx", uses=("sheets",)),
     signatures.DOC: Format("doc"),
     signatures.PPT: Format("ppt"),

@@ -1,0 +1,155 @@
+"""OpenDocument texts, sheets and slides."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_pipelines.errors import CorruptDocumentError
+from rag_pipelines_tests.unit.parsing.office import outline, parse, tables, zipped
+
+NAMESPACES = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{path}:1.0"'
+    for name, path in {
+        "office": "office",
+        "text": "text",
+        "table": "table",
+        "draw": "drawing",
+        "style": "style",
+        "presentation": "presentation",
+        "meta": "meta",
+    }.items()
+)
+DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+
+
+def odf(kind: str, body: str, styles: str = "", meta: str = "") -> bytes:
+    content = (
+        f"<office:document-content {NAMESPACES} {DC}>"
+        f"<office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+    )
+    parts = {"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content}
+    if meta:
+        head = f"<office:document-meta {NAMESPACES} {DC}><office:meta>{meta}</office:meta>"
+        parts["meta.xml"] = f"{head}</office:document-meta>"
+    return zipped(parts)
+
+
+def cells(*texts: str) -> str:
+    inner = "".join(f"<table:table-cell><text:p>{text}</text:p></table:table-cell>" for text in texts)
+    return f"<table:table-row>{inner}</table:table-row>"
+
+
+def test_a_text_keeps_headings_lists_notes_and_comments_in_order() -> None:
+    document = parse(
+        odf(
+            "text",
+            '<text:p text:style-name="P1">Policy</text:p><text:h text:outline-level="2">Scope</text:h>'
+            "<text:p>Two<text:s text:c='2'/>spaces<text:line-break/>new line"
+            "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Except Fridays."
+            "</text:p></text:note-body></text:note>."
+            "<office:annotation><dc:creator>Ann</dc:creator><text:p>Really?</text:p></office:annotation></text:p>"
+            "<text:list><text:list-item><text:p>outer</text:p><text:list><text:list-item><text:p>inner</text:p>"
+            "</text:list-item></text:list></text:list-item></text:list>",
+            styles='<style:style style:name="P1" style:parent-style-name="Title"/>',
+        )
+    )
+    assert document.title == "Policy"
+    assert outline(document) == [
+        ("title", "Policy"),
+        ("heading 2", "Scope"),
+        ("paragraph", "Two  spaces\nnew line[1]."),
+        ("paragraph", "[1] Except Fridays."),
+        ("paragraph", "Comment by Ann: Really?"),
+        ("list_item 1", "outer"),
+        ("list_item 2", "inner"),
+    ]
+
+
+def test_deleted_text_and_generated_contents_are_left_out() -> None:
+    document = parse(
+        odf(
+            "text",
+            "<text:tracked-changes><text:changed-region><text:p>deleted</text:p></text:changed-region>"
+            "</text:tracked-changes><text:table-of-content><text:p>Scope 3</text:p></text:table-of-content>"
+            "<text:section><text:p>kept</text:p></text:section>",
+        )
+    )
+    assert outline(document) == [("paragraph", "kept")]
+
+
+def test_text_boxes_follow_their_paragraph() -> None:
+    box = "<draw:frame><draw:text-box><text:p>boxed</text:p></draw:text-box></draw:frame>"
+    assert outline(parse(odf("text", f"<text:p>be{box}fore</text:p>"))) == [
+        ("paragraph", "before"),
+        ("paragraph", "boxed"),
+    ]
+
+
+def test_merged_cells_of_a_text_table_stand_in_every_place() -> None:
+    body = (
+        f"<table:table><table:table-header-rows>{cells('a', 'b', 'c')}</table:table-header-rows>"
+        "<table:table-row>"
+        '<table:table-cell table:number-columns-spanned="2" table:number-rows-spanned="2"><text:p>m</text:p>'
+        "</table:table-cell><table:covered-table-cell/><table:table-cell><text:p>1</text:p></table:table-cell>"
+        '</table:table-row><table:table-row><table:covered-table-cell table:number-columns-repeated="2"/>'
+        "<table:table-cell><text:p>2</text:p></table:table-cell></table:table-row></table:table>"
+    )
+    document = parse(odf("text", body))
+    assert tables(document) == [[("a", "b", "c"), ("m", "m", "1"), ("m", "m", "2")]]
+    assert document.blocks[0].header_rows == 1
+
+
+def test_sheets_are_sections_and_hidden_ones_are_left_out() -> None:
+    table = '<table:table table:name="{}" table:style-name="{}">{}</table:table>'
+    document = parse(
+        odf(
+            "spreadsheet",
+            table.format("Ducks", "t1", cells("Year", "Count") + cells("2019", "12.5 %"))
+            + table.format("Secret", "t2", cells("hidden", "x")),
+            styles='<style:style style:name="t2"><style:table-properties table:display="false"/>'
+            "</style:style>",
+        )
+    )
+    assert outline(document) == [("heading 1", "Ducks")]
+    assert tables(document) == [[("Year", "Count"), ("2019", "12.5 %")]]
+
+
+def test_a_million_repeated_blank_rows_and_columns_cost_nothing() -> None:
+    blank = '<table:table-cell table:number-columns-repeated="1000000000"/>'
+    row = f'<table:table-row table:number-rows-repeated="1000000000">{blank}</table:table-row>'
+    body = f'<table:table table:name="S">{cells("a", "b")}{row}{cells("c", "d")}</table:table>'
+    assert tables(parse(odf("spreadsheet", body))) == [[("a", "b")], [("c", "d")]]
+
+
+def test_slides_are_pages_under_their_titles_with_their_notes() -> None:
+    def frame(text: str, kind: str = "outline") -> str:
+        box = f"<draw:text-box><text:p>{text}</text:p></draw:text-box>"
+        return f'<draw:frame presentation:class="{kind}">{box}</draw:frame>'
+
+    notes = f"<presentation:notes>{frame('Say it slowly.', 'notes')}</presentation:notes>"
+    document = parse(
+        odf(
+            "presentation",
+            f"<draw:page>{frame('body')}{frame('First', 'title')}{notes}</draw:page><draw:page/>",
+        )
+    )
+    assert outline(document) == [
+        ("heading 1", "First"),
+        ("paragraph", "body"),
+        ("paragraph", "Speaker notes: Say it slowly."),
+    ]
+    assert (document.title, document.pages, document.blocks[1].page) == ("First", 2, 1)
+
+
+def test_what_a_document_says_about_itself_is_metadata() -> None:
+    meta = "<dc:title>Plan</dc:title><dc:creator>Ann</dc:creator><dc:language>de-DE</dc:language>"
+    document = parse(odf("text", "<text:p>x</text:p>", meta=meta))
+    assert (document.title, document.language) == ("Plan", "de-DE")
+    assert document.metadata == {"title": "Plan", "author": "Ann"}
+
+
+def test_content_that_is_no_document_is_corrupt() -> None:
+    parts = {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "<x/>"}
+    with pytest.raises(CorruptDocumentError, match="body"):
+        parse(zipped(parts))
