@@ -1,7 +1,7 @@
 """Files of a git repository at a branch, tag or commit, read without checking anything out.
 
 What belongs here: the options, turning blobs and differences into items, the cursor. What does not:
-running git (`git_repository`), path patterns (`paths`).
+running git (`git_repository`, `git_remote`), path patterns (`paths`).
 
 The external id is the path in the repository, the token is the blob's id. The cursor is the commit
 that was listed, with a fingerprint of the options that choose and describe files, because a commit
@@ -34,15 +34,8 @@ from rag_pipelines.connectors.base import (
     Window,
     read_cursor,
 )
-from rag_pipelines.connectors.git_repository import (
-    REGULAR_MODES,
-    REMOTE_HEAD,
-    Blob,
-    Commit,
-    Remote,
-    Repository,
-    is_remote,
-)
+from rag_pipelines.connectors.git_remote import REMOTE_HEAD, Remote, is_remote
+from rag_pipelines.connectors.git_repository import REGULAR_MODES, Blob, Commit, Repository
 from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
 from rag_pipelines.errors import ConfigError, CredentialError, RagError, TooLargeDocumentError, UsageError
 from rag_pipelines.fingerprint import fingerprint

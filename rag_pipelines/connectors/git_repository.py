@@ -1,47 +1,33 @@
-"""Reading a git repository with the `git` program: files, differences, history, mirrors of remote ones.
+"""Reading a git repository on this machine with the `git` program: files, differences, history.
 
-What belongs here: running git safely and parsing what its plumbing prints. What does not: which
-files are wanted, items, cursors (`git` does those).
+What belongs here: running git safely and parsing what its plumbing prints. What does not: remote
+repositories (`git_remote`); which files are wanted, items, cursors (`git`).
 
 A repository is untrusted input. No work tree is written, no hook runs, no configuration of the
 user or the machine is read, and those keys of the repository's own configuration that could start
-a program are overridden. Only https, ssh and file are spoken, and only while mirroring. A token
-reaches git through the environment and an askpass script that answers for the URL's host alone;
-it is never an argument, never part of a URL, and cut out of every message.
+a program are overridden.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.parse import urlsplit
 
 from rag_pipelines.errors import (
     ConfigError,
-    CredentialError,
     FetchError,
-    RagError,
     TooLargeDocumentError,
-    TransientError,
     UsageError,
 )
-from rag_pipelines.fingerprint import fingerprint
 
 REGULAR_MODES = frozenset({"100644", "100755", "100664"})
 """Modes of plain files; 120000 is a symbolic link and 160000 a submodule."""
 
-REMOTE_HEAD = "refs/rag/HEAD"
-"""Where a mirror keeps what HEAD of the remote points to."""
-
-_NULL = "0" * 40
-_SCP_LIKE = re.compile(r"^[\w.-]+@[\w.-]+:(?!//)")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _CONFIG = {
     "core.alternateRefsCommand": "",
@@ -57,24 +43,6 @@ _CONFIG = {
     "log.showSignature": "false",
     "safe.directory": "*",
 }
-_ASKPASS = """#!/bin/sh
-case "$1" in
-  *"//$RAG_GIT_HOST'"*|*"@$RAG_GIT_HOST'"*) ;;
-  *) exit 1 ;;
-esac
-case "$1" in
-  Username*) printf '%s\\n' "$RAG_GIT_USERNAME" ;;
-  *) printf '%s\\n' "$RAG_GIT_TOKEN" ;;
-esac
-"""
-_REFUSED = re.compile(
-    r"Authentication failed|could not read (Username|Password)|Permission denied \(|(HTTP|error:) 40[13]"
-    "|terminal prompts disabled|Host key verification failed"
-)
-_ABSENT = re.compile(
-    r"not found|does not appear to be a git repository|does not exist|No such file|couldn't find remote ref"
-    "|not a git repository|transport '.*' not allowed"
-)
 
 
 class Blob(NamedTuple):
@@ -104,12 +72,8 @@ class Commit(NamedTuple):
     author: str
 
 
-def is_remote(repository: str) -> bool:
-    """Whether `repository` is a URL (or ``user@host:path``) and not a local folder."""
-    return "://" in repository or _SCP_LIKE.match(repository) is not None
-
-
-def _git(*arguments: str, folder: Path | None = None) -> list[str]:
+def git_command(*arguments: str, folder: Path | None = None) -> list[str]:
+    """The arguments that run git in `folder` with nothing configurable that could start a program."""
     command = ["git", "--no-pager", "--literal-pathspecs", "--no-optional-locks"]
     if folder is not None:
         command += ["-C", str(folder)]
@@ -118,7 +82,8 @@ def _git(*arguments: str, folder: Path | None = None) -> list[str]:
     return [*command, *arguments]
 
 
-def _environment(protocols: str, **more: str) -> dict[str, str]:
+def git_environment(protocols: str, **more: str) -> dict[str, str]:
+    """The environment of git: no configuration but the repository's, no prompt, only `protocols`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     for key in ("GIT_SSL_CAINFO", "GIT_SSH_COMMAND"):
         if key in os.environ:
@@ -140,7 +105,8 @@ def _environment(protocols: str, **more: str) -> dict[str, str]:
     }
 
 
-def _start(command: list[str], environment: dict[str, str], stdin: int) -> subprocess.Popen[bytes]:
+def start(command: list[str], environment: dict[str, str], stdin: int) -> subprocess.Popen[bytes]:
+    """Start `command`. Raises `ConfigError` where git is not installed."""
     try:
         return subprocess.Popen(
             command, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -159,7 +125,7 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
         # The ceiling keeps git from taking a repository that merely lies around the folder.
-        self._environment = _environment("none", GIT_CEILING_DIRECTORIES=str(self.folder.parent))
+        self._environment = git_environment("none", GIT_CEILING_DIRECTORIES=str(self.folder.parent))
         self._reader: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         if not self.folder.is_dir():
@@ -225,12 +191,12 @@ class Repository:
         found: dict[str, Commit] = {}
         if not missing or not limit:
             return found
-        command = _git(
+        command = git_command(
             "log", "-z", "-c", "--name-only", "--no-renames", "--no-show-signature",
             f"--max-count={limit}", "--format=//%H %ct %an", commit, "--",
             folder=self.folder,
         )  # fmt: skip
-        with _start(command, self._environment, subprocess.DEVNULL) as process:
+        with start(command, self._environment, subprocess.DEVNULL) as process:
             assert process.stdout is not None
             current: Commit | None = None
             for field in _stream_fields(process.stdout):
@@ -274,8 +240,8 @@ class Repository:
     def _request(self, oid: str, max_bytes: int) -> tuple[int, bytes]:
         if self._reader is None or self._reader.poll() is not None:
             self._stop_reader()
-            command = _git("cat-file", "--batch", folder=self.folder)
-            self._reader = _start(command, self._environment, subprocess.PIPE)
+            command = git_command("cat-file", "--batch", folder=self.folder)
+            self._reader = start(command, self._environment, subprocess.PIPE)
         stdin, stdout = self._reader.stdin, self._reader.stdout
         assert stdin is not None
         assert stdout is not None
@@ -301,8 +267,8 @@ class Repository:
             self._reader = None
 
     def _run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        process = _start(
-            _git(*arguments, folder=self.folder),
+        process = start(
+            git_command(*arguments, folder=self.folder),
             self._environment,
             subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         )
@@ -311,113 +277,6 @@ class Repository:
             reason = complaint.decode(errors="replace").strip()
             raise UsageError(f"git {arguments[0]} failed in {str(self.folder)!r}: {reason}")
         return output
-
-
-class Remote:
-    """A repository behind a URL, and its bare mirror in a cache folder.
-
-    Args:
-        url: https, ssh (also ``user@host:path``) or file, without credentials.
-        username: sent with `token` over https.
-        timeout: seconds for one exchange with the remote.
-    """
-
-    def __init__(self, url: str, token: str | None, username: str, timeout: float) -> None:
-        self.url = url
-        self._token = token
-        self._username = username
-        self._timeout = timeout
-
-    def refs(self, cache: Path) -> dict[str, str]:
-        """Every branch, tag and HEAD of the remote with its commit, without fetching anything."""
-        output = self._exchange(cache, "ls-remote", "--", self.url)
-        return {name: oid for oid, name in (line.split("\t") for line in output.decode().splitlines())}
-
-    def mirror(self, cache: Path, *, head: bool) -> Repository:
-        """The mirror in `cache`, made or brought up to date. `head`: also the remote's default branch.
-
-        Raises:
-            CredentialError: the remote refuses us.
-            UsageError: there is no such repository.
-            TransientError: anything else, e.g. no network.
-        """
-        name = re.sub(r"\W+", "-", self.url.rstrip("/").removesuffix(".git").rpartition("/")[2])[-40:]
-        folder = cache / f"{name}-{fingerprint(self.url)[:12]}.git"
-        cache.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_suffix(".lock")):
-            if not (folder / "HEAD").exists():
-                self._exchange(cache, "init", "--quiet", "--bare", "--template=", str(folder))
-            refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-            if head:
-                refspecs.append(f"+HEAD:{REMOTE_HEAD}")
-            self._exchange(
-                folder,
-                "fetch",
-                "--quiet",
-                "--prune",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--",
-                self.url,
-                *refspecs,
-            )
-        return Repository(folder)
-
-    def _exchange(self, folder: Path, *arguments: str) -> bytes:
-        with self._credentials(folder) as more:
-            process = _start(
-                _git(*arguments, folder=folder), _environment("https:ssh:file", **more), subprocess.DEVNULL
-            )
-            try:
-                output, complaint = process.communicate(timeout=self._timeout)
-            except subprocess.TimeoutExpired as error:
-                process.kill()
-                process.communicate()
-                raise TransientError(f"{self.url} did not answer within {self._timeout:g} s") from error
-        if process.returncode:
-            raise self._error(complaint.decode(errors="replace").strip())
-        return output
-
-    @contextmanager
-    def _credentials(self, folder: Path) -> Iterator[dict[str, str]]:
-        if self._token is None:
-            yield {}
-            return
-        # Written anew each time, so that nobody else's file is ever run.
-        script = folder.absolute() / f"askpass-{os.getpid()}-{threading.get_ident()}"
-        script.unlink(missing_ok=True)
-        descriptor = os.open(script, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
-        with open(descriptor, "w") as file:
-            file.write(_ASKPASS)
-        try:
-            yield {
-                "GIT_ASKPASS": str(script),
-                "RAG_GIT_HOST": urlsplit(self.url).netloc,
-                "RAG_GIT_TOKEN": self._token,
-                "RAG_GIT_USERNAME": self._username,
-            }
-        finally:
-            script.unlink(missing_ok=True)
-
-    def _error(self, complaint: str) -> RagError:
-        if self._token:
-            complaint = complaint.replace(self._token, "***")
-        message = f"{self.url}: {complaint or 'git failed without a message'}"
-        if _REFUSED.search(complaint):
-            return CredentialError(f"{message}; look at the token or ssh key and its rights")
-        if _ABSENT.search(complaint):
-            return UsageError(f"{message}; look at the URL, and at the token if the repository is private")
-        return TransientError(message)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path`; waits for another process that holds it."""
-    import fcntl
-
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fields(output: bytes) -> Iterator[str]:

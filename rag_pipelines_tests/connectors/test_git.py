@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from rag_pipelines.connectors.base import Connector, Item
-from rag_pipelines.connectors.git_repository import Remote, Repository
+from rag_pipelines.connectors.git_remote import Remote
+from rag_pipelines.connectors.git_repository import Repository
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.errors import ConfigError, CredentialError, FetchError, TransientError, UsageError
 from rag_pipelines_tests.connectors.conformance import Listing, Replica
