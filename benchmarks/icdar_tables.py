@@ -195,9 +195,10 @@ def measure(mode: Mode, each_document: bool) -> None:
         relation_scores.append(relation)
         cell_scores.append(cell)
         if each_document:
+            by_models = parsed.counters["layout_pages"]
             print(
-                f"  {path.stem:8} {relation.both:5} right of {relation.found:5} found and {relation.true:5} true,"
-                f" F1 {relation.f1:.3f}, {parsed.counters['layout_pages']} pages by models"
+                f"  {path.stem:8} {relation.both:5} right of {relation.found:5} found"
+                f" and {relation.true:5} true, F1 {relation.f1:.3f}, {by_models} pages by models"
             )
     for name, scores in (("relations", relation_scores), ("cells", cell_scores)):
         whole = pooled(scores)

@@ -3,10 +3,10 @@
 What belongs here: everything that is process-wide state of PyMuPDF. What does not: anything about
 one document.
 
-PyMuPDF 2 imports its ONNX models (0.3 s, 80 MB and a thread per core) together with the library. The
-fast text path needs none of them, so they are held back here until a page asks for them, and then run
-on one thread: parsing is parallel over worker processes, and one thread is also the faster choice (31
-table pages in 8.5 s against 11.7 s with two threads on two cores, 8.4 against 13.7 CPU seconds).
+PyMuPDF 2 imports its ONNX models together with the library (136 MB instead of 47, a thread per core).
+The fast text path needs none of them, so they are held back here until a page asks for them, and then
+run on one thread: parsing is parallel over worker processes, and one thread is also the faster choice
+(31 table pages in 8.5 s against 11.7 s with two threads on two cores, 8.4 against 13.7 CPU seconds).
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ import logging
 import sys
 from typing import Any
 
-MODELS = "pymupdf.layout"
+HELD_BACK = ("pymupdf.layout", "pymupdf4llm")
+"""What PyMuPDF imports if it can; both bring the models."""
+
 STORE_SHRINK_PERCENT = 100
 
 
 @functools.cache
 def mupdf() -> Any:
     """The `pymupdf` module, silent on stdout and stderr, without its models unless they are already in."""
-    held_back = MODELS not in sys.modules and "pymupdf" not in sys.modules
-    if held_back:
-        sys.modules[MODELS] = None  # type: ignore[assignment]  # an import of it now raises ImportError
+    held_back = [] if "pymupdf" in sys.modules else [name for name in HELD_BACK if name not in sys.modules]
+    for name in held_back:
+        sys.modules[name] = None  # type: ignore[assignment]  # importing it now raises ImportError
     try:
         import pymupdf
     finally:
-        if held_back:
-            del sys.modules[MODELS]
+        for name in held_back:
+            del sys.modules[name]
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
     pymupdf.set_messages(pylogging=True, pylogging_name="pymupdf", pylogging_level=logging.DEBUG)

@@ -1,0 +1,300 @@
+"""PDF documents end to end: statuses, text in reading order, structure, furniture, metadata."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_pipelines.errors import (
+    CorruptDocumentError,
+    DocumentError,
+    EmptyDocumentError,
+    EncryptedDocumentError,
+    TooLargeDocumentError,
+)
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+from rag_pipelines.parsing.pdf import parse
+from rag_pipelines.parsing.pdf_engine import mupdf
+
+pymupdf = mupdf()
+
+WIDTH, HEIGHT = 595, 842
+PROSE = (
+    "The quick brown fox jumps over the lazy dog and runs on to the river, where it meets a heron that "
+    "has been fishing since dawn and does not care to be disturbed by foxes of any colour at all. "
+)
+
+
+def pdf(*draw: Callable[[Any], None], save: dict[str, Any] | None = None, **metadata: str) -> bytes:
+    """A PDF with one page for each function, which draws on it."""
+    document = pymupdf.open()
+    for function in draw:
+        function(document.new_page(width=WIDTH, height=HEIGHT))
+    if metadata:
+        document.set_metadata(metadata)
+    return bytes(document.tobytes(**(save or {})))
+
+
+def parsed(data: bytes, mode: str = "fast", **options: Any) -> ParsedDocument:
+    return parse(ParseRequest(data, options=ParseOptions(pdf=mode, **options)))  # type: ignore[arg-type]
+
+
+def texts(document: ParsedDocument, kind: BlockKind) -> list[str]:
+    return [document.text[block.start : block.end] for block in document.blocks if block.kind is kind]
+
+
+def line(x: float, y: float, text: str, size: float = 11, font: str = "helv") -> Callable[[Any], None]:
+    return lambda page: page.insert_text((x, y), text, fontsize=size, fontname=font)
+
+
+def together(*draw: Callable[[Any], None]) -> Callable[[Any], None]:
+    def all_of_them(page: Any) -> None:
+        for function in draw:
+            function(page)
+
+    return all_of_them
+
+
+def box(left: float, top: float, right: float, bottom: float, text: str) -> Callable[[Any], None]:
+    def fill(page: Any) -> None:
+        assert page.insert_textbox((left, top, right, bottom), text, fontsize=11) >= 0, "it does not fit"
+
+    return fill
+
+
+def test_a_paragraph_is_joined_across_its_lines() -> None:
+    document = parsed(pdf(box(60, 100, 500, 300, PROSE)))
+    assert document.text == " ".join(PROSE.split())
+    assert [block.kind for block in document.blocks] == [BlockKind.PARAGRAPH]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "joined"),
+    [("a long expla-", "nation of it", "a long explanation of it"), ("an x-", "ray of it", "an x-ray of it")],
+)
+def test_a_word_cut_at_the_line_end_is_whole_again(first: str, second: str, joined: str) -> None:
+    document = parsed(pdf(together(line(60, 100, first), line(60, 114, second))))
+    assert document.text == joined
+
+
+def test_two_columns_are_read_one_after_the_other_below_their_common_heading() -> None:
+    left, right = PROSE * 3, PROSE.upper() * 3
+    page = together(
+        line(60, 80, "A heading that runs across both of the columns of this page", 16, "hebo"),
+        box(60, 100, 285, 600, left),
+        box(305, 100, 535, 700, right),
+    )
+    document = parsed(pdf(page))
+    words = document.text.split()
+    assert words.index("heading") < words.index("quick") < words.index("QUICK")
+    assert "QUICK" not in words[: words.index("QUICK") - 1]
+    assert words[-len(right.split()) :] == right.split()
+
+
+def test_headings_have_levels_by_size_and_open_a_path() -> None:
+    page = together(
+        line(60, 60, "Handbook", 24, "hebo"),
+        line(60, 100, "Leave", 18, "hebo"),
+        line(60, 130, "Annual leave", 14, "hebo"),
+        box(60, 140, 500, 220, PROSE),
+        line(60, 250, "Travel", 18, "hebo"),
+        line(60, 280, "Expenses", 14, "hebo"),
+        box(60, 290, 500, 400, PROSE),
+    )
+    document = parsed(pdf(page))
+    assert document.title == "Handbook"
+    assert texts(document, BlockKind.TITLE) == ["Handbook"]
+    headings = [block for block in document.blocks if block.kind is BlockKind.HEADING]
+    assert [block.level for block in headings] == [1, 2, 1, 2]
+    paragraphs = [block for block in document.blocks if block.kind is BlockKind.PARAGRAPH]
+    assert [block.heading_path for block in paragraphs] == [("Leave", "Annual leave"), ("Travel", "Expenses")]
+
+
+def test_the_outline_decides_what_is_a_heading_and_of_which_level() -> None:
+    source = pymupdf.open(stream=pdf(together(line(60, 80, "Scope of this"), box(60, 120, 500, 300, PROSE))))
+    source.set_toc([[1, "Part one", 1], [2, "Scope of this", 1]])
+    heading = next(block for block in parsed(source.tobytes()).blocks if block.kind is BlockKind.HEADING)
+    assert heading.level == 2
+
+
+def test_list_items_lose_their_bullet_keep_their_number_and_know_their_depth() -> None:
+    page = together(
+        line(60, 100, "• Apples"),
+        line(80, 116, "• Russet"),
+        line(60, 132, "• Pears"),
+        line(60, 148, "1. First"),
+    )
+    document = parsed(pdf(page))
+    assert texts(document, BlockKind.LIST_ITEM) == ["Apples", "Russet", "Pears", "1. First"]
+    assert [block.level for block in document.blocks] == [1, 2, 1, 1]
+
+
+def test_monospaced_lines_are_code_with_their_indentation() -> None:
+    page = together(
+        box(60, 60, 500, 120, PROSE),
+        line(60, 200, "def f(x):", font="cour"),
+        line(60 + 4 * 6.6, 214, "return x", font="cour"),
+    )
+    assert texts(parsed(pdf(page)), BlockKind.CODE) == ["def f(x):\n    return x"]
+
+
+def test_repeated_heads_and_numbered_feet_are_furniture_and_stand_once_after_the_body() -> None:
+    def page(number: int) -> Callable[[Any], None]:
+        return together(
+            line(60, 30, "Contoso handbook"),
+            box(60, 100, 500, 300, f"Chapter {number} begins. {PROSE}"),
+            line(280, 820, f"Page {number} of 4"),
+        )
+
+    document = parsed(pdf(*(page(number) for number in range(1, 5))))
+    assert texts(document, BlockKind.HEADER) == ["Contoso handbook"]
+    assert texts(document, BlockKind.FOOTER) == ["Page 1 of 4"]
+    body = [block for block in document.blocks if block.kind is BlockKind.PARAGRAPH]
+    assert [block.page for block in body] == [1, 2, 3, 4]
+    assert document.text.index("Contoso handbook") > body[-1].end
+
+
+def test_a_sentence_that_runs_over_the_page_end_is_one_paragraph() -> None:
+    document = parsed(pdf(line(60, 400, "The committee will meet"), line(60, 400, "again in March.")))
+    assert document.text == "The committee will meet again in March."
+
+
+def test_sideways_pages_and_wrongly_rotated_pages_read_like_upright_ones() -> None:
+    def sideways(page: Any) -> None:
+        page.insert_text((100, 700), "First line of a landscape page", rotate=90)
+        page.insert_text((116, 700), "and its second line.", rotate=90)
+
+    def wrongly_rotated(page: Any) -> None:
+        page.insert_text((60, 100), "Upright text")
+        page.set_rotation(90)
+
+    document = parsed(pdf(sideways, wrongly_rotated))
+    assert document.text == "First line of a landscape page and its second line.\n\nUpright text"
+
+
+def test_right_to_left_text_is_kept_as_mupdf_gives_it() -> None:
+    def hebrew(page: Any) -> None:
+        page.insert_htmlbox((60, 60, 500, 200), '<p dir="rtl">שלום עולם, זה מבחן</p>')
+
+    data = pdf(hebrew)
+    raw = " ".join(pymupdf.open(stream=data)[0].get_text().split())
+    assert " ".join(parsed(data).text.split()) == raw
+
+
+def test_text_off_the_page_or_too_small_to_read_is_left_out() -> None:
+    page = together(
+        line(60, 100, "Visible"), line(60, -400, "Outside"), line(60, 200, "Ignore all of this", size=0.5)
+    )
+    document = parsed(pdf(page))
+    assert document.text == "Visible"
+    assert document.counters["tiny_lines_removed"] == 1
+
+
+def test_metadata_is_read_and_a_file_name_is_no_title() -> None:
+    data = pdf(
+        line(60, 100, "Text"),
+        title="Microsoft Word - draft_v3.docx", author="Ann", creator="(unspecified)",
+        creationDate="D:20240131120500+02'00'",
+    )  # fmt: skip
+    document = parsed(data)
+    assert document.title is None
+    assert document.metadata == {"author": "Ann", "created": "2024-01-31T12:05:00+02:00"}
+    assert parsed(pdf(line(60, 100, "Text"), title="Leave policy")).title == "Leave policy"
+
+
+ENCRYPTION = {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "owner_pw": "owner"}
+
+
+def test_a_file_that_needs_a_password_is_encrypted_unless_the_password_is_configured() -> None:
+    data = pdf(line(60, 100, "Secret"), save={**ENCRYPTION, "user_pw": "sesame"})
+    with pytest.raises(EncryptedDocumentError, match="needs a password") as caught:
+        parsed(data, passwords=("wrong",))
+    assert "wrong" not in str(caught.value)
+    assert parsed(data, passwords=("wrong", "sesame")).text == "Secret"
+
+
+def test_a_file_with_an_owner_password_only_is_read() -> None:
+    assert parsed(pdf(line(60, 100, "Open"), save={**ENCRYPTION, "user_pw": ""})).text == "Open"
+
+
+def test_a_scan_and_a_blank_file_are_empty_each_with_its_reason() -> None:
+    def scan(page: Any) -> None:
+        picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 20, 20))
+        picture.clear_with(120)
+        page.insert_image(page.rect, pixmap=picture)
+
+    with pytest.raises(EmptyDocumentError, match="1 images: a scan"):
+        parsed(pdf(scan))
+    with pytest.raises(EmptyDocumentError, match="2 pages: blank"):
+        parsed(pdf(lambda page: None, lambda page: None))
+
+
+def test_zero_bytes_are_empty_and_garbage_is_corrupt() -> None:
+    with pytest.raises(EmptyDocumentError, match="0 bytes"):
+        parsed(b"")
+    for garbage in (
+        b"%PDF-1.7\ngarbage",
+        b"nothing of the kind",
+        b"%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj",
+    ):
+        with pytest.raises(CorruptDocumentError):
+            parsed(garbage)
+
+
+def test_more_pages_than_the_limit_are_refused_before_any_is_read() -> None:
+    data = pdf(*[line(60, 100, "Text")] * 3)
+    with pytest.raises(TooLargeDocumentError, match="3 pages, the limit is 2"):
+        parse(ParseRequest(data, limits=ParseLimits(max_pages=2)))
+
+
+def test_mupdf_complains_in_the_result_and_not_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    data = pdf(line(60, 100, "Still there"))
+    document = parsed(data[: data.rindex(b"startxref")])
+    assert document.text == "Still there"
+    assert document.counters["mupdf_warnings"] > 0
+    assert document.warnings
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+SAMPLE = pdf(
+    together(line(60, 60, "Title", 20, "hebo"), box(60, 100, 500, 300, PROSE)),
+    together(line(60, 60, "a"), line(200, 60, "b"), line(60, 80, "1"), line(200, 80, "2")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(SAMPLE)), st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255))))
+def test_damaged_bytes_give_a_document_or_a_document_error(end: int, changes: list[tuple[int, int]]) -> None:
+    damaged = bytearray(SAMPLE)
+    for place, value in changes:
+        damaged[place] = value
+    try:
+        document = parsed(bytes(damaged[:end]))
+    except DocumentError:
+        return
+    for block in document.blocks:
+        assert 0 <= block.start < block.end <= len(document.text)
+
+
+def test_the_fast_path_does_not_load_the_models() -> None:
+    program = (
+        "import sys; from rag_pipelines.parsing.base import ParseOptions, ParseRequest;"
+        "from rag_pipelines.parsing.pdf import parse;"
+        "print(parse(ParseRequest(sys.stdin.buffer.read(), options=ParseOptions(pdf='auto'))).counters);"
+        "assert 'onnxruntime' not in sys.modules"
+    )
+    data = pdf(box(60, 100, 500, 300, PROSE))
+    done = subprocess.run([sys.executable, "-c", program], input=data, check=True, capture_output=True)
+    assert b"'layout_pages': 0" in done.stdout
+
+
+def test_the_same_bytes_give_the_same_blocks() -> None:
+    assert parsed(SAMPLE) == parsed(SAMPLE)

@@ -1,0 +1,209 @@
+"""Tables of PDF pages: which way finds them, their rows and headers, and what is no table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_pipelines.model import Block, BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+from rag_pipelines.parsing.pdf import parse
+from rag_pipelines.parsing.pdf_engine import mupdf
+from rag_pipelines.parsing.pdf_page import Box
+from rag_pipelines.parsing.pdf_structure import continued
+from rag_pipelines.parsing.pdf_tables import Table, cell_text
+
+pymupdf = mupdf()
+
+PRICES = (
+    ("Product", "Unit", "Price", "Stock"),
+    ("Bolts", "box", "4.20", "310"),
+    ("Nuts", "box", "3.10", "95"),
+    ("Washers", "bag", "1.75", "1,204"),
+    ("Screws", "box", "5.00", "77"),
+)
+PROSE = "Prices hold until the end of the quarter and may change without notice after that date. " * 4
+LEFT, TOP, COLUMN, ROW = 60, 120, 110, 22
+
+
+def draw_table(page: Any, rows: Sequence[Sequence[str]], *, ruled: bool, top: float = TOP) -> None:
+    for number, row in enumerate(rows):
+        for column, text in enumerate(row):
+            page.insert_text((LEFT + 4 + column * COLUMN, top + 15 + number * ROW), text, fontsize=10)
+    if ruled:
+        width, height = COLUMN * len(rows[0]), ROW * len(rows)
+        for number in range(len(rows) + 1):
+            page.draw_line((LEFT, top + number * ROW), (LEFT + width, top + number * ROW))
+        for column in range(len(rows[0]) + 1):
+            page.draw_line((LEFT + column * COLUMN, top), (LEFT + column * COLUMN, top + height))
+
+
+def write(page: Any, place: tuple[float, float, float, float], text: str) -> None:
+    assert page.insert_textbox(place, text, fontsize=10) >= 0, "the text does not fit its box"
+
+
+def pdf(*draw: Callable[[Any], None]) -> bytes:
+    document = pymupdf.open()
+    for function in draw:
+        function(document.new_page())
+    return bytes(document.tobytes())
+
+
+def parsed(data: bytes, mode: str, **limits: float) -> ParsedDocument:
+    return parse(ParseRequest(data, options=ParseOptions(pdf=mode), limits=ParseLimits(**limits)))  # type: ignore[arg-type]
+
+
+def tables(document: ParsedDocument) -> list[Block]:
+    return [block for block in document.blocks if block.kind is BlockKind.TABLE]
+
+
+def cells(block: Block) -> tuple[tuple[str, ...], ...]:
+    return tuple(row.cells for row in block.rows)
+
+
+def with_prose(draw: Callable[[Any], None]) -> Callable[[Any], None]:
+    def page_with_prose(page: Any) -> None:
+        write(page, (60, 30, 520, 115), PROSE)
+        draw(page)
+        write(page, (60, 300, 520, 400), PROSE)
+
+    return page_with_prose
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+@pytest.mark.parametrize("mode", ["fast", "auto"])
+def test_a_table_has_its_rows_header_and_page_and_stands_between_the_text(ruled: bool, mode: str) -> None:
+    document = parsed(pdf(with_prose(lambda page: draw_table(page, PRICES, ruled=ruled))), mode)
+    assert [block.kind for block in document.blocks] == [
+        BlockKind.PARAGRAPH, BlockKind.TABLE, BlockKind.PARAGRAPH,
+    ]  # fmt: skip
+    (table,) = tables(document)
+    assert cells(table) == PRICES
+    assert (table.header_rows, table.page) == (1, 1)
+    assert document.text[table.start : table.end].splitlines()[2] == "Nuts | box | 3.10 | 95"
+
+
+def test_auto_sends_only_pages_with_signs_of_a_borderless_table_to_the_models() -> None:
+    prose = with_prose(lambda page: None)
+    ruled = with_prose(lambda page: draw_table(page, PRICES, ruled=True))
+    borderless = with_prose(lambda page: draw_table(page, PRICES, ruled=False))
+    counters = parsed(pdf(prose, ruled, borderless, prose), "auto").counters
+    assert (counters["pages"], counters["ruled_pages"], counters["layout_pages"]) == (4, 1, 1)
+    assert parsed(pdf(prose), "layout").counters["layout_pages"] == 1
+
+
+def test_a_long_document_stops_looking_for_tables_before_the_time_limit() -> None:
+    ruled = with_prose(lambda page: draw_table(page, PRICES, ruled=True))
+    document = parsed(pdf(*[ruled] * 3), "auto", seconds=0.1)
+    assert document.counters["ruled_pages"] == 1
+    assert document.counters["pages_over_budget"] == 2
+    assert [cells(table) for table in tables(document)] == [PRICES] * 3
+
+
+def test_a_failing_table_finder_costs_neither_the_text_nor_the_aligned_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(pymupdf.Page, "find_tables", fail)
+    document = parsed(pdf(with_prose(lambda page: draw_table(page, PRICES, ruled=True))), "auto")
+    assert cells(tables(document)[0]) == PRICES
+    assert document.counters["table_finder_failures"] == 1
+    assert "page 1: the table finder failed" in document.warnings[0]
+
+
+def test_two_columns_of_prose_are_no_table() -> None:
+    def two_columns(page: Any) -> None:
+        write(page, (60, 60, 285, 500), PROSE * 2)
+        write(page, (310, 60, 535, 500), PROSE * 2)
+
+    for mode in ("fast", "auto"):
+        document = parsed(pdf(two_columns), mode)
+        assert not tables(document)
+        assert document.counters["layout_pages"] == 0
+
+
+def test_a_table_that_goes_on_over_the_page_carries_its_header_along() -> None:
+    first = lambda page: draw_table(page, PRICES[:3], ruled=True, top=700)  # noqa: E731
+    second = lambda page: draw_table(page, PRICES[3:], ruled=True, top=60)  # noqa: E731
+    document = parsed(pdf(first, second), "auto")
+    assert [cells(table) for table in tables(document)] == [PRICES[:3], PRICES[:1] + PRICES[3:]]
+    assert [table.page for table in tables(document)] == [1, 2]
+    assert document.counters["continued_tables"] == 1
+
+
+def test_a_table_of_its_own_does_not_take_the_header_of_the_table_before() -> None:
+    place = Box(0, 0, 100, 100)
+    previous = Table(place, [["Name", "Age"], ["Ann", "31"]], 1)
+    own_header = Table(place, [["City", "Land"], ["Bonn", "DE"]], 1)
+    wider = Table(place, [["1", "2", "3"]], 0)
+    elsewhere = Table(Box(200, 0, 300, 100), [["Bob", "40"]], 0)
+    for table in (own_header, wider, elsewhere):
+        assert continued(table, previous) is table
+    assert continued(Table(place, [["Bob", "40"]], 0), previous).rows == [["Name", "Age"], ["Bob", "40"]]
+
+
+def test_the_lines_of_a_cell_are_one_line() -> None:
+    assert cell_text("Reclassi-\nfication of\n  loans") == "Reclassification of loans"
+
+
+def test_a_header_over_two_columns_is_repeated_and_a_row_label_over_two_rows_too() -> None:
+    def spans(page: Any) -> None:
+        rows = (("", "2023", "", "2024", ""), ("Region", "Sold", "Left", "Sold", "Left"),
+                ("North", "11", "12", "13", "14"), ("South", "21", "22", "23", "24"))  # fmt: skip
+        for number, row in enumerate(rows):
+            for column, text in enumerate(row):
+                page.insert_text((64 + column * 90, 135 + number * 22), text, fontsize=10)
+        for number in range(5):
+            page.draw_line((60, 120 + number * 22), (510, 120 + number * 22))
+        for column in range(6):
+            top = 142 if column in (2, 4) else 120
+            page.draw_line((60 + column * 90, top), (60 + column * 90, 208))
+
+    (table,) = tables(parsed(pdf(spans), "auto"))
+    assert cells(table)[:2] == (
+        ("", "2023", "2023", "2024", "2024"),
+        ("Region", "Sold", "Left", "Sold", "Left"),
+    )
+    assert table.header_rows == 2
+
+
+@pytest.mark.parametrize("name", ["SPARSE-2024-INV-1234_borderless_table", "REPAIR-2022-INV-001_multipage"])
+def test_rows_of_real_invoices_keep_their_cells_together(data_set: Callable[[str], Path], name: str) -> None:
+    folder = data_set("markitdown-testfiles")
+    document = parsed((folder / f"{name}.pdf").read_bytes(), "auto")
+    found = {tuple(filter(None, row)) for table in tables(document) for row in cells(table)}
+    expected = [
+        tuple(filter(None, (cell.strip() for cell in line.strip("|").split("|"))))
+        for line in (folder / "expected_outputs" / f"{name}.md").read_text().splitlines()
+        if line.startswith("|") and "---" not in line
+    ]
+    kept = sum(row in found for row in expected)
+    assert kept >= 0.9 * len(expected)
+
+
+def test_the_tables_of_a_public_benchmark_are_found_in_auto(data_set: Callable[[str], Path]) -> None:
+    folder = data_set("icdar2013-tables")
+    benchmark = pytest.importorskip("benchmarks.icdar_tables")
+    scores = []
+    counters: Counter[str] = Counter()
+    for name in ("eu-002", "eu-006", "eu-015", "eu-019", "eu-023", "eu-027"):
+        path = folder / "competition-dataset-eu" / f"{name}.pdf"
+        document = parsed(path.read_bytes(), "auto")
+        counters.update(document.counters)
+        scores.append(benchmark.judge(document, benchmark.truths(path))[0])
+    assert benchmark.pooled(scores).f1 > 0.95
+    assert counters["layout_pages"] < 0.6 * counters["pages"]
+
+
+def test_every_pdf_of_the_test_suites_ends_as_its_probe_says(data_set: Callable[[str], Path]) -> None:
+    benchmark = pytest.importorskip("benchmarks.pdf_statuses")
+    for suite in benchmark.SUITES:
+        data_set(suite)
+        wrong = [one for one in benchmark.outcomes(suite) if one.status not in one.expected]
+        assert not wrong
