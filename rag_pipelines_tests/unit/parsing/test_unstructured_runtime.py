@@ -84,6 +84,7 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
         unstructured_runtime.partition_pptx({a_presentation()!r})
         print("BLOCKS", len(builder.finish().blocks))
         print("HEAVY", sorted({{"spacy", "thinc", "torch", "nltk", "pandas"}} & set(sys.modules)))
+        print("WORDS", len(sys.modules["unstructured.nlp.english_words"].ENGLISH_WORDS))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
@@ -93,7 +94,7 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
         check=True,
         timeout=60,
     )
-    assert done.stdout.split("\n")[:2] == ["BLOCKS 3", "HEAVY []"]
+    assert done.stdout.split("\n")[:3] == ["BLOCKS 3", "HEAVY []", "WORDS 0"]
     assert "unstructured" not in done.stderr.lower()
 
 
