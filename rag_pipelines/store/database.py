@@ -65,6 +65,11 @@ class Database:
     def __repr__(self) -> str:
         return f"Database({psycopg.conninfo.make_conninfo(self._url, password=None)!r})"
 
+    @property
+    def url(self) -> str:
+        """Where the database is, for a library that connects by itself; holds the password."""
+        return self._url
+
     def connect(self, *, autocommit: bool = True) -> Pg:
         """A connection of its own, outside the pool; the caller closes it."""
         with mapped_errors():

@@ -1,0 +1,258 @@
+"""The expectations that stand between the stages, as plain data.
+
+What belongs here: which Great Expectations class must hold of which column, and how bad it is when it does
+not. What does not: the rows (`sql/queries/quality.sql`) and running anything (`runner`).
+
+A *blocking* expectation stops what comes after it; the others warn. A document that cannot be read never
+blocks: it is in quarantine, and one bad file costs one document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_pipelines.errors import DocumentError
+
+NORM_TOLERANCE = 0.01
+"""Vectors have length 1 within this; 16-bit arithmetic in a model stays far below it."""
+
+MOST_QUARANTINED = 0.1
+"""The share of a source's documents in quarantine that is nobody's surprise yet."""
+
+OLDEST_QUARANTINE_DAYS = 14
+"""A document may wait this long for somebody to look at it."""
+
+HEADERS_KNOWN = 0.5
+"""The share of documents with tables of which at least one header row should have been recognised."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One thing that must hold. `kind` is a class of `great_expectations.expectations`, `arguments` its own."""
+
+    name: str
+    kind: str
+    arguments: Mapping[str, Any]
+    description: str
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The expectations of one stage's output. `query` names the rows, `key` the columns that name a row."""
+
+    name: str
+    query: str
+    key: tuple[str, ...]
+    expectations: tuple[Expectation, ...] = field(repr=False)
+
+
+def statuses() -> list[str]:
+    """Every word that can be stored as the status of a document."""
+    kinds: list[type[DocumentError]] = [DocumentError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return sorted({"ok", *(kind.status for kind in kinds)})
+
+
+def _pair(a: str, b: str) -> dict[str, Any]:
+    return {"column_A": a, "column_B": b, "or_equal": True, "ignore_row_if": "either_value_is_missing"}
+
+
+def _equal(a: str, b: str) -> dict[str, Any]:
+    return {"column_A": a, "column_B": b, "ignore_row_if": "either_value_is_missing"}
+
+
+def documents_suite(max_drop: float = 0.2) -> Suite:
+    """Of stored documents; at most the share `max_drop` of them may have vanished with the latest listing."""
+    return Suite(
+        "documents",
+        "quality_documents",
+        ("external_id",),
+        (
+            Expectation(
+                "unique_ids",
+                "ExpectColumnValuesToBeUnique",
+                {"column": "external_id"},
+                "No two documents of the source have the same id.",
+            ),
+            Expectation(
+                "content_stored",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "digest_bytes", "min_value": 32, "max_value": 32},
+                "Every document has the SHA-256 of its stored bytes.",
+            ),
+            Expectation(
+                "size_within_limit",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "within_limit", "value_set": [True]},
+                "No document is larger than limits.parse.max_bytes.",
+            ),
+            Expectation(
+                "volume_drop",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "state", "value_set": ["present"], "mostly": 1 - max_drop},
+                "The latest listing deleted or missed no larger share of the documents than the delete guard.",
+                blocking=False,
+            ),
+        ),
+    )
+
+
+def parses_suite() -> Suite:
+    """Of what reading the documents came to."""
+    return Suite(
+        "parses",
+        "quality_parses",
+        ("external_id",),
+        (
+            Expectation(
+                "every_document_answered",
+                "ExpectColumnValuesToNotBeNull",
+                {"column": "status"},
+                "Every document has been parsed or stands in quarantine with a reason.",
+            ),
+            Expectation(
+                "known_status",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "status", "value_set": statuses()},
+                "Every status is one of the words that the error tree knows.",
+            ),
+            Expectation(
+                "text_found",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "characters", "min_value": 1},
+                "A document that counts as read has text; one without counts as empty.",
+            ),
+            Expectation(
+                "table_headers",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "table_header", "value_set": [True], "mostly": HEADERS_KNOWN},
+                "In documents with tables, header rows were recognised.",
+                blocking=False,
+            ),
+            Expectation(
+                "quarantine_share",
+                "ExpectColumnValuesToBeInSet",
+                {"column": "quarantined", "value_set": [False], "mostly": 1 - MOST_QUARANTINED},
+                "Few of the source's documents stand in quarantine.",
+                blocking=False,
+            ),
+            Expectation(
+                "quarantine_age",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "quarantine_days", "max_value": OLDEST_QUARANTINE_DAYS},
+                "Nothing has been in quarantine for so long that nobody can be looking at it.",
+                blocking=False,
+            ),
+        ),
+    )
+
+
+def chunks_suite() -> Suite:
+    """Of chunks and where they say they stand in their document."""
+    return Suite(
+        "chunks",
+        "quality_chunks",
+        ("external_id", "chunk_id"),
+        (
+            Expectation(
+                "unique_ids",
+                "ExpectColumnValuesToBeUnique",
+                {"column": "chunk_id"},
+                "No two chunks have the same id.",
+            ),
+            Expectation(
+                "none_lost",
+                "ExpectColumnPairValuesToBeEqual",
+                _equal("chunks_expected", "chunks_stored"),
+                "Every chunk that was cut is stored.",
+            ),
+            Expectation(
+                "not_empty",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "text_length", "min_value": 1},
+                "Every chunk has text.",
+            ),
+            Expectation(
+                "has_tokens",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "tokens", "min_value": 1},
+                "Every chunk has at least one token.",
+            ),
+            Expectation(
+                "tokens_within_budget",
+                "ExpectColumnPairValuesAToBeGreaterThanB",
+                _pair("max_tokens", "tokens"),
+                "No chunk is longer than its profile's budget, so the model cuts nothing off.",
+            ),
+            Expectation(
+                "span_is_text",
+                "ExpectColumnPairValuesToBeEqual",
+                _equal("span", "text_length"),
+                "The offsets of a chunk enclose exactly its text.",
+            ),
+            Expectation(
+                "starts_inside",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "start_at", "min_value": 0},
+                "No chunk begins before its document.",
+            ),
+            Expectation(
+                "ends_inside",
+                "ExpectColumnPairValuesAToBeGreaterThanB",
+                _pair("characters", "end_at"),
+                "No chunk ends behind its document.",
+            ),
+            Expectation(
+                "pages_inside",
+                "ExpectColumnPairValuesAToBeGreaterThanB",
+                _pair("pages", "page_last"),
+                "No chunk stands on a page that its document does not have.",
+            ),
+            Expectation(
+                "pages_known",
+                "ExpectColumnValuesToNotBeNull",
+                {"column": "page", "mostly": 0.99},
+                "Where the format has pages, a chunk knows its own.",
+                blocking=False,
+            ),
+        ),
+    )
+
+
+def vectors_suite() -> Suite:
+    """Of the vectors of all chunks."""
+    return Suite(
+        "vectors",
+        "quality_vectors",
+        ("external_id", "chunk_id"),
+        (
+            Expectation(
+                "coverage",
+                "ExpectColumnValuesToNotBeNull",
+                {"column": "dimensions"},
+                "Every chunk has a vector, but for those that the model refused.",
+            ),
+            Expectation(
+                "dimensions",
+                "ExpectColumnPairValuesToBeEqual",
+                _equal("dimensions", "dimensions_expected"),
+                "Every vector has the model's dimensions.",
+            ),
+            Expectation(
+                "finite",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "norm", "max_value": 3.4e38},
+                "No vector holds an infinity or a value that is not a number.",
+            ),
+            Expectation(
+                "unit_length",
+                "ExpectColumnValuesToBeBetween",
+                {"column": "norm", "min_value": 1 - NORM_TOLERANCE, "max_value": 1 + NORM_TOLERANCE},
+                "Every vector has length 1, so inner products are cosines.",
+            ),
+        ),
+    )
