@@ -1,7 +1,8 @@
 """Where the content of a web page is, and what around it is not content.
 
 What belongs here: choosing the main content of an HTML tree, and recognising navigation, banners,
-footers and hidden elements. What does not: turning elements into blocks (`html`).
+footers, hidden elements and tables that only arrange the page. What does not: turning elements into
+blocks (`html`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ _ENOUGH_SHARE = 0.2
 _DESCEND_SHARE = 0.8
 _LINK_LIST_SHARE = 0.75
 _LINK_LIST_LINKS = 4
+_BLOCKS_OF_LAYOUT = ["p", "h1", "h2", "h3", "h4", "pre", "ul", "ol", "article", "section", "blockquote"]
+_LAYOUT_CELL_CHARACTERS = 600
 _CONTAINERS = frozenset({
     "div", "section", "form", "center", "table", "tbody", "tr", "td", "font", "span", "body",
 })  # fmt: skip
@@ -77,6 +80,22 @@ def is_furniture(tag: Tag) -> bool:
     return any(word and _FURNITURE_CLASS.fullmatch(str(word)) for word in words) and not tag.find(
         ["main", "article", "h1"]
     )
+
+
+def is_layout(table: Tag) -> bool:
+    """Whether the table only arranges a page, so that its cells are to be read one after the other."""
+    if table.get("role") in ("presentation", "none"):
+        return True
+    if table.find(["th", "caption", "thead"]):
+        return False
+    rows = table.find_all("tr", limit=200)
+    if all(len(row.find_all(["td", "th"], recursive=False)) <= 1 for row in rows):
+        return True
+    if table.find("table"):
+        return True
+    return table.find(_BLOCKS_OF_LAYOUT) is not None and len(
+        table.get_text(strip=True)
+    ) > _LAYOUT_CELL_CHARACTERS * max(len(rows), 1)
 
 
 def main_content(soup: BeautifulSoup, markup: str) -> tuple[list[Tag], frozenset[int]]:
@@ -122,6 +141,8 @@ def _densest(body: Tag) -> tuple[list[Tag], frozenset[int]]:
         children = [child for child in root.contents if isinstance(child, Tag) and id(child) in text]
         best = max(children, key=weight, default=None)
         if best is None or best.name not in _CONTAINERS or weight(best) < _DESCEND_SHARE * weight(root):
+            break
+        if best.name == "table" and not is_layout(best):
             break
         if any(child is not best and _has_top_heading(child) for child in children):
             break

@@ -102,10 +102,12 @@ def detect(data: bytes, name: str = "", declared_type: str | None = None) -> str
         EncryptedDocumentError, CorruptDocumentError: a container that cannot be looked into.
     """
     head = data[:_HEAD]
-    if not head.strip(_BLANK_BYTES) and not data.strip(_BLANK_BYTES):
-        raise EmptyDocumentError(
-            "the document has no bytes" if not data else "the document holds nothing but white space"
-        )
+    if not head.strip(_BLANK_BYTES):
+        head = data.lstrip(_BLANK_BYTES)[:_HEAD]
+        if not head:
+            raise EmptyDocumentError(
+                "the document has no bytes" if not data else "the document holds nothing but white space"
+            )
     known = signatures.binary_type(data, head)
     if known:
         return known
@@ -224,7 +226,7 @@ def _unnamed_text_type(text: str, is_cut: bool) -> str:
 def _delimited_type(text: str, is_cut: bool) -> str | None:
     """CSV or TSV where every line has the same number of one delimiter, else None."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if is_cut:
+    if is_cut and lines:
         lines.pop()
     if len(lines) < _DELIMITED_MIN_LINES:
         return None

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.boilerplate import NEVER_TEXT, is_furniture, is_hidden, main_content
+from rag_pipelines.parsing.boilerplate import NEVER_TEXT, is_furniture, is_hidden, is_layout, main_content
 from rag_pipelines.parsing.canonical import DocumentBuilder, one_line
 from rag_pipelines.parsing.encoding import charset_of, decode
-from rag_pipelines.parsing.html_tables import is_layout, read_table
+from rag_pipelines.parsing.html_tables import read_table
 from rag_pipelines.parsing.html_text import BLOCK_TAGS, code_language, is_permalink, text_of, verbatim
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """HTML tables as rows of cells, with spans resolved.
 
-What belongs here: telling data from layout tables, and the grid of a data table. What does not:
-anything outside a ``<table>``.
+What belongs here: the grid of a data table. What does not: telling data from layout tables
+(`boilerplate`), anything outside a ``<table>``.
 
 A cell that spans rows is repeated in each of them, so that every row can be read, and cut off, on its
 own. A cell that spans columns stands in the first of them; in header rows it is repeated, so that every
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bs4.element import Tag
 
 _MAX_COLUMNS = 1_000
-_BLOCKS_OF_LAYOUT = ["p", "h1", "h2", "h3", "h4", "pre", "ul", "ol", "article", "section", "blockquote"]
-_LAYOUT_CELL_CHARACTERS = 600
 
 
 class Table(NamedTuple):
@@ -34,22 +32,6 @@ class _Cell(NamedTuple):
     text: str
     columns: int
     rows: int
-
-
-def is_layout(table: Tag) -> bool:
-    """Whether the table only arranges a page, so that its cells are to be read one after the other."""
-    if table.get("role") in ("presentation", "none"):
-        return True
-    if table.find(["th", "caption", "thead"]):
-        return False
-    rows = table.find_all("tr", limit=200)
-    if all(len(_cells(row)) <= 1 for row in rows):
-        return True
-    if table.find("table"):
-        return True
-    return table.find(_BLOCKS_OF_LAYOUT) is not None and len(
-        table.get_text(strip=True)
-    ) > _LAYOUT_CELL_CHARACTERS * max(len(rows), 1)
 
 
 def read_table(table: Tag) -> Table:

@@ -60,14 +60,19 @@ def verbatim(pre: Tag) -> str:
     from bs4.element import NavigableString, Tag
 
     parts: list[str] = []
-    for element in pre.descendants:
-        if isinstance(element, Tag):
-            if element.name == "br":
-                parts.append("\n")
-            elif _LINE_NUMBER_CLASSES.intersection(element.get_attribute_list("class")):
-                element.clear()
-        elif type(element) is NavigableString:
-            parts.append(element)
+    stack = [iter(pre.contents)]
+    while stack:
+        for child in stack[-1]:
+            if type(child) is NavigableString:
+                parts.append(child)
+            elif isinstance(child, Tag):
+                if child.name == "br":
+                    parts.append("\n")
+                elif _LINE_NUMBER_CLASSES.isdisjoint(child.get_attribute_list("class")):
+                    stack.append(iter(child.contents))
+                    break
+        else:
+            stack.pop()
     return "".join(parts)
 
 

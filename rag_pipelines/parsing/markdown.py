@@ -70,7 +70,7 @@ def _parser(unneeded: frozenset[str]) -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
-    footnote_plugin(parser)
+    footnote_plugin(parser, inline=False)
     parser.core.ruler.enableOnly(["normalize", "block"])
     parser.block.ruler.before("table", "plain_paragraph", _plain_paragraph)
     return parser.disable(sorted(unneeded))

@@ -22,13 +22,13 @@ _INSIDE_WORD = r"(?<=[^\W_])_+(?=[^\W_])"
 _PLAIN = rf"(?:[^\\`*_\[\]<&~\n]++|{_INSIDE_WORD})"
 _CODE = r"(?<!`)`[^`\n]+`(?!`)"
 _TARGET = r"\((?!javascript:|vbscript:|file:|data:)[^\s()<>\\&\"'`]*(?:[ ]\"[^\"\\&\n]*\")?\)"
-_LINK = rf"!?(?<!\^)\[(?!\^)(?:{_PLAIN}|{_CODE})*+\]{_TARGET}"
+_LINK = rf"!?\[(?!\^)(?:{_PLAIN}|{_CODE})*+\]{_TARGET}"
 _SIMPLE = re.compile(
     rf"""
     (?=[\\`*_!\[<&~])
     (?:
         (?<!`)`(?P<code>[^`\n]+)`(?!`)
-      | !?(?<!\^)\[(?!\^)(?P<link>(?:{_PLAIN}|{_CODE})*+)\](?P<target>{_TARGET}|\[[^\[\]\\`\n]*\]|(?![\[(]))
+      | !?\[(?!\^)(?P<link>(?:{_PLAIN}|{_CODE})*+)\](?P<target>{_TARGET}|\[[^\[\]\\`\n]*\]|(?![\[(]))
       | (?:(?<![*\\])(?=\*{{1,3}}\w)|(?<![^\s(]))(?P<stars>\*{{1,3}})(?![*\s])
             (?P<strong>(?:{_PLAIN}|{_CODE}|{_LINK})++)
             (?:(?<=\w)|(?<=[^\s\w])(?=(?P=stars)(?:[\s.,;:!?)]|\Z)))(?P=stars)(?!\*)
@@ -62,7 +62,7 @@ def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
         return content
     references = env.get("references") or {}
     open_bracket_is_text = (
-        not references and "](" not in content and "][" not in content and "^" not in content
+        not references and "](" not in content and "][" not in content and "[^" not in content
     )
 
     def replace(match: re.Match[str]) -> str:
