@@ -17,7 +17,7 @@ from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, de
 from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure
 
 LIMITS = ParseLimits(
-    seconds=5.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=100_000_000
+    seconds=4.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=100_000_000
 )
 GRACE = 5.0
 """Seconds beyond the limit that starting a fresh child and building a task may take on a loaded machine."""

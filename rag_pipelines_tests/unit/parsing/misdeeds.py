@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -140,6 +141,14 @@ def _announce(path: str) -> str:
     return _hang("")
 
 
+def _babble(words: str) -> str:
+    """Writes to every descriptor it finds, as a parser would that has been taken over."""
+    for descriptor in range(3, 20):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, bytes.fromhex(words))
+    return _hang("")
+
+
 def _connect(address: str) -> str:
     host, port = address.rsplit(":", 1)
     socket.create_connection((host, int(port)), timeout=5)
@@ -187,6 +196,7 @@ DEEDS: dict[str, Callable[[str], str]] = {
     "fill_disk": _fill_disk,
     "start_child": _start_child,
     "announce": _announce,
+    "babble": _babble,
     "connect": _connect,
     "environment": _environment,
     "temporary": _temporary,

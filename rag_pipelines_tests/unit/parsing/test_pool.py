@@ -255,6 +255,22 @@ def test_a_result_too_large_for_the_parent_is_refused() -> None:
     assert "a worker may return" in str(outcome.error)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ff" * 64,  # a frame of 2^64 bytes
+        "0000000000000002" + "c1c1",  # no MessagePack
+        "0000000000000005" + "93cb000000",  # a truncated reply
+        "0000000000000004" + "93a2ffff",  # no UTF-8
+        "0000000000000016" + "95cb0000000000000000cb0000000000000000a0c0a0",  # a value of another type
+    ],
+)
+def test_what_a_taken_over_worker_says_is_not_believed(words: str) -> None:
+    liar, after = run(Deed("babble", words), Deed("return", "fine"))
+    assert isinstance(liar.error, ParseCrashError)
+    assert text(after) == "fine"
+
+
 def test_500_tasks_with_poison_among_them_lose_exactly_the_poison() -> None:
     chance = random.Random(17)
     poison = {
