@@ -224,8 +224,8 @@ MARKUP = st.lists(
     st.sampled_from(
         ["<p>", "</p>", "<ul>", "<li>", "</ul>", "<ol>", "<table>", "<tr>", "<td rowspan=3>", "<td>",
          "<th colspan=2>", "</table>", "<h1>", "</h2>", "<pre>", "</pre>", "<dl>", "<dt>", "<dd>", "</dl>",
-         "<blockquote>", "<main>", "</blockquote>", "<nav>", "<br>", "<a>", "<caption>", "<img alt=x>", "<b>", "&nbsp;",
-         "&#0;", "<!--", "text"]
+         "<blockquote>", "<main>", "</blockquote>", "<nav>", "<br>", "<a>", "<caption>", "<img alt=x>",
+         "<b>", "&nbsp;", "&#0;", "<!--", "text"]
     ),
     max_size=30,
 )  # fmt: skip
