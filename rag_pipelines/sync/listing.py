@@ -92,7 +92,7 @@ class Listing:
         with closing(self._entries(source["cursor"])) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(block)
-        self._settle(source["listed_at"])
+        self._settle(source["settled_at"])
 
     def _entries(self, cursor: Cursor | None) -> Generator[Entry]:
         """The change feed where there is one and it can continue, else everything."""
@@ -263,7 +263,7 @@ class Listing:
         except Exception as error:
             raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
 
-    def _settle(self, listed_at: datetime | None) -> None:
+    def _settle(self, settled_at: datetime | None) -> None:
         """Moves, deletions and the cursor, in one transaction, as far as the listing allows."""
         report, complete, run = self._run.report, self._complete, self._run
         if complete is None:
@@ -277,7 +277,7 @@ class Listing:
             return
         with run.writing() as connection:
             if complete.full:
-                if self._reconcile(complete, listed_at):
+                if self._reconcile(complete, settled_at):
                     self._save_cursor(complete)
                     query(connection, "resolve_entities", {"source_id": run.source_id, "before": self._began})
             else:
@@ -292,12 +292,11 @@ class Listing:
             {
                 "source_id": self._run.source_id,
                 "cursor": cursor,
-                "complete": True,
                 "listed_at": self._began,
             },
         )
 
-    def _reconcile(self, complete: Complete, listed_at: datetime | None) -> bool:
+    def _reconcile(self, complete: Complete, settled_at: datetime | None) -> bool:
         """Match moves and delete what vanished. False when the listing contradicts its own marker."""
         run, report = self._run, self._run.report
         params = {"source_id": run.source_id, "before": self._began}
@@ -317,7 +316,7 @@ class Listing:
                 "empty now, run `rag-pipelines ingest --allow-deletes` for it"
             )
         if counts["vanished"]:
-            self._match_moves(listed_at)
+            self._match_moves(settled_at)
             counts = query(run.connection, "count_vanished", params).fetchone()
             assert counts is not None
         if counts["vanished"]:
@@ -326,9 +325,9 @@ class Listing:
         query(run.connection, "close_resolved", {"source_id": run.source_id})
         return True
 
-    def _match_moves(self, listed_at: datetime | None) -> None:
+    def _match_moves(self, settled_at: datetime | None) -> None:
         """Recognise documents that only changed their place, by their content."""
-        since = listed_at or datetime.min.replace(tzinfo=self._began.tzinfo)
+        since = settled_at or datetime.min.replace(tzinfo=self._began.tzinfo)
         connection, report = self._run.connection, self._run.report
         params = {"source_id": self._run.source_id, "since": since}
         for row in query(connection, "merge_moves", params).fetchall():

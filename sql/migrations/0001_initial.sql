@@ -14,13 +14,15 @@ CREATE TABLE rag.profile (
     UNIQUE (kind, fingerprint)
 );
 
--- One configured instance of a connector. The lease token fences writers (see store/lease.py).
+-- One configured instance of a connector. listed_at is when its last complete listing began (how fresh we are),
+-- settled_at when that listing had been applied (what came into the catalogue later is new to the next one). The lease token fences writers (see store/lease.py).
 CREATE TABLE rag.source (
     source_id    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name         text NOT NULL UNIQUE,
     connector    text NOT NULL,
     cursor       jsonb,
     listed_at    timestamptz,
+    settled_at   timestamptz,
     lease_token  uuid,
     lease_owner  text,
     lease_at     timestamptz

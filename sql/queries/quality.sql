@@ -47,7 +47,7 @@ WHERE cs.chunks > 0;
 -- name: quality_vectors
 -- The vector of every chunk under every model in use; without those that a model refused, which are in quarantine.
 SELECT shown.external_id, c.chunk_set_id || '/' || c.ordinal AS chunk_id, shown.dimensions AS dimensions_expected,
-       vector_dims(v.embedding) AS dimensions, l2_norm(v.embedding) AS norm
+       vector_dims(v.embedding) AS dimensions, vector_norm(v.embedding) AS norm
 FROM (
     SELECT dc.chunk_set_id, t.model_id, min(d.external_id) AS external_id, max(t.dimensions) AS dimensions
     FROM rag.document d

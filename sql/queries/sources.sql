@@ -5,7 +5,7 @@ ON CONFLICT (name) DO UPDATE SET connector = EXCLUDED.connector
 RETURNING source_id, cursor, listed_at;
 
 -- name: source_by_name
-SELECT source_id, name, connector, cursor, listed_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
+SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
 
 -- name: try_lock
 -- A session-level advisory lock: held as long as the holder's connection lives, gone with a killed process.
@@ -25,7 +25,8 @@ SELECT 1 FROM rag.source WHERE source_id = %(source_id)s AND lease_token = %(tok
 -- name: save_cursor
 UPDATE rag.source
 SET cursor = coalesce(%(cursor)s, cursor),
-    listed_at = CASE WHEN %(complete)s THEN %(listed_at)s ELSE listed_at END
+    listed_at = %(listed_at)s,
+    settled_at = clock_timestamp()
 WHERE source_id = %(source_id)s;
 
 -- name: begin_run

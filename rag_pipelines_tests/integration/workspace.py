@@ -1,0 +1,126 @@
+"""A small working pipeline for tests: folders of files, a configuration, a database, and the verbs of a user.
+
+What belongs here: set-up that the integration tests share. What does not: assertions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rag_pipelines.config import load_config
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.build import build_index
+from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.versions import Version
+from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.search import Searcher
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.engine import ingest
+from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.targets import Embedders
+
+
+class Workspace:
+    """One source `docs` (a folder) feeding one index `main`, with the hash model, unless told otherwise."""
+
+    def __init__(self, folder: Path, database_url: str, **overrides: Any) -> None:
+        self.folder = folder
+        self.docs = folder / "docs"
+        self.docs.mkdir(parents=True, exist_ok=True)
+        self.url = database_url
+        self.document: dict[str, Any] = {
+            "data_dir": str(folder / "home"),
+            "database": {"url": database_url},
+            "limits": {"workers": 1},
+            "profiles": {"embedding": {"default": {"provider": "hash"}}},
+            "sources": {
+                "docs": {
+                    "connector": "filesystem",
+                    "options": {"root": str(self.docs)},
+                    "access": "public",
+                    "delete_guard": {"share": 1.0},
+                }
+            },
+            "indexes": {"main": {"sources": ["docs"], "gates": {"min_recall": 0.5, "max_chunk_drop": 1.0}}},
+        }
+        self.document.update(overrides)
+        self.database = Database(database_url)
+        self.database.migrate()
+        self._searcher: Searcher | None = None
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, written as a file."""
+        path = self.folder / "rag.yaml"
+        path.write_text(yaml.safe_dump(self.document), encoding="utf-8")
+        return path
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration as it stands."""
+        return load_config(self.config_file)
+
+    def write(self, path: str, text: str | bytes) -> None:
+        """Create or change a file of the source."""
+        file = self.docs / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def ingest(self, source: str = "docs", **options: Any) -> SyncReport:
+        """Run the source once."""
+        embedders = Embedders(self.settings.data_dir)
+        return ingest(self.database, self.settings, source, embedders=embedders, **options)
+
+    def build(self, **options: Any) -> Version:
+        """Build a candidate of the index."""
+        embedders = Embedders(self.settings.data_dir)
+        version = build_index(self.database, self.settings, "main", embedders=embedders, **options)
+        assert version is not None
+        return version
+
+    def validate(self, version: Version) -> dict[str, bool]:
+        """Run the gates; whether each passed."""
+        gates = validate_version(self.database, self.settings.index("main"), version.version_id)
+        return {gate.gate: gate.passed for gate in gates}
+
+    def publish(self, **options: Any) -> Version:
+        """Build, judge and promote."""
+        version = self.build(**options)
+        self.validate(version)
+        return promote(self.database, "main", version.version_id)
+
+    def refresh(self) -> Version:
+        """Ingest and publish."""
+        self.ingest()
+        return self.publish()
+
+    def search(self, text: str, *, tenant: str = "default", **options: Any) -> Sequence[Hit]:
+        """Hits of a search by a caller of `tenant`."""
+        if self._searcher is None:
+            self._searcher = Searcher(self.database, self.settings, "main")
+        return self._searcher.search(text, tenant=tenant, **options).hits
+
+    def paths(self, text: str, **options: Any) -> set[str]:
+        """The paths of the documents that a search finds."""
+        return {hit.path for hit in self.search(text, **options)}
+
+    def rows(self, statement: str, *params: Any) -> list[dict[str, Any]]:
+        """What a statement gives, for looking behind the scenes."""
+        with self.database.connection() as connection:
+            return connection.execute(statement, params).fetchall()  # type: ignore[arg-type]
+
+    def stored(self) -> set[str]:
+        """External ids of everything that counts as present."""
+        rows = self.rows("SELECT external_id FROM rag.document WHERE state <> 'tombstoned'")
+        return {row["external_id"] for row in rows}
+
+    def close(self) -> None:
+        """Give connections back."""
+        if self._searcher is not None:
+            self._searcher.close()
+        self.database.close()
