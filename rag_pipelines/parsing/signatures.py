@@ -7,7 +7,6 @@ apart (`detect`) or reading any format.
 from __future__ import annotations
 
 import io
-import zipfile
 
 from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError, UnsupportedDocumentError
 
@@ -131,6 +130,8 @@ def unsupported(what: str) -> UnsupportedDocumentError:
 
 
 def _zip_type(data: bytes) -> str:
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
