@@ -11,6 +11,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rag_pipelines.parsing.pdf_flow import Paragraph, starts_lower
 from rag_pipelines.parsing.pdf_page import Line, Page, rows
@@ -57,34 +58,59 @@ class Furniture:
 
 
 def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[Table]]) -> Furniture:
-    """The text in the margins that repeats from page to page, apart from its numbers.
+    """The text in the margins that repeats from page to page, with its page numbers.
 
-    A text is furniture when it stands at the same height on three pages (on two in a document of two
-    or three), when it is a page number, or when the layout model says so.
+    A row is furniture when the same text stands at the same height on three pages (on two in a document
+    of two or three), or would but for a number that counts the pages, or when it is a page number, or
+    when the layout model says so. A document of which nothing else would be left has no furniture.
     """
-    places: defaultdict[tuple[bool, str], list[tuple[Page, list[Line], float]]] = defaultdict(list)
+    places: defaultdict[tuple[bool, str], list[_Place]] = defaultdict(list)
     for page, found in zip(pages, tables, strict=True):
         for at_top, row in _marginal_rows(page, found):
             height = row[0].box.middle if at_top else page.height - row[0].box.middle
-            places[at_top, _pattern(row)].append((page, row, height))
-    needed = 3 if len(pages) > 3 else 2
+            places[at_top, _pattern(row)].append(_Place(page, row, height))
     result = Furniture()
     for (at_top, pattern), seen in places.items():
-        usual = statistics.median(height for _, _, height in seen)
-        same = [(page, row) for page, row, height in seen if abs(height - usual) <= SAME_PLACE]
-        on_pages = len({page.number for page, _ in same})
-        is_number = _PAGE_NUMBER.fullmatch(pattern) is not None
-        repeated = on_pages >= needed or (is_number and (on_pages > 1 or len(pages) == 1))
-        kept = False
-        for page, row in same if repeated else [(page, row) for page, row, _ in seen if _is_labelled(row)]:
-            result.lines.update(
-                id(line) for line in page.lines if any(part.box.holds(line.box) for part in row)
-            )
-            if not kept:
-                texts = result.headers if at_top else result.footers
-                texts.setdefault("  ".join(line.text for line in row), page.number)
-            kept = repeated
-    return result
+        for group in [
+            *_repeated(pattern, seen, len(pages)),
+            *([one] for one in seen if _is_labelled(one.row)),
+        ]:
+            texts = result.headers if at_top else result.footers
+            texts.setdefault("  ".join(line.text for line in group[0].row), group[0].page.number)
+            for page, row, _ in group:
+                result.lines.update(
+                    id(line) for line in page.lines if any(part.box.holds(line.box) for part in row)
+                )
+    return (
+        result if any(id(line) not in result.lines for page in pages for line in page.lines) else Furniture()
+    )
+
+
+class _Place(NamedTuple):
+    """A row of text in the margin; `height` is its distance from the edge of its margin."""
+
+    page: Page
+    row: list[Line]
+    height: float
+
+
+def _repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list[_Place]]:
+    """The groups of places that show the same text, or the same but for a number that counts pages."""
+    usual = statistics.median(place.height for place in seen)
+    same = [place for place in seen if abs(place.height - usual) <= SAME_PLACE]
+    if _PAGE_NUMBER.fullmatch(pattern):
+        if len(same) > 1 or (same and pages == 1):
+            yield same
+        return
+    groups: defaultdict[object, list[_Place]] = defaultdict(list)
+    for place in same:
+        text = " ".join(line.text for line in place.row)
+        groups[text].append(place)
+        for position, number in enumerate(_NUMBER.findall(text)):
+            groups[position, int(number) - place.page.number].append(place)
+    for group in groups.values():
+        if len({place.page.number for place in group}) >= (3 if pages > 3 else 2):
+            yield group
 
 
 def _marginal_rows(page: Page, tables: Sequence[Table]) -> Iterator[tuple[bool, list[Line]]]:

@@ -161,6 +161,17 @@ def test_repeated_heads_and_numbered_feet_are_furniture_and_stand_once_after_the
     assert document.text.index("Contoso handbook") > body[-1].end
 
 
+def test_rows_that_only_look_alike_but_for_their_figures_are_no_furniture() -> None:
+    amounts = ("17", "230", "4", "88")
+    document = parsed(pdf(*(line(60, 800, f"Amount due {amount} euros") for amount in amounts)))
+    assert [document.text.count(f" {amount} ") for amount in amounts] == [1, 1, 1, 1]
+
+
+def test_a_document_of_repeated_text_only_keeps_it_as_its_body() -> None:
+    document = parsed(pdf(*[line(60, 40, "Out of office")] * 4))
+    assert texts(document, BlockKind.PARAGRAPH) == ["Out of office"] * 4
+
+
 def test_a_sentence_that_runs_over_the_page_end_is_one_paragraph() -> None:
     document = parsed(pdf(line(60, 400, "The committee will meet"), line(60, 400, "again in March.")))
     assert document.text == "The committee will meet again in March."
