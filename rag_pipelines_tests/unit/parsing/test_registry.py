@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -14,9 +15,9 @@ from rag_pipelines.errors import (
     TooLargeDocumentError,
     UnsupportedDocumentError,
 )
-from rag_pipelines.parsing import detect, signatures, text
+from rag_pipelines.parsing import detect, registry, signatures, text
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
-from rag_pipelines.parsing.registry import FORMATS, fingerprints, parse, parser_fingerprint
+from rag_pipelines.parsing.registry import FORMATS, fingerprints, parse, parser_fingerprint, version
 from rag_pipelines_tests.unit.parsing.reading import read
 
 
@@ -71,16 +72,21 @@ def test_a_fingerprint_depends_only_on_the_options_that_matter_to_the_format():
 
 
 def test_a_fingerprint_changes_with_the_version_of_its_module(monkeypatch):
-    from rag_pipelines.parsing import markdown, registry
-
     before = fingerprints()
-    monkeypatch.setattr(markdown, "VERSION", "next")
+    monkeypatch.setattr(registry, "version", lambda name: "next" if name == "markdown" else version(name))
     registry._fingerprint.cache_clear()
     after = fingerprints()
     registry._fingerprint.cache_clear()
 
     assert before[detect.MARKDOWN] != after[detect.MARKDOWN]
     assert before[detect.HTML] == after[detect.HTML]
+
+
+def test_every_module_of_the_table_has_a_parser_and_the_version_that_is_read_from_its_source():
+    for known in FORMATS.values():
+        assert callable(import_module(f"rag_pipelines.parsing.{known.module}").parse)
+        for name in (known.module, *known.uses):
+            assert import_module(f"rag_pipelines.parsing.{name}").VERSION == version(name)
 
 
 def test_an_unknown_media_type_has_no_fingerprint():
