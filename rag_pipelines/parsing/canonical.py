@@ -18,6 +18,7 @@ from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
 
 VERSION = "1"
+"""Bumped when canonical text, the recognition of media types or that of encodings changes its results."""
 
 _LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE_PAIR = re.compile("([\ud800-\udbff])([\udc00-\udfff])")

@@ -29,7 +29,6 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing import canonical, detect, signatures
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 
-
 _VERSION = re.compile(r'^VERSION = "([^"]+)"$', re.M)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from rag_pipelines.errors import CorruptDocumentError
@@ -123,13 +123,19 @@ def _add_children(builder: DocumentBuilder, children: list[_Element], depth: int
             lines = [f"{_name(field)}: {_text(field)}" for field in run if _text(field)]
             builder.add(BlockKind.PARAGRAPH, "\n".join(lines))
         elif len(run) > 1 and all(_is_row(record) for record in run):
-            columns = list(dict.fromkeys(_name(cell) for record in run for cell in record))
-            rows = [{_name(cell): _text(cell) for cell in record} for record in run]
-            table = [columns, *([row.get(column, "") for column in columns] for row in rows)]
-            builder.add_table(table, header_rows=1)
+            _add_records(builder, [{_name(cell): _text(cell) for cell in record} for record in run])
+        elif len(run) > 1 and all(_is_row_of_attributes(record) for record in run):
+            _add_records(builder, [dict(record.attrib) for record in run])
         else:
             for child in run:
                 _add(builder, child, depth)
+
+
+def _add_records(builder: DocumentBuilder, records: list[dict[str, str]]) -> None:
+    """A table with a column for each name that any record has."""
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    rows = ([record.get(column, "") for column in columns] for record in records)
+    builder.add_table(chain([columns], rows), header_rows=1)
 
 
 def _is_field(element: _Element) -> bool:
@@ -174,6 +180,10 @@ def _is_row(element: _Element) -> bool:
         and not set(names) & {"p", "sec"}
         and all(len(child) == 0 and len(child.text or "") <= _MAX_CELL for child in children)
     )
+
+
+def _is_row_of_attributes(element: _Element) -> bool:
+    return len(element) == 0 and bool(element.attrib) and not (element.text or "").strip()
 
 
 def _record_lines(element: _Element, children: list[_Element]) -> Iterator[str]:

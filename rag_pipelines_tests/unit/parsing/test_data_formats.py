@@ -106,6 +106,16 @@ def test_xml_records_are_a_table():
     assert tables(document) == [[("name", "fee"), ("Oslo", "1"), ("Bergen", "2")]]
 
 
+def test_xml_elements_of_attributes_only_are_a_table_too():
+    document = read(
+        '<r><c name="Oslo" fee="1"/><c name="Bergen"/><site>acme</site><mail>a@b</mail></r>', "a.xml"
+    )
+    assert shown(document) == [
+        ("table", "name | fee\nOslo | 1\nBergen | "),
+        ("paragraph", "site: acme\nmail: a@b"),
+    ]
+
+
 def test_xml_prose_keeps_sections_lists_and_tables():
     document = read(
         """<article xml:lang="de"><title>Guide</title><sec><title>Install</title><p>Run <b>make</b> now.</p>

@@ -86,7 +86,7 @@ def test_every_module_of_the_table_has_a_parser_and_the_version_that_is_read_fro
     for known in FORMATS.values():
         assert callable(import_module(f"rag_pipelines.parsing.{known.module}").parse)
         for name in (known.module, *known.uses):
-            assert import_module(f"rag_pipelines.parsing.{name}").VERSION == version(name)
+            assert version(name) == import_module(f"rag_pipelines.parsing.{name}").VERSION
 
 
 def test_an_unknown_media_type_has_no_fingerprint():
