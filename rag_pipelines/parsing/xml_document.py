@@ -168,7 +168,8 @@ def _is_record(element: _Element, children: list[_Element]) -> bool:
     if not children:
         return bool(element.attrib)
     names = {_name(child) for child in children}
-    return len(names) > 1 and all(len(child) == 0 for child in children) and not names & (_TITLES | {"p"})
+    leaves = all(len(child) == 0 and not _is_row_of_attributes(child) for child in children)
+    return len(names) > 1 and leaves and not names & (_TITLES | {"p"})
 
 
 def _is_row(element: _Element) -> bool:
@@ -191,8 +192,7 @@ def _record_lines(element: _Element, children: list[_Element]) -> Iterator[str]:
         if not key.startswith("{"):
             yield f"{key}: {value}"
     for child in children:
-        text = one_line(_text(child)) or ", ".join(value for value in child.attrib.values())
-        if text:
+        if text := _text(child):
             yield f"{_name(child)}: {text}"
 
 
