@@ -141,7 +141,8 @@ def _add_records(builder: DocumentBuilder, records: list[dict[str, str]]) -> Non
 def _is_field(element: _Element) -> bool:
     """Whether the element is one short named value, rather than a piece of prose."""
     name = _name(element)
-    return len(element) == 0 and len(element.text or "") <= _MAX_CELL and name not in _NO_FIELDS
+    text = (element.text or "").strip()
+    return len(element) == 0 and 0 < len(text) <= _MAX_CELL and name not in _NO_FIELDS
 
 
 def _add_table(builder: DocumentBuilder, table: _Element) -> None:
