@@ -39,7 +39,7 @@ character), or a number or letter with a point or bracket."""
 LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,})\s*")
 """Dots or strokes that lead the eye to a page number, kept as an ellipsis."""
 
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 _BOLD, _MONO = 16, 8
@@ -137,7 +137,7 @@ def read_page(page: Any) -> Page:
     result = Page(page.number + 1, page.rect.width, page.rect.height)
     for line in _raw_lines(content):
         spans = [span for span in line["spans"] if span["size"] >= SMALLEST_READABLE]
-        text = "".join(span["text"] for span in spans).translate(_LIGATURES)
+        text = "".join(span["text"] for span in spans).translate(LIGATURES)
         text = LEADERS.sub(" … ", text).strip()
         if not text:
             result.tiny_lines += bool(line["spans"]) and not spans

@@ -150,6 +150,7 @@ def test_a_table_of_its_own_does_not_take_the_header_of_the_table_before() -> No
 
 def test_the_lines_of_a_cell_are_one_line() -> None:
     assert cell_text("Reclassi-\nfication of\n  loans") == "Reclassification of loans"
+    assert cell_text("e\ufb03cient") == "efficient"
 
 
 def test_a_header_over_two_columns_is_repeated_and_a_row_label_over_two_rows_too() -> None:
