@@ -26,6 +26,7 @@ CSV = "text/csv"
 TSV = "text/tab-separated-values"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+NOTEBOOK = "application/x-ipynb+json"
 
 _HEAD = 8_192
 
@@ -153,6 +154,8 @@ def _text_type(data: bytes, text: str, name: str, declared_type: str | None) -> 
         return HTML if _HAS_TAG.search(text) else PLAIN
     if hint == XML:
         return XML if text.startswith("<") else PLAIN
+    if hint in (JSON, None) and text.startswith("{") and b'"nbformat"' in data and b'"cells"' in data:
+        return NOTEBOOK
     if hint in (JSON, NDJSON, None) and text.startswith(("{", "[", '"')):
         return _json_type(data, text, hint)
     if hint in (JSON, NDJSON):

@@ -68,6 +68,7 @@ FORMATS: dict[str, Format] = {
     detect.TSV: Format("delimited"),
     detect.JSON: Format("json_document", uses=("code",)),
     detect.NDJSON: Format("json_document", uses=("code",)),
+    detect.NOTEBOOK: Format("notebook", uses=("markdown", "html")),
     detect.XML: Format("xml_document", uses=("html",)),
 }
 

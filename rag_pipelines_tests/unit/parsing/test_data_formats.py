@@ -99,6 +99,18 @@ def test_what_is_no_json_is_kept_as_text_with_a_warning(text):
     assert "not valid JSON" in document.warnings[0]
 
 
+def test_a_notebook_is_its_prose_and_code():
+    document = read(
+        """{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# Study\\n", "\\n", "Some *words*."]},
+        {"cell_type": "code", "source": "print(1)", "outputs": [{"data": {"image/png": "iVBORw0KGgo"}}]}],
+        "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}""",
+        "study.ipynb",
+    )
+    assert document.title == "Study"
+    assert shown(document) == [("heading", "Study"), ("paragraph", "Some words."), ("code", "print(1)")]
+    assert document.blocks[2].language == "python"
+
+
 def test_xml_records_are_a_table():
     document = read(
         "<r><c><name>Oslo</name><fee>1</fee></c><c><name>Bergen</name><fee>2</fee></c></r>", "a.xml"
