@@ -101,7 +101,7 @@ def test_what_is_no_json_is_kept_as_text_with_a_warning(text):
 
 def test_a_notebook_is_its_prose_and_code():
     document = read(
-        """{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# Study\\n", "\\n", "Some *words*."]},
+        """{"cells": [{"cell_type": "markdown", "source": ["# Study\\n", "\\n", "Some *words*."]},
         {"cell_type": "code", "source": "print(1)", "outputs": [{"data": {"image/png": "iVBORw0KGgo"}}]}],
         "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}""",
         "study.ipynb",
