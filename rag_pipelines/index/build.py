@@ -11,6 +11,8 @@ when it was loaded, so that rows committed out of order are never missed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -73,16 +75,41 @@ def build_index(
         return version_by_id(connection, version.version_id)
 
 
+def pending_changes(database: Database, settings: Settings, name: str, *, embedders: Embedders) -> str | None:
+    """What the live version of an index lacks, as a text that is equal as long as nothing more changes.
+
+    None when it lacks nothing, and when its sources hold nothing yet.
+    """
+    with database.connection() as connection:
+        plan = plan_index(connection, settings, name, embedders)
+        params = {"sources": list(plan.sources), "watermark": "0"}
+        row = query(connection, "changed_share", params).fetchone()
+        if row is None or not row["documents"] or _up_to_date(connection, plan):
+            return None
+        return f"{plan.fingerprint}:{row['newest']}"
+
+
+def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]:
+    """Mark builds of killed processes as failed; returns their versions. Living builds are left alone."""
+    failed: list[int] = []
+    for name in names:
+        with suppress(UsageError), index_lock(database, name) as connection:
+            failed += _fail_abandoned(connection, name)
+    return failed
+
+
 def storage_of(plan: IndexPlan, number: int) -> Storage:
     """The tables of a build of this index."""
     return Storage(number, plan.settings.vector, plan.dimensions, plan.settings.lexical.language)
 
 
-def _fail_abandoned(connection: Pg, name: str) -> None:
+def _fail_abandoned(connection: Pg, name: str) -> list[int]:
     """Builds of killed processes: we hold their lock, so nobody is working on them."""
-    for row in query(connection, "abandoned_builds", {"index_name": name}).fetchall():
+    rows = query(connection, "abandoned_builds", {"index_name": name}).fetchall()
+    for row in rows:
         params = {"version_id": row["version_id"], "error": "its process ended before the build did"}
         query(connection, "fail_version", params)
+    return [row["version_id"] for row in rows]
 
 
 def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:

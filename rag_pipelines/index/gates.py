@@ -132,6 +132,13 @@ def chunk_statistics(subject: _Subject) -> Gate:
     return Gate("chunk_statistics", drop <= allowed, round(max(drop, 0.0), 6), allowed, detail)
 
 
+def source_quality(subject: _Subject) -> Gate:
+    """No blocking quality expectation of a source stands failed; sources that were never checked pass."""
+    rows = query(subject.connection, "quality_failures", {"sources": subject.version.sources}).fetchall()
+    failed = [f"{row['source']}: {row['suite']}.{row['expectation']}" for row in rows]
+    return Gate("source_quality", not failed, float(len(failed)), 0.0, {"failed": failed})
+
+
 GATES: tuple[Callable[[_Subject], Gate], ...] = (
     row_parity,
     no_orphans,
@@ -139,6 +146,7 @@ GATES: tuple[Callable[[_Subject], Gate], ...] = (
     vector_index_valid,
     recall,
     chunk_statistics,
+    source_quality,
 )
 
 REQUIRED_GATES: tuple[str, ...] = tuple(gate.__name__ for gate in GATES)

@@ -150,6 +150,9 @@ def rechunk(task: RechunkTask) -> Rechunked:
 
 def summarise(document: ParsedDocument) -> Summary:
     """What the catalogue keeps of a parsed document."""
+    counters = dict(document.counters)
+    if headed := sum(block.header_rows > 0 for block in document.blocks):
+        counters["tables_with_header"] = headed
     return Summary(
         media_type=document.media_type,
         title=document.title,
@@ -158,7 +161,7 @@ def summarise(document: ParsedDocument) -> Summary:
         characters=len(document.text),
         blocks=dict(Counter(str(block.kind) for block in document.blocks)),
         metadata=msgspec.to_builtins(document.metadata, str_keys=True, enc_hook=str),
-        counters=document.counters,
+        counters=counters,
         warnings=document.warnings,
     )
 

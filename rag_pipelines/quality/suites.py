@@ -30,7 +30,7 @@ HEADERS_KNOWN = 0.5
 
 @dataclass(frozen=True)
 class Expectation:
-    """One thing that must hold. `kind` is a class of `great_expectations.expectations`, `arguments` its own."""
+    """One thing that must hold. `kind` names a class of the library, `arguments` are its own."""
 
     name: str
     kind: str
@@ -94,7 +94,7 @@ def documents_suite(max_drop: float = 0.2) -> Suite:
                 "volume_drop",
                 "ExpectColumnValuesToBeInSet",
                 {"column": "state", "value_set": ["present"], "mostly": 1 - max_drop},
-                "The latest listing deleted or missed no larger share of the documents than the delete guard.",
+                "The latest listing deleted or missed no more of the documents than the delete guard allows.",
                 blocking=False,
             ),
         ),

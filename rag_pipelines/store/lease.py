@@ -42,6 +42,11 @@ def advisory_lock(connection: Pg, key: str, *, busy: str) -> Iterator[None]:
             query(connection, "unlock", {"key": key})
 
 
+def source_lock(name: str) -> str:
+    """The key of the lock that a living run over the source `name` holds."""
+    return f"rag.source:{name}"
+
+
 @dataclass(frozen=True)
 class SourceLease:
     """The right to write to one source, and the connection that holds it."""
@@ -72,7 +77,7 @@ def source_lease(database: Database, name: str, connector: str) -> Iterator[Sour
             else ""
         )
         busy = f"source {name!r} is being synced{holder}; wait for that run to end, or stop it"
-        with advisory_lock(connection, f"rag.source:{name}", busy=busy):
+        with advisory_lock(connection, source_lock(name), busy=busy):
             row = query(connection, "ensure_source", {"name": name, "connector": connector}).fetchone()
             assert row is not None
             token = uuid4()

@@ -6,18 +6,18 @@ any of the things themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import msgspec
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
-from rag_pipelines.errors import ConfigError
+from rag_pipelines.errors import ConfigError, UsageError
 from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Database, query
-from rag_pipelines.store.lease import source_lease
+from rag_pipelines.store.database import Database, Row, query
+from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.listing import Listing
 from rag_pipelines.sync.report import Progress, SyncReport, no_progress
@@ -56,14 +56,27 @@ def ingest(
 
 @contextmanager
 def source_run(
-    database: Database, settings: Settings, source: str, progress: Progress = no_progress
+    database: Database,
+    settings: Settings,
+    source: str,
+    progress: Progress = no_progress,
+    *,
+    continued: bool = False,
 ) -> Iterator[SourceRun]:
-    """Hold the lease of `source`; the report is stored when the block ends, however it ends."""
+    """Hold the lease of `source`; the report is stored when the block ends, however it ends.
+
+    Args:
+        continued: this is a later stage of the source's newest run, whose stored report grows.
+    """
     connector = settings.source(source).connector
     report = SyncReport(source)
     with source_lease(database, source, connector) as lease:
         run = SourceRun(source, settings, lease, BlobStore(settings.blobs_url), report, progress)
-        began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()
+        began = _continued_run(run) if continued else None
+        earlier = msgspec.convert(began["report"], SyncReport) if began else None
+        if began is None:
+            query(run.connection, "end_abandoned_runs", {"source_id": run.source_id})
+            began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()
         assert began is not None
         try:
             yield run
@@ -73,12 +86,32 @@ def source_run(
             raise
         finally:
             if not run.connection.closed and not run.connection.broken:
+                whole = earlier.followed_by(report) if earlier else report
                 params = {
                     "run_id": began["run_id"],
-                    "outcome": report.outcome,
-                    "report": Jsonb(msgspec.to_builtins(report)),
+                    "outcome": whole.outcome,
+                    "report": Jsonb(msgspec.to_builtins(whole)),
                 }
                 query(run.connection, "end_run", params)
+
+
+def _continued_run(run: SourceRun) -> Row | None:
+    """The newest run of the source, unless it failed or never ended: then there is nothing to go on from."""
+    row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
+    return row if row and row["outcome"] in ("complete", "partial") else None
+
+
+def end_abandoned_runs(database: Database, names: Iterable[str]) -> list[str]:
+    """Mark runs of killed processes as failed; returns their sources. Living runs are left alone."""
+    ended: list[str] = []
+    with database.connect() as connection:
+        for name in names:
+            row = query(connection, "source_by_name", {"name": name}).fetchone()
+            lock = advisory_lock(connection, source_lock(name), busy=f"source {name!r} is being synced")
+            with suppress(UsageError), lock:
+                if row and query(connection, "end_abandoned_runs", row).rowcount:
+                    ended.append(name)
+    return ended
 
 
 def list_source(

@@ -61,6 +61,28 @@ class SyncReport(msgspec.Struct):
         """Add wall seconds to a stage."""
         self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 4)
 
+    def followed_by(self, later: SyncReport) -> SyncReport:
+        """One report of a run whose stages ran apart: this one's listing, and what a later stage added.
+
+        Every stage counts the documents it works on by status, so the larger number is that of documents.
+        """
+        words = [*self.statuses, *(word for word in later.statuses if word not in self.statuses)]
+        return msgspec.structs.replace(
+            self,
+            outcome="failed" if later.outcome == "failed" else self.outcome,
+            parsed=self.parsed + later.parsed,
+            parse_reused=max(self.parse_reused, later.parse_reused),
+            statuses={word: max(self.statuses.get(word, 0), later.statuses.get(word, 0)) for word in words},
+            chunk_sets=self.chunk_sets + later.chunk_sets,
+            chunks=self.chunks + later.chunks,
+            embedded=self.embedded + later.embedded,
+            vectors_reused=max(self.vectors_reused, later.vectors_reused),
+            tokens=self.tokens + later.tokens,
+            cost=round(self.cost + later.cost, 6),
+            seconds=dict(Counter(self.seconds) + Counter(later.seconds)),
+            notes=list(dict.fromkeys([*self.notes, *later.notes])),
+        )
+
     @property
     def touched(self) -> int:
         """Documents that were not as they had been."""

@@ -12,8 +12,8 @@ SELECT
 
 -- name: gate_norms
 SELECT count(*) FILTER (WHERE vector_dims(embedding) <> %(dimensions)s) AS wrong_dimensions,
-       count(*) FILTER (WHERE NOT abs(l2_norm(embedding) - 1) <= %(tolerance)s) AS wrong_norm,
-       min(l2_norm(embedding)) AS smallest, max(l2_norm(embedding)) AS largest
+       count(*) FILTER (WHERE NOT abs(sqrt(-(embedding <#> embedding)) - 1) <= %(tolerance)s) AS wrong_norm,
+       min(sqrt(-(embedding <#> embedding))) AS smallest, max(sqrt(-(embedding <#> embedding))) AS largest
 FROM {vectors};
 
 -- name: gate_indexes

@@ -32,6 +32,14 @@ WHERE source_id = %(source_id)s;
 -- name: begin_run
 INSERT INTO rag.run (source_id) VALUES (%(source_id)s) RETURNING run_id, started_at;
 
+-- name: newest_run
+SELECT run_id, outcome, report FROM rag.run WHERE source_id = %(source_id)s ORDER BY run_id DESC LIMIT 1;
+
+-- name: end_abandoned_runs
+-- Runs that never ended, for whoever holds the source's lock: their processes are gone.
+UPDATE rag.run SET finished_at = now(), outcome = 'failed'
+WHERE source_id = %(source_id)s AND finished_at IS NULL;
+
 -- name: end_run
 UPDATE rag.run SET finished_at = now(), outcome = %(outcome)s, report = %(report)s WHERE run_id = %(run_id)s;
 

@@ -36,9 +36,11 @@ SELECT *, watermark::text AS watermark FROM rag.index_version
 WHERE index_name = %(index_name)s AND state = 'live';
 
 -- name: candidate_version
--- The newest version that was built and not promoted yet.
-SELECT *, watermark::text AS watermark FROM rag.index_version
+-- The newest version that was built and not promoted yet; one older than the live version is overtaken.
+SELECT *, watermark::text AS watermark FROM rag.index_version v
 WHERE index_name = %(index_name)s AND state IN ('built', 'validated')
+  AND NOT EXISTS (SELECT FROM rag.index_version l WHERE l.index_name = v.index_name AND l.state = 'live'
+                  AND l.version_id > v.version_id)
 ORDER BY version_id DESC LIMIT 1;
 
 -- name: catch_up_base
@@ -55,7 +57,8 @@ ORDER BY retired_at DESC, version_id DESC LIMIT 1;
 
 -- name: changed_share
 -- Documents an index would have to take over since a watermark, and how many it has.
-SELECT count(*) FILTER (WHERE d.changed_xid >= %(watermark)s::text::xid8) AS changed, count(*) AS documents
+SELECT count(*) FILTER (WHERE d.changed_xid >= %(watermark)s::text::xid8) AS changed, count(*) AS documents,
+       max(d.changed_xid)::text AS newest
 FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s);
 
