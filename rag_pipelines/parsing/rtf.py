@@ -41,7 +41,7 @@ _MARK_OF_WORD = {
     "listtext": _LIST_ITEM,
     "pntext": _LIST_ITEM,
 }
-_REPLACED = {"cell", "nestcell", "row", "nestrow", "listtext", "pntext"}
+_REPLACED = {"cell", "nestcell", "row", "nestrow", "pntext"}
 """Control words that striprtf would turn into text of its own, or leave out with what they introduce."""
 
 _STYLESHEET = re.compile(r"\{\\stylesheet(.*?\})\s*\}", re.DOTALL)

@@ -142,11 +142,17 @@ def _add_part(builder: DocumentBuilder, rows: list[list[str]]) -> None:
                 builder.add(BlockKind.PARAGRAPH, text)
             return
     titles = 0
-    while len(rows[0]) > 1 and titles < len(rows) - 1 and sum(map(bool, rows[titles])) == 1:
+    while len(rows[0]) > 1 and titles < len(rows) - 1 and _is_title(rows[titles], rows[titles + 1]):
         builder.add(BlockKind.CAPTION, "".join(rows[titles]))
         titles += 1
     table = rows[titles:]
     builder.add_table(table, header_rows=_header_rows(table))
+
+
+def _is_title(row: list[str], below: list[str]) -> bool:
+    """Whether `row` is one lone cell, which is not the name of a column of figures."""
+    lone = [column for column, cell in enumerate(row) if cell]
+    return len(lone) == 1 and (lone[0] == 0 or not _is_value(below[lone[0]]))
 
 
 def _header_rows(rows: list[list[str]]) -> int:

@@ -110,11 +110,11 @@ def test_a_frame_of_one_cell_is_read_as_text(word) -> None:
 def test_insertions_are_read_and_deletions_and_hidden_text_are_not(word) -> None:
     add(
         word,
-        f"{run('kept ')}<w:ins>{run('inserted')}</w:ins>"
-        "<w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>"
+        f"{run('kept ')}<w:ins>{run('inserted')}</w:ins><w:moveTo>{run(' here')}</w:moveTo>"
+        f"<w:del><w:r><w:delText>deleted</w:delText><w:tab/></w:r></w:del><w:moveFrom>{run('moved')}</w:moveFrom>"
         "<w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>",
     )
-    assert parse(saved(word.save)).text == "kept inserted"
+    assert parse(saved(word.save)).text == "kept inserted here"
 
 
 def test_hyperlinks_tabs_breaks_and_field_results_are_text_and_field_codes_are_not(word) -> None:

@@ -33,6 +33,10 @@ def test_list_items_keep_their_number_and_depth_and_lose_their_bullet() -> None:
     ]
 
 
+def test_list_items_of_older_programs_are_known_too() -> None:
+    assert outline(parse(rtf(rb"\pard{\pntext\f0 2.\tab}item\par"))) == [("list_item 1", "2. item")]
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -111,6 +111,11 @@ def test_a_blank_row_below_the_header_does_not_part_a_table() -> None:
     assert [len(table) for table in tables(document)] == [4]
 
 
+def test_figures_far_below_a_table_are_another() -> None:
+    document = sheet(["", "Sales"], ["North", "10"], [], [], [], ["South", "20"])
+    assert [len(table) for table in tables(document)] == [2, 1]
+
+
 def test_tables_side_by_side_are_told_apart() -> None:
     document = sheet(
         ["Name", "Role", "", "City", "Zip"],
@@ -179,13 +184,14 @@ def test_a_table_above_the_limit_is_refused_before_it_fills_the_memory() -> None
         add_sheet(DocumentBuilder("x"), "Sheet", endless(), max_characters=1_000)
 
 
-def test_the_size_a_sheet_claims_is_not_believed() -> None:
+@pytest.mark.parametrize("claimed", [b"A1", b"A1:XFD1048576"])
+def test_the_size_a_sheet_claims_is_not_believed(claimed: bytes) -> None:
     data = edited(
-        saved(workbook(["a", "b"]).save),
+        saved(workbook(["a", "b"], ["c", "d"]).save),
         "xl/worksheets/sheet1.xml",
-        lambda xml: xml.replace(b'ref="A1:B1"', b'ref="A1:XFD1048576"'),
+        lambda xml: xml.replace(b'ref="A1:B2"', b'ref="%b"' % claimed),
     )
-    assert tables(parse(data)) == [[("a", "b")]]
+    assert tables(parse(data)) == [[("a", "b"), ("c", "d")]]
 
 
 def test_a_workbook_without_cells_is_empty() -> None:
