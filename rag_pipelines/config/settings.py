@@ -109,7 +109,10 @@ class DeleteGuard(_Section):
 
 
 class SourceSettings(_Section):
-    """One configured instance of a connector, and how its documents are treated."""
+    """One configured instance of a connector, and how its documents are treated.
+
+    `full_listing` is how long a change feed that cannot name deletions may go without a full listing.
+    """
 
     connector: str
     options: Annotated[SerializeAsAny[BaseModel], WithJsonSchema({"type": "object"})] = Field(
@@ -119,6 +122,7 @@ class SourceSettings(_Section):
     access: Access = Field(default="closed", validate_default=True)
     parsing: str = "default"
     freshness: Duration = timedelta(hours=24)
+    full_listing: Duration = timedelta(hours=24)
     schedule: Cron | None = None
     delete_guard: DeleteGuard = DeleteGuard()
     grace: Duration = timedelta(days=7)

@@ -27,6 +27,7 @@ from rag_pipelines.errors import TransientError, UsageError
 from rag_pipelines.index.gates import storage_of_version
 from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.model import EVERYONE
+from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
 from rag_pipelines.store.database import Database, Part, Pg, Row, composed, query
 from rag_pipelines.sync.targets import Embedders
@@ -90,6 +91,7 @@ class Searcher:
             TransientError: the version kept changing, or Postgres cannot be reached.
         """
         self._check(text, tenant, mode, k)
+        text = clean(text)
         for _ in range(ATTEMPTS):
             pinned = self._pin()
             began = time.perf_counter()
@@ -185,11 +187,8 @@ class Searcher:
     def _embedder_of(self, version: Version) -> Embedder:
         """The model that the version was built with, which need not be the configured one any more."""
         wanted = version.params["model"]
-        profiles = [
-            self._settings.embedding_profile(self._index),
-            *self._settings.profiles.embedding.values(),
-        ]
-        profiles += _profile_of(wanted)
+        configured = self._settings.profiles.embedding.values()
+        profiles = [self._settings.embedding_profile(self._index), *configured, *_recorded_profile(wanted)]
         for profile in profiles:
             embedder = self._embedders.of(profile)
             if _same_model(embedder, wanted):

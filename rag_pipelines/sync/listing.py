@@ -74,6 +74,7 @@ class Listing:
         self._allow_deletes = allow_deletes
         self._rules = AccessRules(run.connection)
         self._began = server_time(run.connection)
+        self._feed = False
         self._removed: list[str] = []
         self._complete: Complete | None = None
 
@@ -89,16 +90,15 @@ class Listing:
         query(connection, "clear_seen")
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
-        with closing(self._entries(source["cursor"])) as entries:
+        with closing(self._entries(source)) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(block)
         self._settle(source["settled_at"])
 
-    def _entries(self, cursor: Cursor | None) -> Generator[Entry]:
+    def _entries(self, source: Row) -> Generator[Entry]:
         """The change feed where there is one and it can continue, else everything."""
-        feed = self._connector.capabilities.changes and cursor is not None
-        if feed and not (self._full or self._window or self._allow_deletes):
-            assert cursor is not None
+        cursor: Cursor | None = source["cursor"]
+        if cursor is not None and self._may_follow(source["listed_at"]):
             try:
                 changes = iter(self._connector.changes(cursor))
                 first = next(changes, None)
@@ -107,11 +107,20 @@ class Listing:
                     f"the stored cursor cannot be continued, listing everything: {error}"
                 )
             else:
+                self._feed = True
                 if first is not None:
                     yield first
                 yield from changes
                 return
         yield from self._connector.items(self._window)
+
+    def _may_follow(self, listed_at: datetime | None) -> bool:
+        """Whether the change feed is enough: it names deletions, or everything was listed not long ago."""
+        able = self._connector.capabilities
+        if not able.changes or self._full or self._window or self._allow_deletes:
+            return False
+        recent = listed_at is not None and self._began - listed_at < self._run.source.full_listing
+        return able.removals or recent
 
     def _apply(self, block: list[Entry]) -> None:
         """Compare one block with the catalogue and write what it means."""
@@ -266,35 +275,31 @@ class Listing:
     def _settle(self, settled_at: datetime | None) -> None:
         """Moves, deletions and the cursor, in one transaction, as far as the listing allows."""
         report, complete, run = self._run.report, self._complete, self._run
-        if complete is None:
-            report.outcome = "partial"
-            report.notes.append(
-                "the listing did not say that it was complete: nothing was deleted; the next run lists again"
-            )
-            return
         if self._window:
             report.outcome = "partial"
             return
+        if complete is None or not (complete.full or self._feed):
+            report.outcome = "partial"
+            report.notes.append(
+                "the listing did not see everything: nothing was deleted, the next run lists again"
+            )
+            return
         with run.writing() as connection:
-            if complete.full:
-                if self._reconcile(complete, settled_at):
-                    self._save_cursor(complete)
-                    query(connection, "resolve_entities", {"source_id": run.source_id, "before": self._began})
-            else:
+            if not complete.full:
                 self._delete_removed()
-                self._save_cursor(complete)
+                self._save_cursor(complete, listed=self._connector.capabilities.removals)
+            elif self._reconcile(complete, settled_at):
+                self._save_cursor(complete, listed=True)
+                query(connection, "resolve_entities", {"source_id": run.source_id, "before": self._began})
 
-    def _save_cursor(self, complete: Complete) -> None:
+    def _save_cursor(self, complete: Complete, *, listed: bool) -> None:
         cursor = Jsonb(dict(complete.cursor)) if complete.cursor is not None else None
-        query(
-            self._run.connection,
-            "save_cursor",
-            {
-                "source_id": self._run.source_id,
-                "cursor": cursor,
-                "listed_at": self._began,
-            },
-        )
+        params = {
+            "source_id": self._run.source_id,
+            "cursor": cursor,
+            "listed_at": self._began if listed else None,
+        }
+        query(self._run.connection, "save_cursor", params)
 
     def _reconcile(self, complete: Complete, settled_at: datetime | None) -> bool:
         """Match moves and delete what vanished. False when the listing contradicts its own marker."""

@@ -72,7 +72,7 @@ def test_files_that_swap_their_names_embed_nothing(workspace: Workspace) -> None
     }
 
 
-def test_two_files_with_the_same_bytes_stay_two_documents_and_share_their_vectors(
+def test_files_with_the_same_bytes_stay_two_documents_and_share_their_vectors(
     workspace: Workspace,
 ) -> None:
     workspace.write("a.md", "# Same\n\nSame words.")
@@ -291,7 +291,7 @@ def test_a_changed_model_embeds_again_without_chunking(workspace: Workspace) -> 
 def test_two_runs_of_one_source_exclude_each_other(workspace: Workspace) -> None:
     with (
         source_lease(workspace.database, "docs", "filesystem"),
-        pytest.raises(UsageError, match="is being synced by .* pid"),
+        pytest.raises(UsageError, match=r"is being synced by .* pid"),
     ):
         workspace.ingest()
     workspace.write("a.md", "# A")
@@ -359,3 +359,69 @@ def test_migrating_twice_or_at_once_is_safe(empty_database_url: str) -> None:
 
 def test_the_configuration_file_of_the_workspace_is_what_a_user_would_write(workspace: Workspace) -> None:
     assert yaml.safe_load(workspace.config_file.read_text())["sources"]["docs"]["connector"] == "filesystem"
+
+
+def test_a_feed_without_deletions_is_followed_only_between_full_listings(
+    workspace: Workspace,
+) -> None:
+    rows = workspace.folder / "rows.csv"
+    rows.write_text("id,text,at\n1,Alpha,2024-01-01T00:00:00Z\n2,Beta,2024-01-02T00:00:00Z\n")
+    workspace.document["sources"]["docs"] = {
+        "connector": "records",
+        "options": {"path": str(rows), "id": "id", "text": "text", "modified_at": "at"},
+        "access": "public",
+        "delete_guard": {"share": 1.0},
+    }
+    workspace.ingest()
+    rows.write_text("id,text,at\n2,Beta,2024-01-02T00:00:00Z\n3,Gamma,2024-01-03T00:00:00Z\n")
+    followed = workspace.ingest()
+    assert (followed.changes["added"], workspace.stored()) == (1, {"1", "2", "3"})
+    workspace.document["sources"]["docs"]["full_listing"] = "0s"
+    assert workspace.ingest().changes["deleted"] == 1
+    assert workspace.stored() == {"2", "3"}
+
+
+def test_a_git_source_follows_its_history_with_moves_and_deletions(workspace: Workspace) -> None:
+    import subprocess
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        subprocess.run(["git", *identity, *arguments], cwd=workspace.docs, check=True, capture_output=True)
+
+    workspace.document["sources"]["docs"]["connector"] = "git"
+    workspace.document["sources"]["docs"]["options"] = {"repository": str(workspace.docs), "ref": "HEAD"}
+    git("init", "-q")
+    for name in ("a", "b", "c"):
+        workspace.write(f"{name}.md", f"# {name}\n\n" + f"Words about {name}. " * 20)
+    git("add", ".")
+    git("commit", "-qm", "one")
+    assert workspace.ingest().changes == {"added": 3}
+    git("mv", "a.md", "moved.md")
+    git("rm", "-q", "b.md")
+    workspace.write("d.md", "# d\n\nNew.")
+    git("add", ".")
+    git("commit", "-qm", "two")
+    report = workspace.ingest()
+    assert (report.changes["moved"], report.changes["deleted"], report.changes["added"]) == (1, 1, 1)
+    assert report.embedded == 1
+    assert workspace.stored() == {"moved.md", "c.md", "d.md"}
+    assert workspace.ingest().changes == {}
+
+
+def test_a_broken_access_file_closes_its_folder_and_does_not_stop_deletions(
+    workspace: Workspace,
+) -> None:
+    workspace.write("a/x.md", "# X\n\nAlpha.")
+    workspace.write("b.md", "# B\n\nAlpha.")
+    workspace.refresh()
+    workspace.write("a/.access.yaml", "allow: {not: a list}\n")
+    (workspace.docs / "b.md").unlink()
+    report = workspace.ingest()
+    assert report.outcome == "complete"
+    assert workspace.stored() == {"a/x.md"}
+    assert workspace.paths("alpha") == set()
+    assert len(workspace.rows("SELECT * FROM rag.quarantine WHERE entity IS NOT NULL")) == 1
+    (workspace.docs / "a/.access.yaml").unlink()
+    workspace.ingest()
+    assert workspace.paths("alpha") == {"a/x.md"}
+    assert workspace.rows("SELECT * FROM rag.quarantine") == []

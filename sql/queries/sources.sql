@@ -25,8 +25,8 @@ SELECT 1 FROM rag.source WHERE source_id = %(source_id)s AND lease_token = %(tok
 -- name: save_cursor
 UPDATE rag.source
 SET cursor = coalesce(%(cursor)s, cursor),
-    listed_at = %(listed_at)s,
-    settled_at = clock_timestamp()
+    listed_at = coalesce(%(listed_at)s, listed_at),
+    settled_at = CASE WHEN %(listed_at)s::timestamptz IS NULL THEN settled_at ELSE clock_timestamp() END
 WHERE source_id = %(source_id)s;
 
 -- name: begin_run
