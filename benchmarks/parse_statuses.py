@@ -33,7 +33,8 @@ from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.parsing.base import ParseOptions
-from rag_pipelines.parsing.pool import Outcome, WorkerPool
+from rag_pipelines.parsing.jobs import Outcome
+from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -1,8 +1,8 @@
 """The worker pool: runs one function on many untrusted tasks in processes that may die.
 
-What belongs here: which task goes to which child, what the loss of a child means, order, bounded
-memory. What does not: one child (`child`), the sandbox (`sandbox`), what is done to a document
-(`prepare`).
+What belongs here: which task goes to which child, what the loss of a child means, bounded memory.
+What does not: the line of jobs (`jobs`), one child (`child`), the sandbox (`sandbox`), what is done to
+a document (`prepare`).
 
 A thread per worker feeds one child and waits for it, so children go on working while the caller is
 busy with a batch. Short tasks are sent ahead, so that a child never waits for its next one. When a
@@ -36,6 +36,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.parsing.child import Child, Interrupted, Lost
+from rag_pipelines.parsing.jobs import Job, Jobs, Outcome
 from rag_pipelines.parsing.worker import Reply, Settings, error_of, wire_types
 
 Task = TypeVar("Task")
@@ -50,32 +51,6 @@ _MAX_AHEAD = 64
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
-class Outcome(msgspec.Struct, Generic[Item, Result]):
-    """What became of one item: a value or an error, or neither where there was nothing to run.
-
-    `seconds` is the wall time the task took, `cpu_seconds` the processor time of its child, which is 0
-    when the child was lost. Both are 0 when the task never reached one.
-    """
-
-    item: Item
-    value: Result | None = None
-    error: DocumentError | None = None
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-
-class _Job:
-    """A task on its way: its item, its encoded form and, in the end, its outcome."""
-
-    __slots__ = ("item", "outcome", "payload", "size")
-
-    def __init__(self, item: Any) -> None:
-        self.item = item
-        self.payload = b""
-        self.size = 0
-        self.outcome: Outcome[Any, Any] | None = None
-
-
 class WorkerPool(Generic[Task, Result]):
     """Child processes that run `function` on tasks, each within `limits`.
 
@@ -85,7 +60,7 @@ class WorkerPool(Generic[Task, Result]):
     Args:
         function: a top-level function of one parameter; its annotations are types that msgspec can
             encode, because tasks and results travel as MessagePack.
-        workers: how many children at most; by default one for each processor this process may use.
+        workers: how many children at most; by default one for each processor.
         limits: `seconds` and `memory_mb` bound each task; the function sees to the rest.
         recycle_after: a child is replaced after so many tasks, so that leaks do not add up.
         recycle_memory: a child is replaced when it keeps more than this share of `memory_mb`.
@@ -116,7 +91,7 @@ class WorkerPool(Generic[Task, Result]):
         self._recycle_after = recycle_after
         self._recycle_bytes = int(recycle_memory * (limits.memory_mb << 20))
 
-        self._jobs = _Jobs()
+        self._jobs = Jobs()
         self._threads: list[_Worker] = []
         self._folder: Path | None = None
         self._wake: tuple[int, int] = (-1, -1)
@@ -152,7 +127,7 @@ class WorkerPool(Generic[Task, Result]):
         Leaving the iterator before its end stops the children.
         """
         source = iter(items)
-        pending: deque[_Job] = deque()
+        pending: deque[Job] = deque()
         exhausted = False
         try:
             while True:
@@ -186,10 +161,10 @@ class WorkerPool(Generic[Task, Result]):
             thread.join()
         os.close(self._wake[0])
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._jobs, self._threads, self._folder = _Jobs(), [], None
+        self._jobs, self._threads, self._folder = Jobs(), [], None
 
-    def _submit(self, item: Item, make_task: Callable[[Item], Task | None] | None) -> _Job:
-        job = _Job(item)
+    def _submit(self, item: Item, make_task: Callable[[Item], Task | None] | None) -> Job:
+        job = Job(item)
         try:
             made = make_task(item) if make_task else item
         except DocumentError as error:
@@ -226,82 +201,12 @@ class WorkerPool(Generic[Task, Result]):
         worker.start()
 
 
-class _Jobs:
-    """The jobs that wait for a worker, and the meeting point of the caller and the workers."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[_Job] = deque()
-        self._lock = threading.Lock()
-        self._available = threading.Condition(self._lock)
-        self._settled = threading.Condition(self._lock)
-        self._awaited: _Job | None = None
-        self._idle_workers = 0
-        self._fault: BaseException | None = None
-        self._closed = False
-
-    def add(self, job: _Job) -> bool:
-        """Put a job in line; True if no worker is free to take it."""
-        with self._lock:
-            self._waiting.append(job)
-            self._available.notify()
-            return len(self._waiting) > self._idle_workers
-
-    def put_back(self, jobs: Iterable[_Job]) -> None:
-        """Put jobs that were taken back in front of the line."""
-        with self._lock:
-            self._waiting.extendleft(reversed(list(jobs)))
-            self._available.notify_all()
-
-    def take(self) -> _Job | None:
-        """The next job, as soon as there is one; None when the pool is closed."""
-        with self._lock:
-            self._idle_workers += 1
-            self._available.wait_for(lambda: self._waiting or self._closed)
-            self._idle_workers -= 1
-            return None if self._closed else self._waiting.popleft()
-
-    def take_small(self, max_size: int) -> _Job | None:
-        """The next job if there is one now and it is no larger than `max_size` bytes."""
-        with self._lock:
-            if self._waiting and self._waiting[0].size <= max_size:
-                return self._waiting.popleft()
-            return None
-
-    def settle(self, job: _Job, outcome: Outcome[Any, Any], size: int) -> None:
-        """Give a job its outcome, which takes `size` bytes."""
-        with self._lock:
-            job.payload, job.size, job.outcome = b"", size, outcome
-            if job is self._awaited:
-                self._settled.notify()
-
-    def wait(self, job: _Job) -> Outcome[Any, Any]:
-        """The outcome of a job, as soon as it has one. Raises what a worker failed with."""
-        with self._lock:
-            self._awaited = job
-            self._settled.wait_for(lambda: job.outcome or self._fault)
-            if job.outcome is None:
-                raise cast(BaseException, self._fault)
-            return job.outcome
-
-    def fail(self, fault: BaseException) -> None:
-        """Make the caller raise `fault`."""
-        with self._lock:
-            self._fault = self._fault or fault
-            self._settled.notify()
-
-    def close(self) -> None:
-        """Send the workers home."""
-        with self._lock:
-            self._closed = True
-            self._available.notify_all()
-
-
 class _Worker(threading.Thread):
     """Feeds one child after another and settles the jobs they answer."""
 
     def __init__(
         self,
-        jobs: _Jobs,
+        jobs: Jobs,
         *,
         start_child: Callable[[], Child],
         decode: Callable[[msgspec.Raw], Any],
@@ -319,7 +224,7 @@ class _Worker(threading.Thread):
         self._child: Child | None = None
         self._answers = 0
         self._worn = False
-        self._sent: deque[_Job] = deque()
+        self._sent: deque[Job] = deque()
         self._began = 0.0
         self._task_seconds = _AHEAD_SECONDS
 
@@ -338,7 +243,7 @@ class _Worker(threading.Thread):
         finally:
             self._drop_child()
 
-    def _send(self, job: _Job) -> None:
+    def _send(self, job: Job) -> None:
         if self._child is None:
             self._child = self._start_child()
         if not self._sent:

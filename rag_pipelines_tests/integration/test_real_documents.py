@@ -13,7 +13,8 @@ from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.parsing.canonical import CELL_SEPARATOR, clean
-from rag_pipelines.parsing.pool import Outcome, WorkerPool
+from rag_pipelines.parsing.jobs import Outcome
+from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
 
 BUDGET = 256

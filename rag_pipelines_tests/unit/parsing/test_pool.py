@@ -25,7 +25,8 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.parsing.pool import Outcome, WorkerPool
+from rag_pipelines.parsing.jobs import Outcome
+from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing import misdeeds
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, Report, do, echo
 
