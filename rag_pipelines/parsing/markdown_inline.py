@@ -28,7 +28,8 @@ _SIMPLE = re.compile(
     (?=[\\`*_!\[<&~])
     (?:
         (?<!`)`(?P<code>[^`\n]+)`(?!`)
-      | !?\[(?!\^)(?P<link>(?:{_PLAIN}|{_CODE})*+)\](?P<target>{_TARGET}|\[[^\[\]\\`\n]*\]|(?![\[(]))
+      | (?P<bang>!?)\[(?!\^)(?P<link>(?:{_PLAIN}|{_CODE})*+)\]
+            (?P<target>{_TARGET}|\[[^\[\]\\`\n]*\]|(?![\[(]))
       | (?:(?<![*\\])(?=\*{{1,3}}\w)|(?<![^\s(]))(?P<stars>\*{{1,3}})(?![*\s])
             (?P<strong>(?:{_PLAIN}|{_CODE}|{_LINK})++)
             (?:(?<=\w)|(?<=[^\s\w])(?=(?P=stars)(?:[\s.,;:!?)]|\Z)))(?P=stars)(?!\*)
@@ -70,7 +71,7 @@ def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
         if kind == "code":
             return _code_span(match["code"])
         if kind == "target":
-            return _link_text(match["link"], match["target"], references)
+            return _link_text(match["bang"], match["link"], match["target"], references)
         if kind == "strong":
             return _SIMPLE.sub(replace, match["strong"])
         if kind == "hard":
@@ -100,7 +101,7 @@ def _joined_lines(content: str) -> str:
     return _BREAK.sub(lambda match: "\n" if len(match[1]) > 1 else " ", content)
 
 
-def _link_text(text: str, target: str, references: dict[str, Any]) -> str:
+def _link_text(bang: str, text: str, target: str, references: dict[str, Any]) -> str:
     """The text of a link or image, or of square brackets that turn out to be none."""
     shown = _CODE_SPAN.sub(lambda match: _code_span(match[1]), text)
     if target.startswith("("):
@@ -111,7 +112,7 @@ def _link_text(text: str, target: str, references: dict[str, Any]) -> str:
         return shown
     if target:
         raise _NotSimple
-    return f"[{shown}]"
+    return f"{bang}[{shown}]"
 
 
 def parsed_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:

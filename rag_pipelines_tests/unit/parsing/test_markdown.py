@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind
@@ -164,8 +164,9 @@ INLINE = st.text(st.sampled_from('ab1 .,()*_`[]!<>\\&~:/"\n^'), max_size=40) | s
 ).map("".join)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500, deadline=None, derandomize=True)
 @given(INLINE)
+@example("Hey![you], ![]")
 def test_the_fast_reading_of_inline_markup_equals_that_of_the_parser(content):
     parser = _parser(frozenset())
     for references in ({}, {"R": {"href": "/u", "title": ""}}):
@@ -186,7 +187,7 @@ LINES = st.lists(
 ).map("\n".join)  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 @given(LINES)
 def test_leaving_rules_out_and_reading_plain_paragraphs_first_changes_nothing(text):
     def blocks(parser):
