@@ -20,6 +20,8 @@ from rag_pipelines.errors import ConfigError, CredentialError, RagError, Transie
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
+    from rag_pipelines.store.database import Database
+    from rag_pipelines.sync.targets import Embedders
 
 
 class ExitCode(IntEnum):
@@ -54,7 +56,7 @@ EXIT_CODES: tuple[tuple[type[RagError], ExitCode], ...] = (
 
 @dataclass
 class Invocation:
-    """The global options; the configuration is read when a command first asks for it."""
+    """The global options; the configuration, the database and the models come when first asked for."""
 
     config: Path | None = None
     debug: bool = False
@@ -65,6 +67,35 @@ class Invocation:
         from rag_pipelines.config import load_config
 
         return load_config(self.config)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, started where it is the embedded one, its schema up to date.
+
+        Raises:
+            UsageError: there is neither a URL nor the embedded server.
+            TransientError, DatabaseError: it cannot be reached, or refuses.
+        """
+        from rag_pipelines.store.database import Database
+        from rag_pipelines.store.embedded import ensure_running
+
+        chosen = self.settings
+        database = Database(ensure_running(chosen), pool_size=chosen.database.pool_size)
+        database.migrate()
+        return database
+
+    @cached_property
+    def embedders(self) -> Embedders:
+        """The models; each is loaded when it has something to embed."""
+        from rag_pipelines.sync.targets import Embedders
+
+        return Embedders(self.settings.data_dir)
+
+    def close(self) -> None:
+        """Give back what the command opened."""
+        for name in ("embedders", "database"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
 
 def invocation(context: typer.Context) -> Invocation:
@@ -103,3 +134,6 @@ class Commands(TyperGroup):
                 raise
             traceback.print_exception(error)
             raise typer.Exit(ExitCode.BUG) from None
+        finally:
+            if (found := ctx.find_object(Invocation)) is not None:
+                found.close()

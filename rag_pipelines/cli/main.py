@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from rag_pipelines.cli import config, db, doctor, source
+from rag_pipelines.cli import config, db, doctor, ingest, source
 from rag_pipelines.cli.invocation import Commands, Invocation
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(source.app, name="source")
 app.command("doctor")(doctor.doctor)
+app.command("ingest")(ingest.ingest)
 
 
 @app.callback()

@@ -9,8 +9,9 @@ Rich is imported on the first use.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,10 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
+
+SHOW_AFTER_SECONDS = 0.4
+"""Bars of work that ends sooner would only flicker, and cost the import of Rich."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 """The option every command has that a program may read."""
@@ -62,6 +66,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     stdout().print(table)
+
+
+def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
+    """A title with lines of name and text under it; facts without text are left out."""
+    facts = [(name, text) for name, text in facts if text]
+    width = max((len(name) for name, _ in facts), default=0)
+    typer.secho(title, bold=True)
+    for name, text in facts:
+        typer.echo(f"  {name:<{width}}  {text}")
 
 
 def print_findings(findings: Iterable[tuple[str, bool | None, str]]) -> None:
@@ -112,6 +125,37 @@ def progress(*, shown: bool = True) -> Iterator[Progress]:
     )
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bars:
         yield bars
+
+
+@contextmanager
+def stage_bars(subject: str, *, shown: bool = True) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A listener that draws a bar for each stage of the work on `subject`.
+
+    It takes the stage's name, how much is done, and of how much (None where unknown).
+
+    Nothing is drawn, and Rich is not imported, where nobody watches or the work ends at once.
+    """
+    began = time.monotonic()
+    tasks: dict[str, TaskID] = {}
+    with ExitStack() as stack:
+        bars: Progress | None = None
+
+        def listener(stage: str, done: int, total: int | None) -> None:
+            nonlocal bars
+            if bars is None:
+                if not shown or not sys.stderr.isatty() or time.monotonic() - began < SHOW_AFTER_SECONDS:
+                    return
+                bars = stack.enter_context(progress())
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(f"{subject}: {stage}", total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield listener
+
+
+def number(count: int, one: str, many: str | None = None) -> str:
+    """``1 document``, ``2,000 documents``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _cell(value: Any) -> str:

@@ -1,23 +1,26 @@
 """The contract of an embedding model and its identity.
 
 What belongs here: the protocol, the identity, what vectors are. What does not: loading or running a model.
+NumPy is imported where vectors are made: a run with nothing to do needs none of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.fingerprint import fingerprint
 
-Vectors = NDArray[np.float32]
-"""Shape (n, dimensions), L2-normalised rows."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    """Shape (n, dimensions), L2-normalised rows."""
 
 
 class ModelIdentity(msgspec.Struct, frozen=True):
@@ -86,5 +89,7 @@ class Embedder(Protocol):
 
 def normalise(vectors: NDArray[np.float32]) -> Vectors:
     """Rows of length 1; a row of zeros stays one, for `batch` to refuse."""
+    import numpy as np
+
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)

@@ -7,13 +7,17 @@ caching, storing, retrying over time (`TransientError` goes up to the caller).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from rag_pipelines.embedding.base import Embedder, Vectors
 from rag_pipelines.errors import EmbeddingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rag_pipelines.embedding.base import Embedder, Vectors
 
 NORM_TOLERANCE = 1e-3
 GROUP = 128
@@ -51,6 +55,8 @@ def embed_all(
         TransientError: the model cannot be reached now; groups already yielded stand.
         CredentialError, ConfigError: it never will be, as it is configured.
     """
+    import numpy as np
+
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]), reverse=True)
     for begin in range(0, len(order), group):
         rows = order[begin : begin + group]
@@ -64,6 +70,8 @@ def _embed_group(
     embedder: Embedder, texts: Sequence[str], rows: Sequence[int]
 ) -> tuple[list[int], Vectors, list[tuple[int, EmbeddingError]]]:
     """The rows that have vectors, those vectors, and the others with the reason."""
+    import numpy as np
+
     dimensions = embedder.identity.dimensions
     try:
         vectors = embedder.embed_documents([texts[row] for row in rows])

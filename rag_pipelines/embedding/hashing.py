@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rag_pipelines.embedding.base import ModelIdentity, Usage, Vectors
+from rag_pipelines.embedding.base import ModelIdentity, Usage
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import CharacterTokenizer, TokenizerSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rag_pipelines.embedding.base import Vectors
 
 VERSION = "1"
 DIMENSIONS = 384
@@ -52,6 +56,8 @@ class HashEmbedder:
         """Nothing is held."""
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
+        import numpy as np
+
         if not texts:
             return np.empty((0, self.identity.dimensions), dtype=np.float32)
         began = time.perf_counter()

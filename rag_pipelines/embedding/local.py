@@ -11,20 +11,25 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding import model_files
-from rag_pipelines.embedding.base import ModelIdentity, Usage, Vectors
+from rag_pipelines.embedding.base import ModelIdentity, Usage
 from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, openvino_installed, prepared
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.runtimes import OpenVinoRuntime, Precision, Runtime, TorchRuntime
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, EmbeddingError
 from rag_pipelines.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rag_pipelines.embedding.base import Vectors
 
 BATCH_SIZE = {"openvino": 8, "torch": 32}
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -77,6 +82,8 @@ class LocalEmbedder:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         if not texts:
+            import numpy as np
+
             return np.empty((0, self.identity.dimensions), dtype=np.float32)
         return self._embed(texts, self.identity.document_prompt)
 

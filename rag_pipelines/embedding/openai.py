@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_pipelines.chunking.base import Tokenizer
-from rag_pipelines.embedding.base import ModelIdentity, Usage, Vectors, normalise
+from rag_pipelines.embedding.base import ModelIdentity, Usage, normalise
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
@@ -32,6 +32,8 @@ from rag_pipelines.fingerprint import sha256
 
 if TYPE_CHECKING:
     import httpx
+
+    from rag_pipelines.embedding.base import Vectors
 
 BATCH_SIZE = 64
 BATCH_TOKENS = 100_000

@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rag_pipelines.embedding.base import Vectors, normalise
+from rag_pipelines.embedding.base import normalise
 from rag_pipelines.embedding.tokenizer import read_tokenizer_file
 from rag_pipelines.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
     import openvino
+    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
+
+    from rag_pipelines.embedding.base import Vectors
 
 Pooling = Literal["mean", "cls", "max"]
 Precision = Literal["bf16", "fp32"]
@@ -73,6 +74,8 @@ class OpenVinoRuntime:
         self._batch_size = batch_size
 
     def encode(self, texts: Sequence[str], prompt: str) -> tuple[Vectors, int]:
+        import numpy as np
+
         encodings = self._tokenizer.encode_batch_fast([prompt + text for text in texts])
         lengths = np.array([len(encoding) for encoding in encodings])
         order = np.argsort(-lengths, kind="stable")
@@ -89,6 +92,8 @@ class OpenVinoRuntime:
 
     def _tensors(self, encodings: Sequence[Any]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
         """The attention mask and the model's inputs, padded to the longest text of the batch."""
+        import numpy as np
+
         shape = (len(encodings), max(len(encoding) for encoding in encodings))
         ids, mask, types = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         for row, encoding in enumerate(encodings):
@@ -109,6 +114,8 @@ class TorchRuntime:
         self._batch_size = batch_size
 
     def encode(self, texts: Sequence[str], prompt: str) -> tuple[Vectors, int]:
+        import numpy as np
+
         vectors = self._model.encode(
             list(texts),
             prompt=prompt,
@@ -163,6 +170,8 @@ def load_sentence_transformer(folder: Path, device: str) -> SentenceTransformer:
 
 def pool(hidden: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:
     """One vector for each text from its token vectors, shape (texts, tokens, dimensions), in fp32."""
+    import numpy as np
+
     match pooling:
         case "mean":
             weights = mask.astype(np.float32)

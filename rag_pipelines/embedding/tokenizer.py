@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import numpy as np
 
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.fingerprint import fingerprint
@@ -89,6 +88,8 @@ class ByteTokenizer(_SpecTokenizer):
     def starts(self, text: str) -> Sequence[int]:
         if text.isascii():
             return range(0, len(text), self.WIDTH)
+        import numpy as np
+
         points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype="<u4")
         sizes = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
         ends = np.cumsum(sizes)

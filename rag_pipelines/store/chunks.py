@@ -7,19 +7,21 @@ which documents need them (`sync.advance`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from rag_pipelines.embedding.base import Vectors
 from rag_pipelines.errors import ChunkingError, DocumentError
 from rag_pipelines.fingerprint import text_key
 from rag_pipelines.model import Chunk
 from rag_pipelines.parsing.canonical import clean, plain_metadata
 from rag_pipelines.parsing.prepare import Summary
 from rag_pipelines.store.database import Pg, Row, query
+
+if TYPE_CHECKING:
+    from rag_pipelines.embedding.base import Vectors
 
 _CHUNK_TYPES = [
     "int8", "int4", "int4", "int4", "int4", "int4", "int4", "uuid", "text[]", "text", "text", "text",

@@ -1,0 +1,103 @@
+"""``rag-pipelines ingest``: bring what is held of sources in line with them.
+
+This command must be quick where there is nothing to do: Rich is imported only once there is something to
+show, and no model, parser or orchestrator is imported before one is needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, exit_code, invocation
+from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
+from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
+from rag_pipelines.errors import RagError
+
+if TYPE_CHECKING:
+    from rag_pipelines.sync.report import SyncReport
+
+
+def ingest(
+    context: typer.Context,
+    sources: SourceNames = None,
+    since: Since = None,
+    until: Until = None,
+    full: Full = False,
+    allow_deletes: AllowDeletes = False,
+    as_json: AsJson = False,
+) -> None:
+    """List sources, load what changed, parse, chunk and embed it.
+
+    A failing source does not stop the others. The exit code is 3 when documents failed.
+    """
+    from rag_pipelines.sync.engine import check_names
+    from rag_pipelines.sync.engine import ingest as run
+
+    chosen = invocation(context)
+    reports: list[SyncReport] = []
+    errors: dict[str, RagError] = {}
+    span = window(since, until)
+    for name in check_names(chosen.settings, sources or []):
+        began = time.perf_counter()
+        with stage_bars(name, shown=not as_json) as progress:
+            try:
+                report = run(
+                    chosen.database,
+                    chosen.settings,
+                    name,
+                    embedders=chosen.embedders,
+                    full=full,
+                    window=span,
+                    allow_deletes=allow_deletes,
+                    progress=progress,
+                )
+            except RagError as error:
+                errors[name] = error
+                continue
+        reports.append(report)
+        if not as_json:
+            show_report(report, time.perf_counter() - began)
+    if as_json:
+        print_json({"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}})
+    for name, reason in errors.items():
+        say(f"error: {name}: {reason}")
+    if errors:
+        raise typer.Exit(exit_code(next(iter(errors.values()))))
+    if any(report.failed for report in reports):
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def show_report(report: SyncReport, seconds: float) -> None:
+    """What one run did, as lines of facts; a run that found nothing to do is one line."""
+    listed = f"{report.source}: {number(report.listed, 'document')} listed in {seconds:.2f} s"
+    if not (report.touched or report.statuses or report.embedded):
+        typer.echo(f"{listed}, nothing to do")
+    else:
+        vectors = f"{report.embedded:,} embedded, {report.vectors_reused:,} reused"
+        cost = f", cost {report.cost:,.4f}" if report.cost else ""
+        facts = [
+            ("changes", counted(report.changes)),
+            ("statuses", counted(report.statuses)),
+            (
+                "loaded",
+                f"{report.bytes_loaded:,} bytes; {report.parsed:,} parsed, {report.parse_reused:,} reused",
+            ),
+            ("chunks", f"{report.chunks:,}"),
+            ("vectors", f"{vectors}; {report.tokens:,} tokens{cost}"),
+            ("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in report.seconds.items())),
+        ]
+        print_facts(listed, facts)
+    for note in report.notes:
+        say(f"note: {report.source}: {note}")
+    if report.failed:
+        failed = number(report.failed, "document")
+        say(f"{failed} failed; see: rag-pipelines quarantine list --source {report.source}")
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``3 added, 1 moved``."""
+    return ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items())

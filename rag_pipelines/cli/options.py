@@ -1,0 +1,49 @@
+"""Options and arguments that several commands share, and how their text becomes values.
+
+What belongs here: declarations with their help, and parsers. What does not: what a command does with them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rag_pipelines.connectors.base import Window
+
+
+def moment(text: str) -> datetime:
+    """A date or time in ISO 8601; without an offset it is UTC. Raises `typer.BadParameter`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"received {text!r}; valid: a date such as 2026-03-01, or a time such as 2026-03-01T18:30+01:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=moment, metavar="TIME", help="Only what was modified at or after it."),
+]
+Until = Annotated[
+    datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only what was modified before it.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Load every document again, whatever its token says.")]
+AllowDeletes = Annotated[
+    bool, typer.Option("--allow-deletes", help="Apply deletions above the guard, and an empty listing.")
+]
+SourceNames = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All by default.")]
+
+
+def window(since: datetime | None, until: datetime | None) -> Window:
+    """The range of modification times [since, until). Raises `UsageError` where it is empty."""
+    from rag_pipelines.connectors.base import Window
+    from rag_pipelines.errors import UsageError
+
+    if since and until and since >= until:
+        raise UsageError(f"--since {since.isoformat()} is not before --until {until.isoformat()}")
+    return Window(since, until)
