@@ -171,7 +171,8 @@ class LocalTree:
 
 def _local_file(name: str, status: os.stat_result, target: str | None) -> Found:
     modified_at = datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
-    return Found(name, False, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", modified_at, target)
+    token = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return Found(name, False, status.st_size, token, modified_at, target)
 
 
 def _local_error(error: OSError, full: str) -> RagError:

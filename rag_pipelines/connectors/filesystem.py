@@ -3,9 +3,9 @@
 What belongs here: the options, the walk that turns files into items, and the check. What does not:
 reading a folder or a file (`file_trees`), path patterns (`paths`), sidecars (`access`).
 
-The external id is the path relative to the root. The token is size and time of change for local
-files and the store's etag for objects; a file that is replaced by another of the same size and time
-is seen by a full ingest only. A folder that cannot be read is a failed entity, so nothing is deleted
+The external id is the path relative to the root. The token of a local file is its size, modification
+time and status change time; the latter cannot be set back, so an edit that restores size and time (an
+unpacked archive, a sync tool) is still seen. For objects it is the store's etag. A folder that cannot be read is a failed entity, so nothing is deleted
 in that run. Links:
 
 - A link out of the root is left out; `check` counts them. A link to nothing is a failed document.

@@ -59,6 +59,11 @@ def compare(
         return Change.ADDED
     if known["token"] != item.token or full:
         return Change.CHANGED
+    return compare_attributes(attributes, access_id, known)
+
+
+def compare_attributes(attributes: UUID, access_id: int, known: Mapping[str, Any]) -> Change:
+    """What a listed item means for the stored row `known` when its content is the same."""
     if known["state"] == "tombstoned":
         return Change.RESTORED
     if known["attributes_key"] != attributes:

@@ -43,7 +43,7 @@ from rag_pipelines.store.documents import (
     server_time,
     set_attributes,
 )
-from rag_pipelines.sync.diff import Change, attributes_key, compare
+from rag_pipelines.sync.diff import Change, attributes_key, compare, compare_attributes
 from rag_pipelines.sync.run import SourceRun
 
 BLOCK = 500
@@ -238,11 +238,7 @@ class Listing:
             for item, tenant, key, access_id, row, size, stored in pending:
                 digest = stored.result()
                 if row is not None and bytes(row["raw_sha256"]) == digest:
-                    change = Change.RESTORED if row["state"] == "tombstoned" else Change.METADATA
-                    if not self._full or row["attributes_key"] != key or row["access_id"] != access_id:
-                        counts.append((change, item.external_id))
-                    else:
-                        counts.append((Change.UNCHANGED, item.external_id))
+                    counts.append((compare_attributes(key, access_id, row), item.external_id))
                     params = attribute_params(item, tenant, key, access_id)
                     same.append({"document_id": row["document_id"], **params})
                 else:

@@ -425,3 +425,12 @@ def test_a_broken_access_file_closes_its_folder_and_does_not_stop_deletions(
     workspace.ingest()
     assert workspace.paths("alpha") == {"a/x.md"}
     assert workspace.rows("SELECT * FROM rag.quarantine") == []
+
+
+def test_an_edit_that_keeps_size_and_time_of_a_file_is_seen(workspace: Workspace) -> None:
+    workspace.write("a.md", "# A\n\nAlpha.")
+    os.utime(workspace.docs / "a.md", (1_000_000, 1_000_000))
+    workspace.ingest()
+    workspace.write("a.md", "# A\n\nOmega.")
+    os.utime(workspace.docs / "a.md", (1_000_000, 1_000_000))
+    assert workspace.ingest().changes == {"changed": 1}
