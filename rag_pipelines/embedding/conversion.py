@@ -10,7 +10,10 @@ it. Later processes read the manifest and import neither torch nor sentence-tran
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -19,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
-import numpy as np
 
 from rag_pipelines.embedding.base import ModelIdentity
 from rag_pipelines.embedding.model_files import weights_hash
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
+ERROR_FILE = "error.txt"
 LEAST_COSINE = 0.9999
 """What a converted model's vectors must reach against the library's own, on every text of the sample."""
 
@@ -73,6 +76,15 @@ class Wish(msgspec.Struct, frozen=True):
     device: str = "cpu"
 
 
+class Order(msgspec.Struct, frozen=True):
+    """What is to be prepared, and in which empty folder."""
+
+    source: str
+    name: str
+    wish: Wish
+    folder: str
+
+
 def prepared(source: Path, name: str, wish: Wish, target: Path) -> Manifest:
     """The manifest of the model prepared in `target`; prepares it first if that has not been done.
 
@@ -92,15 +104,43 @@ def prepared(source: Path, name: str, wish: Wish, target: Path) -> Manifest:
                     shutil.rmtree(remains)
                 part = target.with_name(f"{target.name}.part-{uuid4().hex[:8]}")
                 part.mkdir()
-                decision = _prepare(source, name, wish, part)
-                (part / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(decision)))
+                _log.info("preparing the model %s (once)", name)
+                _prepare_apart(Order(str(source), name, wish, str(part)))
                 part.rename(target)
     return msgspec.json.decode(manifest.read_bytes(), type=Manifest)
 
 
-def _prepare(source: Path, name: str, wish: Wish, folder: Path) -> Manifest:
+def prepare(order: Order) -> None:
+    """Prepare a model in this process, which will hold torch from then on.
+
+    Raises:
+        ConfigError: as `prepared`.
+    """
+    folder = Path(order.folder)
+    manifest = _decide(Path(order.source), order.name, order.wish, folder)
+    (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def _prepare_apart(order: Order) -> None:
+    """Prepare a model in a process of its own, so that the memory of torch ends with it."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=msgspec.json.encode(order),
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    refusal = Path(order.folder) / ERROR_FILE
+    if refusal.is_file():
+        raise ConfigError(refusal.read_text(encoding="utf-8"))
+    tail = done.stderr.decode(errors="replace").strip()[-500:]
+    raise ConfigError(f"preparing the model {order.name!r} ended with code {done.returncode}: {tail}")
+
+
+def _decide(source: Path, name: str, wish: Wish, folder: Path) -> Manifest:
     """Load the model by its own library, and find the first runtime that agrees with it."""
-    _log.info("preparing the model %s (once)", name)
     model = load_sentence_transformer(source, wish.device)
     max_tokens = _max_tokens(model)
     tokenizer = _export_tokenizer(model, max_tokens, folder / TOKENIZER_FILE)
@@ -151,7 +191,7 @@ def _attempts(
             folder, precision=precision, pooling=pooling, max_tokens=tokenizer.max_tokens, batch_size=8
         )
         vectors, _ = runtime.encode(sample, "")
-        cosine = float(np.sum(vectors * reference, axis=1).min())
+        cosine = float((vectors * reference).sum(axis=1).min())
         if cosine >= LEAST_COSINE:
             yield precision, pooling, cosine
         rejected[f"openvino {precision}"] = f"least cosine {cosine:.6f}, {LEAST_COSINE} is needed"
@@ -248,3 +288,17 @@ def _sample() -> list[str]:
         + [kind * 12 for kind in kinds[2:]]
         + [paragraph, paragraph * 12]
     )
+
+
+def main() -> None:
+    """Prepare the order that comes in on standard input; a refusal is left in the folder."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    try:
+        prepare(order)
+    except ConfigError as error:
+        (Path(order.folder) / ERROR_FILE).write_text(str(error), encoding="utf-8")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

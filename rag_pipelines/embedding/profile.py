@@ -36,34 +36,35 @@ class EmbeddingProfile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     provider: Literal["sentence-transformers", "openai", "hash"] = "sentence-transformers"
-    model: str = Field("", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
-    query_prompt: str | None = Field(None, description="Put in front of every query.")
-    document_prompt: str | None = Field(None, description="Put in front of every passage.")
+    model: str = Field(default="", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
+    query_prompt: str | None = Field(default=None, description="Put in front of every query.")
+    document_prompt: str | None = Field(default=None, description="Put in front of every passage.")
     batch_size: int = Field(
-        0, ge=0, le=2048, description="Texts in one call; 0 means what suits the provider."
+        default=0, ge=0, le=2048, description="Texts in one call; 0 means what suits the provider."
     )
 
     runtime: Literal["auto", "openvino", "torch"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    allow_download: bool = Field(False, description="Whether a model may be fetched from its hub.")
+    allow_download: bool = Field(default=False, description="Whether a model may be fetched from its hub.")
 
-    base_url: str = Field("https://api.openai.com/v1", pattern=r"^https?://")
+    base_url: str = Field(default="https://api.openai.com/v1", pattern=r"^https?://")
     api_key: SecretStr | None = None
-    dimensions: int | None = Field(None, ge=1, le=16_000)
+    dimensions: int | None = Field(default=None, ge=1, le=16_000)
     request_dimensions: bool = Field(
-        False, description="Ask for `dimensions` in each request, of a model that can shorten its vectors."
+        default=False,
+        description="Ask for `dimensions` in each request, of a model that can shorten its vectors.",
     )
-    max_tokens: int | None = Field(None, ge=16, description="The model's own limit on one input.")
+    max_tokens: int | None = Field(default=None, ge=16, description="The model's own limit on one input.")
     tokenizer: Path | None = Field(
-        None, description="A tokenizer.json of the remote model; else tokens are estimated."
+        default=None, description="A tokenizer.json of the remote model; else tokens are estimated."
     )
-    concurrency: int = Field(4, ge=1, le=64)
-    requests_per_minute: int | None = Field(None, ge=1)
-    tokens_per_minute: int | None = Field(None, ge=1)
-    price_per_million_tokens: float = Field(0.0, ge=0)
-    timeout_seconds: float = Field(60.0, gt=0)
-    retries: int = Field(6, ge=0, le=20)
+    concurrency: int = Field(default=4, ge=1, le=64)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    price_per_million_tokens: float = Field(default=0.0, ge=0)
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    retries: int = Field(default=6, ge=0, le=20)
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -25,6 +26,14 @@ pytest.importorskip("sentence_transformers", reason="sentence-transformers is no
 pytest.importorskip("openvino", reason="openvino is not installed")
 
 TEXTS = [prose(words, str(words)) for words in (3, 40, 7, 25, 1, 90, 12, 33, 5, 60, 18)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_this_process():
+    """Models are prepared in this process, which has torch already; `test_minilm` does it apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "_prepare_apart", conversion.prepare)
+        yield
 
 
 def embedder(model: Path, data_dir: Path, **settings) -> LocalEmbedder:
@@ -196,12 +205,12 @@ class TestPreparation:
         made: list[Path] = []
         manifest: Manifest = in_openvino.manifest
 
-        def prepare(source, name, wish, folder):
-            made.append(folder)
-            (folder / "model.xml").write_text("model")
-            return manifest
+        def prepare(order):
+            made.append(Path(order.folder))
+            (made[-1] / "model.xml").write_text("model")
+            (made[-1] / "manifest.json").write_bytes(msgspec.json.encode(manifest))
 
-        monkeypatch.setattr(conversion, "_prepare", prepare)
+        monkeypatch.setattr(conversion, "_prepare_apart", prepare)
         return made
 
     def test_it_happens_once_for_many_at_the_same_time(self, counted, tmp_path):
@@ -229,15 +238,15 @@ class TestPreparation:
     def test_a_failed_preparation_leaves_no_model_and_can_be_tried_again(
         self, counted, tmp_path, monkeypatch
     ):
-        good = conversion._prepare
+        good = conversion._prepare_apart
 
         def fail(*_):
             raise ConfigError("no")
 
-        monkeypatch.setattr(conversion, "_prepare", fail)
+        monkeypatch.setattr(conversion, "_prepare_apart", fail)
         with pytest.raises(ConfigError):
             prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
         assert not (tmp_path / "key").exists()
-        monkeypatch.setattr(conversion, "_prepare", good)
+        monkeypatch.setattr(conversion, "_prepare_apart", good)
         prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
         assert len(counted) == 1

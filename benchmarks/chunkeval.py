@@ -1,0 +1,213 @@
+"""Chunking quality by character ranges, after Chroma's "Evaluating Chunking Strategies for Retrieval" (2024).
+
+What belongs here: reading the judged corpora, the metric, and the table beside the published figures.
+What does not: any cutting or embedding (those are the package's own).
+
+All chunks of the three corpora are in one collection; each question takes its top 5. With `hit` the
+characters of the references that lie in retrieved chunks of the right corpus: recall is hit / reference
+characters, precision hit / characters retrieved, IoU hit / (characters retrieved + reference characters
+missed), Precision Ω the IoU of the chunks that touch a reference. Each is a mean over the questions.
+
+Run with::
+
+    python benchmarks/chunkeval.py [--sizes 256 200] [--top 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.chunking.factory import make_chunker
+from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.factory import make_embedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.model import Block, BlockKind, ParsedDocument
+
+DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATASET = DATA / "chunkeval"
+CORPORA = ("chatlogs", "state_of_the_union", "wikitexts")
+HEADING = re.compile(r"(=(?: =)*) (.+?) \1$")
+
+PUBLISHED = {
+    "Recursive 250/125": ("94.6 (7.0)", "91.2 (3.7)", "82.7 (4.9)", "87.5 (5.0)"),
+    "TokenText 250/125": ("100.0 (5.3)", "88.7 (2.6)", "84.2 (3.6)", "88.6 (3.7)"),
+    "Recursive 250/0": ("98.2 (7.6)", "82.5 (3.6)", "85.7 (5.4)", "87.4 (5.4)"),
+    "TokenText 250/0": ("97.7 (5.1)", "82.0 (2.4)", "79.1 (3.3)", "83.7 (3.4)"),
+    "Recursive 200/0": ("96.5 (9.2)", "82.7 (4.6)", "76.9 (5.9)", "82.5 (6.2)"),
+    "TokenText 200/0": ("98.7 (6.4)", "80.5 (2.9)", "78.7 (4.1)", "83.3 (4.2)"),
+    "ClusterSemantic 250/0": ("95.9 (8.3)", "85.0 (5.4)", "78.7 (6.1)", "83.9 (6.4)"),
+    "ClusterSemantic 200/0": ("91.1 (9.5)", "85.0 (6.9)", "78.1 (7.4)", "82.6 (7.7)"),
+}
+"""Recall % (IoU %) with all-MiniLM-L6-v2 and five chunks; sizes in cl100k tokens. The five public corpora
+were in one collection there, so a run over three should come out equal or a little higher."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its corpus, and the sorted character ranges that answer it."""
+
+    text: str
+    corpus: str
+    references: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A chunk as the metric sees it."""
+
+    corpus: str
+    start: int
+    end: int
+
+
+def read_corpus(name: str) -> ParsedDocument:
+    """A corpus as one document whose text is the file's own, so that offsets agree with the judgements.
+
+    Every line is a block; lines in the heading markup of WikiText are headings.
+    """
+    text = (DATASET / "corpora" / f"{name}.md").read_text(encoding="utf-8")
+    blocks: list[Block] = []
+    path: list[str] = []
+    for match in re.finditer(r"\S.*", text):
+        end = match.start() + len(match[0].rstrip())
+        heading = HEADING.fullmatch(match[0].rstrip())
+        if heading:
+            level = heading[1].count("=")
+            path = path[: level - 1]
+            blocks.append(Block(BlockKind.HEADING, match.start(), end, tuple(path), level=level))
+            path = [*path, heading[2]]
+        else:
+            blocks.append(Block(BlockKind.PARAGRAPH, match.start(), end, tuple(path)))
+    return ParsedDocument("text/plain", text, tuple(blocks))
+
+
+def read_questions() -> list[Question]:
+    with (DATASET / "questions_df.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            Question(
+                row["question"],
+                row["corpus_id"],
+                tuple(
+                    sorted((ref["start_index"], ref["end_index"]) for ref in json.loads(row["references"]))
+                ),
+            )
+            for row in csv.DictReader(file)
+            if row["corpus_id"] in CORPORA
+        ]
+
+
+def covered(question: Question, pieces: Sequence[Piece]) -> int:
+    """Reference characters that lie in at least one of the pieces of the right corpus."""
+    wanted = {at for start, end in question.references for at in range(start, end)}
+    found: set[int] = set()
+    for piece in pieces:
+        if piece.corpus == question.corpus:
+            found |= wanted.intersection(range(piece.start, piece.end))
+    return len(found)
+
+
+def scores(question: Question, pieces: Sequence[Piece]) -> tuple[float, float, float]:
+    """Recall, precision and IoU of retrieved pieces."""
+    reference = len({at for start, end in question.references for at in range(start, end)})
+    retrieved = sum(piece.end - piece.start for piece in pieces)
+    hit = covered(question, pieces)
+    return hit / reference, hit / retrieved if retrieved else 0.0, hit / (retrieved + reference - hit)
+
+
+def touching(question: Question, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces that hold a part of a reference."""
+    return [
+        piece
+        for piece in pieces
+        if piece.corpus == question.corpus
+        and any(piece.start < end and start < piece.end for start, end in question.references)
+    ]
+
+
+def evaluate(options: ChunkOptions, embedder: Embedder, top: int) -> tuple[list[str], int, float]:
+    """Cells of the report's row for a strategy, its number of chunks, and their mean length in characters."""
+    chunker = make_chunker(options, embedder.tokenizer, embedder)
+    pieces: list[Piece] = []
+    inputs: list[str] = []
+    for name in CORPORA:
+        for chunk in chunker.chunk(read_corpus(name), None):
+            pieces.append(Piece(name, chunk.start, chunk.end))
+            inputs.append(chunk.embedding_input)
+    vectors = embedder.embed_documents(inputs)
+    questions = read_questions()
+    results = np.array(
+        [
+            (
+                *scores(question, [pieces[place] for place in np.argsort(-(vectors @ query))[:top]]),
+                scores(question, touching(question, pieces))[2],
+            )
+            for question in questions
+            for query in (embedder.embed_query(question.text),)
+        ]
+    )
+    of_corpus = np.array([question.corpus for question in questions])
+    cells = [_cell(results[of_corpus == name]) for name in CORPORA]
+    _, precision, _, omega = results.mean(axis=0) * 100
+    length = float(np.mean([piece.end - piece.start for piece in pieces]))
+    return [*cells, _cell(results), f"{precision:.1f}", f"{omega:.1f}"], len(pieces), length
+
+
+def strategies(sizes: Sequence[int]) -> Iterator[tuple[str, ChunkOptions]]:
+    """What is compared, with its name."""
+    for size in sizes:
+        yield f"structure {size}", ChunkOptions("structure", max_tokens=size)
+        yield f"recursive {size}/0", ChunkOptions("recursive", max_tokens=size)
+        yield (
+            f"recursive {size}/{size // 2 - 8}",
+            ChunkOptions("recursive", max_tokens=size, overlap_tokens=size // 2 - 8),
+        )
+        yield f"tokens {size}/0", ChunkOptions("tokens", max_tokens=size)
+        yield (
+            f"tokens {size}/{size // 2 - 8}",
+            ChunkOptions("tokens", max_tokens=size, overlap_tokens=size // 2 - 8),
+        )
+        yield f"semantic {size}", ChunkOptions("semantic", max_tokens=size)
+
+
+def _cell(results: np.ndarray) -> str:
+    recall, _, iou, _ = results.mean(axis=0) * 100
+    return f"{recall:.1f} ({iou:.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[256, 200], help="tokens of the model, all included"
+    )
+    parser.add_argument("--top", type=int, default=5)
+    arguments = parser.parse_args()
+
+    table = Table(title=f"recall % (IoU %), {arguments.top} chunks, all-MiniLM-L6-v2")
+    for column in ("chunking", *CORPORA, "all three", "precision", "Precision Ω", "chunks", "characters"):
+        table.add_column(column, justify="left" if column == "chunking" else "right")
+    with tempfile.TemporaryDirectory() as folder:
+        embedder = make_embedder(EmbeddingProfile(), Path(folder))
+        for name, options in strategies(arguments.sizes):
+            cells, chunks, length = evaluate(options, embedder, arguments.top)
+            table.add_row(name, *cells, str(chunks), f"{length:.0f}")
+    table.add_section()
+    for name, published in PUBLISHED.items():
+        table.add_row(f"{name} (published)", *published)
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
