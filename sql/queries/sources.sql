@@ -7,6 +7,10 @@ RETURNING source_id, cursor, listed_at;
 -- name: source_by_name
 SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
 
+-- name: listed_at
+-- When each source was last listed completely.
+SELECT name, listed_at FROM rag.source WHERE name = ANY(%(names)s);
+
 -- name: try_lock
 -- A session-level advisory lock: held as long as the holder's connection lives, gone with a killed process.
 SELECT pg_try_advisory_lock(hashtextextended(%(key)s, 0)) AS locked;

@@ -1,0 +1,48 @@
+"""Puts the definitions together. The one place that knows all parts of the shell."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.config import Settings, load_config
+from rag_pipelines.orchestration.checks import gate_checks, quality_checks
+from rag_pipelines.orchestration.index_assets import index_assets
+from rag_pipelines.orchestration.ingest_assets import ingest_assets
+from rag_pipelines.orchestration.jobs import default_jobs
+from rag_pipelines.orchestration.resources import default_resources
+from rag_pipelines.orchestration.schedules import default_schedules
+from rag_pipelines.orchestration.sensors import default_sensors
+
+
+def build_definitions(
+    *, settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The definitions of a configuration; by default that of ``RAG_CONFIG``, else the demo's.
+
+    Args:
+        resource_overrides: resources that replace those of `default_resources`, by name.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+    """
+    settings = settings or load_config()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return _definitions(settings, resource_overrides or {})
+
+
+def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:
+    return dg.Definitions(
+        assets=[*ingest_assets(settings), *index_assets(settings)],
+        asset_checks=[*quality_checks(settings), *gate_checks(settings)],
+        jobs=default_jobs(),
+        schedules=default_schedules(settings),
+        sensors=default_sensors(),
+        resources={**default_resources(settings), **resource_overrides},
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,135 @@
+"""Checks: the quality suites between the stages, and the gates of an index candidate.
+
+What belongs here: how a result looks in Dagster. What does not: what is checked (`rag_pipelines.quality`,
+`rag_pipelines.index.gates`). A blocking check stops its own run only; what refuses a promotion in every run
+is the stored result, which `promote` reads. No check may be left out of its group (`can_subset` stays off),
+because Dagster lets a run pass a blocking check that was not evaluated.
+See https://docs.dagster.io/guides/test/asset-checks
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.gates import REQUIRED_GATES
+from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live_version
+from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.index_assets import candidate_key
+from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
+from rag_pipelines.orchestration.partitions import source_partitions
+from rag_pipelines.quality.runner import Result, check_source
+from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, parses_suite, vectors_suite
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.targets import Embedders
+
+
+def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """The suite of each stage's asset, evaluated for the partition of the run."""
+    suites = {
+        RAW: documents_suite(),
+        PARSED: parses_suite(),
+        CHUNKS: chunks_suite(),
+        EMBEDDINGS: vectors_suite(),
+    }
+    return [_suite_checks(settings, key, suite) for key, suite in suites.items()]
+
+
+def gate_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """The gates of every index's candidate."""
+    return [_gate_checks(name) for name in settings.indexes]
+
+
+def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.AssetChecksDefinition:
+    specs = [
+        dg.AssetCheckSpec(
+            one.name,
+            asset=key,
+            description=one.description,
+            blocking=one.blocking,
+            partitions_def=source_partitions(settings),
+        )
+        for one in suite.expectations
+    ]
+
+    @dg.multi_asset_check(name=f"{suite.name}_quality", specs=specs)
+    def checks(
+        context: dg.AssetCheckExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
+    ):
+        source = context.partition_key
+        with dagster_failures():
+            results = check_source(database, settings, source, embedders=embedders, names=[suite.name])
+        for one in results:
+            yield _checked(key, source, one)
+
+    return checks
+
+
+def _checked(key: dg.AssetKey, source: str, result: Result) -> dg.AssetCheckResult:
+    found: shown.Metadata = {"source": source}
+    if result.rows is not None:
+        found["rows_checked"] = result.rows
+    if result.unexpected is not None:
+        found["unexpected_rows"] = result.unexpected
+    if result.rows and result.unexpected is not None:
+        found["unexpected_share"] = round(result.unexpected / result.rows, 6)
+    if result.samples:
+        found["broken_rows" if not result.passed else "unexpected_samples"] = shown.table(result.samples)
+    if result.error:
+        found["error"] = result.error
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=result.expectation,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
+        metadata=found,
+    )
+
+
+def _gate_checks(name: str) -> dg.AssetChecksDefinition:
+    key = candidate_key(name)
+    specs = [
+        dg.AssetCheckSpec(
+            gate,
+            asset=key,
+            blocking=True,
+            description="A gate of the candidate; its stored result decides about the promotion.",
+        )
+        for gate in REQUIRED_GATES
+    ]
+
+    @dg.multi_asset_check(name=f"{name.replace('-', '_')}_gates", specs=specs)
+    def checks(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
+        with dagster_failures(), database.connection() as connection:
+            version = candidate_version(connection, name) or live_version(connection, name)
+            stored = gates_of(connection, version.version_id) if version else []
+        results = {gate.gate: gate for gate in stored}
+        for gate in REQUIRED_GATES:
+            yield _gated(key, gate, version.version_id if version else None, results.get(gate))
+
+    return checks
+
+
+def _gated(key: dg.AssetKey, name: str, version: int | None, gate: Gate | None) -> dg.AssetCheckResult:
+    found: shown.Metadata = {"version": version if version is not None else "none"}
+    if gate is None:
+        found["missing"] = "the gate has not been run for this version"
+    else:
+        found |= {
+            name: figure
+            for name, figure in (("observed", gate.observed), ("threshold", gate.threshold))
+            if figure is not None
+        }
+        found["detail"] = dg.MetadataValue.json(dict(gate.detail))
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=gate is not None and gate.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=found,
+    )

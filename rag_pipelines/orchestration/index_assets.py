@@ -1,0 +1,164 @@
+"""Two assets an index: the candidate version, and the live version that readers see.
+
+What belongs here: how building and promoting look in Dagster. What does not: doing either
+(`rag_pipelines.index`). An index is a pair of assets rather than a partition, so that each has its own
+freshness policy (Dagster knows one an asset, not one a partition), owner, history and upstream sources.
+See https://docs.dagster.io/guides/observe/asset-freshness-policies
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.index.build import build_index
+from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.versions import candidate_version, gates_of, live_version
+from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.ingest_assets import (
+    DEFAULT_OWNER,
+    EMBEDDER_POOL,
+    EMBEDDINGS,
+    PREFIX,
+)
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.targets import Embedders
+
+GROUP = "index"
+SHORTEST_FRESHNESS = timedelta(seconds=60)
+"""What Dagster accepts."""
+
+
+class BuildConfig(dg.Config):
+    """`full`: load and index everything, even where nothing changed or a version could catch up."""
+
+    full: bool = False
+
+
+def candidate_key(index: str) -> dg.AssetKey:
+    """The candidate of an index."""
+    return dg.AssetKey([PREFIX, index, "index_candidate"])
+
+
+def live_key(index: str) -> dg.AssetKey:
+    """The live version of an index."""
+    return dg.AssetKey([PREFIX, index, "live_index"])
+
+
+def index_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """`index_candidate` and `live_index` of every index."""
+    return [
+        asset for name in settings.indexes for asset in (_candidate(settings, name), _live(settings, name))
+    ]
+
+
+def _common(settings: Settings, name: str) -> dict[str, Any]:
+    index = settings.index(name)
+    return {
+        "group_name": GROUP,
+        "owners": [index.owner or DEFAULT_OWNER],
+        "kinds": {"postgres", "pgvector"},
+        "code_version": fingerprint(
+            [
+                index.model_dump(mode="json"),
+                settings.embedding_profile(name).model_dump(mode="json"),
+                settings.profiles.model_dump(mode="json")["chunking"].get(index.chunking),
+            ]
+        ),
+        "tags": {"rag/index": name},
+    }
+
+
+def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
+    fed_by = dg.SpecificPartitionsPartitionMapping(list(settings.sources_of(name)))
+
+    @dg.asset(
+        key=candidate_key(name),
+        deps=[dg.AssetDep(EMBEDDINGS, partition_mapping=fed_by)],
+        description=f"The next version of the index `{name}`: built beside the live one, by catching up "
+        "where that is cheaper, and judged by its gates. Nothing is built when nothing changed.",
+        pool=EMBEDDER_POOL,
+        **_common(settings, name),
+    )
+    def index_candidate(
+        context: dg.AssetExecutionContext,
+        config: BuildConfig,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
+    ) -> dg.MaterializeResult:
+        began = time.perf_counter()
+        with dagster_failures():
+            version = build_index(
+                database,
+                settings,
+                name,
+                embedders=embedders,
+                full=config.full,
+                if_changed=not config.full,
+                progress=shown.logged(context.log.info),
+            )
+            built = time.perf_counter()
+            gates = validate_version(database, settings.index(name), version.version_id) if version else []
+            if version is None:
+                with database.connection() as connection:
+                    version = live_version(connection, name)
+                    assert version is not None
+                    gates = gates_of(connection, version.version_id)
+        judged = time.perf_counter()
+        return dg.MaterializeResult(
+            metadata={
+                "index": name,
+                "run_id": context.run_id,
+                "rebuilt": version.state != "live",
+                "build_s": round(built - began, 3),
+                "gates_s": round(judged - built, 3),
+                **shown.version_metadata(version),
+                **shown.gates_metadata(gates),
+            }
+        )
+
+    return index_candidate
+
+
+def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
+    allowed = max(settings.index(name).freshness, SHORTEST_FRESHNESS)
+
+    @dg.asset(
+        key=live_key(name),
+        deps=[candidate_key(name)],
+        description=f"The version of the index `{name}` that queries read. Promotion re-reads the stored "
+        "gates in its own transaction and refuses with the list of what is missing, whatever started it.",
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=allowed),
+        **_common(settings, name),
+    )
+    def live_index(
+        context: dg.AssetExecutionContext, database: dg.ResourceParam[Database]
+    ) -> dg.MaterializeResult:
+        with dagster_failures():
+            with database.connection() as connection:
+                candidate = candidate_version(connection, name)
+                before = live_version(connection, name)
+            if candidate is not None or before is None:
+                version = promote(database, name, actor=f"dagster run {context.run_id}")
+            else:
+                version = before
+        return dg.MaterializeResult(
+            metadata={
+                "index": name,
+                "run_id": context.run_id,
+                "promoted": before is None or version.version_id != before.version_id,
+                "replaced_version": before.version_id if before else "none",
+                **shown.version_metadata(version),
+            }
+        )
+
+    return live_index

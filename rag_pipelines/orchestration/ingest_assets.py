@@ -1,0 +1,247 @@
+"""The assets of the ingest chain: one partition a source, from the listing to the vectors.
+
+What belongs here: how each stage looks in Dagster. What does not: what a stage does (`rag_pipelines.sync`).
+Each asset takes up what its source has pending at its stage, so a rerun of any of them repeats nothing.
+See https://docs.dagster.io/guides/build/assets
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.connectors.base import Window
+from rag_pipelines.errors import UsageError
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
+from rag_pipelines.store.database import Database, Row, query
+from rag_pipelines.sync.advance import Stage
+from rag_pipelines.sync.engine import advance_source, list_source, source_run
+from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import Embedders
+
+PREFIX = "rag"
+GROUP = "ingest"
+DEFAULT_OWNER = "team:data-platform"
+EMBEDDER_POOL = "embedder"
+"""The concurrency pool of whatever runs a model: by default one at a time in a deployment."""
+
+RAW = dg.AssetKey([PREFIX, "raw_documents"])
+PARSED = dg.AssetKey([PREFIX, "parsed_documents"])
+CHUNKS = dg.AssetKey([PREFIX, "chunks"])
+EMBEDDINGS = dg.AssetKey([PREFIX, "embeddings"])
+
+
+class ListingConfig(dg.Config):
+    """What a run takes from its source; by default whatever changed since the last one.
+
+    `since` and `until` are ISO 8601 times, UTC where they name no zone. A run with either deletes nothing and
+    moves no cursor.
+    """
+
+    full: bool = False
+    since: str | None = None
+    until: str | None = None
+    allow_deletes: bool = False
+
+    @property
+    def window(self) -> Window:
+        """The times as a window. Raises `UsageError` for what is not a time."""
+        return Window(_moment("since", self.since), _moment("until", self.until))
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{name}: received {text!r}; valid: a date or time such as 2026-03-14 or 2026-03-14T09:00+01:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """`raw_documents`, `parsed_documents`, `chunks` and `embeddings` of all sources."""
+    owners = sorted({source.owner for source in settings.sources.values() if source.owner})
+    common: dict[str, Any] = {
+        "group_name": GROUP,
+        "owners": owners or [DEFAULT_OWNER],
+        "partitions_def": source_partitions(settings),
+        "backfill_policy": BACKFILL_POLICY,
+    }
+    profiles = settings.profiles
+
+    @dg.asset(
+        key=RAW,
+        kinds={"python", "postgres"},
+        description="Documents of a source as it lists them now: added, changed, moved and deleted ones. Raw "
+        "bytes go to the blob store, one row a document to Postgres. Above the delete guard, deletions wait "
+        "for a person (`allow_deletes`).",
+        code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
+        **common,
+    )
+    def raw_documents(
+        context: dg.AssetExecutionContext,
+        config: ListingConfig,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+    ) -> dg.MaterializeResult:
+        def work(run: SourceRun) -> None:
+            list_source(run, full=config.full, window=config.window, allow_deletes=config.allow_deletes)
+
+        return _run_stage(context, settings, database, work, _listed, "sample_documents", "documents")
+
+    parsed = _stage_asset(
+        PARSED,
+        RAW,
+        Stage.PARSED,
+        _parsed,
+        "sample_parses",
+        "parsed",
+        description="Blocks (headings, paragraphs, tables, code) with page and place in the canonical text, "
+        "of every document whose bytes or parser changed. What cannot be read ends in quarantine.",
+        kinds={"python", "postgres"},
+        code_version=fingerprint([profiles.model_dump(mode="json")["parsing"]]),
+        **common,
+    )
+    chunks = _stage_asset(
+        CHUNKS,
+        PARSED,
+        Stage.CHUNKED,
+        _chunked,
+        "sample_chunks",
+        "chunks",
+        description="Chunks within the model's token budget, each with its offsets, pages and heading path.",
+        kinds={"python", "postgres"},
+        code_version=fingerprint(
+            [profiles.model_dump(mode="json")[kind] for kind in ("chunking", "embedding")]
+        ),
+        **common,
+    )
+    embeddings = _stage_asset(
+        EMBEDDINGS,
+        CHUNKS,
+        Stage.EMBEDDED,
+        _embedded,
+        None,
+        "vectors",
+        description="A vector of every chunk under every model that an index asks for. Cached by exact input "
+        "and model, so only new text reaches a model.",
+        kinds={
+            "python",
+            "postgres",
+            *(profile.provider for profile in list(profiles.embedding.values())[:1]),
+        },
+        code_version=fingerprint([profiles.model_dump(mode="json")["embedding"]]),
+        pool=EMBEDDER_POOL,
+        **common,
+    )
+    return [raw_documents, parsed, chunks, embeddings]
+
+
+Shown = Callable[[SyncReport, Row], shown.Metadata]
+"""The metadata of one stage, from its report and the totals of its source."""
+
+
+def _stage_asset(
+    key: dg.AssetKey,
+    above: dg.AssetKey,
+    stage: Stage,
+    show: Shown,
+    sample: str | None,
+    total: str,
+    **options: Any,
+) -> dg.AssetsDefinition:
+    @dg.asset(key=key, deps=[above], **options)
+    def advance(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
+    ) -> dg.MaterializeResult:
+        def work(run: SourceRun) -> None:
+            advance_source(run, embedders, stage)
+
+        return _run_stage(context, settings, database, work, show, sample, total, continued=True)
+
+    return advance
+
+
+def _run_stage(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    database: Database,
+    work: Callable[[SourceRun], None],
+    show: Shown,
+    sample: str | None,
+    total: str,
+    *,
+    continued: bool = False,
+) -> dg.MaterializeResult:
+    """Do one stage of the partition's source and say what came of it."""
+    source = context.partition_key
+    progress = shown.logged(context.log.info)
+    with (
+        dagster_failures(),
+        source_run(database, settings, source, progress, continued=continued) as run,
+    ):
+        work(run)
+        totals = query(run.connection, "stage_totals", {"source_id": run.source_id}).fetchone()
+        assert totals is not None
+        found = {
+            "source": source,
+            "run_id": context.run_id,
+            "dagster/partition_row_count": int(totals[total]),
+            **show(run.report, totals),
+            **shown.stage_metadata(run.report),
+            **shown.quarantine_metadata(run.connection, source),
+            **(shown.samples(run.connection, sample, run.source_id) if sample else {}),
+        }
+        if sample == "sample_chunks":
+            rows = query(run.connection, "token_histogram", {"source_id": run.source_id}).fetchall()
+            found |= shown.token_chart(rows)
+    for note in run.report.notes:
+        context.log.warning(note)
+    return dg.MaterializeResult(metadata=found)
+
+
+def _listed(report: SyncReport, totals: Row) -> shown.Metadata:
+    return {**shown.listing_metadata(report), "stored_bytes": int(totals["bytes"])}
+
+
+def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:
+    return {
+        "documents_parsed": report.parsed,
+        "documents_reused": report.parse_reused,
+        "documents_failed": report.failed,
+        **({"statuses": shown.chart(report.statuses, "documents")} if report.statuses else {}),
+    }
+
+
+def _chunked(report: SyncReport, totals: Row) -> shown.Metadata:
+    return {
+        "new_chunks": report.chunks,
+        "new_chunk_sets": report.chunk_sets,
+        "stored_tokens": int(totals["tokens"]),
+    }
+
+
+def _embedded(report: SyncReport, totals: Row) -> shown.Metadata:
+    seconds = report.seconds.get("embed", 0.0)
+    return {
+        "new_vectors": report.embedded,
+        "reused_vectors": report.vectors_reused,
+        "embed_tokens": report.tokens,
+        "embed_cost": report.cost,
+        "vectors_per_s": round(report.embedded / seconds, 1) if seconds else 0.0,
+    }

@@ -1,0 +1,171 @@
+"""Jobs: what a person, a schedule or a sensor starts by name.
+
+What belongs here: selections of assets, and the few operations that are no asset. What does not: when a job
+runs (`schedules`, `sensors`). All run their steps in one process: the steps share a model and a connection
+pool, and a process a step would cost seconds each. Runs, not steps, go in parallel.
+See https://docs.dagster.io/guides/build/jobs
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.promotion import collect_versions, rollback
+from rag_pipelines.orchestration import index_assets, ingest_assets
+from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.store.database import Database
+
+INGEST_SOURCE = "ingest_source"
+BUILD_INDEX = "build_index"
+
+PRUNE_PAGE = 100
+"""Old runs read at once."""
+
+
+def asset_jobs() -> list[Any]:
+    """The jobs that materialize assets, with the checks of these assets."""
+    return [
+        dg.define_asset_job(
+            INGEST_SOURCE,
+            selection=dg.AssetSelection.groups(ingest_assets.GROUP),
+            description="Bring what is stored of one source in line with it: list, parse, chunk, embed, with "
+            "the quality checks in between.",
+            executor_def=dg.in_process_executor,
+            tags=_tags(hours=6),
+        ),
+        dg.define_asset_job(
+            BUILD_INDEX,
+            selection=dg.AssetSelection.groups(index_assets.GROUP),
+            description="Build a candidate of each index in which something changed, judge it by its gates, "
+            "and promote it if it passed.",
+            executor_def=dg.in_process_executor,
+            tags=_tags(hours=6),
+        ),
+    ]
+
+
+class RollbackConfig(dg.Config):
+    """Which index goes back, and to which retired version: by default the one that was live last."""
+
+    index: str
+    version: int | None = None
+
+
+class PruneConfig(dg.Config):
+    """Finished runs older than `days` are forgotten, with their logs and events."""
+
+    days: int = 90
+
+
+@dg.op(description="Make a retired version of an index live again.")
+def roll_back(
+    context: dg.OpExecutionContext, config: RollbackConfig, database: dg.ResourceParam[Database]
+) -> None:
+    """Roll one index back."""
+    with dagster_failures():
+        version = rollback(database, config.index, config.version, actor=f"dagster run {context.run_id}")
+    context.add_output_metadata(shown.version_metadata(version))
+
+
+@dg.op(description="Drop versions that no reader and no rollback needs, by each index's `keep` settings.")
+def collect(
+    context: dg.OpExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> None:
+    """Collect the garbage of every index."""
+    dropped: dict[str, Any] = {}
+    with dagster_failures():
+        for name, index in settings.indexes.items():
+            versions = collect_versions(database, name, index)
+            dropped[name] = ", ".join(map(str, versions)) or "none"
+    context.add_output_metadata(dropped)
+
+
+@dg.op(description="Ingest every source, each in a run of its own, then build what changed.")
+def refresh(
+    context: dg.OpExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> None:
+    """Run `ingest_source` for each source and `build_index` after them, if none failed."""
+    from rag_pipelines.orchestration.backfill import run_backfill, run_build
+
+    results = run_backfill(
+        settings,
+        list(settings.sources),
+        continue_on_failure=True,
+        instance=context.instance,
+        resource_overrides={"database": database},
+    )
+    failed = [result.name for result in results if not result.success]
+    if failed:
+        raise dg.Failure(
+            f"not built: the ingest of {', '.join(failed)} failed; see the runs of these partitions",
+            allow_retries=False,
+        )
+    built = run_build(settings, instance=context.instance, resource_overrides={"database": database})
+    if not built.success:
+        raise dg.Failure(built.error or "the build failed", allow_retries=False)
+
+
+@dg.op(description="Forget old finished runs; Dagster itself keeps the events of every run for ever.")
+def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+    """Delete old runs from the instance."""
+    before = datetime.now(UTC) - timedelta(days=config.days)
+    finished = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        created_before=before,
+    )
+    deleted = 0
+    while records := context.instance.get_run_records(finished, limit=PRUNE_PAGE):
+        for record in records:
+            context.instance.delete_run(record.dagster_run.run_id)
+        deleted += len(records)
+    context.add_output_metadata({"deleted_runs": deleted, "before": before.isoformat(timespec="seconds")})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Make a retired version of an index live again, in seconds and without a build. Stop the "
+    "sensor `index_staleness_sensor` first: it would promote the newest state again.",
+)
+def rollback_index() -> None:
+    """Roll one index back."""
+    roll_back()
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Drop index versions that nobody needs any more.")
+def collect_garbage() -> None:
+    """Collect the garbage of every index."""
+    collect()
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Everything at once: ingest every source, each in a run of its own, then build what changed.",
+)
+def refresh_all() -> None:
+    """Ingest and build everything."""
+    refresh()
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Delete finished Dagster runs older than some days.")
+def prune_runs() -> None:
+    """Delete old runs."""
+    prune()
+
+
+def default_jobs() -> list[Any]:
+    """Every job."""
+    return [*asset_jobs(), refresh_all, rollback_index, collect_garbage, prune_runs]
+
+
+def _tags(*, hours: int) -> dict[str, str]:
+    return {"dagster/max_runtime": str(hours * 3600)}

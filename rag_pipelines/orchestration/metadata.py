@@ -1,0 +1,155 @@
+"""What a materialization shows: figures under stable names, tables, small charts.
+
+Numbers keep their names and carry their unit in it, because the UI plots them over time.
+See https://docs.dagster.io/guides/build/assets/metadata-and-tags
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.index.versions import Gate, Version
+from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.report import Progress, SyncReport
+
+Metadata = dict[str, Any]
+
+ROWS = 10
+"""Sample rows of a table."""
+
+LOG_SECONDS = 10.0
+"""The least time between two progress lines in a run's log: each is an event in Dagster's storage."""
+
+BAR = 24
+"""The longest bar of a chart, in characters."""
+
+
+def listing_metadata(report: SyncReport) -> Metadata:
+    """What the listing of a source found and loaded."""
+    changes = {f"documents_{change}": report.changes.get(change, 0) for change in Change}
+    found: Metadata = {
+        "outcome": report.outcome,
+        "documents_listed": report.listed,
+        **changes,
+        "documents_parked": report.parked_deletes,
+        "loaded_bytes": report.bytes_loaded,
+    }
+    shown = {change: ", ".join(ids) for change, ids in report.samples.items() if ids}
+    if shown:
+        found["changes"] = table({"change": change, "documents": ids} for change, ids in shown.items())
+    return found
+
+
+def stage_metadata(report: SyncReport) -> Metadata:
+    """What one stage did: its time by part, and what it has to say."""
+    found: Metadata = {
+        "elapsed_s": round(sum(s for part, s in report.seconds.items() if "workers" not in part), 3),
+    }
+    if report.seconds:
+        found["seconds"] = chart(report.seconds, "s")
+    if report.notes:
+        found["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes))
+    return found
+
+
+def quarantine_metadata(connection: Pg, source: str) -> Metadata:
+    """What stands in quarantine of a source, newest first."""
+    every = {"source": source, "stage": None, "status": None, "id": None, "limit": 50}
+    rows = query(connection, "list_quarantine", every).fetchall()
+    if not rows:
+        return {"quarantined_documents": 0}
+    columns = ("external_id", "entity", "stage", "status", "message", "attempts", "next_try_at", "first_at")
+    shown = table({name: row[name] for name in columns} for row in rows)
+    return {"quarantined_documents": len(rows), "quarantine": shown}
+
+
+def version_metadata(version: Version) -> Metadata:
+    """What a version of an index holds."""
+    statistics = version.statistics
+    return {
+        "version": version.version_id,
+        "state": version.state,
+        "kind": version.kind,
+        "fingerprint": version.fingerprint,
+        "sources": ", ".join(version.sources),
+        "dagster/row_count": version.row_count or 0,
+        "documents": version.document_count or 0,
+        "mean_tokens": round(statistics.get("mean_tokens") or 0.0, 1),
+        "p95_tokens": round(statistics.get("p95_tokens") or 0.0, 1),
+        **({"as_of": dg.MetadataValue.timestamp(version.as_of)} if version.as_of else {}),
+    }
+
+
+def gates_metadata(gates: Iterable[Gate]) -> Metadata:
+    """The gates of a version as a table, and each observed figure as a number of its own."""
+    gates = list(gates)
+    rows = [
+        {
+            "gate": gate.gate,
+            "passed": gate.passed,
+            "observed": gate.observed,
+            "threshold": gate.threshold,
+            "detail": str(dict(gate.detail)),
+        }
+        for gate in gates
+    ]
+    figures = {f"gate_{gate.gate}": gate.observed for gate in gates if gate.observed is not None}
+    return {**figures, **({"gates": table(rows)} if rows else {})}
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """Rows as a table; values that are not numbers or truth values are shown as text."""
+    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+    if not records:
+        return dg.MetadataValue.text("none")
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in records[0].data])
+    return dg.MetadataValue.table(records, schema)
+
+
+def samples(connection: Pg, name: str, source_id: int) -> Metadata:
+    """A few rows of the query `name`."""
+    rows = query(connection, name, {"source_id": source_id, "limit": ROWS}).fetchall()
+    return {"sample_rows": table(rows)} if rows else {}
+
+
+def chart(values: Mapping[str, float], unit: str) -> dg.MarkdownMetadataValue:
+    """A bar chart in text, in the given order."""
+    most, width = max(values.values(), default=0) or 1, max(map(len, values), default=0)
+    lines = [
+        f"{name:<{width}} {'█' * max(round(value / most * BAR), int(value > 0)):<{BAR}} {value:,.4g} {unit}"
+        for name, value in values.items()
+    ]
+    return dg.MetadataValue.md("```\n" + "\n".join(lines) + "\n```")
+
+
+def token_chart(rows: Sequence[Row]) -> Metadata:
+    """Chunks by their tokens."""
+    if not rows:
+        return {}
+    return {"chunks_by_tokens": chart({f"{r['least']}-{r['most']}": r["chunks"] for r in rows}, "chunks")}
+
+
+def logged(log: Callable[[str], None]) -> Progress:
+    """Progress as lines of a run's log, one every few seconds."""
+    last = time.monotonic()
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LOG_SECONDS:
+            last = now
+            log(f"{stage}: {done:,}" + (f" of {total:,}" if total else ""))
+
+    return progress
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,46 @@
+"""Resources: what assets, checks and sensors are given. Made when a run begins, closed when it ends.
+
+What belongs here: the life of a connection pool and of models. What does not: reading the configuration
+(`build`) and anything done with a resource.
+See https://docs.dagster.io/guides/build/external-resources
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.targets import Embedders
+
+
+def default_resources(settings: Settings) -> Mapping[str, Any]:
+    """The resources of a deployment.
+
+    `settings` is the configuration as it was when the code was loaded; `database` has the current schema and
+    is the embedded server where no URL is set; `embedders` loads a model when the first text is embedded.
+    """
+
+    @dg.resource(description="Postgres, migrated to the current schema.")
+    def database(_: dg.InitResourceContext) -> Iterator[Database]:
+        from rag_pipelines.store.embedded import ensure_running
+
+        opened = Database(ensure_running(settings), pool_size=settings.database.pool_size)
+        try:
+            opened.migrate()
+            yield opened
+        finally:
+            opened.close()
+
+    @dg.resource(description="Embedding models, loaded on first use.")
+    def embedders(_: dg.InitResourceContext) -> Iterator[Embedders]:
+        made = Embedders(settings.data_dir)
+        try:
+            yield made
+        finally:
+            made.close()
+
+    return {"settings": settings, "database": database, "embedders": embedders}

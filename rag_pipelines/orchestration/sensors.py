@@ -1,0 +1,144 @@
+"""Sensors: overdue sources, stale indexes, and what a dead run leaves behind.
+
+What belongs here: turning a question to our own database into run requests. What does not: the question
+(`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source. All but the
+clean-up begin stopped.
+See https://docs.dagster.io/guides/automate/sensors
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
+from rag_pipelines.orchestration.index_assets import candidate_key, live_key
+from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.documents import server_time
+from rag_pipelines.sync.engine import end_abandoned_runs
+from rag_pipelines.sync.freshness import source_freshness
+from rag_pipelines.sync.targets import Embedders
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    job_name=INGEST_SOURCE,
+    minimum_interval_seconds=60,
+    description="Ingest each source whose last complete listing is older than its `freshness`. Reads times "
+    "from the data, so a run that succeeded without listing everything does not count.",
+)
+def source_freshness_sensor(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One request for each overdue source that is not being ingested."""
+    with database.connection() as connection:
+        now = server_time(connection)
+        sources = source_freshness(connection, settings)
+    busy = _partitions_running(context.instance)
+    waiting: list[str] = []
+    for one in sources:
+        if not one.overdue(now):
+            waiting.append(f"{one.source} is due {one.due_at:%Y-%m-%d %H:%M %Z}")
+        elif one.source in busy:
+            waiting.append(f"{one.source} is being ingested")
+        else:
+            yield dg.RunRequest(
+                run_key=f"{one.source}:{one.slot(now):%Y%m%dT%H%M%S}", partition_key=one.source
+            )
+    if len(waiting) == len(sources):
+        yield dg.SkipReason("; ".join(waiting) or "no source is configured")
+
+
+@dg.sensor(
+    job_name=BUILD_INDEX,
+    minimum_interval_seconds=60,
+    description="Build and promote each index whose live version lacks something that its sources have. "
+    "Waits until no source is being ingested; what failed its gates is not tried again until it changes.",
+)
+def index_staleness_sensor(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+    embedders: dg.ResourceParam[Embedders],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One request for each stale index."""
+    busy = _partitions_running(context.instance)
+    stale = 0
+    for name in settings.indexes:
+        if busy & set(settings.sources_of(name)):
+            continue
+        state = pending_changes(database, settings, name, embedders=embedders)
+        if state is not None:
+            stale += 1
+            yield dg.RunRequest(
+                run_key=f"{name}:{state}", asset_selection=[candidate_key(name), live_key(name)]
+            )
+    if not stale:
+        reason = f"being ingested: {', '.join(sorted(busy))}" if busy else "every index is up to date"
+        yield dg.SkipReason(reason)
+
+
+def clean_up(settings: Settings, database: Database) -> str:
+    """Mark syncs and builds whose process is gone as failed; their locks went with them already."""
+    runs = end_abandoned_runs(database, settings.sources)
+    builds = fail_abandoned_builds(database, settings.indexes)
+    return f"marked as failed: syncs of {runs or 'no source'}, versions {builds or 'none'}"
+
+
+@dg.run_failure_sensor(
+    name="clean_up_after_failure",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="After a failed run: mark what a killed process left as running, so that people see the "
+    "truth at once and not only when the next run begins.",
+)
+def clean_up_after_failure(
+    context: dg.RunFailureSensorContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> dg.SkipReason:
+    """Tidy up after a failed run."""
+    return dg.SkipReason(clean_up(settings, database))
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    name="clean_up_after_cancellation",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="After a cancelled run: the same as after a failed one.",
+)
+def clean_up_after_cancellation(
+    context: dg.RunStatusSensorContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> dg.SkipReason:
+    """Tidy up after a cancelled run."""
+    return dg.SkipReason(clean_up(settings, database))
+
+
+def default_sensors() -> list[dg.SensorDefinition]:
+    """Every sensor."""
+    return [
+        source_freshness_sensor,
+        index_staleness_sensor,
+        clean_up_after_failure,
+        clean_up_after_cancellation,
+    ]
+
+
+def _partitions_running(instance: dg.DagsterInstance) -> set[str]:
+    """Sources with an unfinished ingest run."""
+    running = instance.get_runs(dg.RunsFilter(job_name=INGEST_SOURCE, statuses=UNFINISHED))
+    return {run.tags["dagster/partition"] for run in running if "dagster/partition" in run.tags}
