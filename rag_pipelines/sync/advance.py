@@ -122,10 +122,10 @@ class Advance:
                     work.lacks += (target,)
 
     def _prepared(self) -> Generator[Work]:
-        """Pending documents in order, parsed and chunked; workers run ahead of the caller by two batches."""
+        """Pending documents in order, parsed and chunked; workers run ahead of the caller by one batch."""
         limits = self._run.settings.limits
         with WorkerPool(process, workers=limits.worker_count, limits=limits.parse) as pool:
-            window = 2 * limits.batch_documents
+            window = limits.batch_documents
             for outcome in pool.map(
                 self._pending(), window=window, window_bytes=4 * limits.batch_bytes, task=self._task
             ):
