@@ -23,17 +23,24 @@ class ParseLimits(msgspec.Struct, frozen=True):
 
 
 class ParseOptions(msgspec.Struct, frozen=True):
-    """The parser profile: everything that changes what a parser returns for the same bytes."""
+    """The parser profile: everything that changes what a parser returns for the same bytes.
+
+    `pdf_table_seconds` is how long one PDF may be searched for tables beyond the alignment of its text,
+    at the nominal cost of each page (`pdf_tables`). It does not follow from `ParseLimits.seconds`, so
+    that a limit decides whether a document is read and never what is found in it. Whoever raises it
+    leaves at least as much again below that limit for the text, and for slower machines.
+    """
 
     pdf: Literal["fast", "auto", "layout"] = "auto"
+    pdf_table_seconds: float = 24.0
     html_main_content: bool = True
     passwords: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Without the passwords."""
         return (
-            f"ParseOptions(pdf={self.pdf!r}, html_main_content={self.html_main_content}, "
-            f"passwords=({len(self.passwords)} hidden))"
+            f"ParseOptions(pdf={self.pdf!r}, pdf_table_seconds={self.pdf_table_seconds}, "
+            f"html_main_content={self.html_main_content}, passwords=({len(self.passwords)} hidden))"
         )
 
 

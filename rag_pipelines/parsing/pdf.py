@@ -8,8 +8,9 @@ Modes (`ParseOptions.pdf`): ``fast`` reads text and its alignment only; ``auto``
 the line finder and the models on the pages that show signs of one; ``layout`` runs the models on every
 page and takes their captions, headings and furniture too. Counters of the result: ``pages``,
 ``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
-``tables``, ``continued_tables``, ``pages_over_budget``, ``pages_failed``, ``table_finder_failures``,
-``mupdf_warnings``, ``tiny_lines_removed``.
+``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
+tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
+``tiny_lines_removed``.
 """
 
 from __future__ import annotations
@@ -37,16 +38,13 @@ from rag_pipelines.parsing.pdf_flow import (
 )
 from rag_pipelines.parsing.pdf_page import Page, read_page
 from rag_pipelines.parsing.pdf_structure import Headings, continued, find_furniture, is_caption
-from rag_pipelines.parsing.pdf_tables import Findings, Table, aligned_tables, find
+from rag_pipelines.parsing.pdf_tables import MOST_SHAPES, Findings, Table, aligned_tables, find
 
 VERSION = "1"
 MEDIA_TYPE = "application/pdf"
 
 PAGES_PER_RELEASE = 50
 WARNINGS_KEPT = 5
-TABLE_TIME_SHARE = 0.6
-"""The share of the time limit that looking for tables may take, at nominal cost."""
-
 INDENT = 4.0
 """List items whose left edges differ by more points are on different levels."""
 
@@ -121,13 +119,13 @@ def _read(
 ) -> tuple[list[Page], list[Findings]]:
     """All pages and what was found on them; pages that cannot be read are counted and left out.
 
-    Looking for tables stops when its nominal cost reaches a share of the time limit: a long document
+    Looking for tables stops when its nominal cost reaches ``options.pdf_table_seconds``: a long document
     loses the tables of its last pages instead of being lost whole. The cost is nominal, not measured, so
     that the same bytes give the same blocks on every machine.
     """
     pages: list[Page] = []
     findings: list[Findings] = []
-    seconds_left = TABLE_TIME_SHARE * request.limits.seconds
+    seconds_left = request.options.pdf_table_seconds
     for number in range(document.page_count):
         try:
             mupdf_page = document.load_page(number)
@@ -163,7 +161,12 @@ def _read(
 
 def _find_tables(mupdf_page: Any, page: Page, mode: str, builder: DocumentBuilder) -> Findings:
     """The tables of a page; by alignment where the finders fail, which are no reason to lose the text."""
-    if mode != "fast":
+    if mode != "fast" and len(page.shapes) > MOST_SHAPES:
+        builder.counters["crowded_pages"] += 1
+        builder.warnings.append(
+            f"page {page.number}: tables are read by alignment only among {len(page.shapes):,} shapes"
+        )
+    elif mode != "fast":
         try:
             return find(mupdf_page, page, mode)
         except MemoryError:

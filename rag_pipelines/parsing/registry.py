@@ -45,7 +45,7 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    signatures.PDF: Format("pdf", options=("pdf", "passwords")),
+    signatures.PDF: Format("pdf", options=("pdf", "pdf_table_seconds", "passwords")),
     signatures.DOCX: Format("docx", uses=("ooxml_charts",)),
     signatures.PPTX: Format("pptx", uses=("unstructured_runtime", "ooxml_charts")),
     signatures.XLSX: Format("xlsx", uses=("sheets",)),

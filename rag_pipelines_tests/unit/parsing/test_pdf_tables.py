@@ -15,7 +15,7 @@ from rag_pipelines.parsing.pdf import parse
 from rag_pipelines.parsing.pdf_engine import mupdf
 from rag_pipelines.parsing.pdf_page import Box
 from rag_pipelines.parsing.pdf_structure import continued
-from rag_pipelines.parsing.pdf_tables import Table, cell_text
+from rag_pipelines.parsing.pdf_tables import MOST_SHAPES, Table, cell_text
 
 pymupdf = mupdf()
 
@@ -53,8 +53,8 @@ def pdf(*draw: Callable[[Any], None]) -> bytes:
     return bytes(document.tobytes())
 
 
-def parsed(data: bytes, mode: str, **limits: float) -> ParsedDocument:
-    return parse(ParseRequest(data, options=ParseOptions(pdf=mode), limits=ParseLimits(**limits)))  # type: ignore[arg-type]
+def parsed(data: bytes, mode: str, **options: float) -> ParsedDocument:
+    return parse(ParseRequest(data, options=ParseOptions(pdf=mode, **options)))  # type: ignore[arg-type]
 
 
 def tables(document: ParsedDocument) -> list[Block]:
@@ -96,12 +96,42 @@ def test_auto_sends_only_pages_with_signs_of_a_borderless_table_to_the_models() 
     assert parsed(pdf(prose), "layout").counters["layout_pages"] == 1
 
 
-def test_a_long_document_stops_looking_for_tables_before_the_time_limit() -> None:
+def test_a_long_document_stops_looking_for_tables_when_the_budget_is_spent() -> None:
     ruled = with_prose(lambda page: draw_table(page, PRICES, ruled=True))
-    document = parsed(pdf(*[ruled] * 3), "auto", seconds=0.1)
+    document = parsed(pdf(*[ruled] * 3), "auto", pdf_table_seconds=0.05)
     assert document.counters["ruled_pages"] == 1
     assert document.counters["pages_over_budget"] == 2
     assert [cells(table) for table in tables(document)] == [PRICES] * 3
+
+
+def test_the_time_limit_changes_nothing_that_is_found() -> None:
+    data = pdf(*[with_prose(lambda page: draw_table(page, PRICES, ruled=True))] * 3)
+    hasty, patient = (
+        parse(ParseRequest(data, limits=ParseLimits(seconds=seconds))) for seconds in (0.1, 600.0)
+    )
+    assert hasty == patient
+
+
+@pytest.mark.parametrize("mode", ["auto", "layout"])
+def test_a_table_on_a_page_crowded_with_shapes_is_read_by_alignment_only(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_map(page: Any) -> None:
+        draw_table(page, PRICES, ruled=True)
+        shape = page.new_shape()
+        for number in range(MOST_SHAPES + 1):
+            corner = (60 + number % 100 * 4, 420 + number // 100 * 8)
+            shape.draw_rect((*corner, corner[0] + 2, corner[1] + 2))
+            shape.finish(fill=(number % 2, 0, 0))
+        shape.commit()
+
+    monkeypatch.setattr(pymupdf.Page, "find_tables", None)
+    monkeypatch.setattr(pymupdf.Page, "get_layout", None, raising=False)
+    document = parsed(pdf(with_prose(draw_map)), mode)
+    assert [cells(table) for table in tables(document)] == [PRICES]
+    assert document.counters["crowded_pages"] == 1
+    assert "table_finder_failures" not in document.counters
+    assert "page 1: tables are read by alignment only" in document.warnings[0]
 
 
 def test_a_failing_table_finder_costs_neither_the_text_nor_the_aligned_table(
