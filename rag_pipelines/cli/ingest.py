@@ -43,7 +43,7 @@ def ingest(
     span = window(since, until)
     for name in check_names(chosen.settings, sources or []):
         began = time.perf_counter()
-        with stage_bars(name, shown=not as_json) as progress:
+        with stage_bars(name, shown=not as_json, after=0.4) as progress:
             try:
                 report = run(
                     chosen.database,

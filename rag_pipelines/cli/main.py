@@ -16,7 +16,20 @@ from typing import Annotated
 
 import typer
 
-from rag_pipelines.cli import config, db, doctor, ingest, source
+from rag_pipelines.cli import (
+    backfill,
+    config,
+    db,
+    demo,
+    doctor,
+    index,
+    ingest,
+    plan,
+    quarantine,
+    query,
+    source,
+    status,
+)
 from rag_pipelines.cli.invocation import Commands, Invocation
 
 app = typer.Typer(
@@ -29,11 +42,18 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished with "
     "failed documents, 4 credentials rejected, 5 passing fault, 70 a bug, 130 interrupted.",
 )
+app.command("demo")(demo.demo)
+app.command("ingest")(ingest.ingest)
+app.command("plan")(plan.plan)
+app.command("backfill")(backfill.backfill)
+app.add_typer(index.app, name="index")
+app.command("query")(query.query)
+app.command("status")(status.status)
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(source.app, name="source")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
-app.add_typer(source.app, name="source")
 app.command("doctor")(doctor.doctor)
-app.command("ingest")(ingest.ingest)
 
 
 @app.callback()

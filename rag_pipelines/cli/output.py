@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-SHOW_AFTER_SECONDS = 0.4
-"""Bars of work that ends sooner would only flicker, and cost the import of Rich."""
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 """The option every command has that a program may read."""
 
@@ -128,12 +125,14 @@ def progress(*, shown: bool = True) -> Iterator[Progress]:
 
 
 @contextmanager
-def stage_bars(subject: str, *, shown: bool = True) -> Iterator[Callable[[str, int, int | None], None]]:
+def stage_bars(
+    subject: str, *, shown: bool = True, after: float = 0.0
+) -> Iterator[Callable[[str, int, int | None], None]]:
     """A listener that draws a bar for each stage of the work on `subject`.
 
     It takes the stage's name, how much is done, and of how much (None where unknown).
 
-    Nothing is drawn, and Rich is not imported, where nobody watches or the work ends at once.
+    Nothing is drawn, and Rich is not imported, where nobody watches or the work ends within `after` seconds.
     """
     began = time.monotonic()
     tasks: dict[str, TaskID] = {}
@@ -143,7 +142,7 @@ def stage_bars(subject: str, *, shown: bool = True) -> Iterator[Callable[[str, i
         def listener(stage: str, done: int, total: int | None) -> None:
             nonlocal bars
             if bars is None:
-                if not shown or not sys.stderr.isatty() or time.monotonic() - began < SHOW_AFTER_SECONDS:
+                if not shown or not sys.stderr.isatty() or time.monotonic() - began < after:
                     return
                 bars = stack.enter_context(progress())
             if stage not in tasks:
@@ -156,6 +155,17 @@ def stage_bars(subject: str, *, shown: bool = True) -> Iterator[Callable[[str, i
 def number(count: int, one: str, many: str | None = None) -> str:
     """``1 document``, ``2,000 documents``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def age(seconds: float) -> str:
+    """A span of time in its two largest units: ``3 h 12 min``."""
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    left, parts = int(seconds), []
+    for unit, size in units:
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0 s"
 
 
 def _cell(value: Any) -> str:

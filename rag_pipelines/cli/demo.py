@@ -1,0 +1,170 @@
+"""``rag-pipelines demo``: everything once, on the handbook of a fictional company.
+
+What belongs here: the order of the tour and what is said on the way. What does not: any step of it; each is
+what the command of its name does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rag_pipelines.cli.invocation import Invocation, invocation
+from rag_pipelines.cli.output import progress, stage_bars
+
+if TYPE_CHECKING:
+    from rag_pipelines.sync.report import SyncReport
+
+INDEX = "handbook"
+PASSAGES = 2
+
+
+def demo(context: typer.Context) -> None:
+    """Ingest a demo corpus, build its index through the gates, and ask it some questions."""
+    from rag_pipelines.config import DEMO_CONFIG
+
+    chosen = replace(invocation(context), config=DEMO_CONFIG)
+    began = time.perf_counter()
+    try:
+        _start(chosen)
+        reports = _ingest(chosen)
+        _show_quarantine(chosen)
+        built = _build(chosen)
+        _ask(chosen)
+    finally:
+        chosen.close()
+    _say_what_next(time.perf_counter() - began, idle=not built and not any(r.touched for r in reports))
+
+
+def _start(chosen: Invocation) -> None:
+    """The database and the model, both made ready once and kept under the data folder."""
+    _heading("Getting ready")
+    settings = chosen.settings
+    with progress() as bars:
+        task = bars.add_task("starting Postgres", total=None)
+        with chosen.database.connection() as connection:
+            version = connection.info.server_version
+        bars.update(task, description="preparing the model (once)")
+        identity = chosen.embedders.of(settings.embedding_profile(INDEX)).identity
+        bars.remove_task(task)
+    where = "at RAG_DATABASE_URL" if settings.database.url else f"in {settings.postgres_dir}"
+    typer.echo(f"Postgres {version // 10_000}.{version % 10_000} with pgvector runs {where}")
+    size = f"{identity.dimensions} dimensions"
+    typer.echo(f"model {identity.model}, {size}, run by {identity.runtime} in {identity.precision}")
+
+
+def _ingest(chosen: Invocation) -> list[SyncReport]:
+    from rag_pipelines.cli.ingest import show_report
+    from rag_pipelines.sync.engine import ingest
+
+    _heading("Ingesting: list, load, parse, chunk, embed")
+    reports: list[SyncReport] = []
+    for name in chosen.settings.sources:
+        began = time.perf_counter()
+        with stage_bars(name) as listener:
+            report = ingest(
+                chosen.database, chosen.settings, name, embedders=chosen.embedders, progress=listener
+            )
+        show_report(report, time.perf_counter() - began)
+        reports.append(report)
+    return reports
+
+
+def _show_quarantine(chosen: Invocation) -> None:
+    """What failed, which is what the corpus was made to fail with."""
+    from rag_pipelines.cli.quarantine import entries, show_entries
+    from rag_pipelines.demo import WITHOUT_TEXT
+
+    _heading("In quarantine: what could not be read, and why")
+    rows = entries(chosen)
+    show_entries(rows)
+    found = {f"{row['source']}/{row['external_id']}": row["status"] for row in rows}
+    if any(WITHOUT_TEXT.get(document) != status for document, status in found.items()):
+        typer.echo("more failed than the corpus was made to; look with: rag-pipelines quarantine show ID")
+    else:
+        typer.echo("These are meant to fail: the corpus holds a scan, a locked file and a broken one.")
+
+
+def _build(chosen: Invocation) -> bool:
+    """Whether a new version was built and made live."""
+    from rag_pipelines.cli.index import show_built, show_gates
+    from rag_pipelines.index.build import build_index
+    from rag_pipelines.index.gates import validate_version
+    from rag_pipelines.index.promotion import promote
+
+    _heading("Building the index; its gates decide whether it goes live")
+    database, settings = chosen.database, chosen.settings
+    with stage_bars(INDEX) as listener:
+        version = build_index(
+            database, settings, INDEX, embedders=chosen.embedders, if_changed=True, progress=listener
+        )
+    if version is None:
+        typer.echo("nothing has changed since the live version was built")
+        return False
+    show_built(version)
+    show_gates(validate_version(database, settings.index(INDEX), version.version_id))
+    promote(database, INDEX, version.version_id)
+    typer.echo(f"version {version.version_id} of {INDEX} is live")
+    return True
+
+
+def _ask(chosen: Invocation) -> None:
+    from rag_pipelines.cli.passages import show_hits
+    from rag_pipelines.query.search import Searcher
+
+    _heading("Asking")
+    searcher = Searcher(chosen.database, chosen.settings, INDEX, chosen.embedders)
+    for question in _questions():
+        result = searcher.search(
+            question["query"], tenant=question["tenant"], principals=question["as"], k=PASSAGES
+        )
+        typer.secho(f"{question['query']}", fg="green", bold=True)
+        typer.secho(f"asked in tenant {question['tenant']} as {', '.join(question['as'])}", dim=True)
+        show_hits(result.hits, question["query"])
+    searcher.close()
+
+
+def _questions() -> list[dict[str, Any]]:
+    """The golden questions that are marked to be shown."""
+    import yaml
+
+    from rag_pipelines.demo import queries_path
+
+    found = yaml.safe_load(queries_path().read_text(encoding="utf-8"))["queries"]
+    return [question for question in found if question.get("show")]
+
+
+def _say_what_next(seconds: float, *, idle: bool) -> None:
+    _heading("Done" + (": nothing had changed, so nothing was parsed, embedded or built" if idle else ""))
+    program = _program()
+    typer.echo(f"The demo took {seconds:.0f} s. Try next:")
+    asked = "--tenant acme-sensors --as group:everyone-acme"
+    for words, command in (
+        ("ask it yourself", f'{program} query "how do I reset a gateway?" {asked}'),
+        ("see sources, lag, live versions", f"{program} status"),
+        ("see what an ingest would do", f"{program} plan"),
+        ("go back to an earlier version, once there are two", f"{program} index rollback {INDEX}"),
+        ("open the Dagster UI", "make dev"),
+        ("begin your own configuration", f"{program} config show > rag.yaml"),
+        ("stop the database", f"{program} db stop"),
+    ):
+        typer.echo(f"  {words}:\n    {command}")
+
+
+def _program() -> str:
+    """How the command is called from here."""
+    if shutil.which("rag-pipelines"):
+        return "rag-pipelines"
+    called = Path(sys.argv[0]).absolute()
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
+
+
+def _heading(text: str) -> None:
+    typer.echo()
+    typer.secho(f"── {text}", fg="blue", bold=True)

@@ -1,0 +1,205 @@
+"""``rag-pipelines index``: build, judge, promote, roll back and collect versions of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
+
+if TYPE_CHECKING:
+    from rag_pipelines.index.versions import Gate, Version
+
+app = typer.Typer(no_args_is_help=True, help="Build, promote and roll back versions of an index.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.")]
+VersionNumber = Annotated[int | None, typer.Argument(metavar="[VERSION]")]
+
+
+@app.command()
+def build(
+    context: typer.Context,
+    name: Name,
+    full: Annotated[
+        bool, typer.Option("--full", help="Even where a retired version could catch up.")
+    ] = False,
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="Do nothing where the live version lacks nothing.")
+    ] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Whether a version that passes goes live.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Build a new version, run its gates, and make it live if all pass; the exit code is 1 if not."""
+    from rag_pipelines.index.build import build_index
+    from rag_pipelines.index.gates import validate_version
+    from rag_pipelines.index.promotion import promote as make_live
+    from rag_pipelines.index.promotion import refusals
+
+    chosen = invocation(context)
+    database, settings = chosen.database, chosen.settings
+    with stage_bars(name, shown=not as_json) as progress:
+        version = build_index(
+            database,
+            settings,
+            name,
+            embedders=chosen.embedders,
+            full=full,
+            if_changed=if_changed,
+            progress=progress,
+        )
+    if version is None:
+        unchanged = f"{name}: nothing has changed since the live version was built"
+        print_json({"index": name, "built": False}) if as_json else typer.echo(unchanged)
+        return
+    gates = validate_version(database, settings.index(name), version.version_id)
+    reasons = refusals(version, gates)
+    if not as_json:
+        show_built(version)
+        show_gates(gates)
+    if promote and not reasons:
+        make_live(database, name, version.version_id)
+    promoted = promote and not reasons
+    if as_json:
+        found = {"built": True, **_plain(version), "gates": gates, "refused": reasons, "promoted": promoted}
+        print_json(found)
+    elif promoted:
+        typer.echo(f"version {version.version_id} of {name} is live")
+    elif reasons:
+        say(f"error: version {version.version_id} of {name} may not go live:")
+        for reason in reasons:
+            say(f"  {reason}")
+    else:
+        typer.echo(f"make it live with: rag-pipelines index promote {name} {version.version_id}")
+    if reasons:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("versions")
+def list_versions(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All indexes by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List versions with their gates, newest first."""
+    from rag_pipelines.index.versions import gates_of, versions
+
+    chosen = invocation(context)
+    if name is not None:
+        chosen.settings.index(name)
+    with chosen.database.connection() as connection:
+        found = [
+            (version, gates_of(connection, version.version_id)) for version in versions(connection, name)
+        ]
+    if as_json:
+        print_json([{**_plain(version), "gates": gates} for version, gates in found])
+        return
+    if not found:
+        typer.echo("there are no versions; build one with: rag-pipelines index build NAME")
+        return
+    columns = ("index", "version", "state", "kind", "rows", "documents", "sources as of", "promoted", "gates")
+    print_table(columns, (_row(version, gates) for version, gates in found))
+
+
+@app.command()
+def promote(
+    context: typer.Context, name: Name, version: VersionNumber = None, as_json: AsJson = False
+) -> None:
+    """Make a candidate live, by default the newest; refused with the list of gates it lacks."""
+    from rag_pipelines.index.promotion import promote as make_live
+
+    chosen = invocation(context)
+    chosen.settings.index(name)
+    _show_live(make_live(chosen.database, name, version), as_json)
+
+
+@app.command()
+def rollback(
+    context: typer.Context, name: Name, version: VersionNumber = None, as_json: AsJson = False
+) -> None:
+    """Make a retired version live again, by default the one that was live last; nothing is rebuilt."""
+    from rag_pipelines.index.promotion import rollback as make_live_again
+
+    chosen = invocation(context)
+    chosen.settings.index(name)
+    _show_live(make_live_again(chosen.database, name, version), as_json)
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All indexes by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Drop versions that no reader and no rollback needs, as the index's `keep` says."""
+    from rag_pipelines.index.promotion import collect_versions
+
+    chosen = invocation(context)
+    names = [name] if name else list(chosen.settings.indexes)
+    dropped = {n: collect_versions(chosen.database, n, chosen.settings.index(n)) for n in names}
+    if as_json:
+        print_json(dropped)
+        return
+    for index, found in dropped.items():
+        listed = f": {', '.join(map(str, found))}" if found else ""
+        typer.echo(f"{index}: dropped {number(len(found), 'version')}{listed}")
+
+
+def show_built(version: Version) -> None:
+    """One line about a version that was just built."""
+    how = "caught up from the newest retired version" if version.kind == "catch_up" else "built in full"
+    rows, documents = number(version.row_count or 0, "chunk"), number(version.document_count or 0, "document")
+    typer.echo(f"version {version.version_id} of {version.index_name}: {rows} of {documents}, {how}")
+
+
+def show_gates(gates: Iterable[Gate]) -> None:
+    """The results of gates as a table."""
+    rows = ((g.gate, "passed" if g.passed else "FAILED", g.observed, g.threshold) for g in gates)
+    print_table(("gate", "result", "observed", "threshold"), rows)
+
+
+def _show_live(version: Version, as_json: bool) -> None:
+    if as_json:
+        print_json(_plain(version))
+    else:
+        typer.echo(f"version {version.version_id} of {version.index_name} is live")
+
+
+def _plain(version: Version) -> dict[str, Any]:
+    """A version for a program: what it is, without the internals of its build."""
+    return {
+        "index": version.index_name,
+        "version": version.version_id,
+        "state": version.state,
+        "kind": version.kind,
+        "fingerprint": version.fingerprint,
+        "sources": version.sources,
+        "model": version.params["model"]["model"],
+        "rows": version.row_count,
+        "documents": version.document_count,
+        "as_of": version.as_of,
+        "created_at": version.created_at,
+        "built_at": version.built_at,
+        "promoted_at": version.promoted_at,
+        "retired_at": version.retired_at,
+        "error": version.error,
+    }
+
+
+def _row(version: Version, gates: list[Gate]) -> tuple[Any, ...]:
+    passed = sum(gate.passed for gate in gates)
+    return (
+        version.index_name,
+        str(version.version_id),
+        version.state,
+        version.kind.replace("_", " "),
+        version.row_count,
+        version.document_count,
+        f"{version.as_of:%Y-%m-%d %H:%M}" if version.as_of else None,
+        f"{version.promoted_at:%Y-%m-%d %H:%M}" if version.promoted_at else None,
+        f"{passed} of {len(version.required_gates)}",
+    )

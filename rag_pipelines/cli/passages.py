@@ -1,0 +1,102 @@
+"""How a hit is shown to a person: rank, score, citation, place, and the part that the question is about.
+
+What belongs here: cutting, marking and printing of passages. What does not: searching.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from rag_pipelines.query.hits import Hit
+
+SNIPPET_CHARACTERS = 420
+
+_COMMON = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "had", "has",
+    "have", "how", "i", "if", "in", "is", "it", "may", "me", "my", "of", "on", "or", "that", "the", "this",
+    "to", "was", "we", "what", "when", "where", "which", "who", "whose", "why", "will", "with", "you",
+    "your",
+})  # fmt: skip
+"""Words of a question that say nothing of its subject."""
+
+_WORD = re.compile(r"\w+(?:[-./]\w+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n")
+
+
+def show_hits(hits: Iterable[Hit], question: str) -> None:
+    """Print hits on stdout, best first."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from rag_pipelines.cli.output import stdout
+
+    pattern = mentioned(question)
+    for rank, hit in enumerate(hits, 1):
+        line = Text.assemble(
+            (f"{rank:>2}  ", "bold"), (f"{hit.scores.fused:.3f}  ", "cyan"), (hit.citation, "bold")
+        )
+        stdout().print(line)
+        fresh = f"   as of {hit.as_of:%Y-%m-%d %H:%M} UTC" if hit.as_of else ""
+        stdout().print(
+            Padding(Text(f"{hit.source}: {hit.url or hit.path}{fresh}", "dim"), (0, 0, 0, 4), expand=False)
+        )
+        stdout().print(Padding(_marked(hit, pattern), (0, 0, 1, 4), expand=False))
+
+
+def mentioned(question: str) -> re.Pattern[str] | None:
+    """Finds the words of a question in a passage, up to their endings; None where there is none to find."""
+    words = {word for word in _WORD.findall(question) if word.lower() not in _COMMON}
+    if not words:
+        return None
+    stems = sorted({_stem(word) for word in words}, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(stems)})", re.IGNORECASE)
+
+
+def snippet(text: str, pattern: re.Pattern[str] | None, budget: int = SNIPPET_CHARACTERS) -> str:
+    """The run of sentences or lines of at most `budget` characters that holds most of the question's words.
+
+    Lines stay lines, so that rows of a table can be read. What was left out is an ellipsis.
+    """
+    if len(text) <= budget:
+        return text
+    bounds = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    matches = [(m.start(), m.group().lower()) for m in pattern.finditer(text)] if pattern else []
+    best, most = (0, _end_within(bounds, 0, budget)), (-1, -1)
+    for begin in bounds[:-1]:
+        end = _end_within(bounds, begin, budget)
+        inside = [word for at, word in matches if begin <= at < end]
+        if (len(set(inside)), len(inside)) > most:
+            best, most = (begin, end), (len(set(inside)), len(inside))
+    begin, end = best
+    cut = text[begin:end].strip("\n ")
+    return ("… " if begin else "") + cut + (" …" if end < len(text) else "")
+
+
+def _end_within(bounds: list[int], begin: int, budget: int) -> int:
+    """The furthest bound within the budget; a single longer piece is cut."""
+    fitting = [bound for bound in bounds if begin < bound <= begin + budget]
+    return fitting[-1] if fitting else min(begin + budget, bounds[-1])
+
+
+def _stem(word: str) -> str:
+    """A pattern for a word and its other endings; identifiers and short words stand for themselves."""
+    if not word.isalpha() or len(word) < 5:
+        return re.escape(word) + r"\b"
+    return re.escape(word[: max(4, len(word) - 3)]) + r"\w{0,5}\b"
+
+
+def _marked(hit: Hit, pattern: re.Pattern[str] | None) -> Text:
+    from rich.text import Text
+
+    text = snippet(hit.text, pattern)
+    if hit.context and "|" in hit.context:
+        text = f"{hit.context.strip()}\n{text}"
+    shown = Text(text)
+    if pattern:
+        shown.highlight_regex(pattern, "bold yellow")
+    return shown

@@ -1,0 +1,119 @@
+"""``rag-pipelines query``: ask an index and see the passages with their citations."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rag_pipelines.cli.invocation import Invocation, invocation
+from rag_pipelines.cli.options import Since, Until, window
+from rag_pipelines.cli.output import AsJson, number, print_json, say
+from rag_pipelines.errors import UsageError
+
+
+def query(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(metavar="QUESTION")],
+    index: Annotated[str | None, typer.Option("--index", "-i", help="The only one by default.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="The only one by default.")] = None,
+    principals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as", metavar="PRINCIPAL", help="Who asks, such as user:ann or group:hr; may be repeated."
+        ),
+    ] = None,
+    mode: Annotated[
+        Literal["dense", "lexical", "hybrid"], typer.Option(help="Which scores count.")
+    ] = "hybrid",
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 5,
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", help="Only of this source; may be repeated.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option("--path", metavar="PREFIX", help="Only below this path.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option("--meta", metavar="KEY=VALUE", help="Only with this metadata; may be repeated."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the best passages that the caller may see, each with its citation.
+
+    Nobody is asked who they are here: --as says whose eyes to look with.
+    """
+    import msgspec
+
+    from rag_pipelines.query.hits import Filters
+    from rag_pipelines.query.search import Searcher
+
+    chosen = invocation(context)
+    name = _index(chosen, index)
+    window(since, until)
+    filters = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
+    searcher = Searcher(chosen.database, chosen.settings, name, chosen.embedders)
+    try:
+        result = searcher.search(
+            question,
+            tenant=_tenant(chosen, name, tenant),
+            principals=principals or (),
+            mode=mode,
+            k=k,
+            filters=filters,
+        )
+    finally:
+        searcher.close()
+    if as_json:
+        hits = [{"citation": hit.citation, **msgspec.to_builtins(hit)} for hit in result.hits]
+        print_json({**msgspec.to_builtins(result), "hits": hits})
+        return
+    from rag_pipelines.cli.passages import show_hits
+
+    show_hits(result.hits, question)
+    took = f"embedding {result.embed_ms:.0f} ms, search {result.search_ms:.0f} ms"
+    say(f"{number(len(result.hits), 'passage')} from version {result.version} of {name} ({mode}; {took})")
+    if len(result.hits) < k and not principals:
+        say("note: asked as everyone; what is restricted to groups or users is found with --as PRINCIPAL")
+
+
+def _index(chosen: Invocation, name: str | None) -> str:
+    indexes = chosen.settings.indexes
+    if name is None:
+        if len(indexes) != 1:
+            raise UsageError(
+                f"name an index with --index; valid: {', '.join(indexes) or 'none is configured'}"
+            )
+        return next(iter(indexes))
+    chosen.settings.index(name)
+    return name
+
+
+def _tenant(chosen: Invocation, index: str, name: str | None) -> str:
+    from rag_pipelines.query.search import tenants_of
+
+    with chosen.database.connection() as connection:
+        tenants = tenants_of(connection, chosen.settings, index)
+    if name is None and len(tenants) == 1:
+        return tenants[0]
+    if name in tenants:
+        return str(name)
+    asked = f"index {index!r} has no tenant {name!r}" if name else "name a tenant with --tenant"
+    raise UsageError(f"{asked}; valid: {', '.join(tenants) or 'none, nothing has been ingested yet'}")
+
+
+def _metadata(pairs: list[str]) -> dict[str, Any]:
+    """``key=value`` pairs; a value that is JSON is what it says (3, true, "3"), any other is a text."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--meta received {pair!r}; valid: KEY=VALUE, such as department=hr")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found

@@ -1,0 +1,145 @@
+"""``rag-pipelines status``: how fresh sources are, what waits or failed, and which versions are live."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rag_pipelines.cli.invocation import invocation
+from rag_pipelines.cli.output import AsJson, age, print_json, print_table
+
+if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
+    from rag_pipelines.store.database import Pg
+
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show sources with their lag, and indexes with their live version."""
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        sources = _sources(connection, chosen.settings)
+        indexes = [_index(connection, chosen.settings, name) for name in chosen.settings.indexes]
+    if as_json:
+        print_json({"sources": sources, "indexes": indexes})
+        return
+    print_table(
+        ("source", "documents", "pending", "quarantined", "parked deletes", "listed", "promised", "last run"),
+        (
+            (
+                row["source"],
+                row["documents"],
+                row["pending"],
+                row["quarantined"],
+                row["parked_deletes"],
+                _lag(row),
+                _every(chosen.settings.source(row["source"]).freshness),
+                row["last_run"],
+            )
+            for row in sources
+        ),
+    )
+    print_table(
+        (
+            "index",
+            "live version",
+            "rows",
+            "sources as of",
+            "live for",
+            "documents behind",
+            "candidate",
+            "retired",
+        ),
+        (
+            (
+                row["index"],
+                _text(row["live_version"]),
+                row["rows"],
+                f"{row['as_of']:%Y-%m-%d %H:%M}" if row["as_of"] else None,
+                age(row["live_seconds"]) if row["live_seconds"] is not None else None,
+                row["documents_behind"],
+                _text(row["candidate"]),
+                ", ".join(map(str, row["retired"])) or None,
+            )
+            for row in indexes
+        ),
+    )
+
+
+def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
+    """What is known of each configured source, in the file's order, seen or not."""
+    from rag_pipelines.store.database import query
+    from rag_pipelines.sync.freshness import source_freshness
+
+    now = datetime.now(UTC)
+    found = {r["name"]: r for r in query(connection, "source_status", {"names": list(settings.sources)})}
+    rows = []
+    for fresh in source_freshness(connection, settings):
+        row = found.get(fresh.source, {})
+        rows.append(
+            {
+                "source": fresh.source,
+                "documents": row.get("documents", 0),
+                "bytes": row.get("bytes", 0),
+                "pending": row.get("pending", 0),
+                "quarantined": row.get("quarantined", 0),
+                "parked_deletes": row.get("missing", 0),
+                "deleted": row.get("tombstoned", 0),
+                "newest_change": row.get("newest_change"),
+                "listed_at": fresh.listed_at,
+                "lag_seconds": (now - fresh.listed_at).total_seconds() if fresh.listed_at else None,
+                "promised_seconds": fresh.allowed.total_seconds(),
+                "overdue": fresh.overdue(now),
+                "last_run": _outcome(row),
+                "last_run_at": row.get("started_at"),
+            }
+        )
+    return rows
+
+
+def _outcome(row: dict[str, Any]) -> str | None:
+    if not row.get("run_id"):
+        return None
+    return row["outcome"] or "running"
+
+
+def _index(connection: Pg, settings: Settings, name: str) -> dict[str, Any]:
+    """The live version of an index and what stands beside it."""
+    from rag_pipelines.index.versions import candidate_version, live_version, versions
+    from rag_pipelines.store.database import query
+
+    live, candidate = live_version(connection, name), candidate_version(connection, name)
+    behind = None
+    if live is not None:
+        params = {"sources": list(settings.sources_of(name)), "watermark": live.watermark}
+        behind = (query(connection, "changed_share", params).fetchone() or {})["changed"]
+    promoted = live.promoted_at if live else None
+    return {
+        "index": name,
+        "live_version": live.version_id if live else None,
+        "rows": live.row_count if live else None,
+        "documents": live.document_count if live else None,
+        "as_of": live.as_of if live else None,
+        "promoted_at": promoted,
+        "live_seconds": (datetime.now(UTC) - promoted).total_seconds() if promoted else None,
+        "documents_behind": behind,
+        "candidate": candidate.version_id if candidate else None,
+        "retired": [v.version_id for v in versions(connection, name) if v.state == "retired"],
+    }
+
+
+def _lag(row: dict[str, Any]) -> str:
+    if row["lag_seconds"] is None:
+        return "never"
+    return f"{age(row['lag_seconds'])} ago" + (" OVERDUE" if row["overdue"] else "")
+
+
+def _every(allowed: timedelta) -> str:
+    from rag_pipelines.config.values import format_duration
+
+    return f"within {format_duration(allowed)}"
+
+
+def _text(version: int | None) -> str | None:
+    return None if version is None else str(version)
