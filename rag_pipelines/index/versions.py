@@ -21,7 +21,7 @@ from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.errors import LeaseLostError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.store.database import Database, Pg, Row, query
-from rag_pipelines.store.lease import advisory_lock
+from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.sync.targets import Embedders, index_profiles
 
 STORAGE_VERSION = 1
@@ -142,7 +142,7 @@ def index_lock(database: Database, name: str) -> Iterator[Pg]:
     """Hold the right to build or collect the index `name`, on a connection of its own."""
     with database.connect() as connection:
         busy = f"index {name!r} is being built or collected by another process; wait for it to end"
-        with advisory_lock(connection, f"rag.index:{name}", busy=busy):
+        with advisory_lock(connection, f"rag.index:{name}", busy=busy), shared_catalogue(connection):
             yield connection
 
 

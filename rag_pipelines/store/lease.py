@@ -47,6 +47,17 @@ def source_lock(name: str) -> str:
     return f"rag.source:{name}"
 
 
+@contextmanager
+def shared_catalogue(connection: Pg) -> Iterator[None]:
+    """Keep a collection of garbage away while the block refers to what it has looked up; waits for one."""
+    query(connection, "share_catalogue")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            query(connection, "unshare_catalogue")
+
+
 @dataclass(frozen=True)
 class SourceLease:
     """The right to write to one source, and the connection that holds it."""
@@ -77,7 +88,7 @@ def source_lease(database: Database, name: str, connector: str) -> Iterator[Sour
             else ""
         )
         busy = f"source {name!r} is being synced{holder}; wait for that run to end, or stop it"
-        with advisory_lock(connection, source_lock(name), busy=busy):
+        with advisory_lock(connection, source_lock(name), busy=busy), shared_catalogue(connection):
             row = query(connection, "ensure_source", {"name": name, "connector": connector}).fetchone()
             assert row is not None
             token = uuid4()

@@ -16,6 +16,8 @@ WITH live AS (
     SELECT version_id FROM rag.index_version WHERE index_name = %(index_name)s AND state = 'live'
 ), allowed AS MATERIALIZED (
     SELECT access_id FROM rag.access_rule WHERE rag.may_read(clauses, deny, %(principals)s)
+), asked AS MATERIALIZED (
+    SELECT %(vector)s::text::{type} AS vector
 ), terms AS MATERIALIZED (
     SELECT w.lexeme, t.term, ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf
     FROM unnest(to_tsvector({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
@@ -30,7 +32,7 @@ WITH live AS (
     SELECT v.document_id, v.chunk_set_id, v.ordinal
     FROM {vectors} v JOIN rag.document d USING (document_id)
     WHERE %(dense)s AND {visible}
-    ORDER BY (v.embedding <#> %(vector)s::text::{type}) {order}
+    ORDER BY (v.embedding <#> (SELECT vector FROM asked)) {order}
     LIMIT %(candidates)s
 ), lexical AS (
     SELECT l.document_id, l.chunk_set_id, l.ordinal
@@ -42,7 +44,7 @@ WITH live AS (
     SELECT * FROM dense UNION SELECT * FROM lexical
 ), scored AS (
     SELECT c.*,
-           CASE WHEN %(dense)s THEN -(v.embedding <#> %(vector)s::text::{type}) END AS dense_score,
+           CASE WHEN %(dense)s THEN -(v.embedding <#> (SELECT vector FROM asked)) END AS dense_score,
            CASE WHEN %(lexical)s THEN coalesce(-(l.weights <#> (SELECT weights FROM question)), 0) END AS lexical_score
     FROM candidates c
     JOIN {vectors} v USING (document_id, chunk_set_id, ordinal)

@@ -1,0 +1,69 @@
+"""Collection: what nobody needs goes, what a version that can still be promoted shows stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag_pipelines.errors import UsageError
+from rag_pipelines.index.garbage import collect_garbage
+from rag_pipelines.index.promotion import collect_versions, rollback
+from rag_pipelines.store.lease import source_lease
+from rag_pipelines_tests.integration.workspace import Workspace
+
+
+def blobs(workspace: Workspace) -> int:
+    return len(list(Path(workspace.settings.data_dir, "blobs").rglob("*.zst")))
+
+
+@pytest.fixture
+def edited(workspace: Workspace) -> Workspace:
+    """A document that was published, then edited and published again."""
+    workspace.write("a.md", "# A\n\nAlpha.")
+    workspace.write("b.md", "# B\n\nBeta.")
+    workspace.refresh()
+    workspace.write("a.md", "# A\n\nOmega.")
+    workspace.refresh()
+    return workspace
+
+
+def test_what_a_retired_version_shows_is_kept_for_a_rollback(edited: Workspace) -> None:
+    collected = collect_garbage(edited.database, edited.settings)
+    assert (collected.chunk_sets, collected.chunks, collected.vectors) == (0, 0, 0)
+    rollback(edited.database, "main")
+    assert edited.paths("alpha", mode="lexical") == {"a.md"}
+
+
+def test_what_no_version_and_no_document_shows_is_collected(edited: Workspace) -> None:
+    edited.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
+    collect_versions(edited.database, "main", edited.settings.index("main"))
+    collected = collect_garbage(edited.database, edited.settings)
+    assert (collected.chunk_sets, collected.chunks, collected.vectors, collected.parses) == (1, 1, 1, 1)
+    assert collected.blobs == 2
+    assert blobs(edited) == 4
+    assert edited.paths("omega beta", k=10) == {"a.md", "b.md"}
+    assert edited.ingest().changes == {"unchanged": 2}
+
+
+def test_a_deleted_document_is_purged_from_everything_after_its_grace(edited: Workspace) -> None:
+    (edited.docs / "a.md").unlink()
+    edited.ingest()
+    assert collect_garbage(edited.database, edited.settings).documents == 0
+    edited.document["sources"]["docs"]["grace"] = "0s"
+    collected = collect_garbage(edited.database, edited.settings)
+    assert (collected.documents, collected.chunk_sets) == (1, 2)
+    texts = edited.rows("SELECT text FROM rag.chunk")
+    assert all("Beta" in row["text"] for row in texts)
+    assert edited.rows("SELECT action, subject FROM rag.audit WHERE action = 'purge'") == [
+        {"action": "purge", "subject": "docs:a.md"}
+    ]
+    assert edited.publish().document_count == 1
+
+
+def test_nothing_is_collected_while_a_run_is_under_way(edited: Workspace) -> None:
+    with (
+        source_lease(edited.database, "docs", "filesystem"),
+        pytest.raises(UsageError, match="is under way"),
+    ):
+        collect_garbage(edited.database, edited.settings)

@@ -1,0 +1,53 @@
+-- name: share_catalogue
+-- Runs and builds hold this together; a collection of garbage waits for none of them and excludes all.
+SELECT pg_advisory_lock_shared(hashtextextended('rag.catalogue', 0));
+
+-- name: unshare_catalogue
+SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
+
+-- name: expired_tombstones
+-- Documents that were deleted longer ago than their source's grace.
+SELECT d.document_id, d.external_id, s.name AS source
+FROM rag.document d JOIN rag.source s USING (source_id)
+JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
+WHERE d.state = 'tombstoned' AND d.deleted_at < now() - g.grace
+ORDER BY d.document_id LIMIT %(limit)s;
+
+-- name: purge_documents
+DELETE FROM rag.document WHERE document_id = ANY(%(ids)s);
+
+-- name: purge_from_version
+DELETE FROM {table} WHERE document_id = ANY(%(ids)s);
+
+-- name: begin_references
+CREATE TEMPORARY TABLE referenced (chunk_set_id bigint PRIMARY KEY) ON COMMIT DROP;
+
+-- name: add_catalogue_references
+INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM rag.document_chunks ON CONFLICT DO NOTHING;
+
+-- name: add_version_references
+INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM {vectors} ON CONFLICT DO NOTHING;
+
+-- name: drop_chunk_sets
+DELETE FROM rag.chunk_set s WHERE NOT EXISTS (SELECT FROM referenced r WHERE r.chunk_set_id = s.chunk_set_id);
+
+-- name: drop_chunks
+DELETE FROM rag.chunk c WHERE NOT EXISTS (SELECT FROM rag.chunk_set s WHERE s.chunk_set_id = c.chunk_set_id);
+
+-- name: drop_vectors
+DELETE FROM rag.embedding e WHERE NOT EXISTS (SELECT FROM rag.chunk c WHERE c.input_key = e.input_key);
+
+-- name: drop_parses
+DELETE FROM rag.parse p
+WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
+
+-- name: drop_access_rules
+DELETE FROM rag.access_rule a WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id);
+
+-- name: known_raw
+SELECT DISTINCT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(digests)s);
+
+-- name: known_blocks
+SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)
+UNION SELECT blocks_sha256 FROM rag.chunk_set WHERE blocks_sha256 = ANY(%(digests)s);
