@@ -73,8 +73,9 @@ def snippet(text: str, pattern: re.Pattern[str] | None, budget: int = SNIPPET_CH
         if (len(set(inside)), len(inside)) > most:
             best, most = (begin, end), (len(set(inside)), len(inside))
     begin, end = best
-    cut = text[begin:end].strip("\n ")
-    return ("… " if begin else "") + cut + (" …" if end < len(text) else "")
+    before = ("…\n" if text[begin - 1] == "\n" else "… ") if begin else ""
+    after = ("\n…" if text[end - 1] == "\n" else " …") if end < len(text) else ""
+    return before + text[begin:end].strip("\n ") + after
 
 
 def _end_within(bounds: list[int], begin: int, budget: int) -> int:
