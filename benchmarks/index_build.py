@@ -141,10 +141,8 @@ def main() -> None:
         rows = version.row_count or 0
         for phase, points in moments.items():
             seconds = points[-1][0] - points[0][0]
-            steps = f", {len(points)} progress reports"
-            print(
-                f"{phase}: {points[-1][1]:,} rows, {seconds:.2f} s, {rows / max(seconds, 1e-9):,.0f} rows/s{steps}"
-            )
+            rate = rows / max(seconds, 1e-9)
+            print(f"{phase}: {seconds:.2f} s, {rate:,.0f} rows/s, {len(points)} progress reports")
         print(f"whole build: {rows:,} rows in {total:.1f} s, {rows / total:,.0f} rows/s")
         with database.connect() as connection:
             toasted = connection.execute(TOASTED, (f"rag.vectors_{version.storage}",)).fetchone()
