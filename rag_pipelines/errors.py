@@ -10,9 +10,7 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     ├── TransientError              worth another try later
     │   └── ThrottledError          ... after `retry_after` seconds
     ├── ForbiddenEntityError        the credential is fine, this one entity is closed to it
-    ├── IncompleteListingError      a listing ended without its completeness marker; nothing is deleted
     ├── EmptyListingError           an empty listing of a source that holds documents
-    ├── DeleteGuardError            deletions above the guard; parked for a person
     ├── LeaseLostError              another run took the lease; this one must stop writing
     ├── GateError                   promotion refused; carries the missing and failed gates
     ├── DatabaseError               Postgres refused; the driver's error is in __cause__
@@ -86,16 +84,8 @@ class ForbiddenEntityError(RagError):
     """The credentials are valid but may not read this entity."""
 
 
-class IncompleteListingError(RagError):
-    """The listing ended without saying that it was complete."""
-
-
 class EmptyListingError(RagError):
     """The listing is empty although the source held documents before."""
-
-
-class DeleteGuardError(RagError):
-    """The listing would delete more documents than the source's guard allows."""
 
 
 class LeaseLostError(RagError):

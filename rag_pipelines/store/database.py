@@ -5,10 +5,10 @@ What belongs here: what every module of `store` needs of a connection. What does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import Connection, Cursor, sql
@@ -33,8 +33,6 @@ _TRANSIENT = (
     psycopg.errors.CannotConnectNow,
     psycopg.errors.TooManyConnections,
 )
-
-T = TypeVar("T")
 
 
 class Database:
@@ -175,14 +173,3 @@ def mapped_errors() -> Iterator[None]:
         raise TransientError(f"cannot reach Postgres: {str(error).strip()}") from error
     except psycopg.Error as error:
         raise DatabaseError(f"{type(error).__name__}: {str(error).strip()}") from error
-
-
-def retried(action: Callable[[], T], *, attempts: int = 3) -> T:
-    """`action()`, again after a deadlock or serialization failure; its last error after `attempts` tries."""
-    for left in range(attempts - 1, -1, -1):
-        try:
-            return action()
-        except TransientError:
-            if not left:
-                raise
-    raise AssertionError("unreachable")

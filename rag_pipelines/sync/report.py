@@ -102,11 +102,3 @@ Progress = Callable[[str, int, int | None], None]
 
 def no_progress(stage: str, done: int, total: int | None) -> None:
     """A progress listener that does not listen."""
-
-
-def totals(reports: list[SyncReport]) -> Counter[str]:
-    """Changes summed over several reports."""
-    summed: Counter[str] = Counter()
-    for report in reports:
-        summed.update(report.changes)
-    return summed
