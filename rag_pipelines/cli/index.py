@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_pipelines.cli.ingest import counted
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
 
@@ -135,18 +136,27 @@ def gc(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All indexes by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop versions that no reader and no rollback needs, as the index's `keep` says."""
+    """Drop versions that nobody needs, as the index's `keep` says.
+
+    Without NAME, also purge deleted documents whose grace is over, and drop content that nothing refers to.
+    """
+    from rag_pipelines.index.garbage import collect_garbage
     from rag_pipelines.index.promotion import collect_versions
 
     chosen = invocation(context)
-    names = [name] if name else list(chosen.settings.indexes)
-    dropped = {n: collect_versions(chosen.database, n, chosen.settings.index(n)) for n in names}
+    database, settings = chosen.database, chosen.settings
+    names = [name] if name else list(settings.indexes)
+    dropped = {n: collect_versions(database, n, settings.index(n)) for n in names}
+    removed = None if name else collect_garbage(database, settings)
     if as_json:
-        print_json(dropped)
+        print_json({"versions": dropped, "removed": removed})
         return
     for index, found in dropped.items():
         listed = f": {', '.join(map(str, found))}" if found else ""
         typer.echo(f"{index}: dropped {number(len(found), 'version')}{listed}")
+    if removed is not None:
+        counts = {kind: getattr(removed, kind) for kind in removed.__struct_fields__}
+        typer.echo(f"removed: {counted(counts)}")
 
 
 def show_built(version: Version) -> None:

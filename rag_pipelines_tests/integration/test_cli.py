@@ -194,8 +194,22 @@ def test_versions_can_be_built_aside_promoted_rolled_back_and_collected(
     assert all(gate["passed"] for gate in versions[2]["gates"])
     assert "retired" in call("index", "versions").stdout
     published.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
-    assert call("index", "gc").stdout == "main: dropped 1 version: 2\n"
+    assert call("index", "gc", "main").stdout == "main: dropped 1 version: 2\n"
     assert call("index", "rollback", "main").exit_code == 2
+
+
+def test_collecting_garbage_purges_deleted_documents_after_their_grace(
+    published: Workspace, call: Call
+) -> None:
+    published.write("gone.md", "# Gone")
+    call("ingest")
+    (published.docs / "gone.md").unlink()
+    call("ingest")
+    assert objects(call("index", "gc", "--json"))["removed"]["documents"] == 0
+    published.document["sources"]["docs"]["grace"] = "0s"
+    done = call("index", "gc")
+    assert "removed: 1 documents" in done.stdout
+    assert published.rows("SELECT count(*) AS n FROM rag.document")[0]["n"] == 1
 
 
 def test_a_query_of_the_only_index_and_tenant_needs_neither_named(published: Workspace, call: Call) -> None:
