@@ -132,7 +132,10 @@ def _reasons(events: Sequence[dg.DagsterEvent], failed: Sequence[dg.AssetCheckEv
             if data.user_failure_data and data.user_failure_data.description:
                 yield data.user_failure_data.description
             elif data.error and data.error.cls_name != "DagsterAssetCheckFailedError":
-                yield data.error.message.strip()
+                error = data.error
+                while error.cause:
+                    error = error.cause
+                yield error.message.strip()
 
 
 def _check_name(check: dg.AssetCheckEvaluation) -> str:

@@ -10,6 +10,8 @@ See https://docs.dagster.io/guides/test/asset-checks
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
@@ -20,7 +22,7 @@ from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
 from rag_pipelines.orchestration.partitions import source_partitions
-from rag_pipelines.quality.runner import Result, check_source
+from rag_pipelines.quality.runner import Result
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, parses_suite, vectors_suite
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
@@ -60,10 +62,11 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
         settings: dg.ResourceParam[Settings],
         database: dg.ResourceParam[Database],
         embedders: dg.ResourceParam[Embedders],
+        quality: dg.ResourceParam[Callable[..., list[Result]]],
     ):
         source = context.partition_key
         with dagster_failures():
-            results = check_source(database, settings, source, embedders=embedders, names=[suite.name])
+            results = quality(database, settings, source, embedders=embedders, names=[suite.name])
         for one in results:
             yield _checked(key, source, one)
 

@@ -40,7 +40,7 @@ def listing_metadata(report: SyncReport) -> Metadata:
         "documents_parked": report.parked_deletes,
         "loaded_bytes": report.bytes_loaded,
     }
-    shown = {change: ", ".join(ids) for change, ids in report.samples.items() if ids}
+    shown = {str(change): ", ".join(ids) for change, ids in report.samples.items() if ids}
     if shown:
         found["changes"] = table({"change": change, "documents": ids} for change, ids in shown.items())
     return found
@@ -152,4 +152,4 @@ def logged(log: Callable[[str], None]) -> Progress:
 def _cell(value: Any) -> str | int | float | bool | None:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return value if isinstance(value, int | float | bool | None) else str(value)

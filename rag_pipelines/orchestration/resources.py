@@ -7,12 +7,13 @@ See https://docs.dagster.io/guides/build/external-resources
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.quality.runner import Result, check_source, warm_up
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
 
@@ -21,7 +22,8 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
     """The resources of a deployment.
 
     `settings` is the configuration as it was when the code was loaded; `database` has the current schema and
-    is the embedded server where no URL is set; `embedders` loads a model when the first text is embedded.
+    is the embedded server where no URL is set; `embedders` loads a model when the first text is embedded;
+    `quality` is `check_source`, and a run that has checks begins to load their library at once.
     """
 
     @dg.resource(description="Postgres, migrated to the current schema.")
@@ -43,4 +45,9 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
         finally:
             made.close()
 
-    return {"settings": settings, "database": database, "embedders": embedders}
+    @dg.resource(description="Runs quality suites; their library loads while the first stage works.")
+    def quality(_: dg.InitResourceContext) -> Callable[..., list[Result]]:
+        warm_up()
+        return check_source
+
+    return {"settings": settings, "database": database, "embedders": embedders, "quality": quality}

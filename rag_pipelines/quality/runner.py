@@ -4,18 +4,20 @@ What belongs here: the adapter and the parameters of the suites' queries. What d
 (`suites`), and what a failure means for a run (`orchestration`) or a version (`index.gates`).
 
 A suite's query becomes one temporary table, on which the library computes counts; at most a few broken
-rows come into this process. The library takes seconds to import, so that happens once a process, when the
-first suite runs.
+rows come into this process. The library takes seconds to import, so that happens once a process: when the
+first suite runs, or in the background before (`warm_up`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -65,6 +67,15 @@ class Result:
     unexpected: int | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+
+
+def warm_up() -> None:
+    """Begin to import the library in the background; the first suite waits for it if need be.
+
+    It takes about 3 s of a core, which the first stages of a run, waiting for files, parsers and Postgres,
+    leave idle.
+    """
+    Thread(target=_library, name="warm-up of the quality library", daemon=True).start()
 
 
 def suite_of(settings: Settings, source: str, name: str) -> Suite:
@@ -127,11 +138,13 @@ def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]
 
 def _validate(batch: Any, expectations: Iterable[Expectation], result_format: Any) -> dict[str, Any]:
     """The library's answers by the names of the expectations."""
-    import great_expectations.expectations as library
-    from great_expectations import ExpectationSuite
-
-    made = [getattr(library, one.kind)(**one.arguments, meta={"name": one.name}) for one in expectations]
-    report = batch.validate(ExpectationSuite(name="suite", expectations=made), result_format=result_format)
+    library = _library()
+    made = [
+        getattr(library.expectations, one.kind)(**one.arguments, meta={"name": one.name})
+        for one in expectations
+    ]
+    suite = library.ExpectationSuite(name="suite", expectations=made)
+    report = batch.validate(suite, result_format=result_format)
     return {answer.expectation_config.meta["name"]: answer for answer in report.results}
 
 
@@ -173,13 +186,18 @@ def _store(connection: Pg, source_id: int, suite: str, results: Iterable[Result]
             query(connection, "put_quality", params)
 
 
+def _library() -> Any:
+    """The library, imported; it must know of no telemetry before."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations.expectations
+
+    return great_expectations
+
+
 @cache
 def _context() -> Any:
-    """The library's context: in memory, silent, without telemetry."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations
-
-    context: Any = great_expectations.get_context(mode="ephemeral")
+    """The library's context: in memory and silent."""
+    context: Any = _library().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     return context
 
@@ -188,9 +206,11 @@ def _context() -> Any:
 def _batch(url: str, rows: str) -> Iterator[Any]:
     """The rows of a query as a batch. The connection string stays out of the library's configuration."""
     sources, name = _context().data_sources, uuid4().hex
-    source = sources.add_sql(
-        name, connection_string="postgresql+psycopg://", kwargs={"creator": lambda: psycopg.connect(url)}
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = sources.add_sql(
+            name, connection_string="postgresql+psycopg://", kwargs={"creator": lambda: psycopg.connect(url)}
+        )
     try:
         with mapped_errors():
             yield source.add_query_asset(name, query=rows).add_batch_definition_whole_table(name).get_batch()

@@ -41,7 +41,7 @@ ORDER BY c.chunk_set_id DESC, c.ordinal LIMIT %(limit)s;
 -- Chunks by their tokens, in ten bands up to the longest.
 SELECT band, min(tokens) AS least, max(tokens) AS most, count(*) AS chunks
 FROM (
-    SELECT c.tokens, width_bucket(c.tokens, 1, max(c.tokens) OVER () + 1, 10) AS band
+    SELECT c.tokens, width_bucket(c.tokens, 0, max(c.tokens) OVER () + 1, 10) AS band
     FROM rag.chunk c
     JOIN rag.document_chunks dc USING (chunk_set_id)
     JOIN rag.document d USING (document_id)

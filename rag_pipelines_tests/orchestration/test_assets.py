@@ -1,0 +1,161 @@
+"""Assets and checks run as Dagster runs them, in this process, on real files and a real Postgres."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from rag_pipelines.errors import GateError
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.store.lease import source_lease
+from rag_pipelines_tests.orchestration.conftest import Shell, failed_checks, materialized
+
+CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
+
+
+def test_a_source_goes_through_every_stage_and_each_says_what_it_did(shell: Shell):
+    (shell.workspace.docs / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
+
+    result = shell.ingest()
+
+    assert result.success
+    assert materialized(result) == CHAIN
+    raw = shell.metadata(result, "raw_documents")
+    assert (raw["documents_listed"], raw["documents_added"], raw["documents_deleted"]) == (7, 7, 0)
+    assert raw["loaded_bytes"] > 1000
+    assert raw["source"] == "docs"
+    assert raw["run_id"] == result.run_id
+    assert raw["outcome"] == "complete"
+    parsed = shell.metadata(result, "parsed_documents")
+    assert parsed["documents_parsed"] == 6
+    assert parsed["quarantined_documents"] == 1
+    assert [row["external_id"] for row in parsed["quarantine"]] == ["broken.pdf"]
+    chunks = shell.metadata(result, "chunks")
+    assert chunks["new_chunks"] == chunks["dagster/partition_row_count"] >= 6
+    assert "█" in chunks["chunks_by_tokens"]
+    assert {"external_id", "tokens", "text"} <= set(chunks["sample_rows"][0])
+    vectors = shell.metadata(result, "embeddings")
+    assert vectors["new_vectors"] == vectors["dagster/partition_row_count"] == chunks["new_chunks"]
+
+
+def test_a_second_run_changes_nothing_and_says_so(shell: Shell):
+    shell.ingest()
+    again = shell.ingest()
+
+    assert again.success
+    raw = shell.metadata(again, "raw_documents")
+    assert (raw["documents_unchanged"], raw["documents_added"], raw["documents_changed"]) == (6, 0, 0)
+    assert raw["loaded_bytes"] == 0
+    assert shell.metadata(again, "parsed_documents")["documents_parsed"] == 0
+    assert shell.metadata(again, "chunks")["new_chunks"] == 0
+    assert shell.metadata(again, "embeddings")["new_vectors"] == 0
+
+
+def test_the_stages_of_one_run_are_one_row_of_the_run_history(shell: Shell):
+    shell.ingest()
+    shell.ingest("team-notes")
+
+    rows = shell.workspace.rows(
+        "SELECT s.name, r.outcome, r.report FROM rag.run r JOIN rag.source s USING (source_id) ORDER BY 1"
+    )
+
+    assert [(row["name"], row["outcome"]) for row in rows] == [
+        ("docs", "complete"),
+        ("team-notes", "complete"),
+    ]
+    report = rows[0]["report"]
+    assert (report["listed"], report["parsed"], report["statuses"]) == (6, 6, {"ok": 6})
+    assert report["embedded"] == report["chunks"] > 0
+
+
+def test_a_window_takes_only_what_changed_in_it_and_deletes_nothing(shell: Shell):
+    shell.ingest()
+    (shell.workspace.docs / "guide-0.md").unlink()
+
+    result = shell.ingest(since="2001-01-01", until="2002-01-01")
+
+    raw = shell.metadata(result, "raw_documents")
+    assert (raw["documents_listed"], raw["documents_deleted"], raw["outcome"]) == (0, 0, "partial")
+    assert "guide-0.md" in shell.workspace.stored()
+
+
+def test_a_wrong_time_fails_the_run_with_what_is_valid(shell: Shell):
+    result = shell.ingest(since="last week")
+
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "received 'last week'; valid: a date or time such as" in str(failure.step_failure_data.error)
+    assert materialized(result) == []
+
+
+def test_what_changed_becomes_the_live_version_and_nothing_is_built_without_a_change(shell: Shell):
+    shell.ingest()
+    shell.ingest("team-notes")
+    first = shell.run("build_index")
+    second = shell.run("build_index")
+
+    assert first.success
+    assert second.success
+    candidate = shell.metadata(first, "main", "index_candidate")
+    assert candidate["rebuilt"] is True
+    assert candidate["gate_recall"] >= 0.5
+    assert {row["gate"] for row in candidate["gates"]} >= {"row_parity", "recall", "source_quality"}
+    live = shell.metadata(first, "main", "live_index")
+    assert (live["promoted"], live["state"], live["version"]) == (True, "live", candidate["version"])
+    assert live["dagster/row_count"] == candidate["dagster/row_count"] > 0
+    assert shell.metadata(second, "main", "index_candidate")["rebuilt"] is False
+    assert shell.metadata(second, "main", "live_index")["promoted"] is False
+    assert failed_checks(second) == set()
+    assert shell.workspace.paths("gate opens at seven") & {"note.txt"}
+
+
+def test_a_failed_gate_stops_the_promotion_in_its_run_and_is_refused_in_any_other(shell: Shell):
+    shell.ingest()
+    shell.run("build_index")
+    shell.workspace.document["indexes"]["main"]["gates"] = {"min_recall": 0.5, "max_chunk_drop": 0.1}
+    for number in range(5):
+        (shell.workspace.docs / f"guide-{number}.md").unlink()
+    shell.ingest()
+
+    build = shell.run("build_index")
+    alone = shell.run("build_index", asset_selection=[_key("main", "live_index")])
+
+    assert not build.success
+    assert "index_candidate.chunk_statistics" in failed_checks(build)
+    assert materialized(build) == ["index_candidate"]
+    assert not alone.success
+    (failure,) = [event for event in alone.all_events if event.is_step_failure]
+    assert "gate chunk_statistics failed" in failure.step_failure_data.user_failure_data.description
+    with pytest.raises(GateError, match="chunk_statistics"):
+        promote(shell.workspace.database, "main")
+
+
+def test_a_broken_row_stops_the_chain_and_the_next_build_is_refused(shell: Shell):
+    shell.ingest()
+    shell.run("build_index")
+    shell.workspace.write("guide-0.md", "# Guide 0\n\nNew words for everyone.")
+    with shell.workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.chunk SET end_at = end_at + 100000 WHERE ordinal = 0")
+
+    ingest = shell.ingest()
+    build = shell.run("build_index")
+
+    assert failed_checks(ingest) >= {"chunks.span_is_text", "chunks.ends_inside"}
+    assert materialized(ingest) == CHAIN[:-1]
+    assert "index_candidate.source_quality" in failed_checks(build)
+    assert "live_index" not in materialized(build)
+
+
+def test_a_source_that_another_run_holds_fails_at_once_and_leaves_the_others_alone(shell: Shell):
+    with source_lease(shell.workspace.database, "team-notes", "filesystem"):
+        busy = shell.ingest("team-notes")
+        fine = shell.ingest("docs")
+
+    assert not busy.success
+    (failure,) = [event for event in busy.all_events if event.is_step_failure]
+    assert "source 'team-notes' is being synced" in failure.step_failure_data.user_failure_data.description
+    assert fine.success
+    assert materialized(fine) == CHAIN
+
+
+def _key(*parts: str) -> dg.AssetKey:
+    return dg.AssetKey(["rag", *parts])

@@ -1,0 +1,178 @@
+"""Sensors and schedules: what they ask for, and when they keep quiet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.sensors import clean_up
+from rag_pipelines.sync.freshness import SourceFreshness
+from rag_pipelines.sync.targets import Embedders
+from rag_pipelines_tests.orchestration.conftest import Shell
+
+
+def tick(shell: Shell, name: str) -> list[Any]:
+    """What one evaluation of a sensor gives."""
+    settings = shell.workspace.settings
+    resources = {
+        "settings": settings,
+        "database": shell.workspace.database,
+        "embedders": Embedders(settings.data_dir),
+    }
+    sensor = shell.definitions.resolve_sensor_def(name)
+    needed = {key: resources[key] for key in sensor.required_resource_keys}
+    with dg.build_sensor_context(instance=shell.instance, resources=needed) as context:
+        return list(sensor(context))
+
+
+def test_a_source_that_was_never_listed_is_requested(shell: Shell):
+    requests = tick(shell, "source_freshness_sensor")
+
+    assert [request.partition_key for request in requests] == ["docs", "team-notes"]
+
+
+def test_a_fresh_source_is_left_alone_until_its_promise_runs_out(shell: Shell):
+    shell.ingest()
+    shell.ingest("team-notes")
+    (skipped,) = tick(shell, "source_freshness_sensor")
+    assert "docs is due" in skipped.skip_message
+
+    with shell.workspace.database.connection() as connection:
+        connection.execute(
+            "UPDATE rag.source SET listed_at = listed_at - interval '2 hours' WHERE name = 'docs'"
+        )
+    (request,) = tick(shell, "source_freshness_sensor")
+    (again,) = tick(shell, "source_freshness_sensor")
+
+    assert request.partition_key == "docs"
+    assert again.run_key == request.run_key
+
+
+def test_a_source_that_is_being_ingested_is_not_requested_again(shell: Shell):
+    job = shell.definitions.resolve_job_def("ingest_source")
+    shell.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "docs"}
+    )
+
+    requests = tick(shell, "source_freshness_sensor")
+
+    assert [request.partition_key for request in requests] == ["team-notes"]
+
+
+def test_an_overdue_source_is_tried_again_after_a_quarter_of_its_promise():
+    listed = datetime(2026, 3, 1, tzinfo=UTC)
+    source = SourceFreshness("docs", listed, timedelta(hours=4))
+
+    assert not source.overdue(listed + timedelta(hours=3, minutes=59))
+    assert source.slot(listed + timedelta(hours=4)) == source.slot(listed + timedelta(hours=4, minutes=59))
+    assert source.slot(listed + timedelta(hours=5)) == listed + timedelta(hours=5)
+
+
+def test_an_index_is_requested_when_its_sources_hold_something_new(shell: Shell):
+    (skipped,) = tick(shell, "index_staleness_sensor")
+    assert "up to date" in skipped.skip_message
+
+    shell.ingest()
+    (first,) = tick(shell, "index_staleness_sensor")
+    assert [key.path for key in first.asset_selection] == [
+        ["rag", "main", "index_candidate"],
+        ["rag", "main", "live_index"],
+    ]
+    assert shell.run("build_index", asset_selection=first.asset_selection).success
+    assert isinstance(tick(shell, "index_staleness_sensor")[0], dg.SkipReason)
+
+    shell.workspace.write("guide-0.md", "# Guide 0\n\nOther words.")
+    shell.ingest()
+    (second,) = tick(shell, "index_staleness_sensor")
+    assert second.run_key != first.run_key
+
+
+def test_an_index_waits_while_one_of_its_sources_is_ingested(shell: Shell):
+    shell.ingest()
+    job = shell.definitions.resolve_job_def("ingest_source")
+    shell.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "team-notes"}
+    )
+
+    (skipped,) = tick(shell, "index_staleness_sensor")
+
+    assert skipped.skip_message == "being ingested: team-notes"
+
+
+def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell):
+    shell.ingest()
+    shell.run("build_index")
+    with shell.workspace.database.connection() as connection:
+        connection.execute(
+            "INSERT INTO rag.run (source_id) SELECT source_id FROM rag.source WHERE name = 'docs'"
+        )
+        connection.execute(
+            "INSERT INTO rag.index_version (index_name, fingerprint, state, kind, storage, chunker_id, "
+            "model_id, params, required_gates, watermark, lease_token, lease_owner) SELECT index_name, "
+            "fingerprint, 'building', kind, 99, chunker_id, model_id, params, required_gates, watermark, "
+            "lease_token, lease_owner FROM rag.index_version"
+        )
+
+    said = clean_up(shell.workspace.settings, shell.workspace.database)
+
+    assert "syncs of ['docs']" in said
+    assert [
+        row["state"] for row in shell.workspace.rows("SELECT state FROM rag.index_version ORDER BY 1")
+    ] == [
+        "failed",
+        "live",
+    ]
+    assert shell.workspace.rows("SELECT FROM rag.run WHERE finished_at IS NULL") == []
+    assert "no source" in clean_up(shell.workspace.settings, shell.workspace.database)
+
+
+def test_a_source_is_scheduled_at_its_own_times(shell: Shell):
+    schedule = shell.definitions.resolve_schedule_def("ingest_docs")
+
+    request = schedule(dg.build_schedule_context(instance=shell.instance))
+
+    assert schedule.cron_schedule == "0 3 * * *"
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert request.partition_key == "docs"
+
+
+def test_only_sources_with_a_change_feed_need_the_nightly_full_listing(shell: Shell):
+    (skipped,) = _full_listing(shell)
+    assert "every run lists everything" in skipped.skip_message
+
+    shell.workspace.document["sources"]["code"] = {
+        "connector": "git",
+        "options": {"repository": str(shell.workspace.docs)},
+    }
+    (request,) = _full_listing(shell)
+
+    assert request.partition_key == "code"
+    assert request.run_config["ops"]["rag__raw_documents"]["config"]["full"] is True
+
+
+def _full_listing(shell: Shell) -> list[Any]:
+    schedule = shell.definitions.resolve_schedule_def("full_listing_nightly")
+    return list(schedule(dg.build_schedule_context(instance=shell.instance)))
+
+
+def test_passing_faults_are_tried_again_and_others_are_not():
+    from rag_pipelines.errors import CredentialError, ThrottledError
+
+    def outcome(error: Exception) -> Exception:
+        try:
+            with dagster_failures():
+                raise error
+        except Exception as raised:
+            return raised
+
+    retry = outcome(ThrottledError("slow down", retry_after=7))
+    failure = outcome(CredentialError("the token was refused"))
+
+    assert isinstance(retry, dg.RetryRequested)
+    assert retry.seconds_to_wait == 7
+    assert isinstance(failure, dg.Failure)
+    assert failure.allow_retries is False
+    assert failure.description == "the token was refused"

@@ -1,0 +1,225 @@
+"""The definitions as a whole: what there is, that it loads, and how little loading it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from rag_pipelines_tests.integration.workspace import Workspace
+from rag_pipelines_tests.orchestration.conftest import Shell
+
+ROOT = Path(__file__).parents[2]
+
+HEAVY = [
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "openvino",
+    "great_expectations",
+    "unstructured",
+    "spacy",
+    "pandas",
+    "pyarrow",
+    "pymupdf",
+    "lxml",
+]
+
+
+def test_what_there_is(shell: Shell):
+    repository = shell.definitions.get_repository_def()
+    graph = repository.asset_graph
+
+    assert sorted(key.to_user_string() for key in graph.materializable_asset_keys) == [
+        "rag/chunks",
+        "rag/embeddings",
+        "rag/main/index_candidate",
+        "rag/main/live_index",
+        "rag/parsed_documents",
+        "rag/raw_documents",
+    ]
+    checks: dict[str, set[str]] = {}
+    for key in graph.asset_check_keys:
+        checks.setdefault(key.asset_key.path[-1], set()).add(key.name)
+    assert checks == {
+        "raw_documents": {"unique_ids", "content_stored", "size_within_limit", "volume_drop"},
+        "parsed_documents": {
+            "every_document_answered",
+            "known_status",
+            "text_found",
+            "table_headers",
+            "quarantine_share",
+            "quarantine_age",
+        },
+        "chunks": {
+            "unique_ids",
+            "none_lost",
+            "not_empty",
+            "has_tokens",
+            "tokens_within_budget",
+            "span_is_text",
+            "starts_inside",
+            "ends_inside",
+            "pages_inside",
+            "pages_known",
+        },
+        "embeddings": {"coverage", "dimensions", "finite", "unit_length"},
+        "index_candidate": {
+            "row_parity",
+            "no_orphans",
+            "dimension_and_norm",
+            "vector_index_valid",
+            "recall",
+            "chunk_statistics",
+            "source_quality",
+        },
+    }
+    assert sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")) == [
+        "build_index",
+        "collect_garbage",
+        "ingest_source",
+        "prune_runs",
+        "refresh_all",
+        "rollback_index",
+    ]
+    assert sorted(schedule.name for schedule in repository.schedule_defs) == [
+        "collect_garbage_daily",
+        "full_listing_nightly",
+        "ingest_docs",
+        "prune_runs_weekly",
+    ]
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "clean_up_after_cancellation",
+        "clean_up_after_failure",
+        "index_staleness_sensor",
+        "source_freshness_sensor",
+    ]
+
+
+def test_every_asset_says_who_owns_it_what_it_is_and_which_code_it_has(shell: Shell):
+    for asset in shell.definitions.get_repository_def().asset_graph.asset_nodes:
+        assert asset.owners, asset.key
+        assert asset.kinds, asset.key
+        assert asset.description, asset.key
+        assert asset.group_name in ("ingest", "index"), asset.key
+        assert len(asset.code_version or "") == 32, asset.key
+
+
+def test_the_live_index_is_checked_for_freshness_by_its_own_promise(workspace: Workspace, shell: Shell):
+    workspace.document["indexes"]["main"]["freshness"] = "6h"
+    asset = shell.definitions.get_repository_def().asset_graph.get(dg.AssetKey(["rag", "main", "live_index"]))
+
+    assert asset.freshness_policy is not None
+    assert asset.freshness_policy.fail_window.to_timedelta().total_seconds() == 6 * 3600
+
+
+def test_the_ingest_chain_shares_one_partitioning_and_one_backfill_policy(shell: Shell):
+    graph = shell.definitions.get_repository_def().asset_graph
+    chain = [node for node in graph.asset_nodes if node.group_name == "ingest"]
+
+    assert len({id(type(node.partitions_def)) for node in chain}) == 1
+    assert {tuple(node.partitions_def.get_partition_keys()) for node in chain} == {("docs", "team-notes")}
+    assert {node.backfill_policy for node in chain} == {dg.BackfillPolicy.multi_run(1)}
+
+
+def test_an_index_depends_on_its_own_sources_only(workspace: Workspace, shell: Shell):
+    workspace.document["indexes"]["main"]["sources"] = ["team-notes"]
+    graph = shell.definitions.get_repository_def().asset_graph
+    mapping = graph.get_partition_mapping(
+        dg.AssetKey(["rag", "main", "index_candidate"]), dg.AssetKey(["rag", "embeddings"])
+    )
+
+    assert list(mapping.partition_keys) == ["team-notes"]
+
+
+def test_a_code_version_changes_with_its_own_profile_alone(workspace: Workspace, shell: Shell):
+    def versions() -> dict[str, str | None]:
+        nodes = shell.definitions.get_repository_def().asset_graph.asset_nodes
+        return {node.key.path[-1]: node.code_version for node in nodes}
+
+    before = versions()
+    workspace.document["profiles"]["chunking"] = {"default": {"max_tokens": 100}}
+    after = versions()
+
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"chunks", "index_candidate", "live_index"}
+
+
+def test_a_configuration_without_sources_loads(workspace: Workspace, shell: Shell):
+    workspace.document["sources"] = {}
+    workspace.document["indexes"] = {}
+
+    dg.Definitions.validate_loadable(shell.definitions)
+
+
+def test_importing_the_definitions_loads_nothing_heavy_and_takes_under_a_second(workspace: Workspace):
+    program = (
+        "import dagster, time, sys, json; began = time.process_time()\n"
+        "import rag_pipelines.definitions\n"
+        f"print(json.dumps([time.process_time() - began, [m for m in {HEAVY!r} if m in sys.modules]]))"
+    )
+    environment = {**os.environ, "RAG_CONFIG": str(workspace.config_file)}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+
+    seconds, heavy = json.loads(answer.stdout)
+    assert heavy == []
+    assert seconds < 1.0
+
+
+def test_a_wrong_configuration_is_reported_with_every_problem(tmp_path: Path):
+    path = tmp_path / "rag.yaml"
+    path.write_text("sources: {a: {connector: nonsense}}\nindexes: {b: {sources: [c]}}\n", encoding="utf-8")
+    answer = subprocess.run(
+        [sys.executable, "-c", "import rag_pipelines.definitions"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAG_CONFIG": str(path)},
+    )
+
+    assert answer.returncode != 0
+    assert "2 problems" in answer.stderr
+    assert "nonsense" in answer.stderr
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "postgres"])
+def test_the_instance_file_works_with_either_storage(
+    storage: str, tmp_path: Path, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    text = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    if storage == "postgres":
+        pytest.importorskip("dagster_postgres")
+        text = _uncommented(text)
+        url = empty_database_url.replace("postgresql://", "postgresql+psycopg2://")
+        monkeypatch.setenv("DAGSTER_PG_URL", url)
+    (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert storage in type(instance.run_storage).__name__.lower()
+        assert instance.run_monitoring_enabled
+        result = _hello.execute_in_process(instance=instance)
+        assert instance.get_run_by_id(result.run_id).is_success
+
+
+def _uncommented(text: str) -> str:
+    """The instance file with its Postgres section in force."""
+    head, marker, tail = text.partition("# storage:\n")
+    assert marker, "dagster.yaml no longer shows how to use Postgres"
+    lines = tail.splitlines()
+    section = [line for line in lines[: lines.index("")] if line.startswith("#   ")]
+    rest = lines[lines.index("") :]
+    made = "\n".join([head, "storage:", *(line.removeprefix("# ") for line in section), *rest])
+    assert "storage" in yaml.safe_load(made)
+    return made
+
+
+@dg.job
+def _hello() -> None:
+    """A run of nothing."""
