@@ -163,10 +163,14 @@ def missing_vectors(connection: Pg, model_id: int, keys: Sequence[UUID]) -> set[
 
 
 def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Vectors) -> None:
-    """Store vectors in a transaction of their own. Another run may have stored some of them meanwhile."""
+    """Store vectors in a transaction of their own. Another run may have stored some of them meanwhile.
+
+    The commit does not wait for the disk: what a crash of the server loses is computed again.
+    """
     from pgvector.psycopg import register_vector
 
-    register_vector(connection)
+    if connection.adapters.types.get("vector") is None:
+        register_vector(connection)
     rows = [(model_id, key, vector) for key, vector in zip(keys, vectors, strict=True)]
     try:
         with connection.transaction():
@@ -179,6 +183,7 @@ def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Ve
 
 
 def _copy_vectors(connection: Pg, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    connection.execute("SET LOCAL synchronous_commit = off")
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(["int4", "uuid", "vector"])
         for row in rows:
