@@ -1,8 +1,8 @@
 """HTML pages and fragments, read by Beautiful Soup on lxml.
 
 What belongs here: turning an HTML tree into blocks, and what a page says about itself. What does not:
-choosing the main content (`boilerplate`), tables (`html_tables`), the text inside an element
-(`html_text`). Nothing is ever fetched.
+choosing the main content (`boilerplate`), finding elements (`html_elements`), tables (`html_tables`),
+the text inside an element (`html_text`). Nothing is ever fetched.
 
 Numbers of ordered lists are kept in front of their items ("2. Press the button"), because people
 refer to them; bullets are not.
@@ -19,6 +19,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.boilerplate import NEVER_TEXT, is_furniture, is_hidden, is_layout, main_content
 from rag_pipelines.parsing.canonical import DocumentBuilder, one_line
 from rag_pipelines.parsing.encoding import charset_of, decode
+from rag_pipelines.parsing.html_elements import Elements
 from rag_pipelines.parsing.html_tables import read_table
 from rag_pipelines.parsing.html_text import BLOCK_TAGS, code_language, is_permalink, text_of, verbatim
 
@@ -51,14 +52,15 @@ def parse(request: ParseRequest) -> ParsedDocument:
     markup = decode_markup(request.data, charset_of(request.declared_type))
     soup = _soup(markup)
     if soup is not None:
-        _read_head(builder, soup)
-        walker = _Walker(builder)
+        elements = Elements(soup)
+        _read_head(builder, elements)
+        walker = _Walker(builder, elements)
         if request.options.html_main_content:
-            roots, left_out = main_content(soup, markup)
-            walker = _Walker(builder, drop_furniture=True, left_out=left_out)
+            roots, left_out = main_content(soup, markup, elements)
+            walker = _Walker(builder, elements, drop_furniture=True, left_out=left_out)
             walker.walk(roots)
         if not builder:
-            walker = _Walker(builder)
+            walker = _Walker(builder, elements)
             walker.walk([soup.body or soup])
         top = walker.top_heading
         if top and (
@@ -75,7 +77,7 @@ def add_html(builder: DocumentBuilder, markup: str, *, page: int | None = None, 
     """
     soup = _soup(markup)
     if soup is not None:
-        _Walker(builder, page=page, base_level=base_level).walk([soup.body or soup])
+        _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup.body or soup])
 
 
 def fragment_text(markup: str) -> str:
@@ -102,10 +104,10 @@ def _soup(markup: str) -> BeautifulSoup | None:
     return BeautifulSoup(markup if "<" in markup else f"<p>{markup}</p>", "lxml")
 
 
-def _read_head(builder: DocumentBuilder, soup: BeautifulSoup) -> None:
+def _read_head(builder: DocumentBuilder, elements: Elements) -> None:
     """Set the builder's title, language and metadata from the page's head."""
     named: dict[str, str] = {}
-    for meta in soup.find_all("meta"):
+    for meta in elements.named("meta"):
         name = meta.get("property") or meta.get("name") or meta.get("http-equiv")
         content = meta.get("content")
         if name and content and str(content).strip():
@@ -114,13 +116,14 @@ def _read_head(builder: DocumentBuilder, soup: BeautifulSoup) -> None:
         found = next((named[name] for name in names if name in named), None)
         if found:
             builder.metadata[key] = found
-    canonical = soup.find("link", rel="canonical")
-    url = (canonical.get("href") if canonical else None) or named.get("og:url")
+    links = (link.get("href") for link in elements.named("link") if "canonical" in (link.get("rel") or ()))
+    url = next(links, None) or named.get("og:url")
     if url:
         builder.metadata["canonical_url"] = str(url)
-    title = soup.title.get_text() if soup.title else ""
-    builder.title = one_line(named.get("og:title") or title) or None
-    language = soup.html.get("lang") or soup.html.get("xml:lang") if soup.html else None
+    title = elements.first("title")
+    builder.title = one_line(named.get("og:title") or (title.get_text() if title else "")) or None
+    page = elements.first("html")
+    language = page.get("lang") or page.get("xml:lang") if page else None
     language = language or named.get("content-language") or named.get("og:locale")
     builder.language = str(language).strip().replace("_", "-") or None if language else None
 
@@ -134,6 +137,7 @@ class _Walker:
     def __init__(
         self,
         builder: DocumentBuilder,
+        elements: Elements,
         *,
         drop_furniture: bool = False,
         left_out: frozenset[int] = frozenset(),
@@ -142,6 +146,7 @@ class _Walker:
     ) -> None:
         self.top_heading: str | None = None
         self._builder = builder
+        self._elements = elements
         self._drop_furniture = drop_furniture
         self._left_out = left_out
         self._page = page
@@ -177,7 +182,7 @@ class _Walker:
             return True
         if id(tag) in self._left_out:
             return True
-        return self._drop_furniture and is_furniture(tag)
+        return self._drop_furniture and is_furniture(tag, self._elements)
 
     def _open(self, tag: Tag) -> Callable[[], None] | None:
         """Begin an element: what to do at its end, or None where it has been read whole."""
@@ -250,7 +255,7 @@ class _Walker:
 
     def _open_table(self, tag: Tag) -> Callable[[], None] | None:
         self._flush()
-        if is_layout(tag):
+        if is_layout(tag, self._elements):
             return self._flush
         table = read_table(tag)
         if table.caption:

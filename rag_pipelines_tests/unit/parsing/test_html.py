@@ -12,7 +12,7 @@ from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.registry import parse
-from rag_pipelines_tests.unit.parsing.reading import read, shown, tables, texts
+from rag_pipelines_tests.unit.parsing.reading import calls_of, read, shown, tables, texts
 
 PROSE = "Everyone may take thirty days of leave in each calendar year. " * 12
 
@@ -205,6 +205,33 @@ def test_permalinks_are_no_part_of_a_heading():
 
 def test_twenty_thousand_nested_elements_are_read():
     assert "deep" in read("<div>" * 20_000 + "deep", "a.html").text
+
+
+@pytest.mark.parametrize(
+    ("nested", "inside"),
+    [
+        ("<table><tr><td>x", ""),
+        ("<table><tr><td>x<td>x", ""),
+        ("<header>x", "<h1>Title</h1>"),
+        ("<div class=sidebar>x", "<h1>Title</h1>"),
+        ("<nav>x", "<h1>Title</h1>"),
+        ("<div>x", "<a>link link link</a>" * 3),
+        ("<my-{n} role=main>x", ""),
+    ],
+)
+def test_the_work_grows_with_the_depth_and_not_with_its_square(nested, inside):
+    def work(depth):
+        markup = page("".join(nested.format(n=n) for n in range(depth)) + inside)
+        return calls_of(lambda: read(markup, "a.html"))
+
+    work(1)
+    assert work(800) < 5 * work(200)
+
+
+def test_text_around_the_densest_part_is_kept_however_slowly_it_thins_out():
+    words = [f"word{n}" for n in range(100)]
+    text = read(page("".join(f"<div><p>{word}</p>" for word in words)), "a.html").text
+    assert sum(word in text for word in words) >= 50
 
 
 def test_nothing_is_fetched(monkeypatch):
