@@ -40,6 +40,14 @@ _MENDING = (
     ("invisible_removed", "", re.compile(_ZERO_WIDTH_SPACE)),
 )
 
+_MOST_MARKS = 30
+"""More non-starters in succession are not for people, and normalising them takes time in their square.
+The bound of the Stream-Safe Text Format (UAX #15, section 13)."""
+
+_MAY_BE_MARKS = re.compile(r"[^\w\s\0-\u02ff]{14,}")
+"""Holds every run of non-starters that may exceed the bound: of marks, each of which may stand for two,
+behind a letter, which may hold three."""
+
 SEPARATOR = "\n\n"
 CELL_SEPARATOR = " | "
 
@@ -55,20 +63,48 @@ def clean(text: str, counters: Counter[str] | None = None) -> str:
     does not see them and so they can only mislead. What joins or shapes letters stays: zero-width
     joiner and non-joiner and variation selectors, which emoji, Persian and Indic scripts need. A
     surrogate pair becomes its character; a lone surrogate becomes U+FFFD, so that its loss shows.
-    Idempotent.
+    Of a pile of combining marks the first 30 stay. Idempotent.
     """
     if text.isascii():
         if not _MENDED_ASCII.search(text):
             return text
     elif not _MENDED.search(text):
-        return unicodedata.normalize("NFC", text)
+        return _composed(text, counters)
     text = _LINE_BREAKS.sub("\n", text)
     text = _SURROGATE_PAIR.sub(lambda pair: _joined(pair[1], pair[2]), text)
     for name, replacement, pattern in _MENDING:
         text, count = pattern.subn(replacement, text)
         if count and counters is not None:
             counters[name] += count
-    return unicodedata.normalize("NFC", text)
+    return _composed(text, counters)
+
+
+def _composed(text: str, counters: Counter[str] | None) -> str:
+    """`text` in NFC, without the combining marks beyond the bound."""
+    bounded = _MAY_BE_MARKS.sub(_bounded, text)
+    if counters is not None and len(bounded) < len(text):
+        counters["marks_removed"] += len(text) - len(bounded)
+    return unicodedata.normalize("NFC", bounded)
+
+
+def _bounded(run: re.Match[str]) -> str:
+    """The characters of `run` without the marks that come after 30 in succession.
+
+    Marks are counted as decomposed, so that the count is the same before and after composition.
+    """
+    kept: list[str] = []
+    before = run.string[run.start() - 1 : run.start()]
+    count = max(len(unicodedata.normalize("NFD", before)) - 1, 0)
+    for character in run[0]:
+        parts = unicodedata.normalize("NFD", character)
+        if not unicodedata.combining(parts[0]):
+            count = len(parts) - 1
+        elif count + len(parts) > _MOST_MARKS:
+            continue
+        else:
+            count += len(parts)
+        kept.append(character)
+    return "".join(kept)
 
 
 def _joined(high: str, low: str) -> str:

@@ -62,6 +62,42 @@ def test_what_was_mended_is_counted_by_kind():
     assert counters == {"nul_removed": 2, "bidi_removed": 1, "invisible_removed": 1, "surrogates_replaced": 1}
 
 
+MARKS = (
+    "\u0301\u0327\u0344\u0958\u0f73\u0338\u093c\u20d2\u0591\u3099\u200d\U0001d165e\u00e9\u1f82\u2260\uac00"
+)
+
+
+@given(
+    st.text(st.sampled_from(MARKS), max_size=90), st.sampled_from(["", "\u0301", "\u0327\u0301", "\u0f73"])
+)
+def test_no_pile_of_marks_is_higher_than_thirty_and_lower_ones_stay(text, pile):
+    text += pile * 40
+    counters: Counter[str] = Counter()
+    cleaned = clean(text, counters)
+
+    assert clean(cleaned) == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert highest_pile(cleaned) <= 30
+    if highest_pile(text) <= 30:
+        assert cleaned == unicodedata.normalize("NFC", text)
+        assert not counters
+    else:
+        assert counters["marks_removed"]
+
+
+def highest_pile(text):
+    """The largest number of non-starters in succession, decomposed."""
+    starters = re.sub(
+        ".", lambda c: "m" if unicodedata.combining(c[0]) else " ", unicodedata.normalize("NFD", text)
+    )
+    return max(map(len, starters.split()), default=0)
+
+
+def test_a_pile_of_marks_takes_linear_time():
+    text = "Text a" + "\u0327\u0301" * 100_000 + " end."
+    assert clean(text) == "Text \u00e1\u0327" + "\u0327" * 14 + "\u0301" * 14 + " end."
+
+
 BLOCKS = st.lists(
     st.tuples(st.sampled_from(BlockKind), ANY_TEXT, st.integers(1, 6))
     | st.tuples(st.just("table"), st.lists(st.lists(ANY_TEXT, max_size=3), max_size=4), st.integers(0, 2)),
