@@ -44,7 +44,11 @@ _MOST_MARKS = 30
 """More non-starters in succession are not for people, and normalising them takes time in their square.
 The bound of the Stream-Safe Text Format (UAX #15, section 13)."""
 
-_MAY_BE_MARKS = re.compile(r"[^\w\s\0-\u02ff]{14,}")
+_MARKS_AND_MORE = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u1dff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\uabff"
+    "\ufb1e\ufe20-\ufe2f\U00010100-\U0001efff"
+)
+_MAY_BE_MARKS = re.compile(rf"[{_MARKS_AND_MORE}](?:(?!\w)[{_MARKS_AND_MORE}]){{13,}}")
 """Holds every run of non-starters that may exceed the bound: of marks, each of which may stand for two,
 behind a letter, which may hold three."""
 

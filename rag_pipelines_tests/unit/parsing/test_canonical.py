@@ -93,6 +93,17 @@ def highest_pile(text):
     return max(map(len, starters.split()), default=0)
 
 
+def test_every_mark_of_unicode_is_bounded():
+    marks = [
+        chr(code)
+        for code in range(0x110000)
+        if unicodedata.combining(unicodedata.normalize("NFD", chr(code))[0])
+    ]
+    assert [
+        mark for mark in marks if clean("a" + mark * 31) == unicodedata.normalize("NFC", "a" + mark * 31)
+    ] == []
+
+
 def test_a_pile_of_marks_takes_linear_time():
     text = "Text a" + "\u0327\u0301" * 100_000 + " end."
     assert clean(text) == "Text \u00e1\u0327" + "\u0327" * 14 + "\u0301" * 14 + " end."
