@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 VERSION = "1"
 
 _MAX_NESTING = 100
+"""Levels of quotes, lists and their items; lines that lie deeper are read as plain text."""
+
+_DEEPEST_STEP = 2
+"""A list and its item are two levels at once. The parser must never reach its own limit, because it
+drops what lies beyond."""
+
+_TOO_DEEP = "too_deep"
+_MARKERS = re.compile(r"(?:[>\s]+|(?:[-*+]|\d{1,9}[.)])(?=\s|\Z))+")
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\d++(?![.)])|[(\"'“‘]|`(?!``)|\*\*?(?=\w)")
 _SIGNS = {
@@ -60,6 +68,8 @@ def add_markdown(builder: DocumentBuilder, text: str) -> None:
     env: dict[str, Any] = {}
     parser = _parser(frozenset(rule for rule, sign in _SIGNS.items() if not sign.search(text)))
     _TokenReader(builder, parser, env).read(parser.parse(text, env))
+    if lines := env.get(_TOO_DEEP):
+        builder.warnings.append(f"{lines:,} lines below {_MAX_NESTING} levels are read as plain text")
 
 
 @cache
@@ -68,11 +78,12 @@ def _parser(unneeded: frozenset[str]) -> MarkdownIt:
     from markdown_it import MarkdownIt
     from mdit_py_plugins.footnote import footnote_plugin
 
-    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
+    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING + _DEEPEST_STEP})
     parser.enable(["table", "strikethrough"])
     footnote_plugin(parser, inline=False)
     parser.core.ruler.enableOnly(["normalize", "block"])
     parser.block.ruler.before("table", "plain_paragraph", _plain_paragraph)
+    parser.block.ruler.before("table", _TOO_DEEP, _text_of_what_is_too_deep)
     return parser.disable(sorted(unneeded))
 
 
@@ -93,12 +104,31 @@ def _plain_paragraph(state: StateBlock, first: int, end: int, silent: bool) -> b
         if not _BEGINS_TEXT.match(source, start) or source.find("|", start, ends[line]) >= 0:
             return False
         line += 1
-    state.line = line
-    token = state.push("inline", "", 0)
-    token.content = state.getLines(first, line, state.blkIndent, False).strip()
-    token.map = [first, line]
-    token.children = []
+    _push_paragraph(state, first, line, state.getLines(first, line, state.blkIndent, False))
     return True
+
+
+def _text_of_what_is_too_deep(state: StateBlock, first: int, end: int, silent: bool) -> bool:
+    """Block rule that takes lines up to a blank one as text, without what marks quotes and items."""
+    if silent or state.level < _MAX_NESTING:
+        return False
+    line = first
+    while line < end and not state.isEmpty(line) and state.sCount[line] >= state.blkIndent:
+        line += 1
+    lines = [state.src[state.bMarks[n] + state.tShift[n] : state.eMarks[n]] for n in range(first, line)]
+    texts = [text[marked.end() :] if (marked := _MARKERS.match(text)) else text for text in lines]
+    _push_paragraph(state, first, line, "\n".join(filter(None, texts)))
+    state.env[_TOO_DEEP] = state.env.get(_TOO_DEEP, 0) + line - first
+    return True
+
+
+def _push_paragraph(state: StateBlock, first: int, end: int, text: str) -> None:
+    """Make the lines from `first` to before `end` a paragraph with that text."""
+    state.line = end
+    token = state.push("inline", "", 0)
+    token.content = text.strip()
+    token.map = [first, end]
+    token.children = []
 
 
 def _read_front_matter(builder: DocumentBuilder, text: str) -> str:

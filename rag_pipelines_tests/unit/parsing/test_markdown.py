@@ -199,6 +199,22 @@ def test_leaving_rules_out_and_reading_plain_paragraphs_first_changes_nothing(te
     assert blocks(lean) == blocks(full)
 
 
+@pytest.mark.parametrize("depth", [1, 48, 49, 50, 98, 99, 100, 101, 102, 150, 5_000])
+@pytest.mark.parametrize("marker", ["> ", ">", "- ", "> 1. ", "> - * "])
+def test_no_depth_of_nesting_loses_text(marker, depth):
+    text = f"# Title\n\n{marker * depth}first *words*\n{marker * depth}second words\n\nafter\n"
+    document = read(text, "a.md")
+    words = [word for word in document.text.split() if word != "1."]
+    assert words == ["Title", "first", "words", "second", "words", "after"]
+
+
+def test_items_of_a_list_nested_too_deeply_are_all_kept():
+    text = "".join("  " * depth + f"- item{depth}\n" for depth in range(300))
+    document = read(text, "a.md")
+    assert document.text.split() == [f"item{depth}" for depth in range(300)]
+    assert document.warnings == ("251 lines below 100 levels are read as plain text",)
+
+
 @pytest.mark.parametrize(
     "text",
     [
