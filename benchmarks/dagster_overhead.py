@@ -98,9 +98,9 @@ def measure(folder: Path, server_url: str, corpus: Path, arm: str, number: int) 
     }
     config = folder / f"{name}.yaml"
     config.write_text(json.dumps(document), encoding="utf-8")
+    command, env = [sys.executable, __file__, "--arm", arm, "--config", str(config)], environment(folder)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, __file__, "--arm", arm, "--config", str(config)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment(folder))
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -110,9 +110,13 @@ def measure(folder: Path, server_url: str, corpus: Path, arm: str, number: int) 
 def environment(folder: Path) -> dict[str, str]:
     """The environment of an arm: a Dagster home of its own, and nothing that phones home."""
     home = folder / "dagster"
-    home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    return {**os.environ, "DAGSTER_HOME": str(home), "GX_ANALYTICS_ENABLED": "false"}
+    made = {**os.environ, "DAGSTER_HOME": str(home)}
+    if not home.exists():
+        home.mkdir()
+        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+        initialise = [sys.executable, "-m", "dagster", "instance", "info"]
+        subprocess.run(initialise, check=True, stdout=subprocess.DEVNULL, env=made)
+    return made
 
 
 def run_arm(arm: str, config: Path) -> dict[str, float]:

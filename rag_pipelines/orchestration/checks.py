@@ -10,8 +10,6 @@ See https://docs.dagster.io/guides/test/asset-checks
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
-from collections.abc import Callable
-
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
@@ -20,10 +18,11 @@ from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
-from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
+from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
 from rag_pipelines.orchestration.partitions import source_partitions
-from rag_pipelines.quality.runner import Result
-from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, parses_suite, vectors_suite
+from rag_pipelines.quality.library import Result
+from rag_pipelines.quality.runner import RunSuite, check_source
+from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
 
@@ -31,8 +30,7 @@ from rag_pipelines.sync.targets import Embedders
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """The suite of each stage's asset, evaluated for the partition of the run."""
     suites = {
-        RAW: documents_suite(),
-        PARSED: parses_suite(),
+        PARSED: documents_suite(),
         CHUNKS: chunks_suite(),
         EMBEDDINGS: vectors_suite(),
     }
@@ -62,11 +60,13 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
         settings: dg.ResourceParam[Settings],
         database: dg.ResourceParam[Database],
         embedders: dg.ResourceParam[Embedders],
-        quality: dg.ResourceParam[Callable[..., list[Result]]],
+        quality: dg.ResourceParam[RunSuite],
     ):
         source = context.partition_key
         with dagster_failures():
-            results = quality(database, settings, source, embedders=embedders, names=[suite.name])
+            results = check_source(
+                database, settings, source, embedders=embedders, names=[suite.name], run=quality
+            )
         for one in results:
             yield _checked(key, source, one)
 

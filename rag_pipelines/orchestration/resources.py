@@ -7,13 +7,14 @@ See https://docs.dagster.io/guides/build/external-resources
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.quality.runner import Result, check_source, warm_up
+from rag_pipelines.quality.process import SuiteProcess
+from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
 
@@ -23,7 +24,7 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
 
     `settings` is the configuration as it was when the code was loaded; `database` has the current schema and
     is the embedded server where no URL is set; `embedders` loads a model when the first text is embedded;
-    `quality` is `check_source`, and a run that has checks begins to load their library at once.
+    `quality` runs suites, in a process that loads their library while the first stage works.
     """
 
     @dg.resource(description="Postgres, migrated to the current schema.")
@@ -45,9 +46,9 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
         finally:
             made.close()
 
-    @dg.resource(description="Runs quality suites; their library loads while the first stage works.")
-    def quality(_: dg.InitResourceContext) -> Callable[..., list[Result]]:
-        warm_up()
-        return check_source
+    @dg.resource(description="Runs quality suites in a process of their own, which starts with the run.")
+    def quality(_: dg.InitResourceContext) -> Iterator[RunSuite]:
+        with SuiteProcess() as process:
+            yield process.run
 
     return {"settings": settings, "database": database, "embedders": embedders, "quality": quality}

@@ -66,7 +66,7 @@ def _equal(a: str, b: str) -> dict[str, Any]:
 
 
 def documents_suite(max_drop: float = 0.2) -> Suite:
-    """Of stored documents; at most the share `max_drop` of them may have vanished with the latest listing."""
+    """Of documents and how reading them ended; `max_drop` is the share that the latest listing may lose."""
     return Suite(
         "documents",
         "quality_documents",
@@ -97,21 +97,10 @@ def documents_suite(max_drop: float = 0.2) -> Suite:
                 "The latest listing deleted or missed no more of the documents than the delete guard allows.",
                 blocking=False,
             ),
-        ),
-    )
-
-
-def parses_suite() -> Suite:
-    """Of what reading the documents came to."""
-    return Suite(
-        "parses",
-        "quality_parses",
-        ("external_id",),
-        (
             Expectation(
                 "every_document_answered",
-                "ExpectColumnValuesToNotBeNull",
-                {"column": "status"},
+                "ExpectColumnValuesToBeInSet",
+                {"column": "answered", "value_set": [True]},
                 "Every document has been parsed or stands in quarantine with a reason.",
             ),
             Expectation(

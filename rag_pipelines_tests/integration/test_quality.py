@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rag_pipelines.errors import GateError, UsageError
+from rag_pipelines.errors import DatabaseError, GateError, RagError, UsageError
 from rag_pipelines.index.promotion import promote
-from rag_pipelines.quality.runner import SUITES, Result, check_source
+from rag_pipelines.quality.library import Result
+from rag_pipelines.quality.process import SuiteProcess
+from rag_pipelines.quality.runner import SUITES, check_source
+from rag_pipelines.quality.suites import documents_suite
 from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -56,9 +59,9 @@ def test_sound_data_passes_every_expectation(checked: Workspace):
     [
         ("UPDATE rag.document SET raw_sha256 = ''", "documents.content_stored"),
         ("UPDATE rag.document SET raw_bytes = 1e12", "documents.size_within_limit"),
-        ("UPDATE rag.document SET parse_id = NULL", "parses.every_document_answered"),
-        ("UPDATE rag.parse SET status = 'wonderful'", "parses.known_status"),
-        ("UPDATE rag.parse SET characters = 0", "parses.text_found"),
+        ("UPDATE rag.document SET parse_id = NULL", "documents.every_document_answered"),
+        ("UPDATE rag.parse SET status = 'wonderful'", "documents.known_status"),
+        ("UPDATE rag.parse SET characters = 0", "documents.text_found"),
         ("DELETE FROM rag.chunk WHERE ordinal = 0", "chunks.none_lost"),
         ("UPDATE rag.chunk SET text = '', end_at = start_at", "chunks.not_empty"),
         ("UPDATE rag.chunk SET tokens = 0", "chunks.has_tokens"),
@@ -104,11 +107,11 @@ def test_what_waits_in_quarantine_for_long_or_in_numbers_warns(checked: Workspac
     checked.ingest()
     tamper(checked, "UPDATE rag.quarantine SET first_at = now() - interval '20 days'")
 
-    results = check(checked, "parses")
+    results = check(checked, "documents")
 
-    assert failed(results) == {"parses.quarantine_share", "parses.quarantine_age"}
-    assert results["parses.quarantine_share"].unexpected == 3
-    assert not results["parses.quarantine_age"].blocking
+    assert failed(results) == {"documents.quarantine_share", "documents.quarantine_age"}
+    assert results["documents.quarantine_share"].unexpected == 3
+    assert not results["documents.quarantine_age"].blocking
 
 
 def test_a_listing_that_loses_more_than_the_guard_warns(checked: Workspace):
@@ -130,13 +133,11 @@ def test_a_vector_that_the_model_refused_is_in_quarantine_and_blocks_nothing(che
     assert failed(check(checked, "vectors")) == set()
 
 
-def test_a_query_that_cannot_run_counts_as_failed_with_its_reason(checked: Workspace):
+def test_rows_that_cannot_be_read_are_an_error_and_no_pass(checked: Workspace):
     tamper(checked, "ALTER TABLE rag.chunk RENAME COLUMN tokens TO words")
 
-    results = check(checked, "chunks")
-
-    assert failed(results) == set(results)
-    assert "column c.tokens does not exist" in (results["chunks.has_tokens"].error or "")
+    with pytest.raises(DatabaseError, match="column c.tokens does not exist"):
+        check(checked, "chunks")
 
 
 def test_a_source_without_documents_passes_and_one_never_listed_says_nothing(workspace: Workspace):
@@ -146,7 +147,7 @@ def test_a_source_without_documents_passes_and_one_never_listed_says_nothing(wor
     (workspace.docs / "one.md").unlink()
     workspace.ingest(allow_deletes=True)
 
-    assert failed(check(workspace, "parses", "chunks", "vectors")) == set()
+    assert failed(check(workspace, "chunks", "vectors")) == set()
 
 
 def test_an_unknown_source_is_refused(workspace: Workspace):
@@ -167,6 +168,25 @@ def test_a_failed_expectation_refuses_promotion_until_it_passes_again(checked: W
     check(checked)
     assert checked.validate(refused)["source_quality"] is True
     assert promote(checked.database, "main").state == "live"
+
+
+def test_a_process_of_its_own_gives_the_same_results(checked: Workspace):
+    tamper(checked, "UPDATE rag.chunk SET tokens = 0")
+    here = check(checked)
+
+    with SuiteProcess() as process:
+        there = check_source(
+            checked.database,
+            checked.settings,
+            "docs",
+            embedders=Embedders(checked.settings.data_dir),
+            run=process.run,
+        )
+        process._process.kill()
+        with pytest.raises(RagError, match="the quality process ended with code -9"):
+            process.run("", documents_suite(), {})
+
+    assert there == list(here.values())
 
 
 def test_warnings_refuse_nothing(checked: Workspace):

@@ -11,6 +11,7 @@ import pytest
 
 from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.jobs import INGEST_SOURCE
+from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -27,7 +28,8 @@ class Shell:
     def definitions(self) -> dg.Definitions:
         """The definitions of the configuration as it stands."""
         return build_definitions(
-            settings=self.workspace.settings, resource_overrides={"database": self.workspace.database}
+            settings=self.workspace.settings,
+            resource_overrides={"database": self.workspace.database, "quality": run_suite},
         )
 
     def run(

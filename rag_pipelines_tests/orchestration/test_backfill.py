@@ -10,6 +10,7 @@ import pytest
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.versions import live_version, versions
 from rag_pipelines.orchestration.backfill import RunOutcome, run_backfill
+from rag_pipelines.quality.library import run_suite
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.orchestration.conftest import Shell
 
@@ -19,7 +20,7 @@ def backfill(shell: Shell, *sources: str, **options) -> list[RunOutcome]:
         shell.workspace.settings,
         sources,
         instance=shell.instance,
-        resource_overrides={"database": shell.workspace.database},
+        resource_overrides={"database": shell.workspace.database, "quality": run_suite},
         **options,
     )
 

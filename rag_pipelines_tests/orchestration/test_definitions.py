@@ -48,8 +48,11 @@ def test_what_there_is(shell: Shell):
     for key in graph.asset_check_keys:
         checks.setdefault(key.asset_key.path[-1], set()).add(key.name)
     assert checks == {
-        "raw_documents": {"unique_ids", "content_stored", "size_within_limit", "volume_drop"},
         "parsed_documents": {
+            "unique_ids",
+            "content_stored",
+            "size_within_limit",
+            "volume_drop",
             "every_document_answered",
             "known_status",
             "text_found",

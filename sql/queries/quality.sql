@@ -2,22 +2,21 @@
 -- must hold of their columns. Each names the row (external_id, chunk_id), so that a broken one can be found.
 
 -- name: quality_documents
--- Documents of a source as its latest listing left them; those it deleted or missed are there to be counted.
-SELECT d.external_id, d.tenant, d.token, d.state, d.raw_bytes, d.raw_bytes <= %(max_bytes)s AS within_limit,
-       octet_length(d.raw_sha256) AS digest_bytes
-FROM rag.document d JOIN rag.source s USING (source_id)
-WHERE d.source_id = %(source_id)s AND (d.state <> 'tombstoned' OR d.deleted_at >= s.listed_at);
-
--- name: quality_parses
--- How reading each document ended, with what stands in quarantine even where no document was stored.
-SELECT coalesce(d.external_id, q.external_id, q.entity) AS external_id,
+-- Documents of a source and how reading each of them ended, with what stands in quarantine even where no
+-- document was stored. Those that the latest listing deleted or missed are there to be counted.
+SELECT coalesce(d.external_id, q.external_id, 'entity ' || q.entity) AS external_id, d.state,
+       octet_length(d.raw_sha256) AS digest_bytes, d.raw_bytes <= %(max_bytes)s AS within_limit,
+       coalesce(d.state, '') = 'tombstoned' OR coalesce(p.status, q.status) IS NOT NULL AS answered,
        coalesce(p.status, q.status) AS status,
        CASE WHEN p.status = 'ok' THEN p.characters END AS characters,
        q.quarantine_id IS NOT NULL AS quarantined,
        (extract(epoch FROM now() - q.first_at) / 86400)::float8 AS quarantine_days,
        CASE WHEN (p.blocks ->> 'table')::int > 0 THEN coalesce((p.counters ->> 'tables_with_header')::int, 0) > 0 END
            AS table_header
-FROM (SELECT * FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned') d
+FROM (
+    SELECT d.* FROM rag.document d JOIN rag.source s USING (source_id)
+    WHERE source_id = %(source_id)s AND (d.state <> 'tombstoned' OR d.deleted_at >= s.listed_at)
+) d
 LEFT JOIN rag.parse p ON p.parse_id = d.parse_id AND p.raw_sha256 = d.raw_sha256
 FULL JOIN (SELECT * FROM rag.quarantine WHERE source_id = %(source_id)s) q USING (source_id, external_id);
 
