@@ -141,6 +141,8 @@ def _questions() -> list[dict[str, Any]]:
 
 
 def _say_what_next(seconds: float, *, idle: bool) -> None:
+    from rag_pipelines.config import DEMO_CONFIG
+
     _heading("Done" + (": nothing had changed, so nothing was parsed, embedded or built" if idle else ""))
     program = _program()
     typer.echo(f"The demo took {seconds:.0f} s. Try next:")
@@ -151,7 +153,7 @@ def _say_what_next(seconds: float, *, idle: bool) -> None:
         ("see what an ingest would do", f"{program} plan"),
         ("go back to an earlier version, once there are two", f"{program} index rollback {INDEX}"),
         ("open the Dagster UI", "make dev"),
-        ("begin your own configuration", f"{program} config show > rag.yaml"),
+        ("begin your own configuration", f"cp {_short(DEMO_CONFIG)} rag.yaml"),
         ("stop the database", f"{program} db stop"),
     ):
         typer.echo(f"  {words}:\n    {command}")
@@ -161,8 +163,13 @@ def _program() -> str:
     """How the command is called from here."""
     if shutil.which("rag-pipelines"):
         return "rag-pipelines"
-    called = Path(sys.argv[0]).absolute()
-    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
+    return _short(Path(sys.argv[0]).absolute())
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _heading(text: str) -> None:

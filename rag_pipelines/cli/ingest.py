@@ -74,7 +74,7 @@ def ingest(
 def show_report(report: SyncReport, seconds: float) -> None:
     """What one run did, as lines of facts; a run that found nothing to do is one line."""
     listed = f"{report.source}: {number(report.listed, 'document')} listed in {seconds:.2f} s"
-    if not (report.touched or report.statuses or report.embedded):
+    if not (report.touched or report.bytes_loaded or report.statuses or report.embedded):
         typer.echo(f"{listed}, nothing to do")
     else:
         vectors = f"{report.embedded:,} embedded, {report.vectors_reused:,} reused"

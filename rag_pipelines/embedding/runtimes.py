@@ -153,7 +153,7 @@ def load_sentence_transformer(folder: Path, device: str) -> SentenceTransformer:
     except ImportError as error:
         raise ConfigError(
             f"loading the model in {folder} needs sentence-transformers and torch: {error}; "
-            "run 'pip install sentence-transformers'"
+            "run: pip install 'rag-pipelines[models]'"
         ) from error
     for library in ("sentence_transformers", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
