@@ -136,7 +136,7 @@ def test_a_vector_that_the_model_refused_is_in_quarantine_and_blocks_nothing(che
 def test_rows_that_cannot_be_read_are_an_error_and_no_pass(checked: Workspace):
     tamper(checked, "ALTER TABLE rag.chunk RENAME COLUMN tokens TO words")
 
-    with pytest.raises(DatabaseError, match="c[.]tokens does not exist"):
+    with pytest.raises(DatabaseError, match=r"c\.tokens does not exist"):
         check(checked, "chunks")
 
 
