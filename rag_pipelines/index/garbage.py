@@ -11,11 +11,11 @@ from __future__ import annotations
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
-from rag_pipelines.sync.listing import blocks
 
 PURGE_BATCH = 500
 

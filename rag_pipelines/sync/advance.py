@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
+from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
 from rag_pipelines.parsing.pool import WorkerPool
@@ -31,7 +32,6 @@ from rag_pipelines.parsing.prepare import (
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
 from rag_pipelines.store.database import query
 from rag_pipelines.sync.commit import Work, commit
-from rag_pipelines.sync.listing import blocks
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import ChunkTarget, ModelTarget, Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending

@@ -11,15 +11,16 @@ passes something that is neither stored nor in quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from rag_pipelines.batching import batches, blocks
 from rag_pipelines.connectors.base import Complete, Connector, Cursor, Entry, Failure, Item, Removed, Window
 from rag_pipelines.errors import (
     CredentialError,
@@ -52,7 +53,15 @@ BLOCK = 500
 STORE_THREADS = 4
 """Blobs written at once: hides the latency of an object store."""
 
-T = TypeVar("T")
+
+class _Wanted(NamedTuple):
+    """A listed item whose content has to be loaded, beside the row that is stored of it."""
+
+    item: Item
+    tenant: str
+    attributes: UUID
+    access_id: int
+    known: Row | None
 
 
 class Listing:
@@ -77,6 +86,7 @@ class Listing:
         self._feed = False
         self._removed: list[str] = []
         self._complete: Complete | None = None
+        self._threads: Executor
 
     def run(self) -> None:
         """List, apply, and settle deletions and the cursor. Failures of documents end in quarantine.
@@ -90,7 +100,8 @@ class Listing:
         query(connection, "clear_seen")
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
-        with closing(self._entries(source)) as entries:
+        with closing(self._entries(source)) as entries, ThreadPoolExecutor(STORE_THREADS) as threads:
+            self._threads = threads
             for block in blocks(entries, BLOCK):
                 self._apply(block)
         self._settle(source["settled_at"])
@@ -191,7 +202,7 @@ class Listing:
     def _write(self, items: dict[str, Item], known: dict[str, Row]) -> None:
         report, source = self._run.report, self._run.source
         attributes: list[dict[str, Any]] = []
-        to_load: list[tuple[Item, str, Any, int, Row | None]] = []
+        to_load: list[_Wanted] = []
         for item in items.values():
             tenant = item.tenant or source.tenant
             key = attributes_key(item, tenant)
@@ -199,7 +210,7 @@ class Listing:
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._full)
             if change in (Change.ADDED, Change.CHANGED):
-                to_load.append((item, tenant, key, access_id, row))
+                to_load.append(_Wanted(item, tenant, key, access_id, row))
                 continue
             report.count(change, item.external_id)
             if change is not Change.UNCHANGED:
@@ -212,39 +223,36 @@ class Listing:
                 set_attributes(connection, attributes)
         limits = self._run.settings.limits
         for batch in batches(
-            to_load, limits.batch_documents, limits.batch_bytes, lambda one: one[0].size or 0
+            to_load, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0
         ):
             self._load(batch)
 
-    def _load(self, batch: list[tuple[Item, str, Any, int, Row | None]]) -> None:
+    def _load(self, batch: list[_Wanted]) -> None:
         """Load, store and commit one batch of new or changed content."""
         report = self._run.report
         loaded: list[Loaded] = []
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
         counts: list[tuple[Change, str]] = []
-        with ThreadPoolExecutor(STORE_THREADS) as threads:
-            pending = []
-            for item, tenant, key, access_id, row in batch:
-                try:
-                    data = self._content(item)
-                except (DocumentError, ForbiddenEntityError, TransientError) as error:
-                    failures.append(QuarantineEntry("fetch", error, item.external_id, content=item.token))
-                    counts.append((Change.FAILED, item.external_id))
-                    continue
-                report.bytes_loaded += len(data)
-                stored = threads.submit(self._run.blobs.put, "raw", data)
-                pending.append((item, tenant, key, access_id, row, len(data), stored))
-            for item, tenant, key, access_id, row, size, stored in pending:
-                digest = stored.result()
-                if row is not None and bytes(row["raw_sha256"]) == digest:
-                    counts.append((compare_attributes(key, access_id, row), item.external_id))
-                    params = attribute_params(item, tenant, key, access_id)
-                    same.append({"document_id": row["document_id"], **params})
-                else:
-                    change = Change.ADDED if row is None else Change.CHANGED
-                    counts.append((change, item.external_id))
-                    loaded.append(Loaded(item, tenant, key, access_id, digest, size))
+        storing: list[tuple[_Wanted, int, Future[bytes]]] = []
+        for one in batch:
+            try:
+                data = self._content(one.item)
+            except (DocumentError, ForbiddenEntityError, TransientError) as error:
+                failures.append(QuarantineEntry("fetch", error, one.item.external_id, content=one.item.token))
+                counts.append((Change.FAILED, one.item.external_id))
+                continue
+            report.bytes_loaded += len(data)
+            storing.append((one, len(data), self._threads.submit(self._run.blobs.put, "raw", data)))
+        for one, size, stored in storing:
+            digest, row, item = stored.result(), one.known, one.item
+            if row is not None and bytes(row["raw_sha256"]) == digest:
+                counts.append((compare_attributes(one.attributes, one.access_id, row), item.external_id))
+                params = attribute_params(item, one.tenant, one.attributes, one.access_id)
+                same.append({"document_id": row["document_id"], **params})
+            else:
+                counts.append((Change.ADDED if row is None else Change.CHANGED, item.external_id))
+                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, size))
         with self._run.writing() as connection:
             put_documents(connection, self._run.source_id, loaded)
             set_attributes(connection, same)
@@ -377,25 +385,3 @@ class Listing:
             "they are still served. If this is right, run `rag-pipelines ingest --allow-deletes`"
         )
         return True
-
-
-def blocks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """`values` in lists of at most `size`."""
-    iterator = iter(values)
-    while block := list(islice(iterator, size)):
-        yield block
-
-
-def batches(values: Iterable[T], count: int, weight: int, weigh: Any) -> Iterator[list[T]]:
-    """`values` in lists of at most `count` and of at most `weight` together (one value may exceed it)."""
-    batch: list[T] = []
-    total = 0
-    for value in values:
-        heavy = weigh(value)
-        if batch and (len(batch) >= count or total + heavy > weight):
-            yield batch
-            batch, total = [], 0
-        batch.append(value)
-        total += heavy
-    if batch:
-        yield batch
