@@ -11,13 +11,14 @@ everything ends with `Complete`; without it nothing is ever deleted.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.model import AccessRule
@@ -134,6 +135,20 @@ class Options(BaseModel):
     """Base of a connector's settings; a field that is a secret has type `pydantic.SecretStr`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def from_config_folder(path: str, info: ValidationInfo) -> str:
+    """A local `path`, relative to the folder that the validation's context names as ``base``, if any."""
+    base = (info.context or {}).get("base")
+    return path if base is None else os.path.abspath(os.path.join(base, os.path.expanduser(path)))
+
+
+def _path_or_url(place: str, info: ValidationInfo) -> str:
+    return place if "://" in place else from_config_folder(place, info)
+
+
+PathOrUrl = Annotated[str, AfterValidator(_path_or_url)]
+"""An option that is an fsspec URL or a local path, relative to the configuration file."""
 
 
 class Connector(ABC):

@@ -5,8 +5,8 @@ reading a folder or a file (`file_trees`), path patterns (`paths`), sidecars (`a
 
 The external id is the path relative to the root. The token of a local file is its size, modification
 time and status change time; the latter cannot be set back, so an edit that restores size and time (an
-unpacked archive, a sync tool) is still seen. For objects it is the store's etag. A folder that cannot be read is a failed entity, so nothing is deleted
-in that run. Links:
+unpacked archive, a sync tool) is still seen. For objects it is the store's etag. A folder that cannot
+be read is a failed entity, so nothing is deleted in that run. Links:
 
 - A link out of the root is left out; `check` counts them. A link to nothing is a failed document.
 - A link to a file is a document of its own; it must satisfy the sidecars of both places.
@@ -39,6 +39,7 @@ from rag_pipelines.connectors.base import (
     Finding,
     Item,
     Options,
+    PathOrUrl,
     Window,
 )
 from rag_pipelines.connectors.file_trees import FileTree, Found, LocalTree, open_tree
@@ -52,7 +53,7 @@ CHECK_LIMIT = 1_000
 class FilesystemOptions(Options):
     """Settings of a filesystem source; the patterns are explained at `PathFilter`."""
 
-    root: str = Field(min_length=1, description="folder or fsspec URL; every id is relative to it")
+    root: PathOrUrl = Field(min_length=1, description="folder or fsspec URL; every id is relative to it")
     include: tuple[str, ...] = Field((), description="path patterns wanted; none means every file")
     exclude: tuple[str, ...] = Field((), description="path patterns left out, stronger than include")
     hidden: bool = Field(False, description="whether names that begin with a dot are listed")

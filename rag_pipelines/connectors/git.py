@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from rag_pipelines.connectors.base import (
     Capabilities,
@@ -32,6 +32,7 @@ from rag_pipelines.connectors.base import (
     Options,
     Removed,
     Window,
+    from_config_folder,
     read_cursor,
 )
 from rag_pipelines.connectors.git_remote import REMOTE_HEAD, Remote, is_remote
@@ -66,7 +67,7 @@ class GitOptions(Options):
 
     @field_validator("repository")
     @classmethod
-    def _repository(cls, value: str) -> str:
+    def _repository(cls, value: str, info: ValidationInfo) -> str:
         scheme, separator, rest = value.partition("://")
         if value.startswith("-") or "::" in value.partition("/")[0]:
             raise ValueError("not a repository; give a folder or a URL by https, ssh or file")
@@ -75,7 +76,12 @@ class GitOptions(Options):
         userinfo, at, _ = rest.partition("/")[0].rpartition("@")
         if at and (scheme == "https" or ":" in userinfo):
             raise ValueError("credentials do not belong into the URL; put them into token and username")
-        return value
+        return value if is_remote(value) else from_config_folder(value, info)
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _cache_dir(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
+        return folder and Path(from_config_folder(str(folder), info))
 
     @field_validator("ref", "subfolder")
     @classmethod

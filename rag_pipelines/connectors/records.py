@@ -22,6 +22,7 @@ A corpus in BEIR form: ``id: _id``, ``title: title``, ``text: text``.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -40,6 +41,7 @@ from rag_pipelines.connectors.base import (
     Finding,
     Item,
     Options,
+    PathOrUrl,
     Window,
     read_cursor,
 )
@@ -54,11 +56,15 @@ from rag_pipelines.errors import (
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import CLOSED, AccessRule
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNDECODED_BYTE = re.compile("[\udc80-\udcff]")
+"""What a byte that is not UTF-8 becomes when a file is read (PEP 383)."""
+
 
 class RecordsOptions(Options):
     """Settings of a records source: where the rows are, and which column is what."""
 
-    path: str | None = Field(None, description="file or fsspec URL; .gz is unpacked")
+    path: PathOrUrl | None = Field(None, description="file or fsspec URL; .gz is unpacked")
     format: Format | None = Field(None, description="of the file, where its name does not tell")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="of CSV")
     dsn: SecretStr | None = Field(None, description="Postgres connection string")
@@ -225,11 +231,11 @@ class RecordsConnector(Connector):
         options = self.options
         if not any(column in values for column in options.text):
             self._required(values, options.text)
-        parts = {column: text for column in options.text if (text := _text(values.get(column)))}
+        parts = {column: text for column in options.text if (text := _text(values.get(column), mend=True))}
         content = "\n\n".join(
             f"{column}: {text}" if options.labels else text for column, text in parts.items()
         ).encode()
-        title = _text(values.get(options.title)) if options.title else ""
+        title = _text(values.get(options.title), mend=True) if options.title else ""
         if len(content) > options.max_bytes:
             raise TooLargeDocumentError(
                 f"{len(content):,} bytes of text; raise max_bytes ({options.max_bytes:,})"
@@ -279,15 +285,22 @@ class RecordsConnector(Connector):
         columns: Sequence[str] = options.metadata
         if options.metadata == "*":
             columns = [column for column in values if column not in options.columns]
-        return {column: _json_value(values[column]) for column in columns if column in values}
+        return _json_value({column: values[column] for column in columns if column in values})
 
 
-def _text(value: Any) -> str:
-    """`value` as text that can be stored; a list becomes lines. Raises `CorruptDocumentError`."""
+def _text(value: Any, *, mend: bool = False) -> str:
+    """`value` as text that can be stored; a list becomes lines.
+
+    Half of a surrogate pair becomes U+FFFD if `mend`. An identity or a principal must not be mended: it
+    could come out equal to another.
+
+    Raises:
+        CorruptDocumentError: it holds bytes that are not UTF-8, or half a pair that is not mended.
+    """
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return "\n".join(filter(None, map(_text, value)))
+        return "\n".join(filter(None, (_text(one, mend=mend) for one in value)))
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     text = str(value).replace("\0", "").strip()
@@ -295,7 +308,11 @@ def _text(value: Any) -> str:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise CorruptDocumentError("the row holds bytes that are not UTF-8") from error
+            if _UNDECODED_BYTE.search(text):
+                raise CorruptDocumentError("the row holds bytes that are not UTF-8") from error
+            if not mend:
+                raise CorruptDocumentError(f"{text!r} holds half of a surrogate pair") from error
+            return _SURROGATE.sub("\ufffd", text)
     return text
 
 
@@ -324,13 +341,13 @@ def _moment(value: Any) -> datetime | None:
 def _json_value(value: Any) -> Any:
     """`value` as JSON can hold it: no NaN, no bytes that are not text, times as ISO 8601."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "")
+        return _SURROGATE.sub("\ufffd", value).replace("\0", "")
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _json_value(one) for key, one in value.items()}
+        return {_json_value(str(key)): _json_value(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set):
         return [_json_value(one) for one in value]
     if isinstance(value, datetime | date):

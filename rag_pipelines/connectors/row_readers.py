@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import sys
 import zlib
@@ -40,6 +41,8 @@ _SUFFIXES: Mapping[str, Format] = {
     ".parquet": "parquet",
 }
 _BATCH = 1_000
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_ACCESS = re.compile(r"authentication failed|password|no pg_hba|role .* does not exist|permission denied")
 
 
@@ -155,7 +158,9 @@ class FileRows:
             try:
                 yield Row(place, decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                yield Row(place, {}, CorruptDocumentError(f"not a JSON object: {error}"))
+                values = _object_with_half_pairs(line) if _SURROGATE_ESCAPE.search(line) else None
+                problem = None if values else CorruptDocumentError(f"not a JSON object: {error}")
+                yield Row(place, values or {}, problem)
 
     def _header(self, reader: Iterator[list[str]]) -> list[str]:
         header = next(reader, [])
@@ -249,6 +254,23 @@ class QueryRows:
             raise TransientError(f"the database cannot be reached: {message}") from None
         except psycopg.Error as error:
             raise UsageError(f"the query failed: {str(error).strip()}") from error
+
+
+def _object_with_half_pairs(line: bytes) -> dict[str, Any] | None:
+    """A JSON object with escapes of lone surrogates, which msgspec refuses; None where it is none.
+
+    They all become U+D800: in the text of a row, U+DC80 to U+DCFF stand for bytes that are not UTF-8.
+    """
+    try:
+        values = json.loads(line, parse_constant=_refuse)
+        text = json.dumps(values, ensure_ascii=False)
+        return json.loads(_SURROGATE.sub("\ud800", text)) if isinstance(values, dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _parquet(file: IO[bytes]) -> Any:

@@ -53,6 +53,35 @@ def test_columns_become_the_parts_of_a_document(path: Path) -> None:
     assert item.media_type == "text/plain"
 
 
+def test_half_of_a_surrogate_pair_in_a_text_is_shown_as_lost(path: Path) -> None:
+    row = r'{"id": "1", "text": ["cut \ud83d", "\udc00 😀"], "name": "\udcff", "note": {"\ud800": "\ud800"}}'
+    found = listing(path=json_lines(path, row, ROW | {"id": "2"}), title="name", metadata=["note"])
+    assert found.items["1"].load().decode() == "cut \ufffd\n\ufffd 😀"
+    assert found.items["1"].title == "\ufffd"
+    assert found.items["1"].metadata == {"note": {"\ufffd": "\ufffd"}}
+    assert list(found.items) == ["1", "2"]
+    assert not found.failures
+
+
+def test_half_of_a_surrogate_pair_in_an_id_or_a_principal_fails_the_row(path: Path) -> None:
+    row = r'{"id": "1\ud800", "text": "Body.", "who": "all"}'
+    other = r'{"id": "2", "text": "Body.", "who": "\ud800"}'
+    found = listing(path=json_lines(path, row, other), access="who")
+    assert not found.items
+    first, second = found.failures
+    assert "line 1: '1\\ud800' holds half of a surrogate pair" in str(first.error)
+    assert second.external_id == "2"
+    assert not found.is_full
+
+
+@pytest.mark.parametrize(
+    "row", [r'{"id": "\ud800", "text": ', r'["\ud800"]', r'{"text": "\ud800", "id": NaN}']
+)
+def test_a_line_with_half_a_surrogate_pair_must_still_be_a_json_object(path: Path, row: str) -> None:
+    (failure,) = listing(path=json_lines(path, row)).failures
+    assert "line 1: not a JSON object" in str(failure.error)
+
+
 def test_several_texts_are_joined_by_blank_lines_with_labels_if_wanted(path: Path) -> None:
     json_lines(path, {"id": 1, "summary": "Short.", "body": ["Long.", "Longer."], "note": None})
     columns = ["summary", "note", "body"]
@@ -251,7 +280,7 @@ class TestFormats:
         assert set(listing(path=path, format="jsonl").items) == {"1"}
 
 
-def write_parquet(path: Path, columns: Mapping[str, list]) -> None:
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
     import pyarrow
     from pyarrow import parquet
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_pipelines.config.load import load_config
 from rag_pipelines.connectors import registry
 from rag_pipelines.connectors.base import Connector
 from rag_pipelines.connectors.registry import BUILTIN, connector_class, make_connector
@@ -91,3 +92,45 @@ def test_listing_local_files_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert output.stdout.strip() == "[]"
+
+
+PLACES = {"filesystem": "root", "records": "path", "git": "repository"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "resolved"),
+    [
+        ("filesystem", "docs", "{folder}/docs"),
+        ("filesystem", ".", "{folder}"),
+        ("filesystem", "${CONFIG_DIR}/docs", "{folder}/docs"),
+        ("filesystem", "/srv/docs", "/srv/docs"),
+        ("filesystem", "~/docs", "{home}/docs"),
+        ("filesystem", "s3://bucket/docs", "s3://bucket/docs"),
+        ("records", "../rows.jsonl", "{folder.parent}/rows.jsonl"),
+        ("records", "https://example.com/rows.csv", "https://example.com/rows.csv"),
+        ("git", "handbook", "{folder}/handbook"),
+        ("git", "https://example.com/handbook.git", "https://example.com/handbook.git"),
+        ("git", "git@example.com:handbook.git", "git@example.com:handbook.git"),
+    ],
+)
+def test_a_relative_place_starts_at_the_folder_of_the_configuration(
+    kind: str, place: str, resolved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "etc", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    file = folder / "rag.yaml"
+    file.write_text(f"sources: {{s: {{connector: {kind}, options: {{{PLACES[kind]}: '{place}'}}}}}}")
+    monkeypatch.chdir(elsewhere)
+    found = getattr(load_config(file).connector("s").options, PLACES[kind])
+    assert found == resolved.format(folder=folder, home=Path.home())
+
+
+def test_a_relative_cache_starts_at_the_folder_of_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "rag.yaml"
+    file.write_text("sources: {s: {connector: git, options: {repository: a, cache_dir: mirrors}}}")
+    assert load_config(file).connector("s").options.cache_dir == tmp_path / "mirrors"
+
+
+def test_a_place_given_in_code_starts_at_the_working_directory() -> None:
+    assert make_connector("s", "filesystem", {"root": "docs"}).options.root == "docs"
