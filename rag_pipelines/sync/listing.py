@@ -50,7 +50,7 @@ from rag_pipelines.sync.run import SourceRun
 BLOCK = 500
 """Entries compared with the catalogue at once."""
 
-STORE_THREADS = 4
+STORE_THREADS = 2
 """Blobs written at once: hides the latency of an object store."""
 
 
