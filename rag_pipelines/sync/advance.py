@@ -57,15 +57,19 @@ class Advance:
 
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
-        done, total = 0, self._count_pending()
         size = self._run.settings.limits.batch_documents
         with closing(self._prepared()) as works:
-            for batch in blocks(works, size):
+            for batch in blocks(self._watched(works), size):
                 self._finish(batch)
-                done += len(batch)
-                self._run.progress("process", done, max(total, done))
         for model in self._models:
             embed_pending(self._run, model)
+
+    def _watched(self, works: Iterator[Work]) -> Iterator[Work]:
+        """The same documents; the run's listener hears how many have been prepared."""
+        total = self._count_pending()
+        for done, work in enumerate(works, 1):
+            self._run.progress("prepare", done, max(total, done))
+            yield work
 
     def _count_pending(self) -> int:
         params = {"source_id": self._run.source_id, "parsers": list(self._targets.parsers.values())}
