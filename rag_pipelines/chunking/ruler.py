@@ -8,8 +8,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-import numpy as np
-
 from rag_pipelines.chunking.base import Tokenizer
 
 LONGEST_TOKEN = 32
@@ -93,6 +91,8 @@ def _divide_long_tokens(starts: Sequence[int], length: int) -> Sequence[int] | N
     WordPiece calls a run of any length without a space one unknown token; without these places such
     a run could never be cut.
     """
+    import numpy as np
+
     known = np.asarray(starts, dtype=np.int64)
     gaps = np.diff(known, append=length)
     far = np.flatnonzero(gaps > LONGEST_TOKEN)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -96,6 +97,16 @@ def _share_memory(megabytes: str) -> str:
 def _leak_memory(megabytes: str) -> str:
     _leak.append(bytearray(b"x") * (int(megabytes) << 20))
     return "leaked"
+
+
+def _tangle(megabytes: str) -> str:
+    """Leave a cycle behind, as every parsed tree is one, after a quarter of a second."""
+    knot: list[object] = [bytearray(b"x") * (int(megabytes) << 20)]
+    knot.append(knot)
+    end = time.monotonic() + 0.25
+    while time.monotonic() < end:
+        pass
+    return "tangled"
 
 
 def _recurse(_: str) -> str:
@@ -202,4 +213,5 @@ DEEDS: dict[str, Callable[[str], str]] = {
     "temporary": _temporary,
     "descriptors": _descriptors,
     "read_input": _read_input,
+    "tangle": _tangle,
 }

@@ -213,6 +213,12 @@ def test_a_worker_is_replaced_after_a_number_of_tasks() -> None:
     assert [pids.index(pid) for pid in pids] == [0, 0, 0, 3, 3, 3, 6]
 
 
+def test_what_a_long_task_leaves_behind_is_gone_before_the_next() -> None:
+    outcomes = run(*[Deed("tangle", "60")] * 4)
+    assert [text(outcome) for outcome in outcomes] == ["tangled"] * 4
+    assert len({outcome.value.pid for outcome in outcomes if outcome.value}) == 1
+
+
 def test_endless_recursion_costs_only_its_task() -> None:
     deep, after = run(Deed("recurse"), Deed("return", "fine"))
     assert isinstance(deep.error, TooLargeDocumentError)

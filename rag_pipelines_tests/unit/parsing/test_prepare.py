@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -78,6 +80,20 @@ def test_the_worker_makes_what_the_function_makes(pool: WorkerPool[PrepareTask, 
         here.summary,
         here.chunks,
     )
+
+
+def test_a_cheap_tokenizer_needs_no_numpy() -> None:
+    script = (
+        "import sys\n"
+        "from rag_pipelines.chunking.base import ChunkOptions\n"
+        "from rag_pipelines.embedding.tokenizer import TokenizerSpec\n"
+        "from rag_pipelines.parsing.prepare import ChunkerSpec, PrepareTask, prepare\n"
+        "chunker = ChunkerSpec(ChunkOptions(), TokenizerSpec('characters', max_tokens=64))\n"
+        "assert prepare(PrepareTask(data=b'# Leave', name='a.md', chunkers=(chunker,))).chunks[0]\n"
+        "print('numpy' in sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 def test_stored_blocks_chunk_as_the_document_did() -> None:
