@@ -9,7 +9,7 @@ Rich is imported on the first use.
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -130,26 +130,61 @@ def stage_bars(
 ) -> Iterator[Callable[[str, int, int | None], None]]:
     """A listener that draws a bar for each stage of the work on `subject`.
 
-    It takes the stage's name, how much is done, and of how much (None where unknown).
-
-    Nothing is drawn, and Rich is not imported, where nobody watches or the work ends within `after` seconds.
+    It takes the stage's name, how much is done, and of how much (None where unknown). Nothing is drawn,
+    and Rich is not imported, where nobody watches or the work ends within `after` seconds.
     """
-    began = time.monotonic()
-    tasks: dict[str, TaskID] = {}
-    with ExitStack() as stack:
-        bars: Progress | None = None
+    bars = _StageBars(subject)
+    if not (shown and sys.stderr.isatty()):
+        yield bars
+        return
+    timer = threading.Timer(after, bars.appear)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield bars
+    finally:
+        timer.cancel()
+        bars.close()
 
-        def listener(stage: str, done: int, total: int | None) -> None:
-            nonlocal bars
-            if bars is None:
-                if not shown or not sys.stderr.isatty() or time.monotonic() - began < after:
-                    return
-                bars = stack.enter_context(progress())
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(f"{subject}: {stage}", total=total)
-            bars.update(tasks[stage], completed=done, total=total)
 
-        yield listener
+class _StageBars:
+    """The newest figures of each stage, and their bars once these have appeared. Safe in several threads."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._lock = threading.Lock()
+        self._stages: dict[str, tuple[int, int | None]] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._bars: Progress | None = None
+        self._stack = ExitStack()
+        self._closed = False
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        with self._lock:
+            self._stages[stage] = (done, total)
+            self._draw(stage)
+
+    def appear(self) -> None:
+        """Draw what has been heard so far, and from now on what comes."""
+        with self._lock:
+            if not self._closed:
+                self._bars = self._stack.enter_context(progress())
+                for stage in self._stages:
+                    self._draw(stage)
+
+    def close(self) -> None:
+        """Leave the bars as they are."""
+        with self._lock:
+            self._closed = True
+            self._bars = None
+            self._stack.close()
+
+    def _draw(self, stage: str) -> None:
+        if self._bars is not None:
+            done, total = self._stages[stage]
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(f"{self._subject}: {stage}", total=total)
+            self._bars.update(self._tasks[stage], completed=done, total=total)
 
 
 def number(count: int, one: str, many: str | None = None) -> str:
