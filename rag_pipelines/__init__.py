@@ -3,4 +3,6 @@
 Importing this package imports nothing else; import the concrete submodule you need.
 """
 
+from __future__ import annotations
+
 __version__ = "0.1.0"
