@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from rag_pipelines.chunking.base import ChunkOptions, SentenceEmbedder, Tokenizer
 from rag_pipelines.chunking.body import Body, BodyChunker, Span
 from rag_pipelines.chunking.boundaries import ANY, sentences
@@ -45,6 +43,8 @@ class SemanticChunker(BodyChunker):
         """For every text but the last, whether the meaning shifts behind it."""
         if len(texts) < 3:
             return [False] * (len(texts) - 1)
+        import numpy as np
+
         groups = [" ".join(texts[max(0, n - 1) : n + 2]) for n in range(len(texts))]
         vectors = np.asarray(self._embedder.embed_documents(groups))
         distances = 1 - np.einsum("ij,ij->i", vectors[:-1], vectors[1:])
