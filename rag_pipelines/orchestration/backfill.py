@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
 from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.quality.process import SuiteProcess
+from rag_pipelines.sync.targets import Embedders
 
 SILENT = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller says on the console what happened; the instance has the whole log."""
@@ -59,6 +61,8 @@ def run_backfill(
         allow_deletes: apply deletions above the delete guard.
         continue_on_failure: go on with the next source after a failed one.
         instance: where the runs are recorded; by default the one of DAGSTER_HOME, else one in memory.
+        resource_overrides: resources that replace the default ones, by name; models and the quality library
+            are loaded once for all runs anyway.
         ended: called as each run ends.
 
     Raises:
@@ -73,8 +77,8 @@ def run_backfill(
         allow_deletes=allow_deletes,
     )
     outcomes: list[RunOutcome] = []
-    job = _job(settings, INGEST_SOURCE, resource_overrides)
-    with _instance(instance) as used:
+    with _instance(instance) as used, _shared(settings, resource_overrides or {}) as resources:
+        job = _job(settings, INGEST_SOURCE, resources)
         for name in sources:
             outcome = _execute(job, name, used, config, partition=name)
             outcomes.append(outcome)
@@ -93,6 +97,18 @@ def run_build(
     """Run the job `build_index` in this process: every index in which something changed."""
     with _instance(instance) as used:
         return _execute(_job(settings, BUILD_INDEX, resource_overrides), BUILD_INDEX, used)
+
+
+@contextmanager
+def _shared(settings: Settings, overrides: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Resources for several runs in a row: models and the quality library are loaded once."""
+    with ExitStack() as stack:
+        resources = dict(overrides)
+        if "embedders" not in resources:
+            resources["embedders"] = stack.enter_context(closing(Embedders(settings.data_dir)))
+        if "quality" not in resources:
+            resources["quality"] = stack.enter_context(SuiteProcess()).run
+        yield resources
 
 
 def _job(settings: Settings, name: str, overrides: Mapping[str, Any] | None) -> dg.JobDefinition:

@@ -13,7 +13,7 @@ See https://docs.dagster.io/guides/test/asset-checks
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index.gates import REQUIRED_GATES
+from rag_pipelines.index.gates import GATES, REQUIRED_GATES
 from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -98,12 +98,9 @@ def _gate_checks(name: str) -> dg.AssetChecksDefinition:
     key = candidate_key(name)
     specs = [
         dg.AssetCheckSpec(
-            gate,
-            asset=key,
-            blocking=True,
-            description="A gate of the candidate; its stored result decides about the promotion.",
+            gate.__name__, asset=key, blocking=True, description=f"Gate of promotion: {gate.__doc__}"
         )
-        for gate in REQUIRED_GATES
+        for gate in GATES
     ]
 
     @dg.multi_asset_check(name=f"{name.replace('-', '_')}_gates", specs=specs)
@@ -123,12 +120,9 @@ def _gated(key: dg.AssetKey, name: str, version: int | None, gate: Gate | None) 
     if gate is None:
         found["missing"] = "the gate has not been run for this version"
     else:
-        found |= {
-            name: figure
-            for name, figure in (("observed", gate.observed), ("threshold", gate.threshold))
-            if figure is not None
-        }
-        found["detail"] = dg.MetadataValue.json(dict(gate.detail))
+        figures = {"observed": gate.observed, "threshold": gate.threshold}
+        found |= {figure: value for figure, value in figures.items() if value is not None}
+        found |= {part: shown.detail(value) for part, value in gate.detail.items()}
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=name,

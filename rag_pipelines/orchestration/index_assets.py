@@ -156,7 +156,7 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 "index": name,
                 "run_id": context.run_id,
                 "promoted": before is None or version.version_id != before.version_id,
-                "replaced_version": before.version_id if before else "none",
+                "version_before": before.version_id if before else "none",
                 **shown.version_metadata(version),
             }
         )

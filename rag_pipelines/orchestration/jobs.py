@@ -19,7 +19,9 @@ from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.orchestration import index_assets, ingest_assets
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
+from rag_pipelines.sync.targets import Embedders
 
 INGEST_SOURCE = "ingest_source"
 BUILD_INDEX = "build_index"
@@ -93,16 +95,19 @@ def refresh(
     context: dg.OpExecutionContext,
     settings: dg.ResourceParam[Settings],
     database: dg.ResourceParam[Database],
+    embedders: dg.ResourceParam[Embedders],
+    quality: dg.ResourceParam[RunSuite],
 ) -> None:
     """Run `ingest_source` for each source and `build_index` after them, if none failed."""
     from rag_pipelines.orchestration.backfill import run_backfill, run_build
 
+    resources = {"database": database, "embedders": embedders, "quality": quality}
     results = run_backfill(
         settings,
         list(settings.sources),
         continue_on_failure=True,
         instance=context.instance,
-        resource_overrides={"database": database},
+        resource_overrides=resources,
     )
     failed = [result.name for result in results if not result.success]
     if failed:
@@ -110,7 +115,7 @@ def refresh(
             f"not built: the ingest of {', '.join(failed)} failed; see the runs of these partitions",
             allow_retries=False,
         )
-    built = run_build(settings, instance=context.instance, resource_overrides={"database": database})
+    built = run_build(settings, instance=context.instance, resource_overrides=resources)
     if not built.success:
         raise dg.Failure(built.error or "the build failed", allow_retries=False)
 

@@ -64,8 +64,13 @@ def quarantine_metadata(connection: Pg, source: str) -> Metadata:
     rows = query(connection, "list_quarantine", every).fetchall()
     if not rows:
         return {"quarantined_documents": 0}
-    columns = ("external_id", "entity", "stage", "status", "message", "attempts", "next_try_at", "first_at")
-    shown = table({name: row[name] for name in columns} for row in rows)
+    shown = table(
+        {
+            "external_id": row["external_id"] or row["entity"],
+            **{name: row[name] for name in ("stage", "status", "message", "attempts", "first_at")},
+        }
+        for row in rows
+    )
     return {"quarantined_documents": len(rows), "quarantine": shown}
 
 
@@ -101,6 +106,15 @@ def gates_metadata(gates: Iterable[Gate]) -> Metadata:
     ]
     figures = {f"gate_{gate.gate}": gate.observed for gate in gates if gate.observed is not None}
     return {**figures, **({"gates": table(rows)} if rows else {})}
+
+
+def detail(value: Any) -> Any:
+    """One part of a gate's detail: a number or a word as it is, a list as lines, the rest as JSON."""
+    if isinstance(value, list):
+        return dg.MetadataValue.md("\n".join(f"- {one}" for one in value) or "none")
+    if isinstance(value, Mapping):
+        return dg.MetadataValue.json(dict(value))
+    return value if isinstance(value, int | float | str) else str(value)
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
