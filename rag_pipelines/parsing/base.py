@@ -32,7 +32,7 @@ class ParseOptions(msgspec.Struct, frozen=True):
     """
 
     pdf: Literal["fast", "auto", "layout"] = "auto"
-    pdf_table_seconds: float = 24.0
+    pdf_table_seconds: float = 20.0
     html_main_content: bool = True
     passwords: tuple[str, ...] = ()
 

@@ -7,8 +7,8 @@ From cheap to dear:
 
 * `aligned_tables` reads consecutive lines whose pieces stand in columns. No further look at the page;
   the only way in ``fast``.
-* Ruled tables come from MuPDF's line finder (about 50 ms a page).
-* The layout and table models find borderless tables too (about 250 ms a page on one core).
+* Ruled tables come from MuPDF's line finder (about 60 ms a page).
+* The layout and table models find borderless tables too (about 290 ms a page on one core).
 
 In ``auto`` a page goes to the line finder when it shows rulings in a grid and to the models when it
 shows columns of short texts or rulings that the line finder did not explain. Measured on 573 pages of
@@ -23,7 +23,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.canonical import one_line
 from rag_pipelines.parsing.pdf_columns import Row, columns
@@ -35,10 +35,6 @@ SHORT_PIECE = 0.28
 
 TABULAR_RUN = 3
 """So many rows of short pieces in succession are evidence of a table."""
-
-LINE_FINDER_SECONDS = 0.06
-MODEL_SECONDS = 0.3
-"""Nominal cost of a page on one core, of which the models take 0.19 s and the line finder the rest."""
 
 MOST_SHAPES = 3_000
 """A page with more vector shapes is a drawing or a map, and the cost of the finders explodes: 0.8 s at
@@ -56,6 +52,24 @@ SPLIT_CELLS = 0.02
 _FIGURE = re.compile(r"[\s$€£¥%()+\-–.,\d]*\d[\s$€£¥%()+\-–.,\d]*")
 _CONTINUES = re.compile(r"[a-zß-öø-ÿ(&/]")
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad]\n(?=[a-zß-öø-ÿ])")
+
+
+class Cost(NamedTuple):
+    """Nominal seconds of one core: for a page, and for each of its lines and shapes."""
+
+    page: float
+    line: float
+    shape: float
+
+    def of(self, page: Page) -> float:
+        """The cost of a page."""
+        return self.page + self.line * len(page.lines) + self.shape * len(page.shapes)
+
+
+LINE_FINDER = Cost(0.01, 0.00025, 0.00017)
+MODELS = Cost(0.12, 0.0013, 0.00026)
+"""With the line finder that goes with them. Fitted by least squares on 162 pages of the test suites (R² 0.88
+for the line finder, 0.94 for the models), where a page took between 0.15 and 2.7 s."""
 
 
 @dataclass(slots=True)
@@ -86,10 +100,7 @@ class Findings:
     regions: list[Region] = field(default_factory=list)
     used_rules: bool = False
     used_models: bool = False
-
-    @property
-    def seconds(self) -> float:
-        return LINE_FINDER_SECONDS * self.used_rules + MODEL_SECONDS * self.used_models
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -112,14 +123,16 @@ def evidence(page: Page) -> Evidence:
 def find(mupdf_page: Any, page: Page, mode: str) -> Findings:
     """The tables of a page in ``auto`` or ``layout`` mode; for ``fast`` see `aligned_tables`."""
     signs = evidence(page)
+    seconds = 0.0
     if mode == "auto":
         if not signs.any:
             return Findings()
         if signs.ruled:
             ruled = _ruled_tables(mupdf_page)
+            seconds = LINE_FINDER.of(page)
             if ruled and _explain(ruled, page):
-                return Findings([table for table, _ in ruled], used_rules=True)
-    return _by_models(mupdf_page, signs)
+                return Findings([table for table, _ in ruled], used_rules=True, seconds=seconds)
+    return _by_models(mupdf_page, signs, seconds + MODELS.of(page))
 
 
 def _ruled_tables(mupdf_page: Any) -> list[tuple[Table, list[Box]]]:
@@ -128,7 +141,7 @@ def _ruled_tables(mupdf_page: Any) -> list[tuple[Table, list[Box]]]:
     return list(_tables_of(finder))
 
 
-def _by_models(mupdf_page: Any, signs: Evidence) -> Findings:
+def _by_models(mupdf_page: Any, signs: Evidence, seconds: float) -> Findings:
     """Tables and regions by the layout model, whose grids are fused with those of the line finder."""
     load_models()
     upright = mupdf_page.rotation == 0
@@ -140,9 +153,10 @@ def _by_models(mupdf_page: Any, signs: Evidence) -> Findings:
             for group in mupdf_page.layout_information or ()
         )
         if not signs.ruled and all(region.label != "table" for region in regions):
-            return Findings([], regions, used_models=True)
+            return Findings([], regions, used_models=True, seconds=seconds)
     finder = mupdf_page.find_tables(union=True, refine=True)
-    return Findings([table for table, _ in _tables_of(finder)], regions, used_models=True)
+    tables = [table for table, _ in _tables_of(finder)]
+    return Findings(tables, regions, used_models=True, seconds=seconds)
 
 
 def _tables_of(finder: Any) -> Iterator[tuple[Table, list[Box]]]:

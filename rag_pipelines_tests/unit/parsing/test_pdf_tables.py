@@ -98,10 +98,22 @@ def test_auto_sends_only_pages_with_signs_of_a_borderless_table_to_the_models() 
 
 def test_a_long_document_stops_looking_for_tables_when_the_budget_is_spent() -> None:
     ruled = with_prose(lambda page: draw_table(page, PRICES, ruled=True))
-    document = parsed(pdf(*[ruled] * 3), "auto", pdf_table_seconds=0.05)
+    document = parsed(pdf(*[ruled] * 3), "auto", pdf_table_seconds=0.01)
     assert document.counters["ruled_pages"] == 1
     assert document.counters["pages_over_budget"] == 2
     assert [cells(table) for table in tables(document)] == [PRICES] * 3
+
+
+def test_crowded_pages_take_more_of_the_budget() -> None:
+    def draw_list(page: Any) -> None:
+        for number in range(60):
+            for column in range(8):
+                page.insert_text((40 + 65 * column, 40 + 12 * number), f"{number}.{column}", fontsize=4)
+
+    few = pdf(*[with_prose(lambda page: draw_table(page, PRICES, ruled=False))] * 3)
+    many = pdf(*[draw_list] * 3)
+    assert parsed(few, "auto", pdf_table_seconds=0.5).counters["layout_pages"] == 3
+    assert parsed(many, "auto", pdf_table_seconds=0.5).counters["layout_pages"] == 1
 
 
 def test_the_time_limit_changes_nothing_that_is_found() -> None:
