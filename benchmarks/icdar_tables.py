@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import unicodedata
 import xml.etree.ElementTree as ElementTree
@@ -219,6 +220,8 @@ def main() -> None:
     parser.add_argument("--mode", action="append", choices=MODES, help="may be repeated; default all")
     parser.add_argument("--documents", action="store_true", help="also one line for each document")
     arguments = parser.parse_args()
+    if not DATASET.is_dir():
+        sys.exit(f"icdar2013-tables not found in {DATA}; set RAG_DATA_DIR")
     for mode in arguments.mode or MODES:
         measure(mode, arguments.documents)
 

@@ -106,7 +106,9 @@ def _probed(suite: str) -> Iterator[File]:
             pages = int(row["pages"] or 0)
             if row["status"] == "ENC":
                 expected: tuple[str, ...] = ("encrypted",)
-            elif row["status"] == "ERR" or not pages:
+            elif row["status"] == "ERR" and int(row["bytes"]):
+                expected = ("corrupt",)
+            elif not pages:
                 expected = ("empty", "corrupt")
             else:
                 expected = ("ok",) if int(row["text_chars"]) else ("empty",)

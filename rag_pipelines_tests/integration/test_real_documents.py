@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,24 +37,28 @@ def pool() -> Iterator[WorkerPool[PrepareTask, Prepared]]:
 def test_every_file_ends_with_exact_blocks_and_chunks_or_with_its_own_error(
     suite: str, pool: WorkerPool[PrepareTask, Prepared], data_set: Callable[[str], Path]
 ) -> None:
-    paths = [
-        path
-        for path in sorted(data_set(suite).rglob("*"))
-        if path.is_file() and path.stat().st_size < LARGEST
-    ]
+    benchmark = pytest.importorskip("benchmarks.parse_statuses")
+    data_set(suite)
+    files = [file for file in benchmark.files(suite) if file.path.stat().st_size < LARGEST]
 
-    def task(path: Path) -> PrepareTask:
+    def task(file: Any) -> PrepareTask:
         options = ParseOptions(pdf="fast")
-        return PrepareTask(data=path.read_bytes(), name=path.name, options=options, chunkers=(CHUNKER,))
+        return PrepareTask(
+            data=file.path.read_bytes(), name=file.path.name, options=options, chunkers=(CHUNKER,)
+        )
 
-    outcomes = list(pool.map(paths, task=task))
+    outcomes = list(pool.map(files, task=task))
 
-    assert [outcome.item for outcome in outcomes] == paths
-    broken = {str(outcome.item): faults for outcome in outcomes if (faults := list(_faults(outcome)))}
+    assert [outcome.item for outcome in outcomes] == files
+    broken = {outcome.item.label: faults for outcome in outcomes if (faults := list(_faults(outcome)))}
     assert broken == {}
 
 
-def _faults(outcome: Outcome[Path, Prepared]) -> Iterator[str]:
+def _faults(outcome: Outcome[Any, Prepared]) -> Iterator[str]:
+    """What is wrong with the outcome of a `File` of the benchmark, which has the statuses it may end with."""
+    status = outcome.error.status if outcome.error else "ok"
+    if outcome.item.expected and status not in outcome.item.expected:
+        yield f"ends as {status} ({outcome.error}), expected {' or '.join(outcome.item.expected)}"
     if outcome.error is not None:
         if isinstance(outcome.error, PoisonDocumentError) or outcome.error.status == "failed":
             yield repr(outcome.error)
