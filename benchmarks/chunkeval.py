@@ -20,6 +20,7 @@ import csv
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -194,6 +195,8 @@ def main() -> None:
     )
     parser.add_argument("--top", type=int, default=5)
     arguments = parser.parse_args()
+    if not DATASET.is_dir():
+        sys.exit(f"chunkeval not found in {DATA}; set RAG_DATA_DIR")
 
     table = Table(title=f"recall % (IoU %), {arguments.top} chunks, all-MiniLM-L6-v2")
     for column in ("chunking", *CORPORA, "all three", "precision", "Precision Ω", "chunks", "characters"):

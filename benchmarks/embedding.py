@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="interleaved; the best of each way counts")
     parser.add_argument("--file", type=Path, default=DATA / "beir-scifact" / "corpus.jsonl")
     arguments = parser.parse_args()
+    if not arguments.file.is_file():
+        sys.exit(f"{arguments.file} not found; set RAG_DATA_DIR or give --file")
 
     texts = passages(arguments.file, arguments.passages)
     table = Table(
