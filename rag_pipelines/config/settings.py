@@ -174,7 +174,7 @@ class FusionSettings(_Section):
     """How dense and lexical scores become one. `candidates` is taken from each side before fusing."""
 
     method: Literal["weighted", "rrf"] = "weighted"
-    dense_weight: Share = 0.6
+    dense_weight: Share = 0.5
     rrf_k: int = Field(default=60, ge=1)
     candidates: int = Field(default=100, ge=1, le=1000)
 

@@ -6,14 +6,16 @@ statement, retries when the version changed. What does not: ranking (it is in th
 
 A search reads exactly one version. The searcher remembers the live version and its tables; the
 statement that reads them also says, in the same snapshot, which version is live. If that is another
-one, the search is asked again, so a promotion costs one more round trip once and loses no query.
+one, the search is asked again in a transaction that looks for the live version and reads it in one
+snapshot: a promotion costs a round trip once, and no number of promotions loses a query.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -33,7 +35,7 @@ from rag_pipelines.store.database import Database, Part, Pg, Row, composed, quer
 from rag_pipelines.sync.targets import Embedders
 
 ATTEMPTS = 5
-"""How often a search may find that the version has changed under it."""
+"""A second attempt fails only where a version was collected between two statements of one transaction."""
 
 MAX_K = 1000
 MAX_QUESTION = 10_000
@@ -88,44 +90,39 @@ class Searcher:
 
         Raises:
             UsageError: the index has no live version, or an argument is out of range.
-            TransientError: the version kept changing, or Postgres cannot be reached.
+            TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
-        text = clean(text)
-        for _ in range(ATTEMPTS):
-            pinned = self._pin()
+        question = _Question(clean(text), mode)
+        params: dict[str, Any] = {
+            "index_name": self._index,
+            "text": question.text,
+            "dense": mode != "lexical",
+            "lexical": mode != "dense",
+            "tenant": tenant,
+            "principals": sorted({EVERYONE, *principals}),
+            "k": k,
+            **self._fusion(k),
+            **self._filters(filters),
+        }
+        for attempt in range(ATTEMPTS):
             began = time.perf_counter()
-            vector = pinned.embedder.embed_query(text) if mode != "lexical" else None
-            embedded = time.perf_counter()
-            params: dict[str, Any] = {
-                "index_name": self._index,
-                "version_id": pinned.version.version_id,
-                "rows": float(pinned.version.row_count or 0),
-                "text": text,
-                "vector": None if vector is None else _literal(vector),
-                "dense": mode != "lexical",
-                "lexical": mode != "dense",
-                "tenant": tenant,
-                "principals": sorted({EVERYONE, *principals}),
-                "k": k,
-                **self._fusion(k),
-                **self._filters(filters),
-            }
-            rows = self._rows(pinned, params)
+            if attempt == 0:
+                pinned = self._pin()
+                question.vector(pinned.embedder)
+                with self._database.connection() as connection:
+                    rows = self._rows(connection, pinned, question, params)
+            else:
+                with self._database.connection() as connection, _one_snapshot(connection):
+                    pinned = self._pin_live(connection)
+                    rows = self._rows(connection, pinned, question, params)
             if rows is None:
                 self._forget(pinned)
                 continue
-            found = [row for row in rows if row["score"] is not None]
-            hits = tuple(_hit(row) for row in found)
-            took = time.perf_counter()
-            return Result(
-                self._index,
-                pinned.version.version_id,
-                mode,
-                hits,
-                round((embedded - began) * 1000, 3),
-                round((took - embedded) * 1000, 3),
-            )
+            spent = (time.perf_counter() - began) * 1000 - question.embed_ms
+            hits = tuple(_hit(row) for row in rows if row["score"] is not None)
+            version = pinned.version.version_id
+            return Result(self._index, version, mode, hits, question.embed_ms, round(spent, 3))
         raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
 
     def close(self) -> None:
@@ -146,37 +143,45 @@ class Searcher:
         if not tenant:
             raise UsageError("a search needs a tenant; there is no search across tenants")
 
-    def _rows(self, pinned: _Pinned, params: dict[str, Any]) -> list[Row] | None:
+    def _rows(
+        self, connection: Pg, pinned: _Pinned, question: _Question, params: dict[str, Any]
+    ) -> list[Row] | None:
         """The statement's rows, or None when another version is live."""
-        with self._database.connection() as connection:
-            try:
-                rows = connection.execute(pinned.approximate, params).fetchall()
-                if not rows or rows[0]["version_id"] != pinned.version.version_id:
-                    return None
-                found = sum(row["score"] is not None for row in rows)
-                if params["dense"] and found < params["k"] < (pinned.version.row_count or 0):
-                    rows = connection.execute(pinned.exact, params).fetchall()
-                    if not rows or rows[0]["version_id"] != pinned.version.version_id:
-                        return None
-            except psycopg.errors.UndefinedTable:
-                return None
-        return rows
+        version = pinned.version
+        params = {
+            **params,
+            "version_id": version.version_id,
+            "rows": float(version.row_count or 0),
+            "vector": question.vector(pinned.embedder),
+        }
+        try:
+            rows = connection.execute(pinned.approximate, params).fetchall()
+            found = sum(row["score"] is not None for row in rows)
+            if params["dense"] and rows and found < params["k"] < (version.row_count or 0):
+                rows = connection.execute(pinned.exact, params).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return None
+        return rows if rows and rows[0]["version_id"] == version.version_id else None
 
     def _pin(self) -> _Pinned:
         """The version that was live when we last looked."""
         pinned = self._pinned
         if pinned is not None:
             return pinned
+        with self._database.connection() as connection:
+            return self._pin_live(connection)
+
+    def _pin_live(self, connection: Pg) -> _Pinned:
+        """The version that is live in the snapshot of `connection`, kept for the next search."""
+        version = live_version(connection, self._index)
+        if version is None:
+            raise UsageError(
+                f"index {self._index!r} has no live version; run `rag-pipelines index build "
+                f"{self._index}` and `rag-pipelines index promote {self._index}`"
+            )
         with self._lock:
-            if self._pinned is None:
-                with self._database.connection() as connection:
-                    version = live_version(connection, self._index)
-                    if version is None:
-                        raise UsageError(
-                            f"index {self._index!r} has no live version; run `rag-pipelines index build "
-                            f"{self._index}` and `rag-pipelines index promote {self._index}`"
-                        )
-                    self._pinned = _Pinned(version, self._embedder_of(version))
+            if self._pinned is None or self._pinned.version.version_id != version.version_id:
+                self._pinned = _Pinned(version, self._embedder_of(version))
             return self._pinned
 
     def _forget(self, pinned: _Pinned) -> None:
@@ -221,6 +226,27 @@ class Searcher:
         }
 
 
+class _Question:
+    """What is asked, with its vector by each model that was needed."""
+
+    def __init__(self, text: str, mode: Mode) -> None:
+        self.text = text
+        self.embed_ms = 0.0
+        self._dense = mode != "lexical"
+        self._vectors: dict[int, str] = {}
+
+    def vector(self, embedder: Embedder) -> str | None:
+        """The question's vector as SQL reads it; None if the mode needs none."""
+        if not self._dense:
+            return None
+        known = self._vectors.get(id(embedder))
+        if known is None:
+            began = time.perf_counter()
+            known = self._vectors[id(embedder)] = _literal(embedder.embed_query(self.text))
+            self.embed_ms += round((time.perf_counter() - began) * 1000, 3)
+        return known
+
+
 class _Pinned:
     """A version with its model and its two statements."""
 
@@ -234,6 +260,14 @@ class _Pinned:
         self.embedder = embedder
         self.approximate = composed("search", {**parts, "order": sql.SQL("")})
         self.exact = composed("search", {**parts, "order": sql.SQL("+ 0")})
+
+
+@contextmanager
+def _one_snapshot(connection: Pg) -> Iterator[None]:
+    """A transaction in which finding the live version and reading it see the same moment."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:

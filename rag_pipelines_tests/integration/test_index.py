@@ -267,8 +267,10 @@ def test_promotions_and_rollbacks_under_load_lose_and_mix_no_query(filled: Works
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(40):
+    flips = 0
+    while not wrong and (flips < 40 or (len(seen) < 2 and flips < 4_000)):
         rollback(filled.database, "main")
+        flips += 1
     stop.set()
     for thread in threads:
         thread.join()

@@ -188,3 +188,14 @@ def test_rank_fusion_is_a_setting(shelf: Workspace) -> None:
         if hit.scores.lexical:
             expected += 0.5 / (60 + (hit.scores.lexical_rank or 0))
         assert hit.scores.fused == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("question", ["what does error E-4417 mean?", "e-4417", "E4417"])
+def test_an_identifier_is_found_as_typed(workspace: Workspace, question: str) -> None:
+    for n in range(30):
+        workspace.write(
+            f"{n}.md", f"# Error list {n}\n\nE {n}: error E-{n + 100} means that part FS-{n}-B is broken."
+        )
+    workspace.write("right.md", "# Field notes\n\nThe display shows E-4417 when the battery is low.")
+    workspace.refresh()
+    assert workspace.search(question, mode="lexical")[0].path == "right.md"

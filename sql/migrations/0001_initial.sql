@@ -237,6 +237,17 @@ CREATE TABLE rag.audit (
 -- BM25 without an extension (Robertson et al. 1995). The term-frequency part of the score is stored per chunk
 -- as a sparse vector; the query vector carries the idf of the index version, so the inner product is the score.
 
+-- The indexed words of a text: stemmed by its language, and identifiers as typed. Postgres would cut E-4417 into
+-- "e" and "-4417"; joined ("e4417") it stays one rare word. An identifier has parts joined by - _ . or /, and a digit.
+CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN to_tsvector(language, content) || coalesce((
+    SELECT to_tsvector('pg_catalog.simple'::regconfig,
+                       string_agg(lower(regexp_replace(found[1], '[^[:alnum:]]', '', 'g')), ' '))
+    FROM regexp_matches(content, '\m([[:alnum:]]+(?:[-_./][[:alnum:]]+)+)\M', 'g') AS found
+    WHERE length(found[1]) <= 40 AND found[1] ~ '[0-9]' AND found[1] ~ '[[:alpha:]-]'
+), '');
+
 -- A term's dimension. hashtextextended is stable within a cluster and over pg_upgrade (hash partitioning rests
 -- on it); an index version never leaves its cluster.
 CREATE FUNCTION rag.term_id(lexeme text) RETURNS integer

@@ -20,7 +20,7 @@ WITH live AS (
     SELECT %(vector)s::text::{type} AS vector
 ), terms AS MATERIALIZED (
     SELECT w.lexeme, t.term, ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf
-    FROM unnest(to_tsvector({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
+    FROM unnest(rag.words({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
     WHERE t.documents > 0
 ), question AS MATERIALIZED (
     SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS words,

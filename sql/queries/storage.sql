@@ -42,7 +42,7 @@ WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned';
 -- name: load_words
 -- The indexed words of every chunk: what the model sees is what the lexical index sees.
 CREATE TABLE {staging} AS
-SELECT v.document_id, v.chunk_set_id, v.ordinal, to_tsvector({language}::regconfig, left(c.prefix || c.text, 500000)) AS words
+SELECT v.document_id, v.chunk_set_id, v.ordinal, rag.words({language}::regconfig, left(c.prefix || c.text, 500000)) AS words
 FROM {vectors} v JOIN rag.chunk c USING (chunk_set_id, ordinal);
 
 -- name: average_length
@@ -120,7 +120,7 @@ SELECT document_id, chunk_set_id, ordinal, words, rag.bm25_weights(words, %(k1)s
            %(k1)s * (1 - %(b)s + %(b)s * rag.text_length(words) / %(average_length)s))
 FROM (
     SELECT v.document_id, v.chunk_set_id, v.ordinal,
-           to_tsvector({language}::regconfig, left(c.prefix || c.text, 500000)) AS words
+           rag.words({language}::regconfig, left(c.prefix || c.text, 500000)) AS words
     FROM changed JOIN {vectors} v USING (document_id) JOIN rag.chunk c USING (chunk_set_id, ordinal)
 ) fresh;
 
