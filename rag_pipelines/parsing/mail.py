@@ -40,6 +40,9 @@ _FORWARDED = re.compile(
 _QUOTED_LINE = re.compile(r"^[ \t]*>[ \t>]?")
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
+_LONGEST_ENCODED = 50_000
+"""Characters of a header; resolving encoded words takes time in the square of their number."""
+
 
 @dataclass
 class Body:
@@ -97,9 +100,10 @@ def document(message: Message, request: ParseRequest, media_type: str) -> Parsed
 
 
 def decoded_words(value: str) -> str:
-    """A header with its encoded words (RFC 2047) resolved; as it stands where they are broken."""
-    with suppress(LookupError, UnicodeError, ValueError):
-        value = str(make_header(decode_header(value)))
+    """A header with its encoded words (RFC 2047) resolved; as it stands where they are broken or too many."""
+    if len(value) <= _LONGEST_ENCODED:
+        with suppress(LookupError, UnicodeError, ValueError):
+            value = str(make_header(decode_header(value)))
     return " ".join(value.split())
 
 

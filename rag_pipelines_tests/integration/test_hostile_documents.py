@@ -18,7 +18,7 @@ from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, de
 from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure
 
 LIMITS = ParseLimits(
-    seconds=4.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=100_000_000
+    seconds=4.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=30_000_000
 )
 GRACE = 5.0
 """Seconds beyond the limit that starting a fresh child and building a task may take on a loaded machine."""
@@ -82,7 +82,19 @@ def test_a_hostile_document_costs_only_itself(
 
 @pytest.mark.parametrize(
     "name",
-    ["pictures.html", "pictures.md", "pictures.docx", "external-entity.html", "quotes.md", "one-word.txt"],
+    [
+        "pictures.html",
+        "pictures.md",
+        "pictures.docx",
+        "external-entity.html",
+        "nested-tables.html",
+        "nested-divs.html",
+        "unclosed-tags.html",
+        "quotes.md",
+        "one-word.txt",
+        "combining-marks.txt",
+        "headers.eml",
+    ],
 )
 def test_what_is_only_suspicious_is_still_read(name: str, pool: Pool, lure: Lure) -> None:
     (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])

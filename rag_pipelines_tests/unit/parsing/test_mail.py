@@ -197,6 +197,12 @@ def test_broken_headers_are_kept_as_they_stand() -> None:
     assert "created" not in document.metadata
 
 
+def test_encoded_words_without_end_are_kept_as_they_stand() -> None:
+    words = "=?utf-8?q?a?= " * 60_000
+    text = f"From: a@example.com\nSubject: {words}\n\nText.\n"
+    assert parse(text.encode(), "a.eml").title == words.strip()
+
+
 def test_a_file_name_from_outside_is_only_a_name() -> None:
     made = message()
     made.add_attachment("x\n", filename="..\\..\\etc/passwd.txt")
