@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
@@ -47,10 +48,10 @@ class ListingConfig(dg.Config):
     moves no cursor.
     """
 
-    full: bool = False
-    since: str | None = None
-    until: str | None = None
-    allow_deletes: bool = False
+    full: bool = Field(False, description="List everything and load every document again.")
+    since: str | None = Field(None, description="Take only what was modified at or after this time.")
+    until: str | None = Field(None, description="Take only what was modified before this time.")
+    allow_deletes: bool = Field(False, description="Apply deletions above the source's delete guard.")
 
     @property
     def window(self) -> Window:
