@@ -45,7 +45,15 @@ from rag_pipelines.connectors.base import (
     Window,
     read_cursor,
 )
-from rag_pipelines.connectors.row_readers import FileRows, Format, QueryRows, Row, RowSource, missing_columns
+from rag_pipelines.connectors.row_readers import (
+    SURROGATE,
+    FileRows,
+    Format,
+    QueryRows,
+    Row,
+    RowSource,
+    missing_columns,
+)
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -56,7 +64,6 @@ from rag_pipelines.errors import (
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import CLOSED, AccessRule
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED_BYTE = re.compile("[\udc80-\udcff]")
 """What a byte that is not UTF-8 becomes when a file is read (PEP 383)."""
 
@@ -312,7 +319,7 @@ def _text(value: Any, *, mend: bool = False) -> str:
                 raise CorruptDocumentError("the row holds bytes that are not UTF-8") from error
             if not mend:
                 raise CorruptDocumentError(f"{text!r} holds half of a surrogate pair") from error
-            return _SURROGATE.sub("\ufffd", text)
+            return SURROGATE.sub("\ufffd", text)
     return text
 
 
@@ -341,7 +348,7 @@ def _moment(value: Any) -> datetime | None:
 def _json_value(value: Any) -> Any:
     """`value` as JSON can hold it: no NaN, no bytes that are not text, times as ISO 8601."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value).replace("\0", "")
+        return SURROGATE.sub("\ufffd", value).replace("\0", "")
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

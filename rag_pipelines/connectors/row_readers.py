@@ -42,7 +42,8 @@ _SUFFIXES: Mapping[str, Format] = {
 }
 _BATCH = 1_000
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: in a Python string, pairs are one character."""
 _NO_ACCESS = re.compile(r"authentication failed|password|no pg_hba|role .* does not exist|permission denied")
 
 
@@ -264,7 +265,7 @@ def _object_with_half_pairs(line: bytes) -> dict[str, Any] | None:
     try:
         values = json.loads(line, parse_constant=_refuse)
         text = json.dumps(values, ensure_ascii=False)
-        return json.loads(_SURROGATE.sub("\ud800", text)) if isinstance(values, dict) else None
+        return json.loads(SURROGATE.sub("\ud800", text)) if isinstance(values, dict) else None
     except (ValueError, RecursionError):
         return None
 

@@ -155,8 +155,8 @@ class _Reader:
     def _read_table(self, table: _Element) -> None:
         self.end_code()
         page = self.page
-        rows = list(_rows(table))
-        cells = [cell for row in rows for cell in _cells(row)]
+        rows = list(_parts(table, "tr"))
+        cells = [cell for row in rows for cell in _parts(row, "tc")]
         if len(cells) == 1 or any(self.styles.is_heading(p) for cell in cells for p in cell.iter(f"{W}p")):
             for cell in cells:  # a frame or a page layout, not data
                 self.read_blocks(cell)
@@ -169,7 +169,7 @@ class _Reader:
         above: list[str] = []
         for row in rows:
             grid = [""] * _number(row.find(f"{W}trPr/{W}gridBefore"))
-            for cell in _cells(row):
+            for cell in _parts(row, "tc"):
                 properties = cell.find(f"{W}tcPr")
                 span = merge = None
                 if properties is not None:
@@ -190,8 +190,8 @@ class _Reader:
                 lines.append(self._numbered_text(child))
             elif child.tag == f"{W}tbl":
                 lines.extend(
-                    ", ".join(filter(None, (self._text_inside(cell) for cell in _cells(row))))
-                    for row in _rows(child)
+                    ", ".join(filter(None, (self._text_inside(cell) for cell in _parts(row, "tc"))))
+                    for row in _parts(child, "tr")
                 )
             elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
                 lines.append(self._text_inside(child))
@@ -246,20 +246,13 @@ class _Reader:
             self._remarks.append(f"[{number}] {self._text_inside(body)}")
 
 
-def _rows(table: _Element) -> Iterator[_Element]:
-    for child in table.iterchildren():
-        if child.tag == f"{W}tr":
+def _parts(whole: _Element, name: str) -> Iterator[_Element]:
+    """The rows (``tr``) of a table or cells (``tc``) of a row, also those inside what is transparent."""
+    for child in whole.iterchildren():
+        if child.tag == f"{W}{name}":
             yield child
         elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
-            yield from _rows(child)
-
-
-def _cells(row: _Element) -> Iterator[_Element]:
-    for child in row.iterchildren():
-        if child.tag == f"{W}tc":
-            yield child
-        elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
-            yield from _cells(child)
+            yield from _parts(child, name)
 
 
 def _header_rows(table: _Element, rows: list[_Element]) -> int:

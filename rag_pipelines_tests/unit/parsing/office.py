@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
@@ -66,7 +66,7 @@ def edited(package: bytes, part: str, edit: Callable[[bytes], bytes]) -> bytes:
     return out.getvalue()
 
 
-def zipped(parts: dict[str, str | bytes]) -> bytes:
+def zipped(parts: Mapping[str, str | bytes]) -> bytes:
     def save(file: io.BytesIO) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
             for name, content in parts.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pptx
 import pytest
 from pptx.chart.data import CategoryChartData, XyChartData
@@ -19,7 +21,7 @@ def deck() -> pptx.presentation.Presentation:
     return pptx.Presentation()
 
 
-def slide(deck: pptx.presentation.Presentation, title: str = "") -> pptx.slide.Slide:
+def slide(deck: pptx.presentation.Presentation, title: str = "") -> Any:
     added = deck.slides.add_slide(deck.slide_layouts[5])
     added.shapes.title.text = title
     return added
