@@ -48,10 +48,10 @@ class ListingConfig(dg.Config):
     moves no cursor.
     """
 
-    full: bool = Field(False, description="List everything and load every document again.")
-    since: str | None = Field(None, description="Take only what was modified at or after this time.")
-    until: str | None = Field(None, description="Take only what was modified before this time.")
-    allow_deletes: bool = Field(False, description="Apply deletions above the source's delete guard.")
+    full: bool = Field(default=False, description="List everything and load every document again.")
+    since: str | None = Field(default=None, description="Take only what was modified at or after this time.")
+    until: str | None = Field(default=None, description="Take only what was modified before this time.")
+    allow_deletes: bool = Field(default=False, description="Apply deletions above the source's delete guard.")
 
     @property
     def window(self) -> Window:
