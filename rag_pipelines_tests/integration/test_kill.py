@@ -20,7 +20,7 @@ from rag_pipelines_tests.integration.workspace import Workspace
 DOCUMENTS = 240
 BATCH = 16
 MOMENTS = (
-    "phase start", "phase list", "phase process", "embed", "embed", "phase build", "phase loading vectors",
+    "phase start", "phase list", "phase prepare", "embed", "embed", "phase build", "phase loading vectors",
     "phase loading words", "phase indexing", "phase gates", "phase promote",
 )  # fmt: skip
 """Where a run is killed: a random moment after it has said so. In the order of a run, because each run goes

@@ -59,9 +59,9 @@ def stored(workspace: Workspace) -> dict[str, str]:
 
 
 def embedded_since(workspace: Workspace, before: int) -> set[str]:
-    """Documents that show a vector made after the first `before` ones."""
+    """Documents that show a vector stored after the first `before` ones (the table only grows)."""
     rows = workspace.rows(
-        "SELECT DISTINCT d.external_id FROM (SELECT input_key FROM rag.embedding OFFSET %s) e "
+        "SELECT DISTINCT d.external_id FROM (SELECT input_key FROM rag.embedding ORDER BY ctid OFFSET %s) e "
         "JOIN rag.chunk USING (input_key) JOIN rag.document_chunks USING (chunk_set_id) "
         "JOIN rag.document d USING (document_id) WHERE d.state <> 'tombstoned'",
         before,
