@@ -25,6 +25,7 @@ from rag_pipelines.cli import (
     index,
     ingest,
     plan,
+    quality,
     quarantine,
     query,
     source,
@@ -48,6 +49,7 @@ app.command("plan")(plan.plan)
 app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
 app.command("query")(query.query)
+app.command("quality")(quality.quality)
 app.command("status")(status.status)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(source.app, name="source")
