@@ -151,6 +151,11 @@ class WorkerPool(Generic[Task, Result]):
             if pending:
                 self.close()
 
+    def warm(self) -> None:
+        """Start the children now, for work that is about to come."""
+        while len(self._threads) < self._workers:
+            self._start_worker()
+
     def close(self) -> None:
         """Stop all children at once, whatever they do. The pool may be used again."""
         if self._folder is None:
@@ -231,6 +236,7 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         """Work until the pool is closed."""
         try:
+            self._child = self._start_child()
             while job := self._jobs.take():
                 self._send(job)
                 while self._sent:

@@ -11,6 +11,7 @@ that a killed run repeats at most the last few batches of the model.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from enum import IntEnum
@@ -20,14 +21,12 @@ from uuid import UUID
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
-from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines.parsing.prepare import (
     Prepared,
     PrepareTask,
     Rechunked,
     RechunkTask,
     decode_parsed,
-    process,
 )
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
 from rag_pipelines.store.database import query
@@ -67,6 +66,8 @@ class Advance:
     def _watched(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""
         total = self._count_pending()
+        if total and self._models:
+            threading.Thread(target=_import_vectors, name="imports", daemon=True).start()
         for done, work in enumerate(works, 1):
             self._run.progress("prepare", done, max(total, done))
             yield work
@@ -128,17 +129,16 @@ class Advance:
     def _prepared(self) -> Generator[Work]:
         """Pending documents in order, parsed and chunked; workers run ahead of the caller by one batch."""
         limits = self._run.settings.limits
-        with WorkerPool(process, workers=limits.worker_count, limits=limits.parse) as pool:
-            window = limits.batch_documents
-            for outcome in pool.map(
-                self._pending(), window=window, window_bytes=4 * limits.batch_bytes, task=self._task
-            ):
-                work = outcome.item
-                if outcome.error is not None:
-                    work.error = outcome.error
-                elif outcome.value is not None:
-                    self._take(work, outcome.value)
-                yield work
+        window, window_bytes = limits.batch_documents, 4 * limits.batch_bytes
+        for outcome in self._run.workers.map(
+            self._pending(), window=window, window_bytes=window_bytes, task=self._task
+        ):
+            work = outcome.item
+            if outcome.error is not None:
+                work.error = outcome.error
+            elif outcome.value is not None:
+                self._take(work, outcome.value)
+            yield work
 
     def _task(self, work: Work) -> PrepareTask | RechunkTask | None:
         """What a worker has to do for a document; None if all is known."""
@@ -201,6 +201,12 @@ class Advance:
                 texts = (chunk.embedding_input for chunk in made.chunks)
                 inputs.update(zip(made.input_keys, texts, strict=True))
         return embed_inputs(self._run, model, inputs)
+
+
+def _import_vectors() -> None:
+    """What storing vectors needs, imported while the workers start; it takes as long as they do."""
+    import numpy  # noqa: F401
+    import pgvector.psycopg  # noqa: F401
 
 
 def _remembered(status: str, message: str | None) -> DocumentError:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from rag_pipelines.connectors.base import Item
-from rag_pipelines.fingerprint import fingerprint, text_key
+
+_encode = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic").encode
 
 
 class Change(StrEnum):
@@ -31,21 +35,22 @@ class Change(StrEnum):
 
 def attributes_key(item: Item, tenant: str) -> UUID:
     """A key that is equal as long as nothing but content and access of the document changed."""
-    return text_key(
-        fingerprint(
-            [
-                item.name,
-                item.path,
-                item.url,
-                item.title,
-                item.author,
-                item.media_type,
-                tenant,
-                item.modified_at.isoformat() if item.modified_at else None,
-                dict(item.metadata),
-            ]
-        )
+    value = (
+        item.name,
+        item.path,
+        item.url,
+        item.title,
+        item.author,
+        item.media_type,
+        tenant,
+        item.modified_at,
+        item.metadata,
     )
+    try:
+        data = _encode(value)
+    except UnicodeEncodeError:
+        data = repr(value).encode("utf-8", "backslashreplace")
+    return UUID(bytes=blake2b(data, digest_size=16).digest())
 
 
 def compare(

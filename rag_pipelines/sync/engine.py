@@ -6,7 +6,7 @@ any of the things themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 import msgspec
@@ -21,7 +21,7 @@ from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.listing import Listing
 from rag_pipelines.sync.report import Progress, SyncReport, no_progress
-from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.targets import Embedders, source_targets
 
 
@@ -49,7 +49,7 @@ def ingest(
             stands, nothing was deleted, and the next run goes on from there.
     """
     with source_run(database, settings, source, progress) as run:
-        list_source(run, full=full, window=window, allow_deletes=allow_deletes)
+        list_source(run, full=full, window=window, allow_deletes=allow_deletes, loading=run.workers.warm)
         advance_source(run, embedders)
     return run.report
 
@@ -70,8 +70,9 @@ def source_run(
     """
     connector = settings.source(source).connector
     report = SyncReport(source)
-    with source_lease(database, source, connector) as lease:
-        run = SourceRun(source, settings, lease, BlobStore(settings.blobs_url), report, progress)
+    with source_lease(database, source, connector) as lease, worker_pool(settings.limits) as workers:
+        blobs = BlobStore(settings.blobs_url)
+        run = SourceRun(source, settings, lease, blobs, workers, report, progress)
         began = _continued_run(run) if continued else None
         earlier = msgspec.convert(began["report"], SyncReport) if began else None
         if began is None:
@@ -115,11 +116,16 @@ def end_abandoned_runs(database: Database, names: Iterable[str]) -> list[str]:
 
 
 def list_source(
-    run: SourceRun, *, full: bool = False, window: Window = Window(), allow_deletes: bool = False
+    run: SourceRun,
+    *,
+    full: bool = False,
+    window: Window = Window(),
+    allow_deletes: bool = False,
+    loading: Callable[[], None] | None = None,
 ) -> None:
-    """The first half of a run: documents and raw bytes."""
+    """The first half of a run: documents and raw bytes. `loading` is called before content is loaded."""
     with closing(run.settings.connector(run.name)) as connector:
-        Listing(run, connector, full=full, window=window, allow_deletes=allow_deletes).run()
+        Listing(run, connector, full=full, window=window, allow_deletes=allow_deletes, loading=loading).run()
 
 
 def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:

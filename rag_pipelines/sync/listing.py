@@ -11,7 +11,7 @@ passes something that is neither stored nor in quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -75,12 +75,14 @@ class Listing:
         full: bool = False,
         window: Window = Window(),
         allow_deletes: bool = False,
+        loading: Callable[[], None] | None = None,
     ) -> None:
         self._run = run
         self._connector = connector
         self._full = full
         self._window = window
         self._allow_deletes = allow_deletes
+        self._loading = loading
         self._rules = AccessRules(run.connection)
         self._began = server_time(run.connection)
         self._feed = False
@@ -229,6 +231,8 @@ class Listing:
 
     def _load(self, batch: list[_Wanted]) -> None:
         """Load, store and commit one batch of new or changed content."""
+        if self._loading:
+            self._loading()
         report = self._run.report
         loaded: list[Loaded] = []
         same: list[dict[str, Any]] = []

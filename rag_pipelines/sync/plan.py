@@ -26,7 +26,7 @@ from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.engine import list_source
 from rag_pipelines.sync.report import Progress, SyncReport, no_progress
-from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.targets import Embedders, source_targets
 
 
@@ -69,8 +69,12 @@ def plan_source(
     """
     report = SyncReport(source)
     connector = settings.source(source).connector
-    with source_lease(database, source, connector) as lease, _overlay(settings.blobs_url) as blobs:
-        run = SourceRun(source, settings, lease, blobs, report, progress)
+    with (
+        source_lease(database, source, connector) as lease,
+        _overlay(settings.blobs_url) as blobs,
+        worker_pool(settings.limits) as workers,
+    ):
+        run = SourceRun(source, settings, lease, blobs, workers, report, progress)
         with run.connection.transaction(force_rollback=True):
             list_source(run, full=full, window=window, allow_deletes=allow_deletes)
             targets = source_targets(run.connection, settings, source, embedders)

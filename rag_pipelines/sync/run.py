@@ -10,11 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rag_pipelines.config.settings import Settings, SourceSettings
+from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
+from rag_pipelines.parsing.pool import WorkerPool
+from rag_pipelines.parsing.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.lease import SourceLease
 from rag_pipelines.sync.report import Progress, SyncReport
+
+Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
+
+
+def worker_pool(limits: LimitSettings) -> Workers:
+    """The parser processes of a run; none is started before there is something to parse."""
+    return WorkerPool(process, workers=limits.worker_count, limits=limits.parse)
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class SourceRun:
     settings: Settings
     lease: SourceLease
     blobs: BlobStore
+    workers: Workers
     report: SyncReport
     progress: Progress
 
