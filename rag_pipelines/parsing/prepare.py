@@ -116,6 +116,17 @@ def decode_parsed(encoded: bytes) -> ParsedDocument:
         raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
 
 
+_SAMPLE = b"---\ntitle: Sample\n---\n# Heading\n\nSome *text* and `code`.\n\n- item\n\n| a |\n|---|\n| 1 |\n"
+
+
+def preload() -> None:
+    """Import and set up what most documents need; a worker does so while it waits for its first task."""
+    from rag_pipelines.chunking import factory  # noqa: F401
+    from rag_pipelines.parsing import registry
+
+    registry.parse(ParseRequest(_SAMPLE, "sample.md"))
+
+
 def process(task: PrepareTask | RechunkTask) -> Prepared | Rechunked:
     """Either of the two tasks, so that one pool serves both."""
     return prepare(task) if isinstance(task, PrepareTask) else rechunk(task)

@@ -110,9 +110,12 @@ def main() -> None:
     function = pkgutil.resolve_name(settings.function)
     decoder = msgspec.msgpack.Decoder(wire_types(function)[0])
     encoder = msgspec.msgpack.Encoder()
-    gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
     _send(replies, b"")
+    preload = getattr(sys.modules[function.__module__], "preload", None)
+    if preload is not None:
+        preload()
+    gc.freeze()
     for payload in _frames(tasks):
         os.truncate(2, 0)
         reply = _answer(function, decoder, encoder, payload)
