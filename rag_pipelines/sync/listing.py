@@ -12,7 +12,6 @@ passes something that is neither stored nor in quarantine.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -50,9 +49,6 @@ from rag_pipelines.sync.run import SourceRun
 BLOCK = 500
 """Entries compared with the catalogue at once."""
 
-STORE_THREADS = 2
-"""Blobs written at once: hides the latency of an object store."""
-
 
 class _Wanted(NamedTuple):
     """A listed item whose content has to be loaded, beside the row that is stored of it."""
@@ -88,7 +84,6 @@ class Listing:
         self._feed = False
         self._removed: list[str] = []
         self._complete: Complete | None = None
-        self._threads: Executor
 
     def run(self) -> None:
         """List, apply, and settle deletions and the cursor. Failures of documents end in quarantine.
@@ -102,8 +97,7 @@ class Listing:
         query(connection, "clear_seen")
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
-        with closing(self._entries(source)) as entries, ThreadPoolExecutor(STORE_THREADS) as threads:
-            self._threads = threads
+        with closing(self._entries(source)) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(block)
         self._settle(source["settled_at"])
@@ -238,7 +232,7 @@ class Listing:
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
         counts: list[tuple[Change, str]] = []
-        storing: list[tuple[_Wanted, int, Future[bytes]]] = []
+        contents: list[tuple[_Wanted, bytes]] = []
         for one in batch:
             try:
                 data = self._content(one.item)
@@ -247,16 +241,17 @@ class Listing:
                 counts.append((Change.FAILED, one.item.external_id))
                 continue
             report.bytes_loaded += len(data)
-            storing.append((one, len(data), self._threads.submit(self._run.blobs.put, "raw", data)))
-        for one, size, stored in storing:
-            digest, row, item = stored.result(), one.known, one.item
+            contents.append((one, data))
+        digests = self._run.blobs.put_all("raw", [data for _, data in contents])
+        for (one, data), digest in zip(contents, digests, strict=True):
+            row, item = one.known, one.item
             if row is not None and bytes(row["raw_sha256"]) == digest:
                 counts.append((compare_attributes(one.attributes, one.access_id, row), item.external_id))
                 params = attribute_params(item, one.tenant, one.attributes, one.access_id)
                 same.append({"document_id": row["document_id"], **params})
             else:
                 counts.append((Change.ADDED if row is None else Change.CHANGED, item.external_id))
-                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, size))
+                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, len(data)))
         with self._run.writing() as connection:
             put_documents(connection, self._run.source_id, loaded)
             set_attributes(connection, same)
