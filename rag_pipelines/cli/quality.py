@@ -39,13 +39,7 @@ def _show(source: str, results: list[Result]) -> None:
         say(f"note: {source}: nothing is stored yet; run `rag-pipelines ingest {source}` first")
         return
     rows = (
-        (
-            one.suite,
-            one.expectation,
-            _verdict(one),
-            f"{one.unexpected or 0:,} of {one.rows or 0:,}",
-            one.error or "",
-        )
+        (one.suite, one.expectation, _verdict(one), one.unexpected or 0, one.rows or 0, one.error or "")
         for one in results
     )
     print_table(("suite", "expectation", "verdict", "unexpected", "rows", "error"), rows, title=source)

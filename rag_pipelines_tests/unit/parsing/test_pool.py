@@ -328,7 +328,9 @@ def test_processes_that_a_parser_started_end_with_it(tmp_path: Path) -> None:
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits both as ignored
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.parsing.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, do
