@@ -154,7 +154,7 @@ class WorkerPool(Generic[Task, Result]):
     def warm(self) -> None:
         """Start the children now, for work that is about to come."""
         while len(self._threads) < self._workers:
-            self._start_worker()
+            self._start_worker(early=True)
 
     def close(self) -> None:
         """Stop all children at once, whatever they do. The pool may be used again."""
@@ -190,7 +190,7 @@ class WorkerPool(Generic[Task, Result]):
             self._start_worker()
         return job
 
-    def _start_worker(self) -> None:
+    def _start_worker(self, *, early: bool = False) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rag-pipelines-"))
             self._wake = os.pipe()
@@ -201,6 +201,7 @@ class WorkerPool(Generic[Task, Result]):
             seconds=self.limits.seconds,
             recycle_after=self._recycle_after,
             recycle_bytes=self._recycle_bytes,
+            early=early,
         )
         self._threads.append(worker)
         worker.start()
@@ -218,6 +219,7 @@ class _Worker(threading.Thread):
         seconds: float,
         recycle_after: int,
         recycle_bytes: int,
+        early: bool,
     ) -> None:
         super().__init__(name="parsing worker", daemon=True)
         self._jobs = jobs
@@ -226,6 +228,7 @@ class _Worker(threading.Thread):
         self._seconds = seconds
         self._recycle_after = recycle_after
         self._recycle_bytes = recycle_bytes
+        self._early = early
         self._child: Child | None = None
         self._answers = 0
         self._worn = False
@@ -236,7 +239,8 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         """Work until the pool is closed."""
         try:
-            self._child = self._start_child()
+            if self._early:
+                self._child = self._start_child()
             while job := self._jobs.take():
                 self._send(job)
                 while self._sent:
