@@ -40,7 +40,6 @@ from rag_pipelines.config.values import (
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
-from rag_pipelines.model import AccessRule
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
 
 if TYPE_CHECKING:
@@ -249,11 +248,6 @@ class Settings(_Section):
         return self.data_dir / "postgres"
 
     @property
-    def models_dir(self) -> Path:
-        """The folder of converted models."""
-        return self.data_dir / "models"
-
-    @property
     def blobs_url(self) -> str:
         """The fsspec URL of the blob store."""
         return self.blobs.url or f"file://{self.data_dir / 'blobs'}"
@@ -301,10 +295,6 @@ class Settings(_Section):
     def embedding_profile(self, index: str) -> EmbeddingProfile:
         """The embedding profile of an index."""
         return _named("embedding profile", self.profiles.embedding, self.index(index).embedding)
-
-    def default_access(self, source: str) -> AccessRule:
-        """The access of documents of which the source's system says nothing."""
-        return self.source(source).access
 
 
 def _named(what: str, known: Mapping[str, T], name: str) -> T:
