@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -40,6 +40,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Items carry access rules from the system itself."""
     moves: bool = False
     """Knows renames itself (`Item.moved_from`)."""
+    groups: bool = False
+    """Lists groups and their members, apart from documents."""
+    lookup: bool = False
+    """Can say which of some ids still exist, apart from any listing."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -123,6 +127,20 @@ class Complete(msgspec.Struct, frozen=True):
 Entry = Item | Failure | Removed | Complete
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A principal that other principals stand behind: a group, a role, who may view a space, an account.
+
+    `principal` is what access rules name, unique beyond the source (``group:acme.atlassian.net/8f1c``);
+    `members` are principals too: users, `EVERYONE`, or groups, whose members count. An account whose
+    e-mail address is known is a group with the member ``user:ann@example.com``. A group that no member
+    stands behind is listed with none. `name` is for people.
+    """
+
+    principal: str
+    name: str = ""
+    members: tuple[str, ...] = ()
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One line of `source check`: what was tried, whether it worked, and what to do if not."""
 
@@ -185,6 +203,30 @@ class Connector(ABC):
                 yield entry.external_id
             elif not isinstance(entry, Removed):
                 yield entry
+
+    def prefetch(self, items: Sequence[Item]) -> None:  # noqa: B027 (most connectors read one at a time)
+        """Called before the items of a batch are loaded, so that one request may read many.
+
+        What was read is kept for the items' `load` and given up with it. Raises nothing but
+        `CredentialError`: what could not be read here is read, or fails, item by item.
+        """
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Which of `ids` (at most a few hundred) the source still holds, asked one by one or in bulk.
+
+        Asked before documents that a listing did not name are deleted, because a listing by offsets
+        skips what moves while it is read. An id that cannot be judged (a forbidden entity) counts as
+        existing. Raises `TransientError` or `CredentialError` when nothing can be said.
+        """
+        raise NotImplementedError(f"{self.kind} does not declare the capability 'lookup'")
+
+    def groups(self) -> Iterator[Group | Failure | Complete]:
+        """List every group with its members; ends with `Complete`, whose count is that of the groups.
+
+        A group whose members cannot be read is a `Failure` with the principal as `entity`: it keeps the
+        members it had. ``Complete(full=False)`` says that groups may be missing: none is removed then.
+        """
+        raise NotImplementedError(f"{self.kind} does not declare the capability 'groups'")
 
     def close(self) -> None:  # noqa: B027 (most connectors hold nothing)
         """Release connections and temporary files."""
