@@ -67,11 +67,15 @@ class BlobSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """How much one run takes at once, and what one document may cost."""
+    """How much one run takes at once, and what one document may cost.
+
+    `access_principals` is how many principals one access rule may name; a larger rule is closed.
+    """
 
     workers: int | None = Field(default=None, ge=1)
     batch_documents: int = Field(default=64, ge=1)
     batch_bytes: Size = Field(default=16_000_000, ge=1)
+    access_principals: int = Field(default=10_000, ge=1)
     parse: Annotated[ParseLimits, StructOptions(max_bytes=Size, max_expansion_bytes=Size)] = Field(
         default_factory=ParseLimits
     )
@@ -110,7 +114,8 @@ class DeleteGuard(_Section):
 class SourceSettings(_Section):
     """One configured instance of a connector, and how its documents are treated.
 
-    `full_listing` is how long a change feed that cannot name deletions may go without a full listing.
+    `full_listing` is how long a change feed that cannot name deletions may go without a full listing,
+    `group_listing` how old the members of groups may become before they are listed again.
     """
 
     connector: str
@@ -122,6 +127,7 @@ class SourceSettings(_Section):
     parsing: str = "default"
     freshness: Duration = timedelta(hours=24)
     full_listing: Duration = timedelta(hours=24)
+    group_listing: Duration = timedelta(hours=1)
     schedule: Cron | None = None
     delete_guard: DeleteGuard = DeleteGuard()
     grace: Duration = timedelta(days=7)

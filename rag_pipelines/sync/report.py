@@ -12,6 +12,8 @@ from rag_pipelines.sync.diff import Change
 
 class SyncReport(msgspec.Struct):
     """Counts of one sync of one source. Bytes are raw bytes loaded, tokens those of newly embedded inputs.
+    `access_closed` counts listed documents that nobody may see, because their access is not known or above
+    a limit. `groups` and `memberships` were read anew; those of `groups_failed` groups stay as they were.
 
     `outcome` is ``complete`` (everything was listed), ``partial`` (a window, a feed with gaps, or an
     incomplete listing) or ``failed``. `notes` are sentences for people, each with what to do.
@@ -33,6 +35,10 @@ class SyncReport(msgspec.Struct):
     tokens: int = 0
     cost: float = 0.0
     parked_deletes: int = 0
+    access_closed: int = 0
+    groups: int = 0
+    groups_failed: int = 0
+    memberships: int = 0
     seconds: dict[str, float] = {}
     notes: list[str] = []
 
