@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,15 @@ NOT_APPLICABLE = "not applicable"
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: world.name)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """An empty source of each kind; skips what its kind declares as not applicable."""
     kind: type[World] = request.param
     reason = kind.not_applicable.get(request.node.originalname)
     if reason:
         pytest.skip(f"{NOT_APPLICABLE}: {kind.name}: {request.node.originalname}: {reason}")
-    return kind.build(tmp_path, request)
+    made = kind.build(tmp_path, request)
+    yield made
+    made.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,7 @@
 """The systems that the conformance kit is run on.
 
-What belongs here: one `World` for each kind of source. What does not: promises or assertions.
+What belongs here: one `World` for each kind of source that is files or rows, and the list of all worlds;
+the worlds that are servers have modules of their own. What does not: promises or assertions.
 """
 
 from __future__ import annotations
@@ -13,22 +14,31 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
 import pytest
 
-from rag_pipelines.connectors.base import Connector
-from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines_tests.connectors.conformance import World
 
 MAX_BYTES = 10_000
 _numbers = itertools.count()
 
 
+def _later(module: str, *names: str) -> list[type[World]]:
+    """Worlds of a module that may not be there yet; becomes a plain import when it is."""
+    try:
+        found = import_module(f"rag_pipelines_tests.connectors.{module}")
+    except ModuleNotFoundError:
+        return []
+    return [getattr(found, name) for name in names]
+
+
 class LocalFiles(World):
     name = "filesystem"
+    kind = "filesystem"
     not_applicable: ClassVar = {
         "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a folder has each name once",
         "test_a_rename_keeps_the_token": "a rename touches the change time; content tells that it is a move",
@@ -39,8 +49,8 @@ class LocalFiles(World):
         self.root = folder / "root"
         self.root.mkdir()
 
-    def connector(self) -> Connector:
-        return make_connector("files", "filesystem", {"root": str(self.root), "max_bytes": MAX_BYTES})
+    def options(self) -> dict[str, Any]:
+        return {"root": str(self.root), "max_bytes": MAX_BYTES}
 
     def id_of(self, name: str) -> str:
         return name
@@ -61,8 +71,11 @@ class LocalFiles(World):
     def remove_folder(self, folder: str) -> None:
         shutil.rmtree(self.root / folder)
 
-    def restrict(self, name: str, principal: str) -> None:
-        (self.root / f"{name}.access.yaml").write_text(f"allow: ['{principal}']")
+    def restrict(self, name: str, who: str) -> None:
+        (self.root / f"{name}.access.yaml").write_text(f"allow: ['{self.principal_of(who)}']")
+
+    def release(self, name: str) -> None:
+        (self.root / f"{name}.access.yaml").unlink()
 
     def break_document(self, name: str) -> None:
         self.put(name, "x" * (MAX_BYTES + 1))
@@ -88,6 +101,7 @@ class ObjectStore(World):
     """fsspec's memory file system, which stands for every object store."""
 
     name = "filesystem-memory"
+    kind = "filesystem"
     not_applicable: ClassVar = {
         "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a store has each key once",
         "test_a_rename_keeps_the_token": "an object store renames by copying, which makes a new object",
@@ -102,10 +116,8 @@ class ObjectStore(World):
         self._root = f"/conformance-{next(_numbers)}"
         self._files.mkdir(self._root)
 
-    def connector(self) -> Connector:
-        return make_connector(
-            "objects", "filesystem", {"root": f"memory:/{self._root}", "max_bytes": MAX_BYTES}
-        )
+    def options(self) -> dict[str, Any]:
+        return {"root": f"memory:/{self._root}", "max_bytes": MAX_BYTES}
 
     def id_of(self, name: str) -> str:
         return name
@@ -125,8 +137,12 @@ class ObjectStore(World):
     def remove_folder(self, folder: str) -> None:
         self._files.rm(f"{self._root}/{folder}", recursive=True)
 
-    def restrict(self, name: str, principal: str) -> None:
-        self._files.pipe_file(f"{self._root}/{name}.access.yaml", f"allow: ['{principal}']".encode())
+    def restrict(self, name: str, who: str) -> None:
+        sidecar = f"allow: ['{self.principal_of(who)}']"
+        self._files.pipe_file(f"{self._root}/{name}.access.yaml", sidecar.encode())
+
+    def release(self, name: str) -> None:
+        self._files.rm(f"{self._root}/{name}.access.yaml")
 
     def break_document(self, name: str) -> None:
         self.put(name, "x" * (MAX_BYTES + 1))
@@ -140,6 +156,7 @@ class ObjectStore(World):
 
 class LocalGit(World):
     name = "git"
+    kind = "git"
     not_applicable: ClassVar = {
         "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a tree has each path once",
         "test_a_part_that_cannot_be_listed_makes_the_listing_incomplete": "a commit is listed whole or not",
@@ -169,10 +186,9 @@ class LocalGit(World):
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message, at=at)
 
-    def connector(self) -> Connector:
+    def publish(self) -> None:
         if self.repository.exists() and self.git("status", "--porcelain"):
-            self.commit("change")
-        return make_connector("code", "git", self.options())
+            self.commit("change", self._now)
 
     def options(self) -> dict[str, Any]:
         return {"repository": str(self.repository), "max_bytes": MAX_BYTES}
@@ -223,8 +239,9 @@ class RemoteGit(LocalGit):
 
 
 class Rows(World):
-    """Rows in memory that `connector` writes out; the common part of the `records` worlds."""
+    """Rows in memory that `publish` writes out; the common part of the `records` worlds."""
 
+    kind = "records"
     not_applicable: ClassVar = {
         "test_a_deleted_folder_takes_its_documents_with_it": "rows have no folders",
         "test_content_that_vanished_after_the_listing_fails_that_document_only": "a listed row has its text",
@@ -258,8 +275,11 @@ class Rows(World):
     def relocate(self, old: str, new: str, at: datetime) -> None:
         self._rows[new] = {**self._rows.pop(old), "key": new, "changed": at.isoformat()}
 
-    def restrict(self, name: str, principal: str) -> None:
-        self._rows[name]["readers"] = principal
+    def restrict(self, name: str, who: str) -> None:
+        self._rows[name]["readers"] = self.principal_of(who)
+
+    def release(self, name: str) -> None:
+        self._rows[name]["readers"] = "everyone"
 
     def duplicate(self, name: str) -> None:
         self._extra.append({**self._rows[name], "body": "another text"})
@@ -280,19 +300,24 @@ class Rows(World):
 class JsonLines(Rows):
     name = "records-jsonl"
 
-    def connector(self) -> Connector:
+    def options(self) -> dict[str, Any]:
+        return {"path": str(self.folder / "rows.jsonl"), **self.columns}
+
+    def publish(self) -> None:
         path = self.folder / "rows.jsonl"
         path.unlink(missing_ok=True)
         if not self._gone:
             lines = [json.dumps(row) for row in self.all_rows()] + ["{not json"] * self._broken
             path.write_text("".join(f"{line}\n" for line in lines))
-        return make_connector("rows", "records", {"path": str(path), **self.columns})
 
 
 class Csv(Rows):
     name = "records-csv"
 
-    def connector(self) -> Connector:
+    def options(self) -> dict[str, Any]:
+        return {"path": str(self.folder / "rows.csv"), **self.columns}
+
+    def publish(self) -> None:
         path = self.folder / "rows.csv"
         path.unlink(missing_ok=True)
         if not self._gone:
@@ -301,7 +326,6 @@ class Csv(Rows):
                 writer.writeheader()
                 writer.writerows(self.all_rows())
                 file.write("one,field,too,many,in,this,row\n" * self._broken)
-        return make_connector("rows", "records", {"path": str(path), **self.columns})
 
 
 class Sql(Rows):
@@ -316,7 +340,10 @@ class Sql(Rows):
     def build(cls, folder: Path, request: pytest.FixtureRequest) -> World:
         return cls(folder, request.getfixturevalue("postgres"))
 
-    def connector(self) -> Connector:
+    def options(self) -> dict[str, Any]:
+        return {"dsn": self._url, "query": f"SELECT * FROM {self._table}", **self.columns}
+
+    def publish(self) -> None:
         with psycopg.connect(self._url) as connection:
             connection.execute(f"DROP TABLE IF EXISTS {self._table}")
             if not self._gone:
@@ -330,8 +357,16 @@ class Sql(Rows):
                 with connection.cursor().copy(f"COPY {self._table} FROM STDIN") as copy:
                     for row in rows:
                         copy.write_row(tuple(row.values()))
-        options = {"dsn": self._url, "query": f"SELECT * FROM {self._table}", **self.columns}
-        return make_connector("rows", "records", options)
 
 
-WORLDS: tuple[type[World], ...] = (LocalFiles, ObjectStore, LocalGit, RemoteGit, JsonLines, Csv, Sql)
+WORLDS: tuple[type[World], ...] = (
+    LocalFiles,
+    ObjectStore,
+    LocalGit,
+    RemoteGit,
+    JsonLines,
+    Csv,
+    Sql,
+    *_later("confluence_world", "ConfluenceCloud", "ConfluenceDataCenter"),
+    *_later("jira_world", "JiraCloud", "JiraDataCenter"),
+)
