@@ -319,26 +319,25 @@ class Listing:
     def tokens(self) -> dict[str, str]:
         return {identity: item.token for identity, item in self.items.items()}
 
-    def texts(self, world: World) -> dict[str, str]:
+    def texts(self, text_of: Callable[[bytes], str] = bytes.decode) -> dict[str, str]:
         """The text of every item, loaded as the engine does it: announced in bulk, then one by one."""
         if self.connector is not None:
             self.connector.prefetch(list(self.items.values()))
-        return {identity: world.text_of(item.load()) for identity, item in self.items.items()}
+        return {identity: text_of(item.load()) for identity, item in self.items.items()}
 
 
 @dataclass
 class Replica:
     """The least sync engine: loads what has a new token, deletes only on a full listing's word."""
 
-    world: World
+    text_of: Callable[[bytes], str] = bytes.decode
     texts: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     cursor: Cursor | None = None
     loads: int = 0
 
-    def list(self) -> Listing:
-        """List everything with a new connector, and take it over."""
-        connector = self.world.connector()
+    def list_from(self, connector: Connector) -> Listing:
+        """List everything and take it over."""
         listing = self._apply(connector, connector.items())
         if listing.is_full:
             alive = listing.items.keys() | {one.external_id for one in listing.failures}
@@ -346,10 +345,9 @@ class Replica:
                 self._forget(identity)
         return listing
 
-    def follow(self) -> Listing:
-        """List what changed since the last time, and take it over."""
+    def follow(self, connector: Connector) -> Listing:
+        """List what changed since the last time and take it over."""
         assert self.cursor is not None
-        connector = self.world.connector()
         return self._apply(connector, connector.changes(self.cursor))
 
     def _apply(self, connector: Connector, entries: Iterator[Entry]) -> Listing:
@@ -364,7 +362,7 @@ class Replica:
         wanted = [one for one in listing.items.values() if self.tokens.get(one.external_id) != one.token]
         connector.prefetch(wanted)
         for item in wanted:
-            self.texts[item.external_id] = self.world.text_of(item.load())
+            self.texts[item.external_id] = self.text_of(item.load())
             self.tokens[item.external_id] = item.token
             self.loads += 1
         if listing.complete is not None and listing.complete.cursor is not None:

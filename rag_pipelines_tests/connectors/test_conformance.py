@@ -34,7 +34,7 @@ def declares(world: World, capability: str) -> None:
 def test_a_listing_names_every_document_once_and_ends_with_their_count(world: World) -> None:
     seed(world)
     listing = listed(world)
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
     assert listing.complete is not None
     assert listing.complete.count == 3
     assert listing.is_full
@@ -57,7 +57,7 @@ def test_an_edit_changes_the_token_of_that_document_only(world: World) -> None:
     before = listed(world).tokens()
     world.put("handbook/leave.md", "Forty days of leave!!")
     listing = listed(world)
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
     changed = {identity for identity, token in listing.tokens().items() if before[identity] != token}
     assert changed == {world.id_of("handbook/leave.md")}
 
@@ -67,7 +67,7 @@ def test_a_new_document_appears_and_the_others_keep_their_tokens(world: World) -
     before = listed(world).tokens()
     world.put("legal/privacy.md", "We keep nothing.")
     listing = listed(world)
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
     assert before.items() <= listing.tokens().items()
 
 
@@ -76,7 +76,7 @@ def test_a_renamed_document_is_listed_under_its_new_name_only(world: World) -> N
     world.rename("handbook/leave.md", "handbook/holidays.md")
     listing = listed(world)
     assert listing.is_full
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
 
 
 def test_a_rename_keeps_the_token(world: World) -> None:
@@ -89,7 +89,7 @@ def test_a_rename_keeps_the_token(world: World) -> None:
 def test_a_moved_document_is_listed_in_its_new_folder_only(world: World) -> None:
     seed(world)
     world.rename("handbook/leave.md", "legal/leave.md")
-    assert listed(world).texts(world) == world.expected()
+    assert listed(world).texts(world.text_of) == world.expected()
 
 
 def test_a_deleted_document_is_not_listed(world: World) -> None:
@@ -97,17 +97,17 @@ def test_a_deleted_document_is_not_listed(world: World) -> None:
     world.delete("handbook/leave.md")
     listing = listed(world)
     assert listing.is_full
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
 
 
 def test_a_restored_document_comes_back_with_its_content(world: World) -> None:
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     world.delete("handbook/leave.md")
-    replica.list()
+    replica.list_from(world.connector())
     world.put("handbook/leave.md", "Thirty days of leave.")
-    replica.list()
+    replica.list_from(world.connector())
     assert replica.texts == world.expected()
 
 
@@ -116,7 +116,11 @@ def test_a_deleted_folder_takes_its_documents_with_it(world: World) -> None:
     world.delete_folder("handbook")
     listing = listed(world)
     assert listing.is_full
-    assert listing.texts(world) == world.expected() == {world.id_of("legal/terms.md"): "Terms of service."}
+    assert (
+        listing.texts(world.text_of)
+        == world.expected()
+        == {world.id_of("legal/terms.md"): "Terms of service."}
+    )
 
 
 def test_a_change_of_access_shows_without_a_new_token(world: World) -> None:
@@ -137,17 +141,17 @@ def test_a_second_document_of_one_id_is_reported_and_the_first_counts(world: Wor
     seed(world)
     world.duplicate("handbook/leave.md")
     listing = listed(world)
-    assert listing.texts(world) == world.expected()
+    assert listing.texts(world.text_of) == world.expected()
     assert listing.is_full
     assert [failure.hides_documents for failure in listing.failures] == [False]
 
 
 def test_a_document_that_cannot_be_listed_is_a_failure_and_stays_alive(world: World) -> None:
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     world.break_document("handbook/leave.md")
-    listing = replica.list()
+    listing = replica.list_from(world.connector())
     identity = world.id_of("handbook/leave.md")
     assert listing.is_full
     assert [failure.external_id for failure in listing.failures] == [identity]
@@ -166,11 +170,11 @@ def test_a_part_that_cannot_be_listed_makes_the_listing_incomplete(world: World)
 
 def test_a_source_that_cannot_be_listed_deletes_nothing(world: World) -> None:
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     before = dict(replica.texts)
     world.break_source()
-    listing = replica.list()
+    listing = replica.list_from(world.connector())
     assert not listing.is_full
     assert listing.failures
     assert replica.texts == before
@@ -261,26 +265,26 @@ def test_every_value_can_be_stored(world: World) -> None:
 def test_following_the_changes_gives_what_a_full_listing_gives(world: World) -> None:
     declares(world, "changes")
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     world.put("handbook/leave.md", "Forty days of leave!!")
     world.put("legal/privacy.md", "We keep nothing.")
     world.rename("handbook/travel.md", "legal/travel.md")
     world.delete("legal/terms.md")
-    replica.follow()
+    replica.follow(world.connector())
     if not world.connector().capabilities.removals:
         assert replica.texts.items() >= world.expected().items()
-        replica.list()
+        replica.list_from(world.connector())
     assert replica.texts == world.expected()
 
 
 def test_following_an_unchanged_source_loads_nothing(world: World) -> None:
     declares(world, "changes")
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     loads, cursor = replica.loads, replica.cursor
-    listing = replica.follow()
+    listing = replica.follow(world.connector())
     assert not listing.is_full
     assert listing.complete is not None
     assert replica.loads == loads
@@ -290,11 +294,11 @@ def test_following_an_unchanged_source_loads_nothing(world: World) -> None:
 def test_a_move_in_the_changes_names_the_place_before(world: World) -> None:
     declares(world, "moves")
     seed(world)
-    replica = Replica(world)
-    replica.list()
+    replica = Replica(world.text_of)
+    replica.list_from(world.connector())
     loads = replica.loads
     world.rename("handbook/travel.md", "legal/travel.md")
-    listing = replica.follow()
+    listing = replica.follow(world.connector())
     assert listing.items[world.id_of("legal/travel.md")].moved_from == world.id_of("handbook/travel.md")
     assert replica.texts == world.expected()
     assert replica.loads == loads, "a pure move loads nothing"
