@@ -15,10 +15,13 @@ import typer
 from rag_pipelines.cli.invocation import ExitCode, exit_code, invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
-from rag_pipelines.errors import RagError
+from rag_pipelines.errors import RagError, ThrottledError
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.report import SyncReport
+
+PATIENCE_SECONDS = 60.0
+"""The longest wait for a source that asked to slow down, once the others are done."""
 
 
 def ingest(
@@ -32,16 +35,21 @@ def ingest(
 ) -> None:
     """List sources, load what changed, parse, chunk and embed it.
 
-    A failing source does not stop the others. The exit code is 3 when documents failed.
+    A failing source does not stop the others, and one that asks to slow down is tried once more after them.
+    Sources that left the configuration are noticed when no source is named. The exit code is 3 when
+    documents failed.
     """
+    from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
     from rag_pipelines.sync.engine import ingest as run
 
     chosen = invocation(context)
+    span = window(since, until)
     reports: list[SyncReport] = []
     errors: dict[str, RagError] = {}
-    span = window(since, until)
-    for name in check_names(chosen.settings, sources or []):
+
+    def attempt(name: str) -> None:
+        errors.pop(name, None)
         began = time.perf_counter()
         with stage_bars(name, shown=not as_json, after=0.4) as progress:
             try:
@@ -57,10 +65,22 @@ def ingest(
                 )
             except RagError as error:
                 errors[name] = error
-                continue
+                return
         reports.append(report)
         if not as_json:
             show_report(report, time.perf_counter() - began)
+
+    for name in check_names(chosen.settings, sources or []):
+        attempt(name)
+    for name, error in list(errors.items()):
+        if isinstance(error, ThrottledError) and (error.retry_after or 0) <= PATIENCE_SECONDS:
+            time.sleep(error.retry_after or 0)
+            attempt(name)
+    for parked in [] if sources else park_removed_sources(chosen.database, chosen.settings):
+        say(
+            f"note: {parked.source} is not configured any more: {number(parked.documents, 'document')} still "
+            f"served; decide with `rag-pipelines deletes approve {parked.deletion_id}` or `… reject`"
+        )
     if as_json:
         print_json({"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}})
     for name, reason in errors.items():

@@ -20,6 +20,7 @@ from rag_pipelines.cli import (
     backfill,
     config,
     db,
+    deletes,
     demo,
     doctor,
     index,
@@ -51,6 +52,7 @@ app.add_typer(index.app, name="index")
 app.command("query")(query.query)
 app.command("quality")(quality.quality)
 app.command("status")(status.status)
+app.add_typer(deletes.app, name="deletes")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(source.app, name="source")
 app.add_typer(config.app, name="config")

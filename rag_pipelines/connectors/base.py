@@ -212,7 +212,9 @@ class Connector(ABC):
         """
 
     def existing(self, ids: Sequence[str]) -> set[str]:
-        """Which of `ids` (at most a few hundred) the source still holds, asked one by one or in bulk.
+        """Which of `ids` (at most a few hundred) a listing of this source should name.
+
+        That is: what the system still holds and the options still choose (not another space or filter).
 
         Asked before documents that a listing did not name are deleted, because a listing by offsets
         skips what moves while it is read. An id that cannot be judged (a forbidden entity) counts as

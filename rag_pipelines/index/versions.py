@@ -125,7 +125,7 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
     return IndexPlan(
         name,
         index,
-        tuple(settings.sources_of(name)),
+        (*settings.sources_of(name), *_served_without_source(connection, settings, index)),
         chunker.profile_id,
         model.profile_id,
         identity.dimensions,
@@ -135,6 +135,14 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
             "tokenizer": chunker.spec.tokenizer.fingerprint,
         },
     )
+
+
+def _served_without_source(connection: Pg, settings: Settings, index: IndexSettings) -> list[str]:
+    """An index over all sources keeps what left the configuration until somebody decides on its deletion."""
+    if "*" not in index.sources:
+        return []
+    params = {"configured": list(settings.sources)}
+    return [row["name"] for row in query(connection, "served_without_source", params)]
 
 
 @contextmanager

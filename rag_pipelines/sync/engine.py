@@ -75,6 +75,8 @@ def source_run(
         run = SourceRun(source, settings, lease, blobs, workers, report, progress)
         began = _continued_run(run) if continued else None
         earlier = msgspec.convert(began["report"], SyncReport) if began else None
+        described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
+        query(run.connection, "describe_source", described)
         if began is None:
             query(run.connection, "end_abandoned_runs", {"source_id": run.source_id})
             began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()

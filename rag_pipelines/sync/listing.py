@@ -1,12 +1,11 @@
-"""Brings the catalogue in line with the source: list, compare, load what changed, delete safely.
+"""Brings the catalogue in line with the source: list, compare, load what changed.
 
 What belongs here: the first half of a run, up to stored raw bytes and document rows. What does not:
-parsing and what follows (`advance`), and any decision on one document alone (`diff`).
+moves, deletions and the cursor at its end (`settle`), parsing and what follows (`advance`), and any
+decision on one document alone (`diff`).
 
-Order is the safety: what is known is counted before the listing; each batch commits documents and
-quarantine together; deletions come last, only behind a completeness marker whose count agrees, and only
-below the guard; the connector's cursor moves in the same transaction as the deletions, so it never
-passes something that is neither stored nor in quarantine.
+Order is the safety: what is known is counted before the listing, each batch commits documents and
+quarantine together, and only then is it settled what the listing did not name.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+import msgspec
 
 from rag_pipelines.batching import batches, blocks
 from rag_pipelines.connectors.base import Complete, Connector, Cursor, Entry, Failure, Item, Removed, Window
 from rag_pipelines.errors import (
     CredentialError,
     DocumentError,
-    EmptyListingError,
     FetchError,
     ForbiddenEntityError,
     TooLargeDocumentError,
     TransientError,
     UsageError,
 )
+from rag_pipelines.model import AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     AccessRules,
@@ -45,6 +44,7 @@ from rag_pipelines.store.documents import (
 )
 from rag_pipelines.sync.diff import Change, attributes_key, compare, compare_attributes
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.settle import Settlement
 
 BLOCK = 500
 """Entries compared with the catalogue at once."""
@@ -56,8 +56,13 @@ class _Wanted(NamedTuple):
     item: Item
     tenant: str
     attributes: UUID
+    rule: AccessRule
     access_id: int
     known: Row | None
+
+    def about(self, digest: bytes) -> tuple[Any, ...]:
+        """What a decision on it rests on, when its content is `digest`."""
+        return self.item.token, self.attributes.hex, msgspec.to_builtins(self.rule), digest.hex()
 
 
 class Listing:
@@ -101,6 +106,24 @@ class Listing:
             for block in blocks(entries, BLOCK):
                 self._apply(block)
         self._settle(source["settled_at"])
+
+    def _settle(self, settled_at: datetime | None) -> None:
+        """Moves, deletions and the cursor, as far as the listing allows."""
+        report, complete = self._run.report, self._complete
+        if self._window:
+            report.outcome = "partial"
+        elif complete is None or not (complete.full or self._feed):
+            report.outcome = "partial"
+            report.notes.append(
+                "the listing did not see everything: nothing was deleted, the next run lists again"
+            )
+        else:
+            began, allow_deletes = self._began, self._allow_deletes
+            settlement = Settlement(self._run, self._connector, began=began, allow_deletes=allow_deletes)
+            if complete.full:
+                settlement.listing(complete, settled_at)
+            else:
+                settlement.feed(complete, self._removed)
 
     def _entries(self, source: Row) -> Generator[Entry]:
         """The change feed where there is one and it can continue, else everything."""
@@ -157,14 +180,15 @@ class Listing:
         with self._run.timed("list"):
             if failures:
                 self._record(failures)
-            self._follow_moves(items)
+            moved = self._follow_moves(items)
             known = known_documents(connection, self._run.source_id, list(items))
-            self._write(items, known)
+            self._write(items, known, moved)
         self._run.progress("list", report.listed, None)
 
     def _record(self, failures: list[Failure]) -> None:
         for failure in failures:
-            self._run.report.count(Change.FAILED, failure.external_id or failure.entity or "?")
+            error = type(failure.error).__name__
+            self._run.decide(Change.FAILED, failure.external_id or failure.entity or "?", error)
         with self._run.writing() as connection:
             quarantine(
                 connection,
@@ -175,11 +199,12 @@ class Listing:
                 ],
             )
 
-    def _follow_moves(self, items: dict[str, Item]) -> None:
-        """Give stored rows the ids that the connector says they moved to; the rest is a diff."""
+    def _follow_moves(self, items: dict[str, Item]) -> set[str]:
+        """Give stored rows the ids that the connector says they moved to; returns these."""
         moves = {item.moved_from: item for item in items.values() if item.moved_from}
+        moved: set[str] = set()
         if not moves:
-            return
+            return moved
         connection, source_id = self._run.connection, self._run.source_id
         taken = known_documents(connection, source_id, [item.external_id for item in moves.values()])
         origins = known_documents(connection, source_id, list(moves))
@@ -193,22 +218,26 @@ class Listing:
                     "rename_document",
                     {"document_id": origin["document_id"], "external_id": item.external_id},
                 )
-                self._run.report.count(Change.MOVED, f"{old_id} → {item.external_id}")
+                self._run.decide(Change.MOVED, item.external_id, old_id)
+                moved.add(item.external_id)
+        return moved
 
-    def _write(self, items: dict[str, Item], known: dict[str, Row]) -> None:
-        report, source = self._run.report, self._run.source
+    def _write(self, items: dict[str, Item], known: dict[str, Row], moved: set[str]) -> None:
+        source = self._run.source
         attributes: list[dict[str, Any]] = []
         to_load: list[_Wanted] = []
         for item in items.values():
             tenant = item.tenant or source.tenant
             key = attributes_key(item, tenant)
-            access_id = self._rules.id_of(source.access if item.access is None else item.access)
+            rule = source.access if item.access is None else item.access
+            access_id = self._rules.id_of(rule)
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._full)
             if change in (Change.ADDED, Change.CHANGED):
-                to_load.append(_Wanted(item, tenant, key, access_id, row))
+                to_load.append(_Wanted(item, tenant, key, rule, access_id, row))
                 continue
-            report.count(change, item.external_id)
+            if item.external_id not in moved:
+                self._run.decide(change, item.external_id, (item.token, key.hex, msgspec.to_builtins(rule)))
             if change is not Change.UNCHANGED:
                 assert row is not None
                 attributes.append(
@@ -227,39 +256,41 @@ class Listing:
         """Load, store and commit one batch of new or changed content."""
         if self._loading:
             self._loading()
-        report = self._run.report
+        run = self._run
         loaded: list[Loaded] = []
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
-        counts: list[tuple[Change, str]] = []
         contents: list[tuple[_Wanted, bytes]] = []
+        decided: list[tuple[Change, str, Any]] = []
+        self._connector.prefetch([one.item for one in batch])
         for one in batch:
             try:
                 data = self._content(one.item)
             except (DocumentError, ForbiddenEntityError, TransientError) as error:
                 failures.append(QuarantineEntry("fetch", error, one.item.external_id, content=one.item.token))
-                counts.append((Change.FAILED, one.item.external_id))
+                decided.append((Change.FAILED, one.item.external_id, type(error).__name__))
                 continue
-            report.bytes_loaded += len(data)
+            run.report.bytes_loaded += len(data)
             contents.append((one, data))
-        digests = self._run.blobs.put_all("raw", [data for _, data in contents])
+        digests = run.blobs.put_all("raw", [data for _, data in contents])
         for (one, data), digest in zip(contents, digests, strict=True):
             row, item = one.known, one.item
             if row is not None and bytes(row["raw_sha256"]) == digest:
-                counts.append((compare_attributes(one.attributes, one.access_id, row), item.external_id))
+                change = compare_attributes(one.attributes, one.access_id, row)
                 params = attribute_params(item, one.tenant, one.attributes, one.access_id)
                 same.append({"document_id": row["document_id"], **params})
             else:
-                counts.append((Change.ADDED if row is None else Change.CHANGED, item.external_id))
+                change = Change.ADDED if row is None else Change.CHANGED
                 loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, len(data)))
-        with self._run.writing() as connection:
-            put_documents(connection, self._run.source_id, loaded)
+            decided.append((change, item.external_id, one.about(digest)))
+        with run.writing() as connection:
+            put_documents(connection, run.source_id, loaded)
             set_attributes(connection, same)
-            quarantine(connection, self._run.source_id, failures)
+            quarantine(connection, run.source_id, failures)
             fetched = [one.item.external_id for one in loaded] + [one["external_id"] for one in same]
-            query(connection, "resolve_listing_failures", {"source_id": self._run.source_id, "ids": fetched})
-        for change, external_id in counts:
-            report.count(change, external_id)
+            query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
+        for change, external_id, about in decided:
+            run.decide(change, external_id, about)
 
     def _content(self, item: Item) -> bytes:
         """The item's bytes; anything unforeseen that its connector raises costs this item alone."""
@@ -274,113 +305,3 @@ class Listing:
             raise
         except Exception as error:
             raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
-
-    def _settle(self, settled_at: datetime | None) -> None:
-        """Moves, deletions and the cursor, in one transaction, as far as the listing allows."""
-        report, complete, run = self._run.report, self._complete, self._run
-        if self._window:
-            report.outcome = "partial"
-            return
-        if complete is None or not (complete.full or self._feed):
-            report.outcome = "partial"
-            report.notes.append(
-                "the listing did not see everything: nothing was deleted, the next run lists again"
-            )
-            return
-        with run.writing() as connection:
-            if not complete.full:
-                self._delete_removed()
-                self._save_cursor(complete, listed=self._connector.capabilities.removals)
-            elif self._reconcile(complete, settled_at):
-                self._save_cursor(complete, listed=True)
-                query(connection, "resolve_entities", {"source_id": run.source_id, "before": self._began})
-
-    def _save_cursor(self, complete: Complete, *, listed: bool) -> None:
-        cursor = Jsonb(dict(complete.cursor)) if complete.cursor is not None else None
-        params = {
-            "source_id": self._run.source_id,
-            "cursor": cursor,
-            "listed_at": self._began if listed else None,
-        }
-        query(self._run.connection, "save_cursor", params)
-
-    def _reconcile(self, complete: Complete, settled_at: datetime | None) -> bool:
-        """Match moves and delete what vanished. False when the listing contradicts its own marker."""
-        run, report = self._run, self._run.report
-        params = {"source_id": run.source_id, "before": self._began}
-        seen = query(run.connection, "count_seen").fetchone()
-        counts = query(run.connection, "count_vanished", params).fetchone()
-        assert seen is not None
-        assert counts is not None
-        if seen["seen"] != complete.count:
-            report.outcome = "partial"
-            report.notes.append(
-                f"the listing said {complete.count} documents and named {seen['seen']}: nothing was deleted"
-            )
-            return False
-        if not seen["seen"] and counts["known"] and not self._allow_deletes:
-            raise EmptyListingError(
-                f"source {run.name!r} listed nothing but holds {counts['known']} documents; if it really is "
-                "empty now, run `rag-pipelines ingest --allow-deletes` for it"
-            )
-        if counts["vanished"]:
-            self._match_moves(settled_at)
-            counts = query(run.connection, "count_vanished", params).fetchone()
-            assert counts is not None
-        if counts["vanished"]:
-            self._delete_vanished(counts["vanished"], counts["known"])
-        query(run.connection, "unpark_seen", {"source_id": run.source_id})
-        query(run.connection, "close_resolved", {"source_id": run.source_id})
-        return True
-
-    def _match_moves(self, settled_at: datetime | None) -> None:
-        """Recognise documents that only changed their place, by their content."""
-        since = settled_at or datetime.min.replace(tzinfo=self._began.tzinfo)
-        connection, report = self._run.connection, self._run.report
-        params = {"source_id": self._run.source_id, "since": since}
-        for row in query(connection, "merge_moves", params).fetchall():
-            row["metadata"] = Jsonb(row["metadata"])
-            query(connection, "apply_move", row)
-            report.recount(Change.ADDED, Change.MOVED, row["external_id"])
-
-    def _delete_vanished(self, vanished: int, known: int) -> None:
-        run, report = self._run, self._run.report
-        samples = [
-            row["external_id"]
-            for row in query(run.connection, "vanished_samples", {"source_id": run.source_id})
-        ]
-        if self._guarded(vanished, known):
-            query(run.connection, "park_vanished", {"source_id": run.source_id})
-            return
-        query(run.connection, "tombstone_vanished", {"source_id": run.source_id})
-        for external_id in samples:
-            report.count(Change.DELETED, external_id)
-        if vanished > len(samples):
-            report.count(Change.DELETED, "…", vanished - len(samples))
-
-    def _delete_removed(self) -> None:
-        run, report = self._run, self._run.report
-        if not self._removed:
-            return
-        known = query(run.connection, "count_documents", {"source_id": run.source_id}).fetchone()
-        assert known is not None
-        params = {"source_id": run.source_id, "ids": self._removed}
-        if self._guarded(len(self._removed), known["documents"]):
-            query(run.connection, "park_ids", params)
-            return
-        query(run.connection, "tombstone_ids", params)
-        query(run.connection, "resolve_quarantine", params)
-        for external_id in self._removed:
-            report.count(Change.DELETED, external_id)
-
-    def _guarded(self, deletions: int, known: int) -> bool:
-        """Whether the delete guard holds these deletions back; says so in the report."""
-        guard, report = self._run.source.delete_guard, self._run.report
-        if self._allow_deletes or deletions < guard.documents or deletions <= guard.share * known:
-            return False
-        report.parked_deletes = deletions
-        report.notes.append(
-            f"{deletions} of {known} documents are gone at the source, above the guard of {guard.share:.0%}: "
-            "they are still served. If this is right, run `rag-pipelines ingest --allow-deletes`"
-        )
-        return True

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
 from rag_pipelines.parsing.pool import WorkerPool
@@ -16,6 +17,8 @@ from rag_pipelines.parsing.prepare import Prepared, PrepareTask, Rechunked, Rech
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.lease import SourceLease
+from rag_pipelines.sync.decisions import Decisions
+from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.report import Progress, SyncReport
 
 Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
@@ -37,6 +40,8 @@ class SourceRun:
     workers: Workers
     report: SyncReport
     progress: Progress
+    decisions: Decisions | None = None
+    """Where the listing's decisions are collected, if they are."""
 
     @property
     def connection(self) -> Pg:
@@ -52,6 +57,18 @@ class SourceRun:
     def source(self) -> SourceSettings:
         """The source's settings."""
         return self.settings.source(self.name)
+
+    def decide(self, change: Change, external_id: str, about: Any = None) -> None:
+        """Count what happens to a document, and collect it; `about` is what the decision rests on."""
+        self.report.count(change, external_id)
+        if self.decisions is not None and change is not Change.UNCHANGED:
+            self.decisions.record(change, external_id, about)
+
+    def redecide(self, before: Change, after: Change, external_id: str) -> None:
+        """What was decided as `before` turns out to be `after`."""
+        self.report.recount(before, after, external_id)
+        if self.decisions is not None:
+            self.decisions.record(after, external_id)
 
     @contextmanager
     def writing(self) -> Iterator[Pg]:

@@ -143,7 +143,7 @@ def test_deletions_above_the_guard_are_parked_and_still_served_until_allowed(wor
         (workspace.docs / f"{n}.md").unlink()
     parked = workspace.ingest()
     assert parked.parked_deletes == 10
-    assert any("--allow-deletes" in note for note in parked.notes)
+    assert any("rag-pipelines deletes list" in note for note in parked.notes)
     assert len(workspace.paths("alpha", k=50)) == 20
     allowed = workspace.ingest(allow_deletes=True)
     assert allowed.changes["deleted"] == 10

@@ -26,7 +26,7 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
     raw_sha256 = EXCLUDED.raw_sha256, raw_bytes = EXCLUDED.raw_bytes, modified_at = EXCLUDED.modified_at,
     status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
     changed_xid = CASE WHEN document.state = 'present' THEN document.changed_xid ELSE pg_current_xact_id() END,
-    state = 'present', deleted_at = NULL, updated_at = clock_timestamp();
+    state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp();
 
 -- name: set_attributes
 -- A change of metadata, access or token alone: no content, no chunk and no vector is touched.
@@ -34,7 +34,7 @@ UPDATE rag.document SET
     tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s, hint = %(hint)s, url = %(url)s,
     given_title = %(given_title)s, author = %(author)s, declared_type = %(declared_type)s,
     metadata = %(metadata)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
-    modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, updated_at = clock_timestamp(),
+    modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp(),
     changed_xid = CASE WHEN state = 'present' THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s;
 
@@ -54,20 +54,24 @@ INSERT INTO seen (external_id, failed)
 SELECT external_id, failed FROM unnest(%(ids)s::text[], %(failed)s::boolean[]) AS t (external_id, failed)
 ON CONFLICT (external_id) DO NOTHING;
 
--- name: count_seen
-SELECT count(*) AS seen FROM seen;
-
 -- name: count_vanished
--- Stored documents that a complete listing did not name, and the documents stored before it.
-SELECT count(*) FILTER (WHERE s.external_id IS NULL) AS vanished,
-       count(*) FILTER (WHERE d.created_at <= %(before)s) AS known
-FROM rag.document d LEFT JOIN seen s USING (external_id)
+-- How many documents the listing named, how many were stored before it, and how many of those it did not name:
+-- `gone` all of them, `vanished` those whose deletion nobody has decided on (`parked`: or is being allowed now).
+SELECT (SELECT count(*) FROM seen) AS seen,
+       count(*) FILTER (WHERE d.created_at <= %(before)s) AS known,
+       count(*) FILTER (WHERE s.external_id IS NULL) AS gone,
+       count(*) FILTER (WHERE s.external_id IS NULL AND (d.state = 'present' OR (%(parked)s AND x.state = 'parked')))
+           AS vanished
+FROM rag.document d LEFT JOIN seen s USING (external_id) LEFT JOIN rag.deletion x USING (deletion_id)
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned';
 
--- name: vanished_samples
-SELECT d.external_id FROM rag.document d LEFT JOIN seen s USING (external_id)
+-- name: vanished_documents
+-- The ids of what `count_vanished` counts, in order.
+SELECT d.external_id
+FROM rag.document d LEFT JOIN seen s USING (external_id) LEFT JOIN rag.deletion x USING (deletion_id)
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND s.external_id IS NULL
-ORDER BY d.external_id LIMIT 20;
+  AND (d.state = 'present' OR (%(parked)s AND x.state = 'parked')) AND d.external_id > %(after)s
+ORDER BY d.external_id LIMIT %(limit)s;
 
 -- name: merge_moves
 -- A vanished document and a new one with the same bytes are one document that moved: the old row takes the
@@ -107,34 +111,38 @@ UPDATE rag.document SET
     hint = %(hint)s, url = %(url)s, given_title = %(given_title)s, author = %(author)s,
     declared_type = %(declared_type)s, metadata = %(metadata)s, attributes_key = %(attributes_key)s,
     access_id = %(access_id)s, modified_at = %(modified_at)s, updated_at = clock_timestamp(),
-    state = 'present', deleted_at = NULL
+    state = 'present', deleted_at = NULL, deletion_id = NULL
 WHERE document_id = %(old_id)s;
 
 -- name: tombstone_vanished
 -- Hide every document that a complete listing did not name, in every version at once.
 UPDATE rag.document d SET
     state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
-WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+WHERE d.source_id = %(source_id)s
+  AND (d.state = 'present' OR (%(parked)s AND d.state = 'missing' AND EXISTS (
+       SELECT FROM rag.deletion x WHERE x.deletion_id = d.deletion_id AND x.state = 'parked')))
   AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = d.external_id);
 
 -- name: park_vanished
--- Above the delete guard: marked missing, still served, until a person allows the deletion.
-UPDATE rag.document d SET state = 'missing', updated_at = clock_timestamp()
+-- Above the delete guard: marked missing, still served, until a person decides.
+WITH parked AS (
+    INSERT INTO rag.deletion (source_id, cause, documents, known)
+    VALUES (%(source_id)s, %(cause)s, %(documents)s, %(known)s) RETURNING deletion_id
+)
+UPDATE rag.document d SET state = 'missing', deletion_id = parked.deletion_id, updated_at = clock_timestamp()
+FROM parked
 WHERE d.source_id = %(source_id)s AND d.state = 'present'
   AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = d.external_id);
 
 -- name: unpark_seen
 -- Documents that were missing and are listed again.
-UPDATE rag.document d SET state = 'present', updated_at = clock_timestamp()
+UPDATE rag.document d SET state = 'present', deletion_id = NULL, updated_at = clock_timestamp()
 FROM seen s WHERE d.source_id = %(source_id)s AND d.state = 'missing' AND d.external_id = s.external_id;
 
 -- name: tombstone_ids
 UPDATE rag.document SET
     state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
 WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state <> 'tombstoned';
-
--- name: count_documents
-SELECT count(*) AS documents FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned';
 
 -- name: live_documents
 -- External id and content hash of everything a source holds now.
@@ -151,6 +159,10 @@ WHERE q.source_id = %(source_id)s AND q.external_id IS NOT NULL
 
 -- name: park_ids
 -- Above the delete guard, from a change feed: marked missing, still served.
-UPDATE rag.document SET state = 'missing', updated_at = clock_timestamp()
-WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state = 'present';
+WITH parked AS (
+    INSERT INTO rag.deletion (source_id, cause, documents, known)
+    VALUES (%(source_id)s, %(cause)s, %(documents)s, %(known)s) RETURNING deletion_id
+)
+UPDATE rag.document d SET state = 'missing', deletion_id = parked.deletion_id, updated_at = clock_timestamp()
+FROM parked WHERE d.source_id = %(source_id)s AND d.external_id = ANY(%(ids)s) AND d.state = 'present';
 

@@ -4,6 +4,11 @@ INSERT INTO rag.source (name, connector) VALUES (%(name)s, %(connector)s)
 ON CONFLICT (name) DO UPDATE SET connector = EXCLUDED.connector
 RETURNING source_id, cursor, listed_at;
 
+-- name: describe_source
+-- What is needed of a source when it is no longer configured, or its configuration is not at hand.
+UPDATE rag.source SET tenant = %(tenant)s, grace = %(grace)s
+WHERE source_id = %(source_id)s AND (tenant, grace) IS DISTINCT FROM (%(tenant)s, %(grace)s::interval);
+
 -- name: source_by_name
 SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
 

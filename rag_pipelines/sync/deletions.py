@@ -1,0 +1,132 @@
+"""Deletions that wait for a person: listing them, approving, rejecting, and parking those of removed sources.
+
+What belongs here: decisions of people, and the parking that no listing does. What does not: parking above
+the guard (`settle`), purging what is tombstoned (`index.garbage`).
+
+A parked document is *missing*: served as before. Approved, it is tombstoned in every version at once and
+purged after its source's grace; rejected, it is served on until the source lists it again. A source that
+leaves the configuration always parks: no guard is above all of its documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.errors import UsageError
+from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.lease import advisory_lock, lease_owner, source_lock
+
+
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision about documents that a source no longer names; `waiting` of them are still served.
+
+    `cause`: ``vanished`` (a full listing did not name them), ``removed`` (a change feed said so),
+    ``source_removed`` (the source left the configuration). `known` is how many documents the source held.
+    """
+
+    deletion_id: int
+    source: str
+    cause: str
+    state: str
+    documents: int
+    known: int
+    waiting: int
+    parked_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+
+
+def list_deletions(
+    connection: Pg, *, sources: Sequence[str] | None = None, states: Sequence[str] | None = ("parked",)
+) -> list[Deletion]:
+    """Decisions of the given sources and states (None: all), the newest first."""
+    params = {
+        "sources": None if sources is None else list(sources),
+        "states": None if states is None else list(states),
+        "ids": None,
+    }
+    return [Deletion(**row) for row in query(connection, "list_deletions", params)]
+
+
+def find_deletion(connection: Pg, deletion_id: int) -> Deletion:
+    """One decision. Raises `UsageError` where there is none of this id."""
+    params = {"ids": [deletion_id], "sources": None, "states": None}
+    row = query(connection, "list_deletions", params).fetchone()
+    if row is None:
+        raise UsageError(f"there is no deletion {deletion_id}; see `rag-pipelines deletes list --all`")
+    return Deletion(**row)
+
+
+def waiting_documents(connection: Pg, deletion_id: int, limit: int = 1000) -> list[dict[str, object]]:
+    """The documents that wait under a decision: external id, path, title, URL, bytes, time of change."""
+    return query(connection, "deletion_documents", {"deletion_id": deletion_id, "limit": limit}).fetchall()
+
+
+def approve(database: Database, deletion_id: int, *, reason: str, actor: str | None = None) -> Deletion:
+    """Tombstone what waits under a decision; hidden from the next query on, in every version.
+
+    Raises:
+        UsageError: there is no such decision, nothing waits under it, or its source is being synced.
+    """
+    with _deciding(database, deletion_id) as (connection, deletion):
+        query(connection, "tombstone_parked", {"deletion_id": deletion_id})
+        return _decide(connection, deletion, "approved", reason, actor)
+
+
+def reject(database: Database, deletion_id: int, *, reason: str, actor: str | None = None) -> Deletion:
+    """Serve on what waits under a decision, until its source lists it again. Raises as `approve`."""
+    with _deciding(database, deletion_id) as (connection, deletion):
+        return _decide(connection, deletion, "rejected", reason, actor)
+
+
+def park_removed_sources(database: Database, settings: Settings) -> list[Deletion]:
+    """Park all documents of every source that the configuration no longer names; returns what is new."""
+    parked: list[str] = []
+    with database.connect() as connection:
+        for row in query(connection, "unconfigured_sources", {"configured": list(settings.sources)}):
+            lock = advisory_lock(connection, source_lock(row["name"]), busy="it is being synced")
+            with suppress(UsageError), lock:
+                query(connection, "park_source", row)
+                parked.append(row["name"])
+        return list_deletions(connection, sources=parked)
+
+
+@contextmanager
+def _deciding(database: Database, deletion_id: int) -> Iterator[tuple[Pg, Deletion]]:
+    """A transaction with the decision, while no run works on its source."""
+    with database.connect() as connection:
+        deletion = find_deletion(connection, deletion_id)
+        if not deletion.waiting:
+            raise UsageError(
+                f"deletion {deletion_id} is {deletion.state}, no document waits under it; nothing was changed"
+            )
+        busy = f"source {deletion.source!r} is being synced; decide when that run has ended"
+        with advisory_lock(connection, source_lock(deletion.source), busy=busy), connection.transaction():
+            yield connection, deletion
+
+
+def _decide(connection: Pg, deletion: Deletion, state: str, reason: str, actor: str | None) -> Deletion:
+    if not reason.strip():
+        raise UsageError("a decision about deletions needs a reason; it is kept with your name")
+    actor = actor or lease_owner()
+    params = {"deletion_id": deletion.deletion_id, "state": state, "actor": actor, "reason": reason}
+    query(connection, "decide_deletion", params)
+    detail = {"source": deletion.source, "documents": deletion.waiting, "reason": reason}
+    query(
+        connection,
+        "put_audit",
+        {
+            "actor": actor,
+            "action": f"deletion {state}",
+            "subject": f"deletion {deletion.deletion_id}",
+            "detail": Jsonb(detail),
+        },
+    )
+    return msgspec.structs.replace(deletion, state=state, decided_by=actor, reason=reason)

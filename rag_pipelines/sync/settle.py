@@ -1,0 +1,188 @@
+"""What a finished listing means for the documents that it did not name: moves, deletions, the cursor.
+
+What belongs here: the second half of a listing's safety. What does not: comparing and loading what was
+named (`listing`), and what people decide about parked deletions (`deletions`).
+
+A document goes only when a listing that ended with its completeness marker and the right count did not
+name it, when the source says on a second question that it is gone, and when not too many go at once: above
+the guard they are parked for a person. Then moves, deletions and the cursor are one transaction, so the
+cursor never passes something that is neither stored nor in quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from rag_pipelines.batching import blocks
+from rag_pipelines.connectors.base import Complete, Connector
+from rag_pipelines.errors import EmptyListingError, TransientError
+from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.lease import lease_owner
+from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.run import SourceRun
+
+LOOKED_UP = 200
+"""Ids in one question whether documents still exist."""
+
+
+class Settlement:
+    """Settles one listing, whose names stand in the temporary table ``seen``.
+
+    Args:
+        began: the server's clock when the listing began.
+        allow_deletes: apply deletions above the guard, and an empty listing.
+    """
+
+    def __init__(
+        self, run: SourceRun, connector: Connector, *, began: datetime, allow_deletes: bool = False
+    ) -> None:
+        self._run = run
+        self._connector = connector
+        self._began = began
+        self._allow_deletes = allow_deletes
+
+    def listing(self, complete: Complete, settled_at: datetime | None) -> None:
+        """After a full listing: match moves, delete what vanished, save the cursor.
+
+        Raises:
+            EmptyListingError: it named nothing and the source held documents; nothing was deleted.
+        """
+        run = self._run
+        if not self._agrees(complete) or not self._confirmed():
+            run.report.outcome = "partial"
+            return
+        with run.writing():
+            if self._count()["gone"]:
+                self._match_moves(settled_at)
+            counts = self._count()
+            if counts["vanished"]:
+                self._delete_vanished(counts["vanished"], counts["known"])
+            self._settled()
+            params = {"source_id": run.source_id, "before": self._began}
+            query(run.connection, "close_resolved", params)
+            query(run.connection, "resolve_entities", params)
+            self._save_cursor(complete, listed=True)
+
+    def feed(self, complete: Complete, removed: Sequence[str]) -> None:
+        """After a change feed: delete what it says is gone, save the cursor."""
+        with self._run.writing():
+            if removed:
+                self._delete_removed(removed)
+            self._settled()
+            self._save_cursor(complete, listed=self._connector.capabilities.removals)
+
+    def _settled(self) -> None:
+        """Close the decisions about deletions that need nobody any more."""
+        params = {"source_id": self._run.source_id, "actor": lease_owner()}
+        query(self._run.connection, "unpark_seen", params)
+        query(self._run.connection, "settle_deletions", params)
+
+    def _agrees(self, complete: Complete) -> bool:
+        """Whether the listing is what its own marker says."""
+        run, counts = self._run, self._count()
+        if counts["seen"] != complete.count:
+            run.report.notes.append(
+                f"the listing said {complete.count} documents and named {counts['seen']}: nothing was deleted"
+            )
+            return False
+        if not counts["seen"] and counts["known"] and not self._allow_deletes:
+            raise EmptyListingError(
+                f"source {run.name!r} listed nothing but holds {counts['known']} documents; if it really is "
+                "empty now, run `rag-pipelines ingest --allow-deletes` for it"
+            )
+        return True
+
+    def _confirmed(self) -> bool:
+        """Whether all that was not named is gone, as far as the source can be asked.
+
+        What moves while a listing by offsets is read can be skipped by it; that is no deletion.
+        """
+        if not self._connector.capabilities.lookup:
+            return True
+        run = self._run
+        spared: list[str] = []
+        try:
+            for ids in blocks(self._vanished(), LOOKED_UP):
+                spared += self._connector.existing(ids) & set(ids)
+        except TransientError as error:
+            run.report.notes.append(
+                "documents were not listed and the source could not be asked whether they are gone: nothing "
+                f"was deleted, the next run lists again ({error})"
+            )
+            return False
+        if spared:
+            run.report.notes.append(
+                f"{len(spared)} documents were not listed although they still exist, such as "
+                f"{', '.join(spared[:3])}: nothing was deleted, the next run lists again"
+            )
+        return not spared
+
+    def _vanished(self) -> Iterator[str]:
+        """The ids of stored documents that were not named and that nobody has decided on, in order."""
+        params = {"source_id": self._run.source_id, "parked": self._allow_deletes, "limit": LOOKED_UP}
+        after = ""
+        while rows := query(
+            self._run.connection, "vanished_documents", {**params, "after": after}
+        ).fetchall():
+            yield from (row["external_id"] for row in rows)
+            after = rows[-1]["external_id"]
+
+    def _count(self) -> Row:
+        params = {"source_id": self._run.source_id, "before": self._began, "parked": self._allow_deletes}
+        counts = query(self._run.connection, "count_vanished", params).fetchone()
+        assert counts is not None
+        return counts
+
+    def _match_moves(self, settled_at: datetime | None) -> None:
+        """Recognise documents that only changed their place, by their content."""
+        since = settled_at or datetime.min.replace(tzinfo=self._began.tzinfo)
+        run = self._run
+        params = {"source_id": run.source_id, "since": since}
+        for row in query(run.connection, "merge_moves", params).fetchall():
+            row["metadata"] = Jsonb(row["metadata"])
+            query(run.connection, "apply_move", row)
+            run.redecide(Change.ADDED, Change.MOVED, row["external_id"])
+
+    def _delete_vanished(self, vanished: int, known: int) -> None:
+        run = self._run
+        params = {"source_id": run.source_id, "documents": vanished, "known": known, "cause": "vanished"}
+        if self._guarded(vanished, known):
+            query(run.connection, "park_vanished", params)
+            return
+        for external_id in self._vanished():
+            run.decide(Change.DELETED, external_id)
+        query(run.connection, "tombstone_vanished", {**params, "parked": self._allow_deletes})
+
+    def _delete_removed(self, removed: Sequence[str]) -> None:
+        run, known = self._run, self._count()["known"]
+        params = {"source_id": run.source_id, "ids": list(removed), "documents": len(removed), "known": known}
+        if self._guarded(len(removed), known):
+            query(run.connection, "park_ids", {**params, "cause": "removed"})
+            return
+        query(run.connection, "tombstone_ids", params)
+        query(run.connection, "resolve_quarantine", params)
+        for external_id in removed:
+            run.decide(Change.DELETED, external_id)
+
+    def _guarded(self, deletions: int, known: int) -> bool:
+        """Whether the delete guard holds these deletions back; says so in the report."""
+        guard, report = self._run.source.delete_guard, self._run.report
+        if self._allow_deletes or deletions < guard.documents or deletions <= guard.share * known:
+            return False
+        report.parked_deletes = deletions
+        report.notes.append(
+            f"{deletions} of {known} documents are gone at the source, above the guard of {guard.share:.0%}: "
+            "they are still served. Decide with `rag-pipelines deletes list`, `… approve` or `… reject`"
+        )
+        return True
+
+    def _save_cursor(self, complete: Complete, *, listed: bool) -> None:
+        params = {
+            "source_id": self._run.source_id,
+            "cursor": Jsonb(dict(complete.cursor)) if complete.cursor is not None else None,
+            "listed_at": self._began if listed else None,
+        }
+        query(self._run.connection, "save_cursor", params)
