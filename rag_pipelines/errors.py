@@ -10,6 +10,8 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     ├── TransientError              worth another try later
     │   └── ThrottledError          ... after `retry_after` seconds
     ├── ForbiddenEntityError        the credential is fine, this one entity is closed to it
+    ├── MissingEntityError          this one entity is not there (any more)
+    ├── GoneError                   the other side has given up this cursor or endpoint; begin anew
     ├── EmptyListingError           an empty listing of a source that holds documents
     ├── LeaseLostError              another run took the lease; this one must stop writing
     ├── GateError                   promotion refused; carries the missing and failed gates
@@ -82,6 +84,14 @@ class ThrottledError(TransientError):
 
 class ForbiddenEntityError(RagError):
     """The credentials are valid but may not read this entity."""
+
+
+class MissingEntityError(RagError):
+    """The entity is not there, or not for these credentials to know of."""
+
+
+class GoneError(RagError):
+    """The cursor has expired, or the endpoint was removed."""
 
 
 class EmptyListingError(RagError):

@@ -1,0 +1,286 @@
+"""What the Confluence and Jira connectors share: how to log in, how to read, how to turn pages.
+
+What belongs here: the settings of a site, requests by path, the three ways of paging that
+Atlassian's interfaces have. What does not: retries and errors of HTTP (`http_session`), or what any
+one endpoint's answer means (the connectors).
+
+Requests go through `atlassian.rest_client.AtlassianRestAPI`, but not through the client classes built
+on it: those stop at a page that is shorter than was asked for, although servers cap the page size, and
+lose a context path when they follow a link.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from rag_pipelines.connectors.base import Options, from_config_folder
+from rag_pipelines.errors import TransientError
+
+if TYPE_CHECKING:
+    from rag_pipelines.connectors.http_session import Traffic
+
+Json = dict[str, Any]
+
+_CLOUD_HOSTS = (".atlassian.net", ".jira.com", "api.atlassian.com", ".atlassian-us-gov-mod.net")
+
+
+class AtlassianOptions(Options):
+    """How to reach a Confluence or Jira site. Secrets come from the environment: ``${CONFLUENCE_TOKEN}``."""
+
+    url: str = Field(description="of the site, with its context path: https://wiki.example.com/confluence")
+    deployment: Literal["auto", "cloud", "data_center"] = Field(
+        "auto", description="auto: cloud if the host is one of Atlassian's"
+    )
+    username: str | None = Field(
+        None, description="account's e-mail address (cloud) or user name; with api_token"
+    )
+    api_token: SecretStr | None = Field(None, description="API token (cloud) or password; with username")
+    personal_access_token: SecretStr | None = Field(None, description="of Data Center")
+    oauth_token: SecretStr | None = Field(None, description="OAuth 2.0 access token")
+    verify_tls: bool = Field(True, description="whether the server's certificate is checked")
+    ca_bundle: str | None = Field(
+        None, description="file of CA certificates to trust instead of the public ones"
+    )
+    connect_timeout: float = Field(10.0, gt=0, description="seconds")
+    read_timeout: float = Field(60.0, gt=0, description="seconds without a byte")
+    total_timeout: float = Field(300.0, gt=0, description="seconds for one answer, however slowly it comes")
+    retries: int = Field(8, ge=0, le=20, description="tries of a request after the first")
+    retry_delay: float = Field(
+        0.5, gt=0, description="seconds at most before the first retry; doubles each time"
+    )
+    max_wait: float = Field(300.0, ge=0, description="seconds that all waits of one request add up to")
+    page_size: int = Field(
+        250, ge=1, le=1000, description="entries asked for at once; the server may give fewer"
+    )
+    overlap: float = Field(
+        5.0, ge=0, description="minutes an incremental poll goes back, for clocks that differ"
+    )
+    directory: str | None = Field(
+        None,
+        description="namespace of users and groups, shared by sources of one site; default: the URL's host",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value.strip())
+        try:
+            port_fits = parts.port is None or parts.port > 0
+        except ValueError:
+            port_fits = False
+        if parts.scheme not in ("https", "http") or not parts.hostname or not port_fits:
+            raise ValueError("must be like https://acme.atlassian.net or https://wiki.example.com/confluence")
+        if "@" in parts.netloc:
+            raise ValueError("credentials do not belong into the URL; put them into username and api_token")
+        if parts.query or parts.fragment:
+            raise ValueError("give the address of the site, without '?' and '#'")
+        if parts.scheme == "http" and parts.hostname.endswith(_CLOUD_HOSTS):
+            raise ValueError("Atlassian's cloud is reached by https only")
+        return value.strip().rstrip("/")
+
+    @field_validator("username", "directory")
+    @classmethod
+    def _trimmed(cls, value: str | None) -> str | None:
+        return value.strip() or None if value else None
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _ca_bundle(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value and from_config_folder(value, info)
+
+    @model_validator(mode="after")
+    def _one_login(self) -> AtlassianOptions:
+        ways = [
+            name
+            for name in ("api_token", "personal_access_token", "oauth_token")
+            if (secret := getattr(self, name)) and secret.get_secret_value().strip()
+        ]
+        if len(ways) != 1:
+            received = " and ".join(ways) or "none"
+            raise ValueError(
+                "give exactly one login: username with api_token, personal_access_token, or oauth_token; "
+                f"received {received}"
+            )
+        if ways == ["api_token"] and not self.username:
+            raise ValueError("api_token needs username: the account's e-mail address (cloud) or user name")
+        if ways != ["api_token"] and self.username:
+            raise ValueError(f"username goes with api_token only, not with {ways[0]}")
+        return self
+
+    @property
+    def is_cloud(self) -> bool:
+        if self.deployment == "auto":
+            return (urlsplit(self.url).hostname or "").endswith(_CLOUD_HOSTS)
+        return self.deployment == "cloud"
+
+    @property
+    def directory_name(self) -> str:
+        """The namespace of principals: ``user:<directory>/<account>``."""
+        return self.directory or (urlsplit(self.url).hostname or "")
+
+    @property
+    def authorization(self) -> str:
+        """The Authorization header; a secret."""
+        if self.api_token is not None and self.username:
+            pair = f"{self.username}:{self.api_token.get_secret_value().strip()}"
+            return "Basic " + base64.b64encode(pair.encode()).decode()
+        bearer = self.personal_access_token or self.oauth_token
+        assert bearer is not None
+        return "Bearer " + bearer.get_secret_value().strip()
+
+
+class AtlassianClient:
+    """Reads one site. Every method raises the errors of `rag_pipelines.errors` only:
+
+    `CredentialError` (401, a login page), `ForbiddenEntityError` (403), `MissingEntityError` (404),
+    `GoneError` (410: an expired cursor, begin the range anew; or an endpoint that was removed),
+    `ThrottledError` and `TransientError` (after all retries), `UsageError` (other refusals).
+
+    Paths are relative to the site, or links as answers give them: ``/rest/api/space``,
+    ``/wiki/api/v2/pages?cursor=…``, or a URL of this site.
+
+    Args:
+        options: how to reach the site.
+        context: a path below the site that all paths are relative to, ``/wiki`` for Confluence Cloud;
+            added unless the URL ends with it.
+        transport: replaces clock, random numbers or shared state in tests (`Transport`'s arguments).
+    """
+
+    def __init__(self, options: AtlassianOptions, context: str = "", **transport: Any) -> None:
+        from atlassian.rest_client import AtlassianRestAPI
+
+        from rag_pipelines.connectors.http_pacing import Patience
+        from rag_pipelines.connectors.http_session import Credential, HttpSession, Transport
+
+        self.url = options.url if options.url.endswith(context) else options.url + context
+        self._context = context
+        self._page_size = options.page_size
+        credential = Credential(self.url, options.authorization)
+        patience = Patience(
+            retries=options.retries,
+            first_delay=options.retry_delay,
+            max_wait=options.max_wait,
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.read_timeout,
+            total_timeout=options.total_timeout,
+        )
+        self._transport = Transport(credential, patience, **transport)
+        verify = options.ca_bundle or True if options.verify_tls else False
+        self._session = HttpSession(credential, self._transport, verify)
+        self._api = AtlassianRestAPI(
+            self.url,
+            session=self._session,
+            cloud=options.is_cloud,
+            backoff_and_retry=False,
+            retry_with_header=False,
+        )
+
+    @property
+    def traffic(self) -> Traffic:
+        """Requests and bytes so far."""
+        return self._transport.traffic
+
+    def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The decoded answer; values of `params` that are None are left out, lists are repeated."""
+        given = {name: _plain(value) for name, value in (params or {}).items() if value is not None}
+        response = self._api.get(self.relative(path), params=given, advanced_mode=True)
+        return msgspec.json.decode(response.content)
+
+    def get_bytes(self, path: str, max_bytes: int) -> bytes:
+        """The content at `path`, an attachment say. Raises `TooLargeDocumentError` above `max_bytes`.
+
+        A redirect to a media store is followed, without the credential.
+        """
+        return self._session.get_bytes(f"{self.url}/{self.relative(path).lstrip('/')}", max_bytes)
+
+    def linked(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Pages of an endpoint whose answers hold `_links.next` (Confluence v1 and v2), to the last.
+
+        Both cursors and offsets come in that link; a page may be short, or empty, before the end.
+        """
+        seen: set[str] = set()
+        page = self._page(path, {"limit": self._page_size, **(params or {})})
+        while True:
+            yield page
+            link = (page.get("_links") or {}).get("next")
+            if not link:
+                return
+            if link in seen:
+                raise TransientError(
+                    f"{path}: the server repeats the page {link!r}; the listing is not complete"
+                )
+            seen.add(link)
+            page = self._page(link)
+
+    def offset(
+        self, path: str, params: Mapping[str, Any] | None = None, results: str | None = "values"
+    ) -> Iterator[Json]:
+        """Pages of an endpoint with `startAt` and `maxResults` (Jira), to the last.
+
+        `results` names the entries in an answer; None for endpoints that answer with a bare list,
+        which comes as ``{"values": [...]}``. The end is what `isLast` or `total` say; a bare list ends
+        with an empty one.
+        """
+        start = 0
+        while True:
+            page = self._page(path, {"maxResults": self._page_size, **(params or {}), "startAt": start})
+            entries = page.get(results or "values") or []
+            yield page
+            start += len(entries)
+            if page.get("isLast") is True or ("isLast" not in page and "total" not in page and not entries):
+                return
+            if "isLast" not in page and "total" in page and start >= page["total"]:
+                return
+            if not entries:
+                raise TransientError(
+                    f"{path}: no entries from {start} on, although {page.get('total', 'more')} were promised;"
+                    " the listing is not complete"
+                )
+
+    def tokens(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Pages of an endpoint with `nextPageToken` (Jira Cloud: ``/rest/api/3/search/jql``), to the last."""
+        seen: set[str] = set()
+        token = None
+        while True:
+            page = self._page(path, {"maxResults": self._page_size, **(params or {}), "nextPageToken": token})
+            yield page
+            token = page.get("nextPageToken")
+            if page.get("isLast") is True or (token is None and "isLast" not in page):
+                return
+            if token is None or token in seen:
+                raise TransientError(
+                    f"{path}: {'no' if token is None else 'a repeated'} nextPageToken before the last page; "
+                    "the listing is not complete"
+                )
+            seen.add(token)
+
+    def relative(self, link: str) -> str:
+        """`link` as a path below the site: without host, and without the context path that links may hold."""
+        parts = urlsplit(link)
+        path = "/" + parts.path.lstrip("/")
+        for prefix in (urlsplit(self.url).path, self._context):
+            if prefix and path.startswith(prefix + "/"):
+                path = path.removeprefix(prefix)
+                break
+        return f"{path}?{parts.query}" if parts.query else path
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _page(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
+        answer = self.get_json(path, params)
+        if isinstance(answer, list):
+            return {"values": answer}
+        if not isinstance(answer, dict):
+            raise TransientError(f"{path} answered with {type(answer).__name__} instead of a page of entries")
+        return answer
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
