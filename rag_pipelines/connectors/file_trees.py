@@ -67,6 +67,10 @@ class FileTree(Protocol):
         """The content of a file; None where there is nothing. Raises a `RagError` where it cannot be read."""
         ...
 
+    def linked(self, folder: str) -> bool:
+        """Whether a link is on the way from the root to `folder`."""
+        ...
+
     def url(self, path: str) -> str:
         """The URL of a file."""
         ...
@@ -130,6 +134,10 @@ class LocalTree:
         if len(data) > max_bytes:
             raise TooLargeDocumentError(f"{full!r} has grown above max_bytes = {max_bytes:,}")
         return data
+
+    def linked(self, folder: str) -> bool:
+        full = self._full(folder)
+        return os.path.realpath(full) != full
 
     def url(self, path: str) -> str:
         return joined_url(self._url, path)
@@ -249,6 +257,9 @@ class FsspecTree:
         if len(data) > max_bytes:
             raise TooLargeDocumentError(f"{self.url(path)!r} has grown above max_bytes = {max_bytes:,}")
         return data
+
+    def linked(self, folder: str) -> bool:
+        return False
 
     def url(self, path: str) -> str:
         return f"{self._url}/{path}"

@@ -16,7 +16,7 @@ be read is a failed entity, so nothing is deleted in that run. Links:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -43,8 +43,21 @@ from rag_pipelines.connectors.base import (
     Window,
 )
 from rag_pipelines.connectors.file_trees import FileTree, Found, LocalTree, open_tree
-from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
-from rag_pipelines.errors import CredentialError, FetchError, RagError, TooLargeDocumentError
+from rag_pipelines.connectors.paths import (
+    PathFilter,
+    check_patterns,
+    external_id,
+    joined_url,
+    media_type,
+    path_of,
+)
+from rag_pipelines.errors import (
+    CredentialError,
+    FetchError,
+    RagError,
+    TooLargeDocumentError,
+    TransientError,
+)
 
 CHECK_LIMIT = 1_000
 """How many entries `check` looks at."""
@@ -73,7 +86,7 @@ class FilesystemConnector(Connector):
     """Lists the files below `root`; see the module's docstring."""
 
     kind = "filesystem"
-    capabilities = Capabilities(permissions=True)
+    capabilities = Capabilities(permissions=True, lookup=True)
     options_type = FilesystemOptions
 
     def __init__(self, source: str, options: FilesystemOptions) -> None:
@@ -99,6 +112,35 @@ class FilesystemConnector(Connector):
                 count += 1
             yield entry
         yield Complete(count, full=whole)
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Looks into the folders of `ids`; only a walk can tell what a linked folder is listed under."""
+        tree = self._open()
+        try:
+            tree.list("")
+        except CredentialError:
+            raise
+        except RagError as error:
+            raise TransientError(f"{self.options.root} cannot be listed: {error}") from error
+        folders: dict[str, list[tuple[str, str]]] = {}
+        for identity in ids:
+            path = path_of(identity)
+            if self._filter.wants(path):
+                folder, _, name = path.rpartition("/")
+                folders.setdefault(folder, []).append((name, identity))
+        found: set[str] = set()
+        walk: set[str] = set()
+        for folder, asked in folders.items():
+            if tree.linked(folder):
+                walk.update(identity for _, identity in asked)
+                continue
+            names = _documents(tree, folder)
+            found.update(identity for name, identity in asked if names is None or name in names)
+        if walk:
+            walked = list(_Walk(tree, self.options, self._filter))
+            hidden = any(isinstance(one, Failure) and one.entity and one.hides_documents for one in walked)
+            found |= walk if hidden else walk & {one.external_id for one in walked}
+        return found
 
     def check(self) -> list[Finding]:
         root = self.options.root
@@ -214,6 +256,21 @@ class _Walk:
     def _report(self, sidecar: str, error: RagError) -> None:
         """A sidecar that cannot be used hides no document: what it governs is listed, closed."""
         self._reported.append(Failure(error=error, entity=external_id(sidecar), hides_documents=False))
+
+
+def _documents(tree: FileTree, folder: str) -> set[str] | None:
+    """The names of the documents in `folder`, none where it is gone; None where it cannot be seen."""
+    try:
+        listed = tree.list(folder)
+    except CredentialError:
+        raise
+    except FetchError:
+        return set()
+    except RagError:
+        return None
+    return {
+        one.name for one in listed if not (one.is_folder or one.left_out or one.name.endswith(SIDECAR_SUFFIX))
+    }
 
 
 def _join(folder: str, name: str) -> str:

@@ -12,7 +12,7 @@ moves. Symbolic links and submodules are not documents; a Git LFS pointer fails 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,14 @@ from rag_pipelines.connectors.base import (
 from rag_pipelines.connectors.git_remote import REMOTE_HEAD, Remote, is_remote
 from rag_pipelines.connectors.git_repository import REGULAR_MODES, Blob, Commit, Repository
 from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
-from rag_pipelines.errors import ConfigError, CredentialError, RagError, TooLargeDocumentError, UsageError
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    RagError,
+    TooLargeDocumentError,
+    TransientError,
+    UsageError,
+)
 from rag_pipelines.fingerprint import fingerprint
 
 _COMMIT_ID = re.compile("[0-9a-f]{7,40}")
@@ -116,7 +123,7 @@ class GitConnector(Connector):
     """Lists the files of one commit; a remote repository is fetched once in the connector's life."""
 
     kind = "git"
-    capabilities = Capabilities(changes=True, removals=True, ids=True, moves=True)
+    capabilities = Capabilities(changes=True, removals=True, ids=True, moves=True, lookup=True)
     options_type = GitOptions
 
     def __init__(self, source: str, options: GitOptions) -> None:
@@ -189,6 +196,14 @@ class GitConnector(Connector):
             return
         yield from listed
         yield Complete(len(listed), cursor=self._cursor(commit))
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Asks the commit that this connector lists."""
+        listed = list(self.ids())
+        for entry in listed:
+            if isinstance(entry, Failure):
+                raise TransientError(f"the files cannot be looked up: {entry.error}") from entry.error
+        return set(ids).intersection(entry for entry in listed if isinstance(entry, str))
 
     def check(self) -> list[Finding]:
         options = self.options

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Sequence
-from urllib.parse import quote, quote_from_bytes
+from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 _MEDIA_TYPES = {
     **mimetypes.MimeTypes().types_map[True],
@@ -107,6 +107,13 @@ def external_id(path: str) -> str:
     except UnicodeEncodeError:
         return "./" + quote_from_bytes(_bytes(path))
     return path
+
+
+def path_of(identity: str) -> str:
+    """The path whose `external_id` is `identity`."""
+    if not identity.startswith("./"):
+        return identity
+    return unquote_to_bytes(identity.removeprefix("./")).decode("utf-8", "surrogateescape")
 
 
 def joined_url(prefix: str, path: str) -> str:

@@ -59,6 +59,7 @@ from rag_pipelines.errors import (
     CredentialError,
     RagError,
     TooLargeDocumentError,
+    TransientError,
     UsageError,
 )
 from rag_pipelines.fingerprint import fingerprint, text_key
@@ -127,9 +128,10 @@ class RecordsConnector(Connector):
     def __init__(self, source: str, options: RecordsOptions) -> None:
         super().__init__(source, options)
         self.capabilities = Capabilities(
-            changes=options.modified_at is not None, permissions=options.access is not None
+            changes=options.modified_at is not None, permissions=options.access is not None, lookup=True
         )
         self._options_fingerprint = fingerprint(options.model_dump(mode="json", exclude={"dsn"}))
+        self._present: set[str] | None = None
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         yield from self._listing(window, full=not window)
@@ -143,6 +145,17 @@ class RecordsConnector(Connector):
         yield from self._listing(
             Window(since=before.modified_at - self.options.overlap), full=False, before=before
         )
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Reads all rows once more, the first time it is called: a file may have been half written before."""
+        if self._present is None:
+            try:
+                self._present = set(self._identities())
+            except CredentialError:
+                raise
+            except RagError as error:
+                raise TransientError(f"the rows cannot be looked up: {error}") from error
+        return self._present.intersection(ids)
 
     def check(self) -> list[Finding]:
         try:
@@ -226,6 +239,12 @@ class RecordsConnector(Connector):
             if identity is not None:
                 return Failure(error=located, external_id=identity)
             return Failure(error=located, entity=f"{name}, {row.place}")
+
+    def _identities(self) -> Iterator[str]:
+        for row in self._rows().rows(None):
+            if row.error is not None:
+                raise row.error
+            yield self._identity(row.values)
 
     def _identity(self, values: Mapping[str, Any]) -> str:
         self._required(values, (self.options.id,))
