@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from rag_pipelines.connectors.base import Options, from_config_folder
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_CLOUD_HOSTS = (".atlassian.net", ".jira.com", "api.atlassian.com", ".atlassian-us-gov-mod.net")
+_GATEWAY = "api.atlassian.com"
+_CLOUD_HOSTS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", _GATEWAY)
 
 
 class AtlassianOptions(Options):
@@ -50,7 +50,7 @@ class AtlassianOptions(Options):
     connect_timeout: float = Field(10.0, gt=0, description="seconds")
     read_timeout: float = Field(60.0, gt=0, description="seconds without a byte")
     total_timeout: float = Field(300.0, gt=0, description="seconds for one answer, however slowly it comes")
-    retries: int = Field(8, ge=0, le=20, description="tries of a request after the first")
+    retries: int = Field(6, ge=0, le=20, description="tries of a request after the first")
     retry_delay: float = Field(
         0.5, gt=0, description="seconds at most before the first retry; doubles each time"
     )
@@ -111,6 +111,16 @@ class AtlassianOptions(Options):
             raise ValueError("api_token needs username: the account's e-mail address (cloud) or user name")
         if ways != ["api_token"] and self.username:
             raise ValueError(f"username goes with api_token only, not with {ways[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> AtlassianOptions:
+        if self.ca_bundle and not self.verify_tls:
+            raise ValueError(
+                "ca_bundle says whom to trust, verify_tls false trusts everybody; give one of them"
+            )
+        if urlsplit(self.url).hostname == _GATEWAY and not self.directory:
+            raise ValueError(f"{_GATEWAY} serves every site; give directory, as acme.atlassian.net")
         return self
 
     @property
@@ -188,9 +198,11 @@ class AtlassianClient:
 
     def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The decoded answer; values of `params` that are None are left out, lists are repeated."""
+        from rag_pipelines.connectors.http_answers import decode_json
+
         given = {name: _plain(value) for name, value in (params or {}).items() if value is not None}
         response = self._api.get(self.relative(path), params=given, advanced_mode=True)
-        return msgspec.json.decode(response.content)
+        return decode_json(response.content)
 
     def get_bytes(self, path: str, max_bytes: int) -> bytes:
         """The content at `path`, an attachment say. Raises `TooLargeDocumentError` above `max_bytes`.
@@ -227,21 +239,20 @@ class AtlassianClient:
         which comes as ``{"values": [...]}``. The end is what `isLast` or `total` say; a bare list ends
         with an empty one.
         """
-        start = 0
+        start, before = 0, None
         while True:
             page = self._page(path, {"maxResults": self._page_size, **(params or {}), "startAt": start})
             entries = page.get(results or "values") or []
             yield page
             start += len(entries)
-            if page.get("isLast") is True or ("isLast" not in page and "total" not in page and not entries):
+            if _is_last(page, entries, start):
                 return
-            if "isLast" not in page and "total" in page and start >= page["total"]:
-                return
-            if not entries:
+            if not entries or entries == before:
                 raise TransientError(
-                    f"{path}: no entries from {start} on, although {page.get('total', 'more')} were promised;"
-                    " the listing is not complete"
+                    f"{path}: {'the same' if entries else 'no'} entries before the last page; received "
+                    f"{start}, promised {page.get('total', 'more')}; the listing is not complete"
                 )
+            before = entries
 
     def tokens(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Pages of an endpoint with `nextPageToken` (Jira Cloud: ``/rest/api/3/search/jql``), to the last."""
@@ -284,3 +295,10 @@ class AtlassianClient:
 
 def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
+
+
+def _is_last(page: Json, entries: list[Any], end: int) -> bool:
+    """Whether a page by offset is the last, by the best that it says about that."""
+    if "isLast" in page:
+        return bool(page["isLast"])
+    return end >= page["total"] if "total" in page else not entries

@@ -6,9 +6,11 @@ What belongs here: judging one complete answer. What does not: sending, waiting,
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,26 +38,30 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer whose body was read to its end. `wants_json` says what the request asked for."""
+    """An answer whose body was read to its end. `wants_json` says what the request asked for.
+
+    `secrets` are struck out of what an error quotes from the body, should a server echo them.
+    """
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
     wants_json: bool
-
-    @property
-    def place(self) -> str:
-        """The URL without its query, which may hold a token of another service."""
-        return place_of(self.url)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def is_html(self) -> bool:
-        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return kind in ("text/html", "application/xhtml+xml")
+        return _is_html(self.headers.get("Content-Type", ""))
+
+
+def is_login_page(url: str, content_type: str) -> bool:
+    """Whether the address and type of what a redirect led to are those of a login page."""
+    return _is_html(content_type) and _LOGIN_PATH.search(urlsplit(url).path) is not None
 
 
 def place_of(url: str) -> str:
+    """`url` without its query, which may hold a token of another service."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -66,7 +72,7 @@ def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
     A `TransientError` is worth another try. A rejected login is recognised on every status, because
     Jira and Confluence answer 200 with what anonymous people may see when a token has expired.
     """
-    where, status = answer.place, answer.status
+    where, status = place_of(answer.url), answer.status
     said = f"{where} answered {status}" + (f": {words}" if (words := _words(answer)) else "")
     if status == 401:
         return CredentialError(f"{said}; the login was refused: renew the token, or check whose it is")
@@ -90,6 +96,10 @@ def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
     return _json_fault(answer)
 
 
+def _is_html(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+
+
 def _denied_login(answer: Answer) -> str | None:
     """Why an answer shows that the login was not accepted, or None."""
     login = answer.headers.get("X-Seraph-LoginReason", "")
@@ -99,22 +109,33 @@ def _denied_login(answer: Answer) -> str | None:
         return f"the login is blocked ({denied[:_EXCERPT]}): log in once by hand to clear the captcha"
     if answer.headers.get("X-AUSERNAME", "").lower() == "anonymous":
         return "the server took us for anonymous: renew the token, or check whose it is"
-    if answer.status >= 500 or not answer.is_html:
+    if not answer.wants_json or not answer.is_html or answer.status not in (200, 403):
         return None
-    if _LOGIN_PATH.search(urlsplit(answer.url).path) or (
-        (answer.wants_json or answer.status == 403) and _LOGIN_FORM.search(answer.body)
-    ):
+    if is_login_page(answer.url, "text/html") or _LOGIN_FORM.search(answer.body):
         return "that is a login page: the URL or a proxy in front of it wants single sign-on, not this login"
     return None
+
+
+def decode_json(body: bytes) -> Any:
+    """The value of a JSON body. Raises `ValueError` where it is cut off or no JSON.
+
+    Halves of surrogate pairs and bytes that are not UTF-8, which servers leave where they cut a text
+    short, become replacement marks.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = json.loads(body.decode("utf-8", "replace"))
+        return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _json_fault(answer: Answer) -> RagError | None:
     """A body that is cut off although no header says so, which only its syntax shows."""
     try:
-        msgspec.json.decode(answer.body)
-    except msgspec.DecodeError as error:
+        decode_json(answer.body)
+    except (ValueError, RecursionError) as error:
         return TransientError(
-            f"{answer.place} answered {answer.status} with {len(answer.body):,} bytes not JSON: {error}"
+            f"{place_of(answer.url)} answered {len(answer.body):,} bytes that are not JSON: {error}"
         )
     return None
 
@@ -124,12 +145,15 @@ def _words(answer: Answer) -> str:
     if answer.status < 400 and not answer.is_html:
         return ""
     text = answer.body[:65_536].decode("utf-8", "replace")
-    try:
-        found = " ".join(_messages(msgspec.json.decode(answer.body)))
-    except msgspec.DecodeError:
+    if answer.is_html:
         title = _TITLE.search(text)
-        found = title.group(1) if title else ("" if answer.is_html else text)
-    return " ".join(found.split())[:_EXCERPT]
+        text = title.group(1) if title else ""
+    else:
+        with suppress(ValueError, RecursionError):
+            text = " ".join(_messages(decode_json(answer.body)))
+    for secret in answer.secrets:
+        text = text.replace(secret, "**********")
+    return " ".join(text.split())[:_EXCERPT]
 
 
 def _messages(value: Any) -> list[str]:

@@ -27,7 +27,7 @@ class Patience:
     waits of one request add up to; `retries` are tries after the first.
     """
 
-    retries: int = 8
+    retries: int = 6
     first_delay: float = 0.5
     longest_delay: float = 60.0
     max_wait: float = 300.0

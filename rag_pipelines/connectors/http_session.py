@@ -8,8 +8,10 @@ switched off: everything it reads comes through `Transport`, complete, or as an 
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -22,10 +24,18 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
-from rag_pipelines.connectors.http_answers import Answer, fault_of, place_of
+from rag_pipelines.connectors.http_answers import Answer, fault_of, is_login_page, place_of
 from rag_pipelines.connectors.http_pacing import PACERS, Pacer, Pacers, Patience, asked_wait
 from rag_pipelines.embedding.throttle import Clock
-from rag_pipelines.errors import RagError, ThrottledError, TooLargeDocumentError, TransientError, UsageError
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    RagError,
+    ThrottledError,
+    TooLargeDocumentError,
+    TransientError,
+    UsageError,
+)
 from rag_pipelines.fingerprint import sha256
 
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
@@ -45,15 +55,26 @@ class Traffic:
 
 
 class Credential(AuthBase):
-    """An Authorization header, sent to one origin (scheme, host, port) only and never shown."""
+    """An Authorization header, sent to the origin (scheme, host, port) of `url` only and never shown."""
 
     def __init__(self, url: str, authorization: str) -> None:
-        self._origin = _origin(url)
-        self._authorization = authorization
+        self.url = url
         self.identity = sha256(authorization.encode()).hex()
+        self._authorization = authorization
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Forms in which a server might echo it."""
+        kind, _, value = self._authorization.partition(" ")
+        if kind != "Basic":
+            return (value,)
+        return value, base64.b64decode(value).decode().partition(":")[2]
+
+    def belongs_to(self, url: str) -> bool:
+        return _origin(url) == _origin(self.url)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if _origin(request.url or "") == self._origin:
+        if self.belongs_to(request.url or ""):
             request.headers["Authorization"] = self._authorization
         return request
 
@@ -103,24 +124,32 @@ class Transport(HTTPAdapter):
         if request.method != "GET":
             raise UsageError(f"a connector only reads; {request.method} is not allowed")
         url = request.url or ""
+        place = place_of(url)
+        wants_json = "json" in str(request.headers.get("Accept", ""))
+        if wants_json and not self._credential.belongs_to(url):
+            raise CredentialError(
+                f"{place_of(self._credential.url)} redirects to {place}, where the login is not sent: set "
+                "url to where the site answers, or keep single sign-on from standing in front of it"
+            )
         pacer = self._pacers.of(urlsplit(url).netloc, self._credential.identity)
         waited = 0.0
         for attempt in itertools.count(1):
-            waited += self._await_turn(pacer, place_of(url), self._patience.max_wait - waited)
+            waited += self._await_turn(pacer, place, self._patience.max_wait - waited)
+            self.traffic.requests += 1
+            self.traffic.retries += attempt > 1
             try:
-                return self._exchange(request, pacer, verify, cert, proxies, max_bytes)
+                response = self._exchange(request, place, verify, cert, proxies, max_bytes)
+                self._judge(response, url, wants_json, pacer)
+                return response
             except TransientError as error:
                 delay = self._patience.backoff(attempt, self._rng)
                 if isinstance(error, ThrottledError):
                     pacer.hold(delay + (error.retry_after or 0), self._clock)
                     delay = 0.0
-                elif waited + delay > self._patience.max_wait:
-                    raise
-                if attempt > self._patience.retries:
+                if attempt > self._patience.retries or waited + delay > self._patience.max_wait:
                     raise
                 self._sleep(delay)
                 waited += delay
-                self.traffic.retries += 1
         raise AssertionError("unreachable")
 
     def _await_turn(self, pacer: Pacer, place: str, budget: float) -> float:
@@ -145,16 +174,14 @@ class Transport(HTTPAdapter):
     def _exchange(
         self,
         request: requests.PreparedRequest,
-        pacer: Pacer,
+        place: str,
         verify: bool | str,
         cert: Any,
         proxies: Mapping[str, str] | None,
         max_bytes: int | None,
     ) -> requests.Response:
         """One try. Errors of the library are replaced, not chained: their frames hold the credential."""
-        place = place_of(request.url or "")
         timeout = (self._patience.connect_timeout, self._patience.read_timeout)
-        self.traffic.requests += 1
         try:
             response = super().send(request, True, timeout, verify, cert, proxies)
             try:
@@ -167,16 +194,17 @@ class Transport(HTTPAdapter):
         except (requests.RequestException, HTTPError, OSError) as error:
             raise TransientError(f"{place} did not answer: {_reason(error)}") from None
         response.raw = io.BytesIO(body)
-        wait = asked_wait(response.status_code, response.headers, self._clock)
-        wants_json = "json" in str(request.headers.get("Accept", ""))
-        fault = fault_of(
-            Answer(request.url or "", response.status_code, response.headers, body, wants_json), wait
-        )
-        if fault is not None:
+        return response
+
+    def _judge(self, response: requests.Response, url: str, wants_json: bool, pacer: Pacer) -> None:
+        """Raise what the answer stands for; note what it says about the next request."""
+        status, headers = response.status_code, response.headers
+        wait = asked_wait(status, headers, self._clock)
+        answer = Answer(url, status, headers, response.content, wants_json, self._credential.secrets)
+        if (fault := fault_of(answer, wait)) is not None:
             raise fault
         if wait:
             pacer.hold(wait, self._clock)
-        return response
 
     def _body(self, response: requests.Response, place: str, max_bytes: int | None) -> bytes:
         """The decompressed body. `read1` returns after each packet, so a slow drip meets the time limit."""
@@ -203,6 +231,10 @@ class HttpSession(requests.Session):
 
     def __init__(self, credential: Credential, transport: Transport, verify: bool | str = True) -> None:
         super().__init__()
+        if isinstance(verify, str) and not os.path.exists(verify):
+            raise ConfigError(
+                f"ca_bundle: received {verify!r}, which does not exist; give a file in PEM format"
+            )
         self.auth = credential
         self.verify = verify
         self.max_redirects = 5
@@ -214,15 +246,20 @@ class HttpSession(requests.Session):
         """The content at `url`, at most `max_bytes` of it; raises `TooLargeDocumentError` above."""
         request = self.prepare_request(requests.Request("GET", url, headers={"Accept": "*/*"}))
         settings = self.merge_environment_settings(request.url, {}, None, self.verify, None)
-        return self.send(request, max_bytes=max_bytes, **settings).content
+        response = self.send(request, max_bytes=max_bytes, **settings)
+        if response.history and is_login_page(response.url, response.headers.get("Content-Type", "")):
+            raise CredentialError(
+                f"{place_of(url)} redirects to the login page {place_of(response.url)}: renew the token"
+            )
+        return response.content
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         try:
             return super().send(request, **kwargs)
-        except RagError:
-            raise
         except requests.RequestException as error:
-            raise UsageError(f"{place_of(request.url or '')} cannot be read: {_reason(error)}") from None
+            raise UsageError(
+                f"{place_of(request.url or '')} cannot be read: {type(error).__name__} after a redirect"
+            ) from None
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """A redirect elsewhere loses the credential, and no other is taken from a .netrc file."""
