@@ -13,6 +13,8 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     ├── MissingEntityError          this one entity is not there (any more)
     ├── GoneError                   the other side has given up this cursor or endpoint; begin anew
     ├── EmptyListingError           an empty listing of a source that holds documents
+    ├── BudgetError                 a plan is above its source's budget; it waits for a person
+    ├── DriftError                  the source is not any more what a plan was made for
     ├── LeaseLostError              another run took the lease; this one must stop writing
     ├── GateError                   promotion refused; carries the missing and failed gates
     ├── DatabaseError               Postgres refused; the driver's error is in __cause__
@@ -96,6 +98,14 @@ class GoneError(RagError):
 
 class EmptyListingError(RagError):
     """The listing is empty although the source held documents before."""
+
+
+class BudgetError(RagError):
+    """The plan is above the budget of its source."""
+
+
+class DriftError(RagError):
+    """The source or the configuration changed since the plan was made."""
 
 
 class LeaseLostError(RagError):

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from rag_pipelines.cli import (
+    access,
     backfill,
     config,
     db,
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)
 app.command("plan")(plan.plan)
+app.command("apply")(plan.apply)
 app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
 app.command("query")(query.query)
@@ -55,6 +57,7 @@ app.command("status")(status.status)
 app.add_typer(deletes.app, name="deletes")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(source.app, name="source")
+app.add_typer(access.app, name="access")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

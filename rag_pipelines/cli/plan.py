@@ -1,13 +1,14 @@
-"""``rag-pipelines plan``: what an ingest would do."""
+"""``rag-pipelines plan`` and ``apply``: what an ingest would do, and doing exactly that."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_pipelines.cli.ingest import counted
-from rag_pipelines.cli.invocation import invocation
+from rag_pipelines.cli.ingest import counted, show_report
+from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
 
@@ -26,7 +27,7 @@ def plan(
     allow_deletes: AllowDeletes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an ingest with the same options would do; nothing is kept and nothing embedded."""
+    """Say what an ingest with the same options would do, and keep the plan; nothing is embedded."""
     from rag_pipelines.sync.engine import check_names
     from rag_pipelines.sync.plan import plan_source
 
@@ -52,6 +53,57 @@ def plan(
         print_json(plans)
 
 
+def apply(
+    context: typer.Context,
+    plan: Annotated[
+        int | None, typer.Argument(metavar="[PLAN]", help="Its number; without one, list plans that wait.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do exactly what a plan says; refuse with the difference where the source changed meanwhile."""
+    from rag_pipelines.sync.plan import apply_plan, waiting_plans
+
+    chosen = invocation(context)
+    if plan is None:
+        with chosen.database.connection() as connection:
+            plans = waiting_plans(connection)
+        if as_json:
+            print_json(plans)
+        elif plans:
+            _show_waiting(plans)
+        else:
+            typer.echo("no plan waits; make one: rag-pipelines plan")
+        return
+    began = time.perf_counter()
+    with stage_bars(f"plan {plan}", shown=not as_json, after=0.4) as progress:
+        report = apply_plan(
+            chosen.database, chosen.settings, plan, embedders=chosen.embedders, progress=progress
+        )
+    if as_json:
+        print_json(report)
+    else:
+        show_report(report, time.perf_counter() - began)
+    if report.failed:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _show_waiting(plans: list[SyncPlan]) -> None:
+    print_table(
+        ("plan", "source", "changes", "tokens", "cost", "above the budget"),
+        (
+            (
+                str(one.plan_id),
+                one.source,
+                counted({change: count for change, count in one.changes.items() if change != "unchanged"}),
+                one.tokens,
+                one.cost,
+                "; ".join(one.exceeds) or None,
+            )
+            for one in plans
+        ),
+    )
+
+
 def _show(plan: SyncPlan) -> None:
     changes = {change: count for change, count in plan.changes.items() if change != "unchanged"}
     typer.secho(f"{plan.source}: {number(plan.listed, 'document')} listed", bold=True)
@@ -64,10 +116,14 @@ def _show(plan: SyncPlan) -> None:
     else:
         typer.echo("  an ingest would change no document")
     new = f"{number(plan.chunks, 'new vector')} of {number(plan.tokens, 'token')}"
+    cost = f", cost {plan.cost:,.4f}" if plan.cost else ""
+    spent = f", about {plan.embed_seconds:,.0f} s" if plan.embed_seconds else ""
     facts = [
         ("read", f"{plan.bytes_loaded:,} bytes"),
         ("statuses", counted(plan.statuses)),
-        ("embed", f"{new}, cost {plan.cost:,.4f}" if plan.cost else new),
+        ("embed", f"{new}{cost}{spent}"),
+        ("above the budget", "; ".join(plan.exceeds)),
+        ("to do exactly this", f"rag-pipelines apply {plan.plan_id}"),
     ]
     print_facts("", facts)
     for note in plan.notes:

@@ -111,6 +111,20 @@ class DeleteGuard(_Section):
     documents: int = Field(default=20, ge=0)
 
 
+class Budget(_Section):
+    """The most that one run may take without being asked: documents added or changed, tokens to embed, and
+    their cost by the embedding profile's price. A plan above any of them is parked."""
+
+    documents: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return (self.documents, self.tokens, self.cost) != (None, None, None)
+
+
 class SourceSettings(_Section):
     """One configured instance of a connector, and how its documents are treated.
 
@@ -130,6 +144,7 @@ class SourceSettings(_Section):
     group_listing: Duration = timedelta(hours=1)
     schedule: Cron | None = None
     delete_guard: DeleteGuard = DeleteGuard()
+    budget: Budget = Budget()
     grace: Duration = timedelta(days=7)
     max_attempts: int = Field(default=3, ge=1)
     owner: Owner | None = None

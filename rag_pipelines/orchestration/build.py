@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rag_pipelines.config import Settings, load_config
-from rag_pipelines.orchestration.checks import gate_checks, quality_checks
+from rag_pipelines.orchestration.checks import deletion_check, gate_checks, quality_checks
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
@@ -39,7 +39,7 @@ def build_definitions(
 def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:
     return dg.Definitions(
         assets=[*ingest_assets(settings), *index_assets(settings)],
-        asset_checks=[*quality_checks(settings), *gate_checks(settings)],
+        asset_checks=[deletion_check(settings), *quality_checks(settings), *gate_checks(settings)],
         jobs=default_jobs(),
         schedules=default_schedules(settings),
         sensors=default_sensors(),

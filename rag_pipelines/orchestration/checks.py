@@ -11,6 +11,7 @@ See https://docs.dagster.io/guides/test/asset-checks
 # ruff: noqa: I002
 
 import dagster as dg
+import msgspec
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.gates import GATES, REQUIRED_GATES
@@ -18,12 +19,13 @@ from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
-from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
+from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
 from rag_pipelines.orchestration.partitions import source_partitions
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.runner import RunSuite, check_source
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
 from rag_pipelines.store.database import Database
+from rag_pipelines.sync.deletions import list_deletions, waiting_documents
 from rag_pipelines.sync.targets import Embedders
 
 
@@ -40,6 +42,36 @@ def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 def gate_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """The gates of every index's candidate."""
     return [_gate_checks(name) for name in settings.indexes]
+
+
+def deletion_check(settings: Settings) -> dg.AssetChecksDefinition:
+    """Whether deletions of the run's source wait for a person; fails with the list."""
+    spec = dg.AssetCheckSpec(
+        "deletions_decided",
+        asset=RAW,
+        description="No deletion above the guard waits for a person. What waits is served until it is "
+        "approved or rejected: `rag-pipelines deletes`.",
+        partitions_def=source_partitions(settings),
+    )
+
+    @dg.multi_asset_check(name="deletions", specs=[spec])
+    def check(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
+        source = context.partition_key
+        with dagster_failures(), database.connection() as connection:
+            waiting = list_deletions(connection, sources=[source])
+            found: shown.Metadata = {
+                "source": source,
+                "waiting_documents": sum(one.waiting for one in waiting),
+            }
+            if waiting:
+                found["deletions"] = shown.table(map(msgspec.to_builtins, waiting))
+                rows = [row for one in waiting for row in waiting_documents(connection, one.deletion_id, 50)]
+                found["documents"] = shown.table(rows)
+        yield dg.AssetCheckResult(
+            asset_key=RAW, check_name="deletions_decided", passed=not waiting, metadata=found
+        )
+
+    return check
 
 
 def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.AssetChecksDefinition:

@@ -24,9 +24,11 @@ from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
 from rag_pipelines.store.database import Database, Row, query
 from rag_pipelines.sync.advance import Stage
-from rag_pipelines.sync.engine import advance_source, list_source, source_run
+from rag_pipelines.sync.deletions import park_removed_sources
+from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import Embedders
 
 PREFIX = "rag"
@@ -87,7 +89,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"python", "postgres"},
         description="Documents of a source as it lists them now: added, changed, moved and deleted ones. Raw "
         "bytes go to the blob store, one row a document to Postgres. Above the delete guard, deletions wait "
-        "for a person (`allow_deletes`).",
+        "for a person (`rag-pipelines deletes`); a plan above the source's budget waits too (`rag-pipelines "
+        "apply`).",
         code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
         **common,
     )
@@ -96,11 +99,26 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         config: ListingConfig,
         settings: dg.ResourceParam[Settings],
         database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
-        def work(run: SourceRun) -> None:
-            list_source(run, full=config.full, window=config.window, allow_deletes=config.allow_deletes)
+        with dagster_failures():
+            arguments: dict[str, Any] = {
+                "full": config.full,
+                "window": config.window,
+                "allow_deletes": config.allow_deletes,
+            }
+            source = context.partition_key
+            plan = plan_within_budget(database, settings, source, embedders=embedders, **arguments)
+            _note_removed_sources(context, database, settings)
 
-        return _run_stage(context, settings, database, work, _listed, "sample_documents", "documents")
+        def work(run: SourceRun) -> None:
+            list_source(run, **arguments)
+
+        def listed(report: SyncReport, totals: Row) -> shown.Metadata:
+            stored = {"stored_bytes": int(totals["bytes"])}
+            return {**shown.listing_metadata(report), **shown.plan_metadata(plan), **stored}
+
+        return _run_stage(context, settings, database, work, listed, "sample_documents", "documents")
 
     parsed = _stage_asset(
         PARSED,
@@ -216,8 +234,12 @@ def _run_stage(
     return dg.MaterializeResult(metadata=found)
 
 
-def _listed(report: SyncReport, totals: Row) -> shown.Metadata:
-    return {**shown.listing_metadata(report), "stored_bytes": int(totals["bytes"])}
+def _note_removed_sources(context: dg.AssetExecutionContext, database: Database, settings: Settings) -> None:
+    for parked in park_removed_sources(database, settings):
+        context.log.warning(
+            f"source {parked.source} is not configured any more: {parked.documents} documents are served "
+            f"until somebody decides; see `rag-pipelines deletes show {parked.deletion_id}`"
+        )
 
 
 def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:

@@ -16,6 +16,7 @@ import dagster as dg
 from rag_pipelines.index.versions import Gate, Version
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.plan import SyncPlan
 from rag_pipelines.sync.report import Progress, SyncReport
 
 Metadata = dict[str, Any]
@@ -44,6 +45,19 @@ def listing_metadata(report: SyncReport) -> Metadata:
     if shown:
         found["changes"] = table({"change": change, "documents": ids} for change, ids in shown.items())
     return found
+
+
+def plan_metadata(plan: SyncPlan | None) -> Metadata:
+    """What a run was going to do, where its source has a budget to keep to."""
+    if plan is None:
+        return {}
+    return {
+        "plan": plan.plan_id or 0,
+        "planned_tokens": plan.tokens,
+        "planned_cost": plan.cost,
+        **({"planned_embed_s": plan.embed_seconds} if plan.embed_seconds is not None else {}),
+        "planned_changes": table({"change": c, "documents": n} for c, n in plan.changes.items()),
+    }
 
 
 def stage_metadata(report: SyncReport) -> Metadata:

@@ -19,8 +19,8 @@ from rag_pipelines.orchestration.index_assets import candidate_key, live_key
 from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
-from rag_pipelines.sync.engine import end_abandoned_runs
 from rag_pipelines.sync.freshness import source_freshness
+from rag_pipelines.sync.stages import end_abandoned_runs
 from rag_pipelines.sync.targets import Embedders
 
 UNFINISHED = [

@@ -1,28 +1,18 @@
-"""One run over one source, put together: lease, listing, processing, report.
+"""What a user means by running a source: the whole chain, within the source's budget.
 
-What belongs here: the order of things and what a failure of the whole run leaves behind. What does not:
-any of the things themselves.
+What belongs here: the order of things. What does not: any of the things themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-
-import msgspec
-from psycopg.types.json import Jsonb
-
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
-from rag_pipelines.errors import ConfigError, UsageError
-from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Database, Row, query
-from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
-from rag_pipelines.sync.advance import Advance, Stage
-from rag_pipelines.sync.listing import Listing
+from rag_pipelines.errors import ConfigError
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import Progress, SyncReport, no_progress
-from rag_pipelines.sync.run import SourceRun, worker_pool
-from rag_pipelines.sync.targets import Embedders, source_targets
+from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines.sync.targets import Embedders
 
 
 def ingest(
@@ -43,99 +33,21 @@ def ingest(
         window: take only what was modified in it; such a run deletes nothing and moves no cursor.
         allow_deletes: apply deletions above the source's guard, and an empty listing.
 
+    A source with a budget is planned first, and the plan is parked where it exceeds the budget.
+
     Raises:
         UsageError: another run holds the source.
+        BudgetError: the plan is above the source's budget; nothing was changed.
         CredentialError, EmptyListingError, TransientError: the run ended early; what was committed
             stands, nothing was deleted, and the next run goes on from there.
     """
+    plan_within_budget(
+        database, settings, source, embedders=embedders, full=full, window=window, allow_deletes=allow_deletes
+    )
     with source_run(database, settings, source, progress) as run:
         list_source(run, full=full, window=window, allow_deletes=allow_deletes, loading=run.workers.warm)
         advance_source(run, embedders)
     return run.report
-
-
-@contextmanager
-def source_run(
-    database: Database,
-    settings: Settings,
-    source: str,
-    progress: Progress = no_progress,
-    *,
-    continued: bool = False,
-) -> Iterator[SourceRun]:
-    """Hold the lease of `source`; the report is stored when the block ends, however it ends.
-
-    Args:
-        continued: this is a later stage of the source's newest run, whose stored report grows.
-    """
-    connector = settings.source(source).connector
-    report = SyncReport(source)
-    with source_lease(database, source, connector) as lease, worker_pool(settings.limits) as workers:
-        blobs = BlobStore(settings.blobs_url)
-        run = SourceRun(source, settings, lease, blobs, workers, report, progress)
-        began = _continued_run(run) if continued else None
-        earlier = msgspec.convert(began["report"], SyncReport) if began else None
-        described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
-        query(run.connection, "describe_source", described)
-        if began is None:
-            query(run.connection, "end_abandoned_runs", {"source_id": run.source_id})
-            began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()
-        assert began is not None
-        try:
-            yield run
-        except BaseException as error:
-            report.outcome = "failed"
-            report.notes.append(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            if not run.connection.closed and not run.connection.broken:
-                whole = earlier.followed_by(report) if earlier else report
-                params = {
-                    "run_id": began["run_id"],
-                    "outcome": whole.outcome,
-                    "report": Jsonb(msgspec.to_builtins(whole)),
-                }
-                query(run.connection, "end_run", params)
-
-
-def _continued_run(run: SourceRun) -> Row | None:
-    """The newest run of the source, unless it failed or never ended: then there is nothing to go on from."""
-    row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
-    return row if row and row["outcome"] in ("complete", "partial") else None
-
-
-def end_abandoned_runs(database: Database, names: Iterable[str]) -> list[str]:
-    """Mark runs of killed processes as failed; returns their sources. Living runs are left alone."""
-    ended: list[str] = []
-    with database.connect() as connection:
-        for name in names:
-            row = query(connection, "source_by_name", {"name": name}).fetchone()
-            lock = advisory_lock(connection, source_lock(name), busy=f"source {name!r} is being synced")
-            with suppress(UsageError), lock:
-                if row and query(connection, "end_abandoned_runs", row).rowcount:
-                    ended.append(name)
-    return ended
-
-
-def list_source(
-    run: SourceRun,
-    *,
-    full: bool = False,
-    window: Window = Window(),
-    allow_deletes: bool = False,
-    loading: Callable[[], None] | None = None,
-) -> None:
-    """The first half of a run: documents and raw bytes. `loading` is called before content is loaded."""
-    with closing(run.settings.connector(run.name)) as connector:
-        Listing(run, connector, full=full, window=window, allow_deletes=allow_deletes, loading=loading).run()
-
-
-def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:
-    """The second half of a run: parses, chunks and vectors, up to a stage."""
-    if not run.settings.indexes_of(run.name) and through > Stage.PARSED:
-        run.report.notes.append(f"no index takes source {run.name!r}: its documents are parsed, not chunked")
-    targets = source_targets(run.connection, run.settings, run.name, embedders)
-    Advance(run, targets, through).run()
 
 
 def check_names(settings: Settings, names: list[str]) -> list[str]:

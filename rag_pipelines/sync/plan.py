@@ -1,43 +1,59 @@
-"""What an ingest would do, found by doing it up to the embedding and taking it back.
+"""What an ingest would do: found by doing it up to the embedding and taking it back, stored, and applied.
 
-What belongs here: the rehearsal. What does not: any comparison of its own, because a plan that is
-computed in another way than the run is a plan for another run.
+What belongs here: the rehearsal, the stored plan, the budget it is held against, and applying exactly it.
+What does not: any comparison of its own, because a plan that is computed in another way than the run is a
+plan for another run.
 
-The listing, parsing and chunking of a run happen inside one transaction that is rolled back, with
-content kept in a temporary folder; only the tokens that would be embedded are counted, not embedded.
-The source's lease is held meanwhile, so plan and run exclude each other.
+The listing, parsing and chunking of a run happen inside one transaction that is rolled back, with content
+kept in a temporary folder; the tokens that would be embedded are counted, not embedded. Applying lists
+again inside one transaction, which commits only if every decision is the planned one.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
-from rag_pipelines.errors import MissingContentError
+from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, UsageError
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.parsing import registry
+from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Database, query
-from rag_pipelines.store.lease import source_lease
+from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.sync.advance import Advance, Stage
-from rag_pipelines.sync.engine import list_source
+from rag_pipelines.sync.decisions import Decisions
+from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.report import Progress, SyncReport, no_progress
 from rag_pipelines.sync.run import SourceRun, worker_pool
+from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import Embedders, source_targets
 
+SHOWN = 10
+"""Documents named when a plan does not fit any more."""
 
-class SyncPlan(msgspec.Struct, frozen=True):
+_COPY_DECIDED = "COPY decided (external_id, change, fingerprint) FROM STDIN"
+
+
+class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an ingest of one source would do.
 
     `changes` counts documents by kind of change, `samples` names some of each. `bytes_loaded` is what was
     read to find out, `chunks` how many new vectors are needed, `tokens` what they hold, `cost` their price
-    by the embedding profile. `parked_deletes` would wait for a person.
+    by the embedding profile, `embed_seconds` their time at the rate of the last runs, None before the
+    first. `parked_deletes` would wait for a person; `exceeds` says where the plan is above the budget.
     """
 
+    plan_id: int | None = None
     source: str
     outcome: str
     changes: dict[str, int]
@@ -48,8 +64,10 @@ class SyncPlan(msgspec.Struct, frozen=True):
     chunks: int
     tokens: int
     cost: float
+    embed_seconds: float | None = None
     parked_deletes: int
     notes: list[str]
+    exceeds: list[str] = []
 
 
 def plan_source(
@@ -63,9 +81,10 @@ def plan_source(
     allow_deletes: bool = False,
     progress: Progress = no_progress,
 ) -> SyncPlan:
-    """What `sync.engine.ingest` with the same arguments would do; nothing of it stays.
+    """What `sync.engine.ingest` with the same arguments would do, stored; nothing else of it stays.
 
-    Raises what `ingest` raises.
+    The plan is stored as ``open``, or as ``parked`` where it is above the source's budget.
+    Raises what `ingest` raises, but for `BudgetError`.
     """
     report = SyncReport(source)
     connector = settings.source(source).connector
@@ -73,39 +92,225 @@ def plan_source(
         source_lease(database, source, connector) as lease,
         _overlay(settings.blobs_url) as blobs,
         worker_pool(settings.limits) as workers,
+        closing(Decisions()) as decisions,
     ):
-        run = SourceRun(source, settings, lease, blobs, workers, report, progress)
+        run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         with run.connection.transaction(force_rollback=True):
             list_source(run, full=full, window=window, allow_deletes=allow_deletes)
-            targets = source_targets(run.connection, settings, source, embedders)
-            Advance(run, replace(targets, models=()), Stage.CHUNKED).run()
-            chunks = tokens = 0
-            cost = 0.0
-            for model in targets.models:
-                params = {
-                    "source_id": run.source_id,
-                    "chunker_id": model.chunker_id,
-                    "model_id": model.profile_id,
-                }
-                row = query(run.connection, "unembedded_inputs", params).fetchone()
-                assert row is not None
-                chunks += row["inputs"]
-                tokens += row["tokens"]
-                cost += row["tokens"] / 1e6 * model.price_per_million_tokens
-    return SyncPlan(
+            plan = _rehearsed(run, embedders)
+        plan = msgspec.structs.replace(plan, exceeds=_excess(settings, plan))
+        arguments = {
+            "full": full,
+            "since": window.since,
+            "until": window.until,
+            "allow_deletes": allow_deletes,
+        }
+        params = {
+            "source_id": run.source_id,
+            "state": "parked" if plan.exceeds else "open",
+            "arguments": Jsonb(msgspec.to_builtins(arguments)),
+            "settings": _settings_key(settings, source),
+            "summary": Jsonb(msgspec.to_builtins(plan)),
+            "made_by": lease_owner(),
+        }
+        with run.connection.transaction():
+            row = query(run.connection, "put_plan", params).fetchone()
+            assert row is not None
+            _put_decided(run.connection, decisions)
+            query(run.connection, "put_plan_changes", row)
+    return msgspec.structs.replace(plan, plan_id=row["plan_id"])
+
+
+def plan_within_budget(
+    database: Database,
+    settings: Settings,
+    source: str,
+    *,
+    embedders: Embedders,
+    full: bool = False,
+    window: Window = Window(),
+    allow_deletes: bool = False,
+) -> SyncPlan | None:
+    """The plan of a source that has a budget; None where there is none to keep to.
+
+    Raises:
+        BudgetError: the plan exceeds it; it is parked, and nothing was changed.
+    """
+    if not settings.source(source).budget.limited:
+        return None
+    plan = plan_source(
+        database,
+        settings,
         source,
-        report.outcome,
-        report.changes,
-        report.samples,
-        report.statuses,
-        report.listed,
-        report.bytes_loaded,
-        chunks,
-        tokens,
-        round(cost, 6),
-        report.parked_deletes,
-        report.notes,
+        embedders=embedders,
+        full=full,
+        window=window,
+        allow_deletes=allow_deletes,
     )
+    if plan.exceeds:
+        raise BudgetError(
+            f"source {source!r}: {'; '.join(plan.exceeds)}. Nothing was changed; plan {plan.plan_id} is "
+            f"parked. If it is right, run `rag-pipelines apply {plan.plan_id}`, or raise the source's budget"
+        )
+    return plan
+
+
+def apply_plan(
+    database: Database,
+    settings: Settings,
+    plan_id: int,
+    *,
+    embedders: Embedders,
+    progress: Progress = no_progress,
+) -> SyncReport:
+    """Do exactly what a stored plan says, above a budget too: applying it is the approval, and is audited.
+
+    Raises:
+        UsageError: there is no such plan, it does not wait any more, or another run holds the source.
+        DriftError: the source or the configuration is not what the plan was made for; nothing was changed.
+    """
+    with database.connection() as connection:
+        row = query(connection, "plan_by_id", {"plan_id": plan_id}).fetchone()
+    if row is None:
+        raise UsageError(f"there is no plan {plan_id}; `rag-pipelines apply` lists those that wait")
+    source = row["source"]
+    if row["state"] not in ("open", "parked"):
+        raise UsageError(f"plan {plan_id} is {row['state']}; make a new one: `rag-pipelines plan {source}`")
+    if row["settings"] != _settings_key(settings, source):
+        raise DriftError(
+            f"the configuration of source {source!r} or of what it feeds has changed since plan {plan_id} "
+            f"was made; nothing was changed, make a new one: `rag-pipelines plan {source}`"
+        )
+    arguments = msgspec.convert(row["arguments"], _Arguments)
+    with (
+        closing(Decisions()) as decisions,
+        source_run(database, settings, source, progress, decisions=decisions) as run,
+    ):
+        with run.connection.transaction():
+            window = Window(arguments.since, arguments.until)
+            list_source(run, full=arguments.full, window=window, allow_deletes=arguments.allow_deletes)
+            _refuse_drift(run.connection, row, decisions)
+            actor = lease_owner()
+            query(run.connection, "plan_applied", {"plan_id": plan_id, "actor": actor})
+            detail = Jsonb({"source": source, "exceeds": row["summary"]["exceeds"]})
+            audit = {"actor": actor, "action": "plan applied", "subject": f"plan {plan_id}", "detail": detail}
+            query(run.connection, "put_audit", audit)
+        advance_source(run, embedders)
+    return run.report
+
+
+def waiting_plans(connection: Pg) -> list[SyncPlan]:
+    """Plans that are neither applied nor superseded, the newest first."""
+    return [
+        msgspec.structs.replace(msgspec.convert(row["summary"], SyncPlan), plan_id=row["plan_id"])
+        for row in query(connection, "waiting_plans")
+    ]
+
+
+class _Arguments(msgspec.Struct):
+    full: bool
+    since: datetime | None
+    until: datetime | None
+    allow_deletes: bool
+
+
+def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:
+    """What has been listed, brought up to chunks, and what embedding them would take."""
+    targets = source_targets(run.connection, run.settings, run.name, embedders)
+    Advance(run, replace(targets, models=()), Stage.CHUNKED).run()
+    chunks = tokens = 0
+    cost = 0.0
+    for model in targets.models:
+        params = {
+            "source_id": run.source_id,
+            "chunker_id": model.chunker_id,
+            "model_id": model.profile_id,
+        }
+        row = query(run.connection, "unembedded_inputs", params).fetchone()
+        assert row is not None
+        chunks += row["inputs"]
+        tokens += row["tokens"]
+        cost += row["tokens"] / 1e6 * model.price_per_million_tokens
+    rate = query(run.connection, "embedding_rate", {"source_id": run.source_id}).fetchone()
+    report = run.report
+    return SyncPlan(
+        source=run.name,
+        outcome=report.outcome,
+        changes=report.changes,
+        samples=report.samples,
+        statuses=report.statuses,
+        listed=report.listed,
+        bytes_loaded=report.bytes_loaded,
+        chunks=chunks,
+        tokens=tokens,
+        cost=round(cost, 6),
+        embed_seconds=round(tokens / rate["tokens_per_s"], 1) if rate and rate["tokens_per_s"] else None,
+        parked_deletes=report.parked_deletes,
+        notes=report.notes,
+    )
+
+
+def _excess(settings: Settings, plan: SyncPlan) -> list[str]:
+    """Where a plan is above the budget of its source."""
+    budget = settings.source(plan.source).budget
+    taken = sum(plan.changes.get(change, 0) for change in (Change.ADDED, Change.CHANGED))
+    figures: list[tuple[str, float, float | None]] = [
+        ("documents added or changed", taken, budget.documents),
+        ("tokens to embed", plan.tokens, budget.tokens),
+        ("cost", plan.cost, budget.cost),
+    ]
+    return [
+        f"{found:,} {what}, the budget is {limit:,}"
+        for what, found, limit in figures
+        if limit is not None and found > limit
+    ]
+
+
+def _settings_key(settings: Settings, source: str) -> str:
+    """Equal as long as a run of the source would be configured in the same way."""
+    return fingerprint(
+        [
+            settings.source(source).model_dump(mode="json"),
+            sorted(registry.fingerprints(settings.parse_options(source)).items()),
+            [
+                [
+                    name,
+                    msgspec.to_builtins(settings.chunk_options(name)),
+                    settings.embedding_profile(name).model_dump(mode="json"),
+                ]
+                for name in settings.indexes_of(source)
+            ],
+        ]
+    )
+
+
+def _put_decided(connection: Pg, decisions: Decisions) -> None:
+    """Load decisions into the temporary table ``decided``, inside a transaction."""
+    query(connection, "make_decided")
+    with connection.cursor() as cursor, cursor.copy(_COPY_DECIDED) as copy:
+        for one in decisions:
+            copy.write_row((clean(one.external_id), one.change, one.fingerprint))
+
+
+def _refuse_drift(connection: Pg, plan: Row, decisions: Decisions) -> None:
+    _put_decided(connection, decisions)
+    params = {"plan_id": plan["plan_id"], "limit": SHOWN}
+    rows = query(connection, "plan_drift", params).fetchall()
+    if rows:
+        lines = "; ".join(
+            f"{row['external_id']}: planned {row['planned'] or 'no change'}, now {_now(row)}" for row in rows
+        )
+        raise DriftError(
+            f"source {plan['source']!r} is not what plan {plan['plan_id']} was made for, "
+            f"{rows[0]['documents']} documents differ: {lines}. Nothing was changed; make a new plan: "
+            f"`rag-pipelines plan {plan['source']}`"
+        )
+
+
+def _now(row: Row) -> Any:
+    if row["found"] == row["planned"]:
+        return f"{row['found']} in another way"
+    return row["found"] or "no change"
 
 
 class _OverlayBlobs(BlobStore):

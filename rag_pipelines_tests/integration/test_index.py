@@ -15,7 +15,7 @@ from rag_pipelines.index.promotion import collect_versions, promote, rollback
 from rag_pipelines.index.versions import hold_lease, index_lock, live_version, version_by_id, versions
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.sync.advance import Stage
-from rag_pipelines.sync.engine import advance_source, list_source, source_run
+from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 

@@ -14,7 +14,7 @@ from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import EmptyListingError, LeaseLostError, UsageError
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.lease import source_lease
-from rag_pipelines.sync.engine import source_run
+from rag_pipelines.sync.stages import source_run
 from rag_pipelines.sync.plan import plan_source
 from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -260,7 +260,7 @@ def test_content_lost_from_the_blob_store_is_loaded_again(workspace: Workspace) 
     workspace.write("a.md", "# A\n\nAlpha.")
     embedders = Embedders(workspace.settings.data_dir)
     with source_run(workspace.database, workspace.settings, "docs") as run:
-        from rag_pipelines.sync.engine import advance_source, list_source
+        from rag_pipelines.sync.stages import advance_source, list_source
 
         list_source(run)
         for blob in Path(workspace.settings.data_dir, "blobs", "raw").rglob("*.zst"):
