@@ -27,6 +27,7 @@ TSV = "text/tab-separated-values"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 NOTEBOOK = "application/x-ipynb+json"
+CONFLUENCE = "application/vnd.atlassian.confluence.storage+xml"
 
 _HEAD = 8_192
 
@@ -54,6 +55,9 @@ _BY_DECLARED_TYPE = {
     "application/csv": CSV,
 }
 """Without text/plain, which servers say of anything."""
+
+_ALWAYS_AS_DECLARED = frozenset({CONFLUENCE})
+"""Types that only a connector can know: their content is like HTML or prose, or a page about PDF files."""
 
 _BLANK_BYTES = b" \t\r\n\f\v\0\xef\xbb\xbf\xfe\xff"
 _TEXT_BYTES = bytes([*range(0x20, 0x7F), *range(0x80, 0x100), *b"\t\n\r\f\b\x1b"])
@@ -95,7 +99,8 @@ def detect(data: bytes, name: str = "", declared_type: str | None = None) -> str
     """The media type of a document.
 
     The content decides. `name` and `declared_type` only settle which of the text formats it is, which
-    content often cannot (Markdown, source code and prose look alike).
+    content often cannot (Markdown, source code and prose look alike). A `declared_type` that nothing
+    but a connector gives wins over both.
 
     Raises:
         EmptyDocumentError: no bytes, or nothing but white space.
@@ -109,6 +114,9 @@ def detect(data: bytes, name: str = "", declared_type: str | None = None) -> str
             raise EmptyDocumentError(
                 "the document has no bytes" if not data else "the document holds nothing but white space"
             )
+    declared = _bare(declared_type)
+    if declared in _ALWAYS_AS_DECLARED:
+        return declared
     known = signatures.binary_type(data, head)
     if known:
         return known
@@ -174,8 +182,12 @@ def _hint(name: str, declared_type: str | None) -> str | None:
         return _BY_EXTENSION[extension]
     if language_of(name):
         return CODE
-    declared = (declared_type or "").partition(";")[0].strip().lower()
-    return _BY_DECLARED_TYPE.get(declared)
+    return _BY_DECLARED_TYPE.get(_bare(declared_type))
+
+
+def _bare(declared_type: str | None) -> str:
+    """A media type in lower case and without its parameters."""
+    return (declared_type or "").partition(";")[0].strip().lower()
 
 
 def _is_mail(text: str) -> bool:

@@ -50,7 +50,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an HTML page, of its main content only unless the options say otherwise."""
     builder = DocumentBuilder("text/html", max_characters=request.limits.max_characters)
     markup = decode_markup(request.data, charset_of(request.declared_type))
-    soup = _soup(markup)
+    soup = tree_of(markup)
     if soup is not None:
         elements = Elements(soup)
         _read_head(builder, elements)
@@ -75,14 +75,21 @@ def add_html(builder: DocumentBuilder, markup: str, *, page: int | None = None, 
 
     `base_level` is added to the level of each heading.
     """
-    soup = _soup(markup)
+    soup = tree_of(markup)
     if soup is not None:
-        _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup.body or soup])
+        add_tree(builder, soup, page=page, base_level=base_level)
+
+
+def add_tree(
+    builder: DocumentBuilder, soup: BeautifulSoup, *, page: int | None = None, base_level: int = 0
+) -> None:
+    """Add all the visible text of a tree, as `add_html` does."""
+    _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup.body or soup])
 
 
 def fragment_text(markup: str) -> str:
     """The visible text of an HTML fragment on one line."""
-    soup = _soup(markup)
+    soup = tree_of(markup)
     return text_of(soup) if soup is not None else ""
 
 
@@ -94,8 +101,8 @@ def decode_markup(data: bytes, charset: str | None = None) -> str:
     return decode(data, charset)
 
 
-def _soup(markup: str) -> BeautifulSoup | None:
-    """The tree, or None where there is no markup and no text."""
+def tree_of(markup: str) -> BeautifulSoup | None:
+    """The tree of a page or fragment, or None where there is no markup and no text."""
     from bs4 import BeautifulSoup
 
     markup = _XML_DECLARATION.sub("", markup.replace("\0", ""), count=1)

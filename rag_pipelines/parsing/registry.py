@@ -70,6 +70,7 @@ FORMATS: dict[str, Format] = {
     detect.NDJSON: Format("json_document", uses=("code",)),
     detect.NOTEBOOK: Format("notebook", uses=("markdown", "html")),
     detect.XML: Format("xml_document", uses=("html",)),
+    detect.CONFLUENCE: Format("confluence_storage", uses=("html",)),
 }
 
 _ANY_ATTACHMENT = {
