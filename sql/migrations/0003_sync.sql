@@ -92,3 +92,6 @@ CREATE TABLE rag.certificate (
     made_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX certificate_by_source ON rag.certificate (source_id, certificate_id DESC);
+
+-- A listing that is applied in one transaction compares these with the clock, so they cannot be its beginning.
+ALTER TABLE rag.quarantine ALTER COLUMN last_at SET DEFAULT clock_timestamp();

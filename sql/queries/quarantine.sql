@@ -10,14 +10,14 @@ ON CONFLICT (source_id, external_id) WHERE external_id IS NOT NULL DO UPDATE SET
                     THEN quarantine.attempts + 1 ELSE 1 END,
     stage = EXCLUDED.stage, status = EXCLUDED.status, error_class = EXCLUDED.error_class,
     message = EXCLUDED.message, content = EXCLUDED.content, code_version = EXCLUDED.code_version,
-    next_try_at = EXCLUDED.next_try_at, last_at = now();
+    next_try_at = EXCLUDED.next_try_at, last_at = clock_timestamp();
 
 -- name: put_quarantine_entity
 INSERT INTO rag.quarantine (source_id, entity, stage, status, error_class, message)
 VALUES (%(source_id)s, %(entity)s, %(stage)s, %(status)s, %(error_class)s, %(message)s)
 ON CONFLICT (source_id, entity) WHERE entity IS NOT NULL DO UPDATE SET
     attempts = quarantine.attempts + 1, status = EXCLUDED.status, error_class = EXCLUDED.error_class,
-    message = EXCLUDED.message, last_at = now();
+    message = EXCLUDED.message, last_at = clock_timestamp();
 
 -- name: resolve_quarantine
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
