@@ -27,6 +27,7 @@ from rag_pipelines.cli import (
     index,
     ingest,
     plan,
+    purge,
     quality,
     quarantine,
     query,
@@ -55,6 +56,7 @@ app.command("query")(query.query)
 app.command("quality")(quality.quality)
 app.command("status")(status.status)
 app.add_typer(deletes.app, name="deletes")
+app.command("purge")(purge.purge)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(source.app, name="source")
 app.add_typer(access.app, name="access")

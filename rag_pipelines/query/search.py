@@ -85,7 +85,8 @@ class Searcher:
 
         Args:
             tenant: whose documents; there is no search across tenants.
-            principals: the caller's user and groups (``user:ann``, ``group:hr``); `EVERYONE` is added.
+            principals: the caller's user and groups (``user:ann``, ``group:hr``); `EVERYONE` is added, and so
+                are the groups that the tenant's sources list them in.
             mode: which scores count.
 
         Raises:

@@ -14,8 +14,10 @@ d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id = ANY (ARRAY(S
 -- row without a hit means that nothing matched, or that another version is live now and the caller asks again.
 WITH live AS (
     SELECT version_id FROM rag.index_version WHERE index_name = %(index_name)s AND state = 'live'
+), caller AS MATERIALIZED (
+    SELECT rag.principals_of(%(tenant)s, %(principals)s) AS principals
 ), allowed AS MATERIALIZED (
-    SELECT access_id FROM rag.access_rule WHERE rag.may_read(clauses, deny, %(principals)s)
+    SELECT a.access_id FROM rag.access_rule a, caller c WHERE rag.may_read(a.clauses, a.deny, c.principals)
 ), asked AS MATERIALIZED (
     SELECT %(vector)s::text::{type} AS vector
 ), terms AS MATERIALIZED (

@@ -1,0 +1,145 @@
+"""``rag-pipelines access``: who may read what, why, and by which groups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag_pipelines.cli.invocation import invocation
+from rag_pipelines.cli.output import AsJson, age, number, print_facts, print_json, print_table, say
+from rag_pipelines.errors import UsageError
+
+if TYPE_CHECKING:
+    from rag_pipelines.query.access import Clause, DocumentState, Explanation, Held, Verdict
+
+app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and list groups.")
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    document: Annotated[
+        str, typer.Option("--document", metavar="SOURCE:ID", help="The source and the external id.")
+    ],
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="USER", help="Such as ann@example.com.")
+    ] = None,
+    principals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--principal", metavar="PRINCIPAL", help="A further one the caller has; may be repeated."
+        ),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", help="The caller's; the document's own by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a user may or may not read a document, clause by clause."""
+    import msgspec
+
+    from rag_pipelines.query.access import explain as explain_access
+
+    source, colon, external_id = document.partition(":")
+    if not (colon and source and external_id):
+        raise UsageError(f"--document received {document!r}; valid: SOURCE:ID, such as docs:hr/pay.md")
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        found = explain_access(
+            connection, source, external_id, user=user, principals=principals or (), tenant=tenant
+        )
+    if as_json:
+        print_json({"may_read": found.may_read, **msgspec.to_builtins(found)})
+    else:
+        _show(found, ", ".join([*([user] if user else []), *(principals or [])]) or "anybody")
+
+
+@app.command("groups")
+def groups(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="All by default.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """List groups with how many members each has and how long ago they were read."""
+    from rag_pipelines.store.principals import list_groups
+
+    chosen = invocation(context)
+    if source is not None:
+        chosen.settings.source(source)
+    with chosen.database.connection() as connection:
+        rows = list_groups(connection, source, limit)
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        typer.echo("no group is known; sources whose system has groups list them with their documents")
+    else:
+        columns = ("source", "group", "name", "members", "read")
+        print_table(
+            columns,
+            (
+                (row["source"], row["principal"], row["name"], row["members"], f"{age(row['age_s'])} ago")
+                for row in rows
+            ),
+        )
+
+
+def _show(found: Explanation, caller: str) -> None:
+    document, verdict = found.document, found.verdict
+    answer = "may read" if found.may_read else "may not read"
+    facts = [("because", reason) for reason in found.reasons]
+    facts += [("has", _held(held, verdict)) for held in verdict.held]
+    total = len(verdict.clauses)
+    facts += [
+        (f"clause {place} of {total}", _clause(clause, verdict))
+        for place, clause in enumerate(verdict.clauses, 1)
+    ]
+    if not verdict.clauses:
+        facts.append(("clauses", "none: everybody of the tenant passes"))
+    facts.append(("deny", ", ".join(_named(one, verdict) for one in verdict.denied_by) or "no hit"))
+    facts += _state(document)
+    print_facts(f"{caller} {answer} {document.source}:{document.external_id}", facts)
+    for hint in found.hints:
+        say(f"note: {hint}")
+
+
+def _held(held: Held, verdict: Verdict) -> str:
+    if not held.through:
+        return held.principal
+    last = held.through[-1]
+    way = " in ".join(step.group for step in reversed(held.through)) + f" has {held.through[0].member}"
+    since = f"read {_ago(last.observed_at)}, a member since {last.since:%Y-%m-%d %H:%M}"
+    return f"{_named(held.principal, verdict)}, because {way} ({last.source}: {since})"
+
+
+def _clause(clause: Clause, verdict: Verdict) -> str:
+    if clause.holds:
+        return f"yes: {', '.join(_named(one, verdict) for one in clause.satisfied_by)}"
+    if not clause.principals:
+        return "no: closed, nobody passes"
+    rest = clause.principals - len(clause.sample)
+    more = f" and {rest:,} more" if rest else ""
+    return f"no: none of {', '.join(_named(one, verdict) for one in clause.sample)}{more}"
+
+
+def _state(document: DocumentState) -> list[tuple[str, str]]:
+    found = ", ".join(f"{number(count, 'passage')} in {name}" for name, count in document.passages.items())
+    return [
+        ("document", f"{document.state}, {document.status}, tenant {document.tenant}"),
+        ("live", found or "in no live version of an index"),
+        ("access as of", _ago(document.listed_at)),
+        ("groups as of", _ago(document.groups_at) if document.groups_at else ""),
+    ]
+
+
+def _named(principal: str, verdict: Verdict) -> str:
+    name = verdict.names.get(principal)
+    return f"{principal} ({name})" if name else principal
+
+
+def _ago(moment: datetime | None) -> str:
+    if moment is None:
+        return "never completely listed"
+    return f"{age((datetime.now(UTC) - moment).total_seconds())} ago"

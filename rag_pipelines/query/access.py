@@ -1,0 +1,232 @@
+"""Why somebody may or may not read a document: the decision of every search, taken apart.
+
+What belongs here: the explanation as a value, how it follows from a rule and memberships, and reading these
+for one document. What does not: enforcing (`sql/queries/search.sql` does, with ``rag.principals_of`` and
+``rag.may_read``), presenting (`cli.access`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from rag_pipelines.errors import UsageError
+from rag_pipelines.model import EVERYONE, AccessRule
+from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.principals import Membership, group_names, memberships_of
+
+SAMPLE = 5
+"""Principals that are shown of a clause that nobody of the caller's satisfies."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A principal that the caller has, and the shortest way by which: no step where it was given."""
+
+    principal: str
+    through: tuple[Membership, ...] = ()
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """One clause of a rule: it holds when one of its `principals` (their number) is among the caller's.
+
+    `satisfied_by` are those that are; where there are none, `sample` holds some of those that would do.
+    """
+
+    principals: int
+    satisfied_by: tuple[str, ...] = ()
+    sample: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the caller passes it."""
+        return bool(self.satisfied_by)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a rule means for a caller. `held` are all the principals of the caller, with how each came.
+
+    `names` are those of groups, for people.
+    """
+
+    held: tuple[Held, ...]
+    clauses: tuple[Clause, ...]
+    denied_by: tuple[str, ...]
+    names: Mapping[str, str] = {}
+
+    @property
+    def passes(self) -> bool:
+        """Whether every clause holds and nothing denies, as ``rag.may_read`` has it."""
+        return not self.denied_by and all(clause.holds for clause in self.clauses)
+
+
+class DocumentState(msgspec.Struct, frozen=True):
+    """A document as access and search see it.
+
+    `passages` counts, by index, those in its live version. `listed_at` and `groups_at` are when the
+    source's last complete listings of documents and of groups began: how old what is known of access is.
+    """
+
+    source: str
+    external_id: str
+    tenant: str
+    state: str
+    status: str
+    passages: Mapping[str, int]
+    listed_at: datetime | None
+    groups_at: datetime | None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Whether a caller of `tenant` may read a document, and everything that follows from.
+
+    `reasons` say why not, in sentences; none means that a search may show it. `hints` say what else keeps
+    it from being found or what the figures cannot say.
+    """
+
+    tenant: str
+    document: DocumentState
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    hints: tuple[str, ...]
+
+    @property
+    def may_read(self) -> bool:
+        """Whether a search may show it to the caller."""
+        return not self.reasons
+
+
+def user_principal(user: str) -> str:
+    """The principal of a user: ``ann@example.com`` is ``user:ann@example.com``."""
+    return user if user.startswith("user:") else f"user:{user}"
+
+
+def judge(
+    rule: AccessRule,
+    given: Iterable[str],
+    memberships: Iterable[Membership],
+    names: Mapping[str, str] | None = None,
+) -> Verdict:
+    """What `rule` means for a caller with the principals `given` (and `EVERYONE`), by these memberships."""
+    memberships = list(memberships)
+    ways = _ways((EVERYONE, *given), memberships)
+    clauses = []
+    for clause in rule.clauses:
+        satisfied = tuple(sorted(ways.keys() & set(clause)))
+        clauses.append(Clause(len(clause), satisfied, () if satisfied else tuple(clause[:SAMPLE])))
+    return Verdict(
+        held=tuple(Held(principal, through) for principal, through in ways.items()),
+        clauses=tuple(clauses),
+        denied_by=tuple(sorted(ways.keys() & set(rule.deny))),
+        names={**(names or {}), **{one.group: one.name for one in memberships if one.name}},
+    )
+
+
+def explain(
+    connection: Pg,
+    source: str,
+    external_id: str,
+    *,
+    user: str | None = None,
+    principals: Sequence[str] = (),
+    tenant: str | None = None,
+) -> Explanation:
+    """Why a caller may or may not read one document.
+
+    Args:
+        user: as `user_principal` takes it; None asks for somebody who is nobody in particular.
+        principals: further principals of the caller, as a search takes them.
+        tenant: the caller's; the document's own by default.
+
+    Raises:
+        UsageError: the source holds no such document.
+    """
+    row = query(connection, "document_access", {"source": source, "external_id": external_id}).fetchone()
+    if row is None:
+        raise UsageError(_not_held(connection, source, external_id))
+    rule = AccessRule(tuple(map(tuple, row["clauses"])), tuple(row["deny"]))
+    given = [*([user_principal(user)] if user else []), *principals]
+    asked = row["tenant"] if tenant is None else tenant
+    named = {principal for clause in rule.clauses for principal in clause} | {*rule.deny}
+    with connection.transaction():
+        memberships = memberships_of(connection, asked, [EVERYONE, *given])
+        verdict = judge(rule, given, memberships, group_names(connection, asked, named))
+        document = _document(connection, row)
+    return Explanation(
+        asked,
+        document,
+        verdict,
+        tuple(_reasons(document, verdict, asked)),
+        tuple(_hints(document, verdict, given, named)),
+    )
+
+
+def _ways(given: Iterable[str], memberships: Iterable[Membership]) -> dict[str, tuple[Membership, ...]]:
+    """Every principal that follows from `given`, with a shortest chain of memberships to it."""
+    groups: dict[str, list[Membership]] = {}
+    for one in memberships:
+        groups.setdefault(one.member, []).append(one)
+    ways: dict[str, tuple[Membership, ...]] = dict.fromkeys(given, ())
+    ahead = deque(ways)
+    while ahead:
+        member = ahead.popleft()
+        for step in groups.get(member, ()):
+            if step.group not in ways:
+                ways[step.group] = (*ways[member], step)
+                ahead.append(step.group)
+    return ways
+
+
+def _document(connection: Pg, row: Row) -> DocumentState:
+    passages = {}
+    for version in query(connection, "live_storages").fetchall():
+        params = {"document_id": row["document_id"]}
+        parts = {"vectors": f"vectors_{version['storage']}"}
+        found = query(connection, "passages_in_version", params, parts).fetchone()
+        assert found is not None
+        if found["passages"]:
+            passages[version["index_name"]] = found["passages"]
+    facts = {name: row[name] for name in DocumentState.__struct_fields__ if name != "passages"}
+    return DocumentState(**facts, passages=passages)
+
+
+def _reasons(document: DocumentState, verdict: Verdict, tenant: str) -> Iterable[str]:
+    if document.tenant != tenant:
+        yield f"the document belongs to tenant {document.tenant!r}, not to {tenant!r}"
+    if document.state == "tombstoned":
+        yield "the document is deleted at the source and hidden from every query"
+    if any(not clause.principals for clause in verdict.clauses):
+        yield "access is closed: it is unknown, could not be read, or is granted to nobody"
+    for number, clause in enumerate(verdict.clauses, 1):
+        if clause.principals and not clause.holds:
+            yield f"the caller has none of the {clause.principals:,} principals of clause {number}"
+    if verdict.denied_by:
+        yield f"{', '.join(verdict.denied_by)} is denied"
+
+
+def _hints(
+    document: DocumentState, verdict: Verdict, given: Sequence[str], named: Iterable[str]
+) -> Iterable[str]:
+    if document.state == "missing":
+        yield "the source did not list the document any more; its deletion waits for a person"
+    if not document.passages:
+        status = f"its status is {document.status}"
+        yield f"no live version of an index holds a passage of it, so no search finds it; {status}"
+    known = {held.principal for held in verdict.held if held.through}
+    known |= {step.member for held in verdict.held for step in held.through} | {*named}
+    for principal in given:
+        if principal not in known:
+            spelling = "is it spelled as in the source?"
+            yield f"no group has {principal} as a member and the rule does not name it; {spelling}"
+
+
+def _not_held(connection: Pg, source: str, external_id: str) -> str:
+    failure = query(connection, "open_failure", {"source": source, "external_id": external_id}).fetchone()
+    held = f"source {source!r} holds no document {external_id!r}"
+    if failure:
+        return (
+            f"{held}: it failed at stage {failure['stage']} ({failure['error_class']}: {failure['message']})"
+        )
+    return f"{held}; give its id as the search shows it in 'external_id', after the source and a colon"

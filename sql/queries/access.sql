@@ -1,0 +1,87 @@
+-- name: group_listing
+-- Before groups are listed: when that was last done completely, how many are known, and the server's clock.
+SELECT s.groups_at, clock_timestamp() AS now,
+       (SELECT count(*) FROM rag.principal_group g WHERE g.source_id = s.source_id) AS groups
+FROM rag.source s WHERE s.source_id = %(source_id)s;
+
+-- name: put_groups
+INSERT INTO rag.principal_group (source_id, principal, name, observed_at)
+SELECT %(source_id)s, principal, name, %(observed_at)s
+FROM unnest(%(principals)s::text[], %(names)s::text[]) AS g (principal, name)
+ON CONFLICT (source_id, principal) DO UPDATE SET name = EXCLUDED.name, observed_at = EXCLUDED.observed_at;
+
+-- name: drop_former_members
+-- Members of the given groups that are not among the pairs of group and member.
+DELETE FROM rag.membership m
+WHERE m.source_id = %(source_id)s AND m.principal = ANY(%(principals)s)
+  AND NOT EXISTS (SELECT FROM unnest(%(groups)s::text[], %(members)s::text[]) AS p (principal, member)
+                  WHERE p.principal = m.principal AND p.member = m.member);
+
+-- name: put_members
+-- A membership that is known keeps its time: it is when the member was first seen in the group.
+INSERT INTO rag.membership (source_id, principal, member, observed_at)
+SELECT %(source_id)s, principal, member, %(observed_at)s
+FROM unnest(%(groups)s::text[], %(members)s::text[]) AS p (principal, member)
+ON CONFLICT DO NOTHING;
+
+-- name: count_groups
+-- How many groups a listing read, and how many it neither read nor failed to read.
+SELECT count(*) FILTER (WHERE observed_at >= %(observed_at)s) AS listed,
+       count(*) FILTER (WHERE observed_at < %(observed_at)s AND principal <> ALL(%(failed)s)) AS stale
+FROM rag.principal_group WHERE source_id = %(source_id)s;
+
+-- name: drop_stale_groups
+DELETE FROM rag.principal_group
+WHERE source_id = %(source_id)s AND observed_at < %(observed_at)s AND principal <> ALL(%(failed)s);
+
+-- name: save_groups_at
+UPDATE rag.source SET groups_at = %(observed_at)s WHERE source_id = %(source_id)s;
+
+-- name: resolve_group_failures
+-- Failures of listing groups that did not come again in the listing that began at `before`.
+DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND stage = 'groups' AND last_at < %(before)s;
+
+-- name: memberships_of
+-- Every membership that leads from the given principals to a group, through any number of groups.
+SELECT m.principal AS group, g.name, m.member, s.name AS source, m.observed_at AS since, g.observed_at
+FROM rag.membership m
+JOIN rag.principal_group g USING (source_id, principal)
+JOIN rag.source s USING (source_id)
+WHERE s.tenant = %(tenant)s AND m.member = ANY(rag.principals_of(%(tenant)s, %(principals)s))
+ORDER BY m.principal, m.member, s.name;
+
+-- name: group_names
+SELECT DISTINCT ON (g.principal) g.principal, g.name
+FROM rag.principal_group g JOIN rag.source s USING (source_id)
+WHERE s.tenant = %(tenant)s AND g.principal = ANY(%(principals)s) AND g.name <> ''
+ORDER BY g.principal, g.observed_at DESC;
+
+-- name: list_groups
+-- The groups of one source or of all, with their members counted and the age of what is known of them.
+SELECT s.name AS source, g.principal, g.name, g.observed_at, count(m.member) AS members,
+       extract(epoch FROM now() - g.observed_at)::float8 AS age_s
+FROM rag.principal_group g
+JOIN rag.source s USING (source_id)
+LEFT JOIN rag.membership m USING (source_id, principal)
+WHERE %(source)s::text IS NULL OR s.name = %(source)s
+GROUP BY s.name, g.source_id, g.principal
+ORDER BY s.name, g.principal
+LIMIT %(limit)s;
+
+-- name: document_access
+-- One document with its rule, and how old what is known of its access is.
+SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.deny, s.name AS source,
+       s.listed_at, s.groups_at
+FROM rag.document d JOIN rag.access_rule a USING (access_id) JOIN rag.source s USING (source_id)
+WHERE s.name = %(source)s AND d.external_id = %(external_id)s;
+
+-- name: open_failure
+-- Why a document is not held, where we know.
+SELECT q.stage, q.error_class, q.message FROM rag.quarantine q JOIN rag.source s USING (source_id)
+WHERE s.name = %(source)s AND q.external_id = %(external_id)s ORDER BY q.last_at DESC LIMIT 1;
+
+-- name: live_storages
+SELECT index_name, version_id, storage FROM rag.index_version WHERE state = 'live' ORDER BY index_name;
+
+-- name: passages_in_version
+SELECT count(*) AS passages FROM {vectors} WHERE document_id = %(document_id)s;
