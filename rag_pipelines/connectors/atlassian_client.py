@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from rag_pipelines.connectors.base import Options, from_config_folder
 from rag_pipelines.errors import TransientError
@@ -32,6 +32,8 @@ _CLOUD_HOSTS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", _GAT
 
 class AtlassianOptions(Options):
     """How to reach a Confluence or Jira site. Secrets come from the environment: ``${CONFLUENCE_TOKEN}``."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     url: str = Field(description="of the site, with its context path: https://wiki.example.com/confluence")
     deployment: Literal["auto", "cloud", "data_center"] = Field(

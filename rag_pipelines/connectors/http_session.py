@@ -261,6 +261,13 @@ class HttpSession(requests.Session):
                 f"{place_of(request.url or '')} cannot be read: {type(error).__name__} after a redirect"
             ) from None
 
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
+        """The environment's proxies and CA certificates; what `verify` says explicitly is stronger."""
+        settings = super().merge_environment_settings(*args, **kwargs)
+        if self.verify is not True:
+            settings["verify"] = self.verify
+        return settings
+
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """A redirect elsewhere loses the credential, and no other is taken from a .netrc file."""
         if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):

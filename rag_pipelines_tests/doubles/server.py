@@ -10,6 +10,7 @@ import json
 import re
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -68,27 +69,28 @@ Route = Callable[..., Any]
 """Takes a `Request` and the path's parameters by name; returns an `Answer` or JSON."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Logged:
-    """One request as it was answered; `bytes` are those of the body, `fault` the name of what it met."""
+    """One request as it is answered: `bytes` are those of the body, `fault` is the name of what it met,
+    `connection` the client's port, equal for requests over one connection."""
 
     method: str
     path: str
     query: str
-    status: int
-    bytes: int
-    fault: str | None
     authorization: str | None
+    connection: int
+    fault: str | None = None
+    status: int = 0
+    bytes: int = 0
 
 
 class Wire:
     """The client's end of one request, for a route's answer or for a fault."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, stopping: threading.Event) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, logged: Logged, stopping: threading.Event) -> None:
         self._handler = handler
+        self._logged = logged
         self._stopping = stopping
-        self.status = 0
-        self.sent = 0
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """A whole answer; the connection stays open."""
@@ -100,9 +102,9 @@ class Wire:
         self._head(status, {**headers, "Connection": "close"})
 
     def write(self, data: bytes) -> None:
+        self._logged.bytes += len(data)
         self._handler.wfile.write(data)
         self._handler.wfile.flush()
-        self.sent += len(data)
 
     def close(self) -> None:
         self._handler.close_connection = True
@@ -117,7 +119,7 @@ class Wire:
         return self._stopping.is_set()
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        self.status = status
+        self._logged.status = status
         lines = [f"HTTP/1.1 {status} {'OK' if status < 400 else 'Fault'}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._handler.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -131,10 +133,15 @@ class Server:
         logins: accepted Authorization headers and whose they are; None lets everybody in. A test may
             change it while the server runs (a token that expires).
         latency: seconds before each answer.
+        tls: speak HTTPS with this certificate.
     """
 
     def __init__(
-        self, context: str = "", logins: Mapping[str, str] | None = None, latency: float = 0.0
+        self,
+        context: str = "",
+        logins: Mapping[str, str] | None = None,
+        latency: float = 0.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.context = context
         self.logins = None if logins is None else dict(logins)
@@ -145,6 +152,7 @@ class Server:
         """Held while a route answers; a test that edits the double's state takes it too."""
         self._routes: list[tuple[str, re.Pattern[str], Route]] = []
         self._hooks: list[tuple[int, re.Pattern[str], Callable[[], None]]] = []
+        self._tls = tls
         self._stopping = threading.Event()
         self._http: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -164,7 +172,7 @@ class Server:
     def origin(self) -> str:
         """``http://127.0.0.1:port``, without the context path."""
         assert self._http is not None, "the server is not started"
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._http.server_address[1]}"
 
     @property
     def url(self) -> str:
@@ -177,6 +185,8 @@ class Server:
     def start(self) -> Server:
         self._stopping.clear()
         self._http = _HttpServer(("127.0.0.1", 0), self._handler())
+        if self._tls is not None:
+            self._http.socket = self._tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -217,9 +227,18 @@ class Server:
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         request = self._request(handler)
-        wire = Wire(handler, self._stopping)
         self._run_hooks(request)
         fault = self.faults.choose(request)
+        logged = Logged(
+            request.method,
+            request.path,
+            urlsplit(request.target).query,
+            request.headers.get("Authorization"),
+            handler.client_address[1],
+            None if fault is None else type(fault).__name__,
+        )
+        self.log.append(logged)
+        wire = Wire(handler, logged, self._stopping)
         if self.latency:
             time.sleep(self.latency)
         try:
@@ -228,21 +247,8 @@ class Server:
                 wire.send(answer.status, answer.headers, answer.body)
             else:
                 fault.apply(wire, lambda: self._answer(request))
-            handler.wfile.flush()
         except OSError:
             wire.close()
-        parts = urlsplit(request.target)
-        self.log.append(
-            Logged(
-                request.method,
-                request.path,
-                parts.query,
-                wire.status,
-                wire.sent,
-                None if fault is None else type(fault).__name__,
-                request.headers.get("Authorization"),
-            )
-        )
 
     def _request(self, handler: BaseHTTPRequestHandler) -> Request:
         parts = urlsplit(handler.path)
