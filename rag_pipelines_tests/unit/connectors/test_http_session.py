@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from rag_pipelines.connectors.http_answers import Answer, decode_json, fault_of
 from rag_pipelines.connectors.http_pacing import Pacers, Patience
@@ -45,7 +44,7 @@ from rag_pipelines_tests.doubles.faults import (
     html_page,
 )
 from rag_pipelines_tests.doubles.server import Answer as Sent
-from rag_pipelines_tests.doubles.server import Request, Server, json_answer, redirect
+from rag_pipelines_tests.doubles.server import Server, json_answer, redirect
 
 TOKEN = "s3cr3t-T0ken"
 BEARER = f"Bearer {TOKEN}"
@@ -409,7 +408,9 @@ def test_redirects_that_do_not_end_are_told(server: Server, reader: Reader) -> N
 
 def test_no_error_shows_a_credential(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    faults = [Status(status, body=f"sent {BEARER}") for status in (400, 401, 403, 404, 410, 429, 500)]
+    faults: list[Fault] = [
+        Status(status, body=f"sent {BEARER}") for status in (400, 401, 403, 404, 410, 429, 500)
+    ]
     faults += [Close(), Truncate(), html_page(page=f"<title>{TOKEN}</title>")]
     reader = Reader(server, retries=0)
     shown = [repr(reader.credential), repr(reader.session.auth), repr(reader.transport.traffic)]
@@ -507,21 +508,3 @@ def test_a_ca_bundle_that_is_not_there_is_told() -> None:
     credential = Credential("https://wiki.example.com", BEARER)
     with pytest.raises(ConfigError, match=r"ca_bundle: received '/nowhere\.pem'"):
         HttpSession(credential, Transport(credential), "/nowhere.pem")
-
-
-def test_a_hook_runs_before_the_request_it_names(server: Server, reader: Reader) -> None:
-    names = ["before"]
-    server.route("/named", lambda request: {"name": names[0]})
-    server.before(2, lambda: names.__setitem__(0, "after"), path="/named")
-    assert [reader.json("/named")["name"] for _ in range(3)] == ["before", "after", "after"]
-
-
-def test_a_route_sees_its_parameters_and_query(server: Server) -> None:
-    def echo(request: Request, key: str, rest: str) -> dict[str, Any]:
-        return {"key": key, "rest": rest, "ids": request.list("id"), "limit": request.number("limit", 25)}
-
-    server.route("/space/{key}/at/{rest*}", echo)
-    url = server.url + "/space/A%20B/at/x/y?id=1,2&id=3"
-    answer = requests.get(url, headers={"Authorization": BEARER}, timeout=5)
-    assert answer.json() == {"key": "A B", "rest": "x/y", "ids": ["1", "2", "3"], "limit": 25}
-    assert requests.get(server.url + "/thing", timeout=5).status_code == 401
