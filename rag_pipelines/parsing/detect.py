@@ -28,6 +28,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 NOTEBOOK = "application/x-ipynb+json"
 CONFLUENCE = "application/vnd.atlassian.confluence.storage+xml"
+JIRA_ISSUE = "application/vnd.atlassian.jira.issue+json"
 
 _HEAD = 8_192
 
@@ -56,7 +57,7 @@ _BY_DECLARED_TYPE = {
 }
 """Without text/plain, which servers say of anything."""
 
-_ALWAYS_AS_DECLARED = frozenset({CONFLUENCE})
+_ALWAYS_AS_DECLARED = frozenset({CONFLUENCE, JIRA_ISSUE})
 """Types that only a connector can know: their content is like HTML or prose, or a page about PDF files."""
 
 _BLANK_BYTES = b" \t\r\n\f\v\0\xef\xbb\xbf\xfe\xff"

@@ -71,6 +71,7 @@ FORMATS: dict[str, Format] = {
     detect.NOTEBOOK: Format("notebook", uses=("markdown", "html")),
     detect.XML: Format("xml_document", uses=("html",)),
     detect.CONFLUENCE: Format("confluence_storage", uses=("html",)),
+    detect.JIRA_ISSUE: Format("jira_issue", uses=("adf", "jira_wiki", "html")),
 }
 
 _ANY_ATTACHMENT = {
