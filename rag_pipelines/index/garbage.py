@@ -1,12 +1,17 @@
 """Collects what no document and no index version refers to any more, and purges expired tombstones.
 
-What belongs here: the order of the deletions. What does not: dropping versions (`promotion`).
+What belongs here: the order of the deletions. What does not: dropping versions (`promotion`), and
+purging one document by name, with proof (`purge`).
 
 Runs and builds hold the catalogue together, a collection holds it alone, so nothing is collected that
 somebody has just looked up and is about to refer to.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -29,37 +34,88 @@ class Collected(msgspec.Struct):
     vectors: int = 0
     parses: int = 0
     blobs: int = 0
+    sources: int = 0
 
 
 def collect_garbage(database: Database, settings: Settings) -> Collected:
-    """Purge tombstones past their grace, then everything unreferenced: rows and blobs.
+    """Purge tombstones past their grace, then everything unreferenced: rows, blobs, sources.
 
     Raises:
         UsageError: a run or a build is under way; collect when it has ended.
     """
     collected = Collected()
-    busy = "a run, a build or another collection is under way; collect garbage when it has ended"
-    with database.connect() as connection, advisory_lock(connection, "rag.catalogue", busy=busy):
-        _purge(connection, settings, collected)
-        with connection.transaction():
-            query(connection, "begin_references")
-            query(connection, "add_catalogue_references")
-            for storage in _storages(connection):
-                query(connection, "add_version_references", None, {"vectors": f"vectors_{storage}"})
-            collected.chunk_sets = query(connection, "drop_chunk_sets").rowcount
-            collected.chunks = query(connection, "drop_chunks").rowcount
-            collected.vectors = query(connection, "drop_vectors").rowcount
-            collected.parses = query(connection, "drop_parses").rowcount
-            query(connection, "drop_access_rules")
-        _drop_blobs(connection, BlobStore(settings.blobs_url), collected)
+    with catalogue_alone(database) as connection:
+        _purge_expired(connection, settings, collected)
+        params = {"sources": list(settings.sources)}
+        collected.sources = query(connection, "drop_sources", params).rowcount
+        sweep(connection, BlobStore(settings.blobs_url), collected)
     return collected
 
 
-def _storages(connection: Pg) -> list[int]:
-    return [row["storage"] for row in query(connection, "storages_in_use")]
+@contextmanager
+def catalogue_alone(database: Database) -> Iterator[Pg]:
+    """A connection of its own that keeps runs and builds away. Raises `UsageError` while there are some."""
+    busy = "a run, a build or another collection is under way; try again when it has ended"
+    with database.connect() as connection, advisory_lock(connection, "rag.catalogue", busy=busy):
+        yield connection
 
 
-def _purge(connection: Pg, settings: Settings, collected: Collected) -> None:
+def storages(connection: Pg) -> list[int]:
+    """The numbers of the physical tables that exist, whatever state their version is in."""
+    return [row["storage"] for row in query(connection, "version_storages")]
+
+
+def forget_documents(connection: Pg, ids: Sequence[int]) -> int:
+    """Inside a transaction: remove documents from the catalogue and from every version, live or not.
+
+    Returns the rows that left the versions. What the documents referred to is left to `sweep`.
+    """
+    rows = 0
+    query(connection, "begin_purge", {"ids": list(ids)})
+    for storage in storages(connection):
+        parts = {kind: f"{kind}_{storage}" for kind in ("vectors", "lexical", "terms")}
+        query(connection, "forget_terms", None, {kind: parts[kind] for kind in ("terms", "lexical")})
+        query(connection, "drop_forgotten_terms", None, {"terms": parts["terms"]})
+        query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
+        rows += query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).rowcount
+    query(connection, "purge_documents", {"ids": list(ids)})
+    return rows
+
+
+def sweep(connection: Pg, store: BlobStore, collected: Collected) -> None:
+    """Remove what nothing refers to: chunk sets, chunks, vectors, parses, access rules, then blobs."""
+    with connection.transaction():
+        query(connection, "begin_references")
+        query(connection, "add_catalogue_references")
+        for storage in storages(connection):
+            query(connection, "add_version_references", None, {"vectors": f"vectors_{storage}"})
+        collected.chunk_sets = query(connection, "drop_chunk_sets").rowcount
+        collected.chunks = query(connection, "drop_chunks").rowcount
+        collected.vectors = query(connection, "drop_vectors").rowcount
+        collected.parses = query(connection, "drop_parses").rowcount
+        query(connection, "drop_access_rules")
+    _drop_blobs(connection, store, collected)
+
+
+def purge_subject(source: str, external_id: str) -> str:
+    """How the audit names a purged document: by the digest of its id, which may say what the document did."""
+    return f"{source}:sha256:{hashlib.sha256(external_id.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def audit_purge(
+    connection: Pg, source: str, external_id: str, detail: Mapping[str, object], actor: str = ""
+) -> None:
+    """Leave the row that says that a document was purged; `detail` holds no text of it."""
+    params = {
+        "actor": actor or lease_owner(),
+        "action": "purge",
+        "subject": purge_subject(source, external_id),
+        "detail": Jsonb(dict(detail)),
+    }
+    query(connection, "put_audit", params)
+
+
+def _purge_expired(connection: Pg, settings: Settings, collected: Collected) -> None:
     """Remove documents whose grace is over from the catalogue and from every version; one audit row each."""
     params = {
         "sources": list(settings.sources),
@@ -67,16 +123,11 @@ def _purge(connection: Pg, settings: Settings, collected: Collected) -> None:
         "limit": PURGE_BATCH,
     }
     while expired := query(connection, "expired_tombstones", params).fetchall():
-        ids = {"ids": [row["document_id"] for row in expired]}
         with connection.transaction():
-            for storage in _storages(connection):
-                for table in ("vectors", "lexical"):
-                    query(connection, "purge_from_version", ids, {"table": f"{table}_{storage}"})
-            query(connection, "purge_documents", ids)
+            forget_documents(connection, [row["document_id"] for row in expired])
             for row in expired:
-                subject = f"{row['source']}:{row['external_id']}"
-                audit = {"actor": lease_owner(), "action": "purge", "subject": subject, "detail": Jsonb({})}
-                query(connection, "put_audit", audit)
+                detail = {"reason": "its grace was over", "evidence": {"raw": [row["raw"]]}}
+                audit_purge(connection, row["source"], row["external_id"], detail)
         collected.documents += len(expired)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.index.garbage import collect_garbage
+from rag_pipelines.index.garbage import collect_garbage, purge_subject
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -56,9 +56,63 @@ def test_a_deleted_document_is_purged_from_everything_after_its_grace(edited: Wo
     texts = edited.rows("SELECT text FROM rag.chunk")
     assert all("Beta" in row["text"] for row in texts)
     assert edited.rows("SELECT action, subject FROM rag.audit WHERE action = 'purge'") == [
-        {"action": "purge", "subject": "docs:a.md"}
+        {"action": "purge", "subject": purge_subject("docs", "a.md")}
     ]
     assert edited.publish().document_count == 1
+
+
+def test_terms_of_what_was_purged_are_no_longer_counted(edited: Workspace) -> None:
+    (edited.docs / "a.md").unlink()
+    edited.ingest()
+    edited.document["sources"]["docs"]["grace"] = "0s"
+    collect_garbage(edited.database, edited.settings)
+    for storage in edited.rows("SELECT DISTINCT storage FROM rag.index_version"):
+        found = f"SELECT 1 FROM rag.terms_{storage['storage']} WHERE term = ANY(%s)"
+        ids = edited.rows(
+            "SELECT rag.term_id('alpha') AS a, rag.term_id('omega') AS o, rag.term_id('beta') AS b"
+        )[0]
+        assert not edited.rows(found, [ids["a"], ids["o"]])
+        assert edited.rows(found, [ids["b"]])
+
+
+def test_a_source_that_left_the_configuration_is_purged_after_its_own_grace_and_forgotten(
+    edited: Workspace,
+) -> None:
+    notes = edited.folder / "notes"
+    notes.mkdir()
+    (notes / "n.md").write_text("# N\n\nNu.")
+    edited.document["sources"]["notes"] = {
+        "connector": "filesystem",
+        "options": {"root": str(notes)},
+        "grace": "2d",
+    }
+    edited.ingest("notes")
+    del edited.document["sources"]["notes"]
+    with edited.database.connection() as connection:
+        connection.execute(
+            "UPDATE rag.document SET state = 'tombstoned', deleted_at = now() - interval '1 day' "
+            "WHERE external_id = 'n.md'"
+        )
+    assert collect_garbage(edited.database, edited.settings).documents == 0
+
+    with edited.database.connection() as connection:
+        connection.execute(
+            "UPDATE rag.document SET deleted_at = now() - interval '3 days' WHERE external_id = 'n.md'"
+        )
+    collected = collect_garbage(edited.database, edited.settings)
+
+    assert (collected.documents, collected.sources) == (1, 1)
+    assert edited.rows("SELECT name FROM rag.source") == [{"name": "docs"}]
+
+
+def test_a_build_that_died_before_it_had_tables_stops_no_collection(edited: Workspace) -> None:
+    with edited.database.connection() as connection:
+        connection.execute(
+            "CREATE TABLE dead AS SELECT * FROM rag.index_version LIMIT 1;"
+            "UPDATE dead SET version_id = 99, storage = 99, state = 'building';"
+            "INSERT INTO rag.index_version OVERRIDING SYSTEM VALUE SELECT * FROM dead"
+        )
+    assert collect_garbage(edited.database, edited.settings).chunk_sets == 0
 
 
 def test_nothing_is_collected_while_a_run_is_under_way(edited: Workspace) -> None:

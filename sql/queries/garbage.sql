@@ -6,18 +6,33 @@ SELECT pg_advisory_lock_shared(hashtextextended('rag.catalogue', 0));
 SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
 
 -- name: expired_tombstones
--- Documents that were deleted longer ago than their source's grace.
-SELECT d.document_id, d.external_id, s.name AS source
+-- Documents that were deleted longer ago than their source's grace: as configured now, or, of a source that
+-- is not configured any more, as it was when it last ran.
+SELECT d.document_id, d.external_id, s.name AS source, encode(d.raw_sha256, 'hex') AS raw
 FROM rag.document d JOIN rag.source s USING (source_id)
-JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
-WHERE d.state = 'tombstoned' AND d.deleted_at < now() - g.grace
+LEFT JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
+WHERE d.state = 'tombstoned' AND d.deleted_at < now() - coalesce(g.grace, s.grace)
 ORDER BY d.document_id LIMIT %(limit)s;
 
 -- name: purge_documents
 DELETE FROM rag.document WHERE document_id = ANY(%(ids)s);
 
--- name: purge_from_version
-DELETE FROM {table} WHERE document_id = ANY(%(ids)s);
+-- name: version_storages
+-- The numbers of all physical tables, also those of failed and abandoned builds.
+SELECT substring(tablename FROM '[0-9]+$')::int AS storage FROM pg_tables
+WHERE schemaname = 'rag' AND tablename ~ '^vectors_[0-9]+$' ORDER BY 1;
+
+-- name: begin_purge
+-- The documents whose rows leave every version; the name is the one that `forget_rows` and its kin read.
+CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT unnest(%(ids)s::bigint[]) AS document_id;
+
+-- name: drop_forgotten_terms
+DELETE FROM {terms} WHERE documents <= 0;
+
+-- name: drop_sources
+-- Sources that are not configured any more and hold no document; their runs, plans and the like go with them.
+DELETE FROM rag.source s
+WHERE s.name <> ALL(%(sources)s) AND NOT EXISTS (SELECT FROM rag.document d WHERE d.source_id = s.source_id);
 
 -- name: begin_references
 CREATE TEMPORARY TABLE referenced (chunk_set_id bigint PRIMARY KEY) ON COMMIT DROP;

@@ -125,9 +125,6 @@ ORDER BY v.version_id;
 UPDATE rag.index_version SET state = CASE WHEN state = 'failed' THEN state ELSE 'dropped' END, dropped_at = now()
 WHERE version_id = %(version_id)s;
 
--- name: storages_in_use
-SELECT DISTINCT storage FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired');
-
 -- name: build_progress
 SELECT p.phase, p.tuples_done, p.tuples_total, p.blocks_done, p.blocks_total
 FROM pg_stat_progress_create_index p WHERE p.pid = %(pid)s;
