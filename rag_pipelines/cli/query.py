@@ -18,10 +18,13 @@ def query(
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     index: Annotated[str | None, typer.Option("--index", "-i", help="The only one by default.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="The only one by default.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", metavar="USER", help="Who asks, such as ann@example.com.")
+    ] = None,
     principals: Annotated[
         list[str] | None,
         typer.Option(
-            "--as", metavar="PRINCIPAL", help="Who asks, such as user:ann or group:hr; may be repeated."
+            "--as", metavar="PRINCIPAL", help="What else the caller is, such as group:hr; may be repeated."
         ),
     ] = None,
     mode: Annotated[
@@ -44,10 +47,12 @@ def query(
 ) -> None:
     """Show the best passages that the caller may see, each with its citation.
 
-    Nobody is asked who they are here: --as says whose eyes to look with.
+    Nobody is asked who they are here: --user and --as say whose eyes to look with. The groups that
+    sources list a caller in count too.
     """
     import msgspec
 
+    from rag_pipelines.query.access import user_principal
     from rag_pipelines.query.hits import Filters
     from rag_pipelines.query.search import Searcher
 
@@ -55,12 +60,13 @@ def query(
     name = _index(chosen, index)
     window(since, until)
     filters = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
+    caller = [*([user_principal(user)] if user else []), *(principals or [])]
     searcher = Searcher(chosen.database, chosen.settings, name, chosen.embedders)
     try:
         result = searcher.search(
             question,
             tenant=_tenant(chosen, name, tenant),
-            principals=principals or (),
+            principals=caller,
             mode=mode,
             k=k,
             filters=filters,
@@ -76,8 +82,8 @@ def query(
     show_hits(result.hits, question)
     took = f"embedding {result.embed_ms:.0f} ms, search {result.search_ms:.0f} ms"
     say(f"{number(len(result.hits), 'passage')} from version {result.version} of {name} ({mode}; {took})")
-    if len(result.hits) < k and not principals:
-        say("note: asked as everyone; what is restricted to groups or users is found with --as PRINCIPAL")
+    if len(result.hits) < k and not caller:
+        say("note: asked as everyone; what is restricted to users or groups is found with --user or --as")
 
 
 def _index(chosen: Invocation, name: str | None) -> str:

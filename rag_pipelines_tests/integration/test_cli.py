@@ -251,7 +251,7 @@ def test_a_query_sees_what_its_principals_may_see(published: Workspace, call: Ca
     assert "hr/salaries.md" in seen("--as", "group:hr")
     assert seen("--as", "group:hr", "--path", "birds/") == {"birds/heron.md"}
     assert seen("--until", "2001-01-01") == set()
-    assert "found with --as PRINCIPAL" in call("query", "band").stderr
+    assert "found with --user or --as" in call("query", "band").stderr
 
 
 def test_quarantine_lists_shows_and_retries(workspace: Workspace, call: Call) -> None:

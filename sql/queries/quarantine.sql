@@ -29,7 +29,8 @@ WHERE source_id = %(source_id)s AND stage IN ('list', 'fetch') AND external_id =
 
 -- name: resolve_entities
 -- Entities (folders, sidecars, ranges) that failed before and did not fail in the listing that began at `before`.
-DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND entity IS NOT NULL AND last_at < %(before)s;
+DELETE FROM rag.quarantine
+WHERE source_id = %(source_id)s AND stage = 'list' AND entity IS NOT NULL AND last_at < %(before)s;
 
 -- name: list_quarantine
 SELECT q.quarantine_id, s.name AS source, q.external_id, q.entity, q.stage, q.status, q.error_class, q.message,
