@@ -69,13 +69,16 @@ def place_of(url: str) -> str:
 def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
     """The error that `answer` stands for, or None; `wait` is what it asks for, in seconds.
 
-    A `TransientError` is worth another try. A rejected login is recognised on every status, because
-    Jira and Confluence answer 200 with what anonymous people may see when a token has expired.
+    A `TransientError` is worth another try. A rejected login is recognised on any other status,
+    because Jira and Confluence answer 200 with what anonymous people may see when a token has expired.
     """
     where, status = place_of(answer.url), answer.status
     said = f"{where} answered {status}" + (f": {words}" if (words := _words(answer)) else "")
     if status == 401:
         return CredentialError(f"{said}; the login was refused: renew the token, or check whose it is")
+    if status in _PASSING or (status >= 500 and status not in _PERMANENT):
+        throttled = status == 429 or wait is not None
+        return ThrottledError(said, wait) if throttled else TransientError(said)
     if reason := _denied_login(answer):
         return CredentialError(f"{said}; {reason}")
     if status == 403:
@@ -84,9 +87,6 @@ def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
         return MissingEntityError(said)
     if status == 410:
         return GoneError(said)
-    if status in _PASSING or (status >= 500 and status not in _PERMANENT):
-        throttled = status == 429 or wait is not None
-        return ThrottledError(said, wait) if throttled else TransientError(said)
     if status >= 400:
         return UsageError(said)
     if status >= 300 or not answer.wants_json:

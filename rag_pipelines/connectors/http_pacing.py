@@ -18,6 +18,9 @@ from datetime import UTC, datetime
 
 from rag_pipelines.embedding.throttle import Clock, retry_after
 
+LONGEST_ASKED = 86_400.0
+"""Seconds that a server can keep a credential waiting; a longer wait is taken for a slip of its own."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -88,7 +91,7 @@ def asked_wait(status: int, headers: Mapping[str, str], clock: Clock) -> float |
         seconds = _until(headers.get("X-RateLimit-Reset"), clock)
         if seconds is None:
             seconds = retry_after(headers.get("X-RateLimit-Interval-Seconds"), clock)
-    return seconds
+    return None if seconds is None else min(seconds, LONGEST_ASKED)
 
 
 def _until(moment: str | None, clock: Clock) -> float | None:

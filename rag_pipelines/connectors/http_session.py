@@ -200,11 +200,11 @@ class Transport(HTTPAdapter):
         """Raise what the answer stands for; note what it says about the next request."""
         status, headers = response.status_code, response.headers
         wait = asked_wait(status, headers, self._clock)
+        if wait:
+            pacer.hold(wait, self._clock)
         answer = Answer(url, status, headers, response.content, wants_json, self._credential.secrets)
         if (fault := fault_of(answer, wait)) is not None:
             raise fault
-        if wait:
-            pacer.hold(wait, self._clock)
 
     def _body(self, response: requests.Response, place: str, max_bytes: int | None) -> bytes:
         """The decompressed body. `read1` returns after each packet, so a slow drip meets the time limit."""

@@ -203,9 +203,25 @@ def test_a_server_that_says_the_quota_is_spent_is_not_asked_before_it_is_filled(
     spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Interval-Seconds": "15", "Retry-After": "4"}
     server.route("/spent", lambda request: json_answer({}, headers=spent))
     reader.json("/spent")
-    assert reader.clock.slept == []
-    reader.json()
+    server.faults.script(Status(404, headers=spent))
+    with pytest.raises(MissingEntityError):
+        reader.json()
     assert reader.clock.slept == [4.0]
+    reader.json()
+    assert reader.clock.slept == [4.0, 4.0]
+
+
+def test_no_answer_locks_a_credential_for_good(server: Server) -> None:
+    reader = Reader(server)
+    server.faults.script(Status(429, retry_after="1e300"))
+    with pytest.raises(ThrottledError) as caught:
+        reader.json()
+    assert caught.value.retry_after == pytest.approx(86_400, abs=1)
+
+
+def test_an_outage_is_not_taken_for_a_rejected_login(server: Server, reader: Reader) -> None:
+    server.faults.script(Status(503, headers={"X-AUSERNAME": "anonymous"}))
+    assert reader.json()["name"] == "thing"
 
 
 def test_requests_of_one_credential_wait_together_and_those_of_another_do_not(server: Server) -> None:
