@@ -44,7 +44,9 @@ _BATCH = 1_000
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair: in a Python string, pairs are one character."""
-_NO_ACCESS = re.compile(r"authentication failed|password|no pg_hba|role .* does not exist|permission denied")
+_NO_ACCESS = re.compile(
+    r"authentication failed|password|no pg_hba|role .* (does not exist|is not permitted)|permission denied"
+)
 
 
 class Row(NamedTuple):

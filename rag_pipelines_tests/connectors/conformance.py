@@ -58,6 +58,10 @@ class Case(StrEnum):
     """What holds whatever happens: tokens, windows, cursors, values that can be stored."""
 
 
+NOT_APPLICABLE = "not applicable"
+"""How the reason of a skipped promise begins."""
+
+
 class World(ABC):
     """One source that a test changes, and the connector that reads it.
 
@@ -75,6 +79,7 @@ class World(ABC):
     """Name of a case, or of one test, to the reason why it does not apply here."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.documents: dict[str, str] = {}
         self._now = START
@@ -378,3 +383,16 @@ def listed(world: World, window: Window = Window()) -> Listing:
     """A full listing by a connector made for it, which stays open as long as the world."""
     connector = world.connector()
     return Listing.of(connector.items(window), connector)
+
+
+def seed(world: World) -> None:
+    """Three documents in two folders, each with words of its own."""
+    world.put("handbook/leave.md", "Thirty days of leave.")
+    world.put("handbook/travel.md", "Second class by train.")
+    world.put("legal/terms.md", "Terms of service.")
+
+
+def declares(world: World, capability: str) -> None:
+    """Skip unless the connector declares `capability`."""
+    if not getattr(world.connector().capabilities, capability):
+        pytest.skip(f"{NOT_APPLICABLE}: the connector does not declare {capability!r}")

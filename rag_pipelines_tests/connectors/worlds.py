@@ -12,18 +12,29 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from rag_pipelines_tests.connectors.conformance import World
+from rag_pipelines.connectors.base import Connector, Entry, Window
+from rag_pipelines_tests.connectors.conformance import Case, World
 
 MAX_BYTES = 10_000
+TOO_MUCH = "x" * (MAX_BYTES + 1)
+
+EMPTIED = "test_a_source_that_names_nothing_any_more_is_emptied_only_by_order"
+KEEPS_TOKEN = "test_a_rename_keeps_the_token"
+VANISHED = "test_content_that_vanished_after_the_listing_fails_that_document_only"
+VANISHED_IN_SYNC = "test_a_document_that_cannot_be_loaded_is_served_as_it_was"
+
+OWN_GROUPS = "the system has no directory: callers bring their groups with them"
+
 _numbers = itertools.count()
 
 
@@ -40,20 +51,33 @@ class LocalFiles(World):
     name = "filesystem"
     kind = "filesystem"
     not_applicable: ClassVar = {
-        "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a folder has each name once",
-        "test_a_rename_keeps_the_token": "a rename touches the change time; content tells that it is a move",
+        Case.DUPLICATE_IDS: "a folder has each name once",
+        Case.GROUP_CHANGE: OWN_GROUPS,
+        Case.THROTTLING: "the operating system asks nobody to slow down",
+        Case.EXPIRED_CREDENTIAL: "files of this machine are read without a credential",
+        Case.INCOMPLETE_LISTING: "the operating system lists a folder whole, or says that it cannot",
+        KEEPS_TOKEN: "a rename touches the change time; content tells that it is a move",
     }
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.root = folder / "root"
         self.root.mkdir()
+        self._gone = folder / "gone"
 
     def options(self) -> dict[str, Any]:
         return {"root": str(self.root), "max_bytes": MAX_BYTES}
 
     def id_of(self, name: str) -> str:
         return name
+
+    def put_many(self, documents: Mapping[str, str]) -> None:
+        self.documents.update(documents)
+        for folder in {name.rpartition("/")[0] for name in documents}:
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in documents.items():
+            with open(f"{self.root}/{name}", "w") as file:
+                file.write(text)
 
     def write(self, name: str, text: str, at: datetime) -> None:
         path = self.root / name
@@ -77,8 +101,17 @@ class LocalFiles(World):
     def release(self, name: str) -> None:
         (self.root / f"{name}.access.yaml").unlink()
 
+    def mend(self) -> None:
+        if self._gone.exists():
+            self._gone.rename(self.root)
+        for too_long in self.root.glob("*/" + "x" * 250):
+            shutil.rmtree(too_long)
+        self._now += timedelta(hours=1)
+        for name, text in self.documents.items():
+            self.write(name, text, self._now)
+
     def break_document(self, name: str) -> None:
-        self.put(name, "x" * (MAX_BYTES + 1))
+        self.write(name, TOO_MUCH, self._now)
 
     def break_part(self, folder: str) -> None:
         # A path longer than the system allows cannot be listed, not even by root.
@@ -91,10 +124,14 @@ class LocalFiles(World):
         os.close(descriptor)
 
     def break_source(self) -> None:
-        shutil.rmtree(self.root)
+        self.root.rename(self._gone)
 
     def vanish(self, name: str) -> None:
         (self.root / name).unlink()
+
+
+class NoCredentialsError(Exception):
+    """What the driver of a store raises, by this name, when it is not let in."""
 
 
 class ObjectStore(World):
@@ -103,21 +140,32 @@ class ObjectStore(World):
     name = "filesystem-memory"
     kind = "filesystem"
     not_applicable: ClassVar = {
-        "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a store has each key once",
-        "test_a_rename_keeps_the_token": "an object store renames by copying, which makes a new object",
-        "test_a_part_that_cannot_be_listed_makes_the_listing_incomplete": "memory has no permissions",
+        Case.DUPLICATE_IDS: "a store has each key once",
+        Case.GROUP_CHANGE: OWN_GROUPS,
+        KEEPS_TOKEN: "an object store renames by copying, which makes a new object",
     }
 
     def __init__(self, folder: Path) -> None:
         import fsspec
 
         super().__init__(folder)
-        self._files = fsspec.filesystem("memory")
-        self._root = f"/conformance-{next(_numbers)}"
+        number = next(_numbers)
+        self._root = f"/conformance-{number}"
+        # Options of its own make it an instance of its own, which the connector opens too.
+        self._options = {"world": number}
+        self._files = fsspec.filesystem("memory", use_listings_cache=False, **self._options)
         self._files.mkdir(self._root)
+        self._list, self._files.ls = self._files.ls, self._ls
+        self._broken: str | None = None
+        self._gone = self._short = self._expired = False
+        self._throttled = 0
 
     def options(self) -> dict[str, Any]:
-        return {"root": f"memory:/{self._root}", "max_bytes": MAX_BYTES}
+        return {
+            "root": f"memory:/{self._root}",
+            "max_bytes": MAX_BYTES,
+            "storage_options": self._options,
+        }
 
     def id_of(self, name: str) -> str:
         return name
@@ -144,33 +192,76 @@ class ObjectStore(World):
     def release(self, name: str) -> None:
         self._files.rm(f"{self._root}/{name}.access.yaml")
 
+    def mend(self) -> None:
+        self._broken, self._throttled = None, 0
+        self._gone = self._short = self._expired = False
+        self._now += timedelta(hours=1)
+        for name, text in self.documents.items():
+            self.write(name, text, self._now)
+
     def break_document(self, name: str) -> None:
-        self.put(name, "x" * (MAX_BYTES + 1))
+        self.write(name, TOO_MUCH, self._now)
+
+    def break_part(self, folder: str) -> None:
+        self._broken = folder
 
     def break_source(self) -> None:
-        self._files.rm(self._root, recursive=True)
+        self._gone = True
 
     def vanish(self, name: str) -> None:
         self._files.rm(f"{self._root}/{name}")
+
+    def cut_short(self) -> None:
+        self._short = True
+
+    def throttle(self, requests: int) -> None:
+        self._throttled = requests
+
+    def expire_credential(self) -> None:
+        self._expired = True
+
+    def _ls(self, path: str, **options: Any) -> list[dict[str, Any]]:
+        """The store's answer to a listing of one folder, with the faults of the hour."""
+        if self._expired:
+            raise NoCredentialsError("the token has expired")
+        if self._throttled:
+            self._throttled -= 1
+            raise OSError("SlowDown: please reduce your request rate")
+        if self._gone:
+            raise FileNotFoundError(path)
+        if self._broken is not None and path == f"{self._root}/{self._broken}":
+            raise OSError("500: internal error")
+        found = self._list(path, **options)
+        if self._short and path == self._root:
+            found = [one for one in found if not one["name"].endswith("/legal")]
+        return found
 
 
 class LocalGit(World):
     name = "git"
     kind = "git"
     not_applicable: ClassVar = {
-        "test_a_second_document_of_one_id_is_reported_and_the_first_counts": "a tree has each path once",
-        "test_a_part_that_cannot_be_listed_makes_the_listing_incomplete": "a commit is listed whole or not",
-        "test_content_that_vanished_after_the_listing_fails_that_document_only": "a commit keeps its content",
+        Case.DUPLICATE_IDS: "a tree has each path once",
+        Case.ACCESS_CHANGE: "a repository does not say who may read a file",
+        Case.GROUP_CHANGE: "a repository does not say who may read a file",
+        Case.PAGE_FAILURE: "a commit is listed whole or not",
+        Case.THROTTLING: "a local repository asks nobody to slow down",
+        Case.EXPIRED_CREDENTIAL: "a local repository is read without a credential",
+        Case.INCOMPLETE_LISTING: "a commit is listed whole or not",
+        EMPTIED: "the changes of a repository name each file that went",
+        VANISHED: "a commit keeps its content",
+        VANISHED_IN_SYNC: "a commit keeps its content",
     }
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.repository = folder / "repository"
+        self._gone = folder / "gone"
         self.repository.mkdir()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("begin")
 
-    def git(self, *arguments: str, at: datetime | None = None) -> str:
+    def git(self, *arguments: str, at: datetime | None = None, stdin: bytes | None = None) -> None:
         moment = (at or self._now).isoformat()
         environment = {
             **os.environ,
@@ -180,14 +271,15 @@ class LocalGit(World):
         }
         identity = ("-c", "user.name=Ann Author", "-c", "user.email=ann@example.com", "-c", "gc.auto=0")
         command = ["git", "-C", str(self.repository), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+        subprocess.run(command, check=True, capture_output=True, env=environment, input=stdin)
 
     def commit(self, message: str, at: datetime | None = None) -> None:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message, at=at)
+        self._changed, self._checked_out = False, True
 
     def publish(self) -> None:
-        if self.repository.exists() and self.git("status", "--porcelain"):
+        if self._changed and self.repository.exists():
             self.commit("change", self._now)
 
     def options(self) -> dict[str, Any]:
@@ -198,31 +290,51 @@ class LocalGit(World):
 
     def put_many(self, documents: Mapping[str, str]) -> None:
         self.documents.update(documents)
+        stream = [b"commit refs/heads/main\ncommitter A <a@x> 1767225600 +0000\ndata 0\n"]
         for name, text in documents.items():
-            self._store(name, text)
-        self.commit("many")
+            data = text.encode()
+            stream.append(f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data + b"\n")
+        stream.insert(1, b"from refs/heads/main^0\n")
+        self.git("fast-import", "--quiet", stdin=b"".join(stream))
+        self._checked_out = False
 
     def write(self, name: str, text: str, at: datetime) -> None:
         self._store(name, text)
         self.commit(f"write {name}", at)
 
     def remove(self, name: str) -> None:
+        self._begin()
         (self.repository / name).unlink()
 
     def relocate(self, old: str, new: str, at: datetime) -> None:
+        self._begin()
         (self.repository / new).parent.mkdir(parents=True, exist_ok=True)
         (self.repository / old).rename(self.repository / new)
 
     def remove_folder(self, folder: str) -> None:
+        self._begin()
         shutil.rmtree(self.repository / folder)
 
+    def mend(self) -> None:
+        if self._gone.exists():
+            self._gone.rename(self.repository)
+        for name, text in self.documents.items():
+            self._store(name, text)
+
     def break_document(self, name: str) -> None:
-        self.put(name, "x" * (MAX_BYTES + 1))
+        self._store(name, TOO_MUCH)
 
     def break_source(self) -> None:
-        shutil.rmtree(self.repository)
+        self.repository.rename(self._gone)
+
+    def _begin(self) -> None:
+        """Before a change of the work tree, which `put_many` leaves as it was."""
+        if not self._checked_out:
+            self.git("reset", "--quiet", "--hard")
+        self._changed, self._checked_out = True, True
 
     def _store(self, name: str, text: str) -> None:
+        self._begin()
         path = self.repository / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -232,10 +344,18 @@ class RemoteGit(LocalGit):
     """The same repository, reached by URL through a bare mirror."""
 
     name = "git-remote"
+    not_applicable: ClassVar = {
+        **LocalGit.not_applicable,
+        Case.THROTTLING: "a file URL asks nobody to slow down; what servers answer is classed in test_git",
+        Case.EXPIRED_CREDENTIAL: "a file URL takes no credential; what servers answer is classed in test_git",
+    }
 
     def options(self) -> dict[str, Any]:
         url = self.repository.as_uri()
         return {"repository": url, "max_bytes": MAX_BYTES, "cache_dir": str(self.folder / "mirrors")}
+
+
+COLUMNS = ("key", "name", "body", "readers", "changed")
 
 
 class Rows(World):
@@ -243,8 +363,12 @@ class Rows(World):
 
     kind = "records"
     not_applicable: ClassVar = {
-        "test_a_deleted_folder_takes_its_documents_with_it": "rows have no folders",
-        "test_content_that_vanished_after_the_listing_fails_that_document_only": "a listed row has its text",
+        Case.DELETE_PARENT: "rows have no folders",
+        Case.GROUP_CHANGE: OWN_GROUPS,
+        Case.THROTTLING: "a file asks nobody to slow down",
+        Case.EXPIRED_CREDENTIAL: "files of this machine are read without a credential",
+        VANISHED: "a listed row has its text",
+        VANISHED_IN_SYNC: "a listed row has its text",
     }
     columns: Mapping[str, Any] = {
         "id": "key",
@@ -258,16 +382,32 @@ class Rows(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._rows: dict[str, dict[str, Any]] = {}
-        self._extra: list[dict[str, Any]] = []
-        self._broken = self._gone = False
+        self.mend()
+
+    def connector(self) -> Connector:
+        connector = super().connector()
+        if self._short:
+            self._written_behind(connector)
+        return connector
+
+    def _written_behind(self, connector: Connector) -> None:
+        """The rows are whole again when the connector has listed what there was of them."""
+        listing = connector.items
+
+        def items(window: Window = Window()) -> Iterator[Entry]:
+            yield from listing(window)
+            self._short = False
+            self.publish()
+
+        connector.items = items  # type: ignore[method-assign]
 
     def id_of(self, name: str) -> str:
         return name
 
     def write(self, name: str, text: str, at: datetime) -> None:
         readers = self._rows.get(name, {}).get("readers", "everyone")
-        row = {"key": name, "name": "A title", "body": text, "readers": readers, "changed": at.isoformat()}
-        self._rows[name] = row
+        values = (name, "A title", text, readers, at.isoformat())
+        self._rows[name] = dict(zip(COLUMNS, values, strict=True))
 
     def remove(self, name: str) -> None:
         del self._rows[name]
@@ -275,17 +415,24 @@ class Rows(World):
     def relocate(self, old: str, new: str, at: datetime) -> None:
         self._rows[new] = {**self._rows.pop(old), "key": new, "changed": at.isoformat()}
 
+    def duplicate(self, name: str) -> None:
+        self._extra.append({**self._rows[name], "body": "another text"})
+
     def restrict(self, name: str, who: str) -> None:
         self._rows[name]["readers"] = self.principal_of(who)
 
     def release(self, name: str) -> None:
         self._rows[name]["readers"] = "everyone"
 
-    def duplicate(self, name: str) -> None:
-        self._extra.append({**self._rows[name], "body": "another text"})
+    def mend(self) -> None:
+        self._extra: list[dict[str, Any]] = []
+        self._broken = self._gone = self._short = False
+        self._now += timedelta(hours=1)
+        for name, text in self.documents.items():
+            self.write(name, text, self._now)
 
     def break_document(self, name: str) -> None:
-        self.put(name, "x" * (MAX_BYTES + 1))
+        self.write(name, TOO_MUCH, self._now)
 
     def break_part(self, folder: str) -> None:
         self._broken = True
@@ -293,8 +440,13 @@ class Rows(World):
     def break_source(self) -> None:
         self._gone = True
 
+    def cut_short(self) -> None:
+        """The rows are still being written while they are listed."""
+        self._short = True
+
     def all_rows(self) -> list[dict[str, Any]]:
-        return [*self._rows.values(), *self._extra]
+        rows = [*self._rows.values(), *self._extra]
+        return [row for row in rows if not row["key"].startswith("legal/")] if self._short else rows
 
 
 class JsonLines(Rows):
@@ -322,41 +474,69 @@ class Csv(Rows):
         path.unlink(missing_ok=True)
         if not self._gone:
             with open(path, "w", newline="") as file:
-                writer = csv.DictWriter(file, ["key", "name", "body", "readers", "changed"])
+                writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows(self.all_rows())
                 file.write("one,field,too,many,in,this,row\n" * self._broken)
 
 
 class Sql(Rows):
+    """A table that a role of its own may read."""
+
     name = "records-sql"
+    not_applicable: ClassVar = {
+        case: reason
+        for case, reason in Rows.not_applicable.items()
+        if case not in (Case.THROTTLING, Case.EXPIRED_CREDENTIAL)
+    }
 
     def __init__(self, folder: Path, url: str) -> None:
-        super().__init__(folder)
         self._url = url
-        self._table = f"rows_{next(_numbers)}"
+        self._role = self._table = f"rows_{next(_numbers)}"
+        self._execute(f"CREATE ROLE {self._role} LOGIN")
+        super().__init__(folder)
 
     @classmethod
     def build(cls, folder: Path, request: pytest.FixtureRequest) -> World:
         return cls(folder, request.getfixturevalue("postgres"))
 
     def options(self) -> dict[str, Any]:
-        return {"dsn": self._url, "query": f"SELECT * FROM {self._table}", **self.columns}
+        dsn = make_conninfo(self._url, user=self._role)
+        return {"dsn": dsn, "query": f"SELECT * FROM {self._table}", **self.columns}
+
+    def mend(self) -> None:
+        super().mend()
+        self._throttled = 0
+        self._execute(f"ALTER ROLE {self._role} LOGIN")
+
+    def throttle(self, requests: int) -> None:
+        self._throttled = requests
+
+    def expire_credential(self) -> None:
+        self._execute(f"ALTER ROLE {self._role} NOLOGIN")
 
     def publish(self) -> None:
         with psycopg.connect(self._url) as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {self._table}")
-            if not self._gone:
-                connection.execute(
-                    f"CREATE TABLE {self._table}"
-                    " (key text, name text, body text, readers text, changed timestamptz)"
-                )
-                rows = self.all_rows() + [dict.fromkeys(("key", "name", "body", "readers", "changed"))] * (
-                    self._broken
-                )
-                with connection.cursor().copy(f"COPY {self._table} FROM STDIN") as copy:
-                    for row in rows:
-                        copy.write_row(tuple(row.values()))
+            # A connector opens one connection after the other; throttled, the first one is one too many.
+            connection.execute(f"ALTER ROLE {self._role} CONNECTION LIMIT {0 if self._throttled else -1}")
+            self._throttled = max(0, self._throttled - 1)
+            if self._gone:
+                connection.execute(f"DROP TABLE IF EXISTS {self._table}")
+                return
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._table}"
+                " (key text, name text, body text, readers text, changed timestamptz)"
+            )
+            connection.execute(f"GRANT SELECT ON {self._table} TO {self._role}")
+            connection.execute(f"DELETE FROM {self._table}")
+            rows = self.all_rows() + [dict.fromkeys(COLUMNS)] * self._broken
+            with connection.cursor().copy(f"COPY {self._table} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(tuple(row.values()))
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._url) as connection:
+            connection.execute(statement)
 
 
 WORLDS: tuple[type[World], ...] = (
