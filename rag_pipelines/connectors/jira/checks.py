@@ -1,0 +1,104 @@
+"""What `source check` says of a Jira source: each part tried, and what to do where it fails.
+
+What belongs here: findings. What does not: anything that a run needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from rag_pipelines.connectors.base import Finding
+from rag_pipelines.connectors.jira import jql
+from rag_pipelines.connectors.jira.options import JiraOptions
+from rag_pipelines.connectors.jira.schemes import Schemes
+from rag_pipelines.connectors.jira.scope import Project, Scope
+from rag_pipelines.connectors.jira.site import JiraSite
+from rag_pipelines.errors import CredentialError, RagError
+
+_PROJECTS = 20
+"""So many projects are tried for their schemes."""
+_ACCOUNTS = 200
+
+
+def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator[Finding]:
+    """Login, projects, filter, fields, and whether it can be read who may see what."""
+    try:
+        account = site.myself()
+        zone = account.get("timeZone")
+        known = "" if jql.zone_of(zone) is not jql.FURTHEST_BEHIND else ", which is not known here"
+        name = account.get("displayName") or account.get("name") or "an account"
+        yield Finding("login", True, f"{options.url} takes us for {name}, in time zone {zone}{known}")
+        scope = Scope.of(site, options)
+    except RagError as error:
+        yield Finding("site", False, str(error))
+        return
+    for missing in scope.missing:
+        yield Finding("projects", False, str(missing))
+    listed = scope.listed
+    named = ", ".join(project.key for project in listed[:10]) + (" …" if len(listed) > 10 else "")
+    advice = "" if listed else "; look at projects and at what the account may browse"
+    yield Finding("projects", bool(listed), f"{len(listed)} projects: {named}{advice}")
+    if listed:
+        yield _issues(site, scope, options)
+    tried = listed[:_PROJECTS]
+    yield _readable("permissions", "who may browse it", tried, lambda project: schemes.browsers(project.id))
+    yield _readable("roles", "its roles", tried, lambda project: schemes.roles(project.id))
+    yield _readable("security levels", "who is in its security levels", tried, _levels(schemes))
+    yield _emails(site)
+
+
+def _issues(site: JiraSite, scope: Scope, options: JiraOptions) -> Finding:
+    """Whether the filter is valid and finds anything, which only Jira can tell."""
+    ranges = [jql.Range(project.id, project.key) for project in scope.listed[:_PROJECTS]]
+    query = jql.in_ranges(ranges, jql.FURTHEST_BEHIND, options.jql)
+    try:
+        found = next(iter(site.pages(query, ("project",))), [])
+    except RagError as error:
+        return Finding("jql" if options.jql else "issues", False, str(error))
+    where = f"the filter {options.jql!r}" if options.jql else "the projects"
+    advice = "" if found else "; look at projects and jql"
+    return Finding("issues", True, f"{where}: {'some' if found else 'no'} issues found{advice}")
+
+
+def _levels(schemes: Schemes) -> Callable[[Project], object]:
+    return lambda project: [
+        schemes.members(level, name) for level, name in schemes.levels(project.id).items()
+    ]
+
+
+def _readable(
+    name: str, what: str, projects: Sequence[Project], read: Callable[[Project], object]
+) -> Finding:
+    """Whether something can be read of every project; what cannot be read is closed."""
+    refused: list[str] = []
+    reason = ""
+    for project in projects:
+        try:
+            read(project)
+        except CredentialError as error:
+            return Finding(name, False, str(error))
+        except RagError as error:
+            refused.append(project.key)
+            reason = reason or str(error)
+    if refused:
+        return Finding(
+            name,
+            False,
+            f"of {', '.join(refused)} it cannot be read {what}, so nobody gets in by it; the account needs "
+            f"Administer Projects there, or Administer Jira: {reason}",
+        )
+    return Finding(name, True, f"of {len(projects)} projects it can be read {what}")
+
+
+def _emails(site: JiraSite) -> Finding:
+    try:
+        accounts = [user for user in islice(site.users(), _ACCOUNTS) if user.get("active", True)]
+    except RagError as error:
+        return Finding("accounts", False, f"the accounts cannot be listed: {error}")
+    people = [user for user in accounts if user.get("accountType", "atlassian") == "atlassian"]
+    hidden = sum(not user.get("emailAddress") for user in people)
+    detail = f"{len(people) - hidden} of {len(people)} accounts show their e-mail address"
+    if hidden:
+        detail += "; callers known by e-mail are not recognised as the others"
+    return Finding("accounts", hidden == 0, detail)

@@ -1,0 +1,96 @@
+"""The contents of a source's documents: many issues in one request, attachments one by one.
+
+What belongs here: reading, ahead of time or when asked, and turning failures into errors of a document. What
+does not: what a content looks like (`issues`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rag_pipelines.connectors.atlassian_client import Json
+from rag_pipelines.connectors.jira import issues
+from rag_pipelines.connectors.jira.issues import Place
+from rag_pipelines.connectors.jira.options import JiraOptions
+from rag_pipelines.connectors.jira.schemes import Schemes
+from rag_pipelines.connectors.jira.scope import Scope
+from rag_pipelines.connectors.jira.site import JiraSite
+from rag_pipelines.errors import CredentialError, FetchError, MissingEntityError, RagError, UsageError
+
+
+class Contents:
+    """Reads documents of one scope. What `prefetch` read is given out once."""
+
+    def __init__(self, site: JiraSite, options: JiraOptions, schemes: Schemes, scope: Scope) -> None:
+        self._site = site
+        self._options = options
+        self._schemes = schemes
+        self._fields = scope.content_fields
+        self._chosen = scope.chosen
+        self._read: dict[str, bytes] = {}
+
+    def prefetch(self, external_ids: Iterable[str]) -> None:
+        """Read the issues and threads among these; what cannot be read here fails when it is loaded."""
+        wanted: dict[str, list[Place]] = {}
+        for external_id in external_ids:
+            place = Place.of(external_id)
+            if place is not None and place.kind != "attachment":
+                wanted.setdefault(place.issue_id, []).append(place)
+        self._read = {}
+        with _best_effort():
+            for issue in self._site.by_ids(wanted, self._fields):
+                with _best_effort():
+                    self._keep(issue, wanted.get(str(issue["id"]), ()))
+
+    def load(self, external_id: str) -> bytes:
+        """The content. Raises `DocumentError`, `ForbiddenEntityError`, `TransientError`."""
+        ready = self._read.pop(external_id, None)
+        if ready is not None:
+            return ready
+        place = Place.of(external_id)
+        assert place is not None, external_id
+        with _as_document(external_id):
+            self._keep(self._site.issue(place.issue_id, self._fields), [place])
+        content = self._read.pop(external_id, None)
+        if content is None:
+            raise FetchError(f"{external_id} has vanished since it was listed")
+        return content
+
+    def load_attachment(self, external_id: str, url: str) -> bytes:
+        """The bytes at the `content` of an attachment."""
+        with _as_document(external_id):
+            return self._site.client.get_bytes(url, self._options.max_bytes)
+
+    def _keep(self, issue: Json, places: Iterable[Place]) -> None:
+        """Make the contents of an issue's documents from one answer."""
+        key, fields, adf = issue["key"], issue["fields"], self._site.is_adf
+        comments = self._site.comments(issue) if self._options.comments else []
+        threads = issues.threads(comments, lambda one: self._schemes.resolved(fields, one))
+        by_name = {str(visibility): thread for visibility, thread in threads.items() if visibility}
+        for place in places:
+            if not place.kind:
+                open_comments = threads.get(None, [])
+                self._read[str(place)] = issues.issue_content(key, fields, open_comments, self._chosen, adf)
+            elif place.part in by_name:
+                self._read[str(place)] = issues.thread_content(key, fields, by_name[place.part], adf)
+
+
+@contextmanager
+def _best_effort() -> Iterator[None]:
+    """What fails here is tried again, and fails with its reason, when the document is loaded."""
+    try:
+        yield
+    except CredentialError:
+        raise
+    except (RagError, KeyError, TypeError):
+        pass
+
+
+@contextmanager
+def _as_document(external_id: str) -> Iterator[None]:
+    """An answer that rules the document out is an error of that document."""
+    try:
+        yield
+    except (MissingEntityError, UsageError) as error:
+        raise FetchError(f"{external_id} cannot be read: {error}") from error
