@@ -24,6 +24,7 @@ from rag_pipelines.errors import ConfigError
 ENTRY_POINT_GROUP = "rag_pipelines.connectors"
 
 BUILTIN = {
+    "confluence": "rag_pipelines.connectors.confluence.connector:ConfluenceConnector",
     "filesystem": "rag_pipelines.connectors.filesystem:FilesystemConnector",
     "git": "rag_pipelines.connectors.git:GitConnector",
     "records": "rag_pipelines.connectors.records:RecordsConnector",

@@ -1,0 +1,286 @@
+"""The Confluence connector: listing, following changes, looking up, loading.
+
+What belongs here: the contract, and what an item says. What does not: requests (`site`), the walk
+(`census`), access (`tree`), people (`directory`), bytes (`bodies`).
+
+External ids are ``page/123``, ``blogpost/123``, ``comment/123`` and ``attachment/att456``: they outlive
+moves, renames and the trash. The token is the number of the version. A rename makes a new version
+with the same bytes, which the engine recognises by their hash. A move, a label or a restriction makes
+none, and neither does the trash: only a full listing shows them.
+
+`changes` asks, space by space, for what was modified since the newest change seen there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from rag_pipelines.batching import blocks
+from rag_pipelines.connectors.atlassian_client import AtlassianClient
+from rag_pipelines.connectors.base import (
+    Capabilities,
+    Complete,
+    Connector,
+    Cursor,
+    Entry,
+    Failure,
+    Finding,
+    Group,
+    Item,
+    Window,
+    read_cursor,
+)
+from rag_pipelines.connectors.confluence import directory
+from rag_pipelines.connectors.confluence.bodies import MEDIA_TYPE, Bodies
+from rag_pipelines.connectors.confluence.census import Census, existing
+from rag_pipelines.connectors.confluence.cloud import CONTEXT, CloudSite
+from rag_pipelines.connectors.confluence.content import ATTACHMENT, COMMENT, Content, Ref, Space
+from rag_pipelines.connectors.confluence.data_center import DataCenterSite
+from rag_pipelines.connectors.confluence.options import ConfluenceCursor, ConfluenceOptions
+from rag_pipelines.connectors.confluence.site import Site
+from rag_pipelines.connectors.confluence.tree import Tree
+from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, UsageError
+
+_AUTHORS_AT_ONCE = 200
+
+
+class ConfluenceConnector(Connector):
+    """Lists what one account sees on one site."""
+
+    kind = "confluence"
+    capabilities = Capabilities(changes=True, ids=True, permissions=True, groups=True, lookup=True)
+    options_type = ConfluenceOptions
+    options: ConfluenceOptions
+
+    def __init__(self, source: str, options: ConfluenceOptions) -> None:
+        super().__init__(source, options)
+        self._opened: tuple[Site, Bodies] | None = None
+
+    @property
+    def client(self) -> AtlassianClient:
+        """What the site is read with; its `traffic` counts requests and bytes."""
+        return self._site.client
+
+    def items(self, window: Window = Window()) -> Iterator[Entry]:
+        began = datetime.now(UTC)
+        tree = Tree(self._site)
+        census = Census(self._site, tree)
+        count = 0
+        whole = True
+        for entry in self._listed(census, tree, census.entries(described=True)):
+            if isinstance(entry, Failure):
+                whole = whole and not (entry.entity is not None and entry.hides_documents)
+                count += entry.external_id is not None
+            elif window.holds(entry.modified_at):
+                count += 1
+            else:
+                continue
+            yield entry
+        positions = {
+            key: min(newest, began) for key, newest in census.newest.items() if key not in census.failed
+        }
+        yield Complete(count, None if window else self._cursor(positions), full=whole and not window)
+
+    def changes(self, cursor: Cursor) -> Iterator[Entry]:
+        before = read_cursor(cursor, ConfluenceCursor)
+        if before.options != self.options.selection():
+            raise UsageError("the options of the source have changed since the last listing; list it fully")
+        tree = Tree(self._site)
+        census = Census(self._site, tree)
+        positions: dict[str, datetime] = {}
+        count = 0
+        for space in census.spaces():
+            if isinstance(space, Failure):
+                positions = {**before.positions, **positions} if space.entity == "spaces" else positions
+                yield space
+                continue
+            known = before.positions.get(space.key)
+            began = datetime.now(UTC)
+            entries = self._listed(census, tree, self._changed(space, known, census, tree))
+            for entry in entries:
+                count += isinstance(entry, Item) or entry.external_id is not None
+                yield entry
+            newest = None if space.key in census.failed else census.newest.get(space.key)
+            if newest is not None or known is not None:
+                positions[space.key] = max(filter(None, (known, newest and min(newest, began))))
+        yield Complete(count, self._cursor(positions), full=False)
+
+    def ids(self) -> Iterator[str | Failure | Complete]:
+        options = self.options
+        census = Census(self._site, Tree(self._site))
+        described = bool(options.roots or options.labels or options.exclude_labels)
+        count = 0
+        whole = True
+        for entry in census.entries(described):
+            if isinstance(entry, Failure):
+                whole = whole and not (entry.entity is not None and entry.hides_documents)
+                count += entry.external_id is not None
+                yield entry
+            else:
+                count += 1
+                yield entry.ref.external_id
+        yield Complete(count, full=whole)
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        refs = [ref for one in ids if (ref := Ref.of(one)) is not None]
+        return {ref.external_id for ref in existing(self._site, Tree(self._site), refs)}
+
+    def prefetch(self, items: Sequence[Item]) -> None:
+        self._bodies.read_ahead([ref for item in items if (ref := Ref.of(item.external_id)) is not None])
+
+    def groups(self) -> Iterator[Group | Failure | Complete]:
+        return directory.groups(self._site)
+
+    def check(self) -> list[Finding]:
+        try:
+            findings = [Finding("login", True, f"{self.options.url} knows us as {self._site.account()}")]
+        except RagError as error:
+            return [Finding("login", False, str(error))]
+        spaces: list[Space] = []
+        for entry in Census(self._site, Tree(self._site)).spaces():
+            if isinstance(entry, Failure):
+                findings.append(Finding(str(entry.entity), False, str(entry.error)))
+            else:
+                spaces.append(entry)
+        if all(finding.ok for finding in findings):
+            named = ", ".join(space.key for space in spaces[:10])
+            detail = f"{len(spaces)} to list: {named}" if spaces else "the account sees no space to list"
+            findings.append(Finding("spaces", True, detail))
+        for space in spaces[:1]:
+            findings += self._check_space(space)
+        return findings
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[0].client.close()
+            self._opened = None
+
+    @property
+    def _site(self) -> Site:
+        return self._open()[0]
+
+    @property
+    def _bodies(self) -> Bodies:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Site, Bodies]:
+        if self._opened is None:
+            cloud = self.options.is_cloud
+            client = AtlassianClient(self.options, CONTEXT if cloud else "")
+            site = (CloudSite if cloud else DataCenterSite)(client, self.options)
+            self._opened = site, Bodies(site)
+        return self._opened
+
+    def _cursor(self, positions: dict[str, datetime]) -> Cursor:
+        return msgspec.to_builtins(ConfluenceCursor(self.options.selection(), positions))
+
+    def _changed(
+        self, space: Space, known: datetime | None, census: Census, tree: Tree
+    ) -> Iterator[Content | Failure]:
+        """What changed in a space since `known`, without what the wide question brings up again."""
+        since = known and known - timedelta(minutes=self.options.overlap)
+        found: dict[Ref, Content] = {}
+        try:
+            for content in self._site.changed(space.key, since):
+                if isinstance(content, Failure):
+                    if content.entity is not None:
+                        census.failed.add(space.key)
+                    yield content
+                elif since is None or content.modified_at is None or content.modified_at >= since:
+                    found[content.ref] = content
+            for content in found.values():
+                census.saw(content, space.key)
+                if content.container is None:
+                    tree.add(content)
+            tree.describe([content.container or content.ref for content in found.values()])
+        except CredentialError:
+            raise
+        except RagError as error:
+            census.failed.add(space.key)
+            yield Failure(error=error, entity=f"changes of space {space.key}")
+            return
+        yield from census.choice(found.values())
+        yield from tree.closed()
+
+    def _listed(
+        self, census: Census, tree: Tree, contents: Iterator[Content | Failure]
+    ) -> Iterator[Item | Failure]:
+        """Contents as items, in blocks, so that authors are asked for together."""
+        for block in blocks(contents, _AUTHORS_AT_ONCE):
+            unnamed = (one for one in block if isinstance(one, Content) and one.author is None)
+            self._site.names(one.author_id for one in unnamed)
+            for content in block:
+                if isinstance(content, Failure):
+                    yield content
+                elif (content.size or 0) > self.options.max_bytes:
+                    yield self._too_large(content)
+                else:
+                    yield self._item(content, census, tree)
+
+    def _too_large(self, content: Content) -> Failure:
+        error = TooLargeDocumentError(
+            f"{content.title!r} has {content.size:,} bytes; raise max_bytes (now {self.options.max_bytes:,})"
+        )
+        return Failure(error=error, external_id=content.ref.external_id, token=str(content.version))
+
+    def _item(self, content: Content, census: Census, tree: Tree) -> Item:
+        page = census.page_of(content)
+        assert page is not None
+        above = tree.ancestors(page)
+        place = [census.names.get(page.space, page.space), *(node.title for node in (*above, page))]
+        kind = content.ref.type
+        title: str | None = page.title
+        if kind == COMMENT:
+            title = f"Comment on {page.title}"
+            place.append(f"Comment {content.ref.id}")
+        elif kind == ATTACHMENT:
+            title = None
+            place.append(content.title)
+        metadata = {
+            "type": kind,
+            "space": page.space,
+            "status": content.status,
+            "version": content.version,
+            "labels": list(page.labels or ()),
+            "ancestors": [node.title for node in above],
+        }
+        if content.container is not None:
+            metadata["container"] = content.container.external_id
+        return Item(
+            external_id=content.ref.external_id,
+            token=str(content.version),
+            load=partial(self._bodies.load, content.ref, content),
+            name=content.title if kind == ATTACHMENT else "",
+            path="/".join(place),
+            url=content.base + content.link if content.link else None,
+            title=title,
+            media_type=content.media_type if kind == ATTACHMENT else MEDIA_TYPE,
+            size=content.size,
+            modified_at=content.modified_at,
+            author=content.author or self._site.names([content.author_id]).get(content.author_id or ""),
+            access=tree.access(page),
+            metadata=metadata,
+        )
+
+    def _check_space(self, space: Space) -> Iterator[Finding]:
+        """Whether permissions can be read and the search can be used, tried on one space."""
+        try:
+            readers = self._site.space_readers(space)
+            detail = f"{len(readers)} principals may view {space.key}"
+            if not readers:
+                detail = f"nobody is said to view {space.key}: its documents will be closed"
+            yield Finding("permissions", bool(readers), detail)
+        except RagError as error:
+            yield Finding("permissions", False, f"who may view {space.key} cannot be read: {error}")
+        try:
+            for _ in self._site.changed(space.key, datetime.now(UTC)):
+                break
+            yield Finding("search", True, "changes and restrictions can be read in bulk")
+        except RagError as error:
+            yield Finding(
+                "search", False, f"restrictions are asked page by page, changes cannot be followed: {error}"
+            )
