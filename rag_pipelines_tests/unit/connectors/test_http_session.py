@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests.certs
 
 from rag_pipelines.connectors.http_answers import Answer, decode_json, fault_of
-from rag_pipelines.connectors.http_pacing import Pacers, Patience
+from rag_pipelines.connectors.http_pacing import Pacer, Pacers, Patience
 from rag_pipelines.connectors.http_session import Credential, HttpSession, Transport
 from rag_pipelines.errors import (
     ConfigError,
@@ -200,7 +201,7 @@ def test_a_wait_that_is_too_long_is_told_instead_of_waited(server: Server) -> No
 def test_a_server_that_says_the_quota_is_spent_is_not_asked_before_it_is_filled(
     server: Server, reader: Reader
 ) -> None:
-    spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Interval-Seconds": "15", "Retry-After": "4"}
+    spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Interval-Seconds": "4"}
     server.route("/spent", lambda request: json_answer({}, headers=spent))
     reader.json("/spent")
     server.faults.script(Status(404, headers=spent))
@@ -222,6 +223,13 @@ def test_no_answer_locks_a_credential_for_good(server: Server) -> None:
 def test_an_outage_is_not_taken_for_a_rejected_login(server: Server, reader: Reader) -> None:
     server.faults.script(Status(503, headers={"X-AUSERNAME": "anonymous"}))
     assert reader.json()["name"] == "thing"
+
+
+def test_a_shorter_wait_does_not_cut_a_longer_one_short() -> None:
+    pacer, clock = Pacer(), FakeClock()
+    for seconds in (100.0, 5.0):
+        pacer.hold(seconds, clock)
+    assert pacer.remaining(clock) == 100.0
 
 
 def test_requests_of_one_credential_wait_together_and_those_of_another_do_not(server: Server) -> None:
@@ -500,7 +508,7 @@ def certificate(tmp_path: Path) -> Path:
 
 
 def test_certificates_are_checked(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with Server(tls=context) as server:
