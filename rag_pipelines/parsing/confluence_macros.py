@@ -24,22 +24,31 @@ if TYPE_CHECKING:
 
 
 class Macro(NamedTuple):
-    """How a known macro is shown.
+    """How a macro is shown.
 
-    `shown` are the parameters that readers see; "" is the one without a name. A macro without a body is
-    `label` and those parameters, in brackets; without a label, the parameters alone.
+    `shown` are the parameters that readers see; "" is the one without a name, and None stands for all but
+    settings. A macro without a body is `label` and those parameters, in brackets; where the label is "",
+    the parameters alone.
     """
 
-    shown: tuple[str, ...] = ()
+    shown: tuple[str, ...] | None = ()
     label: str = ""
 
 
 _BODY = Macro(("title", ""))
 _FILE = Macro(("name", ""), "File")
-_LISTING = Macro(("title", "labels", "label", "cql"))
 _NOTHING = Macro()
 _CODE = ("code", "noformat")
 _LANGUAGES = ("language", "lang", "")
+_RUN_WHEN_SHOWN = (
+    "blog-posts", "change-history", "content-by-user", "content-report-table", "contentbylabel",
+    "contributors", "contributors-summary", "create-space-button", "detailssummary", "favpages", "gadget",
+    "global-reports", "im", "index", "labels-list", "listlabels", "livesearch", "navmap", "network",
+    "pagetreesearch", "popular-labels", "profile", "profile-picture", "recently-updated",
+    "recently-updated-dashboard", "recently-used-labels", "related-labels", "roadmap", "search",
+    "space-attachments", "space-details", "spacejump", "spaces", "status-list", "tasks-report-macro",
+)  # fmt: skip
+"""Confluence's own macros whose content is found when the page is shown; what they look for is named."""
 
 MACROS: dict[str, Macro] = {
     **dict.fromkeys(
@@ -49,14 +58,7 @@ MACROS: dict[str, Macro] = {
     **dict.fromkeys(_CODE, Macro(("title",))),
     **dict.fromkeys(("view-file", "viewpdf", "viewdoc", "viewxls", "viewppt", "multimedia"), _FILE),
     **dict.fromkeys(("toc", "anchor"), _NOTHING),
-    **dict.fromkeys(
-        ("blog-posts", "change-history", "content-by-user", "content-report-table", "contentbylabel",
-         "contributors", "contributors-summary", "create-space-button", "detailssummary", "favpages",
-         "global-reports", "index", "labels-list", "listlabels", "livesearch", "navmap", "network",
-         "pagetreesearch", "popular-labels", "recently-updated", "recently-updated-dashboard",
-         "recently-used-labels", "related-labels", "search", "space-attachments", "space-details",
-         "spacejump", "spaces", "tasks-report-macro"), _LISTING
-    ),
+    **{name: Macro(None, name) for name in _RUN_WHEN_SHOWN},
     "status": Macro(("title", "")),
     "jira": Macro(("key", "jqlQuery", "jql", ""), "Jira"),
     "jiraissues": Macro(("key", "jqlQuery", "jql", "url", ""), "Jira"),
@@ -78,7 +80,7 @@ _SETTINGS = frozenset({
     "localid", "macroid", "maximumissues", "orientation", "pageid", "password", "revision", "secret",
     "serverid", "size", "style", "template", "theme", "token", "uuid", "version", "width", "_template",
 })  # fmt: skip
-"""Parameters of unknown macros that are not for readers, in lower case. Secrets are among them."""
+"""Parameters that are for no reader, whatever the macro, in lower case. Secrets are among them."""
 
 _SETTING = re.compile(
     r"true|false|yes|no|none|auto|any|\d+(?:\.\d+)?(?:px|%|r?em|pt)|#[0-9a-f]{3,8}"
@@ -108,12 +110,12 @@ _BLOCKS = frozenset({
 def show_macro(tag: Tag) -> bool:
     """Turn a macro, whose inner elements have been turned already, into HTML; whether it is a known one."""
     name = attribute(tag, "ac:name")
-    macro = MACROS.get(name)
+    macro = MACROS.get(name) or Macro(None, name)
     parameters, bodies = children(tag, _PARAMETERS), children(tag, _BODIES)
     in_line = tag.parent is not None and tag.parent.name in _INLINE_PARENTS
     if _holds_values_only(tag):
         shown = "; ".join(filter(None, (_shown(parameter, macro) for parameter in parameters)))
-        tag.string = f" {_in_brackets(shown, name, macro)} "
+        tag.string = f" {_in_brackets(shown, macro)} "
     else:
         in_line = in_line and name not in _CODE and not any(children(body, _BLOCKS) for body in bodies)
         language = _language(parameters) if name in _CODE else ""
@@ -127,7 +129,7 @@ def show_macro(tag: Tag) -> bool:
             else:
                 body.name = "pre" if body.name == "ac:plain-text-body" else "div"
     tag.name = "span" if in_line else "blockquote" if name == "quote" else "div"
-    return macro is not None
+    return name in MACROS
 
 
 def _holds_values_only(macro: Tag) -> bool:
@@ -147,27 +149,26 @@ def _is_value(parameter: Tag) -> bool:
     return all(inner.name in _IN_VALUES for inner in parameter.contents if isinstance(inner, Tag))
 
 
-def _shown(parameter: Tag, macro: Macro | None) -> str:
-    """What readers see of a parameter; where the macro is not known, with the name of the parameter."""
+def _shown(parameter: Tag, macro: Macro) -> str:
+    """What readers see of a parameter, with its name where that alone would not be understood."""
     name, value = attribute(parameter, "ac:name"), text_of(parameter)
-    if macro is not None:
+    if macro.shown is not None:
         return _readable(value) if name in macro.shown else ""
     if not value or name.lower() in _SETTINGS or _SETTING.fullmatch(value):
         return ""
     return _readable(value) if name in _UNLABELLED else f"{name}: {_readable(value)}"
 
 
-def _in_brackets(shown: str, name: str, macro: Macro | None) -> str:
-    """A macro without a body as it is named in the text."""
-    label = name if macro is None else macro.label
-    if not label:
+def _in_brackets(shown: str, macro: Macro) -> str:
+    """A macro without a body as it is named in the text, if anything of it is for readers."""
+    if not macro.label:
         return shown
     if shown:
-        return f"[{label}: {shown}]"
-    return "" if macro is None else f"[{label}]"
+        return f"[{macro.label}: {shown}]"
+    return "" if macro.shown is None else f"[{macro.label}]"
 
 
-def _show_parameter(parameter: Tag, macro: Macro | None, *, in_line: bool) -> None:
+def _show_parameter(parameter: Tag, macro: Macro, *, in_line: bool) -> None:
     """A parameter of a macro with a body, in front of that: a title, say."""
     if not _is_value(parameter):
         parameter.name = "div"
