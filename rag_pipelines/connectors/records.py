@@ -241,10 +241,15 @@ class RecordsConnector(Connector):
             return Failure(error=located, entity=f"{name}, {row.place}")
 
     def _identities(self) -> Iterator[str]:
-        for row in self._rows().rows(None):
-            if row.error is not None:
-                raise row.error
-            yield self._identity(row.values)
+        rows = self._rows()
+        for row in rows.rows(None):
+            try:
+                if row.error is not None:
+                    raise row.error
+                identity = self._identity(row.values)
+            except RagError as error:
+                raise type(error)(f"{rows.name}, {row.place}: {error}") from error
+            yield identity
 
     def _identity(self, values: Mapping[str, Any]) -> str:
         self._required(values, (self.options.id,))

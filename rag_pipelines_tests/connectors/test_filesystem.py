@@ -189,6 +189,39 @@ class TestLinks:
         assert items["archive/list.md"].access == AccessRule((("group:hr",),))
 
 
+class TestExisting:
+    def test_it_is_what_a_listing_names(self, root: Path, tmp_path: Path) -> None:
+        for name in ("a.md", "docs/b.md", ".hidden/c.md", "drafts/d.md", "docs/e.pdf"):
+            put(root, name)
+        put(root, "docs/b.md.access.yaml", "public: true")
+        (root / "file.md").symlink_to("docs/b.md")
+        (root / "linked").symlink_to("drafts")
+        (root / "again").symlink_to("docs")
+        (root / "dangling.md").symlink_to("nowhere.md")
+        put(tmp_path, "outside/secret.md")
+        (root / "out").symlink_to(tmp_path / "outside")
+        (root / os.fsdecode(b"caf\xe9.md")).write_text("text")
+        options = {"include": ["*.md"], "exclude": ["/drafts/"]}
+        found = listing(root, **options)
+        named = {*found.items, *(str(failure.external_id) for failure in found.failures)}
+        assert named == {"a.md", "docs/b.md", "file.md", "linked/d.md", "dangling.md", "./caf%E9.md"}
+        others = (
+            "again/b.md",
+            "out/secret.md",
+            ".hidden/c.md",
+            "drafts/d.md",
+            "docs/e.pdf",
+            "docs",
+            "no/x.md",
+        )
+        assert connector(root, **options).existing([*named, *others, "a.md/x.md"]) == named
+
+    def test_what_lies_in_a_folder_that_cannot_be_read_counts(self, root: Path) -> None:
+        put(root, "a.md")
+        too_long = "/".join(["x" * 250] * 20)
+        assert connector(root).existing([f"{too_long}/b.md", "c.md"]) == {f"{too_long}/b.md"}
+
+
 def test_pipes_and_sockets_are_left_out(root: Path) -> None:
     os.mkfifo(root / "pipe.md")
     found = listing(root)

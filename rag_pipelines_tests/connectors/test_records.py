@@ -17,7 +17,7 @@ import pytest
 from rag_pipelines.connectors.base import Item, Window
 from rag_pipelines.connectors.records import RecordsConnector
 from rag_pipelines.connectors.registry import make_connector
-from rag_pipelines.errors import ConfigError, CorruptDocumentError, UsageError
+from rag_pipelines.errors import ConfigError, CorruptDocumentError, TransientError, UsageError
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines_tests.connectors.conformance import Listing
 
@@ -410,6 +410,13 @@ class TestSql:
         found = listing(dsn=dsn, query="SELECT 1")
         assert "hunter2" not in repr(found.failures)
         assert not found.is_full
+
+
+def test_while_a_row_cannot_be_read_nothing_is_known_to_be_gone(path: Path) -> None:
+    """The row may be any of those that were asked for."""
+    with pytest.raises(TransientError, match="line 2"):
+        connector(path=json_lines(path, ROW, "{cut")).existing(["1", "2"])
+    assert connector(path=json_lines(path, ROW)).existing(["1", "2"]) == {"1"}
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:

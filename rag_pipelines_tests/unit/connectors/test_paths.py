@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
+from rag_pipelines.connectors.paths import (
+    PathFilter,
+    check_patterns,
+    external_id,
+    joined_url,
+    media_type,
+    path_of,
+)
 
 names = st.text("ab.", min_size=1, max_size=3).filter(lambda name: name not in {".", ".."})
 paths = st.lists(names, min_size=1, max_size=4).map("/".join)
@@ -106,8 +113,9 @@ def test_two_files_never_share_an_id_and_every_id_is_utf8(first: bytes, second: 
         return
     ids = [external_id(path.decode("utf-8", "surrogateescape")) for path in (first, second)]
     assert (ids[0] == ids[1]) is (first == second)
-    for identity in ids:
+    for identity, path in zip(ids, (first, second), strict=True):
         identity.encode()
+        assert path_of(identity) == path.decode("utf-8", "surrogateescape")
 
 
 def test_an_undecodable_name_is_readable_in_its_id() -> None:
