@@ -77,7 +77,7 @@ def approve(context: typer.Context, ids: Ids, reason: Reason, by: By = None, as_
 
 @app.command()
 def reject(context: typer.Context, ids: Ids, reason: Reason, by: By = None, as_json: AsJson = False) -> None:
-    """Serve on what waits, until its source lists it again."""
+    """Serve on what waits, until its source lists it again; takes an approval back within the grace, too."""
     from rag_pipelines.sync.deletions import reject as decide
 
     chosen = invocation(context)
@@ -86,7 +86,18 @@ def reject(context: typer.Context, ids: Ids, reason: Reason, by: By = None, as_j
 
 def show_deletions(found: Sequence[Deletion]) -> None:
     """Deletions as a table."""
-    columns = ("id", "source", "cause", "state", "waiting", "of", "parked at", "decided by", "reason")
+    columns = (
+        "id",
+        "source",
+        "cause",
+        "state",
+        "waiting",
+        "hidden",
+        "of",
+        "parked at",
+        "decided by",
+        "reason",
+    )
     print_table(
         columns,
         (
@@ -96,6 +107,7 @@ def show_deletions(found: Sequence[Deletion]) -> None:
                 one.cause.replace("_", " "),
                 one.state,
                 one.waiting,
+                one.hidden,
                 one.known,
                 f"{one.parked_at:%Y-%m-%d %H:%M}",
                 one.decided_by,
@@ -111,4 +123,5 @@ def _show(decided: Sequence[Deletion], what: str, as_json: bool) -> None:
         print_json(decided)
         return
     for one in decided:
-        typer.echo(f"{one.source}: {number(one.waiting, 'document')} {what} (deletion {one.deletion_id})")
+        documents = number(one.waiting + one.hidden, "document")
+        typer.echo(f"{one.source}: {documents} {what} (deletion {one.deletion_id})")

@@ -24,7 +24,7 @@ from rag_pipelines.store.lease import advisory_lock, lease_owner, source_lock
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision about documents that a source no longer names; `waiting` of them are still served.
+    """One decision about documents that a source no longer names: `waiting` are served, `hidden` tombstoned.
 
     `cause`: ``vanished`` (a full listing did not name them), ``removed`` (a change feed said so),
     ``source_removed`` (the source left the configuration). `known` is how many documents the source held.
@@ -37,6 +37,7 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     known: int
     waiting: int
+    hidden: int
     parked_at: datetime
     decided_at: datetime | None = None
     decided_by: str | None = None
@@ -76,14 +77,32 @@ def approve(database: Database, deletion_id: int, *, reason: str, actor: str | N
         UsageError: there is no such decision, nothing waits under it, or its source is being synced.
     """
     with _deciding(database, deletion_id) as (connection, deletion):
+        if not deletion.waiting:
+            raise UsageError(
+                f"deletion {deletion_id} is {deletion.state}, no document waits under it; nothing was changed"
+            )
         query(connection, "tombstone_parked", {"deletion_id": deletion_id})
-        return _decide(connection, deletion, "approved", reason, actor)
+        return _decide(connection, deletion_id, "approved", reason, actor)
 
 
 def reject(database: Database, deletion_id: int, *, reason: str, actor: str | None = None) -> Deletion:
-    """Serve on what waits under a decision, until its source lists it again. Raises as `approve`."""
+    """Serve on what waits under a decision, until its source lists it again.
+
+    An approved decision can be taken back as long as the grace of its source has not purged the documents;
+    those that an index version has left out since come back with its next build.
+
+    Raises:
+        UsageError: there is no such decision, all of it is purged or listed again, or its source is being
+            synced.
+    """
     with _deciding(database, deletion_id) as (connection, deletion):
-        return _decide(connection, deletion, "rejected", reason, actor)
+        if not deletion.waiting and not deletion.hidden:
+            raise UsageError(
+                f"deletion {deletion_id} is {deletion.state}, its documents are purged or listed again; "
+                "nothing was changed"
+            )
+        query(connection, "restore_approved", {"deletion_id": deletion_id})
+        return _decide(connection, deletion_id, "rejected", reason, actor)
 
 
 def park_removed_sources(database: Database, settings: Settings) -> list[Deletion]:
@@ -103,30 +122,24 @@ def _deciding(database: Database, deletion_id: int) -> Iterator[tuple[Pg, Deleti
     """A transaction with the decision, while no run works on its source."""
     with database.connect() as connection:
         deletion = find_deletion(connection, deletion_id)
-        if not deletion.waiting:
-            raise UsageError(
-                f"deletion {deletion_id} is {deletion.state}, no document waits under it; nothing was changed"
-            )
         busy = f"source {deletion.source!r} is being synced; decide when that run has ended"
         with advisory_lock(connection, source_lock(deletion.source), busy=busy), connection.transaction():
             yield connection, deletion
 
 
-def _decide(connection: Pg, deletion: Deletion, state: str, reason: str, actor: str | None) -> Deletion:
+def _decide(connection: Pg, deletion_id: int, state: str, reason: str, actor: str | None) -> Deletion:
     if not reason.strip():
         raise UsageError("a decision about deletions needs a reason; it is kept with your name")
     actor = actor or lease_owner()
-    params = {"deletion_id": deletion.deletion_id, "state": state, "actor": actor, "reason": reason}
+    params = {"deletion_id": deletion_id, "state": state, "actor": actor, "reason": reason}
     query(connection, "decide_deletion", params)
-    detail = {"source": deletion.source, "documents": deletion.waiting, "reason": reason}
-    query(
-        connection,
-        "put_audit",
-        {
-            "actor": actor,
-            "action": f"deletion {state}",
-            "subject": f"deletion {deletion.deletion_id}",
-            "detail": Jsonb(detail),
-        },
-    )
-    return msgspec.structs.replace(deletion, state=state, decided_by=actor, reason=reason)
+    decided = find_deletion(connection, deletion_id)
+    detail = {"source": decided.source, "documents": decided.waiting + decided.hidden, "reason": reason}
+    audit = {
+        "actor": actor,
+        "action": f"deletion {state}",
+        "subject": f"deletion {deletion_id}",
+        "detail": Jsonb(detail),
+    }
+    query(connection, "put_audit", audit)
+    return decided

@@ -123,6 +123,21 @@ def test_a_rejected_deletion_is_served_on_and_not_asked_again(workspace: Workspa
     assert served(workspace) == 5
 
 
+def test_an_approval_is_taken_back_within_the_grace(workspace: Workspace) -> None:
+    fill(workspace)
+    remove(workspace, 0, 1, 2, 3, 4)
+    workspace.ingest()
+    number = parked(workspace).deletion_id
+    approve(workspace.database, number, reason="the space was retired")
+    workspace.publish()
+    taken_back = reject(workspace.database, number, reason="it was another space")
+    assert (taken_back.state, taken_back.waiting) == ("rejected", 5)
+    workspace.publish()
+    assert served(workspace) == 10
+    workspace.ingest()
+    assert served(workspace) == 10
+
+
 def test_a_deletion_whose_documents_are_all_listed_again_is_withdrawn(workspace: Workspace) -> None:
     fill(workspace)
     remove(workspace, 0, 1, 2, 3, 4)

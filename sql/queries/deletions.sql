@@ -10,7 +10,8 @@ WHERE x.source_id = %(source_id)s AND x.state = 'parked'
 -- Decisions about deletions, the newest first, with how many documents still wait under each.
 SELECT x.deletion_id, s.name AS source, x.cause, x.state, x.documents, x.known, x.parked_at, x.decided_at,
        x.decided_by, x.reason,
-       (SELECT count(*) FROM rag.document d WHERE d.deletion_id = x.deletion_id AND d.state = 'missing') AS waiting
+       (SELECT count(*) FROM rag.document d WHERE d.deletion_id = x.deletion_id AND d.state = 'missing') AS waiting,
+       (SELECT count(*) FROM rag.document d WHERE d.deletion_id = x.deletion_id AND d.state = 'tombstoned') AS hidden
 FROM rag.deletion x JOIN rag.source s USING (source_id)
 WHERE (%(sources)s::text[] IS NULL OR s.name = ANY(%(sources)s))
   AND (%(ids)s::bigint[] IS NULL OR x.deletion_id = ANY(%(ids)s))
@@ -26,6 +27,12 @@ FROM rag.document WHERE deletion_id = %(deletion_id)s AND state = 'missing' ORDE
 UPDATE rag.document SET
     state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
 WHERE deletion_id = %(deletion_id)s AND state = 'missing';
+
+-- name: restore_approved
+-- Taken back within the grace: served again, in the live version at once where it still holds them.
+UPDATE rag.document SET
+    state = 'missing', deleted_at = NULL, updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+WHERE deletion_id = %(deletion_id)s AND state = 'tombstoned';
 
 -- name: decide_deletion
 UPDATE rag.deletion SET state = %(state)s, decided_at = now(), decided_by = %(actor)s, reason = %(reason)s
