@@ -34,6 +34,16 @@ class AccessRule(msgspec.Struct, frozen=True):
         clauses = tuple(sorted({tuple(sorted(set(clause))) for clause in self.clauses}))
         return AccessRule(clauses, tuple(sorted(set(self.deny))))
 
+    @property
+    def named(self) -> int:
+        """How many principals it names."""
+        return sum(map(len, self.clauses)) + len(self.deny)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can meet it."""
+        return not all(self.clauses)
+
 
 PUBLIC = AccessRule()
 CLOSED = AccessRule(clauses=((),))

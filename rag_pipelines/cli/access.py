@@ -109,9 +109,9 @@ def _held(held: Held, verdict: Verdict) -> str:
     if not held.through:
         return held.principal
     last = held.through[-1]
-    way = " in ".join(step.group for step in reversed(held.through)) + f" has {held.through[0].member}"
-    since = f"read {_ago(last.observed_at)}, a member since {last.since:%Y-%m-%d %H:%M}"
-    return f"{_named(held.principal, verdict)}, because {way} ({last.source}: {since})"
+    chain = " in ".join([held.through[0].member, *(step.group for step in held.through)])
+    seen = f"read from {last.source} {_ago(last.observed_at)}, so since {last.since:%Y-%m-%d %H:%M}"
+    return f"{_named(held.principal, verdict)}: {chain} ({seen})"
 
 
 def _clause(clause: Clause, verdict: Verdict) -> str:

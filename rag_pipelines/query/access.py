@@ -99,8 +99,10 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def user_principal(user: str) -> str:
-    """The principal of a user: ``ann@example.com`` is ``user:ann@example.com``."""
-    return user if user.startswith("user:") else f"user:{user}"
+    """The principal of a user: ``ann@example.com`` is ``user:ann@example.com``; addresses are lower case."""
+    if user.startswith("user:"):
+        return user
+    return f"user:{user.lower() if '@' in user else user}"
 
 
 def judge(

@@ -29,7 +29,8 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
-from rag_pipelines.model import AccessRule
+from rag_pipelines.model import CLOSED, AccessRule
+from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     AccessRules,
@@ -225,16 +226,22 @@ class Listing:
     def _write(self, items: dict[str, Item], known: dict[str, Row], moved: set[str]) -> None:
         source = self._run.source
         attributes: list[dict[str, Any]] = []
+        access: list[dict[str, Any]] = []
         to_load: list[_Wanted] = []
+        rules = self._rules_of(items)
         for item in items.values():
             tenant = item.tenant or source.tenant
             key = attributes_key(item, tenant)
-            rule = source.access if item.access is None else item.access
+            rule = rules[item.external_id]
             access_id = self._rules.id_of(rule)
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._full)
             if change in (Change.ADDED, Change.CHANGED):
                 to_load.append(_Wanted(item, tenant, key, rule, access_id, row))
+                if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
+                    access.append(
+                        {"document_id": row["document_id"], "tenant": tenant, "access_id": access_id}
+                    )
                 continue
             if item.external_id not in moved:
                 self._run.decide(change, item.external_id, (item.token, key.hex, msgspec.to_builtins(rule)))
@@ -243,14 +250,36 @@ class Listing:
                 attributes.append(
                     {"document_id": row["document_id"], **attribute_params(item, tenant, key, access_id)}
                 )
-        if attributes:
+        if attributes or access:
             with self._run.writing() as connection:
                 set_attributes(connection, attributes)
+                for one in access:
+                    query(connection, "set_access", one)
         limits = self._run.settings.limits
         for batch in batches(
             to_load, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0
         ):
             self._load(batch)
+
+    def _rules_of(self, items: dict[str, Item]) -> dict[str, AccessRule]:
+        """Who may see each item. A rule above the limit is closed, and in quarantine until it fits again."""
+        run, limit = self._run, self._run.settings.limits.access_principals
+        rules = {
+            identity: run.source.access if item.access is None else item.access
+            for identity, item in items.items()
+        }
+        oversized = {identity: rule.named for identity, rule in rules.items() if rule.named > limit}
+        rules |= dict.fromkeys(oversized, CLOSED)
+        run.report.access_closed += sum(rule.closed for rule in rules.values())
+        entries = [
+            QuarantineEntry("access", _too_many(named, limit), entity=_access_of(identity))
+            for identity, named in oversized.items()
+        ]
+        fitting = [_access_of(identity) for identity in rules if identity not in oversized]
+        with run.writing() as connection:
+            quarantine(connection, run.source_id, entries)
+            query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
+        return rules
 
     def _load(self, batch: list[_Wanted]) -> None:
         """Load, store and commit one batch of new or changed content."""
@@ -305,3 +334,15 @@ class Listing:
             raise
         except Exception as error:
             raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
+
+
+def _access_of(external_id: str) -> str:
+    """The entity in quarantine that stands for a document's access rule."""
+    return clean(f"access of {external_id}")
+
+
+def _too_many(named: int, limit: int) -> TooLargeDocumentError:
+    return TooLargeDocumentError(
+        f"the access rule names {named:,} principals, the limit is {limit:,}: nobody may see the document. "
+        "Grant access to groups instead, or raise limits.access_principals"
+    )

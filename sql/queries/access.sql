@@ -41,6 +41,15 @@ UPDATE rag.source SET groups_at = %(observed_at)s WHERE source_id = %(source_id)
 -- Failures of listing groups that did not come again in the listing that began at `before`.
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND stage = 'groups' AND last_at < %(before)s;
 
+-- name: set_access
+-- Who may see a document whose content is to be loaded: it does not wait for the content, which may fail.
+UPDATE rag.document SET tenant = %(tenant)s, access_id = %(access_id)s, updated_at = clock_timestamp()
+WHERE document_id = %(document_id)s AND (tenant, access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s);
+
+-- name: resolve_access
+-- These rules fit again.
+DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND stage = 'access' AND entity = ANY(%(entities)s);
+
 -- name: memberships_of
 -- Every membership that leads from the given principals to a group, through any number of groups.
 SELECT m.principal AS group, g.name, m.member, s.name AS source, m.observed_at AS since, g.observed_at
