@@ -8,6 +8,7 @@ import pytest
 from rag_pipelines.errors import GateError
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.store.lease import source_lease
+from rag_pipelines.sync.deletions import approve, list_deletions
 from rag_pipelines_tests.orchestration.conftest import Shell, failed_checks, materialized
 
 CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
@@ -159,3 +160,40 @@ def test_a_source_that_another_run_holds_fails_at_once_and_leaves_the_others_alo
 
 def _key(*parts: str) -> dg.AssetKey:
     return dg.AssetKey(["rag", *parts])
+
+
+def test_deletions_that_wait_are_a_failed_check_with_the_list(shell: Shell):
+    shell.workspace.document["sources"]["docs"]["delete_guard"] = {"share": 0.2, "documents": 2}
+    shell.ingest()
+    for number in range(4):
+        (shell.workspace.docs / f"guide-{number}.md").unlink()
+
+    waiting = shell.ingest()
+    with shell.workspace.database.connection() as connection:
+        (deletion,) = list_deletions(connection)
+    approve(shell.workspace.database, deletion.deletion_id, reason="the guides were retired")
+    decided = shell.ingest()
+
+    assert waiting.success
+    assert "raw_documents.deletions_decided" in failed_checks(waiting)
+    evaluations = waiting.get_asset_check_evaluations()
+    (check,) = [one for one in evaluations if one.check_name == "deletions_decided"]
+    assert check.metadata["waiting_documents"].value == 4
+    rows = [record.data["external_id"] for record in check.metadata["documents"].value]
+    assert rows == [f"guide-{number}.md" for number in range(4)]
+    assert "raw_documents.deletions_decided" not in failed_checks(decided)
+
+
+def test_a_run_above_its_budget_fails_with_the_plan_to_apply(shell: Shell):
+    shell.workspace.document["sources"]["docs"]["budget"] = {"documents": 2}
+
+    refused = shell.ingest()
+    shell.workspace.document["sources"]["docs"]["budget"] = {"documents": 6, "tokens": 100_000}
+    within = shell.ingest()
+
+    (failure,) = [event for event in refused.all_events if event.is_step_failure]
+    assert "rag-pipelines apply 1" in failure.step_failure_data.user_failure_data.description
+    assert materialized(refused) == []
+    raw = shell.metadata(within, "raw_documents")
+    assert raw["planned_tokens"] == shell.metadata(within, "embeddings")["embed_tokens"] > 0
+    assert raw["plan"] == 2
