@@ -185,6 +185,8 @@ def test_extensions_and_unknown_nodes_keep_their_text_and_are_counted():
     "misplaced",
     [
         node("table", paragraph("kept")),
+        node("table", node("tableRow", cell("", "tableHeader")), paragraph("kept")),
+        node("table", node("tableRow", cell("", "tableHeader"), paragraph("kept"))),
         node("tableRow", cell("kept")),
         node("table", node("tableRow", paragraph("kept"))),
         node("table", cell("kept")),

@@ -30,6 +30,7 @@ def read(markup: str) -> ParsedDocument:
         ("E = mc{^}2{^} and H{~}2{~}O and {*}b{*}old", "E = mc2 and H2O and bold"),
         ("snake_case_name 2*3*4 a - b - c", "snake_case_name 2*3*4 a - b - c"),
         ("5 * 3 and *open", "5 * 3 and *open"),
+        ("*not\nclosed* here", "*not\nclosed* here"),
         ("__init__ **kwargs** --flag--", "__init__ **kwargs** --flag--"),
         (r"\*no\* \{code} \[x|http://x.y\] a\_b", "*no* {code} [x|http://x.y] a_b"),
         ("{{a_b *c*}} and {{/users/{id}}}", "a_b *c* and /users/{id}"),
