@@ -42,9 +42,9 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
     if listed:
         yield _issues(site, scope, options)
     tried = listed[:_PROJECTS]
-    yield _readable("permissions", "who may browse it", tried, lambda project: schemes.browsers(project.id))
-    yield _readable("roles", "its roles", tried, lambda project: schemes.roles(project.id))
-    yield _readable("security levels", "who is in its security levels", tried, _levels(schemes))
+    yield _readable("permissions", "who may browse", tried, lambda project: schemes.browsers(project.id))
+    yield _readable("roles", "the roles", tried, lambda project: schemes.roles(project.id))
+    yield _readable("security levels", "who is in the security levels", tried, _levels(schemes))
     yield _emails(site)
 
 
@@ -85,10 +85,10 @@ def _readable(
         return Finding(
             name,
             False,
-            f"of {', '.join(refused)} it cannot be read {what}, so nobody gets in by it; the account needs "
+            f"{what} cannot be read in {', '.join(refused)}, so nobody gets in by it; the account needs "
             f"Administer Projects there, or Administer Jira: {reason}",
         )
-    return Finding(name, True, f"of {len(projects)} projects it can be read {what}")
+    return Finding(name, True, f"{what} can be read in {len(projects)} projects")
 
 
 def _emails(site: JiraSite) -> Finding:
@@ -101,4 +101,4 @@ def _emails(site: JiraSite) -> Finding:
     detail = f"{len(people) - hidden} of {len(people)} accounts show their e-mail address"
     if hidden:
         detail += "; callers known by e-mail are not recognised as the others"
-    return Finding("accounts", hidden == 0, detail)
+    return Finding("accounts", hidden < len(people) or not people, detail)
