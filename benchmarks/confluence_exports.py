@@ -231,8 +231,7 @@ def treatment(name: str) -> str:
         return "[its name: parameters but settings]"
     if macro.label:
         return f"[{macro.label}: …]"
-    parameters = ", ".join(filter(None, macro.shown))
-    return f"the body, and of the parameters {parameters}" if parameters else "nothing"
+    return f"{', '.join(filter(None, ('title', *macro.shown)))} and the body, where it has them"
 
 
 class Result(NamedTuple):

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 class Macro(NamedTuple):
     """How a macro is shown.
 
-    `shown` are the parameters that readers see; "" is the one without a name, and None stands for all but
-    settings. A macro without a body is `label` and those parameters, in brackets; where the label is "",
-    the parameters alone.
+    `shown` are the parameters that readers see beside ``title``; "" is the one without a name, and None
+    stands for all but settings. A macro without a body is `label` and those parameters, in brackets; where
+    the label is "", the parameters alone.
     """
 
     shown: tuple[str, ...] | None = ()
     label: str = ""
 
 
-_BODY = Macro(("title", ""))
+_BODY = Macro(("",))
 _FILE = Macro(("name", ""), "File")
 _NOTHING = Macro()
 _CODE = ("code", "noformat")
@@ -55,11 +55,11 @@ MACROS: dict[str, Macro] = {
         ("info", "note", "warning", "tip", "panel", "expand", "section", "column", "excerpt", "details",
          "toc-zone", "numberedheadings", "quote", "center"), _BODY
     ),
-    **dict.fromkeys(_CODE, Macro(("title",))),
+    **dict.fromkeys(_CODE, Macro()),
     **dict.fromkeys(("view-file", "viewpdf", "viewdoc", "viewxls", "viewppt", "multimedia"), _FILE),
     **dict.fromkeys(("toc", "anchor"), _NOTHING),
     **{name: Macro(None, name) for name in _RUN_WHEN_SHOWN},
-    "status": Macro(("title", "")),
+    "status": Macro(("",)),
     "jira": Macro(("key", "jqlQuery", "jql", ""), "Jira"),
     "jiraissues": Macro(("key", "jqlQuery", "jql", "url", ""), "Jira"),
     "include": Macro(("", "page"), "Included page"),
@@ -67,7 +67,7 @@ MACROS: dict[str, Macro] = {
     "children": Macro(("page", ""), "Child pages"),
     "pagetree": Macro(("root", ""), "Page tree"),
     "attachments": Macro((), "Attachments"),
-    "gallery": Macro(("title",), "Gallery"),
+    "gallery": Macro((), "Gallery"),
     "widget": Macro(("url",), "Embedded"),
     "mathblock": Macro(("body",)),
     "mathinline": Macro(("body",)),
@@ -89,7 +89,7 @@ _SETTING = re.compile(
 )
 """Values that are switches, measures, colours and identifiers."""
 
-_PERCENT_ENCODED = re.compile(r"(?:--uriencoded--)?[^\s:]*%[0-9a-f]{2}\S*", re.I)
+_PERCENT_ENCODED = re.compile(r"--uriencoded--.*|[^\s:]*%[0-9a-f]{2}\S*", re.I)
 """What some macros store formulas and plans as; an address has a colon before its first escape."""
 
 _UNLABELLED = frozenset({"", "title", "text", "body"})
@@ -153,7 +153,7 @@ def _shown(parameter: Tag, macro: Macro) -> str:
     """What readers see of a parameter, with its name where that alone would not be understood."""
     name, value = attribute(parameter, "ac:name"), text_of(parameter)
     if macro.shown is not None:
-        return _readable(value) if name in macro.shown else ""
+        return _readable(value) if name == "title" or name in macro.shown else ""
     if not value or name.lower() in _SETTINGS or _SETTING.fullmatch(value):
         return ""
     return _readable(value) if name in _UNLABELLED else f"{name}: {_readable(value)}"
@@ -194,15 +194,14 @@ def _show_code(body: Tag, language: str) -> None:
 
 
 def _readable(value: str) -> str:
-    """A value as text where it is stored percent-encoded, or as JSON: then the strings in it."""
-    if _PERCENT_ENCODED.fullmatch(value):
-        value = unquote(value.removeprefix("--uriencoded--"))
-    if value.startswith(("{", "[")):
-        try:
-            return "; ".join(_strings(msgspec.json.decode(value)))
-        except (msgspec.DecodeError, RecursionError):
-            return value
-    return value
+    """A value as text where it is stored percent-encoded; of JSON stored so, the strings."""
+    if not _PERCENT_ENCODED.fullmatch(value):
+        return value
+    value = unquote(value.removeprefix("--uriencoded--"))
+    try:
+        return "; ".join(_strings(msgspec.json.decode(value))) or value
+    except (msgspec.DecodeError, RecursionError):
+        return value
 
 
 def _strings(value: Any) -> Iterator[str]:

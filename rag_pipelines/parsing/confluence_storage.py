@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from bs4.element import Tag
 
 VERSION = "1"
+"""Bumped when this module, `confluence_elements` or `confluence_macros` changes its results."""
+
+_MOST_NAMED = 20
+"""Unknown macros that the warning names; a page may be made of nothing else."""
 
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)", re.S)
 _MACROS = frozenset({"ac:structured-macro", "ac:macro"})
@@ -56,8 +60,8 @@ _SHOWN_BY: dict[str, Callable[[Tag], None]] = {
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of a page, blog post or comment in storage format.
 
-    `counters` has ``unknown_macros``, the number of macros kept as text because this project does not
-    know them; a warning names them.
+    Its counter ``unknown_macros`` is the number of macros that `confluence_macros` does not know and that
+    are kept as text; a warning names them.
     """
     builder = DocumentBuilder(CONFLUENCE, max_characters=request.limits.max_characters)
     soup = tree_of(_without_cdata(decode(request.data, charset_of(request.declared_type))))
@@ -65,8 +69,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
         unknown = _show(soup)
         if unknown:
             builder.counters["unknown_macros"] = unknown.total()
-            named = ", ".join(f"{name or '(no name)'} ({count})" for name, count in unknown.most_common())
-            builder.warnings.append(f"unknown macros, kept as text: {named}")
+            most = unknown.most_common(_MOST_NAMED)
+            named = ", ".join(f"{name or '(no name)'} ({count})" for name, count in most)
+            more = f" and {len(unknown) - len(most)} others" if len(unknown) > len(most) else ""
+            builder.warnings.append(f"unknown macros, kept as text: {named}{more}")
         add_tree(builder, soup)
     return builder.finish()
 

@@ -103,6 +103,7 @@ def test_a_status_an_excerpt_and_an_unknown_macro_in_a_line_are_part_of_it():
         ),
         (macro("widget", url='<ri:url ri:value="https://a.example/v" />'), "[Embedded: https://a.example/v]"),
         (macro("mathinline", body="--uriencoded--K_%7BS%7D%20=%201"), "K_{S} = 1"),
+        (macro("mathinline", body="--uriencoded--42"), "42"),
     ],
 )
 def test_what_is_found_when_the_page_is_shown_is_named_and_not_resolved(markup, text):
