@@ -179,7 +179,7 @@ def test_deletions_that_wait_are_a_failed_check_with_the_list(shell: Shell):
     evaluations = waiting.get_asset_check_evaluations()
     (check,) = [one for one in evaluations if one.check_name == "deletions_decided"]
     assert check.metadata["waiting_documents"].value == 4
-    rows = [record.data["external_id"] for record in check.metadata["documents"].value]
+    rows = [record.data["external_id"] for record in check.metadata["documents"].records]
     assert rows == [f"guide-{number}.md" for number in range(4)]
     assert "raw_documents.deletions_decided" not in failed_checks(decided)
 
