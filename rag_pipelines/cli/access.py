@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from rag_pipelines.cli.output import AsJson, age, number, print_facts, print_jso
 from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from rag_pipelines.query.access import Clause, DocumentState, Explanation, Held, Verdict
+    from rag_pipelines.query.access import Clause, DocumentState, Explanation, Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and list groups.")
 
@@ -90,7 +91,7 @@ def _show(found: Explanation, caller: str) -> None:
     document, verdict = found.document, found.verdict
     answer = "may read" if found.may_read else "may not read"
     facts = [("because", reason) for reason in found.reasons]
-    facts += [("has", _held(held, verdict)) for held in verdict.held]
+    facts += [("has", text) for text in _held(verdict)]
     total = len(verdict.clauses)
     facts += [
         (f"clause {place} of {total}", _clause(clause, verdict))
@@ -105,13 +106,22 @@ def _show(found: Explanation, caller: str) -> None:
         say(f"note: {hint}")
 
 
-def _held(held: Held, verdict: Verdict) -> str:
-    if not held.through:
-        return held.principal
-    last = held.through[-1]
-    chain = " in ".join([held.through[0].member, *(step.group for step in held.through)])
-    seen = f"read from {last.source} {_ago(last.observed_at)}, so since {last.since:%Y-%m-%d %H:%M}"
-    return f"{_named(held.principal, verdict)}: {chain} ({seen})"
+def _held(verdict: Verdict) -> Iterator[str]:
+    """What the caller was given, and the groups that the rule names, each with the way to it."""
+    named = {*verdict.denied_by, *(one for clause in verdict.clauses for one in clause.satisfied_by)}
+    others = 0
+    for held in verdict.held:
+        if not held.through:
+            yield held.principal
+        elif held.principal in named:
+            last = held.through[-1]
+            chain = " in ".join([held.through[0].member, *(step.group for step in held.through)])
+            seen = f"read from {last.source} {_ago(last.observed_at)}, so since {last.since:%Y-%m-%d %H:%M}"
+            yield f"{_named(held.principal, verdict)}: {chain} ({seen})"
+        else:
+            others += 1
+    if others:
+        yield f"{number(others, 'other group')}, which the rule does not name (--json lists them)"
 
 
 def _clause(clause: Clause, verdict: Verdict) -> str:

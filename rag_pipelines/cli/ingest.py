@@ -101,6 +101,7 @@ def show_report(report: SyncReport, seconds: float) -> None:
         cost = f", cost {report.cost:,.4f}" if report.cost else ""
         facts = [
             ("changes", counted(report.changes)),
+            ("access", _access(report)),
             ("statuses", counted(report.statuses)),
             (
                 "loaded",
@@ -116,6 +117,12 @@ def show_report(report: SyncReport, seconds: float) -> None:
     if report.failed:
         failed = number(report.failed, "document")
         say(f"{failed} failed; see: rag-pipelines quarantine list --source {report.source}")
+
+
+def _access(report: SyncReport) -> str:
+    closed = f"{number(report.access_closed, 'document')} that nobody may see"
+    read = f"{number(report.groups, 'group')} with {number(report.memberships, 'member')} read"
+    return ", ".join([closed] * bool(report.access_closed) + [read] * bool(report.groups))
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -203,7 +203,7 @@ def _reasons(document: DocumentState, verdict: Verdict, tenant: str) -> Iterable
         yield "access is closed: it is unknown, could not be read, or is granted to nobody"
     for number, clause in enumerate(verdict.clauses, 1):
         if clause.principals and not clause.holds:
-            yield f"the caller has none of the {clause.principals:,} principals of clause {number}"
+            yield f"the caller has no principal of clause {number}"
     if verdict.denied_by:
         yield f"{', '.join(verdict.denied_by)} is denied"
 
