@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +11,37 @@ from rag_pipelines.cli.invocation import Invocation, invocation
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table
 from rag_pipelines.errors import UsageError
 
+if TYPE_CHECKING:
+    from rag_pipelines.store.documents import QuarantineFilter
+
 app = typer.Typer(no_args_is_help=True, help="Documents that failed: list, show and retry them.")
+
+
+def duration(text: str) -> timedelta:
+    """A span such as 90m, 24h or 7d. Raises `typer.BadParameter`."""
+    from rag_pipelines.config.values import parse_duration
+
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"received {text!r}; valid: {error}") from None
+    if not isinstance(found, timedelta):
+        raise typer.BadParameter(f"received {text!r}; valid: a number with a unit, such as 90m, 24h or 7d")
+    return found
+
 
 Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
 FailedStage = Annotated[
-    str | None, typer.Option("--stage", help="Only of this stage: list, fetch, parse or embed.")
+    str | None, typer.Option("--stage", help="Only of this stage: list, fetch, parse, embed or groups.")
 ]
 Status = Annotated[str | None, typer.Option("--status", help="Only with this status, such as encrypted.")]
+ErrorClass = Annotated[
+    str | None, typer.Option("--error-class", help="Only with this error, such as ParseTimeoutError.")
+]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option("--older-than", parser=duration, metavar="SPAN", help="Only what failed first so long ago."),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 
@@ -26,17 +51,22 @@ def list_entries(
     source: Source = None,
     stage: FailedStage = None,
     status: Status = None,
+    error_class: ErrorClass = None,
+    older_than: OlderThan = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List what is in quarantine, newest first."""
-    rows = entries(invocation(context), source=source, stage=stage, status=status, limit=limit)
+    from rag_pipelines.store.documents import QuarantineFilter
+
+    chosen = QuarantineFilter(source, stage, status, error_class, older_than)
+    rows = entries(invocation(context), chosen, limit)
     if as_json:
         print_json(rows)
     elif rows:
         show_entries(rows)
     else:
-        typer.echo("nothing is in quarantine" + (" that fits" if source or stage or status else ""))
+        typer.echo("nothing is in quarantine" + (" that fits" if any(chosen) else ""))
 
 
 @app.command()
@@ -46,7 +76,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show everything that is known of one entry."""
-    rows = entries(invocation(context), entry=entry, limit=1)
+    from rag_pipelines.store.documents import QuarantineFilter
+
+    rows = entries(invocation(context), QuarantineFilter(ids=(entry,)))
     if not rows:
         raise UsageError(f"there is no quarantine entry {entry}; see `rag-pipelines quarantine list`")
     row = rows[0]
@@ -64,51 +96,49 @@ def retry(
     source: Source = None,
     stage: FailedStage = None,
     status: Status = None,
+    error_class: ErrorClass = None,
+    older_than: OlderThan = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Let the next ingest try entries again at once, whatever was tried before."""
-    from rag_pipelines.store.database import query
+    from rag_pipelines.store.documents import QuarantineFilter, retry_quarantined
 
-    if not (ids or source or stage or status or everything):
-        raise UsageError("name what to retry: ids, --source, --stage, --status, or --all")
+    wanted = QuarantineFilter(source, stage, status, error_class, older_than, tuple(ids or ()))
+    if not (any(wanted) or everything):
+        raise UsageError(
+            "name what to retry: ids, --source, --stage, --status, --error-class, --older-than, or --all"
+        )
     chosen = invocation(context)
-    filters = _filters(chosen, source, stage, status)
-    wanted: list[int | None] = [*ids] if ids else [None]
-    retried: list[int] = []
+    if source is not None:
+        chosen.settings.source(source)
     with chosen.database.transaction() as connection:
-        for entry in wanted:
-            found = query(connection, "retry_quarantine", {**filters, "id": entry}).fetchall()
-            if entry is not None and not found:
-                raise UsageError(f"there is no such quarantine entry: {entry}; nothing was changed")
-            retried += [row["quarantine_id"] for row in found]
+        rows = retry_quarantined(connection, wanted)
     if as_json:
-        print_json({"retried": retried})
+        print_json({"retried": [row["quarantine_id"] for row in rows]})
     else:
-        again = "; run: rag-pipelines ingest" + (f" {source}" if source else "") if retried else ""
-        typer.echo(f"{number(len(retried), 'entry', 'entries')} will be tried again{again}")
+        again = (
+            f"; run: rag-pipelines ingest {' '.join(sorted({row['source'] for row in rows}))}" if rows else ""
+        )
+        typer.echo(f"{number(len(rows), 'entry', 'entries')} will be tried again{again}")
 
 
 def entries(
-    chosen: Invocation,
-    *,
-    source: str | None = None,
-    stage: str | None = None,
-    status: str | None = None,
-    entry: int | None = None,
-    limit: int = 100,
-) -> list[dict[str, object]]:
-    """Rows of the quarantine that fit all that is given."""
-    from rag_pipelines.store.database import query
+    chosen: Invocation, wanted: QuarantineFilter | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Rows of the quarantine that fit all that is wanted, the newest first."""
+    from rag_pipelines.store.documents import QuarantineFilter, quarantined
 
-    params = {**_filters(chosen, source, stage, status), "id": entry, "limit": limit}
+    wanted = wanted or QuarantineFilter()
+    if wanted.source is not None:
+        chosen.settings.source(wanted.source)
     with chosen.database.connection() as connection:
-        return query(connection, "list_quarantine", params).fetchall()
+        return quarantined(connection, wanted, limit)
 
 
-def show_entries(rows: list[dict[str, object]]) -> None:
+def show_entries(rows: list[dict[str, Any]]) -> None:
     """Entries as a table."""
-    columns = ("id", "source", "document", "stage", "status", "attempts", "message")
+    columns = ("id", "source", "document", "stage", "status", "attempts", "next try", "message")
     print_table(
         columns,
         (
@@ -119,18 +149,9 @@ def show_entries(rows: list[dict[str, object]]) -> None:
                 row["stage"],
                 row["status"],
                 row["attempts"],
+                f"{row['next_try_at']:%Y-%m-%d %H:%M}" if row["next_try_at"] else "when it changes",
                 row["message"],
             )
             for row in rows
         ),
     )
-
-
-def _filters(
-    chosen: Invocation, source: str | None, stage: str | None, status: str | None
-) -> dict[str, str | None]:
-    if source is not None:
-        chosen.settings.source(source)
-    if stage not in (None, "list", "fetch", "parse", "embed"):
-        raise UsageError(f"there is no stage {stage!r}; valid: list, fetch, parse, embed")
-    return {"source": source, "stage": stage, "status": status}

@@ -125,6 +125,13 @@ class Budget(_Section):
         return (self.documents, self.tokens, self.cost) != (None, None, None)
 
 
+class QuarantineSettings(_Section):
+    """How many documents (a number or a share) may be in quarantine, and how long, before a check warns."""
+
+    documents: Annotated[int, Field(ge=0)] | Share = 0.1
+    age: Duration = timedelta(days=14)
+
+
 class SourceSettings(_Section):
     """One configured instance of a connector, and how its documents are treated.
 
@@ -147,6 +154,7 @@ class SourceSettings(_Section):
     budget: Budget = Budget()
     grace: Duration = timedelta(days=7)
     max_attempts: int = Field(default=3, ge=1)
+    quarantine: QuarantineSettings = QuarantineSettings()
     owner: Owner | None = None
 
     @field_validator("connector")

@@ -15,6 +15,7 @@ import dagster as dg
 
 from rag_pipelines.index.versions import Gate, Version
 from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.documents import QuarantineFilter, quarantined
 from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.plan import SyncPlan
 from rag_pipelines.sync.report import Progress, SyncReport
@@ -74,8 +75,7 @@ def stage_metadata(report: SyncReport) -> Metadata:
 
 def quarantine_metadata(connection: Pg, source: str) -> Metadata:
     """What stands in quarantine of a source, newest first."""
-    every = {"source": source, "stage": None, "status": None, "id": None, "limit": 50}
-    rows = query(connection, "list_quarantine", every).fetchall()
+    rows = quarantined(connection, QuarantineFilter(source=source), limit=50)
     if not rows:
         return {"quarantined_documents": 0}
     shown = table(

@@ -28,7 +28,8 @@ RunSuite = Callable[[str, Suite, Mapping[str, Any]], list[Result]]
 def suite_of(settings: Settings, source: str, name: str) -> Suite:
     """The suite `name` with the bounds that hold for `source`."""
     if name == "documents":
-        return documents_suite(settings.source(source).delete_guard.share)
+        chosen = settings.source(source)
+        return documents_suite(chosen.delete_guard.share, chosen.quarantine.documents, chosen.quarantine.age)
     return {"chunks": chunks_suite, "vectors": vectors_suite}[name]()
 
 

@@ -11,18 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from rag_pipelines.errors import DocumentError
 
 NORM_TOLERANCE = 0.01
 """Vectors have length 1 within this; 16-bit arithmetic in a model stays far below it."""
-
-MOST_QUARANTINED = 0.1
-"""The share of a source's documents in quarantine that is nobody's surprise yet."""
-
-OLDEST_QUARANTINE_DAYS = 14
-"""A document may wait this long for somebody to look at it."""
 
 HEADERS_KNOWN = 0.5
 """The share of documents with tables of which at least one header row should have been recognised."""
@@ -65,8 +60,27 @@ def _equal(a: str, b: str) -> dict[str, Any]:
     return {"column_A": a, "column_B": b, "ignore_row_if": "either_value_is_missing"}
 
 
-def documents_suite(max_drop: float = 0.2) -> Suite:
-    """Of documents and how reading them ended; `max_drop` is the share that the latest listing may lose."""
+def _few_quarantined(most: int | float) -> Expectation:
+    """A share bounds how many rows may be in quarantine, a number which place a row there may have."""
+    description = "No more of the source's documents stand in quarantine than `quarantine.documents` allows."
+    within: dict[str, Any] = {"column": "quarantine_place", "max_value": most}
+    kind = "ExpectColumnValuesToBeBetween"
+    if isinstance(most, float):
+        within = {"column": "quarantined", "value_set": [False], "mostly": 1 - most}
+        kind = "ExpectColumnValuesToBeInSet"
+    return Expectation("quarantine_documents", kind, within, description, blocking=False)
+
+
+def documents_suite(
+    max_drop: float = 0.2, quarantined: int | float = 0.1, quarantine_age: timedelta = timedelta(days=14)
+) -> Suite:
+    """Of documents and how reading them ended.
+
+    Args:
+        max_drop: the share that the latest listing may lose.
+        quarantined: how many documents may stand in quarantine, as a number or (a float) a share.
+        quarantine_age: for how long.
+    """
     return Suite(
         "documents",
         "quality_documents",
@@ -122,18 +136,12 @@ def documents_suite(max_drop: float = 0.2) -> Suite:
                 "In documents with tables, header rows were recognised.",
                 blocking=False,
             ),
-            Expectation(
-                "quarantine_share",
-                "ExpectColumnValuesToBeInSet",
-                {"column": "quarantined", "value_set": [False], "mostly": 1 - MOST_QUARANTINED},
-                "Few of the source's documents stand in quarantine.",
-                blocking=False,
-            ),
+            _few_quarantined(quarantined),
             Expectation(
                 "quarantine_age",
                 "ExpectColumnValuesToBeBetween",
-                {"column": "quarantine_days", "max_value": OLDEST_QUARANTINE_DAYS},
-                "Nothing has been in quarantine for so long that nobody can be looking at it.",
+                {"column": "quarantine_days", "max_value": quarantine_age / timedelta(days=1)},
+                "Nothing has been in quarantine for longer than `quarantine.age` allows.",
                 blocking=False,
             ),
         ),

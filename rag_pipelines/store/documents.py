@@ -7,7 +7,7 @@ not: deciding what changed (`sync.diff`) or when to commit (`sync.listing`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,14 +15,26 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.connectors.base import Item
-from rag_pipelines.errors import DocumentError, PoisonDocumentError, RagError, TransientError
+from rag_pipelines.errors import (
+    DocumentError,
+    ForbiddenEntityError,
+    MissingContentError,
+    PoisonDocumentError,
+    RagError,
+    ThrottledError,
+    TransientError,
+    UsageError,
+)
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import AccessRule
 from rag_pipelines.parsing.canonical import clean, plain_metadata
 from rag_pipelines.store.database import Pg, Row, query
 
 RETRY_SECONDS = 300.0
-"""First delay before a transient or poison failure is tried again; doubles with each attempt up to a day."""
+"""The first wait before a failure that may not last is tried again; it doubles up to a day."""
+
+STAGES = ("list", "fetch", "parse", "embed", "groups", "access")
+"""Where something can fail, as the quarantine calls it."""
 
 
 class Loaded(NamedTuple):
@@ -37,7 +49,11 @@ class Loaded(NamedTuple):
 
 
 class QuarantineEntry(NamedTuple):
-    """One failure. Exactly one of `external_id` and `entity` is set."""
+    """One failure. Exactly one of `external_id` and `entity` is set.
+
+    `content` tells the bytes that failed (their SHA-256, or the token of what was not loaded),
+    `code_version` the code that failed on them: the same two again count as another attempt.
+    """
 
     stage: str
     error: RagError
@@ -45,7 +61,22 @@ class QuarantineEntry(NamedTuple):
     entity: str | None = None
     content: str | None = None
     code_version: str | None = None
-    attempts: int = 0
+
+
+class QuarantineFilter(NamedTuple):
+    """The entries that fit all that is given. `older_than` counts from the first failure."""
+
+    source: str | None = None
+    stage: str | None = None
+    status: str | None = None
+    error_class: str | None = None
+    older_than: timedelta | None = None
+    ids: tuple[int, ...] = ()
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of the queries."""
+        return {**self._asdict(), "ids": list(self.ids) or None}
 
 
 class AccessRules:
@@ -129,11 +160,10 @@ def set_attributes(connection: Pg, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def quarantine(connection: Pg, source_id: int, entries: Iterable[QuarantineEntry]) -> None:
-    """Record failures; a repeated failure of the same content counts up."""
+    """Record failures; a repeated failure of the same content under the same code counts up."""
     for entry in entries:
         error = entry.error
-        again = isinstance(error, TransientError | PoisonDocumentError)
-        delay = min(RETRY_SECONDS * 2**entry.attempts, 86_400.0) if again else 0.0
+        delay, free = _pause(entry)
         params: dict[str, Any] = {
             "source_id": source_id,
             "external_id": entry.external_id,
@@ -145,9 +175,67 @@ def quarantine(connection: Pg, source_id: int, entries: Iterable[QuarantineEntry
             "content": entry.content,
             "code_version": entry.code_version,
             "delay": delay,
+            "free": free,
         }
         kind = "document" if entry.external_id is not None else "entity"
         query(connection, f"put_quarantine_{kind}", params)
+
+
+def _pause(entry: QuarantineEntry) -> tuple[float | None, int]:
+    """Seconds before the next try (None: not before content or code change), and attempts without a pause."""
+    error = entry.error
+    if isinstance(error, ThrottledError) and error.retry_after is not None:
+        return error.retry_after, 0
+    if entry.entity is not None or entry.stage == "list" or isinstance(error, MissingContentError):
+        return 0.0, 0
+    if entry.stage == "fetch":
+        return RETRY_SECONDS, 1
+    return (RETRY_SECONDS if isinstance(error, TransientError | PoisonDocumentError) else None), 0
+
+
+def waiting_documents(
+    connection: Pg, source_id: int, tokens: Mapping[str, str], *, code_version: str | None, max_attempts: int
+) -> set[str]:
+    """Which listed documents should not be loaded now, because loading them failed before and is not due.
+
+    Args:
+        tokens: the listed token of each external id; another token than the one that failed is always due.
+        code_version: of the code that would load them; another than the one that failed is always due.
+        max_attempts: how often a failure that does not pass by itself is tried.
+    """
+    params = {
+        "source_id": source_id,
+        "ids": list(tokens),
+        "tokens": list(tokens.values()),
+        "code_version": code_version,
+        "max_attempts": max_attempts,
+        "passing": [kind.__name__ for kind in (TransientError, ThrottledError, ForbiddenEntityError)],
+    }
+    return {row["external_id"] for row in query(connection, "waiting_documents", params)}
+
+
+def quarantined(
+    connection: Pg, chosen: QuarantineFilter = QuarantineFilter(), limit: int | None = None
+) -> list[Row]:
+    """The entries that are meant, by source, the newest first. Raises `UsageError` for no stage of ours."""
+    if chosen.stage is not None and chosen.stage not in STAGES:
+        raise UsageError(f"there is no stage {chosen.stage!r}; valid: {', '.join(STAGES)}")
+    return query(connection, "list_quarantine", {**chosen.params, "limit": limit}).fetchall()
+
+
+def retry_quarantined(connection: Pg, chosen: QuarantineFilter) -> list[Row]:
+    """Let the next run try entries again at once, whatever was tried before; returns them as they were.
+
+    Raises:
+        UsageError: an id that is meant is not there, or does not fit the rest.
+    """
+    rows = quarantined(connection, chosen)
+    missing = set(chosen.ids) - {row["quarantine_id"] for row in rows}
+    if missing:
+        numbers = ", ".join(map(str, sorted(missing)))
+        raise UsageError(f"there is no such quarantine entry: {numbers}; nothing was changed")
+    query(connection, "retry_quarantine", {"ids": [row["quarantine_id"] for row in rows]})
+    return rows
 
 
 def server_time(connection: Pg) -> datetime:

@@ -33,7 +33,7 @@ from rag_pipelines.store.database import query
 from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import ChunkTarget, ModelTarget, Targets
-from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending
+from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
 
 
 class Stage(IntEnum):
@@ -62,6 +62,8 @@ class Advance:
                 self._finish(batch)
         for model in self._models:
             embed_pending(self._run, model)
+        if self._models:
+            resolve_refused(self._run, self._models)
 
     def _watched(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""

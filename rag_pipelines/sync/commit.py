@@ -14,7 +14,6 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.errors import (
     DocumentError,
-    EmbeddingError,
     EmptyDocumentError,
     MissingContentError,
     PoisonDocumentError,
@@ -25,7 +24,7 @@ from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import FAILED_TYPE, ChunkTarget, Targets
-from rag_pipelines.sync.vectors import Refused, embedded_row
+from rag_pipelines.sync.vectors import Refused, embedded_row, refusal
 
 
 @dataclass
@@ -66,7 +65,7 @@ def commit(
         refused: what each model refused, by the model's profile row; its keys are the models that ran.
         chunked: whether this run chunks; else documents stay pending behind their parse.
     """
-    partly = _partly_refused(works, refused)
+    partly = _partly_refused(targets, works, refused)
     with run.writing() as connection:
         _put_parses(connection, targets, works)
         sets = [made for work in works if work.error is None for made in work.sets.values()]
@@ -140,7 +139,7 @@ def _document_row(work: Work, done: str) -> dict[str, Any]:
 
 
 def _settle_quarantine(
-    run: SourceRun, targets: Targets, works: Sequence[Work], partly: Mapping[str, EmbeddingError]
+    run: SourceRun, targets: Targets, works: Sequence[Work], partly: Sequence[QuarantineEntry]
 ) -> None:
     """Open what failed, close what is fine. A blank file is recorded on the document and needs nobody."""
     entries = [
@@ -150,28 +149,29 @@ def _settle_quarantine(
             work.row["external_id"],
             content=work.raw_sha256.hex(),
             code_version=targets.code_version,
-            attempts=work.row["attempts"],
         )
         for work in works
         if work.error is not None
         and (work.row["raw_bytes"] or not isinstance(work.error, EmptyDocumentError))
     ]
-    entries += [QuarantineEntry("embed", error, external_id) for external_id, error in partly.items()]
+    entries += partly
     quarantine(run.connection, run.source_id, entries)
     bad = {entry.external_id for entry in entries}
     fine = [work.row["external_id"] for work in works if work.row["external_id"] not in bad]
     query(run.connection, "resolve_quarantine", {"source_id": run.source_id, "ids": fine})
 
 
-def _partly_refused(works: Sequence[Work], refused: Mapping[int, Refused]) -> dict[str, EmbeddingError]:
-    """Documents with a chunk that a model refused, by external id, with the model's error."""
-    bad = {key: error for by_key in refused.values() for key, error in by_key.items()}
-    if not bad:
-        return {}
-    return {
-        work.row["external_id"]: bad[key]
-        for work in works
-        for made in work.sets.values()
-        for key in made.input_keys
-        if key in bad
-    }
+def _partly_refused(
+    targets: Targets, works: Sequence[Work], refused: Mapping[int, Refused]
+) -> list[QuarantineEntry]:
+    """One entry a document with a chunk that a model refused, with the model's error."""
+    entries: dict[str, QuarantineEntry] = {}
+    for model in targets.models:
+        bad = refused.get(model.profile_id) or {}
+        for work in works if bad else ():
+            made = work.sets.get(model.chunker_id)
+            error = next((bad[key] for key in made.input_keys if key in bad), None) if made else None
+            if error is not None:
+                external_id = work.row["external_id"]
+                entries[external_id] = refusal(model, error, external_id, work.raw_sha256.hex())
+    return list(entries.values())

@@ -65,6 +65,19 @@ def embedded_row(model_id: int, chunk_set_id: int, keys: Sequence[UUID], refused
     return {"chunk_set_id": chunk_set_id, "model_id": model_id, "missing": missing}
 
 
+def refusal(model: ModelTarget, error: EmbeddingError, external_id: str, sha256: str) -> QuarantineEntry:
+    """The entry of a document of which `model` refused a chunk; another model starts again."""
+    identity = model.embedder.identity.fingerprint
+    return QuarantineEntry("embed", error, external_id, content=sha256, code_version=identity)
+
+
+def resolve_refused(run: SourceRun, models: Sequence[ModelTarget]) -> None:
+    """Take documents out of quarantine of which none of `models`, all that are in use, refuses a chunk."""
+    with run.writing() as connection:
+        params = {"source_id": run.source_id, "models": [model.profile_id for model in models]}
+        query(connection, "resolve_refused", params)
+
+
 def embed_pending(run: SourceRun, model: ModelTarget) -> None:
     """Embed stored chunk sets that `model` has not seen: it is new, or a run stopped before."""
     after = 0
@@ -96,7 +109,7 @@ def _embed_sets(run: SourceRun, model: ModelTarget, sets: list[int]) -> None:
         owners = query(connection, "documents_of_sets", params).fetchall()
         query(connection, "mark_changed", {"ids": [row["document_id"] for row in owners]})
         entries = [
-            QuarantineEntry("embed", refused[key], row["external_id"])
+            refusal(model, refused[key], row["external_id"], row["sha256"])
             for row in owners
             for key in keys[row["chunk_set_id"]]
             if key in refused

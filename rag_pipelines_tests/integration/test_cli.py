@@ -266,7 +266,7 @@ def test_quarantine_lists_shows_and_retries(workspace: Workspace, call: Call) ->
     assert "CorruptDocumentError" in call("quarantine", "show", number).stdout
     assert call("ingest").exit_code == 0
     assert call("quarantine", "retry", number).stdout == (
-        "1 entry will be tried again; run: rag-pipelines ingest\n"
+        "1 entry will be tried again; run: rag-pipelines ingest docs\n"
     )
     assert call("ingest").exit_code == 3
 

@@ -109,9 +109,30 @@ def test_what_waits_in_quarantine_for_long_or_in_numbers_warns(checked: Workspac
 
     results = check(checked, "documents")
 
-    assert failed(results) == {"documents.quarantine_share", "documents.quarantine_age"}
-    assert results["documents.quarantine_share"].unexpected == 3
+    assert failed(results) == {"documents.quarantine_documents", "documents.quarantine_age"}
+    assert results["documents.quarantine_documents"].unexpected == 3
     assert not results["documents.quarantine_age"].blocking
+
+
+@pytest.mark.parametrize(
+    ("allowed", "passed", "beyond"),
+    [(0, False, 2), (1, False, 1), (2, True, 0), (0.2, False, 2), (0.4, True, 2), (1.0, True, 2)],
+)
+def test_how_much_may_be_in_quarantine_is_a_setting_of_the_source(
+    checked: Workspace, allowed: int | float, passed: bool, beyond: int
+):
+    """Two of seven documents: a number is compared with two, a share with two sevenths."""
+    checked.document["sources"]["docs"]["quarantine"] = {"documents": allowed, "age": "30d"}
+    for number in range(2):
+        checked.write(f"broken-{number}.pdf", b"%PDF-1.7 not really")
+    checked.ingest()
+    tamper(checked, "UPDATE rag.quarantine SET first_at = now() - interval '20 days'")
+
+    results = check(checked, "documents")
+
+    assert results["documents.quarantine_documents"].passed is passed
+    assert results["documents.quarantine_documents"].unexpected == beyond
+    assert results["documents.quarantine_age"].passed
 
 
 def test_a_listing_that_loses_more_than_the_guard_warns(checked: Workspace):

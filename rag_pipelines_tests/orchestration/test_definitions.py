@@ -57,7 +57,7 @@ def test_what_there_is(shell: Shell):
             "known_status",
             "text_found",
             "table_headers",
-            "quarantine_share",
+            "quarantine_documents",
             "quarantine_age",
         },
         "chunks": {

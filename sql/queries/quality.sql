@@ -10,6 +10,7 @@ SELECT coalesce(d.external_id, q.external_id, 'entity ' || q.entity) AS external
        coalesce(p.status, q.status) AS status,
        CASE WHEN p.status = 'ok' THEN p.characters END AS characters,
        q.quarantine_id IS NOT NULL AS quarantined,
+       CASE WHEN q.quarantine_id IS NOT NULL THEN rank() OVER (ORDER BY q.first_at, q.quarantine_id) END AS quarantine_place,
        (extract(epoch FROM now() - q.first_at) / 86400)::float8 AS quarantine_days,
        CASE WHEN (p.blocks ->> 'table')::int > 0 THEN coalesce((p.counters ->> 'tables_with_header')::int, 0) > 0 END
            AS table_header

@@ -1,23 +1,47 @@
 -- name: put_quarantine_document
--- One open row per document: a repeated failure of the same content counts attempts up, new content starts again.
-INSERT INTO rag.quarantine (source_id, external_id, stage, status, error_class, message, content, code_version, next_try_at)
-VALUES (%(source_id)s, %(external_id)s, %(stage)s, %(status)s, %(error_class)s, %(message)s, %(content)s, %(code_version)s,
-        now() + make_interval(secs => %(delay)s))
+-- One open row per document: a repeated failure of the same content under the same code counts attempts up, new
+-- content or code starts again. `delay` (seconds, NULL for never) doubles with each attempt after the first
+-- `free` ones, up to a day.
+WITH counted AS (
+    SELECT 1 + coalesce((
+        SELECT q.attempts FROM rag.quarantine q
+        WHERE q.source_id = %(source_id)s AND q.external_id = %(external_id)s AND q.stage = %(stage)s
+          AND q.content IS NOT DISTINCT FROM %(content)s AND q.code_version IS NOT DISTINCT FROM %(code_version)s
+    ), 0) AS attempts
+)
+INSERT INTO rag.quarantine (source_id, external_id, stage, status, error_class, message, content, code_version,
+                            attempts, next_try_at)
+SELECT %(source_id)s, %(external_id)s, %(stage)s, %(status)s, %(error_class)s, %(message)s, %(content)s,
+       %(code_version)s, attempts,
+       now() + CASE WHEN %(delay)s::float8 IS NULL THEN NULL
+                    WHEN attempts <= %(free)s THEN '0'
+                    ELSE least('1 day', make_interval(secs => %(delay)s::float8 * 2 ^ least(attempts - %(free)s - 1, 20)))
+               END
+FROM counted
 ON CONFLICT (source_id, external_id) WHERE external_id IS NOT NULL DO UPDATE SET
-    attempts = CASE WHEN quarantine.content IS NOT DISTINCT FROM EXCLUDED.content
-                     AND quarantine.code_version IS NOT DISTINCT FROM EXCLUDED.code_version
-                     AND quarantine.stage = EXCLUDED.stage
-                    THEN quarantine.attempts + 1 ELSE 1 END,
-    stage = EXCLUDED.stage, status = EXCLUDED.status, error_class = EXCLUDED.error_class,
-    message = EXCLUDED.message, content = EXCLUDED.content, code_version = EXCLUDED.code_version,
+    stage = EXCLUDED.stage, status = EXCLUDED.status, error_class = EXCLUDED.error_class, message = EXCLUDED.message,
+    content = EXCLUDED.content, code_version = EXCLUDED.code_version, attempts = EXCLUDED.attempts,
     next_try_at = EXCLUDED.next_try_at, last_at = clock_timestamp();
 
 -- name: put_quarantine_entity
-INSERT INTO rag.quarantine (source_id, entity, stage, status, error_class, message)
-VALUES (%(source_id)s, %(entity)s, %(stage)s, %(status)s, %(error_class)s, %(message)s)
+-- An entity (a folder, a range, a directory) is tried again whenever it is listed, unless it asked for a pause.
+INSERT INTO rag.quarantine (source_id, entity, stage, status, error_class, message, content, code_version, next_try_at)
+VALUES (%(source_id)s, %(entity)s, %(stage)s, %(status)s, %(error_class)s, %(message)s, %(content)s, %(code_version)s,
+        now() + make_interval(secs => %(delay)s))
 ON CONFLICT (source_id, entity) WHERE entity IS NOT NULL DO UPDATE SET
-    attempts = quarantine.attempts + 1, status = EXCLUDED.status, error_class = EXCLUDED.error_class,
-    message = EXCLUDED.message, last_at = clock_timestamp();
+    attempts = quarantine.attempts + 1, stage = EXCLUDED.stage, status = EXCLUDED.status,
+    error_class = EXCLUDED.error_class, message = EXCLUDED.message, content = EXCLUDED.content,
+    code_version = EXCLUDED.code_version, next_try_at = EXCLUDED.next_try_at, last_at = clock_timestamp();
+
+-- name: waiting_documents
+-- Which of these listed documents could not be loaded before, with the same token by the same code, and are not
+-- due: their time has not come, or they were tried often enough. What may pass by itself is tried for ever.
+SELECT q.external_id
+FROM rag.quarantine q
+JOIN unnest(%(ids)s::text[], %(tokens)s::text[]) AS listed (external_id, token)
+  ON q.external_id = listed.external_id AND q.content = listed.token
+WHERE q.source_id = %(source_id)s AND q.stage = 'fetch' AND q.code_version IS NOT DISTINCT FROM %(code_version)s
+  AND (q.next_try_at > now() OR (q.attempts >= %(max_attempts)s AND q.error_class <> ALL(%(passing)s)));
 
 -- name: resolve_quarantine
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
@@ -28,9 +52,20 @@ DELETE FROM rag.quarantine
 WHERE source_id = %(source_id)s AND stage IN ('list', 'fetch') AND external_id = ANY(%(ids)s);
 
 -- name: resolve_entities
--- Entities (folders, sidecars, ranges) that failed before and did not fail in the listing that began at `before`.
+-- Entities (folders, sidecars, ranges, access rules) that failed before and did not fail in the listing that
+-- began at `before`; those of listing groups are settled there.
 DELETE FROM rag.quarantine
-WHERE source_id = %(source_id)s AND stage = 'list' AND entity IS NOT NULL AND last_at < %(before)s;
+WHERE source_id = %(source_id)s AND stage <> 'groups' AND entity IS NOT NULL AND last_at < %(before)s;
+
+-- name: resolve_refused
+-- Documents of which no model in use refuses a chunk any more.
+DELETE FROM rag.quarantine q
+WHERE q.source_id = %(source_id)s AND q.stage = 'embed' AND NOT EXISTS (
+    SELECT FROM rag.document d
+    JOIN rag.document_chunks dc USING (document_id)
+    JOIN rag.chunk_set_embedded e USING (chunk_set_id)
+    WHERE d.source_id = q.source_id AND d.external_id = q.external_id AND e.missing > 0
+      AND e.model_id = ANY(%(models)s));
 
 -- name: list_quarantine
 SELECT q.quarantine_id, s.name AS source, q.external_id, q.entity, q.stage, q.status, q.error_class, q.message,
@@ -39,19 +74,16 @@ FROM rag.quarantine q JOIN rag.source s USING (source_id)
 WHERE (%(source)s::text IS NULL OR s.name = %(source)s)
   AND (%(stage)s::text IS NULL OR q.stage = %(stage)s)
   AND (%(status)s::text IS NULL OR q.status = %(status)s)
-  AND (%(id)s::bigint IS NULL OR q.quarantine_id = %(id)s)
+  AND (%(error_class)s::text IS NULL OR q.error_class = %(error_class)s)
+  AND (%(older_than)s::interval IS NULL OR q.first_at <= now() - %(older_than)s::interval)
+  AND (%(ids)s::bigint[] IS NULL OR q.quarantine_id = ANY(%(ids)s))
 ORDER BY s.name, q.last_at DESC, q.quarantine_id
 LIMIT %(limit)s;
 
 -- name: retry_quarantine
--- Forget the failed parses of these documents and let the next run try them again at once.
+-- Forget the failed parses and refused chunks of these documents, and let the next run try them again at once.
 WITH chosen AS (
-    SELECT q.quarantine_id, q.source_id, q.external_id
-    FROM rag.quarantine q JOIN rag.source s USING (source_id)
-    WHERE (%(source)s::text IS NULL OR s.name = %(source)s)
-      AND (%(stage)s::text IS NULL OR q.stage = %(stage)s)
-      AND (%(status)s::text IS NULL OR q.status = %(status)s)
-      AND (%(id)s::bigint IS NULL OR q.quarantine_id = %(id)s)
+    SELECT quarantine_id, source_id, external_id FROM rag.quarantine WHERE quarantine_id = ANY(%(ids)s)
 ), documents AS (
     UPDATE rag.document d SET parse_id = NULL, status = 'pending'
     FROM chosen c, rag.parse p
@@ -67,5 +99,4 @@ WITH chosen AS (
       AND e.chunk_set_id = dc.chunk_set_id AND e.missing > 0
 )
 UPDATE rag.quarantine q SET attempts = 0, next_try_at = now()
-FROM chosen c WHERE q.quarantine_id = c.quarantine_id
-RETURNING q.quarantine_id;
+FROM chosen c WHERE q.quarantine_id = c.quarantine_id;
