@@ -1,8 +1,7 @@
 """Why somebody may or may not read a document: the decision of every search, taken apart.
 
 What belongs here: the explanation as a value, how it follows from a rule and memberships, and reading these
-for one document. What does not: enforcing (`sql/queries/search.sql` does, with ``rag.principals_of`` and
-``rag.may_read``), presenting (`cli.access`).
+for one document. What does not: enforcing (`sql/queries/search.sql` does), presenting (`cli.access`).
 """
 
 from __future__ import annotations

@@ -256,6 +256,7 @@ class _Pinned:
         parts: dict[str, Part] = {
             **storage.parts("vectors", "lexical", "terms", "type", "language"),
             "visible": composed("visible"),
+            "passes": composed("passes"),
         }
         self.version = version
         self.embedder = embedder
