@@ -20,7 +20,7 @@ from rag_pipelines_tests.doubles.faults import Status
 
 TOKEN = "Bearer conformance"
 _ALWAYS = 10**9
-_LISTINGS = r"/(pages|content)\?"
+_LISTINGS = r"/spaces/\d+/pages\?|/content\?.*type=page"
 DIRECTORY = "wiki.example.com"
 
 
@@ -132,7 +132,7 @@ class Confluence(World):
         self.double.faults.clear()
         self.double.logins = {TOKEN: "sync"}
         self.double.malformed.clear()
-        self.double.unlisted.clear()
+        self.double.silent.clear()
         for name, text in self.documents.items():
             page = self._pages[name]
             if page.id not in self.site.contents:
@@ -157,7 +157,7 @@ class Confluence(World):
         self.double.faults.script(Status(503), times=_ALWAYS)
 
     def cut_short(self) -> None:
-        self.double.unlisted.update(key for key in self.site.spaces if key >= "LEGAL")
+        self.double.silent.update(key for key in self.site.spaces if key >= "LEGAL")
 
     def throttle(self, requests: int) -> None:
         self.double.faults.script(Status(429, retry_after=0), times=requests)
@@ -166,7 +166,8 @@ class Confluence(World):
         self.double.logins = {}
 
     def during_listing(self, action: Callable[[], None]) -> None:
-        """Between two answers, of which the second lists another space or what is behind in the same."""
+        """Between the first two answers that list pages; they are made small, so that there are two."""
+        self.double.cap = 2
         self.double.before(2, action, _LISTINGS)
 
     def _space(self, name: str) -> str:

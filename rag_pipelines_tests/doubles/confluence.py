@@ -46,8 +46,8 @@ class Double(Server):
         """Content that is described without its version."""
         self.repeated: set[int] = set()
         """Content that a page of results names again after the page before."""
-        self.unlisted: set[str] = set()
-        """Keys of spaces that a list of all spaces leaves out."""
+        self.silent: set[str] = set()
+        """Keys of spaces whose pages no listing names, without a word of that."""
         self._found: dict[str, tuple[int, list[Content]]] = {}
         self.forbidden: set[int] = set()
         """Content whose restriction the account may not read."""

@@ -130,8 +130,8 @@ class CloudSite(Site):
                     if isinstance(content, Content) and content.ref in missing:
                         missing.remove(content.ref)
                         yield content.ref, content
-        others = [ref for ref in refs if ref.type in (COMMENT, ATTACHMENT)]
-        for content in self.found(others, "version,space,container"):
+        comments = [ref for ref in refs if ref.type == COMMENT]
+        for content in self.found(comments, "version,space,container"):
             if isinstance(content, Content) and content.ref in missing:
                 missing.remove(content.ref)
                 yield content.ref, content

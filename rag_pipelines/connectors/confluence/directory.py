@@ -24,6 +24,7 @@ _NOT_UNDERSTOOD = (KeyError, TypeError, AttributeError)
 def groups(site: Site) -> Iterator[Group | Failure | Complete]:
     """Spaces, groups and accounts, each with its members; see `Connector.groups`."""
     accounts: dict[str, tuple[str, str | None]] = {}
+    named: set[str] = set()
     count = 0
     whole = True
 
@@ -38,6 +39,7 @@ def groups(site: Site) -> Iterator[Group | Failure | Complete]:
         if isinstance(readers, Failure):
             yield readers
             continue
+        named.update(one for one in readers if one.startswith(site.principals.account("")))
         yield Group(principal=principal, name=space.name, members=readers)
 
     listed = _attempt(lambda: list(site.groups()), "groups")
@@ -56,6 +58,14 @@ def groups(site: Site) -> Iterator[Group | Failure | Complete]:
         people = {site.principals.user(member): member for member in members}
         accounts.update((account, _account(site, member)) for account, member in people.items())
         yield Group(principal=principal, name=raw.get("name") or "", members=tuple(sorted(people)))
+
+    keys = sorted(one.removeprefix(site.principals.account("")) for one in named - accounts.keys())
+    strangers = _attempt(lambda: list(site.people(keys)), "accounts")
+    if isinstance(strangers, Failure):
+        whole = False
+        yield strangers
+        strangers = []
+    accounts.update((site.principals.user(raw), _account(site, raw)) for raw in strangers)
 
     for principal, (name, address) in accounts.items():
         count += 1
