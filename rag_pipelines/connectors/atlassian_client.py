@@ -206,12 +206,13 @@ class AtlassianClient:
         response = self._api.get(self.relative(path), params=given, advanced_mode=True)
         return decode_json(response.content)
 
-    def get_bytes(self, path: str, max_bytes: int) -> bytes:
+    def get_bytes(self, path: str, max_bytes: int, size: int | None = None) -> bytes:
         """The content at `path`, an attachment say. Raises `TooLargeDocumentError` above `max_bytes`.
 
-        A redirect to a media store is followed, without the credential.
+        A redirect to a media store is followed, without the credential. Give the `size` that a listing
+        promised: without it, a file that breaks off is taken for whole where no header tells its length.
         """
-        return self._session.get_bytes(f"{self.url}/{self.relative(path).lstrip('/')}", max_bytes)
+        return self._session.get_bytes(f"{self.url}/{self.relative(path).lstrip('/')}", max_bytes, size)
 
     def linked(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Pages of an endpoint whose answers hold `_links.next` (Confluence v1 and v2), to the last.

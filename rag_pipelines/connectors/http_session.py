@@ -116,10 +116,11 @@ class Transport(HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
+        size: int | None = None,
     ) -> requests.Response:
         """The answer with its whole body; `stream` and `timeout` are ignored in favour of `Patience`.
 
-        `max_bytes` bounds the decompressed body of a document; `TooLargeDocumentError` is above it.
+        `max_bytes` and `size` are those of `HttpSession.get_bytes`.
         """
         if request.method != "GET":
             raise UsageError(f"a connector only reads; {request.method} is not allowed")
@@ -140,6 +141,7 @@ class Transport(HTTPAdapter):
             try:
                 response = self._exchange(request, place, verify, cert, proxies, max_bytes)
                 self._judge(response, url, wants_json, pacer)
+                _check_size(response, place, size)
                 return response
             except TransientError as error:
                 delay = self._patience.backoff(attempt, self._rng)
@@ -242,11 +244,15 @@ class HttpSession(requests.Session):
         self.mount("https://", transport)
         self.mount("http://", transport)
 
-    def get_bytes(self, url: str, max_bytes: int) -> bytes:
-        """The content at `url`, at most `max_bytes` of it; raises `TooLargeDocumentError` above."""
+    def get_bytes(self, url: str, max_bytes: int, size: int | None = None) -> bytes:
+        """The content at `url`, at most `max_bytes` of it decompressed; `TooLargeDocumentError` is above.
+
+        `size` is how many bytes a listing promised: it tells whether a body whose end no header marks,
+        because the connection just closes after it, is whole.
+        """
         request = self.prepare_request(requests.Request("GET", url, headers={"Accept": "*/*"}))
         settings = self.merge_environment_settings(request.url, {}, None, self.verify, None)
-        response = self.send(request, max_bytes=max_bytes, **settings)
+        response = self.send(request, max_bytes=max_bytes, size=size, **settings)
         if response.history and is_login_page(response.url, response.headers.get("Content-Type", "")):
             raise CredentialError(
                 f"{place_of(url)} redirects to the login page {place_of(response.url)}: renew the token"
@@ -278,6 +284,14 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     default = {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+
+
+def _check_size(response: requests.Response, place: str, size: int | None) -> None:
+    marked = {"Content-Length", "Transfer-Encoding"} & {name.title() for name in response.headers}
+    if size is not None and response.ok and not marked and len(response.content) < size:
+        raise TransientError(
+            f"{place} broke off after {len(response.content):,} of {size:,} bytes; it will be read again"
+        )
 
 
 def _tls_fault(place: str, error: Exception) -> RagError:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rag_pipelines_tests.doubles.faults import Faults
@@ -182,7 +182,7 @@ class Server:
         """The requests so far whose path or query holds the regular expression `path`."""
         return [entry for entry in self.log if re.search(path, f"{entry.path}?{entry.query}")]
 
-    def start(self) -> Server:
+    def start(self) -> Self:
         self._stopping.clear()
         self._http = _HttpServer(("127.0.0.1", 0), self._handler())
         if self._tls is not None:
@@ -201,7 +201,7 @@ class Server:
             self._thread.join()
             self._http = self._thread = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -129,11 +129,19 @@ def test_every_passing_fault_is_tried_again(server: Server, reader: Reader, faul
     assert reader.transport.traffic.retries == 1
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 def test_a_file_that_breaks_off_is_read_again(server: Server, reader: Reader, framing: str) -> None:
     server.faults.script(Truncate(0.9, framing))
-    assert reader.bytes() == bytes(range(256)) * 40
+    whole = bytes(range(256)) * 40
+    assert reader.session.get_bytes(server.url + "/file", 1_000_000, size=len(whole)) == whole
     assert len(server.requests()) == 2
+
+
+def test_a_file_that_changed_since_it_was_listed_is_not_taken_for_broken_off(
+    server: Server, reader: Reader
+) -> None:
+    assert len(reader.session.get_bytes(server.url + "/file", 1_000_000, size=99_999)) == 10_240
+    assert len(server.requests()) == 1
 
 
 @pytest.mark.parametrize(
