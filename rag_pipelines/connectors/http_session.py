@@ -287,11 +287,10 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _check_size(response: requests.Response, place: str, size: int | None) -> None:
-    marked = {"Content-Length", "Transfer-Encoding"} & {name.title() for name in response.headers}
-    if size is not None and response.ok and not marked and len(response.content) < size:
-        raise TransientError(
-            f"{place} broke off after {len(response.content):,} of {size:,} bytes; it will be read again"
-        )
+    headers, received = response.headers, len(response.content)
+    marked = "Content-Length" in headers or "Transfer-Encoding" in headers
+    if size is not None and response.status_code == 200 and not marked and received < size:
+        raise TransientError(f"{place} broke off after {received:,} of {size:,} bytes")
 
 
 def _tls_fault(place: str, error: Exception) -> RagError:
