@@ -163,7 +163,7 @@ class _GroupListing:
         entity, error = next(iter(self._failed.items()))
         report.notes.append(
             f"{len(self._failed)} failures of listing groups, such as {entity} ({type(error).__name__}: "
-            f"{error}); what could not be read stays as it was; see `rag-pipelines quarantine list`"
+            f"{error}); what could not be read is kept; see `rag-pipelines quarantine list --stage {STAGE}`"
         )
 
 

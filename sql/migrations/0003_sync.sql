@@ -24,7 +24,8 @@ CREATE INDEX deletion_by_source ON rag.deletion (source_id, deletion_id DESC);
 ALTER TABLE rag.document ADD COLUMN deletion_id bigint REFERENCES rag.deletion ON DELETE SET NULL;
 CREATE INDEX document_by_deletion ON rag.document (deletion_id) WHERE deletion_id IS NOT NULL;
 
--- Groups as the source's directory holds them; observed_at is when their members were last read.
+-- Groups as the source's directory holds them; observed_at is when their members were last read, and of a
+-- membership when it was first seen.
 CREATE TABLE rag.principal_group (
     source_id    integer NOT NULL REFERENCES rag.source ON DELETE CASCADE,
     principal    text NOT NULL,
