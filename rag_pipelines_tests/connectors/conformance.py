@@ -272,17 +272,18 @@ class World(ABC):
 
 
 def _interrupt(connector: Connector, world: World, action: Callable[[], None]) -> None:
-    """Make the connector's next `items` call `action` behind its first entry."""
-    listing = connector.items
+    """Make the connector's listings call `action` behind the first entry."""
 
-    def items(window: Window = Window()) -> Iterator[Entry]:
-        for number, entry in enumerate(listing(window)):
+    def interrupted(entries: Iterator[Entry]) -> Iterator[Entry]:
+        for number, entry in enumerate(entries):
             yield entry
             if number == 0:
                 action()
                 world.publish()
 
-    connector.items = items  # type: ignore[method-assign]
+    items, changes = connector.items, connector.changes
+    connector.items = lambda window=Window(): interrupted(items(window))  # type: ignore[method-assign]
+    connector.changes = lambda cursor: interrupted(changes(cursor))  # type: ignore[method-assign]
 
 
 @dataclass

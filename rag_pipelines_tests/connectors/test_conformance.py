@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import tracemalloc
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 
-from rag_pipelines.connectors.base import Capabilities, Complete, Failure, Group, Item, Window
+from rag_pipelines.connectors.base import Capabilities, Complete, Entry, Failure, Group, Item, Window
+from rag_pipelines.connectors.registry import connector_class
 from rag_pipelines.errors import (
     CredentialError,
     DocumentError,
@@ -34,8 +36,9 @@ from rag_pipelines_tests.connectors.conformance import (
 from rag_pipelines_tests.connectors.worlds import WORLDS
 
 MANY = 50_000
-BYTES_PER_ID = 1_000
-"""What a listing may hold of each document that it has named."""
+TRACED = 5_000
+BYTES_PER_ID = 2_000
+"""What a listing may hold of each document: its id, and its place among the others."""
 
 
 @pytest.mark.case(Case.PROTOCOL)
@@ -328,19 +331,28 @@ def test_a_listing_that_was_broken_off_can_be_begun_again(world: World) -> None:
 
 @pytest.mark.case(Case.MANY_IDS)
 def test_a_large_source_is_listed_in_full_in_little_memory(world: World) -> None:
+    """Memory is traced up to the first entry and along some thousands, because tracing is slow."""
     world.put_many({f"folder-{n % 50}/document-{n}.md": f"text {n}" for n in range(MANY)})
-    connector = world.connector()
-    wanted = {world.id_of(name) for name in world.documents}
+    entries = world.connector().items()
+    missing = {world.id_of(name) for name in world.documents}
+
+    def read(limit: int | None) -> Entry:
+        for entry in islice(entries, limit):
+            if isinstance(entry, Item):
+                missing.discard(entry.external_id)
+        return entry
+
     tracemalloc.start()
-    for entry in connector.items():
-        if isinstance(entry, Item):
-            wanted.discard(entry.external_id)
-    _, peak = tracemalloc.get_traced_memory()
+    read(1)
+    begun, ahead = tracemalloc.get_traced_memory()
+    read(TRACED)
+    held = tracemalloc.get_traced_memory()[0] - begun
     tracemalloc.stop()
-    assert not wanted
-    assert isinstance(entry, Complete)
-    assert (entry.count, entry.full) == (MANY + len(world.own()), True)
-    assert peak < MANY * BYTES_PER_ID
+    last = read(None)
+    assert not missing
+    assert isinstance(last, Complete)
+    assert (last.count, last.full) == (MANY + len(world.own()), True)
+    assert ahead + held / TRACED * MANY < MANY * BYTES_PER_ID
 
 
 @pytest.mark.case(Case.PROTOCOL)
@@ -446,9 +458,8 @@ def test_what_is_not_applicable_names_a_promise_and_a_reason(kind: type[World]) 
     assert all(kind.not_applicable.values())
 
 
-def test_every_capability_is_declared_by_some_world(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_capability_is_declared_by_some_connector() -> None:
     """Else a promise about it would be skipped everywhere, unseen."""
-    offline = [kind for kind in WORLDS if kind.build.__func__ is World.build.__func__]  # type: ignore[attr-defined]
-    declared = [kind(tmp_path_factory.mktemp(kind.name)).connector().capabilities for kind in offline]
+    declared = [connector_class(kind.kind).capabilities for kind in WORLDS]
     for capability in Capabilities.__struct_fields__:
         assert any(getattr(one, capability) for one in declared), capability

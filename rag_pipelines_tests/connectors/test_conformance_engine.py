@@ -6,6 +6,7 @@ What belongs here: what needs a sync. What does not: what a connector says by it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -13,6 +14,19 @@ import pytest
 from rag_pipelines.errors import CredentialError, EmptyListingError, TransientError
 from rag_pipelines_tests.connectors.conformance import GROUP, Case, World, declares, seed
 from rag_pipelines_tests.connectors.pipeline import Killed, Pipeline
+
+
+class Edits:
+    """Changes in the middle of the next listing; `made` tells that they were made."""
+
+    def __init__(self, world: World, action: Callable[[], None]) -> None:
+        self.made = False
+        self._action = action
+        world.during_listing(self._make)
+
+    def _make(self) -> None:
+        self._action()
+        self.made = True
 
 
 @pytest.mark.case(Case.CREATE)
@@ -199,8 +213,9 @@ def test_a_document_that_cannot_be_loaded_is_served_as_it_was(world: World, pipe
     pipeline.sync()
     before = pipeline.held()
     world.put("handbook/leave.md", "Forty days of leave!!")
-    world.during_listing(lambda: world.vanish("handbook/leave.md"))
+    edits = Edits(world, lambda: world.vanish("handbook/leave.md"))
     report = pipeline.ingest()
+    assert edits.made
     assert report.changes["failed"] == 1
     assert pipeline.held() == before
     assert pipeline.seen("thirty") == {world.id_of("handbook/leave.md")}
@@ -303,12 +318,12 @@ def test_a_listing_that_ends_early_deletes_nothing(world: World, pipeline: Pipel
     world.cut_short()
     pipeline.ingest()
     assert pipeline.held() == before
-    assert pipeline.seen("terms") == {world.id_of("legal/terms.md")}
     world.mend()
     world.delete("handbook/travel.md")
     report = pipeline.ingest()
     assert report.outcome == "complete"
     assert pipeline.held() == world.expected()
+    assert pipeline.seen("terms") == {world.id_of("legal/terms.md")}
 
 
 @pytest.mark.case(Case.RACING_EDITS)
@@ -322,8 +337,9 @@ def test_edits_while_a_listing_is_read_are_settled_by_the_next_one(world: World,
         world.delete("handbook/3.md")
         world.rename("handbook/5.md", "legal/5.md")
 
-    world.during_listing(edit)
+    edits = Edits(world, edit)
     pipeline.ingest()
+    assert edits.made
     untouched = {world.id_of(f"handbook/{n}.md") for n in (1, 2, 4, 6, 7)}
     assert untouched <= pipeline.stored()
     pipeline.ingest()
@@ -343,7 +359,8 @@ def test_edits_while_everything_is_listed_are_not_passed_over_by_the_changes(
         world.put("handbook/0.md", "Another chapter.")
         world.put("handbook/new.md", "A new chapter.")
 
-    world.during_listing(edit)
+    edits = Edits(world, edit)
     pipeline.ingest()
+    assert edits.made
     pipeline.ingest()
     assert pipeline.held() == world.expected()

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +22,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from rag_pipelines.connectors.base import Connector, Entry, Window
+from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud, ConfluenceDataCenter
 from rag_pipelines_tests.connectors.conformance import Case, World
+from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
 
 MAX_BYTES = 10_000
 TOO_MUCH = "x" * (MAX_BYTES + 1)
@@ -36,15 +37,6 @@ VANISHED_IN_SYNC = "test_a_document_that_cannot_be_loaded_is_served_as_it_was"
 OWN_GROUPS = "the system has no directory: callers bring their groups with them"
 
 _numbers = itertools.count()
-
-
-def _later(module: str, *names: str) -> list[type[World]]:
-    """Worlds of a module that may not be there yet; becomes a plain import when it is."""
-    try:
-        found = import_module(f"rag_pipelines_tests.connectors.{module}")
-    except ModuleNotFoundError:
-        return []
-    return [getattr(found, name) for name in names]
 
 
 class LocalFiles(World):
@@ -261,7 +253,7 @@ class LocalGit(World):
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("begin")
 
-    def git(self, *arguments: str, at: datetime | None = None, stdin: bytes | None = None) -> None:
+    def git(self, *arguments: str, at: datetime | None = None, stdin: bytes | None = None) -> str:
         moment = (at or self._now).isoformat()
         environment = {
             **os.environ,
@@ -271,7 +263,8 @@ class LocalGit(World):
         }
         identity = ("-c", "user.name=Ann Author", "-c", "user.email=ann@example.com", "-c", "gc.auto=0")
         command = ["git", "-C", str(self.repository), *identity, *arguments]
-        subprocess.run(command, check=True, capture_output=True, env=environment, input=stdin)
+        done = subprocess.run(command, check=True, capture_output=True, env=environment, input=stdin)
+        return done.stdout.decode()
 
     def commit(self, message: str, at: datetime | None = None) -> None:
         self.git("add", "--all")
@@ -547,6 +540,8 @@ WORLDS: tuple[type[World], ...] = (
     JsonLines,
     Csv,
     Sql,
-    *_later("confluence_world", "ConfluenceCloud", "ConfluenceDataCenter"),
-    *_later("jira_world", "JiraCloud", "JiraDataCenter"),
+    ConfluenceCloud,
+    ConfluenceDataCenter,
+    JiraCloud,
+    JiraDataCenter,
 )
