@@ -64,7 +64,7 @@ class Jira(World):
             "deployment": self.deployment,
             login: TOKEN.removeprefix("Bearer "),
             "directory": DIRECTORY,
-            "page_size": 2 if len(self.documents) < 100 else 250,
+            "page_size": 1 if len(self.documents) < 100 else 250,
             "retries": 3,
             "retry_delay": 0.01,
             "max_wait": 2.0,

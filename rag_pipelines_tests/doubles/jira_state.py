@@ -176,17 +176,9 @@ class Site:
             self.delete(issue.id)
 
     def create(self, project: str, summary: str, description: Any = None, **values: Any) -> Issue:
-        values = {"reporter": "author", **values}
-        issue = Issue(
-            self._new_id(),
-            project,
-            self._new_number(project),
-            summary,
-            self.now,
-            self.now,
-            description,
-            **values,
-        )
+        values = {"reporter": "author", "created": self.now, "updated": self.now, **values}
+        number = self._new_number(project)
+        issue = Issue(self._new_id(), project, number, summary, description=description, **values)
         self.issues[issue.id] = issue
         self.generation += 1
         return issue

@@ -3,7 +3,7 @@
 What belongs here: the life of a run, the cursor, `existing` and `check`. What does not: requests (`site`),
 listing (`listing`), contents (`contents`), members (`directory`).
 
-The cursor holds for each project the time of the newest change that was seen, and a fingerprint of the
+The cursor holds for each project up to when changes were seen, and a fingerprint of the
 options. `changes` asks for what was updated since, less an overlap, because a query's time has minutes and
 the search index lags. Deletions show in a full listing only; an issue that moves keeps its id.
 """
@@ -39,7 +39,7 @@ from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
 from rag_pipelines.connectors.jira.scope import Scope
 from rag_pipelines.connectors.jira.site import JiraSite
-from rag_pipelines.errors import CredentialError, RagError, UsageError
+from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 
 _OPTIONS_OF_CONTENT = {
@@ -48,7 +48,7 @@ _OPTIONS_OF_CONTENT = {
 
 
 class JiraCursor(msgspec.Struct, frozen=True):
-    """By project id, the time of the newest change that was seen; and the options it was listed with."""
+    """By project id, up to when its changes were seen; and the options it was listed with."""
 
     options: str
     projects: dict[str, datetime]
@@ -81,8 +81,13 @@ class JiraConnector(Connector):
             self._contents.prefetch([item.external_id for item in items])
 
     def existing(self, ids: Sequence[str]) -> set[str]:
-        scope = self._scope or Scope.of(self._site, self.options)
-        return Existence(self._site, self.options, self._schemes, scope).of(ids)
+        try:
+            scope = self._scope or Scope.of(self._site, self.options)
+            return Existence(self._site, self.options, self._schemes, scope).of(ids)
+        except (CredentialError, TransientError):
+            raise
+        except RagError as error:
+            raise TransientError(f"it cannot be said which documents still exist: {error}") from error
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
         try:

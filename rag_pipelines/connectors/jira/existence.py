@@ -17,13 +17,7 @@ from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
 from rag_pipelines.connectors.jira.scope import Scope
 from rag_pipelines.connectors.jira.site import JiraSite
-from rag_pipelines.errors import (
-    CredentialError,
-    ForbiddenEntityError,
-    MissingEntityError,
-    RagError,
-    TransientError,
-)
+from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError
 
 _FIELDS = ("project", "attachment", "comment", "archiveddate")
 
@@ -38,20 +32,15 @@ class Existence:
         self._scope = scope
 
     def of(self, external_ids: Sequence[str]) -> set[str]:
-        """Those that exist or cannot be judged. Raises `TransientError` when nothing can be said."""
+        """Those that exist or cannot be judged. Raises the site's errors when nothing can be said."""
         places = {external_id: Place.of(external_id) for external_id in external_ids}
         wanted = {place.issue_id for place in places.values() if place is not None}
-        try:
-            found = self._find(wanted)
-            return {
-                external_id
-                for external_id, place in places.items()
-                if place is not None and place.issue_id in found and self._holds(found[place.issue_id], place)
-            }
-        except (CredentialError, TransientError):
-            raise
-        except RagError as error:
-            raise TransientError(f"it cannot be said which documents still exist: {error}") from error
+        found = self._find(wanted)
+        return {
+            external_id
+            for external_id, place in places.items()
+            if place is not None and place.issue_id in found and self._holds(found[place.issue_id], place)
+        }
 
     def _find(self, issue_ids: Iterable[str]) -> dict[str, Json | None]:
         """The issues that the source takes, by id; None for one that exists and is closed to us."""

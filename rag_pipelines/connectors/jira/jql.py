@@ -77,13 +77,13 @@ def moment(at: datetime, zone: tzinfo) -> str:
 
 def in_ranges(ranges: Sequence[Range], zone: tzinfo, filter: str | None) -> str:
     """The query for issues in any of `ranges`, in an order that edits do not change."""
-    whole = [quoted(one.project_key) for one in ranges if one.since is None]
-    parts = [f"project in ({', '.join(whole)})"] if whole else []
-    parts += [
-        f"(project = {quoted(one.project_key)} AND updated >= {moment(one.since, zone)})"
-        for one in ranges
-        if one.since is not None
-    ]
+    keys: dict[datetime | None, list[str]] = {}
+    for one in ranges:
+        keys.setdefault(one.since, []).append(quoted(one.project_key))
+    parts = []
+    for since, some in keys.items():
+        updated = f" AND updated >= {moment(since, zone)}" if since is not None else ""
+        parts.append(f"(project in ({', '.join(some)}){updated})")
     return f"{_all_of(' OR '.join(parts), filter)} ORDER BY key ASC"
 
 

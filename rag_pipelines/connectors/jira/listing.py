@@ -59,11 +59,12 @@ class Listing:
         self._scope = scope
         self._contents = contents
         self._window = window
+        self._projects = scope.ids
         self._seen: set[str] = set()
         self._count = 0
         self._hidden = False
         self._places = Places(site, schemes, scope)
-        self._newest: dict[str, datetime] = {}
+        self._newest: datetime | None = None
         self._failed: set[str] = set()
 
     def entries(self, since: Mapping[str, datetime | None]) -> Iterator[Item | Failure]:
@@ -78,20 +79,18 @@ class Listing:
             yield from self._ranges(some)
 
     def positions(self, before: Mapping[str, datetime]) -> dict[str, datetime]:
-        """By project id, the newest change that was seen, but not later than this listing began.
+        """By project id, the newest change seen in any project, but not later than this listing began.
 
         What changes during a listing may be missed by it although something newer is seen.
         A project that could not be listed keeps the position it had.
         """
-        found = {}
-        for project in self._scope.listed:
-            known = before.get(project.id)
-            if project.id not in self._failed and (newest := self._newest.get(project.id)) is not None:
-                newest = min(newest, self._scope.began)
-                known = newest if known is None else max(known, newest)
-            if known is not None:
-                found[project.id] = known
-        return found
+        seen = [] if self._newest is None else [min(self._newest, self._scope.began)]
+        newest = max([*before.values(), *seen], default=None)
+        found = {
+            project.id: before.get(project.id) if project.id in self._failed else newest
+            for project in self._scope.listed
+        }
+        return {project_id: position for project_id, position in found.items() if position is not None}
 
     def complete(self, *, full: bool, cursor: Json | None) -> Complete:
         return Complete(self._count, cursor=cursor, full=full and not self._hidden)
@@ -151,11 +150,11 @@ class Listing:
     def _issue(self, issue: Json) -> Iterator[Item | Failure]:
         key, fields = issue["key"], issue["fields"]
         project = fields["project"]
-        if project["id"] not in self._scope.ids:
+        if project["id"] not in self._projects:
             return
         updated = issues.moment(fields["updated"])
         if updated is not None:
-            self._newest[project["id"]] = max(updated, self._newest.get(project["id"], updated))
+            self._newest = max(updated, self._newest or updated)
         rule = self._schemes.rule(fields)
         title = issues.title(key, fields)
         parent = self._places.parent(fields, rule)
