@@ -228,6 +228,7 @@ class Listing:
         attributes: list[dict[str, Any]] = []
         access: list[dict[str, Any]] = []
         to_load: list[_Wanted] = []
+        held: list[str] = []
         rules = self._rules_of(items)
         for item in items.values():
             tenant = item.tenant or source.tenant
@@ -243,6 +244,7 @@ class Listing:
                         {"document_id": row["document_id"], "tenant": tenant, "access_id": access_id}
                     )
                 continue
+            held.append(item.external_id)
             if item.external_id not in moved:
                 self._run.decide(change, item.external_id, (item.token, key.hex, msgspec.to_builtins(rule)))
             if change is not Change.UNCHANGED:
@@ -250,11 +252,12 @@ class Listing:
                 attributes.append(
                     {"document_id": row["document_id"], **attribute_params(item, tenant, key, access_id)}
                 )
-        if attributes or access:
-            with self._run.writing() as connection:
-                set_attributes(connection, attributes)
-                for one in access:
-                    query(connection, "set_access", one)
+        with self._run.writing() as connection:
+            set_attributes(connection, attributes)
+            for one in access:
+                query(connection, "set_access", one)
+            params = {"source_id": self._run.source_id, "ids": held}
+            query(connection, "resolve_listing_failures", params)
         limits = self._run.settings.limits
         for batch in batches(
             to_load, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0

@@ -47,7 +47,7 @@ WHERE q.source_id = %(source_id)s AND q.stage = 'fetch' AND q.code_version IS NO
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 
 -- name: resolve_listing_failures
--- These documents were listed and loaded: earlier failures of listing or loading them are mended.
+-- These documents were listed, and their content is held: earlier failures of listing or loading are mended.
 DELETE FROM rag.quarantine
 WHERE source_id = %(source_id)s AND stage IN ('list', 'fetch') AND external_id = ANY(%(ids)s);
 
