@@ -33,6 +33,7 @@ from rag_pipelines.cli import (
     query,
     source,
     status,
+    verify,
 )
 from rag_pipelines.cli.invocation import Commands, Invocation
 
@@ -56,6 +57,7 @@ app.command("query")(query.query)
 app.command("quality")(quality.quality)
 app.command("status")(status.status)
 app.add_typer(deletes.app, name="deletes")
+app.command("verify")(verify.verify)
 app.command("purge")(purge.purge)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(source.app, name="source")

@@ -32,7 +32,8 @@ def duration(text: str) -> timedelta:
 
 Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
 FailedStage = Annotated[
-    str | None, typer.Option("--stage", help="Only of this stage: list, fetch, parse, embed or groups.")
+    str | None,
+    typer.Option("--stage", help="Only of this stage: list, fetch, parse, embed, access or groups."),
 ]
 Status = Annotated[str | None, typer.Option("--status", help="Only with this status, such as encrypted.")]
 ErrorClass = Annotated[

@@ -33,7 +33,7 @@ from rag_pipelines.store.database import Pg, Row, query
 RETRY_SECONDS = 300.0
 """The first wait before a failure that may not last is tried again; it doubles up to a day."""
 
-STAGES = ("list", "fetch", "parse", "embed", "groups", "access")
+STAGES = ("list", "fetch", "parse", "embed", "access", "groups")
 """Where something can fail, as the quarantine calls it."""
 
 

@@ -1,0 +1,109 @@
+"""What a verification can find wrong, what each kind means, and what mends it; the certificate that says so.
+
+What belongs here: these values. What does not: finding (`verify`) and mending (`repair`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Remedy(StrEnum):
+    """What mends a kind of drift. Only a PERSON is asked; the rest is done by a repair."""
+
+    INGEST = "ingest"
+    REOPEN = "reopen"
+    """Put back to work what is damaged, then ingest."""
+    BUILD = "build"
+    REBUILD = "rebuild"
+    """A full build: what a version lacks without having been told cannot be caught up."""
+    PERSON = "person"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of drift: which check it fails, what it means, what mends it."""
+
+    check: str
+    meaning: str
+    remedy: Remedy
+
+
+KINDS: Mapping[str, Kind] = {
+    "listing": Kind("listed_is_stored", "the source could not be listed completely", Remedy.INGEST),
+    "not_stored": Kind("listed_is_stored", "the source names it, we do not hold it", Remedy.INGEST),
+    "gone": Kind("listed_is_stored", "we hold it, the source does not name it", Remedy.INGEST),
+    "parked": Kind("listed_is_stored", "gone, and its deletion waits for a decision", Remedy.PERSON),
+    "not_parsed": Kind("stored_is_processed", "its bytes have not been parsed", Remedy.INGEST),
+    "not_chunked": Kind("stored_is_processed", "its blocks have not been chunked", Remedy.INGEST),
+    "not_embedded": Kind("stored_is_processed", "its chunks have not been embedded", Remedy.INGEST),
+    "chunks_lost": Kind("content_is_there", "chunks are missing that were stored", Remedy.REOPEN),
+    "vectors_lost": Kind("content_is_there", "vectors are missing that were stored", Remedy.REOPEN),
+    "bytes_lost": Kind("content_is_there", "its bytes are not in the blob store", Remedy.REOPEN),
+    "blocks_lost": Kind("content_is_there", "its blocks are not in the blob store", Remedy.REOPEN),
+    "access": Kind("access_is_fresh", "who may see it was asked longer ago than promised", Remedy.INGEST),
+    "no_version": Kind("processed_is_indexed", "the index has no live version", Remedy.BUILD),
+    "behind": Kind("processed_is_indexed", "it changed since the live version was built", Remedy.BUILD),
+    "not_indexed": Kind("processed_is_indexed", "the live version lacks it", Remedy.REBUILD),
+    "surplus": Kind("processed_is_indexed", "the live version shows chunks it does not have", Remedy.REBUILD),
+    "vector_rows": Kind("processed_is_indexed", "the live version has not all its vectors", Remedy.REBUILD),
+    "word_rows": Kind("processed_is_indexed", "the live version has not all its words", Remedy.REBUILD),
+    "stray": Kind("processed_is_indexed", "the live version shows it, nothing else knows it", Remedy.REBUILD),
+}
+
+CHECKS: Mapping[str, str] = {
+    "listed_is_stored": "What the source lists and what is stored are the same documents.",
+    "stored_is_processed": "Every stored document is parsed, chunked and embedded, or in quarantine.",
+    "content_is_there": "Bytes, blocks, chunks and vectors that the catalogue counts are there.",
+    "access_is_fresh": "Who may see documents was read from the source as lately as promised.",
+    "processed_is_indexed": "The live version of each index has all chunks of every document, and no others.",
+}
+"""The checks that the kinds belong to, and what each asks."""
+
+ADVICE: Mapping[Remedy, str] = {
+    Remedy.INGEST: "rag-pipelines ingest {source}",
+    Remedy.REOPEN: "rag-pipelines verify {source} --repair",
+    Remedy.BUILD: "rag-pipelines index build {index} --if-changed",
+    Remedy.REBUILD: "rag-pipelines index build {index} --full",
+    Remedy.PERSON: "rag-pipelines deletes list",
+}
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """Documents that drifted in one way: how many, and the ids of some."""
+
+    kind: str
+    documents: int
+    samples: list[str] = []
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What held of a source at one time: in the catalogue (`version` None), or in one index version.
+
+    `counts` are documents along the stages, chunks or rows, and ages in seconds. Complete without drift.
+    """
+
+    source: str
+    index: str | None
+    version: int | None
+    counts: dict[str, int | None]
+    drift: list[Drift]
+    made_at: datetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is where it should be."""
+        return not self.drift
+
+    def advice(self, drift: Drift) -> str:
+        """The command that mends `drift`."""
+        index = drift.samples[0] if drift.kind == "no_version" else self.index
+        return ADVICE[KINDS[drift.kind].remedy].format(source=self.source, index=index)
+
+
+def remedies(certificates: Iterable[Certificate]) -> set[Remedy]:
+    """What all drift together calls for."""
+    return {KINDS[drift.kind].remedy for one in certificates for drift in one.drift}
