@@ -51,7 +51,9 @@ class AtlassianOptions(Options):
     )
     connect_timeout: float = Field(10.0, gt=0, description="seconds")
     read_timeout: float = Field(60.0, gt=0, description="seconds without a byte")
-    total_timeout: float = Field(300.0, gt=0, description="seconds for one answer, however slowly it comes")
+    total_timeout: float = Field(
+        300.0, gt=0, description="seconds for one answer's body, however slowly it comes"
+    )
     retries: int = Field(6, ge=0, le=20, description="tries of a request after the first")
     retry_delay: float = Field(
         0.5, gt=0, description="seconds at most before the first retry; doubles each time"
@@ -282,7 +284,9 @@ class AtlassianClient:
             if prefix and path.startswith(prefix + "/"):
                 path = path.removeprefix(prefix)
                 break
-        return f"{path}?{parts.query}" if parts.query else path
+        # The library strips slashes at the end, and a cursor may end with one.
+        query = parts.query.replace("/", "%2F")
+        return f"{path}?{query}" if query else path
 
     def close(self) -> None:
         self._api.close()

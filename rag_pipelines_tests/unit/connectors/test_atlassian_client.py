@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -151,6 +152,23 @@ def test_cursors_are_followed_whatever_their_links_begin_with(context: str, pref
             "cursor=25&limit=25&space-id=7",
             "cursor=50&limit=25&space-id=7",
         ]
+        client.close()
+
+
+def test_a_cursor_arrives_as_it_was_given() -> None:
+    """Cursors are base64 of something, and the library strips slashes at the end of an address."""
+    cursor = "eyJpZCI6/+8=/"
+    with Server("/wiki") as server:
+
+        def pages(request: Request) -> dict[str, Any]:
+            asked = request.one("cursor")
+            assert asked in ("", cursor)
+            link = f"/wiki/pages?limit=9&cursor={quote(cursor, safe='/')}"
+            return {"results": [asked], "_links": {} if asked else {"next": link}}
+
+        server.route("/pages", pages)
+        client = client_of(server)
+        assert entries(client.linked("/pages")) == ["", cursor]
         client.close()
 
 
