@@ -48,7 +48,6 @@ class Double(Server):
         """Content that a page of results names again after the page before."""
         self.silent: set[str] = set()
         """Keys of spaces whose pages no listing names, without a word of that."""
-        self._found: dict[str, tuple[int, list[Content]]] = {}
         self.forbidden: set[int] = set()
         """Content whose restriction the account may not read."""
         self.add_v1("/rest/api/content/search", self.search)
@@ -223,11 +222,7 @@ class Double(Server):
 
     def _matching(self, request: Request) -> list[Content]:
         question = request.one("cql") + request.one("cqlcontext")
-        generation, found = self._found.get(question, (-1, []))
-        if generation != self.site.generation:
-            found = self._search(request)
-            self._found[question] = self.site.generation, found
-        return found
+        return self.site.kept(("search", question), lambda: self._search(request))
 
     def _search(self, request: Request) -> list[Content]:
         statuses = ["current"]

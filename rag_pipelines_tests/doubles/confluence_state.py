@@ -10,7 +10,7 @@ make no version and leave no trace in the time of the last change, as in the rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -93,7 +93,7 @@ class Site:
         self._next_id = 1000
         self.generation = 0
         """Grows with every change, so that what was computed of the state can be kept until then."""
-        self._listings: dict[tuple[object, ...], tuple[int, list[Content]]] = {}
+        self._answers: dict[tuple[object, ...], tuple[int, list[Content]]] = {}
         self.person("author", "Ann Author")
 
     def person(self, key: str, display_name: str, email: str = "") -> Person:
@@ -231,11 +231,10 @@ class Site:
         return container is not None and "trashed" not in (content.status, container.status)
 
     def listing(self, type: str, statuses: frozenset[str], space: str | None = None) -> list[Content]:
-        """Visible content in the order of ids; made once for as long as nothing changes."""
-        key = (type, statuses, space)
-        generation, found = self._listings.get(key, (-1, []))
-        if generation != self.generation:
-            found = [
+        """Visible content in the order of ids."""
+        return self.kept(
+            (type, statuses, space),
+            lambda: [
                 one
                 for one in self.contents.values()
                 if one.type == type
@@ -243,8 +242,15 @@ class Site:
                 and (space is None or one.space == space)
                 and self.visible(one.id) is not None
                 and (self.alive(one) or "trashed" in statuses)
-            ]
-            self._listings[key] = self.generation, found
+            ],
+        )
+
+    def kept(self, question: tuple[object, ...], compute: Callable[[], list[Content]]) -> list[Content]:
+        """What `compute` says, computed once for as long as nothing changes."""
+        generation, found = self._answers.get(question, (-1, []))
+        if generation != self.generation:
+            found = compute()
+            self._answers[question] = self.generation, found
         return found
 
     def indexed_at(self, content: Content) -> datetime | None:

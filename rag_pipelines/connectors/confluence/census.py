@@ -68,7 +68,7 @@ class Census:
         """Those of `contents` that are documents by space, status, root and label; their pages are known."""
         for content in contents:
             page = self.page_of(content)
-            if page is None or not self._is_chosen(page):
+            if page is None or not self._is_chosen(page) or not self._options.chooses_kind(content.ref.type):
                 continue
             if content.container is None or content.status == "current":
                 yield content
@@ -140,7 +140,7 @@ class Census:
         options = self._options
         if page.status not in options.statuses or (page.space and not options.chooses(page.space)):
             return False
-        if page.ref.type == BLOG_POST and not options.blog_posts:
+        if not options.chooses_kind(page.ref.type):
             return False
         if (options.labels or options.exclude_labels) and not options.chooses_labels(page.labels or ()):
             return False

@@ -12,6 +12,7 @@ import msgspec
 from pydantic import Field, field_validator
 
 from rag_pipelines.connectors.atlassian_client import AtlassianOptions
+from rag_pipelines.connectors.confluence.content import ATTACHMENT, BLOG_POST, COMMENT, PAGE
 from rag_pipelines.fingerprint import fingerprint
 
 
@@ -72,6 +73,16 @@ class ConfluenceOptions(AtlassianOptions):
     def chooses(self, space: str) -> bool:
         """Whether a space is wanted, by its key."""
         return (not self.spaces or space in self.spaces) and space not in self.exclude_spaces
+
+    def chooses_kind(self, kind: str) -> bool:
+        """Whether contents of a type are documents."""
+        wanted = {
+            PAGE: True,
+            BLOG_POST: self.blog_posts,
+            COMMENT: self.comments,
+            ATTACHMENT: self.attachments,
+        }
+        return wanted.get(kind, False)
 
     def chooses_labels(self, labels: tuple[str, ...]) -> bool:
         """Whether something with these labels is wanted."""

@@ -22,7 +22,6 @@ from rag_pipelines.connectors.atlassian_client import AtlassianClient
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import (
     ATTACHMENT,
-    COMMENT,
     KINDS,
     Content,
     Json,
@@ -175,7 +174,8 @@ class Site(ABC):
         A date in CQL is read in the time zone of the account or the server, which cannot be known for
         sure, and in whole minutes: written as it is twelve hours behind UTC, it is never too late.
         """
-        cql = f'space = "{space}" and type in ({", ".join(self._wanted_kinds())})'
+        kinds = ", ".join(filter(self.options.chooses_kind, KINDS))
+        cql = f'space = "{space}" and type in ({kinds})'
         if since is not None:
             cql += f' and lastmodified >= "{(since.astimezone(UTC) - _WEST):%Y-%m-%d %H:%M}"'
         yield from self.search(cql, f"{DESCRIBED},container", self.searched_statuses())
@@ -295,14 +295,6 @@ class Site(ABC):
             return from_v1(raw, self.principals, base)
         except CorruptDocumentError as error:
             return unreadable(raw.get("type") if isinstance(raw, dict) else None, raw, error)
-
-    def _wanted_kinds(self) -> list[str]:
-        left_out = {
-            "blogpost": not self.options.blog_posts,
-            COMMENT: not self.options.comments,
-            ATTACHMENT: not self.options.attachments,
-        }
-        return [kind for kind in KINDS if not left_out.get(kind)]
 
 
 def _context(statuses: Sequence[str]) -> str | None:
