@@ -27,7 +27,7 @@ from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import TransientError, UsageError
 from rag_pipelines.index.gates import storage_of_version
-from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.index.versions import Version, live_version, version_by_id
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
@@ -50,14 +50,22 @@ class Searcher:
         settings: the configuration, for the index's fusion and the models it may need.
         index: the index's name.
         embedders: shared models; by default the searcher makes its own.
+        version: read this version, whatever its state, instead of the live one; for judging candidates.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, index: str, embedders: Embedders | None = None
+        self,
+        database: Database,
+        settings: Settings,
+        index: str,
+        embedders: Embedders | None = None,
+        *,
+        version: int | None = None,
     ) -> None:
         self._settings = settings
         self._index_settings: IndexSettings = settings.index(index)
         self._index = index
+        self._fixed = version
         ef_search = self._index_settings.vector.ef_search
         self._database = database.tuned(
             {
@@ -97,6 +105,7 @@ class Searcher:
         question = _Question(clean(text), mode)
         params: dict[str, Any] = {
             "index_name": self._index,
+            "fixed": self._fixed is not None,
             "text": question.text,
             "dense": mode != "lexical",
             "lexical": mode != "dense",
@@ -174,7 +183,7 @@ class Searcher:
 
     def _pin_live(self, connection: Pg) -> _Pinned:
         """The version that is live in the snapshot of `connection`, kept for the next search."""
-        version = live_version(connection, self._index)
+        version = self._fixed_version(connection) if self._fixed else live_version(connection, self._index)
         if version is None:
             raise UsageError(
                 f"index {self._index!r} has no live version; run `rag-pipelines index build "
@@ -184,6 +193,16 @@ class Searcher:
             if self._pinned is None or self._pinned.version.version_id != version.version_id:
                 self._pinned = _Pinned(version, self._embedder_of(version))
             return self._pinned
+
+    def _fixed_version(self, connection: Pg) -> Version:
+        assert self._fixed is not None
+        version = version_by_id(connection, self._fixed)
+        if version.index_name != self._index or version.state in ("building", "dropped", "failed"):
+            raise UsageError(
+                f"version {self._fixed} cannot be read as index {self._index!r}: it is a {version.state} "
+                f"version of {version.index_name!r}; see `rag-pipelines index versions {self._index}`"
+            )
+        return version
 
     def _forget(self, pinned: _Pinned) -> None:
         with self._lock:

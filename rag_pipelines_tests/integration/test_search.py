@@ -199,3 +199,25 @@ def test_an_identifier_is_found_as_typed(workspace: Workspace, question: str) ->
     workspace.write("right.md", "# Field notes\n\nThe display shows E-4417 when the battery is low.")
     workspace.refresh()
     assert workspace.search(question, mode="lexical")[0].path == "right.md"
+
+
+def test_a_candidate_can_be_searched_before_it_is_live(workspace: Workspace) -> None:
+    workspace.write("a.md", "# A\n\nAlpha heron.")
+    live = workspace.refresh()
+    workspace.write("b.md", "# B\n\nAlpha stork.")
+    workspace.ingest()
+    candidate = workspace.build()
+    searchers = {
+        version.version_id: Searcher(
+            workspace.database, workspace.settings, "main", version=version.version_id
+        )
+        for version in (live, candidate)
+    }
+    found = {
+        number: {hit.path for hit in searcher.search("alpha", tenant="default").hits}
+        for number, searcher in searchers.items()
+    }
+    assert found == {live.version_id: {"a.md"}, candidate.version_id: {"a.md", "b.md"}}
+    assert workspace.paths("alpha") == {"a.md"}
+    with pytest.raises(UsageError, match="there is no index version 99"):
+        Searcher(workspace.database, workspace.settings, "main", version=99).search("x", tenant="default")

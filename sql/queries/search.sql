@@ -22,7 +22,8 @@ NOT EXISTS (SELECT FROM unnest(deny) AS denied WHERE (denied IN (SELECT principa
 -- the tables of the version that the caller knows, and says in the same snapshot which version is live: one
 -- row without a hit means that nothing matched, or that another version is live now and the caller asks again.
 WITH live AS (
-    SELECT version_id FROM rag.index_version WHERE index_name = %(index_name)s AND state = 'live'
+    SELECT version_id FROM rag.index_version
+    WHERE CASE WHEN %(fixed)s THEN version_id = %(version_id)s ELSE index_name = %(index_name)s AND state = 'live' END
 ), caller AS MATERIALIZED (
     SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
 ), allowed AS MATERIALIZED (
