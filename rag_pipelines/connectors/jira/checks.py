@@ -33,7 +33,7 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
     except RagError as error:
         yield Finding("site", False, str(error))
         return
-    for missing in scope.missing:
+    for missing in scope.missing.values():
         yield Finding("projects", False, str(missing))
     listed = scope.listed
     named = ", ".join(project.key for project in listed[:10]) + (" …" if len(listed) > 10 else "")
@@ -49,13 +49,13 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
 
 
 def _issues(site: JiraSite, scope: Scope, options: JiraOptions) -> Finding:
-    """Whether the filter is valid and finds anything, which only Jira can tell."""
+    """Whether anything is found."""
     ranges = [jql.Range(project.id, project.key) for project in scope.listed[:_PROJECTS]]
     query = jql.in_ranges(ranges, jql.FURTHEST_BEHIND, options.jql)
     try:
         found = next(iter(site.pages(query, ("project",))), [])
     except RagError as error:
-        return Finding("jql" if options.jql else "issues", False, str(error))
+        return Finding("issues", False, str(error))
     where = f"the filter {options.jql!r}" if options.jql else "the projects"
     advice = "" if found else "; look at projects and jql"
     return Finding("issues", True, f"{where}: {'some' if found else 'no'} issues found{advice}")

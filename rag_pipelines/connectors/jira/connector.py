@@ -42,9 +42,11 @@ from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 
-_OPTIONS_OF_CONTENT = {
-    "url", "deployment", "projects", "exclude_projects", "jql", "fields", "comments", "attachments",
+_OPTIONS_OF_DOCUMENTS = {
+    "url", "deployment", "directory", "projects", "exclude_projects", "jql", "fields", "comments",
+    "attachments", "max_bytes", "security_levels",
 }  # fmt: skip
+"""Options that decide which documents there are, what they hold and who may see them."""
 
 
 class JiraCursor(msgspec.Struct, frozen=True):
@@ -63,7 +65,9 @@ class JiraConnector(Connector):
 
     def __init__(self, source: str, options: JiraOptions) -> None:
         super().__init__(source, options)
-        self._options_fingerprint = fingerprint(options.model_dump(mode="json", include=_OPTIONS_OF_CONTENT))
+        self._options_fingerprint = fingerprint(
+            options.model_dump(mode="json", include=_OPTIONS_OF_DOCUMENTS)
+        )
         self._scope: Scope | None = None
         self._contents: Contents | None = None
 

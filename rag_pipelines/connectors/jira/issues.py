@@ -105,8 +105,10 @@ def issue_token(fields: Json, chosen: Sequence[Field]) -> str:
     return f"{fields.get('updated')}|{rest[:16]}"
 
 
-def thread_token(comments: Iterable[Json]) -> str:
-    return fingerprint([_SHAPE, [[one["id"], one.get("updated") or one.get("created")] for one in comments]])
+def thread_token(key: str, fields: Json, comments: Iterable[Json]) -> str:
+    """Like `issue_token`, of restricted comments: the rest of the issue may change without them."""
+    edits = [[one["id"], one.get("updated") or one.get("created")] for one in comments]
+    return fingerprint([_SHAPE, title(key, fields), edits])
 
 
 def attachment_token(attachment: Json) -> str:

@@ -22,7 +22,7 @@ from rag_pipelines.connectors.jira.access import implies
 from rag_pipelines.connectors.jira.contents import Contents
 from rag_pipelines.connectors.jira.jql import Range
 from rag_pipelines.connectors.jira.options import JiraOptions
-from rag_pipelines.connectors.jira.schemes import Schemes
+from rag_pipelines.connectors.jira.schemes import REFUSALS, Schemes
 from rag_pipelines.connectors.jira.scope import Scope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.connectors.paths import media_type
@@ -69,8 +69,8 @@ class Listing:
 
     def entries(self, since: Mapping[str, datetime | None]) -> Iterator[Item | Failure]:
         """Every document of the projects in scope, or what was updated since a project's moment."""
-        for error in self._scope.missing:
-            yield self._hides(error, "projects")
+        for key, error in self._scope.missing.items():
+            yield self._hides(error, f"project {key}")
         ranges = [
             Range(project.id, project.key, self._back(since.get(project.id, self._window.since)))
             for project in self._scope.listed
@@ -204,7 +204,7 @@ class Listing:
             times = [issues.moment(one.get("updated") or one.get("created")) for one in thread]
             yield Item(
                 external_id=document,
-                token=issues.thread_token(thread),
+                token=issues.thread_token(issue["key"], fields, thread),
                 load=partial(self._contents.load, document),
                 name=issue["key"],
                 path=f"{folder}/comments",
@@ -269,9 +269,7 @@ class Places:
             for issue in self._site.by_ids(wanted, self._scope.rule_fields):
                 fields = issue["fields"]
                 self._known[issue["key"]] = (issues.title(issue["key"], fields), self._schemes.rule(fields))
-        except CredentialError:
-            raise
-        except (RagError, KeyError, TypeError):
+        except (*REFUSALS, KeyError, TypeError):
             return
 
     def parent(self, fields: Json, rule: AccessRule) -> str | None:

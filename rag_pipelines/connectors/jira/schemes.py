@@ -3,7 +3,8 @@
 What belongs here: permission schemes, issue security levels, project roles as the site tells them, and
 the access rule of an issue. What does not: members of groups and roles (`directory`).
 
-A scheme that cannot be read leaves its principal in the rule and names nobody else: nobody gets in by it.
+A scheme that we may not read leaves its principal in the rule and names nobody else: nobody gets in by it.
+A passing fault is raised, so that what is not known for the moment changes no rule.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.jira.access import Holder, Names, Visibility, clause, named_holder
 from rag_pipelines.connectors.jira.site import JiraSite
-from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingEntityError, RagError
+from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError, RagError, UsageError
 from rag_pipelines.model import CLOSED, AccessRule
+
+REFUSALS = (ForbiddenEntityError, MissingEntityError, UsageError)
+"""What a site answers when it will not tell, now or later."""
 
 
 class Schemes:
@@ -90,19 +94,13 @@ class Schemes:
         return visibility
 
     def _may_have_levels(self, project_id: str) -> bool:
-        try:
-            return bool(self.levels(project_id))
-        except CredentialError:
-            raise
-        except RagError:
-            return True
+        return bool(self._known(self.levels, project_id, otherwise=True))
 
     def _known(self, read: Callable[..., Any], *arguments: str, otherwise: Any = ()) -> Any:
+        """What `read` says, or `otherwise` if the site refuses it for good."""
         try:
             return read(*arguments)
-        except CredentialError:
-            raise
-        except RagError:
+        except REFUSALS:
             return otherwise
 
     def _once(self, read: Callable[..., Any], argument: str) -> Any:

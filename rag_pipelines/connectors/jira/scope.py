@@ -5,7 +5,7 @@ What belongs here: options held against the site's own lists. What does not: iss
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 
@@ -16,7 +16,7 @@ from rag_pipelines.connectors.jira.issues import CONTENT, LISTED, RULED, Field, 
 from rag_pipelines.connectors.jira.jql import zone_of
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.site import JiraSite
-from rag_pipelines.errors import ConfigError, MissingEntityError
+from rag_pipelines.errors import ConfigError, MissingEntityError, UsageError
 
 _EPIC_LINK = "com.pyxis.greenhopper.jira:gh-epic-link"
 _PEOPLE = frozenset({"user", "group"})
@@ -39,20 +39,24 @@ class Scope(msgspec.Struct, frozen=True):
     """In which the times of a query are read: that of our account."""
     began: datetime
     projects: tuple[Project, ...]
-    missing: tuple[MissingEntityError, ...]
-    """One for each project that the options name and the site does not."""
+    missing: Mapping[str, MissingEntityError]
+    """By key, each project that the options name and the site does not."""
     chosen: tuple[Field, ...]
     """The fields whose values belong to the content."""
     people: tuple[str, ...]
     """Ids of the custom fields that hold users or groups, whom a scheme may let see the issue."""
     epic_field: str | None
     """Where Data Center keeps the key of an issue's epic."""
+    left_out: frozenset[str]
+    """Fields that the source has no use for."""
 
     @classmethod
     def of(cls, site: JiraSite, options: JiraOptions) -> Scope:
-        """Ask the site. Raises its errors, and `ConfigError` for a field that it does not have."""
+        """Ask the site. Raises its errors, and `ConfigError` for a field or filter that it does not take."""
         account = site.myself()  # first, because to anonymous people the rest answers with what is public
         info, fields = site.info(), site.fields()
+        if options.jql:
+            _try_filter(site, options.jql)
         projects = [
             Project(str(one["id"]), one["key"], one.get("name") or one["key"], bool(one.get("archived")))
             for one in site.projects(archived=options.archived)
@@ -61,22 +65,27 @@ class Scope(msgspec.Struct, frozen=True):
         wanted -= set(options.exclude_projects)
         chosen = [one for one in projects if one.key in wanted and (options.archived or not one.archived)]
         keys = {one.key for one in projects}
-        missing = [
-            MissingEntityError(
+        missing = {
+            key: MissingEntityError(
                 f"project {key!r} is not there for our account: it was deleted, archived, renamed or closed "
                 f"to it; visible are {', '.join(sorted(keys)[:20]) or 'none'}"
             )
             for key in sorted(wanted - {one.key for one in chosen})
-        ]
+        }
         return cls(
             address=str(info.get("baseUrl") or options.url).rstrip("/"),
             zone=zone_of(account.get("timeZone")),
             began=moment(info.get("serverTime")) or datetime.now(UTC),
             projects=tuple(chosen),
-            missing=tuple(missing),
+            missing=missing,
             chosen=tuple(find_fields(fields, options.fields)),
             people=tuple(field["id"] for field in fields if field.get("custom") and _holds_people(field)),
             epic_field=next((one["id"] for one in fields if _schema(one, "custom") == _EPIC_LINK), None),
+            left_out=frozenset(
+                name
+                for name, wanted in (("comment", options.comments), ("attachment", options.attachments))
+                if not wanted
+            ),
         )
 
     @property
@@ -91,7 +100,8 @@ class Scope(msgspec.Struct, frozen=True):
     @property
     def fields(self) -> tuple[str, ...]:
         """What a listing asks for."""
-        return (*LISTED, *self.people, *([self.epic_field] if self.epic_field else ()))
+        epic = [self.epic_field] if self.epic_field else []
+        return tuple(name for name in (*LISTED, *self.people, *epic) if name not in self.left_out)
 
     @property
     def rule_fields(self) -> tuple[str, ...]:
@@ -100,7 +110,8 @@ class Scope(msgspec.Struct, frozen=True):
 
     @property
     def content_fields(self) -> tuple[str, ...]:
-        return (*CONTENT, *(field.id for field in self.chosen))
+        names = (*CONTENT, *(field.id for field in self.chosen))
+        return tuple(name for name in names if name not in self.left_out)
 
 
 def find_fields(fields: Sequence[Json], names: Sequence[str]) -> list[Field]:
@@ -121,6 +132,14 @@ def find_fields(fields: Sequence[Json], names: Sequence[str]) -> list[Field]:
     if problems:
         raise ConfigError(problems=problems)
     return list(dict.fromkeys(found))
+
+
+def _try_filter(site: JiraSite, filter: str) -> None:
+    """Ask Jira whether the filter is valid JQL, before it is part of a query."""
+    try:
+        next(iter(site.pages(filter, ("project",))), None)
+    except UsageError as error:
+        raise ConfigError(problems=[f"jql: received {filter!r}, which Jira refuses: {error}"]) from error
 
 
 def _holds_people(field: Json) -> bool:

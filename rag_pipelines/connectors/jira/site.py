@@ -53,7 +53,7 @@ class JiraSite(ABC):
 
     def fields(self) -> list[Json]:
         """Every system and custom field: `id`, `name`, `schema`."""
-        return self._get("field")
+        return self._list("field")
 
     def project(self, project_id: str) -> Json:
         return self._get(f"project/{project_id}")
@@ -116,7 +116,7 @@ class JiraSite(ABC):
 
     def applications(self) -> list[Json]:
         """The licensed products (application roles) with the groups that may use them."""
-        return self._get("applicationrole")
+        return self._list("applicationrole")
 
     @abstractmethod
     def groups(self) -> tuple[list[Json], bool]:
@@ -133,11 +133,14 @@ class JiraSite(ABC):
     def _get(self, path: str, params: Json | None = None) -> Any:
         return self.client.get_json(f"{self.api}/{path}", params)
 
+    def _list(self, path: str, params: Json | None = None) -> list[Json]:
+        return _entries({path: self._get(path, params)}, path)
+
     def _values(
         self, path: str, params: Json | None = None, results: str | None = "values"
     ) -> Iterator[Json]:
         for page in self.client.offset(f"{self.api}/{path}", params, results):
-            yield from page.get(results or "values") or ()
+            yield from _entries(page, results or "values")
 
     def _among(self, ids: list[str], fields: Sequence[str], filter: str | None) -> list[Json]:
         """One query; where Jira refuses ids that do not exist, those that it names are left out."""
@@ -168,7 +171,7 @@ class CloudSite(JiraSite):
         for last_try in (False, True):
             try:
                 for page in self.client.tokens(f"{self.api}/search/jql", params):
-                    yield page.get("issues") or []
+                    yield _entries(page, "issues")
                 return
             except GoneError:
                 # A page token that expired: the query begins anew, once.
@@ -214,7 +217,7 @@ class DataCenterSite(JiraSite):
         start = idle = 0
         while True:
             page = self._get("search", {**params, "startAt": start, "maxResults": self._page_size + 1})
-            issues, total = page.get("issues") or [], page["total"]
+            issues, total = _entries(page, "issues"), page["total"]
             fresh = [issue for issue in issues if issue["id"] not in seen]
             meets = not start or fresh[:1] != issues[:1]
             if meets and fresh:
@@ -230,7 +233,7 @@ class DataCenterSite(JiraSite):
             start = max(0, start + len(issues) - 1 if meets else min(start, total) - self._page_size)
 
     def projects(self, *, archived: bool) -> list[Json]:
-        return self._get("project", {"includeArchived": archived})
+        return self._list("project", {"includeArchived": archived})
 
     def level_members(self) -> dict[str, tuple[Holder, ...]]:
         raise UsageError(
@@ -240,7 +243,7 @@ class DataCenterSite(JiraSite):
 
     def groups(self) -> tuple[list[Json], bool]:
         answer = self._get("groups/picker", {"query": "", "maxResults": self._all_groups})
-        groups = answer.get("groups") or []
+        groups = _entries(answer, "groups")
         return groups, answer.get("total", len(groups)) <= len(groups)
 
     def members(self, group_id: str) -> list[Json]:
@@ -248,3 +251,11 @@ class DataCenterSite(JiraSite):
 
     def users(self) -> Iterator[Json]:
         return self._values("user/search", {"username": ".", "includeInactive": True}, results=None)
+
+
+def _entries(page: Json, name: str) -> list[Json]:
+    """What a page holds; one that does not say so is no empty page."""
+    entries = page.get(name) if isinstance(page, dict) else None
+    if not isinstance(entries, list):
+        raise TransientError(f"an answer came without {name!r}: {str(page)[:200]}")
+    return entries
