@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -450,6 +451,28 @@ def test_restrictions_that_nothing_tells_of_close_everything(cloud: Wiki) -> Non
     assert listing.is_full
 
 
+def test_a_draft_is_its_authors_alone(wiki: Wiki) -> None:
+    draft = wiki.site.page("HR", "Soon", status="draft")
+    assert wiki.rule(draft.id, drafts=True) == AccessRule(((HR_SPACE,), (user("author"),)))
+
+
+def test_an_answer_without_its_restriction_is_not_taken_for_none(wiki: Wiki) -> None:
+    page = wiki.site.page("HR", "Salaries")
+    wiki.site.restrict(page.id, people=("ann",))
+    said = wiki.double.v1
+    wiki.double.v1 = lambda *given: {**said(*given), "restrictions": {"_expandable": {"read": ""}}}  # type: ignore[method-assign]
+    assert wiki.rule(page.id) == AccessRule(((HR_SPACE,), (user("ann"),)))
+
+
+def test_comments_are_not_closed_when_the_access_of_their_pages_was_out_of_reach(cloud: Wiki) -> None:
+    page = cloud.site.page("HR", "Leave")
+    cloud.site.comment(page.id, "<p>Why?</p>")
+    cloud.double.faults.script(Status(500), path="search", times=9)
+    listing = cloud.listed()
+    assert not listing.items
+    assert not listing.is_full
+
+
 @st.composite
 def page_trees(draw: st.DrawFn) -> list[tuple[int | None, tuple[str, ...], tuple[str, ...], bool]]:
     """Pages as (parent, people, groups, archived), each below one before it."""
@@ -758,6 +781,8 @@ def test_a_listing_that_breaks_off_yields_what_it_saw(wiki: Wiki) -> None:
 def test_a_page_described_without_its_version_fails_alone(wiki: Wiki) -> None:
     broken, page = wiki.site.page("HR", "Leave"), wiki.site.page("HR", "Travel")
     wiki.double.malformed.add(broken.id)
+    wiki.double.repeated.add(broken.id)
+    wiki.double.cap = 1
     listing = wiki.listed()
     assert [one.external_id for one in listing.failures] == [f"page/{broken.id}"]
     assert set(listing.items) == {f"page/{page.id}"}
@@ -895,11 +920,29 @@ def test_people_who_are_mentioned_have_names(wiki: Wiki) -> None:
     assert listing.items[f"page/{page.id}"].load().decode() == expected, "alone"
 
 
+def test_a_mention_in_code_is_text(wiki: Wiki) -> None:
+    mention = '<ri:user ri:account-id="ann" ri:userkey="ann"/>'
+    body = f"<p>{mention}</p><ac:plain-text-body><![CDATA[{mention}]]></ac:plain-text-body><p>{mention}</p>"
+    wiki.site.page("HR", "Leave", body)
+    (text,) = wiki.listed().texts().values()
+    assert text.count("ri:display-name") == 2
+    assert f"<![CDATA[{mention}]]>" in text
+
+
+def test_hostile_bodies_are_searched_in_little_time(wiki: Wiki) -> None:
+    for body in ("<ri:user " * 200_000, "<![CDATA[" * 200_000, '<ri:user ri:userkey="' * 100_000):
+        wiki.site.page("HR", "Hostile", body)
+    began = time.monotonic()
+    assert len(wiki.listed().texts()) == 3
+    assert time.monotonic() - began < 10
+
+
 # Settings and the check.
 
 
 def test_the_check_says_who_we_are_and_what_we_see(wiki: Wiki) -> None:
-    findings = {one.name: one for one in wiki.connector().check()}
+    connector = wiki.connector(email_template="{username}@example.com")
+    findings = {one.name: one for one in connector.check()}
     assert all(one.ok for one in findings.values())
     assert "Sync Account" in findings["login"].detail
     assert "2 to list: HR, IT" in findings["spaces"].detail
@@ -917,6 +960,12 @@ def test_the_check_says_what_is_wrong(wiki: Wiki) -> None:
     (login,) = wiki.connector().check()
     assert not login.ok
     assert TOKEN not in login.detail
+
+
+def test_the_check_warns_where_nobody_has_an_address(data_center: Wiki) -> None:
+    people = {one.name: one for one in data_center.connector().check()}["people"]
+    assert not people.ok
+    assert "email_template" in people.detail
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from rag_pipelines.errors import (
 MEDIA_TYPE = "application/vnd.atlassian.confluence.storage+xml"
 
 _MENTION = re.compile(
-    r"""<ri:user\b(?![^>]*ri:display-name)[^>]*?\bri:(?:account-id|userkey)=["']([^"']+)["']"""
+    r"""<ri:user\b(?![^<>]*ri:display-name)[^<>]*?\bri:(?:account-id|userkey)=["']([^"'<>]+)["']"""
 )
 
 
@@ -83,8 +83,12 @@ def _mentioned(bodies: Iterable[str]) -> set[str]:
 
 
 def _with_names(body: str, names: dict[str, str]) -> bytes:
+    """The body with names beside its mentions, but for what stands in CDATA, which is text."""
+
     def named(match: re.Match[str]) -> str:
         name = names.get(match[1])
         return match[0] if name is None else f'{match[0]} ri:display-name="{escape(name)}"'
 
-    return _MENTION.sub(named, body).encode("utf-8", "replace")
+    pieces = (piece.partition("<![CDATA[") for piece in body.split("]]>"))
+    marked = "]]>".join(_MENTION.sub(named, markup) + begin + text for markup, begin, text in pieces)
+    return marked.encode("utf-8", "replace")

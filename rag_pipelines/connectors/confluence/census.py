@@ -1,4 +1,4 @@
-"""Everything that the options choose, space by space: what a full listing and a listing of ids share.
+"""Everything that the options choose, space by space, and what changed of it.
 
 What belongs here: the walk over spaces and what is attached to their pages, what it failed at, and
 the choice of what is a document. What does not: requests (`site`), items (`connector`).
@@ -19,15 +19,16 @@ from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingE
 class Census:
     """One walk over a site. `names` are the spaces' names by key; `newest` the last change of each."""
 
-    def __init__(self, site: Site, tree: Tree) -> None:
+    def __init__(self, site: Site) -> None:
+        self.tree = Tree(site)
         self.names: dict[str, str] = {}
         self.newest: dict[str, datetime] = {}
         self.failed: set[str] = set()
         """Keys of spaces of which something could not be listed."""
         self._site = site
         self._options = site.options
-        self._tree = tree
         self._seen: set[Ref] = set()
+        self._undescribed: set[str] = set()
 
     def spaces(self) -> Iterator[Space | Failure]:
         """The chosen spaces; a chosen one that is not there, or a list that breaks off, is a failure."""
@@ -60,7 +61,7 @@ class Census:
                 yield from self._pages(space, described)
         for part in self._site.attached(spaces):
             yield from self._attached(part)
-        yield from self._tree.closed()
+        yield from self.tree.closed()
         if self._site.search_fault is not None:
             yield Failure(error=self._site.search_fault, entity="content search", hides_documents=False)
 
@@ -76,23 +77,38 @@ class Census:
     def page_of(self, content: Content) -> Content | None:
         """The page or post that a content is or belongs to."""
         if content.ref.type in (PAGE, BLOG_POST):
-            return self._tree.get(content.ref)
-        return self._tree.get(content.container) if content.container is not None else None
+            return self.tree.get(content.ref)
+        return self.tree.get(content.container) if content.container is not None else None
 
-    def saw(self, content: Content, space: str) -> None:
-        """Note the time of a change in `space`."""
-        if content.modified_at is not None:
-            self.newest[space] = max(content.modified_at, self.newest.get(space, content.modified_at))
+    def changes(self, space: Space, since: datetime | None) -> Iterator[Content | Failure]:
+        """What was modified in a space at `since` or later, or everything; labels and readers are known."""
+        found: list[Content] = []
+        try:
+            for content in self._new(self._site.changed(space.key, since), (space.key,)):
+                if isinstance(content, Failure):
+                    yield content
+                elif since is None or content.modified_at is None or content.modified_at >= since:
+                    found.append(content)
+                    self._saw(content, space.key)
+                    if content.container is None:
+                        self.tree.add(content)
+            self.tree.describe([content.container or content.ref for content in found])
+        except CredentialError:
+            raise
+        except RagError as error:
+            yield self._lost(error, f"changes of space {space.key}", (space.key,))
+            return
+        yield from self.choice(found)
+        yield from self.tree.closed()
 
     def _pages(self, space: Space, described: bool) -> Iterator[Content | Failure]:
         found: list[Content] = []
         try:
-            for content in self._site.contents(space, described):
+            for content in self._new(self._site.contents(space, described), (space.key,)):
                 if isinstance(content, Failure):
-                    yield self._held(content, space.key)
-                elif content.ref not in self._seen:
-                    self._seen.add(content.ref)
-                    self._tree.add(content)
+                    yield content
+                else:
+                    self.tree.add(content)
                     found.append(content)
         except CredentialError:
             raise
@@ -100,37 +116,51 @@ class Census:
             yield self._lost(error, f"space {space.key}", (space.key,))
         try:
             if described:
-                self._tree.describe([content.ref for content in found])
+                self.tree.describe([content.ref for content in found])
         except CredentialError:
             raise
         except RagError as error:
+            self._undescribed.add(space.key)
             yield self._lost(error, f"access of space {space.key}", (space.key,))
             return
         for content in found:
-            self.saw(content, space.key)
+            self._saw(content, space.key)
         yield from self.choice(found)
 
     def _attached(self, part: Range) -> Iterator[Content | Failure]:
         try:
-            for content in part.contents():
+            for content in self._new(part.contents(), part.spaces):
                 if isinstance(content, Failure):
-                    yield self._held(content, *part.spaces)
+                    yield content
                     continue
                 page = self.page_of(content)
-                if page is None or content.ref in self._seen:
-                    continue
-                self._seen.add(content.ref)
-                self.saw(content, page.space)
-                yield from self.choice([content])
+                if page is not None and page.space not in self._undescribed:
+                    self._saw(content, page.space)
+                    yield from self.choice([content])
         except CredentialError:
             raise
         except RagError as error:
             yield self._lost(error, part.name, part.spaces)
 
-    def _held(self, failure: Failure, *spaces: str) -> Failure:
-        if failure.entity is not None:
-            self.failed.update(spaces)
-        return failure
+    def _new(
+        self, entries: Iterator[Content | Failure], spaces: tuple[str, ...]
+    ) -> Iterator[Content | Failure]:
+        """The entries that no answer held before. One that may hide a document fails its spaces."""
+        for entry in entries:
+            if isinstance(entry, Content):
+                ref: Ref | None = entry.ref
+            else:
+                ref = Ref.of(entry.external_id or "")
+                if entry.entity is not None:
+                    self.failed.update(spaces)
+            if ref is None or ref not in self._seen:
+                yield entry
+            if ref is not None:
+                self._seen.add(ref)
+
+    def _saw(self, content: Content, space: str) -> None:
+        if content.modified_at is not None:
+            self.newest[space] = max(content.modified_at, self.newest.get(space, content.modified_at))
 
     def _lost(self, error: RagError, entity: str, spaces: Sequence[str]) -> Failure:
         self.failed.update(spaces)
@@ -144,12 +174,13 @@ class Census:
             return False
         if (options.labels or options.exclude_labels) and not options.chooses_labels(page.labels or ()):
             return False
-        above = (page.ref.id, *(node.ref.id for node in self._tree.ancestors(page)))
+        above = (page.ref.id, *(node.ref.id for node in self.tree.ancestors(page)))
         return not options.roots or any(id in options.roots for id in above)
 
 
-def existing(site: Site, tree: Tree, refs: Sequence[Ref]) -> set[Ref]:
+def existing(site: Site, refs: Sequence[Ref]) -> set[Ref]:
     """Which of `refs` a listing should name. What may not be seen counts as existing."""
+    census = Census(site)
     found: dict[Ref, Content] = {}
     alive: set[Ref] = set()
 
@@ -168,8 +199,8 @@ def existing(site: Site, tree: Tree, refs: Sequence[Ref]) -> set[Ref]:
     pages = [one for one in found.values() if one.container is None]
     for page in pages:
         if options.archived or not page.space or not site.is_archived(page.space):
-            tree.add(page)
+            census.tree.add(page)
     if options.roots or options.labels or options.exclude_labels:
-        tree.describe([page.ref for page in pages if tree.get(page.ref)])
-    alive.update(one.ref for one in Census(site, tree).choice(found.values()))
+        census.tree.describe([page.ref for page in pages if census.tree.get(page.ref)])
+    alive.update(one.ref for one in census.choice(found.values()))
     return alive.intersection(refs)

@@ -34,16 +34,15 @@ from rag_pipelines.connectors.base import (
     Window,
     read_cursor,
 )
-from rag_pipelines.connectors.confluence import directory
 from rag_pipelines.connectors.confluence.bodies import MEDIA_TYPE, Bodies
 from rag_pipelines.connectors.confluence.census import Census, existing
 from rag_pipelines.connectors.confluence.cloud import CONTEXT, CloudSite
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, COMMENT, Content, Ref, Space
 from rag_pipelines.connectors.confluence.data_center import DataCenterSite
+from rag_pipelines.connectors.confluence.directory import Directory
 from rag_pipelines.connectors.confluence.options import ConfluenceCursor, ConfluenceOptions
 from rag_pipelines.connectors.confluence.site import Site
-from rag_pipelines.connectors.confluence.tree import Tree
-from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, UsageError
+from rag_pipelines.errors import RagError, TooLargeDocumentError, UsageError
 
 _AUTHORS_AT_ONCE = 200
 
@@ -67,73 +66,63 @@ class ConfluenceConnector(Connector):
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         began = datetime.now(UTC)
-        tree = Tree(self._site)
-        census = Census(self._site, tree)
-        count = 0
-        whole = True
-        for entry in self._listed(census, tree, census.entries(described=True)):
-            if isinstance(entry, Failure):
-                whole = whole and not (entry.entity is not None and entry.hides_documents)
-                count += entry.external_id is not None
-            elif window.holds(entry.modified_at):
-                count += 1
-            else:
-                continue
-            yield entry
+        census = Census(self._site)
+        tally = _Tally()
+        for entry in self._items(census, census.entries(described=True)):
+            if isinstance(entry, Failure) or window.holds(entry.modified_at):
+                tally.add(entry)
+                yield entry
         positions = {
             key: min(newest, began) for key, newest in census.newest.items() if key not in census.failed
         }
-        yield Complete(count, None if window else self._cursor(positions), full=whole and not window)
+        cursor = None if window else self._cursor(positions)
+        yield Complete(tally.count, cursor, full=tally.whole and not window)
 
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
         before = read_cursor(cursor, ConfluenceCursor)
         if before.options != self.options.selection():
             raise UsageError("the options of the source have changed since the last listing; list it fully")
-        tree = Tree(self._site)
-        census = Census(self._site, tree)
-        positions: dict[str, datetime] = {}
-        count = 0
+        census = Census(self._site)
+        tally = _Tally()
+        positions = dict(before.positions)
+        named: set[str] = set()
         for space in census.spaces():
             if isinstance(space, Failure):
-                positions = {**before.positions, **positions} if space.entity == "spaces" else positions
+                tally.add(space)
                 yield space
                 continue
-            known = before.positions.get(space.key)
+            named.add(space.key)
             began = datetime.now(UTC)
-            entries = self._listed(census, tree, self._changed(space, known, census, tree))
-            for entry in entries:
-                count += isinstance(entry, Item) or entry.external_id is not None
+            position = positions.get(space.key)
+            since = position and position - timedelta(minutes=self.options.overlap)
+            for entry in self._items(census, census.changes(space, since)):
+                tally.add(entry)
                 yield entry
-            newest = None if space.key in census.failed else census.newest.get(space.key)
-            if newest is not None or known is not None:
-                positions[space.key] = max(filter(None, (known, newest and min(newest, began))))
-        yield Complete(count, self._cursor(positions), full=False)
+            newest = census.newest.get(space.key)
+            if newest is not None and space.key not in census.failed:
+                positions[space.key] = max(min(newest, began), position or newest)
+        if tally.whole:
+            positions = {key: position for key, position in positions.items() if key in named}
+        yield Complete(tally.count, self._cursor(positions), full=False)
 
     def ids(self) -> Iterator[str | Failure | Complete]:
         options = self.options
-        census = Census(self._site, Tree(self._site))
         described = bool(options.roots or options.labels or options.exclude_labels)
-        count = 0
-        whole = True
-        for entry in census.entries(described):
-            if isinstance(entry, Failure):
-                whole = whole and not (entry.entity is not None and entry.hides_documents)
-                count += entry.external_id is not None
-                yield entry
-            else:
-                count += 1
-                yield entry.ref.external_id
-        yield Complete(count, full=whole)
+        tally = _Tally()
+        for entry in Census(self._site).entries(described):
+            tally.add(entry)
+            yield entry if isinstance(entry, Failure) else entry.ref.external_id
+        yield Complete(tally.count, full=tally.whole)
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         refs = [ref for one in ids if (ref := Ref.of(one)) is not None]
-        return {ref.external_id for ref in existing(self._site, Tree(self._site), refs)}
+        return {ref.external_id for ref in existing(self._site, refs)}
 
     def prefetch(self, items: Sequence[Item]) -> None:
         self._bodies.read_ahead([ref for item in items if (ref := Ref.of(item.external_id)) is not None])
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
-        return directory.groups(self._site)
+        return Directory(self._site).groups()
 
     def check(self) -> list[Finding]:
         try:
@@ -141,7 +130,7 @@ class ConfluenceConnector(Connector):
         except RagError as error:
             return [Finding("login", False, str(error))]
         spaces: list[Space] = []
-        for entry in Census(self._site, Tree(self._site)).spaces():
+        for entry in Census(self._site).spaces():
             if isinstance(entry, Failure):
                 findings.append(Finding(str(entry.entity), False, str(entry.error)))
             else:
@@ -152,7 +141,7 @@ class ConfluenceConnector(Connector):
             findings.append(Finding("spaces", True, detail))
         for space in spaces[:1]:
             findings += self._check_space(space)
-        return findings
+        return [*findings, Directory(self._site).check()]
 
     def close(self) -> None:
         if self._opened is not None:
@@ -178,37 +167,7 @@ class ConfluenceConnector(Connector):
     def _cursor(self, positions: dict[str, datetime]) -> Cursor:
         return msgspec.to_builtins(ConfluenceCursor(self.options.selection(), positions))
 
-    def _changed(
-        self, space: Space, known: datetime | None, census: Census, tree: Tree
-    ) -> Iterator[Content | Failure]:
-        """What changed in a space since `known`, without what the wide question brings up again."""
-        since = known and known - timedelta(minutes=self.options.overlap)
-        found: dict[Ref, Content] = {}
-        try:
-            for content in self._site.changed(space.key, since):
-                if isinstance(content, Failure):
-                    if content.entity is not None:
-                        census.failed.add(space.key)
-                    yield content
-                elif since is None or content.modified_at is None or content.modified_at >= since:
-                    found[content.ref] = content
-            for content in found.values():
-                census.saw(content, space.key)
-                if content.container is None:
-                    tree.add(content)
-            tree.describe([content.container or content.ref for content in found.values()])
-        except CredentialError:
-            raise
-        except RagError as error:
-            census.failed.add(space.key)
-            yield Failure(error=error, entity=f"changes of space {space.key}")
-            return
-        yield from census.choice(found.values())
-        yield from tree.closed()
-
-    def _listed(
-        self, census: Census, tree: Tree, contents: Iterator[Content | Failure]
-    ) -> Iterator[Item | Failure]:
+    def _items(self, census: Census, contents: Iterator[Content | Failure]) -> Iterator[Item | Failure]:
         """Contents as items, in blocks, so that authors are asked for together."""
         for block in blocks(contents, _AUTHORS_AT_ONCE):
             unnamed = (one for one in block if isinstance(one, Content) and one.author is None)
@@ -219,7 +178,7 @@ class ConfluenceConnector(Connector):
                 elif (content.size or 0) > self.options.max_bytes:
                     yield self._too_large(content)
                 else:
-                    yield self._item(content, census, tree)
+                    yield self._item(content, census)
 
     def _too_large(self, content: Content) -> Failure:
         error = TooLargeDocumentError(
@@ -227,10 +186,10 @@ class ConfluenceConnector(Connector):
         )
         return Failure(error=error, external_id=content.ref.external_id, token=str(content.version))
 
-    def _item(self, content: Content, census: Census, tree: Tree) -> Item:
+    def _item(self, content: Content, census: Census) -> Item:
         page = census.page_of(content)
         assert page is not None
-        above = tree.ancestors(page)
+        above = census.tree.ancestors(page)
         place = [census.names.get(page.space, page.space), *(node.title for node in (*above, page))]
         kind = content.ref.type
         title: str | None = page.title
@@ -262,7 +221,7 @@ class ConfluenceConnector(Connector):
             size=content.size,
             modified_at=content.modified_at,
             author=content.author or self._site.names([content.author_id]).get(content.author_id or ""),
-            access=tree.access(page),
+            access=census.tree.access(page),
             metadata=metadata,
         )
 
@@ -284,3 +243,17 @@ class ConfluenceConnector(Connector):
             yield Finding(
                 "search", False, f"restrictions are asked page by page, changes cannot be followed: {error}"
             )
+
+
+class _Tally:
+    """Counts the documents of a listing, and knows whether it saw everything."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.whole = True
+
+    def add(self, entry: Item | Content | Failure) -> None:
+        if not isinstance(entry, Failure) or entry.external_id is not None:
+            self.count += 1
+        elif entry.hides_documents:
+            self.whole = False

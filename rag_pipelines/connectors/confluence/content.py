@@ -113,6 +113,7 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
         above = raw.get("ancestors") or []
         container = raw.get("container") if kind in (COMMENT, ATTACHMENT) else None
         links, metadata = raw.get("_links") or {}, raw.get("metadata") or {}
+        read = readers_of(raw.get("restrictions"), principals)
         return Content(
             ref=Ref(kind, identity(kind, raw["id"])),
             status=raw["status"],
@@ -125,7 +126,7 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
             parent=Ref(above[-1]["type"], str(above[-1]["id"])) if above and kind != COMMENT else None,
             container=Ref(container["type"], str(container["id"])) if container else None,
             labels=_labels(metadata.get("labels")),
-            readers=readers_of(raw.get("restrictions"), principals),
+            readers=tuple(sorted(read[0])) if read and not read[1] else None,
             base=base,
             link=links.get("webui"),
             location=_location(extensions.get("location")) if kind == COMMENT else None,
@@ -172,19 +173,22 @@ def container_of(raw: Json) -> Ref | None:
     return None
 
 
-def readers_of(restrictions: Json | None, principals: Principals) -> tuple[str, ...] | None:
-    """The principals that a read restriction names, none if there is none; None if not all are there."""
-    if restrictions is None:
+def readers_of(restrictions: Json | None, principals: Principals) -> tuple[set[str], int] | None:
+    """The principals that one answer about a read restriction names, and how many entries of a kind filled
+    it (0: it names all). None if there is no answer, or one that is not understood."""
+    answer: Any = restrictions
+    found: set[str] = set()
+    full = 0
+    try:
+        read = answer.get("read", answer)["restrictions"]
+        for kind, principal in (("user", principals.user), ("group", principals.group)):
+            results = read[kind]["results"]
+            found.update(map(principal, results))
+            if results and len(results) >= read[kind].get("limit", len(results) + 1):
+                full = max(full, len(results))
+    except (KeyError, TypeError, AttributeError):
         return None
-    read = restrictions.get("read", restrictions)["restrictions"]
-    found: list[str] = []
-    for kind, principal in (("user", principals.user), ("group", principals.group)):
-        listed = read[kind]
-        results = listed["results"]
-        if results and len(results) >= listed.get("limit", len(results) + 1):
-            return None
-        found.extend(map(principal, results))
-    return tuple(sorted(found))
+    return found, full
 
 
 def _labels(listed: Json | None) -> tuple[str, ...] | None:

@@ -225,17 +225,14 @@ class Site(ABC):
                 "limit": IDS_AT_ONCE,
             }
             answer = self.client.get_json(f"/rest/api/content/{ref.id}/restriction/byOperation/read", params)
-            try:
-                lists = [answer["restrictions"][kind] for kind in ("user", "group")]
-                full = [len(one["results"]) for one in lists if len(one["results"]) >= one.pop("limit")]
-                found.update(readers_of(answer, self.principals) or ())
-            except (KeyError, TypeError) as error:
-                raise CorruptDocumentError(
-                    f"the restriction of {ref.external_id} is not understood: {type(error).__name__}: {error}"
-                ) from error
-            if not any(full):
-                return tuple(sorted(found))
-            start += max(full)
+            page = readers_of(answer, self.principals)
+            if page is None:
+                raise CorruptDocumentError(f"the restriction of {ref.external_id} is not understood")
+            named, full = page
+            if not full or named <= found:
+                return tuple(sorted(found | named))
+            found |= named
+            start += full
 
     def found_bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
         """Storage-format bodies of contents that the search index knows."""

@@ -4,7 +4,8 @@ What belongs here: the page tree of one run, its gaps filled by asking, and the 
 What does not: listing (`census`), and who stands behind a principal (`directory`).
 
 A page may be read by whom the space lets in, and its own restriction, and that of every page above:
-a conjunction. An ancestor that cannot be read may be restricted, so what is below it is closed.
+a conjunction. An ancestor that cannot be read may be restricted, so what is below it is closed. A draft
+is its author's alone.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Tree:
                 return CLOSED
             if node.readers:
                 clauses.append(node.readers)
+        if page.status == "draft":
+            if page.author_id is None:
+                return CLOSED
+            clauses.append((self._site.principals.account(page.author_id),))
         return AccessRule(tuple(clauses)).normalised()
 
     def ancestors(self, page: Content) -> list[Content]:
