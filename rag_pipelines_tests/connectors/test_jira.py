@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from rag_pipelines.connectors.base import Complete, Connector, Failure, Group, Item
 from rag_pipelines.connectors.jira import jql
+from rag_pipelines.connectors.jira.issues import moment
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.errors import (
@@ -401,6 +403,18 @@ def test_brackets_and_words_inside_of_quotes_mean_nothing(text: str) -> None:
     assert jql.check_filter(f" {text} ") == text
 
 
+def test_a_query_holds_each_condition_in_brackets() -> None:
+    since = datetime(2026, 3, 1, 12, 0, 59, tzinfo=UTC)
+    ranges = [jql.Range("1", "A"), jql.Range("2", "B", since), jql.Range("3", "C", since)]
+    assert jql.in_ranges(ranges, UTC, "x = 1 OR y = 2") == (
+        '((project in ("A")) OR (project in ("B", "C") AND updated >= "2026-03-01 12:00"))'
+        " AND (x = 1 OR y = 2) ORDER BY key ASC"
+    )
+    assert (
+        jql.with_ids(["1", "2"], "x = 1 OR y = 2") == "(id in (1, 2)) AND (x = 1 OR y = 2) ORDER BY key ASC"
+    )
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_one_jql_string(text: str) -> None:
     site = Site()
@@ -614,11 +628,13 @@ def test_each_project_is_followed_from_its_own_position(bench: Bench) -> None:
         site.create(key, "One")
     first = bench.listed().complete
     assert first is not None
-    site.tick()
-    late = {key: site.create(key, "Two") for key in ("ABC", "DEF")}
+    late = {}
+    for key in ("ABC", "DEF"):
+        site.tick()
+        late[key] = site.create(key, "Two")
     bench.double.refused_projects = {"ABC"}
     partly = followed(bench, first.cursor)
-    assert set(partly.items) == {f"issue/{late['DEF'].id}", *partly.items}
+    assert f"issue/{late['DEF'].id}" in partly.items
     assert f"issue/{late['ABC'].id}" not in partly.items
     assert partly.complete is not None
     site.tick()
@@ -626,6 +642,22 @@ def test_each_project_is_followed_from_its_own_position(bench: Bench) -> None:
     site.changed()
     whole = followed(bench, partly.complete.cursor)
     assert f"issue/{late['ABC'].id}" in whole.items
+
+
+def test_an_edit_behind_a_listings_back_is_found_although_something_newer_was_seen(bench: Bench) -> None:
+    site = bench.site
+    site.project("ABC")
+    issues = [site.create("ABC", f"{n}") for n in range(9)]
+
+    def edit() -> None:
+        for issue in (issues[0], issues[8]):
+            site.tick()
+            site.edit(issue.id, labels=("edited",))
+
+    bench.double.before(3, edit, "/search")
+    complete = bench.listed(page_size=2, overlap=0).complete
+    assert complete is not None
+    assert f"issue/{issues[0].id}" in followed(bench, complete.cursor, overlap=0).items
 
 
 def test_a_project_that_is_new_is_listed_whole_by_the_changes(bench: Bench) -> None:
@@ -928,6 +960,23 @@ def test_when_nothing_can_be_said_nothing_is_said(bench: Bench, fault: Status) -
 
 
 # The double is worth trusting.
+
+
+def test_the_double_describes_attachments_as_a_real_site_does(
+    cloud: Bench, data_set: Callable[[str], Path]
+) -> None:
+    files = sorted((data_set("connector-samples") / "jira" / "file_data").glob("*.json"))
+    issues = [json.loads(file.read_text())["additional_metadata"] for file in files]
+    real = [one for issue in issues for one in issue["fields"]["attachment"]]
+    assert real
+    cloud.site.project("ABC")
+    issue = cloud.site.create("ABC", "One")
+    cloud.site.attach(issue.id, "a.txt", b"a")
+    (ours,) = cloud.double.issue(issue, ["attachment"])["fields"]["attachment"]
+    for one in real:
+        assert ours.keys() <= one.keys()
+        assert {name: type(value) for name, value in ours.items()} == {name: type(one[name]) for name in ours}
+        assert moment(one["created"]) is not None
 
 
 @pytest.mark.parametrize(
