@@ -1,0 +1,180 @@
+"""How quick and how complete a search is at 200,000 chunks: by mode, by how much the caller may see.
+
+The texts are sentences of open corpora, mixed anew; the vectors are real ones of MiniLM, mixed as
+normalise(0.85 a + 0.15 b + noise), because embedding so many would take an hour. Questions are sentences;
+their embedding is part of every time. Recall is that of the dense side against an exact scan.
+
+    python benchmarks/search_latency.py --home FOLDER [--rows 200000] [--queries 200]
+
+The folder keeps the built index for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rag_pipelines.batching import blocks
+from rag_pipelines.config import load_config
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.build import build_index
+from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.versions import live_version
+from rag_pipelines.query.search import Searcher
+from rag_pipelines.store.chunks import put_vectors
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines.sync.advance import Stage
+from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines.sync.targets import Embedders, source_targets
+
+SHARES = {"all": 1.0, "half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
+"""Groups by the share of documents that they may see."""
+TEAMS = 1000
+REAL_VECTORS = 8_000
+SEED = 20
+
+
+def sentences(data: Path) -> list[str]:
+    """Sentences of the open corpora, in a fixed order."""
+    found: list[str] = []
+    for name in ("beir-scifact", "cranfield"):
+        path = data / name / "corpus.jsonl"
+        if path.exists():
+            for line in path.open(encoding="utf-8"):
+                found += [one.strip() for one in json.loads(line)["text"].split(". ") if 40 < len(one) < 400]
+    if not found:
+        raise SystemExit(f"needs the corpus beir-scifact in {data} (set RAG_DATA_DIR)")
+    random.Random(SEED).shuffle(found)
+    return found
+
+
+def documents(texts: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
+    """Passages of three sentences; each names its team and the groups whose share it falls into."""
+    rng = random.Random(SEED)
+    for number in range(rows):
+        place = rng.random()
+        groups = [f"group:{name}" for name, share in SHARES.items() if place < share]
+        yield {
+            "id": f"d{number:06}",
+            "text": ". ".join(rng.sample(texts, 3)) + ".",
+            "access": [*groups, f"group:team{number % TEAMS}"],
+            "kind": "common" if number % 2 else "rare" if number % 1000 == 0 else "other",
+        }
+
+
+def configuration(home: Path) -> dict[str, Any]:
+    options = {
+        "path": str(home / "corpus.jsonl"),
+        "id": "id",
+        "text": "text",
+        "access": "access",
+        "metadata": ["kind"],
+    }
+    return {
+        "data_dir": str(home),
+        "limits": {"batch_documents": 1000},
+        "profiles": {"chunking": {"default": {"whole_document": True, "context": []}}},
+        "sources": {"passages": {"connector": "records", "options": options}},
+        "indexes": {"main": {"sources": ["passages"], "gates": {"min_recall": 0.9}}},
+    }
+
+
+def fill(database: Database, settings: Settings, embedders: Embedders, texts: Sequence[str]) -> None:
+    """Ingest the corpus with mixed vectors, build, judge and promote."""
+    with source_run(database, settings, "passages") as run:
+        list_source(run)
+        advance_source(run, embedders, Stage.CHUNKED)
+        (model,) = source_targets(run.connection, settings, "passages", embedders).models
+        real = np.asarray(model.embedder.embed_documents(list(texts[:REAL_VECTORS])), dtype=np.float32)
+        rng = np.random.default_rng(SEED)
+        rows = run.connection.execute("SELECT DISTINCT input_key FROM rag.chunk ORDER BY 1").fetchall()
+        for block in blocks(rows, 5_000):
+            a, b = rng.integers(0, len(real), (2, len(block)))
+            mixed = 0.85 * real[a] + 0.15 * real[b] + rng.normal(0, 0.01, (len(block), real.shape[1]))
+            mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+            put_vectors(
+                run.connection,
+                model.profile_id,
+                [row["input_key"] for row in block],
+                mixed.astype(np.float32),
+            )
+        advance_source(run, embedders)
+    version = build_index(database, settings, "main", embedders=embedders)
+    assert version is not None
+    validate_version(database, settings.index("main"), version.version_id)
+    promote(database, "main", version.version_id)
+
+
+def measure(
+    searcher: Searcher, questions: Sequence[str], **options: Any
+) -> tuple[float, float, float, float]:
+    """p50 and p95 of a whole search in ms, the mean number of hits, the p50 of the embedding alone."""
+    for question in questions[:20]:
+        searcher.search(question, tenant="default", **options)
+    times, hits, embed = [], [], []
+    for question in questions:
+        began = time.perf_counter()
+        result = searcher.search(question, tenant="default", **options)
+        times.append((time.perf_counter() - began) * 1000)
+        hits.append(len(result.hits))
+        embed.append(result.embed_ms)
+    return (
+        statistics.median(times),
+        statistics.quantiles(times, n=20)[18],
+        statistics.mean(hits),
+        statistics.median(embed),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("RAG_DATA_DIR", "../shared/data")))
+    arguments = parser.parse_args()
+    home: Path = arguments.home
+    home.mkdir(parents=True, exist_ok=True)
+    texts = sentences(arguments.data)
+    server = EmbeddedServer(home / "postgres")
+    database = Database(server.start())
+    database.migrate()
+    config = home / "rag.yaml"
+    config.write_text(yaml.safe_dump(configuration(home)))
+    settings = load_config(config)
+    embedders = Embedders(home)
+    with database.connection() as connection:
+        version = live_version(connection, "main")
+    if version is None:
+        with (home / "corpus.jsonl").open("w", encoding="utf-8") as file:
+            for one in documents(texts, arguments.rows):
+                file.write(json.dumps(one) + "\n")
+        fill(database, settings, embedders, texts)
+    searcher = Searcher(database, settings, "main", embedders)
+    questions = [text[:80] for text in texts[-arguments.queries :]]
+    print(f"{'caller':<12} {'mode':<8} {'p50 ms':>8} {'p95 ms':>8} {'hits':>6} {'embed':>6}")
+    callers = {name: f"group:{name}" for name in SHARES} | {"one team": "group:team7"}
+    for name, principal in callers.items():
+        for mode in ("dense", "lexical", "hybrid"):
+            p50, p95, hits, embed = measure(searcher, questions, mode=mode, principals=[principal])
+            print(f"{name:<12} {mode:<8} {p50:8.2f} {p95:8.2f} {hits:6.2f} {embed:6.2f}", flush=True)
+    searcher.close()
+    embedders.close()
+    database.close()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()
