@@ -29,7 +29,7 @@ from rag_pipelines_tests.doubles.confluence import Double
 from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCenter
 from rag_pipelines_tests.doubles.confluence_state import Content, Readers, Site
-from rag_pipelines_tests.doubles.faults import Status, html_page
+from rag_pipelines_tests.doubles.faults import Status, Truncate, html_page
 
 TOKEN = "secret-token"
 DIRECTORY = "wiki.example.com"
@@ -220,6 +220,14 @@ def test_an_attachment_that_grew_after_the_listing_is_not_read_to_its_end(wiki: 
     wiki.site.edit(file.id, b"x" * 2000)
     with pytest.raises(TooLargeDocumentError):
         item.load()
+
+
+def test_an_attachment_that_breaks_off_is_read_again(wiki: Wiki) -> None:
+    page = wiki.site.page("HR", "Leave")
+    file = wiki.site.attach(page.id, "plan.pdf", b"%PDF-1.4" * 100, "application/pdf")
+    item = wiki.listed().items[f"attachment/att{file.id}"]
+    wiki.double.faults.script(Truncate(framing="close"), path="/media/|/download/attachments")
+    assert item.load() == b"%PDF-1.4" * 100
 
 
 def test_archived_pages_and_drafts_are_listed_by_setting_only(wiki: Wiki) -> None:

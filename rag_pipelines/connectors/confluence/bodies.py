@@ -75,7 +75,8 @@ class Bodies:
             raise TooLargeDocumentError(
                 f"{ref.external_id} has {content.size:,} bytes; raise max_bytes (now {limit:,})"
             )
-        return self._site.client.get_bytes(self._site.download_path(ref, content), limit)
+        promised = None if content is None else content.size
+        return self._site.client.get_bytes(self._site.download_path(ref, content), limit, promised)
 
 
 def _mentioned(bodies: Iterable[str]) -> set[str]:
