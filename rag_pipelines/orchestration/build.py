@@ -13,6 +13,7 @@ from rag_pipelines.orchestration.checks import deletion_check, gate_checks, qual
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
+from rag_pipelines.orchestration.reconcile import completeness, completeness_checks
 from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines.orchestration.schedules import default_schedules
 from rag_pipelines.orchestration.sensors import default_sensors
@@ -38,8 +39,13 @@ def build_definitions(
 
 def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:
     return dg.Definitions(
-        assets=[*ingest_assets(settings), *index_assets(settings)],
-        asset_checks=[deletion_check(settings), *quality_checks(settings), *gate_checks(settings)],
+        assets=[*ingest_assets(settings), *index_assets(settings), completeness(settings)],
+        asset_checks=[
+            deletion_check(settings),
+            *quality_checks(settings),
+            *gate_checks(settings),
+            completeness_checks(settings),
+        ],
         jobs=default_jobs(),
         schedules=default_schedules(settings),
         sensors=default_sensors(),

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import msgspec
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.index import garbage
 from rag_pipelines.index.promotion import collect_versions, rollback
-from rag_pipelines.orchestration import index_assets, ingest_assets
+from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.quality.runner import RunSuite
@@ -25,6 +27,7 @@ from rag_pipelines.sync.targets import Embedders
 
 INGEST_SOURCE = "ingest_source"
 BUILD_INDEX = "build_index"
+VERIFY_SOURCE = "verify_source"
 
 PRUNE_PAGE = 100
 """Old runs read at once."""
@@ -46,6 +49,14 @@ def asset_jobs() -> list[Any]:
             selection=dg.AssetSelection.groups(index_assets.GROUP),
             description="Build a candidate of each index in which something changed, judge it by its gates, "
             "and promote it if it passed.",
+            executor_def=dg.in_process_executor,
+            tags=_tags(hours=6),
+        ),
+        dg.define_asset_job(
+            VERIFY_SOURCE,
+            selection=dg.AssetSelection.groups(reconcile.GROUP),
+            description="Compare one source afresh with what is stored and indexed, and certify the result; "
+            "with `repair` in its configuration, mend what drifted.",
             executor_def=dg.in_process_executor,
             tags=_tags(hours=6),
         ),
@@ -75,19 +86,23 @@ def roll_back(
     context.add_output_metadata(shown.version_metadata(version))
 
 
-@dg.op(description="Drop versions that no reader and no rollback needs, by each index's `keep` settings.")
+@dg.op(
+    description="Drop versions that no reader and no rollback needs, by each index's `keep` settings; purge "
+    "deleted documents whose grace is over; remove what nothing refers to."
+)
 def collect(
     context: dg.OpExecutionContext,
     settings: dg.ResourceParam[Settings],
     database: dg.ResourceParam[Database],
 ) -> None:
-    """Collect the garbage of every index."""
+    """Collect versions, expired documents and unreferenced content."""
     dropped: dict[str, Any] = {}
     with dagster_failures():
         for name, index in settings.indexes.items():
             versions = collect_versions(database, name, index)
-            dropped[name] = ", ".join(map(str, versions)) or "none"
-    context.add_output_metadata(dropped)
+            dropped[f"versions_of_{name}"] = ", ".join(map(str, versions)) or "none"
+        removed = garbage.collect_garbage(database, settings)
+    context.add_output_metadata({**dropped, **msgspec.structs.asdict(removed)})
 
 
 @dg.op(description="Ingest every source, each in a run of its own, then build what changed.")
@@ -146,9 +161,13 @@ def rollback_index() -> None:
     roll_back()
 
 
-@dg.job(executor_def=dg.in_process_executor, description="Drop index versions that nobody needs any more.")
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Drop index versions that nobody needs, purge deleted documents whose grace is over, and "
+    "remove content that nothing refers to. Fails while a run or a build is under way.",
+)
 def collect_garbage() -> None:
-    """Collect the garbage of every index."""
+    """Collect versions, expired documents and unreferenced content."""
     collect()
 
 
@@ -169,7 +188,8 @@ def prune_runs() -> None:
 
 def default_jobs() -> list[Any]:
     """Every job."""
-    return [*asset_jobs(), refresh_all, rollback_index, collect_garbage, prune_runs]
+    retry = reconcile.retry_quarantine
+    return [*asset_jobs(), refresh_all, retry, rollback_index, collect_garbage, prune_runs]
 
 
 def _tags(*, hours: int) -> dict[str, str]:

@@ -13,9 +13,10 @@ import dagster as dg
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.jobs import INGEST_SOURCE
+from rag_pipelines.orchestration.jobs import INGEST_SOURCE, VERIFY_SOURCE
 
 NIGHTLY = "0 1 * * *"
+VERIFYING = "0 3 * * *"
 DAILY = "30 4 * * *"
 WEEKLY = "0 5 * * 0"
 
@@ -30,11 +31,13 @@ def default_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     return [
         *own,
         _full_listing(settings),
+        _verification(settings),
         dg.ScheduleDefinition(
             name="collect_garbage_daily",
             job_name="collect_garbage",
             cron_schedule=DAILY,
-            description="Drop index versions that nobody needs any more.",
+            description="Drop old index versions, purge deleted documents whose grace is over, and remove "
+            "what nothing refers to.",
         ),
         dg.ScheduleDefinition(
             name="prune_runs_weekly",
@@ -66,12 +69,33 @@ def _full_listing(settings: Settings) -> dg.ScheduleDefinition:
         description="List everything of those sources that otherwise only name changes, and load it again, "
         "so that what their change feeds missed is mended. Other sources are listed in full by every run.",
     )
-    def full_listing() -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def full_listing(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         feeds = [name for name in settings.sources if settings.connector(name).capabilities.changes]
         if not feeds:
             yield dg.SkipReason("no source has a change feed: every run lists everything already")
         for name in feeds:
             config = dg.RunConfig({RAW.to_python_identifier(): ListingConfig(full=True)})
-            yield dg.RunRequest(partition_key=name, run_config=config)
+            yield dg.RunRequest(partition_key=name, run_config=config, run_key=_run_key(context, name))
 
     return full_listing
+
+
+def _verification(settings: Settings) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="verify_daily",
+        job_name=VERIFY_SOURCE,
+        cron_schedule=VERIFYING,
+        description="Compare every source afresh with what is stored and indexed, and certify the result.",
+    )
+    def verification(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if not settings.sources:
+            yield dg.SkipReason("no source is configured")
+        for name in settings.sources:
+            yield dg.RunRequest(partition_key=name, run_key=_run_key(context, name))
+
+    return verification
+
+
+def _run_key(context: dg.ScheduleEvaluationContext, source: str) -> str:
+    """Dagster asks for a key where one tick requests several runs."""
+    return f"{source}:{context.scheduled_execution_time:%Y%m%dT%H%M}"

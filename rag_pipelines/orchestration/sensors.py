@@ -16,7 +16,7 @@ import dagster as dg
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
-from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
@@ -139,6 +139,10 @@ def default_sensors() -> list[dg.SensorDefinition]:
 
 
 def _partitions_running(instance: dg.DagsterInstance) -> set[str]:
-    """Sources with an unfinished ingest run."""
-    running = instance.get_runs(dg.RunsFilter(job_name=INGEST_SOURCE, statuses=UNFINISHED))
+    """Sources with an unfinished run that holds their lease."""
+    running = [
+        run
+        for job in (INGEST_SOURCE, VERIFY_SOURCE)
+        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED))
+    ]
     return {run.tags["dagster/partition"] for run in running if "dagster/partition" in run.tags}

@@ -66,23 +66,25 @@ def verify_source(
     ):
         look = _Look(lease.connection, lease.source_id, settings, source, embedders, progress)
         certificates = [look.catalogue(connector, deep=deep), *look.versions()]
-        for one in certificates:
-            put = {
-                "source_id": lease.source_id,
-                "version_id": one.version,
-                "complete": one.complete,
-                "counts": Jsonb(one.counts),
-                "drift": Jsonb(msgspec.to_builtins(one.drift)),
-            }
-            query(lease.connection, "put_certificate", put)
-        query(lease.connection, "prune_certificates", {"source_id": lease.source_id, "keep": KEPT})
+        with lease.connection.transaction():
+            for one in certificates:
+                put = {
+                    "source_id": lease.source_id,
+                    "version_id": one.version,
+                    "complete": one.complete,
+                    "counts": Jsonb(one.counts),
+                    "drift": Jsonb(msgspec.to_builtins(one.drift)),
+                }
+                query(lease.connection, "put_certificate", put)
+            query(lease.connection, "prune_certificates", {"source_id": lease.source_id, "keep": KEPT})
     return certificates
 
 
-def newest_certificates(connection: Pg, source: str | None = None) -> list[Certificate]:
-    """The newest certificate of each source and version, of one source or of all."""
-    rows = query(connection, "certificates", {"source": source}).fetchall()
-    return [msgspec.convert({k: v for k, v in row.items() if k != "complete"}, Certificate) for row in rows]
+def newest_certificates(connection: Pg, source: str) -> list[Certificate]:
+    """What the newest verification of a source certified, the catalogue first; empty before the first."""
+    return [
+        msgspec.convert(row, Certificate) for row in query(connection, "certificates", {"source": source})
+    ]
 
 
 def list_stored_blobs(connection: Pg, store: BlobStore) -> None:

@@ -147,15 +147,18 @@ def test_only_sources_with_a_change_feed_need_the_nightly_full_listing(shell: Sh
         "connector": "git",
         "options": {"repository": str(shell.workspace.docs)},
     }
-    (request,) = _full_listing(shell)
+    shell.workspace.document["sources"]["more-code"] = shell.workspace.document["sources"]["code"]
+    requests = _full_listing(shell)
 
-    assert request.partition_key == "code"
-    assert request.run_config["ops"]["rag__raw_documents"]["config"]["full"] is True
+    assert [request.partition_key for request in requests] == ["code", "more-code"]
+    assert len({request.run_key for request in requests} - {None}) == 2, "Dagster wants a key of each"
+    assert requests[0].run_config["ops"]["rag__raw_documents"]["config"]["full"] is True
 
 
 def _full_listing(shell: Shell) -> list[Any]:
     schedule = shell.definitions.resolve_schedule_def("full_listing_nightly")
-    return list(schedule(dg.build_schedule_context(instance=shell.instance)))
+    now = datetime(2026, 3, 1, 1, tzinfo=UTC)
+    return list(schedule(dg.build_schedule_context(instance=shell.instance, scheduled_execution_time=now)))
 
 
 def test_passing_faults_are_tried_again_and_others_are_not():

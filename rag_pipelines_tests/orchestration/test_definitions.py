@@ -38,6 +38,7 @@ def test_what_there_is(shell: Shell):
 
     assert sorted(key.to_user_string() for key in graph.materializable_asset_keys) == [
         "rag/chunks",
+        "rag/completeness",
         "rag/embeddings",
         "rag/main/index_candidate",
         "rag/main/live_index",
@@ -48,6 +49,7 @@ def test_what_there_is(shell: Shell):
     for key in graph.asset_check_keys:
         checks.setdefault(key.asset_key.path[-1], set()).add(key.name)
     assert checks == {
+        "raw_documents": {"deletions_decided"},
         "parsed_documents": {
             "unique_ids",
             "content_stored",
@@ -72,6 +74,13 @@ def test_what_there_is(shell: Shell):
             "pages_inside",
             "pages_known",
         },
+        "completeness": {
+            "listed_is_stored",
+            "stored_is_processed",
+            "content_is_there",
+            "access_is_fresh",
+            "processed_is_indexed",
+        },
         "embeddings": {"coverage", "dimensions", "finite", "unit_length"},
         "index_candidate": {
             "row_parity",
@@ -89,13 +98,16 @@ def test_what_there_is(shell: Shell):
         "ingest_source",
         "prune_runs",
         "refresh_all",
+        "retry_quarantine",
         "rollback_index",
+        "verify_source",
     ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == [
         "collect_garbage_daily",
         "full_listing_nightly",
         "ingest_docs",
         "prune_runs_weekly",
+        "verify_daily",
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
         "clean_up_after_cancellation",
@@ -110,7 +122,7 @@ def test_every_asset_says_who_owns_it_what_it_is_and_which_code_it_has(shell: Sh
         assert asset.owners, asset.key
         assert asset.kinds, asset.key
         assert asset.description, asset.key
-        assert asset.group_name in ("ingest", "index"), asset.key
+        assert asset.group_name in ("ingest", "index", "reconcile"), asset.key
         assert len(asset.code_version or "") == 32, asset.key
 
 

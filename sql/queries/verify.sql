@@ -153,12 +153,12 @@ DELETE FROM rag.certificate WHERE certificate_id IN (
     ORDER BY certificate_id DESC OFFSET %(keep)s);
 
 -- name: certificates
--- The newest certificate of each source and version.
-SELECT DISTINCT ON (s.name, v.index_name, c.version_id)
-       s.name AS source, v.index_name AS index, c.version_id AS version, c.complete, c.counts, c.drift, c.made_at
+-- What the newest verification of a source certified, the catalogue first.
+SELECT s.name AS source, v.index_name AS index, c.version_id AS version, c.counts, c.drift, c.made_at
 FROM rag.certificate c JOIN rag.source s USING (source_id) LEFT JOIN rag.index_version v USING (version_id)
-WHERE %(source)s::text IS NULL OR s.name = %(source)s
-ORDER BY s.name, v.index_name NULLS FIRST, c.version_id DESC, c.certificate_id DESC;
+WHERE s.name = %(source)s
+  AND c.made_at = (SELECT max(made_at) FROM rag.certificate n WHERE n.source_id = c.source_id)
+ORDER BY v.index_name NULLS FIRST, c.certificate_id;
 
 -- name: forget_cursor
 -- The next run lists everything.

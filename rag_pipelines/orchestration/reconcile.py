@@ -1,0 +1,255 @@
+"""Reconciliation: the completeness of a source as an asset with checks, and another try for what failed.
+
+What belongs here: how verification and retries look in Dagster. What does not: doing either
+(`sync.verify`, `sync.repair`, `store.documents`). The checks show the newest certificate, and none blocks:
+what a run of the source would mend by itself warns, damage is an error.
+See https://docs.dagster.io/guides/test/asset-checks
+"""
+
+# Dagster needs the annotations of configuration and resources as types, not as text.
+# ruff: noqa: I002
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.config.values import parse_duration
+from rag_pipelines.errors import UsageError
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, EMBEDDINGS, PREFIX
+from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
+from rag_pipelines.quality.runner import RunSuite
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.documents import QuarantineFilter, quarantined, retry_quarantined
+from rag_pipelines.sync.drift import CHECKS, KINDS, Certificate, Remedy
+from rag_pipelines.sync.repair import repair_source
+from rag_pipelines.sync.targets import Embedders
+from rag_pipelines.sync.verify import newest_certificates, verify_source
+
+GROUP = "reconcile"
+COMPLETENESS = dg.AssetKey([PREFIX, "completeness"])
+
+DAMAGE = {Remedy.REOPEN, Remedy.REBUILD}
+"""What no ordinary run would notice."""
+
+
+class VerifyConfig(dg.Config):
+    """How a source is verified, and whether what drifted is mended at once."""
+
+    repair: bool = Field(default=False, description="Mend what can be mended without a person, look again.")
+    deep: bool = Field(default=False, description="Read every stored object and compare it with its digest.")
+
+
+class RetryConfig(dg.Config):
+    """Which quarantine entries are tried again: those that fit all that is given."""
+
+    source: str | None = Field(default=None, description="Only of this source.")
+    stage: str | None = Field(default=None, description="Only of this stage, such as fetch or parse.")
+    status: str | None = Field(default=None, description="Only with this status, such as encrypted.")
+    error_class: str | None = Field(
+        default=None, description="Only with this error, such as ParseTimeoutError."
+    )
+    older_than: str | None = Field(
+        default=None, description="Only what failed first so long ago, such as 7d."
+    )
+    ids: list[int] = Field(default=[], description="Only these entries.")
+    everything: bool = Field(default=False, description="Everything, where nothing else is given.")
+
+    @property
+    def chosen(self) -> QuarantineFilter:
+        """The filter. Raises `UsageError` where nothing is given, or what is no span of time."""
+        age = None if self.older_than is None else _span(self.older_than)
+        found = QuarantineFilter(self.source, self.stage, self.status, self.error_class, age, tuple(self.ids))
+        if not (any(found) or self.everything):
+            raise UsageError("nothing says what to retry; give a filter, or `everything: true`")
+        return found
+
+
+def _span(text: str) -> timedelta:
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"older_than: received {text!r}; valid: {error}") from None
+    if not isinstance(found, timedelta):
+        raise UsageError(
+            f"older_than: received {text!r}; valid: a number with a unit, such as 90m, 24h or 7d"
+        )
+    return found
+
+
+def completeness(settings: Settings) -> dg.AssetsDefinition:
+    """The asset `completeness`: one certificate a source and live version."""
+    owners = sorted({source.owner for source in settings.sources.values() if source.owner})
+
+    @dg.asset(
+        key=COMPLETENESS,
+        deps=[EMBEDDINGS],
+        group_name=GROUP,
+        owners=owners or [DEFAULT_OWNER],
+        kinds={"python", "postgres"},
+        partitions_def=source_partitions(settings),
+        backfill_policy=BACKFILL_POLICY,
+        code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
+        description="A certificate of what the source lists, what is stored, processed and indexed of it, "
+        "re-derived from a fresh listing of ids and from the live versions.",
+    )
+    def completeness(
+        context: dg.AssetExecutionContext,
+        config: VerifyConfig,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
+    ) -> dg.MaterializeResult:
+        source = context.partition_key
+        shared: dict[str, Any] = {
+            "embedders": embedders,
+            "deep": config.deep,
+            "progress": shown.logged(context.log.info),
+        }
+        done: list[str] = []
+        with dagster_failures():
+            certificates = verify_source(database, settings, source, **shared)
+            if config.repair and not all(one.complete for one in certificates):
+                done = repair_source(database, settings, certificates, **shared)
+                certificates = verify_source(database, settings, source, **shared)
+        for line in done:
+            context.log.info(f"repair: {line}")
+        return dg.MaterializeResult(metadata=_certified(source, context.run_id, certificates, done))
+
+    return completeness
+
+
+def completeness_checks(settings: Settings) -> dg.AssetChecksDefinition:
+    """The parts of the newest certificate of the run's source, each as a check."""
+    specs = [
+        dg.AssetCheckSpec(
+            name, asset=COMPLETENESS, description=question, partitions_def=source_partitions(settings)
+        )
+        for name, question in CHECKS.items()
+    ]
+
+    @dg.multi_asset_check(name="completeness_checks", specs=specs)
+    def checks(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
+        source = context.partition_key
+        with dagster_failures(), database.connection() as connection:
+            certificates = newest_certificates(connection, source)
+        for name in CHECKS:
+            yield _checked(name, source, certificates)
+
+    return checks
+
+
+def _checked(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
+    drifted = [(one, drift) for one in certificates for drift in one.drift if KINDS[drift.kind].check == name]
+    damaged = any(KINDS[drift.kind].remedy in DAMAGE for _, drift in drifted)
+    found: shown.Metadata = {"source": source, "drifted_documents": sum(d.documents for _, d in drifted)}
+    if drifted:
+        found["drift"] = _drift_table(certificates, name)
+    if not certificates:
+        found["missing"] = "the source has not been verified yet"
+    return dg.AssetCheckResult(
+        asset_key=COMPLETENESS,
+        check_name=name,
+        passed=bool(certificates) and not drifted,
+        severity=dg.AssetCheckSeverity.ERROR if damaged else dg.AssetCheckSeverity.WARN,
+        metadata=found,
+    )
+
+
+def _certified(source: str, run_id: str, certificates: list[Certificate], done: list[str]) -> shown.Metadata:
+    catalogue = certificates[0].counts
+    versions = (
+        {"index": one.index, "version": one.version, **one.counts, "complete": one.complete}
+        for one in certificates[1:]
+    )
+    found: shown.Metadata = {
+        "source": source,
+        "run_id": run_id,
+        "complete": all(one.complete for one in certificates),
+        "drifted_documents": sum(drift.documents for one in certificates for drift in one.drift),
+        **{name: value for name, value in catalogue.items() if value is not None},
+        "versions": shown.table(versions),
+        "drift": _drift_table(certificates),
+    }
+    if done:
+        found["repaired"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in done))
+    return found
+
+
+def _drift_table(certificates: Iterable[Certificate], check: str | None = None) -> Any:
+    return shown.table(
+        {
+            "drift": drift.kind,
+            "where": one.index or "catalogue",
+            "documents": drift.documents,
+            "meaning": KINDS[drift.kind].meaning,
+            "such as": ", ".join(drift.samples),
+            "what to do": one.advice(drift),
+        }
+        for one in certificates
+        for drift in one.drift
+        if check in (None, KINDS[drift.kind].check)
+    )
+
+
+@dg.op(description="Let quarantine entries be tried again, and ingest their sources.")
+def retry_and_ingest(
+    context: dg.OpExecutionContext,
+    config: RetryConfig,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+    embedders: dg.ResourceParam[Embedders],
+    quality: dg.ResourceParam[RunSuite],
+) -> None:
+    """Retry what the configuration chooses; each source in a run of its own."""
+    from rag_pipelines.orchestration.backfill import run_backfill
+
+    with dagster_failures(), database.transaction() as connection:
+        rows = retry_quarantined(connection, config.chosen)
+    sources = [name for name in settings.sources if name in {row["source"] for row in rows}]
+    outcomes = run_backfill(
+        settings,
+        sources,
+        continue_on_failure=True,
+        instance=context.instance,
+        resource_overrides={"database": database, "embedders": embedders, "quality": quality},
+    )
+    with dagster_failures(), database.connection() as connection:
+        left = {row["quarantine_id"] for row in quarantined(connection)}
+    still = [row for row in rows if row["quarantine_id"] in left]
+    context.add_output_metadata(
+        {
+            "retried_entries": len(rows),
+            "mended_entries": len(rows) - len(still),
+            "sources": ", ".join(sources) or "none",
+            "still_failing": shown.table(
+                {
+                    "source": row["source"],
+                    "what": row["external_id"] or row["entity"],
+                    "message": row["message"],
+                }
+                for row in still[: shown.ROWS]
+            ),
+        }
+    )
+    failed = [outcome.name for outcome in outcomes if not outcome.success]
+    if failed:
+        raise dg.Failure(
+            f"the ingest of {', '.join(failed)} failed; see the runs of these partitions", allow_retries=False
+        )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Try documents again that are in quarantine, by a filter, whatever was tried before, and "
+    "ingest their sources.",
+)
+def retry_quarantine() -> None:
+    """Retry and ingest."""
+    retry_and_ingest()
