@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import BLOG_POST, PAGE, Content, Ref, Space
@@ -92,7 +93,8 @@ class Census:
                     self._saw(content, space.key)
                     if content.container is None:
                         self.tree.add(content)
-            self.tree.describe([content.container or content.ref for content in found])
+            pages = [(content.container or content.ref, *content.above) for content in found]
+            self.tree.describe(chain.from_iterable(pages))
         except CredentialError:
             raise
         except RagError as error:

@@ -52,10 +52,10 @@ class Ref(NamedTuple):
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """One page, blog post, comment, attachment or folder.
 
-    `space` is the space's key. `parent` is what stands above it in the page tree; `container` is the
-    page or post that a comment or attachment belongs to. `labels` and `readers` are None as long as
-    nobody asked; `readers` are the principals that its own restriction names, none where it has none.
-    `link` is relative to the site's address, which is `base`.
+    `space` is the space's key. `parent` is what stands above it in the page tree, and `above` all that
+    does, as far as an answer told; `container` is the page or post of a comment or attachment. `labels`
+    and `readers` are None as long as nobody asked; `readers` are the principals that its own restriction
+    names, none where it has none. `link` is relative to the site's address, which is `base`.
     """
 
     ref: Ref
@@ -67,6 +67,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     author: str | None = None
     author_id: str | None = None
     parent: Ref | None = None
+    above: tuple[Ref, ...] = ()
     container: Ref | None = None
     labels: tuple[str, ...] | None = None
     readers: tuple[str, ...] | None = None
@@ -110,7 +111,8 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
         kind = raw["type"]
         version, extensions = raw["version"], raw.get("extensions") or {}
         by = version.get("by") or {}
-        above = raw.get("ancestors") or []
+        given = raw.get("ancestors") or [] if kind != COMMENT else []
+        above = tuple(Ref(one["type"], str(one["id"])) for one in given)
         container = raw.get("container") if kind in (COMMENT, ATTACHMENT) else None
         links, metadata = raw.get("_links") or {}, raw.get("metadata") or {}
         read = readers_of(raw.get("restrictions"), principals)
@@ -123,7 +125,8 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
             modified_at=_moment(version.get("when")),
             author=by.get("displayName"),
             author_id=by.get("accountId") or by.get("userKey"),
-            parent=Ref(above[-1]["type"], str(above[-1]["id"])) if above and kind != COMMENT else None,
+            parent=above[-1] if above else None,
+            above=above,
             container=Ref(container["type"], str(container["id"])) if container else None,
             labels=_labels(metadata.get("labels")),
             readers=tuple(sorted(read[0])) if read and not read[1] else None,

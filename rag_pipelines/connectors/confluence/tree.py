@@ -39,7 +39,7 @@ class Tree:
 
     def add(self, content: Content) -> None:
         """Put in a page as it was listed, perhaps in place of what was known."""
-        self._nodes[content.ref.id] = content
+        self._nodes[content.ref.id] = msgspec.structs.replace(content, above=())
         self._closed.pop(content.ref.id, None)
 
     def get(self, ref: Ref) -> Content | None:
@@ -50,12 +50,15 @@ class Tree:
         waiting = {ref.id: ref for ref in refs}
         done: set[str] = set()
         while waiting:
-            unknown = [ref for ref in waiting.values() if self._is_unknown(ref)]
-            for ref, answer in self._site.described(unknown):
+            above: set[Ref] = set()
+            for ref, answer in self._site.described([*filter(self._is_unknown, waiting.values())]):
                 self._learn(ref, answer)
+                if isinstance(answer, Content):
+                    above.update(answer.above)
+            nodes = (self._nodes.get(id) for id in waiting)
+            above.update(node.parent for node in nodes if node is not None and node.parent is not None)
             done |= waiting.keys()
-            above = (node.parent for id in waiting if (node := self._nodes.get(id)) is not None)
-            waiting = {ref.id: ref for ref in above if ref is not None and ref.id not in done}
+            waiting = {ref.id: ref for ref in sorted(above) if ref.id not in done}
 
     def access(self, page: Content) -> AccessRule:
         """Who may read a page and what belongs to it; `CLOSED` where that is not known."""
@@ -119,4 +122,4 @@ class Tree:
                 CorruptDocumentError,
             ) as error:
                 self._closed[ref.id] = error
-        self._nodes[ref.id] = node
+        self._nodes[ref.id] = msgspec.structs.replace(node, above=())
