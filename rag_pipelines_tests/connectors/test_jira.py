@@ -874,6 +874,32 @@ def test_a_group_whose_members_cannot_be_read_keeps_those_it_had(bench: Bench) -
     assert not any(isinstance(one, Group) and one.principal == f"group:{HERE}/g1" for one in entries)
 
 
+def test_a_deleted_group_that_a_scheme_still_names_has_no_members(bench: Bench) -> None:
+    bench.site.project("ABC", "", {"type": "group", "value": "gone"})
+    bench.site.groups["gone"] = ("gone", [])
+    entries = list(bench.connector().groups())
+    assert not [one for one in entries if isinstance(one, Failure)]
+    bench.double.faults.script(Status(404), path="/group/member", times=ALWAYS)
+    (group,) = [
+        one for one in bench.connector().groups() if getattr(one, "principal", "").startswith("group:")
+    ]
+    assert isinstance(group, Group)
+    assert group.members == ()
+
+
+def test_an_issue_of_a_team_managed_project_is_restricted_to_roles(cloud: Bench) -> None:
+    site = cloud.site
+    people(site)
+    role = site.role("Leads")
+    project = site.project("ABC")
+    project.simplified, project.actors = True, {role: ["user:ann"]}
+    cloud.double.refused.add(f"project/{project.id}/issuesecuritylevelscheme")
+    plain = site.create("ABC", "Plain")
+    inner = site.create("ABC", "Inner", restricted_to=(role,))
+    assert cloud.visible("ann@example.com") == {f"issue/{plain.id}", f"issue/{inner.id}"}
+    assert cloud.visible("bob@example.com") == {f"issue/{plain.id}"}
+
+
 def test_a_holder_that_is_not_known_here_grants_nothing_and_is_reported(bench: Bench) -> None:
     people(bench.site)
     bench.site.project("ABC", "", holder("user", "ann"), holder("moonPhase", "full"))

@@ -157,7 +157,7 @@ class Double(Server):
             "description": lambda: self.text(issue.description),
             "created": lambda: time(issue.created),
             "updated": lambda: time(issue.updated),
-            "project": lambda: {"id": project.id, "key": project.key, "name": project.name},
+            "project": lambda: self.project(project),
             "issuetype": lambda: {"id": "1", "name": issue.type, "subtask": issue.type == "Sub-task"},
             "status": lambda: {"id": "1", "name": issue.status},
             "priority": lambda: issue.priority and {"id": "3", "name": issue.priority},
@@ -171,6 +171,8 @@ class Double(Server):
         }
         if issue.parent is not None and self.has_parents(issue):
             values["parent"] = lambda: self._stub(site.issues[issue.parent or ""])
+        if project.simplified:
+            values["issuerestriction"] = lambda: self.restriction(issue)
         if project.levels is not None:
             level = site.levels.get(issue.level or "")
             values["security"] = lambda: level and {"id": level.id, "name": level.name, "description": ""}
@@ -264,6 +266,11 @@ class Double(Server):
 
     def project(self, project: Project) -> Json:
         return {"id": project.id, "key": project.key, "name": project.name, "archived": project.archived}
+
+    def restriction(self, issue: Issue) -> Json:
+        """The field of team-managed projects that restricts an issue to roles."""
+        roles = [{"restrictionType": "projectrole", "restrictionValue": id} for id in issue.restricted_to]
+        return {"issuerestrictions": {"projectrole": roles} if roles else {}, "shouldDisplay": True}
 
     def _permission_scheme(self, request: Request, id: str) -> Any:
         project = self._project_of(id)
@@ -413,6 +420,10 @@ class JiraCloud(Double):
 
     def _media(self, request: Request, id: str) -> Answer:
         return _bytes(self.site, id)
+
+    def project(self, project: Project) -> Json:
+        style = "next-gen" if project.simplified else "classic"
+        return {**super().project(project), "simplified": project.simplified, "style": style}
 
     def user(self, id: str) -> Json:
         account = self.site.accounts[id]

@@ -38,6 +38,8 @@ class Project:
     lead: str
     browsers: list[Json]
     archived: bool = False
+    simplified: bool = False
+    """Whether it is team-managed (Cloud)."""
     levels: list[str] | None = None
     """Ids of the levels of its issue security scheme; None: it has none."""
     actors: dict[str, list[str]] = field(default_factory=dict)
@@ -90,6 +92,8 @@ class Issue:
     parent: str | None = None
     level: str | None = None
     archived: datetime | None = None
+    restricted_to: tuple[str, ...] = ()
+    """Ids of roles; in team-managed projects only."""
     links: tuple[tuple[str, str], ...] = ()
     """Type (``Blocks``) and id of the issue that this one points to."""
     comments: list[Comment] = field(default_factory=list)

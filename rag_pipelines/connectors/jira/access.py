@@ -3,9 +3,10 @@
 What belongs here: pure mapping. What does not: reading schemes (`schemes`) and members (`directory`).
 
 An issue is visible to whom the permission scheme of its project grants Browse Projects *and*, if it has
-a security level, to the level's members. Most holders are the same for every issue of a project: they
-stand behind one principal for the project, or for the level in the project, and are synced apart. The
-others depend on the issue (its reporter, its assignee, people in its fields) and stand in its rule.
+a security level, to the level's members (in a team-managed project: to the roles it is restricted to).
+Most holders are the same for every issue of a project: they stand behind one principal for the project,
+or for the level in the project, and are synced apart. The others depend on the issue (its reporter, its
+assignee, people in its fields) and stand in its rule.
 
     project:<directory>/<project id>                  who may browse the project
     level:<directory>/<project id>/<level id>         who is in the level; roles differ by project
@@ -118,6 +119,17 @@ def clause(
             field = holder.value if holder.type.endswith("CustomField") else holder.type
             found += _people(names, fields.get(field))
     return tuple(found)
+
+
+def restricted_to(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The ids of the roles that an issue of a team-managed project is restricted to; None: it is not.
+
+    A restriction of another type than ``projectrole`` admits nobody.
+    """
+    restrictions = (fields.get("issuerestriction") or {}).get("issuerestrictions")
+    if not restrictions:
+        return None
+    return tuple(str(one["restrictionValue"]) for one in restrictions.get("projectrole") or ())
 
 
 def _people(names: Names, value: Any) -> Iterator[str]:

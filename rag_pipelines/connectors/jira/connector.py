@@ -3,9 +3,10 @@
 What belongs here: the life of a run, the cursor, `existing` and `check`. What does not: requests (`site`),
 listing (`listing`), contents (`contents`), members (`directory`).
 
-The cursor holds for each project up to when changes were seen, and a fingerprint of the
-options. `changes` asks for what was updated since, less an overlap, because a query's time has minutes and
-the search index lags. Deletions show in a full listing only; an issue that moves keeps its id.
+The cursor holds for each project up to when changes were seen, and a fingerprint of the options. `changes`
+asks for what was updated since, less an overlap, because a query's time has minutes and the search index
+lags. What was deleted (an issue, an attachment, the last comment of a restricted thread) shows in a full
+listing only; an issue that moves keeps its id.
 """
 
 from __future__ import annotations

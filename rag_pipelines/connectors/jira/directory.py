@@ -16,7 +16,7 @@ from rag_pipelines.connectors.jira.access import OF_THE_ISSUE, Holder, account_o
 from rag_pipelines.connectors.jira.schemes import Schemes
 from rag_pipelines.connectors.jira.scope import Project, Scope
 from rag_pipelines.connectors.jira.site import JiraSite
-from rag_pipelines.errors import CredentialError, RagError, UsageError
+from rag_pipelines.errors import CredentialError, MissingEntityError, RagError, UsageError
 from rag_pipelines.model import EVERYONE
 
 _NOBODY = frozenset({"sd.customer.portal.only"})
@@ -192,6 +192,8 @@ class Directory:
         principal = self._names.group(group_id)
         try:
             users = self._site.members(group_id)
+        except MissingEntityError:
+            users = []  # a group that was deleted, and that a scheme still names
         except CredentialError:
             raise
         except RagError as error:

@@ -3,7 +3,8 @@
 What belongs here: the judgement on ids that a listing did not name. What does not: deleting.
 
 A search finds most issues at once. One that it does not find is asked for by itself, because the search index
-lags, and because Data Center tells a forbidden issue (403) from one that is gone (404).
+lags, and because Data Center tells a forbidden issue (403) from one that is gone (404). Cloud answers 404 to
+both: there an issue that was closed to us is gone.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ from rag_pipelines.fingerprint import fingerprint
 MEDIA_TYPE = "application/vnd.atlassian.jira.issue+json"
 LISTED = (
     "summary", "created", "updated", "project", "issuetype", "status", "priority", "labels", "assignee",
-    "reporter", "security", "parent", "issuelinks", "attachment", "comment",
+    "reporter", "security", "issuerestriction", "parent", "issuelinks", "attachment", "comment",
 )  # fmt: skip
 """The fields that a listing asks for; `description` and custom fields come with the content."""
-RULED = ("summary", "project", "security", "assignee", "reporter")
+RULED = ("summary", "project", "security", "issuerestriction", "assignee", "reporter")
 """The fields that name an issue and decide who may see it."""
 CONTENT = ("summary", "project", "description", "issuelinks", "comment")
 _SHAPE = 1

@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rag_pipelines.connectors.atlassian_client import Json
-from rag_pipelines.connectors.jira.access import Holder, Names, Visibility, clause, named_holder
+from rag_pipelines.connectors.jira.access import (
+    Holder,
+    Names,
+    Visibility,
+    clause,
+    named_holder,
+    restricted_to,
+)
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError, RagError, UsageError
 from rag_pipelines.model import CLOSED, AccessRule
@@ -59,6 +66,7 @@ class Schemes:
         """Who may see the issue with these fields.
 
         An issue whose security level is hidden from us, although its project has levels, is closed.
+        A team-managed project has no levels; its issues may be restricted to some of its roles.
         """
         project_id = str(fields["project"]["id"])
         held = self._known(self.browsers, project_id)
@@ -68,8 +76,11 @@ class Schemes:
             held = self._known(self.members, str(level["id"]), str(level.get("name", "")))
             principal = self.names.level(project_id, str(level["id"]))
             clauses.append(clause(self.names, principal, held, fields))
-        elif "security" not in fields and self._may_have_levels(project_id):
+        elif "security" not in fields and self._may_have_levels(fields["project"]):
             return CLOSED
+        roles = restricted_to(fields)
+        if roles is not None:
+            clauses.append(tuple(self.names.role(project_id, role_id) for role_id in roles))
         return AccessRule(tuple(clauses)).normalised()
 
     def visible_to(self, fields: Json, visibility: Visibility) -> AccessRule:
@@ -93,8 +104,10 @@ class Schemes:
                     return Visibility("role", role_id)
         return visibility
 
-    def _may_have_levels(self, project_id: str) -> bool:
-        return bool(self._known(self.levels, project_id, otherwise=True))
+    def _may_have_levels(self, project: Json) -> bool:
+        if project.get("simplified"):
+            return False
+        return bool(self._known(self.levels, str(project["id"]), otherwise=True))
 
     def _known(self, read: Callable[..., Any], *arguments: str, otherwise: Any = ()) -> Any:
         """What `read` says, or `otherwise` if the site refuses it for good."""
