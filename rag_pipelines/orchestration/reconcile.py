@@ -22,7 +22,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
-from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, EMBEDDINGS, PREFIX
+from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
 from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
 from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
@@ -89,7 +89,7 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=COMPLETENESS,
-        deps=[EMBEDDINGS],
+        deps=[RAW],
         group_name=GROUP,
         owners=owners or [DEFAULT_OWNER],
         kinds={"python", "postgres"},

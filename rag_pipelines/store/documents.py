@@ -193,7 +193,7 @@ def _pause(entry: QuarantineEntry) -> tuple[float | None, int]:
     return (RETRY_SECONDS if isinstance(error, TransientError | PoisonDocumentError) else None), 0
 
 
-def waiting_documents(
+def documents_not_due(
     connection: Pg, source_id: int, tokens: Mapping[str, str], *, code_version: str | None, max_attempts: int
 ) -> set[str]:
     """Which listed documents should not be loaded now, because loading them failed before and is not due.
@@ -211,7 +211,7 @@ def waiting_documents(
         "max_attempts": max_attempts,
         "passing": [kind.__name__ for kind in (TransientError, ThrottledError, ForbiddenEntityError)],
     }
-    return {row["external_id"] for row in query(connection, "waiting_documents", params)}
+    return {row["external_id"] for row in query(connection, "documents_not_due", params)}
 
 
 def quarantined(

@@ -29,7 +29,7 @@ from rag_pipelines.store.documents import (
     quarantine,
     quarantined,
     retry_quarantined,
-    waiting_documents,
+    documents_not_due,
 )
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -55,7 +55,7 @@ def fail(workspace: Workspace, error: RagError, stage: str = "fetch", **entry: A
 
 def waiting(workspace: Workspace, token: str = "token 1", code: str = "code 1", most: int = 3) -> set[str]:
     with workspace.database.connection() as connection:
-        return waiting_documents(
+        return documents_not_due(
             connection, _source(workspace), {"a.md": token, "b.md": "x"}, code_version=code, max_attempts=most
         )
 

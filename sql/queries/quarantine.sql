@@ -33,7 +33,7 @@ ON CONFLICT (source_id, entity) WHERE entity IS NOT NULL DO UPDATE SET
     error_class = EXCLUDED.error_class, message = EXCLUDED.message, content = EXCLUDED.content,
     code_version = EXCLUDED.code_version, next_try_at = EXCLUDED.next_try_at, last_at = clock_timestamp();
 
--- name: waiting_documents
+-- name: documents_not_due
 -- Which of these listed documents could not be loaded before, with the same token by the same code, and are not
 -- due: their time has not come, or they were tried often enough. What may pass by itself is tried for ever.
 SELECT q.external_id
