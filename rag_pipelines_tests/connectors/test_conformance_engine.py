@@ -192,12 +192,16 @@ def test_a_document_that_is_named_twice_is_stored_once(world: World, pipeline: P
 
 
 @pytest.mark.case(Case.ITEM_FAILURE)
-def test_a_document_that_cannot_be_listed_is_served_as_it_was(world: World, pipeline: Pipeline) -> None:
+def test_a_document_that_cannot_be_listed_is_served_as_it_was_and_stops_nothing(
+    world: World, pipeline: Pipeline
+) -> None:
     seed(world)
     pipeline.sync()
     world.break_document("handbook/leave.md")
     world.put("legal/privacy.md", "Cookies are refused.")
-    pipeline.ingest()
+    world.delete("handbook/travel.md")
+    report = pipeline.ingest()
+    assert report.outcome == "complete"
     assert pipeline.held() == world.expected()
     assert pipeline.seen("thirty") == {world.id_of("handbook/leave.md")}
     assert [one["external_id"] for one in pipeline.quarantined()] == [world.id_of("handbook/leave.md")]
