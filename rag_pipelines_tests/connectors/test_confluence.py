@@ -258,6 +258,17 @@ def test_spaces_are_chosen_by_key(wiki: Wiki) -> None:
     assert set(wiki.listed(exclude_spaces=["IT"]).items) == {f"page/{hr.id}"}
 
 
+def test_a_personal_space_is_a_space(wiki: Wiki) -> None:
+    key = "~712020ee2049b23ac64da1b06405e83e96830f"
+    wiki.site.space(key, "Ann", Readers(people=["ann"]))
+    page = wiki.site.page(key, "Notes")
+    file = wiki.site.attach(page.id, "a & b?.txt", b"text", "text/plain")
+    listing = wiki.listed(spaces=[key])
+    assert set(listing.texts()) == {f"page/{page.id}", f"attachment/att{file.id}"}
+    assert set(wiki.followed(whole_cursor(listing), spaces=[key]).items) == set(listing.items)
+    assert wiki.groups(spaces=[key])[0][f"space:{DIRECTORY}/{key}"].members == (user("ann"),)
+
+
 def test_a_chosen_space_that_cannot_be_seen_is_said_and_deletes_nothing(wiki: Wiki) -> None:
     page = wiki.site.page("HR", "Leave")
     listing = wiki.listed(spaces=["HR", "GONE"])

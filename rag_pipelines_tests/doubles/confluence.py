@@ -198,8 +198,10 @@ class Double(Server):
         results = [shape(one) for one in (*again, *some)]
         return {"results": results, "start": start, "limit": limit, "size": len(results), "_links": links}
 
-    def cursor_page(self, request: Request, found: Sequence[Any], shape: Callable[[Any], Json]) -> Json:
+    def cursor_page(self, request: Request, found: Sequence[Any], shape: Callable[[Any], Json]) -> Any:
         """A page of REST v2; the cursor is opaque, and says where the next page begins."""
+        if request.number("limit", 25) > 250:
+            return error(400, "limit: must be less than or equal to 250")
         cursor = request.one("cursor")
         start = json.loads(base64.urlsafe_b64decode(cursor))["start"] if cursor else 0
         limit = min(request.number("limit", 25), self.cap)

@@ -22,6 +22,7 @@ from rag_pipelines.errors import (
     MissingEntityError,
     RagError,
     TooLargeDocumentError,
+    UsageError,
 )
 
 MEDIA_TYPE = "application/vnd.atlassian.confluence.storage+xml"
@@ -62,8 +63,8 @@ class Bodies:
                 return self._download(ref, content)
             body = self._site.body(ref)
             return _with_names(body, self._site.names(_mentioned([body])))
-        except (MissingEntityError, GoneError) as error:
-            raise FetchError(f"{ref.external_id} was listed and is not there any more: {error}") from error
+        except (MissingEntityError, GoneError, UsageError) as error:
+            raise FetchError(f"{ref.external_id} was listed and cannot be read: {error}") from error
         except (KeyError, TypeError) as error:
             raise FetchError(
                 f"{ref.external_id} has no body in storage format: {type(error).__name__}: {error}"

@@ -33,6 +33,8 @@ from rag_pipelines.connectors.confluence.site import (
     BODIES_AT_ONCE,
     DESCRIBED,
     IDS_AT_ONCE,
+    NAMES_AT_ONCE,
+    ONE_CONTENT,
     Range,
     Site,
     unreadable,
@@ -115,7 +117,7 @@ class CloudSite(Site):
         if ref.type in (PAGE, BLOG_POST):
             params = {"include-labels": True, "status": _EVERY_STATUS[ref.type]}
         raw = self.client.get_json(f"{_V2}/{_COLLECTIONS.get(ref.type, ref.type)}/{ref.id}", params)
-        return from_v2(ref.type, raw, self._space_of(raw), (raw.get("_links") or {}).get("base", ""))
+        return from_v2(ref.type, raw, self._space_of(raw), self.base_of(raw))
 
     def standing(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
         missing = set(refs)
@@ -138,7 +140,7 @@ class CloudSite(Site):
         for ref in sorted(missing):
             try:
                 yield ref, self.single(ref)
-            except (ForbiddenEntityError, MissingEntityError, GoneError, CorruptDocumentError) as error:
+            except ONE_CONTENT as error:
                 yield ref, error
 
     def bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
@@ -205,13 +207,13 @@ class CloudSite(Site):
         return f"/rest/api/group/{group['id']}/membersByGroupId"
 
     def people(self, ids: Sequence[str]) -> Iterator[Json]:
-        for block in blocks(ids, IDS_AT_ONCE):
+        for block in blocks(ids, NAMES_AT_ONCE):
             for raw, _ in self.entries("/rest/api/user/bulk", {"accountId": list(block)}):
                 yield raw
 
     def _comments(self, location: str) -> Iterator[Content | Failure]:
         for raw, base in self.entries(f"{_V2}/{location}-comments"):
-            yield _read(COMMENT, raw, "", base, location)
+            yield _read(COMMENT, raw, "", base)
 
     def _attachments(self) -> Iterator[Content | Failure]:
         for raw, base in self.entries(f"{_V2}/attachments", {"status": "current"}):
@@ -219,7 +221,7 @@ class CloudSite(Site):
 
     def _comment(self, ref: Ref) -> Content:
         raw = self._comment_json(ref, {})
-        return from_v2(COMMENT, raw, "", (raw.get("_links") or {}).get("base", ""))
+        return from_v2(COMMENT, raw, "", self.base_of(raw))
 
     def _comment_json(self, ref: Ref, params: dict[str, Any]) -> Json:
         """A comment's id does not tell whether it is a footer or an inline comment."""
@@ -247,8 +249,8 @@ class CloudSite(Site):
         return known.key if known else ""
 
 
-def _read(kind: str, raw: Json, space: str, base: str, location: str | None = None) -> Content | Failure:
+def _read(kind: str, raw: Json, space: str, base: str) -> Content | Failure:
     try:
-        return from_v2(kind, raw, space, base, location)
+        return from_v2(kind, raw, space, base)
     except CorruptDocumentError as error:
         return unreadable(kind, raw, error)

@@ -42,7 +42,7 @@ from rag_pipelines.connectors.confluence.data_center import DataCenterSite
 from rag_pipelines.connectors.confluence.directory import Directory
 from rag_pipelines.connectors.confluence.options import ConfluenceCursor, ConfluenceOptions
 from rag_pipelines.connectors.confluence.site import Site
-from rag_pipelines.errors import RagError, TooLargeDocumentError, UsageError
+from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, TransientError, UsageError
 
 _AUTHORS_AT_ONCE = 200
 
@@ -116,7 +116,12 @@ class ConfluenceConnector(Connector):
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         refs = [ref for one in ids if (ref := Ref.of(one)) is not None]
-        return {ref.external_id for ref in existing(self._site, refs)}
+        try:
+            return {ref.external_id for ref in existing(self._site, refs)}
+        except (CredentialError, TransientError):
+            raise
+        except RagError as error:
+            raise TransientError(f"which documents exist cannot be asked: {error}") from error
 
     def prefetch(self, items: Sequence[Item]) -> None:
         self._bodies.read_ahead([ref for item in items if (ref := Ref.of(item.external_id)) is not None])
@@ -233,7 +238,7 @@ class ConfluenceConnector(Connector):
             if not readers:
                 detail = f"nobody is said to view {space.key}: its documents will be closed"
             yield Finding("permissions", bool(readers), detail)
-        except RagError as error:
+        except (RagError, KeyError, TypeError) as error:
             yield Finding("permissions", False, f"who may view {space.key} cannot be read: {error}")
         try:
             for _ in self._site.changed(space.key, datetime.now(UTC)):

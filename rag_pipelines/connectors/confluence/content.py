@@ -73,7 +73,6 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[str, ...] | None = None
     base: str = ""
     link: str | None = None
-    location: str | None = None
     media_type: str | None = None
     size: int | None = None
     download: str | None = None
@@ -132,7 +131,6 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
             readers=tuple(sorted(read[0])) if read and not read[1] else None,
             base=base,
             link=links.get("webui"),
-            location=_location(extensions.get("location")) if kind == COMMENT else None,
             media_type=extensions.get("mediaType") or metadata.get("mediaType"),
             size=extensions.get("fileSize"),
             download=links.get("download"),
@@ -141,7 +139,7 @@ def from_v1(raw: Json, principals: Principals, base: str = "") -> Content:
         raise _corrupt(raw, error) from None
 
 
-def from_v2(kind: str, raw: Json, space: str, base: str = "", location: str | None = None) -> Content:
+def from_v2(kind: str, raw: Json, space: str, base: str = "") -> Content:
     """A content of REST v2 (Cloud) in a space of known key. Raises `CorruptDocumentError`."""
     try:
         version, links = raw["version"], raw.get("_links") or {}
@@ -159,7 +157,6 @@ def from_v2(kind: str, raw: Json, space: str, base: str = "", location: str | No
             labels=None if labels is None else _labels(labels),
             base=base,
             link=links.get("webui") or raw.get("webuiLink"),
-            location=location,
             media_type=raw.get("mediaType"),
             size=raw.get("fileSize"),
             download=raw.get("downloadLink") or links.get("download"),
@@ -196,11 +193,6 @@ def readers_of(restrictions: Json | None, principals: Principals) -> tuple[set[s
 
 def _labels(listed: Json | None) -> tuple[str, ...] | None:
     return None if listed is None else tuple(sorted(one["name"] for one in listed["results"]))
-
-
-def _location(value: Any) -> str | None:
-    """Data Center writes the place of a comment as text or as an object; a reply has none of its own."""
-    return value.get("value") if isinstance(value, dict) else value
 
 
 def _moment(text: str | None) -> datetime | None:

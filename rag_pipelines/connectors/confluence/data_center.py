@@ -27,9 +27,8 @@ from rag_pipelines.connectors.confluence.content import (
     from_v1,
 )
 from rag_pipelines.connectors.confluence.options import ConfluenceOptions
-from rag_pipelines.connectors.confluence.site import DESCRIBED, Range, Site
+from rag_pipelines.connectors.confluence.site import DESCRIBED, ONE_CONTENT, Range, Site
 from rag_pipelines.errors import (
-    CorruptDocumentError,
     ForbiddenEntityError,
     GoneError,
     MissingEntityError,
@@ -64,8 +63,10 @@ class DataCenterSite(Site):
 
     def is_archived(self, space: str) -> bool:
         if space not in self._archived:
-            raw = self.client.get_json(f"/rest/api/space/{quote(space)}")
-            self._archived[space] = raw.get("status") == "archived"
+            self._archived[space] = False
+            with suppress(*ONE_CONTENT):
+                raw = self.client.get_json(f"/rest/api/space/{quote(space)}")
+                self._archived[space] = raw.get("status") == "archived"
         return self._archived[space]
 
     def contents(self, space: Space, described: bool) -> Iterator[Content | Failure]:
@@ -93,7 +94,7 @@ class DataCenterSite(Site):
     def single(self, ref: Ref) -> Content:
         params = {"status": "any", "expand": f"{DESCRIBED},container"}
         raw = self.client.get_json(f"{_CONTENT}/{ref.id}", params)
-        return from_v1(raw, self.principals, (raw.get("_links") or {}).get("base", ""))
+        return from_v1(raw, self.principals, self.base_of(raw))
 
     def standing(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
         missing = set(refs)
@@ -104,7 +105,7 @@ class DataCenterSite(Site):
         for ref in sorted(missing):
             try:
                 yield ref, self.single(ref)
-            except (ForbiddenEntityError, MissingEntityError, GoneError, CorruptDocumentError) as error:
+            except ONE_CONTENT as error:
                 yield ref, error
 
     def bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:

@@ -45,7 +45,7 @@ class Directory:
         try:
             members = chain.from_iterable(map(self._site.members, self._site.groups()))
             some = [self._account(raw) for raw in islice(members, _SAMPLE)]
-        except RagError as error:
+        except (RagError, *_NOT_UNDERSTOOD) as error:
             return Finding("people", False, f"groups and their members cannot be read: {error}")
         known = sum(bool(account.members) for account in some)
         fine = bool(known) or self._site.options.emails == "none"

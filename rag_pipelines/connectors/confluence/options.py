@@ -40,6 +40,9 @@ class ConfluenceOptions(AtlassianOptions):
     email_template: str | None = Field(
         None, description="address of an account that shows none: {username}@example.com"
     )
+    page_size: int = Field(
+        250, ge=1, le=250, description="entries asked for at once; the server may give fewer"
+    )
     overlap: float = Field(
         60.0, ge=0, description="minutes an incremental poll goes back, for a search index that lags"
     )

@@ -47,6 +47,8 @@ from rag_pipelines.model import EVERYONE
 
 IDS_AT_ONCE = 200
 """Named in one request, which keeps its URL below 4 kB."""
+NAMES_AT_ONCE = 90
+"""As `IDS_AT_ONCE`, for accounts and spaces, whose ids are longer."""
 BODIES_AT_ONCE = 50
 _RESTARTS = 3
 _WEST = timedelta(hours=12)
@@ -55,6 +57,9 @@ _WEST = timedelta(hours=12)
 RESTRICTIONS = "restrictions.read.restrictions.user,restrictions.read.restrictions.group"
 DESCRIBED = f"version,space,ancestors,metadata.labels,{RESTRICTIONS}"
 """What tells all about a page but its body."""
+
+ONE_CONTENT = (ForbiddenEntityError, MissingEntityError, GoneError, UsageError, CorruptDocumentError)
+"""Refusals that say something of one content only, when one is asked for."""
 
 
 class Range(NamedTuple):
@@ -134,7 +139,7 @@ class Site(ABC):
 
     def key_blocks(self) -> list[list[str] | None]:
         """The keys of the chosen spaces, as many as one request may name; None stands for all."""
-        return [*blocks(self.options.spaces, IDS_AT_ONCE)] or [None]
+        return [*blocks(self.options.spaces, NAMES_AT_ONCE)] or [None]
 
     def entries(self, path: str, params: dict[str, Any] | None = None) -> Iterator[tuple[Json, str]]:
         """Every entry of a paged answer, with the site's address for its links.
@@ -151,7 +156,7 @@ class Site(ABC):
                         raise TransientError(
                             f"{path} answered without 'results'; the listing is not complete"
                         )
-                    base = (page.get("_links") or {}).get("base") or self.client.url
+                    base = self.base_of(page)
                     for entry in results:
                         yield entry, base
                 return
@@ -159,12 +164,14 @@ class Site(ABC):
                 if not begun or attempt == _RESTARTS - 1:
                     raise
 
-    def search(
-        self, cql: str, expand: str, statuses: Sequence[str] = (), **params: Any
-    ) -> Iterator[Content | Failure]:
+    def base_of(self, answer: Json) -> str:
+        """The address as people see it, which links of an answer are relative to."""
+        return (answer.get("_links") or {}).get("base") or self.client.url
+
+    def search(self, cql: str, expand: str, statuses: Sequence[str] = ()) -> Iterator[Content | Failure]:
         """What the search index finds, as the database has it. The index lags behind; drafts and
         archived pages are found only if `statuses` names them."""
-        query = {"cql": cql, "cqlcontext": _context(statuses), "expand": expand, **params}
+        query = {"cql": cql, "cqlcontext": _context(statuses), "expand": expand}
         for raw, base in self.entries("/rest/api/content/search", query):
             yield self.read(raw, base)
 
@@ -184,7 +191,7 @@ class Site(ABC):
         """For `search`: none is the default, and understood by every version."""
         return () if self.options.statuses == ("current",) else self.options.statuses
 
-    def found(self, refs: Iterable[Ref], expand: str, **params: Any) -> Iterator[Content | Failure]:
+    def found(self, refs: Iterable[Ref], expand: str) -> Iterator[Content | Failure]:
         """Contents by their ids, as far as the search index knows them; none if it cannot be searched.
 
         Attachments are left out: whether CQL takes their ids (``att123``) is not documented.
@@ -194,7 +201,7 @@ class Site(ABC):
         for block in blocks((ref for ref in refs if ref.type != ATTACHMENT), IDS_AT_ONCE):
             ids = ", ".join(ref.id for ref in block)
             try:
-                yield from self.search(f"id in ({ids})", expand, self.searched_statuses(), **params)
+                yield from self.search(f"id in ({ids})", expand, self.searched_statuses())
             except (GoneError, UsageError, ForbiddenEntityError, MissingEntityError) as error:
                 self.search_fault = error
                 return
@@ -211,7 +218,7 @@ class Site(ABC):
         for ref in missing.values():
             try:
                 yield ref, self.single(ref)
-            except (ForbiddenEntityError, MissingEntityError, GoneError, CorruptDocumentError) as error:
+            except ONE_CONTENT as error:
                 yield ref, error
 
     def readers(self, ref: Ref) -> tuple[str, ...]:
@@ -273,7 +280,8 @@ class Site(ABC):
 
     def names(self, ids: Iterable[str | None]) -> dict[str, str]:
         """Display names of accounts, each asked for once; one that cannot be had is left out."""
-        wanted = sorted({one for one in ids if one and one not in self._names})
+        asked = {one for one in ids if one}
+        wanted = sorted(asked - self._names.keys())
         try:
             for raw in self.people(wanted):
                 for key in ("accountId", "userKey"):
@@ -284,7 +292,7 @@ class Site(ABC):
             raise
         except RagError:
             pass
-        return {one: name for one, name in self._names.items() if name}
+        return {one: name for one in asked if (name := self._names.get(one))}
 
     def read(self, raw: Json, base: str) -> Content | Failure:
         """An entry of REST v1, or the failure of the document that it names."""

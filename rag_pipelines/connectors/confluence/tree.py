@@ -16,15 +16,8 @@ import msgspec
 
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import Content, Ref
-from rag_pipelines.connectors.confluence.site import Site
-from rag_pipelines.errors import (
-    CorruptDocumentError,
-    ForbiddenEntityError,
-    GoneError,
-    MissingEntityError,
-    RagError,
-    UsageError,
-)
+from rag_pipelines.connectors.confluence.site import ONE_CONTENT, Site
+from rag_pipelines.errors import RagError
 from rag_pipelines.model import CLOSED, AccessRule
 
 
@@ -106,20 +99,12 @@ class Tree:
         if isinstance(answer, RagError):
             self._closed[ref.id] = answer
             return
-        node = (
-            answer
-            if known is None
-            else msgspec.structs.replace(known, labels=answer.labels, readers=answer.readers)
-        )
+        node = answer
+        if known is not None:
+            node = msgspec.structs.replace(known, labels=answer.labels, readers=answer.readers)
         if node.readers is None:
             try:
                 node = msgspec.structs.replace(node, readers=self._site.readers(ref))
-            except (
-                ForbiddenEntityError,
-                MissingEntityError,
-                GoneError,
-                UsageError,
-                CorruptDocumentError,
-            ) as error:
+            except ONE_CONTENT as error:
                 self._closed[ref.id] = error
         self._nodes[ref.id] = msgspec.structs.replace(node, above=())
