@@ -24,6 +24,7 @@ from rag_pipelines.cli import (
     deletes,
     demo,
     doctor,
+    evaluate,
     index,
     ingest,
     plan,
@@ -54,6 +55,7 @@ app.command("apply")(plan.apply)
 app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
 app.command("query")(query.query)
+app.add_typer(evaluate.app, name="eval")
 app.command("quality")(quality.quality)
 app.command("status")(status.status)
 app.add_typer(deletes.app, name="deletes")

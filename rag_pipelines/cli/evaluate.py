@@ -1,0 +1,334 @@
+"""``rag-pipelines eval``: ask golden sets, compare runs, tune the fusion, write reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
+from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
+from rag_pipelines.errors import UsageError
+
+if TYPE_CHECKING:
+    from rag_pipelines.evaluation.comparison import Comparison
+    from rag_pipelines.evaluation.run import Run, Summary
+
+app = typer.Typer(no_args_is_help=True, help="Measure retrieval with golden sets.")
+
+Golden = Annotated[Path, typer.Argument(metavar="GOLDEN", help="JSONL or YAML, or a folder in BEIR form.")]
+Index = Annotated[str | None, typer.Option("--index", "-i", help="The only one by default.")]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", "-t", help="Of questions that name none; the only one by default.")
+]
+Split = Annotated[str | None, typer.Option(metavar="NAME", help="Which judgements of a BEIR folder.")]
+Version = Annotated[int | None, typer.Option(help="A version that need not be live.")]
+Mode = Annotated[Literal["dense", "lexical", "hybrid"], typer.Option(help="Which scores count.")]
+K = Annotated[int, typer.Option("-k", "--k", min=1, max=1000, help="How many passages are judged.")]
+Depth = Annotated[int | None, typer.Option(min=1, max=1000, help="Ask for more, for recall at this depth.")]
+Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")]
+Md = Annotated[Path | None, typer.Option("--md", metavar="FILE", help="Write the report as Markdown.")]
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    golden: Golden,
+    index: Index = None,
+    version: Version = None,
+    mode: Mode = "hybrid",
+    k: K = 10,
+    depth: Depth = None,
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option("--fusion", metavar="KEY=VALUE", help="Instead of the index's own; may be repeated."),
+    ] = None,
+    split: Split = None,
+    tenant: Tenant = None,
+    label: Annotated[str, typer.Option(help="What the run is called in reports.")] = "",
+    trec_run: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rankings as a TREC run.")
+    ] = None,
+    html: Html = None,
+    md: Md = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every question of a golden set, show the figures, and keep them.
+
+    The exit code is 1 if something came back that must not.
+    """
+    from rag_pipelines.evaluation.golden import read_golden
+    from rag_pipelines.evaluation.run import Setting, evaluate, summary
+    from rag_pipelines.evaluation.store import put_run
+
+    chosen = invocation(context)
+    name = _index(chosen, index)
+    asked = read_golden(golden, split)
+    setting = Setting(mode, k, depth, version, _fusion(fusion or []))
+    with stage_bars(name, shown=not as_json) as progress:
+        made = evaluate(
+            chosen.database,
+            chosen.settings,
+            name,
+            asked,
+            embedders=chosen.embedders,
+            setting=setting,
+            tenant=tenant,
+            label=label,
+            progress=progress,
+        )
+    stored = put_run(chosen.database, made)
+    found = summary(stored)
+    if trec_run:
+        _write_trec(chosen, stored, trec_run)
+    _write_report(_report_of(chosen, stored), html, md)
+    if as_json:
+        print_json({"run": stored.run_id, "version": stored.version, **_plain(found), "notes": stored.notes})
+    else:
+        _show_summary(stored, found)
+    if found.violations:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("runs")
+def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = False) -> None:
+    """List kept runs, newest first."""
+    from rag_pipelines.evaluation.run import ALL, described
+    from rag_pipelines.evaluation.store import list_runs as stored_runs
+
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        found = stored_runs(connection, index)
+    if as_json:
+        print_json([{**row, "summary": figures} for row, figures in found])
+        return
+    if not found:
+        typer.echo("nothing has been evaluated yet; begin with: rag-pipelines eval run GOLDEN --index NAME")
+        return
+    rows = []
+    for row, figures in found:
+        first = next(iter(figures.figures.get(ALL, {}).items()), None)
+        rows.append((
+            row["run_id"], row["index_name"], f"{row['version_id']} ({row['state']})", row["golden"],
+            row["label"] or described(row["setting"]), figures.questions,
+            f"{first[0]} {first[1].mean:.4f}" if first else None, figures.violations,
+            f"{row['started_at']:%Y-%m-%d %H:%M}",
+        ))  # fmt: skip
+    columns = ("run", "index", "version", "golden set", "setting", "questions", "figure", "violations", "at")
+    print_table(columns, rows)
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    first: Annotated[int, typer.Argument(metavar="A", help="A run; see `eval runs`.")],
+    second: Annotated[int, typer.Argument(metavar="B", help="The run that is held against it.")],
+    html: Html = None,
+    md: Md = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two kept runs question by question: of two versions, or of two settings."""
+    from rag_pipelines.evaluation.comparison import compare as compared
+    from rag_pipelines.evaluation.report import comparison_report
+    from rag_pipelines.evaluation.store import get_run
+
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        before, after = get_run(connection, first), get_run(connection, second)
+    found = compared(before, after)
+    _write_report(comparison_report(before, after, found), html, md)
+    if as_json:
+        print_json(_plain(found))
+        return
+    if before.golden_key != after.golden_key:
+        say("note: the golden set changed between the runs; only questions that both have are compared")
+    _show_comparison(found)
+
+
+@app.command()
+def tune(
+    context: typer.Context,
+    golden: Golden,
+    index: Index = None,
+    version: Version = None,
+    k: K = 10,
+    measure: Annotated[
+        str | None, typer.Option(help="What to make best, such as RR@10; nDCG at k by default.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="For cross validation.")] = 5,
+    split: Split = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the fusion that ranks a golden set best; says what to configure, and changes nothing."""
+    from rag_pipelines.evaluation.golden import read_golden
+    from rag_pipelines.evaluation.tuning import tune as tuned
+
+    chosen = invocation(context)
+    name = _index(chosen, index)
+    with stage_bars(name, shown=not as_json) as progress:
+        found = tuned(
+            chosen.database,
+            chosen.settings,
+            name,
+            read_golden(golden, split),
+            embedders=chosen.embedders,
+            measure=measure or f"nDCG@{k}",
+            k=k,
+            folds=folds,
+            tenant=tenant,
+            version=version,
+            progress=progress,
+        )
+    if as_json:
+        print_json({**_plain(found), "worth_it": found.worth_it})
+        return
+    rows = [
+        (trial.fusion["method"], _weight(trial.fusion), trial.fusion["candidates"], f"{trial.mean:.4f}")
+        for trial in found.trials[:10]
+    ]
+    print_table(("method", "weight", "candidates", found.measure), rows, title="best on all questions")
+    gain = found.gain
+    typer.echo(
+        f"chosen by {found.folds}-fold cross validation over {number(found.questions, 'question')}: "
+        f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, p {gain.p:.3f}) against the index's own "
+        f"setting; {found.stable:.0%} of the folds chose the best one"
+    )
+    if not found.worth_it:
+        typer.echo("no setting is better by more than chance; keep what is configured")
+        return
+    typer.echo(f"put into the configuration:\n  indexes:\n    {name}:\n      fusion:")
+    for key, value in found.best.items():
+        typer.echo(f"        {key}: {value}")
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="See `eval runs`.")],
+    html: Html = None,
+    md: Md = None,
+) -> None:
+    """Write the report of a kept run; as Markdown on stdout where no file is named."""
+    from rag_pipelines.evaluation.store import get_run
+
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        found = get_run(connection, run_id)
+    made = _report_of(chosen, found)
+    _write_report(made, html, md)
+    if not (html or md):
+        typer.echo(made.markdown())
+
+
+def _index(chosen: Invocation, name: str | None) -> str:
+    indexes = chosen.settings.indexes
+    if name is None and len(indexes) == 1:
+        return next(iter(indexes))
+    if name is None:
+        valid = ", ".join(indexes) or "none is configured"
+        raise UsageError(f"name an index with --index; valid: {valid}")
+    chosen.settings.index(name)
+    return name
+
+
+def _fusion(pairs: Sequence[str]) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    from rag_pipelines.config.settings import FusionSettings
+
+    given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+    try:
+        checked = FusionSettings.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        valid = ", ".join(FusionSettings.model_fields)
+        raise UsageError(f"--fusion received {', '.join(pairs)}: {wrong}; valid keys: {valid}") from None
+    return {key: getattr(checked, key) for key in given}
+
+
+def _weight(fusion: Any) -> str:
+    return f"{fusion['dense_weight']:g}" if fusion["method"] == "weighted" else f"k {fusion['rrf_k']}"
+
+
+def _report_of(chosen: Invocation, run: Run) -> Any:
+    from rag_pipelines.evaluation.report import run_report
+    from rag_pipelines.evaluation.store import names_of
+
+    with chosen.database.connection() as connection:
+        names = names_of(connection, (hit.document_id for answer in run.answers for hit in answer.hits[:3]))
+    return run_report(run, names)
+
+
+def _write_report(made: Any, html: Path | None, md: Path | None) -> None:
+    for path, text in ((html, made.html), (md, made.markdown)):
+        if path is not None:
+            path.write_text(text(), encoding="utf-8")
+            say(f"wrote {path}")
+
+
+def _write_trec(chosen: Invocation, run: Run, path: Path) -> None:
+    """A document is its external id, with its source in front where the index has several."""
+    from rag_pipelines.evaluation.store import names_of
+    from rag_pipelines.evaluation.trec import write_run
+
+    with chosen.database.connection() as connection:
+        names = names_of(connection, (hit.document_id for answer in run.answers for hit in answer.hits))
+    alone = len({name.partition("/")[0] for name in names.values()}) == 1
+    rankings = []
+    for answer in run.answers:
+        best: dict[str, float] = {}
+        for hit in answer.hits:
+            name = names.get(hit.document_id, str(hit.document_id))
+            best.setdefault(name.partition("/")[2] if alone else name, hit.score)
+        rankings.append((answer.id, list(best.items())))
+    with path.open("w", encoding="utf-8") as file:
+        write_run(file, rankings, run.label or f"{run.index}-v{run.version}")
+    say(f"wrote {path}")
+
+
+def _show_summary(run: Run, found: Summary) -> None:
+    from rag_pipelines.evaluation.run import ALL
+
+    measures = list(found.figures.get(ALL, {}))
+    rows = [
+        (name, of[measures[0]].n if measures and measures[0] in of else None,
+         *(f"{of[measure].mean:.4f}" if measure in of else None for measure in measures))
+        for name, of in found.figures.items()
+    ]  # fmt: skip
+    print_table(("slice", "questions", *measures), rows, title=run.name)
+    for name, one in found.figures.get(ALL, {}).items():
+        say(f"{name}: 95 % interval {one.low:.4f} to {one.high:.4f}")
+    if found.no_answer is not None:
+        roc = found.no_answer
+        say(
+            f"no answer: area {roc.area:.3f}; confidence below {roc.threshold:.4g} as no answer judges "
+            f"{roc.correct:.1%} rightly"
+        )
+    say(f"latency p50 {found.p50_ms:.1f} ms, p95 {found.p95_ms:.1f} ms with embedding the question")
+    for note in run.notes[:10]:
+        say(f"note: {note}")
+    if len(run.notes) > 10:
+        say(f"note: and {len(run.notes) - 10:,} more; see `rag-pipelines eval report {run.run_id}`")
+    for answer in run.answers:
+        for violation in answer.violations:
+            say(f"error: {answer.id}: {violation} must not return")
+
+
+def _show_comparison(found: Comparison) -> None:
+    rows = [
+        (name, measure, f"{one.mean:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", one.better, one.worse,
+         f"{one.p:.4f}", "yes" if one.significant else "no")
+        for name, of in found.differences.items()
+        for measure, one in of.items()
+    ]  # fmt: skip
+    columns = ("slice", "measure", "difference", "95 % interval", "better", "worse", "p", "significant")
+    print_table(columns, rows, title=f"{found.second} against {found.first}")
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    import msgspec
+
+    return dict(msgspec.to_builtins(value))

@@ -1,0 +1,233 @@
+"""What a run, or a comparison of two, looks like to a person: sections, as Markdown or as one HTML file.
+
+What belongs here: choosing and wording. What does not: figures (`run`, `comparison`), drawing (`plots`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+
+import msgspec
+
+from rag_pipelines.evaluation import plots
+from rag_pipelines.evaluation.comparison import Comparison, changes
+from rag_pipelines.evaluation.run import ALL, Run, described, slices_of, summary
+
+WORST = 20
+"""Questions that are listed."""
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #8884; vertical-align: top }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+"""
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading with lines of text, a table and a plot, any of which may be missing."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    plot: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A title and its sections."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+    def markdown(self) -> str:
+        """As Markdown, without plots."""
+        parts = [f"# {self.title}"]
+        for section in self.sections:
+            parts += [f"## {section.title}", *section.lines]
+            if section.rows:
+                parts.append(
+                    "\n".join(
+                        f"| {' | '.join(_cell(text) for text in row)} |"
+                        for row in (section.columns, ["---"] * len(section.columns), *section.rows)
+                    )
+                )
+        return "\n\n".join(parts) + "\n"
+
+    def html(self) -> str:
+        """As a page that needs no other file."""
+        body = [f"<h1>{escape(self.title)}</h1>"]
+        for section in self.sections:
+            body.append(f"<h2>{escape(section.title)}</h2>")
+            body += [f"<p>{escape(line)}</p>" for line in section.lines]
+            body += [section.plot, _html_table(section)]
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(self.title)}</title>'
+            f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+        )
+
+
+def run_report(run: Run, names: Mapping[int, str]) -> Report:
+    """The report of one run. `names` are those of documents; one without is called by its number."""
+    return Report(f"{run.index}: {run.golden}", tuple(_run_sections(run, names)))
+
+
+def comparison_report(first: Run, second: Run, comparison: Comparison) -> Report:
+    """The report of a comparison."""
+    return Report(
+        f"{second.index}: {comparison.second} against {comparison.first}",
+        tuple(_comparison_sections(first, second, comparison)),
+    )
+
+
+def main_measure(run: Run) -> str:
+    """The measure that a run is judged by first: nDCG, unless it has only others."""
+    measures = [name for answer in run.answers for name in answer.figures]
+    return next(
+        (name for name in measures if name.startswith("nDCG")), measures[0] if measures else "nDCG@10"
+    )
+
+
+def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
+    found = summary(run)
+    whole = found.figures.get(ALL, {})
+    lines = (
+        f"{found.questions:,} questions of {run.golden}, asked of version {run.version} on "
+        f"{run.started_at:%Y-%m-%d %H:%M} UTC: {described(run.setting)}, k = {run.setting['k']}.",
+        f"Violations of what must not return: {found.violations}.",
+    )
+    rows = tuple(
+        (name, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}", f"{one.n:,}")
+        for name, one in whole.items()
+    )
+    plot = plots.intervals([(name, one.mean, one.low, one.high) for name, one in whole.items()])
+    yield Section("Figures", lines, ("measure", "mean", "95 % interval", "questions"), rows, plot)
+
+    measure = main_measure(run)
+    sliced = [(name, of[measure]) for name, of in found.figures.items() if name != ALL and measure in of]
+    if sliced:
+        rows = tuple(
+            (name, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}", f"{one.n:,}")
+            for name, one in sliced
+        )
+        plot = plots.intervals([(name, one.mean, one.low, one.high) for name, one in sliced])
+        yield Section(f"{measure} by slice", (), ("slice", "mean", "95 % interval", "questions"), rows, plot)
+
+    if found.no_answer is not None:
+        roc = found.no_answer
+        text = (
+            f"{roc.positives:,} answerable and {roc.negatives:,} unanswerable questions; area under the "
+            f"curve {roc.area:.3f}. With a threshold of {roc.threshold:.4g} on the confidence, "
+            f"{roc.correct:.1%} are judged rightly.",
+        )
+        yield Section("Questions without an answer", text, plot=plots.roc_curve(roc))
+
+    took = [answer.embed_ms + answer.search_ms for answer in run.answers]
+    latency = (f"p50 {found.p50_ms:.1f} ms, p95 {found.p95_ms:.1f} ms, embedding of the question included.",)
+    yield Section("Latency", latency, plot=plots.histogram(took, "ms"))
+
+    broken = tuple((answer.id, answer.query, text) for answer in run.answers for text in answer.violations)
+    if broken:
+        yield Section("Came back and must not", (), ("question", "query", "document"), broken)
+    judged = [answer for answer in run.answers if measure in answer.figures]
+    worst = sorted(judged, key=lambda answer: (answer.figures[measure], answer.id))[:WORST]
+    rows = tuple(
+        (
+            answer.id,
+            answer.query,
+            f"{answer.figures[measure]:.3f}",
+            "; ".join(
+                dict.fromkeys(
+                    names.get(hit.document_id, f"document {hit.document_id}") for hit in answer.hits[:3]
+                )
+            ),
+        )
+        for answer in worst
+        if answer.figures[measure] < 1
+    )
+    if rows:
+        yield Section(f"Lowest {measure}", (), ("question", "query", measure, "found first"), rows)
+    if run.notes:
+        yield Section("Of the golden set", run.notes)
+
+
+def _comparison_sections(first: Run, second: Run, found: Comparison) -> Iterator[Section]:
+    lines = (
+        f"First: {found.first}, {described(first.setting)}.",
+        f"Second: {found.second}, {described(second.setting)}.",
+        f"{found.questions:,} questions in both; a difference is the second less the first.",
+    )
+    columns = ("first", "second", "difference", "95 % interval", "better", "worse", "p")
+    yield Section(
+        "Differences",
+        lines,
+        ("measure", *columns),
+        tuple((name, *_difference_cells(first, second, ALL, name, found)) for name in found.differences[ALL]),
+        plots.intervals(
+            [(name, one.mean, one.low, one.high) for name, one in found.differences[ALL].items()],
+            around_zero=True,
+        ),
+    )
+    measure = main_measure(first)
+    sliced = {name: of[measure] for name, of in found.differences.items() if name != ALL and measure in of}
+    if sliced:
+        yield Section(
+            f"{measure} by slice",
+            (),
+            ("slice", *columns),
+            tuple((name, *_difference_cells(first, second, name, measure, found)) for name in sliced),
+            plots.intervals(
+                [(name, one.mean, one.low, one.high) for name, one in sliced.items()], around_zero=True
+            ),
+        )
+    moved = changes(first, second, measure)
+    lost = [one for one in moved if one.after < one.before]
+    gained = [one for one in reversed(moved) if one.after > one.before]
+    for title, some in (("Lost most", lost[:WORST]), ("Gained most", gained[:WORST])):
+        rows = tuple((one.id, one.query, f"{one.before:.3f}", f"{one.after:.3f}") for one in some)
+        if rows:
+            yield Section(f"{title}, {measure}", (), ("question", "query", "first", "second"), rows)
+    if found.unpaired:
+        yield Section("Only in one of the runs", (", ".join(found.unpaired[:WORST]),))
+
+
+def _difference_cells(
+    first: Run, second: Run, slice_name: str, measure: str, found: Comparison
+) -> tuple[str, ...]:
+    one = found.differences[slice_name][measure]
+    means = (_mean(run, slice_name, measure) for run in (first, second))
+    return (
+        *(f"{mean:.4f}" for mean in means),
+        f"{one.mean:+.4f}",
+        f"{one.low:+.4f} to {one.high:+.4f}",
+        f"{one.better:,}",
+        f"{one.worse:,}",
+        f"{one.p:.4f}",
+    )
+
+
+def _mean(run: Run, slice_name: str, measure: str) -> float:
+    values = [
+        one.figures[measure] for one in slices_of(run.answers).get(slice_name, ()) if measure in one.figures
+    ]
+    return sum(values) / len(values) if values else 0.0
+
+
+def _html_table(section: Section) -> str:
+    if not section.rows:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in section.columns)
+    rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in section.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _html_cell(text: str) -> str:
+    numeric = text.replace(",", "").lstrip("+-").replace(".", "", 1).isdigit()
+    return f'<td class="number">{text}</td>' if numeric else f"<td>{escape(text)}</td>"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

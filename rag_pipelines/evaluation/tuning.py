@@ -1,0 +1,174 @@
+"""Finds the fusion that ranks a golden set best, and says honestly how much it gains.
+
+What belongs here: the grid, cross validation, the choice. What does not: writing a configuration; what is
+found is printed for a person to put there.
+
+The gain of the best of many settings on the questions that it was chosen by is always flattering. So the
+questions are dealt into folds; the setting is chosen on all folds but one and scored on that one, for each in
+turn. The figure of these scores is what the *choice* is worth on questions it has not seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.errors import UsageError
+from rag_pipelines.evaluation.golden import GoldenSet
+from rag_pipelines.evaluation.run import Run, Setting, evaluate
+from rag_pipelines.evaluation.significance import SEED, Difference, difference
+from rag_pipelines.store.database import Database
+from rag_pipelines.sync.report import Progress, no_progress
+from rag_pipelines.sync.targets import Embedders
+
+WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+RRF_K = (10, 60)
+CANDIDATES = (50, 100, 200)
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A fusion with its mean over all questions."""
+
+    fusion: Mapping[str, Any]
+    mean: float
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """What came out: every trial, best first, and the best one.
+
+    `gain` compares, on questions that the choice did not see, the chosen setting with the index's own one.
+    `stable` is the share of folds that chose the best.
+    """
+
+    measure: str
+    questions: int
+    folds: int
+    trials: tuple[Trial, ...]
+    best: Mapping[str, Any]
+    current: Mapping[str, Any]
+    gain: Difference
+    stable: float
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether the choice helps on unseen questions, more than chance would."""
+        return self.gain.mean > 0 and self.gain.significant
+
+
+class OneEmbedding(Embedders):
+    """Models that embed each question once, however many settings ask it."""
+
+    def __init__(self, embedders: Embedders) -> None:
+        self._inner = embedders
+        self._known: dict[EmbeddingProfile, _Remembering] = {}
+
+    def of(self, profile: EmbeddingProfile) -> Embedder:
+        if profile not in self._known:
+            self._known[profile] = _Remembering(self._inner.of(profile))
+        return self._known[profile]
+
+    def close(self) -> None:
+        """Nothing: the models belong to whoever made them."""
+
+
+class _Remembering:
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._vectors: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+    def embed_query(self, text: str) -> Any:
+        if text not in self._vectors:
+            self._vectors[text] = self._embedder.embed_query(text)
+        return self._vectors[text]
+
+
+def grid() -> Iterator[dict[str, Any]]:
+    """The fusions that are tried."""
+    for candidates in CANDIDATES:
+        for weight in WEIGHTS:
+            yield {"method": "weighted", "dense_weight": weight, "candidates": candidates}
+        for rrf_k in RRF_K:
+            yield {"method": "rrf", "dense_weight": 0.5, "rrf_k": rrf_k, "candidates": candidates}
+
+
+def tune(
+    database: Database,
+    settings: Settings,
+    index: str,
+    golden: GoldenSet,
+    *,
+    embedders: Embedders,
+    measure: str,
+    k: int = 10,
+    folds: int = 5,
+    tenant: str | None = None,
+    version: int | None = None,
+    fusions: Sequence[Mapping[str, Any]] | None = None,
+    progress: Progress = no_progress,
+) -> Tuning:
+    """Try every fusion on every question, and choose by cross validation.
+
+    Raises:
+        UsageError: there are fewer questions with this measure than folds.
+    """
+    current = settings.index(index).fusion.model_dump()
+    tried = [current, *(dict(fusion) for fusion in (fusions or [*grid()]))]
+    shared = OneEmbedding(embedders)
+    scores: list[dict[str, float]] = []
+    for number, fusion in enumerate(tried, 1):
+        setting = Setting(k=k, version=version, fusion=fusion)
+        run = evaluate(database, settings, index, golden, embedders=shared, setting=setting, tenant=tenant)
+        scores.append(_scores(run, measure))
+        progress("settings", number, len(tried))
+    questions = sorted(scores[0])
+    if not 2 <= folds <= len(questions):
+        raise UsageError(
+            f"{folds} folds of {len(questions)} questions that have {measure}; "
+            f"valid: from 2 folds to one a question"
+        )
+    table = [[one[question] for question in questions] for one in scores]
+    return _choose(tried, table, folds, measure)
+
+
+def _choose(
+    tried: Sequence[Mapping[str, Any]], table: Sequence[Sequence[float]], folds: int, measure: str
+) -> Tuning:
+    """`table` holds the scores of each fusion by question; the first fusion is the current one."""
+    count = len(table[0])
+    order = list(range(count))
+    random.Random(SEED).shuffle(order)
+    chosen: list[int] = []
+    unseen = [0.0] * count
+    for fold in range(folds):
+        held_out = order[fold::folds]
+        seen = sorted(set(range(count)) - set(held_out))
+        best = max(range(len(tried)), key=lambda number: sum(table[number][place] for place in seen))
+        chosen.append(best)
+        for place in held_out:
+            unseen[place] = table[best][place]
+    means = [sum(row) / count for row in table]
+    best = max(range(len(tried)), key=means.__getitem__)
+    ranked = sorted(range(len(tried)), key=lambda number: -means[number])
+    return Tuning(
+        measure,
+        count,
+        folds,
+        tuple(Trial(tried[number], means[number]) for number in ranked),
+        tried[best],
+        tried[0],
+        difference(table[0], unseen),
+        chosen.count(best) / folds,
+    )
+
+
+def _scores(run: Run, measure: str) -> dict[str, float]:
+    return {answer.id: answer.figures[measure] for answer in run.answers if measure in answer.figures}

@@ -1,0 +1,48 @@
+-- name: evaluation_documents
+-- The documents of some sources that a golden set names, by whatever name.
+SELECT d.document_id, s.name AS source, d.external_id, d.path, d.url, p.language
+FROM rag.document d JOIN rag.source s USING (source_id) LEFT JOIN rag.parse p USING (parse_id)
+WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned'
+  AND (d.external_id = ANY(%(names)s) OR d.path = ANY(%(names)s) OR d.url = ANY(%(names)s));
+
+-- name: evaluation_passages
+-- The text of some documents in the pieces of one chunker, with their offsets.
+SELECT dc.document_id, c.start_at, c.text
+FROM rag.document_chunks dc JOIN rag.chunk c USING (chunk_set_id)
+WHERE dc.profile_id = %(chunker_id)s AND dc.document_id = ANY(%(documents)s)
+ORDER BY dc.document_id, c.ordinal;
+
+-- name: evaluation_names
+-- What documents are called, for a report.
+SELECT d.document_id, s.name AS source, d.external_id
+FROM rag.document d JOIN rag.source s USING (source_id) WHERE d.document_id = ANY(%(documents)s);
+
+-- name: put_evaluation
+INSERT INTO rag.evaluation_run (index_name, version_id, golden, golden_key, label, setting, summary, notes, started_at)
+VALUES (%(index_name)s, %(version_id)s, %(golden)s, %(golden_key)s, %(label)s, %(setting)s, %(summary)s, %(notes)s,
+        %(started_at)s)
+RETURNING run_id;
+
+-- name: put_evaluation_answers
+INSERT INTO rag.evaluation_answer (run_id, question_id, query, slices, answerable, confidence, figures, violations,
+                                   hits, embed_ms, search_ms)
+SELECT %(run_id)s, a.id, a.query, a.slices, a.answerable, a.confidence, a.figures, a.violations, a.hits, a.embed_ms,
+       a.search_ms
+FROM jsonb_to_recordset(%(answers)s) AS a(id text, query text, slices text[], answerable boolean,
+     confidence double precision, figures jsonb, violations text[], hits jsonb, embed_ms double precision,
+     search_ms double precision);
+
+-- name: evaluation
+SELECT run_id, index_name, version_id, golden, golden_key, label, setting, summary, notes, started_at
+FROM rag.evaluation_run WHERE run_id = %(run_id)s;
+
+-- name: evaluation_answers
+SELECT question_id AS id, query, slices, answerable, confidence, figures, violations, hits, embed_ms, search_ms
+FROM rag.evaluation_answer WHERE run_id = %(run_id)s ORDER BY question_id;
+
+-- name: evaluations
+-- Runs, newest first.
+SELECT r.run_id, r.index_name, r.version_id, v.state, r.golden, r.label, r.setting, r.summary, r.started_at
+FROM rag.evaluation_run r JOIN rag.index_version v USING (version_id)
+WHERE %(index_name)s::text IS NULL OR r.index_name = %(index_name)s
+ORDER BY r.run_id DESC LIMIT %(limit)s;
