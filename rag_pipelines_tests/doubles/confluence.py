@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from rag_pipelines_tests.doubles.confluence_state import ATTACHMENT, COMMENT, Content, Readers, Site
 from rag_pipelines_tests.doubles.server import Answer, Request, Server, json_answer
@@ -176,7 +176,7 @@ class Double(Server):
         return link if page is content else f"{link}?focused={content.identity}"
 
     def download_link(self, content: Content) -> str:
-        return f"/download/attachments/{content.container}/{content.title}?version={content.version}"
+        return f"/download/attachments/{content.container}/{quote(content.title)}?version={content.version}"
 
     def moment(self, when: datetime) -> str:
         return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}Z"
