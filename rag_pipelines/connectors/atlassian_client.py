@@ -135,16 +135,8 @@ class AtlassianOptions(Options):
 
     @property
     def directory_name(self) -> str:
-        """The namespace of principals: ``user:<directory>/<account>``.
-
-        All sites have one host behind Atlassian's gateway, and keys and ids repeat among sites: the
-        namespace is the site's cloud id there.
-        """
-        parts = urlsplit(self.url)
-        name = parts.hostname or ""
-        if name == _GATEWAY:
-            name = parts.path.rstrip("/").rpartition("/")[2] or name
-        return self.directory or name
+        """The namespace of principals: ``user:<directory>/<account>``."""
+        return self.directory or (urlsplit(self.url).hostname or "")
 
     @property
     def authorization(self) -> str:

@@ -987,16 +987,6 @@ def test_the_check_warns_where_nobody_has_an_address(data_center: Wiki) -> None:
     assert "email_template" in people.detail
 
 
-def test_sites_behind_the_gateway_have_principals_of_their_own() -> None:
-    def directory(site: str, **options: Any) -> str:
-        url = f"https://api.atlassian.com/ex/confluence/{site}"
-        given = {"url": url, "oauth_token": TOKEN, **options}
-        return make_connector("wiki", "confluence", given).options.directory_name
-
-    assert directory("11111111-aaaa") != directory("22222222-bbbb")
-    assert directory("11111111-aaaa", directory="acme") == "acme"
-
-
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
