@@ -6,6 +6,7 @@ What belongs here: what the engine's promises share. What does not: worlds, prom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import msgspec
 import pytest
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.connectors.base import Connector, Entry, Item, Window
+from rag_pipelines.connectors.base import Connector, Entry, Item
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.sync.report import SyncReport
-from rag_pipelines_tests.connectors.conformance import World
+from rag_pipelines_tests.connectors.conformance import World, divert
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -38,7 +39,7 @@ class Pipeline(Workspace):
         }
         super().__init__(folder, url, sources={"docs": source})
         self.world = world
-        self._upon: Callable[[Connector], None] | None = None
+        self._through: Callable[[Iterator[Entry]], Iterator[Entry]] | None = None
         monkeypatch.setattr(Settings, "connector", lambda settings, source: self._connector())
 
     def listing_in_full_rarely(self) -> None:
@@ -70,20 +71,13 @@ class Pipeline(Workspace):
     def kill_while_listing(self, entries: int) -> None:
         """Kill the next run when its connector has yielded so many entries."""
 
-        def upon(connector: Connector) -> None:
-            listing = connector.items
+        def killed(listing: Iterator[Entry]) -> Iterator[Entry]:
+            yield from islice(listing, entries)
+            raise Killed
 
-            def items(window: Window = Window()) -> Iterator[Entry]:
-                for number, entry in enumerate(listing(window)):
-                    if number == entries:
-                        raise Killed
-                    yield entry
+        self._through = killed
 
-            connector.items = items  # type: ignore[method-assign]
-
-        self._upon = upon
-
-    def count_loads(self, kill_at: int | None = None) -> list[str]:
+    def watch_loads(self, kill_at: int | None = None) -> list[str]:
         """The external ids whose content the next run loads; it is killed at the one of that number."""
         loaded: list[str] = []
 
@@ -96,16 +90,10 @@ class Pipeline(Workspace):
 
             return msgspec.structs.replace(item, load=load)
 
-        def upon(connector: Connector) -> None:
-            listing = connector.items
+        def through(listing: Iterator[Entry]) -> Iterator[Entry]:
+            return (watched(entry) if isinstance(entry, Item) else entry for entry in listing)
 
-            def items(window: Window = Window()) -> Iterator[Entry]:
-                for entry in listing(window):
-                    yield watched(entry) if isinstance(entry, Item) else entry
-
-            connector.items = items  # type: ignore[method-assign]
-
-        self._upon = upon
+        self._through = through
         return loaded
 
     def sync(self, **options: Any) -> SyncReport:
@@ -116,7 +104,7 @@ class Pipeline(Workspace):
 
     def _connector(self) -> Connector:
         connector = self.world.connector()
-        if self._upon is not None:
-            upon, self._upon = self._upon, None
-            upon(connector)
+        if self._through is not None:
+            divert(connector, self._through)
+            self._through = None
         return connector

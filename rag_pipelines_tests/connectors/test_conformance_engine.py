@@ -302,16 +302,33 @@ def test_a_run_that_is_killed_while_it_loads_goes_on_with_the_batch_it_was_in(
 ) -> None:
     pipeline.document["limits"] = {"workers": 1, "batch_documents": 2}
     world.put_many({f"handbook/{n}.md": f"Chapter {n}." for n in range(8)})
-    first = pipeline.count_loads(kill_at=5)
+    first = pipeline.watch_loads(kill_at=5)
     with pytest.raises(Killed):
         pipeline.ingest()
-    second = pipeline.count_loads()
+    second = pipeline.watch_loads()
     pipeline.sync()
     assert pipeline.held() == world.expected()
     assert len(first) == 5
     assert len(second) == len(world.expected()) - 4, "two batches stand, the third is loaded again"
     assert set(first[:4]).isdisjoint(second)
     assert pipeline.seen("chapter") >= {world.id_of(name) for name in world.documents}
+
+
+@pytest.mark.case(Case.CRASH_AND_RESUME)
+def test_a_run_that_is_killed_while_it_follows_the_changes_passes_none_over(
+    world: World, pipeline: Pipeline
+) -> None:
+    declares(world, "changes")
+    pipeline.listing_in_full_rarely()
+    seed(world)
+    pipeline.ingest()
+    world.put("handbook/leave.md", "Forty days of leave!!")
+    world.put("legal/privacy.md", "Cookies are refused.")
+    pipeline.watch_loads(kill_at=1)
+    with pytest.raises(Killed):
+        pipeline.ingest()
+    pipeline.ingest()
+    assert pipeline.held() == world.expected()
 
 
 @pytest.mark.case(Case.INCOMPLETE_LISTING)
@@ -368,3 +385,15 @@ def test_edits_while_everything_is_listed_are_not_passed_over_by_the_changes(
     assert edits.made
     pipeline.ingest()
     assert pipeline.held() == world.expected()
+
+
+@pytest.mark.case(Case.PROTOCOL)
+def test_a_sync_without_changes_loads_nothing_and_asks_less(world: World, pipeline: Pipeline) -> None:
+    world.put_many({f"handbook/{n}.md": f"Chapter {n}." for n in range(8)})
+    before = world.requests
+    pipeline.ingest()
+    first = world.requests - before
+    loaded = pipeline.watch_loads()
+    report = pipeline.ingest()
+    assert (report.touched, report.bytes_loaded, loaded) == (0, 0, [])
+    assert not first or world.requests - before - first < first

@@ -21,9 +21,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from rag_pipelines.connectors.base import Connector, Entry, Window
+from rag_pipelines.connectors.base import Connector, Entry
 from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud, ConfluenceDataCenter
-from rag_pipelines_tests.connectors.conformance import Case, World
+from rag_pipelines_tests.connectors.conformance import Case, World, divert
 from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
 
 MAX_BYTES = 10_000
@@ -380,19 +380,14 @@ class Rows(World):
     def connector(self) -> Connector:
         connector = super().connector()
         if self._short:
-            self._written_behind(connector)
+            divert(connector, self._written_behind)
         return connector
 
-    def _written_behind(self, connector: Connector) -> None:
+    def _written_behind(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """The rows are whole again when the connector has listed what there was of them."""
-        listing = connector.items
-
-        def items(window: Window = Window()) -> Iterator[Entry]:
-            yield from listing(window)
-            self._short = False
-            self.publish()
-
-        connector.items = items  # type: ignore[method-assign]
+        yield from entries
+        self._short = False
+        self.publish()
 
     def id_of(self, name: str) -> str:
         return name
