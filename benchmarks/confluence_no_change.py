@@ -26,7 +26,8 @@ from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.doubles.confluence import Double
 from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCenter
-from rag_pipelines_tests.doubles.confluence_sample import LOGINS, sample_site, source_of
+from rag_pipelines_tests.doubles.confluence_sample import sample_site
+from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace
 
 KINDS = {"cloud": ConfluenceCloud, "data_center": ConfluenceDataCenter}
@@ -73,7 +74,7 @@ def main() -> int:
         home = Path(folder)
         server = EmbeddedServer(home / "postgres")
         with KINDS[arguments.deployment](site, logins=LOGINS, latency=arguments.latency) as double:
-            sources = {"wiki": source_of(double, full_listing="24h")}
+            sources = {"wiki": source_of("confluence", double, cloud=arguments.deployment == "cloud")}
             catalogue = Workspace(
                 home / "work", server.start(), sources=sources, indexes={"main": {"sources": ["wiki"]}}
             )

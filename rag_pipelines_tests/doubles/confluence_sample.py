@@ -1,21 +1,14 @@
 """A Confluence site of any size, the same for the same seed, for tests and benchmarks of whole syncs.
 
-What belongs here: the site's content, and the settings of a source that reads it. What does not: how a
-site behaves (`confluence_state`).
+What belongs here: the site's content. What does not: how a site behaves (`confluence_state`).
 """
 
 from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from rag_pipelines_tests.doubles.confluence import Double
-from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_state import Readers, Site
-
-TOKEN = "t"
-LOGINS = {f"Bearer {TOKEN}": "sync"}
 
 _TEXT = """
 account access approval archive audit backup budget build capacity change claim contract cost
@@ -57,20 +50,6 @@ def sample_site(pages: int, seed: int = 3, spaces: int = 5) -> Site:
             site.attach(page.id, f"notes {number}.txt", _words(rng, 60).encode(), "text/plain")
     site.tick(timedelta(days=1))
     return site
-
-
-def source_of(double: Double, **settings: Any) -> dict[str, Any]:
-    """The settings of a source that reads `double`; it waits little, so that faults cost a test little."""
-    cloud = isinstance(double, ConfluenceCloud)
-    options = {
-        "url": double.url,
-        "deployment": "cloud" if cloud else "data_center",
-        "oauth_token" if cloud else "personal_access_token": TOKEN,
-        "directory": "wiki.example.com",
-        "retry_delay": 0.01,
-        "read_timeout": 0.5,
-    }
-    return {"connector": "confluence", "options": options, "access": "public", **settings}
 
 
 def _words(rng: random.Random, count: int) -> str:

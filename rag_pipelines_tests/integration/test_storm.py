@@ -5,88 +5,129 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from rag_pipelines_tests.doubles.confluence import Double
+from rag_pipelines.sync.report import SyncReport
+from rag_pipelines_tests.doubles import confluence_sample, confluence_state, jira_sample, jira_state
 from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCenter
-from rag_pipelines_tests.doubles.confluence_sample import LOGINS, sample_site, source_of
-from rag_pipelines_tests.doubles.confluence_state import PAGE, Site
+from rag_pipelines_tests.doubles.faults import Truncate
+from rag_pipelines_tests.doubles.jira import JiraCloud, JiraDataCenter
+from rag_pipelines_tests.doubles.server import Server
+from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace
 
-PAGES = 600
 SHARE = 0.2
+FILES = r"/media/|/download/|/attachment/"
 
 
-@pytest.fixture
-def site() -> Site:
-    return sample_site(PAGES)
+class Case(NamedTuple):
+    """A system to sync: its double, what it holds, what people change in it, and how many they delete."""
+
+    connector: str
+    double: Callable[..., Server]
+    cloud: bool
+    site: Callable[[], Any]
+    change: Callable[[Any], int]
 
 
-@pytest.fixture(params=[ConfluenceCloud, ConfluenceDataCenter], ids=["cloud", "data-center"])
-def doubles(request: pytest.FixtureRequest, site: Site) -> Iterator[dict[str, Double]]:
-    """Two servers of one site, by the name of the source that reads each: `calm` has no faults."""
-    kind = request.param
-    with kind(site, logins=LOGINS) as calm, kind(site, logins=LOGINS) as stormy:
-        yield {"calm": calm, "stormy": stormy}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, database_url: str, doubles: dict[str, Double]) -> Iterator[Workspace]:
-    sources = {name: source_of(double, full_listing="0s") for name, double in doubles.items()}
-    workspace = Workspace(
-        tmp_path, database_url, sources=sources, indexes={"main": {"sources": list(sources)}}
-    )
-    yield workspace
-    workspace.close()
-
-
-def held(workspace: Workspace, source: str) -> dict[str, Any]:
-    """What is served of a source: external id to the hash of its bytes and its access rule."""
-    rows = workspace.rows(
-        "SELECT d.external_id, d.raw_sha256, d.access_id FROM rag.document d "
-        "JOIN rag.source s USING (source_id) WHERE s.name = %s AND d.state <> 'tombstoned'",
-        source,
-    )
-    return {row["external_id"]: (bytes(row["raw_sha256"]), row["access_id"]) for row in rows}
-
-
-def sync(workspace: Workspace, doubles: dict[str, Double]) -> dict[str, int]:
-    """Run both sources to their end; how many requests each took."""
-    for name, double in doubles.items():
-        double.log.clear()
-        report = workspace.ingest(name)
-        assert report.outcome == "complete"
-        assert report.failed == 0
-    return {name: len(double.log) for name, double in doubles.items()}
-
-
-def test_a_storm_costs_less_than_twice_the_requests_and_loses_nothing(
-    workspace: Workspace, doubles: dict[str, Double], site: Site
-) -> None:
-    weather = doubles["stormy"].faults
-    weather.storm(SHARE, seed=5)
-    requests = sync(workspace, doubles)
-    assert requests["calm"] < requests["stormy"] < 2 * requests["calm"]
-    assert len(held(workspace, "calm")) == len(site.contents)
-    assert held(workspace, "stormy") == held(workspace, "calm")
-
-    pages = [one for one in site.contents.values() if one.type == PAGE]
-    for page in pages[100:130]:
-        site.trash(page.id)
+def change_confluence(site: confluence_state.Site) -> int:
+    pages = [one for one in site.contents.values() if one.type == confluence_state.PAGE]
     for page in pages[200:230]:
         site.edit(page.id, f"<p>Edited {page.id}</p>")
     for page in pages[300:310]:
         site.restrict(page.id, people=("user3",))
-    requests = sync(workspace, doubles)
-    assert requests["stormy"] < 2 * requests["calm"]
-    alive = {one.id for one in site.contents.values() if site.alive(one)}
-    assert {int(re.sub(r"\D", "", one)) for one in held(workspace, "stormy")} == alive
-    assert held(workspace, "stormy") == held(workspace, "calm")
+    before = sum(map(site.alive, site.contents.values()))
+    for page in pages[100:130]:
+        site.trash(page.id)
+    return before - sum(map(site.alive, site.contents.values()))
+
+
+def change_jira(site: jira_state.Site) -> int:
+    issues = list(site.issues.values())
+    for issue in issues[200:230]:
+        site.edit(issue.id, summary="Edited")
+    for issue in issues[100:130]:
+        site.delete(issue.id)
+    return sum(1 + len(issue.attachments) for issue in issues[100:130])
+
+
+CASES = {
+    "confluence-cloud": Case(
+        "confluence", ConfluenceCloud, True, lambda: confluence_sample.sample_site(500), change_confluence
+    ),
+    "confluence-data-center": Case(
+        "confluence",
+        ConfluenceDataCenter,
+        False,
+        lambda: confluence_sample.sample_site(500),
+        change_confluence,
+    ),
+    "jira-cloud": Case(
+        "jira", JiraCloud, True, lambda: jira_sample.sample_site(400, cloud=True), change_jira
+    ),
+    "jira-data-center": Case(
+        "jira", JiraDataCenter, False, lambda: jira_sample.sample_site(400, cloud=False), change_jira
+    ),
+}
+
+
+class Pair:
+    """Two sources of one site in one catalogue, each with a server of its own: `calm` has no faults."""
+
+    def __init__(self, case: Case, folder: Path, database_url: str) -> None:
+        self.site = case.site()
+        self.servers = {name: case.double(self.site, logins=LOGINS).start() for name in ("stormy", "calm")}
+        sources = {
+            name: source_of(case.connector, server, cloud=case.cloud, full_listing="0s")
+            for name, server in self.servers.items()
+        }
+        self._workspace = Workspace(
+            folder, database_url, sources=sources, indexes={"main": {"sources": list(sources)}}
+        )
+
+    def sync(self) -> tuple[dict[str, SyncReport], float]:
+        """Run both; their reports, and how many requests the storm took for each of the calm."""
+        for server in self.servers.values():
+            server.log.clear()
+        reports = {name: self._workspace.ingest(name) for name in self.servers}
+        return reports, len(self.servers["stormy"].log) / len(self.servers["calm"].log)
+
+    def held(self, source: str) -> dict[str, Any]:
+        """What is served of a source: external id to the hash of its bytes and its access rule."""
+        rows = self._workspace.rows(
+            "SELECT d.external_id, d.raw_sha256, d.access_id FROM rag.document d "
+            "JOIN rag.source s USING (source_id) WHERE s.name = %s AND d.state <> 'tombstoned'",
+            source,
+        )
+        return {row["external_id"]: (bytes(row["raw_sha256"]), row["access_id"]) for row in rows}
+
+    def close(self) -> None:
+        self._workspace.close()
+        for server in self.servers.values():
+            server.stop()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_storm_costs_less_than_twice_the_requests_and_loses_nothing(
+    case: Case, tmp_path: Path, database_url: str
+) -> None:
+    pair = Pair(case, tmp_path, database_url)
+    weather = pair.servers["stormy"].faults
+    weather.storm(SHARE, seed=5)
+    weather.script(Truncate(framing="close"), path=FILES, times=4)
+    for change in (lambda site: 0, case.change):
+        deleted = change(pair.site)
+        reports, ratio = pair.sync()
+        assert {report.outcome for report in reports.values()} == {"complete"}
+        assert reports["stormy"].changes == reports["calm"].changes
+        assert reports["stormy"].changes.get("deleted", 0) == deleted
+        assert not reports["stormy"].failed
+        assert pair.held("stormy") == pair.held("calm")
+        assert 1 < ratio < 2
     assert sum(weather.met.values()) >= 15
-    assert len(weather.met) >= 5
+    pair.close()

@@ -57,10 +57,10 @@ class Contents:
             raise FetchError(f"{external_id} has vanished since it was listed")
         return content
 
-    def load_attachment(self, external_id: str, url: str) -> bytes:
-        """The bytes at the `content` of an attachment."""
+    def load_attachment(self, external_id: str, url: str, size: int | None) -> bytes:
+        """The bytes at the `content` of an attachment, of which Jira promised `size`."""
         with _as_document(external_id):
-            return self._site.client.get_bytes(url, self._options.max_bytes)
+            return self._site.client.get_bytes(url, self._options.max_bytes, size)
 
     def _keep(self, issue: Json, places: Iterable[Place]) -> None:
         """Make the contents of an issue's documents from one answer."""

@@ -229,7 +229,7 @@ class Listing:
         return Item(
             external_id=document,
             token=token,
-            load=partial(self._contents.load_attachment, document, attachment["content"]),
+            load=partial(self._contents.load_attachment, document, attachment["content"], size),
             name=name,
             path=f"{folder}/{issues.segment(name)}",
             media_type=media_type(name) if kind in _GENERIC else kind,
