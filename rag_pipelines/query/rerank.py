@@ -1,0 +1,245 @@
+"""Reranking: a model that reads question and passage together orders the best candidates anew.
+
+What belongs here: the stage, a local cross-encoder, and the protocols of reranking services. What does
+not: how candidates are found.
+
+The search never waits for a model longer than its time-out and never fails with it: then the candidates
+stay in their order, and the stage says why.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from rag_pipelines.config.query import RerankSettings
+from rag_pipelines.embedding.model_files import find_model
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    RagError,
+    ThrottledError,
+    TransientError,
+    UsageError,
+)
+from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.stages import Asked, Candidate, Outcome, spread
+
+if TYPE_CHECKING:
+    import httpx
+    from sentence_transformers import CrossEncoder
+
+MAX_ANSWER_BYTES = 4_000_000
+"""More is not an answer to a thousand passages."""
+
+
+class Reranker(Protocol):
+    """A model that scores passages by a question."""
+
+    def scores(self, question: str, passages: Sequence[str], deadline: float) -> list[float]:
+        """A finite score for each passage, in order; greater is better.
+
+        Args:
+            deadline: in seconds of `time.monotonic`.
+
+        Raises:
+            TransientError: it could not answer, or not before the deadline.
+            RagError: it is not there, or refuses to answer.
+        """
+        ...
+
+
+class Rerank:
+    """Scores the best `depth` candidates with a model; the others follow in their old order."""
+
+    name = "rerank"
+
+    def __init__(self, settings: RerankSettings, reranker: Reranker | None = None) -> None:
+        self._settings = settings
+        self.depth = settings.depth
+        self._reranker = reranker or make_reranker(settings)
+        self._paused_until = 0.0
+
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+        now = time.monotonic()
+        if now < self._paused_until:
+            note = f"not asked for another {self._paused_until - now:.0f} s after a failure"
+            return Outcome(candidates, note, failed=True)
+        pool, rest = candidates[: self.depth], candidates[self.depth :]
+        passages = [passage_text(one.hit) for one in pool]
+        try:
+            raw = self._reranker.scores(asked.text, passages, now + self._settings.timeout_seconds)
+        except RagError as error:
+            self._paused_until = time.monotonic() + self._settings.pause.total_seconds()
+            return Outcome(candidates, f"answered without it: {error}", failed=True)
+        ordered = self._ordered(pool, raw)
+        floor = ordered[-1].score
+        below = [Candidate(one.hit, floor - rank) for rank, one in enumerate(rest, 1)]
+        return Outcome([*ordered, *below], f"{len(pool)} of {len(candidates)} candidates scored")
+
+    def _ordered(self, pool: Sequence[Candidate], raw: Sequence[float]) -> list[Candidate]:
+        share = self._settings.weight
+        final = list(raw)
+        if share < 1:
+            before = spread([one.score for one in pool])
+            final = [
+                share * own + (1 - share) * prior for own, prior in zip(spread(raw), before, strict=True)
+            ]
+        scored = [Candidate(one.hit, score) for one, score in zip(pool, final, strict=True)]
+        return sorted(scored, key=lambda one: -one.score)
+
+
+class LocalReranker:
+    """A sentence-transformers cross-encoder from this machine's disk, loaded at the first question."""
+
+    def __init__(self, settings: RerankSettings) -> None:
+        self._settings = settings
+        self._model: CrossEncoder | None = None
+        self._lock = threading.Lock()
+
+    def scores(self, question: str, passages: Sequence[str], deadline: float) -> list[float]:
+        model = self._loaded()
+        size = self._settings.batch_size
+        scores: list[float] = []
+        for start in range(0, len(passages), size):
+            if time.monotonic() > deadline:
+                limit = self._settings.timeout_seconds
+                raise TransientError(
+                    f"{self._settings.model} had scored {start} of {len(passages)} passages "
+                    f"after {limit:g} s; lower 'depth' or raise 'timeout_seconds'"
+                )
+            pairs = [(question, passage) for passage in passages[start : start + size]]
+            try:
+                found = model.predict(pairs, batch_size=size, show_progress_bar=False)
+            except RuntimeError as error:
+                raise TransientError(
+                    f"{self._settings.model} failed on {len(pairs)} passages: {error}"
+                ) from error
+            scores.extend(float(score) for score in found)
+        return _finite(scores, len(passages))
+
+    def _loaded(self) -> CrossEncoder:
+        with self._lock:
+            if self._model is None:
+                from sentence_transformers import CrossEncoder
+
+                folder = find_model(self._settings.model)
+                device = None if self._settings.device == "auto" else self._settings.device
+                try:
+                    self._model = CrossEncoder(
+                        str(folder), num_labels=1, local_files_only=True, device=device
+                    )
+                except (OSError, ValueError, RuntimeError) as error:
+                    raise ConfigError(f"{str(folder)!r} is not a cross-encoder: {error}") from error
+            return self._model
+
+
+class ServiceReranker:
+    """A reranking service: Cohere's protocol (Jina's is the same), or Text Embeddings Inference's."""
+
+    def __init__(self, settings: RerankSettings) -> None:
+        self._settings = settings
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def scores(self, question: str, passages: Sequence[str], deadline: float) -> list[float]:
+        import httpx
+
+        try:
+            answer = self._post(self._request(question, passages), deadline)
+        except httpx.HTTPError as error:
+            raise TransientError(
+                f"{self._settings.url} gave no answer: {type(error).__name__} {error}"
+            ) from error
+        return _finite(self._read(answer, len(passages)), len(passages))
+
+    def _request(self, question: str, passages: Sequence[str]) -> dict[str, Any]:
+        if self._settings.provider == "tei":
+            return {"query": question, "texts": list(passages), "truncate": True}
+        return {
+            "model": self._settings.model,
+            "query": question,
+            "documents": list(passages),
+            "top_n": len(passages),
+        }
+
+    def _post(self, body: Mapping[str, Any], deadline: float) -> bytes:
+        """The answer's body; the whole exchange ends at the deadline, however slowly bytes come."""
+        assert self._settings.url is not None
+        left = max(deadline - time.monotonic(), 0.001)
+        with self._http().stream("POST", self._settings.url, json=body, timeout=left) as response:
+            received = bytearray()
+            for piece in response.iter_bytes():
+                received += piece
+                if time.monotonic() > deadline:
+                    raise TransientError(
+                        f"{self._settings.url} had not finished after {self._settings.timeout_seconds:g} s"
+                    )
+                if len(received) > MAX_ANSWER_BYTES:
+                    raise TransientError(
+                        f"{self._settings.url} sent more than {MAX_ANSWER_BYTES:,} bytes, which is no ranking"
+                    )
+            if response.status_code != 200:
+                raise _refusal(self._settings.url, response, bytes(received[:300]))
+            return bytes(received)
+
+    def _read(self, answer: bytes, expected: int) -> list[float]:
+        """Scores in the order of the passages, from ``[{index, score}]`` or ``{results: [{index, ...}]}``."""
+        field = "score" if self._settings.provider == "tei" else "relevance_score"
+        try:
+            decoded = msgspec.json.decode(answer)
+            results = decoded if self._settings.provider == "tei" else decoded["results"]
+            by_index = {int(one["index"]): float(one[field]) for one in results}
+            return [by_index[at] for at in range(expected)]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            raise TransientError(
+                f"{self._settings.url} does not speak the protocol {self._settings.provider!r} "
+                f"({type(error).__name__}: {error}); its answer begins {answer[:120]!r}"
+            ) from error
+
+    def _http(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                import httpx
+
+                key = self._settings.api_key
+                headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+                self._client = httpx.Client(headers=headers)
+            return self._client
+
+
+def make_reranker(settings: RerankSettings) -> Reranker:
+    """The model of the settings; nothing is loaded or connected yet."""
+    return LocalReranker(settings) if settings.provider == "cross-encoder" else ServiceReranker(settings)
+
+
+def passage_text(hit: Hit) -> str:
+    """What a reranker reads of a hit: title, section, the header of a table that was cut, text."""
+    headings = " > ".join(heading for heading in hit.heading_path if heading != hit.title)
+    return "\n".join(filter(None, (hit.title, headings, hit.context, hit.text)))
+
+
+def _refusal(url: str, response: httpx.Response, body: bytes) -> RagError:
+    status = response.status_code
+    said = f"{url} answered {status}: {body.decode('utf-8', 'replace')}"
+    if status in (401, 403):
+        return CredentialError(f"{said}; check 'api_key'")
+    if status == 429:
+        wait = response.headers.get("retry-after", "")
+        return ThrottledError(said, float(wait) if wait.isdigit() else None)
+    if status >= 500 or status == 408:
+        return TransientError(said)
+    return UsageError(f"{said}; check 'url', 'model' and 'provider'")
+
+
+def _finite(scores: Sequence[float], expected: int) -> list[float]:
+    if len(scores) != expected or not all(map(math.isfinite, scores)):
+        raise TransientError(
+            f"the reranker gave {len(scores)} scores for {expected} passages, not all of them numbers"
+        )
+    return list(scores)

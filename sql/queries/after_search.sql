@@ -1,0 +1,48 @@
+-- name: candidate_vectors
+-- The vectors of chunks in the version that the caller reads.
+SELECT v.document_id, cs.key, v.ordinal, v.embedding::real[] AS embedding
+FROM unnest(%(documents)s::bigint[], %(keys)s::uuid[], %(ordinals)s::int[]) AS asked(document_id, key, ordinal)
+JOIN rag.chunk_set cs USING (key)
+JOIN {vectors} v ON v.document_id = asked.document_id AND v.chunk_set_id = cs.chunk_set_id
+    AND v.ordinal = asked.ordinal;
+
+-- name: neighbours
+-- The chunks around some chunks, theirs included: parts of documents that the search has just let the caller see.
+-- A document that was deleted meanwhile gives none.
+SELECT asked.document_id, cs.key, asked.ordinal AS of_ordinal, c.ordinal, c.start_at, c.end_at, c.page_first,
+       c.page_last, c.tokens, c.heading_path, c.context, c.text
+FROM unnest(%(documents)s::bigint[], %(keys)s::uuid[], %(ordinals)s::int[]) AS asked(document_id, key, ordinal)
+JOIN rag.chunk_set cs USING (key)
+JOIN rag.document d ON d.document_id = asked.document_id AND d.state <> 'tombstoned'
+JOIN rag.chunk c ON c.chunk_set_id = cs.chunk_set_id
+    AND c.ordinal BETWEEN asked.ordinal - %(reach)s AND asked.ordinal + %(reach)s
+ORDER BY asked.document_id, cs.key, asked.ordinal, c.ordinal;
+
+-- name: vocabulary
+-- The words of a tenant's passages in a version as they are written, with the number of passages that have them:
+-- of at most so many passages, in an order that has nothing to do with their content.
+SELECT lexeme AS word, count(*) AS passages
+FROM (
+    SELECT l.chunk_set_id, l.ordinal
+    FROM {lexical} l JOIN rag.document d USING (document_id)
+    WHERE d.tenant = %(tenant)s AND d.state <> 'tombstoned'
+    ORDER BY hashint8(l.chunk_set_id * 1000 + l.ordinal)
+    LIMIT %(passages)s
+) AS sample
+JOIN rag.chunk c USING (chunk_set_id, ordinal), unnest(to_tsvector('pg_catalog.simple', left(c.prefix || c.text, 20000)))
+WHERE length(lexeme) BETWEEN %(shortest)s AND 40 AND lexeme ~ '^[[:alpha:]]+$'
+GROUP BY 1 HAVING count(*) >= %(least)s
+ORDER BY 2 DESC, 1 LIMIT %(words)s;
+
+-- name: words_found
+-- Which of some words a passage has that the caller may see; stop words count as found.
+WITH caller AS MATERIALIZED (
+    SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
+), allowed AS MATERIALIZED (
+    SELECT access_id FROM rag.access_rule WHERE {passes}
+)
+SELECT word
+FROM (SELECT word, plainto_tsquery({language}::regconfig, word) AS wanted FROM unnest(%(words)s::text[]) AS word) AS asked
+WHERE numnode(wanted) = 0 OR EXISTS (
+    SELECT FROM {lexical} l JOIN rag.document d USING (document_id) WHERE l.words @@ asked.wanted AND {visible}
+);
