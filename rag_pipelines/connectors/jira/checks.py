@@ -10,6 +10,7 @@ from itertools import islice
 
 from rag_pipelines.connectors.base import Finding
 from rag_pipelines.connectors.jira import jql
+from rag_pipelines.connectors.jira.access import Names
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
 from rag_pipelines.connectors.jira.scope import Project, Scope
@@ -35,7 +36,7 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
         return
     for missing in scope.missing.values():
         yield Finding("projects", False, str(missing))
-    listed = scope.listed
+    listed = scope.projects
     named = ", ".join(project.key for project in listed[:10]) + (" …" if len(listed) > 10 else "")
     advice = "" if listed else "; look at projects and at what the account may browse"
     yield Finding("projects", bool(listed), f"{len(listed)} projects: {named}{advice}")
@@ -45,12 +46,12 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
     yield _readable("permissions", "who may browse", tried, lambda project: schemes.browsers(project.id))
     yield _readable("roles", "the roles", tried, lambda project: schemes.roles(project.id))
     yield _readable("security levels", "who is in the security levels", tried, _levels(schemes))
-    yield _emails(site)
+    yield _emails(site, schemes.names)
 
 
 def _issues(site: JiraSite, scope: Scope, options: JiraOptions) -> Finding:
     """Whether anything is found."""
-    ranges = [jql.Range(project.id, project.key) for project in scope.listed[:_PROJECTS]]
+    ranges = [jql.Range(project.id, project.key) for project in scope.projects[:_PROJECTS]]
     query = jql.in_ranges(ranges, jql.FURTHEST_BEHIND, options.jql)
     try:
         found = next(iter(site.pages(query, ("project",))), [])
@@ -91,7 +92,8 @@ def _readable(
     return Finding(name, True, f"{what} can be read in {len(projects)} projects")
 
 
-def _emails(site: JiraSite) -> Finding:
+def _emails(site: JiraSite, names: Names) -> Finding:
+    """Whether people can be recognised by their e-mail address, tried on a few."""
     try:
         accounts = [user for user in islice(site.users(), _ACCOUNTS) if user.get("active", True)]
     except RagError as error:
@@ -100,5 +102,5 @@ def _emails(site: JiraSite) -> Finding:
     hidden = sum(not user.get("emailAddress") for user in people)
     detail = f"{len(people) - hidden} of {len(people)} accounts show their e-mail address"
     if hidden:
-        detail += "; callers known by e-mail are not recognised as the others"
+        detail += f"; the others are not recognised by it: search on their behalf as {names.user('ACCOUNT')}"
     return Finding("accounts", hidden < len(people) or not people, detail)

@@ -57,7 +57,7 @@ class Existence:
                 continue
         taken = {issue_id: issue for issue_id, issue in found.items() if self._takes(issue)}
         if self._options.jql:
-            judged = [issue_id for issue_id, issue in taken.items() if issue and not _archived(issue)]
+            judged = [issue_id for issue_id, issue in taken.items() if issue is not None]
             matching = {
                 str(issue["id"]) for issue in self._site.by_ids(judged, ("project",), self._options.jql)
             }
@@ -69,9 +69,8 @@ class Existence:
         """Whether an issue is in one of the source's projects, as far as that can be seen."""
         if issue is None or not issue.get("fields"):
             return True
-        if _archived(issue) and not self._options.archived:
-            return False
-        return str(issue["fields"]["project"]["id"]) in self._scope.ids
+        fields = issue["fields"]
+        return not fields.get("archiveddate") and str(fields["project"]["id"]) in self._scope.ids
 
     def _holds(self, issue: Json | None, place: Place) -> bool:
         """Whether an issue that exists still has the attachment or the restricted comments."""
@@ -93,7 +92,3 @@ class Existence:
             return True
         threads = issues.threads(comments, lambda one: self._schemes.resolved(fields, one))
         return place.part in map(str, threads)
-
-
-def _archived(issue: Json) -> bool:
-    return bool((issue.get("fields") or {}).get("archiveddate"))

@@ -73,7 +73,7 @@ class Listing:
             yield self._hides(error, f"project {key}")
         ranges = [
             Range(project.id, project.key, self._back(since.get(project.id, self._window.since)))
-            for project in self._scope.listed
+            for project in self._scope.projects
         ]
         for some in blocks(ranges, RANGES_AT_ONCE):
             yield from self._ranges(some)
@@ -88,7 +88,7 @@ class Listing:
         newest = max([*before.values(), *seen], default=None)
         found = {
             project.id: before.get(project.id) if project.id in self._failed else newest
-            for project in self._scope.listed
+            for project in self._scope.projects
         }
         return {project_id: position for project_id, position in found.items() if position is not None}
 

@@ -17,6 +17,9 @@ from rag_pipelines.connectors.jira.jql import check_filter
 class JiraOptions(AtlassianOptions):
     """Which issues are listed, and what belongs to their content.
 
+    Archived issues and projects are none of them: Jira's search does not find them, so their documents go
+    as deleted ones do.
+
     ``security_levels`` says who is in an issue security level, for sites that do not tell: Data Center
     has no request for it, Cloud wants an administrator. It maps the name of a level to holders:
     ``group:legal``, ``role:Developers``, ``user:<account>``, ``reporter``, ``assignee``, ``lead``.
@@ -31,11 +34,6 @@ class JiraOptions(AtlassianOptions):
     comments: bool = Field(True, description="whether comments belong to the content")
     attachments: bool = Field(True, description="whether attachments are documents")
     max_bytes: int = Field(100_000_000, gt=0, description="a larger attachment is a failed document")
-    archived: bool = Field(
-        False,
-        description="whether documents of issues and projects stay when these are archived, "
-        "which hides them from Jira's search; they are never found anew",
-    )
     security_levels: Mapping[str, tuple[str, ...]] = Field(
         {}, description="name of an issue security level to who is in it; only where Jira does not tell"
     )

@@ -28,7 +28,6 @@ class Project(msgspec.Struct, frozen=True):
     id: str
     key: str
     name: str
-    archived: bool = False
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -58,12 +57,11 @@ class Scope(msgspec.Struct, frozen=True):
         if options.jql:
             _try_filter(site, options.jql)
         projects = [
-            Project(str(one["id"]), one["key"], one.get("name") or one["key"], bool(one.get("archived")))
-            for one in site.projects(archived=options.archived)
+            Project(str(one["id"]), one["key"], one.get("name") or one["key"]) for one in site.projects()
         ]
         wanted = set(options.projects) or {one.key for one in projects}
         wanted -= set(options.exclude_projects)
-        chosen = [one for one in projects if one.key in wanted and (options.archived or not one.archived)]
+        chosen = [one for one in projects if one.key in wanted]
         keys = {one.key for one in projects}
         missing = {
             key: MissingEntityError(
@@ -87,11 +85,6 @@ class Scope(msgspec.Struct, frozen=True):
                 if not wanted
             ),
         )
-
-    @property
-    def listed(self) -> list[Project]:
-        """The projects whose issues Jira's search finds."""
-        return [project for project in self.projects if not project.archived]
 
     @property
     def ids(self) -> frozenset[str]:

@@ -82,8 +82,8 @@ class JiraSite(ABC):
         """
 
     @abstractmethod
-    def projects(self, *, archived: bool) -> list[Json]:
-        """The projects that our account may see."""
+    def projects(self) -> list[Json]:
+        """The projects that our account may see and that are not archived."""
 
     # Who may see what. These need an administrator of the project or the site.
 
@@ -178,9 +178,8 @@ class CloudSite(JiraSite):
                 if last_try:
                     raise
 
-    def projects(self, *, archived: bool) -> list[Json]:
-        status = ["live", "archived"] if archived else ["live"]
-        return list(self._values("project/search", {"status": status, "orderBy": "key"}))
+    def projects(self) -> list[Json]:
+        return list(self._values("project/search", {"status": "live", "orderBy": "key"}))
 
     def level_members(self) -> dict[str, tuple[Holder, ...]]:
         found: dict[str, tuple[Holder, ...]] = {}
@@ -232,8 +231,8 @@ class DataCenterSite(JiraSite):
                 )
             start = max(0, start + len(issues) - 1 if meets else min(start, total) - self._page_size)
 
-    def projects(self, *, archived: bool) -> list[Json]:
-        return self._list("project", {"includeArchived": archived})
+    def projects(self) -> list[Json]:
+        return self._list("project", {"includeArchived": False})
 
     def level_members(self) -> dict[str, tuple[Holder, ...]]:
         raise UsageError(
