@@ -981,6 +981,13 @@ def test_the_check_says_what_is_wrong(wiki: Wiki) -> None:
     assert TOKEN not in login.detail
 
 
+def test_the_check_survives_a_token_that_may_not_list_spaces(wiki: Wiki) -> None:
+    """A token of OAuth without the scope of an endpoint is answered 401 there, and only there."""
+    wiki.double.faults.script(Status(401), path=r"/spaces?\?", times=9)
+    findings = {one.name: one.ok for one in wiki.connector().check()}
+    assert findings == {"login": True, "spaces": False}
+
+
 def test_the_check_warns_where_nobody_has_an_address(data_center: Wiki) -> None:
     people = {one.name: one for one in data_center.connector().check()}["people"]
     assert not people.ok

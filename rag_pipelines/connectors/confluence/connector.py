@@ -115,6 +115,7 @@ class ConfluenceConnector(Connector):
         yield Complete(tally.count, full=tally.whole)
 
     def existing(self, ids: Sequence[str]) -> set[str]:
+        """Confluence mostly answers 404 for what an account may not see: that counts as gone."""
         refs = [ref for one in ids if (ref := Ref.of(one)) is not None]
         try:
             return {ref.external_id for ref in existing(self._site, refs)}
@@ -134,13 +135,14 @@ class ConfluenceConnector(Connector):
             findings = [Finding("login", True, f"{self.options.url} knows us as {self._site.account()}")]
         except RagError as error:
             return [Finding("login", False, str(error))]
-        spaces: list[Space] = []
-        for entry in Census(self._site).spaces():
-            if isinstance(entry, Failure):
-                findings.append(Finding(str(entry.entity), False, str(entry.error)))
-            else:
-                spaces.append(entry)
-        if all(finding.ok for finding in findings):
+        try:
+            entries = list(Census(self._site).spaces())
+        except CredentialError as error:
+            return [*findings, Finding("spaces", False, str(error))]
+        spaces = [entry for entry in entries if isinstance(entry, Space)]
+        unseen = [entry for entry in entries if isinstance(entry, Failure)]
+        findings += [Finding(str(failure.entity), False, str(failure.error)) for failure in unseen]
+        if not unseen:
             named = ", ".join(space.key for space in spaces[:10])
             detail = f"{len(spaces)} to list: {named}" if spaces else "the account sees no space to list"
             findings.append(Finding("spaces", True, detail))
