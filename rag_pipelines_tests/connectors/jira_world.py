@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from rag_pipelines_tests.connectors.conformance import GROUP, START, USERS, World
 from rag_pipelines_tests.doubles.faults import Status
 from rag_pipelines_tests.doubles.jira import Double
-from rag_pipelines_tests.doubles.jira import JiraCloud as CloudDouble
-from rag_pipelines_tests.doubles.jira import JiraDataCenter as DataCenterDouble
+from rag_pipelines_tests.doubles.jira_cloud import JiraCloud as CloudDouble
+from rag_pipelines_tests.doubles.jira_data_center import JiraDataCenter as DataCenterDouble
 from rag_pipelines_tests.doubles.jira_state import Issue, Site, adf, holder
 
 TOKEN = "Bearer conformance"

@@ -30,7 +30,9 @@ from rag_pipelines.errors import (
 from rag_pipelines.model import CLOSED, EVERYONE
 from rag_pipelines_tests.connectors.conformance import Listing
 from rag_pipelines_tests.doubles.faults import STORM, Hang, Status, html_page
-from rag_pipelines_tests.doubles.jira import Double, JiraCloud, JiraDataCenter
+from rag_pipelines_tests.doubles.jira import Double
+from rag_pipelines_tests.doubles.jira_cloud import JiraCloud
+from rag_pipelines_tests.doubles.jira_data_center import JiraDataCenter
 from rag_pipelines_tests.doubles.jira_jql import Refused, parse
 from rag_pipelines_tests.doubles.jira_state import Issue, Site, adf, holder
 

@@ -1,7 +1,8 @@
-"""Jira Cloud (REST v3) and Data Center (REST v2) over one site's state.
+"""What the doubles of Jira Cloud and Data Center share: search, issues, schemes and roles.
 
-What belongs here: routes, paging and the shapes of answers, after the vendor's documentation and recorded
-answers. What does not: the state (`jira_state`), the query language (`jira_jql`).
+What belongs here: routes and the shapes of answers that are alike on both, after the vendor's documentation
+and recorded answers. What does not: the state (`jira_state`), the query language (`jira_jql`), what one
+deployment answers in its own way (`jira_cloud`, `jira_data_center`).
 
 Faults that a server itself has are here: issues that come without fields or twice, page tokens that
 expire, parts that are left out. Those of the wire are `Server.faults`.
@@ -9,21 +10,16 @@ expire, parts that are left out. Those of the wire are `Server.faults`.
 
 from __future__ import annotations
 
-import base64
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from rag_pipelines_tests.doubles.jira_jql import Refused, parse
 from rag_pipelines_tests.doubles.jira_state import BROWSE, Attachment, Comment, Issue, Project, Site
-from rag_pipelines_tests.doubles.server import Answer, Request, Server, json_answer, redirect
+from rag_pipelines_tests.doubles.server import Answer, Request, Server, json_answer
 
 Json = dict[str, Any]
 Place = tuple[str, int]
-
-CLOUD_COMMENTS = 20
-"""How many comments of an issue a search on Cloud answers with."""
 
 
 class Double(Server):
@@ -343,223 +339,6 @@ class Double(Server):
         return {"startAt": start, "maxResults": limit, "total": len(entries), **last, results: page}
 
 
-class JiraCloud(Double):
-    """REST v3: pages of a search by token, texts as documents, people and groups by id."""
-
-    api = "/rest/api/3"
-
-    def __init__(self, site: Site, cap: int = 100, **server: Any) -> None:
-        self.expired_tokens = 0
-        """So many of the next page tokens are answered with 410."""
-        super().__init__(site, cap, **server)
-        self.route("/media/{id}", self._media)
-
-    def own_routes(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "search/jql": self._search,
-            "search": self._removed_search,
-            "project/search": self._projects,
-            "issuesecurityschemes/level/member": self._level_members,
-            "group/bulk": self._groups,
-            "users/search": self._users,
-            "attachment/content/{id}": self._content,
-        }
-
-    def _search(self, request: Request) -> Any:
-        try:
-            places, issues = self.found(request)
-        except Refused as refused:
-            return refusal(400, str(refused))
-        token, start = request.one("nextPageToken"), 0
-        if token:
-            if self.expired_tokens:
-                self.expired_tokens -= 1
-                return refusal(410, "The page token has expired.")
-            last = base64.b64decode(token).decode().split("|")
-            start = bisect_right(places, (last[0], int(last[1])))
-            again = issues[start - 1 : start] if start else []
-        page = issues[start : start + min(request.number("maxResults", 50), self.cap)]
-        fields = request.list("fields")
-        shown = [one for one in again if one.id in self.repeated] + page if token else page
-        is_last = start + len(page) >= len(issues)
-        answer: Json = {"issues": [self.issue(one, fields) for one in shown], "isLast": is_last}
-        if not is_last:
-            project, number = places[start + len(page) - 1]
-            answer["nextPageToken"] = base64.b64encode(f"{project}|{number}".encode()).decode()
-        return answer
-
-    def _removed_search(self, request: Request) -> Answer:
-        return refusal(
-            410, "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."
-        )
-
-    def _projects(self, request: Request) -> Json:
-        archived = "archived" in request.list("status")
-        projects = sorted(self.site.projects.values(), key=lambda one: one.key)
-        return self.offset_page(
-            request, [one for one in projects if archived or not one.archived], self.project
-        )
-
-    def _level_members(self, request: Request) -> Json:
-        members = [(level, holder) for level in self.site.levels.values() for holder in level.holders]
-        return self.offset_page(
-            request,
-            members,
-            lambda one: {"issueSecurityLevelId": one[0].id, "holder": self.holder(one[1])},
-        )
-
-    def _groups(self, request: Request) -> Json:
-        return self.offset_page(request, list(self.site.groups), self.group)
-
-    def _users(self, request: Request) -> list[Json]:
-        start, limit = request.number("startAt", 0), min(request.number("maxResults", 50), self.cap)
-        return [self.user(id) for id in list(self.site.accounts)[start : start + limit]]
-
-    def _content(self, request: Request, id: str) -> Answer:
-        return redirect(f"{self.origin}/media/{id}?token=signed", 303)
-
-    def _media(self, request: Request, id: str) -> Answer:
-        return _bytes(self.site, id)
-
-    def project(self, project: Project) -> Json:
-        style = "next-gen" if project.simplified else "classic"
-        return {**super().project(project), "simplified": project.simplified, "style": style}
-
-    def user(self, id: str) -> Json:
-        account = self.site.accounts[id]
-        return {
-            "self": f"{self.url}{self.api}/user?accountId={id}",
-            "accountId": id,
-            **({"emailAddress": account.email} if account.email else {}),
-            "displayName": account.name,
-            "active": account.active,
-            "accountType": "atlassian",
-        }
-
-    def group(self, id: str) -> Json:
-        return {"name": self.site.groups[id][0], "groupId": id}
-
-    def text(self, value: Any) -> Any:
-        return value
-
-    def comment_limit(self) -> int | None:
-        return CLOUD_COMMENTS
-
-    def content_url(self, attachment: Attachment) -> str:
-        return f"{self.url}{self.api}/attachment/content/{attachment.id}"
-
-    def visibility(self, kind: str, holder: str) -> Json:
-        if kind == "group":
-            return {"type": kind, "value": self.site.groups[holder][0], "identifier": holder}
-        return {"type": kind, "value": holder, "identifier": holder}
-
-    def holder(self, raw: Json) -> Json:
-        value = raw.get("value", "")
-        if raw["type"] == "group":
-            return {
-                "type": "group",
-                "parameter": self.site.groups[value][0],
-                "value": value,
-                "expand": "group",
-            }
-        return {**raw, "parameter": value} if value else dict(raw)
-
-
-class JiraDataCenter(Double):
-    """REST v2: pages of a search by offset, texts as wiki markup, people by key and groups by name."""
-
-    api = "/rest/api/2"
-    group_limit = 20
-    """``jira.ajax.autocomplete.limit``: groups that the picker answers with."""
-
-    def __init__(self, site: Site, cap: int = 100, **server: Any) -> None:
-        super().__init__(site, cap, **server)
-        self.route("/secure/attachment/{id}/{name*}", self._content)
-
-    def own_routes(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "search": self._search,
-            "project": self._projects,
-            "groups/picker": self._groups,
-            "user/search": self._users,
-        }
-
-    def _search(self, request: Request) -> Any:
-        try:
-            _, issues = self.found(request, strict=request.one("validateQuery", "true") == "true")
-        except Refused as refused:
-            return refusal(400, str(refused))
-        start = request.number("startAt", 0)
-        limit = min(request.number("maxResults", 50), self.cap)
-        fields = request.list("fields")
-        page = issues[start : start + limit]
-        again = [one for one in issues[max(0, start - 1) : start] if one.id in self.repeated]
-        shown = [self.issue(one, fields) for one in again + page]
-        return {"startAt": start, "maxResults": limit, "total": len(issues), "issues": shown}
-
-    def _projects(self, request: Request) -> list[Json]:
-        archived = request.one("includeArchived") == "true"
-        return [self.project(one) for one in self.site.projects.values() if archived or not one.archived]
-
-    def _groups(self, request: Request) -> Json:
-        limit = min(request.number("maxResults", 20), self.group_limit)
-        groups = [self.group(id) for id in self.site.groups][:limit]
-        total = len(self.site.groups)
-        return {
-            "header": f"Showing {len(groups)} of {total} matching groups",
-            "total": total,
-            "groups": groups,
-        }
-
-    def _users(self, request: Request) -> list[Json]:
-        start, limit = request.number("startAt", 0), min(request.number("maxResults", 50), self.cap)
-        found = [
-            one.id
-            for one in self.site.accounts.values()
-            if one.active or request.one("includeInactive") == "true"
-        ]
-        return [self.user(id) for id in found[start : start + limit]]
-
-    def _content(self, request: Request, id: str, name: str) -> Answer:
-        return _bytes(self.site, id)
-
-    def closed(self, issue: Issue) -> Answer:
-        return refusal(403, "You do not have the permission to see the specified issue.")
-
-    def has_parents(self, issue: Issue) -> bool:
-        return issue.type == "Sub-task"
-
-    def user(self, id: str) -> Json:
-        account = self.site.accounts[id]
-        return {
-            "self": f"{self.url}{self.api}/user?username={id}",
-            "key": id,
-            "name": account.name.lower().replace(" ", "."),
-            "emailAddress": account.email,
-            "displayName": account.name,
-            "active": account.active,
-        }
-
-    def group(self, id: str) -> Json:
-        return {"name": id}
-
-    def text(self, value: Any) -> Any:
-        return value
-
-    def comment_limit(self) -> int | None:
-        return None
-
-    def content_url(self, attachment: Attachment) -> str:
-        return f"{self.url}/secure/attachment/{attachment.id}/{attachment.name}"
-
-    def visibility(self, kind: str, holder: str) -> Json:
-        return {"type": kind, "value": holder}
-
-    def holder(self, raw: Json) -> Json:
-        value = raw.get("value", "")
-        return {"type": raw["type"], **({"parameter": value} if value else {})}
-
-
 def refusal(status: int, message: str) -> Answer:
     """An error as Jira words it."""
     return json_answer({"errorMessages": [message], "errors": {}}, status)
@@ -582,7 +361,7 @@ def _no_project(id: str) -> Answer:
     return refusal(404, f"No project could be found with key '{id}'.")
 
 
-def _bytes(site: Site, id: str) -> Answer:
+def stored_bytes(site: Site, id: str) -> Answer:
     for issue in site.issues.values():
         for attachment in issue.attachments:
             if attachment.id == id:

@@ -16,7 +16,8 @@ from rag_pipelines_tests.doubles import confluence_sample, confluence_state, jir
 from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCenter
 from rag_pipelines_tests.doubles.faults import Truncate
-from rag_pipelines_tests.doubles.jira import JiraCloud, JiraDataCenter
+from rag_pipelines_tests.doubles.jira_cloud import JiraCloud
+from rag_pipelines_tests.doubles.jira_data_center import JiraDataCenter
 from rag_pipelines_tests.doubles.server import Server
 from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace

@@ -9,6 +9,8 @@ has none. An account whose e-mail address is hidden, or that is not active, has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.base import Complete, Failure, Group
@@ -22,6 +24,8 @@ from rag_pipelines.model import EVERYONE
 _NOBODY = frozenset({"sd.customer.portal.only"})
 """Holders that let nobody see issues in Jira itself."""
 _ANY_APPLICATION = "*"
+
+T = TypeVar("T")
 
 
 class Directory:
@@ -44,68 +48,58 @@ class Directory:
             yield from self._project(project)
         yield from self._applications()
         for group_id in sorted(self._group_names):
-            yield from self._group(group_id)
+            yield self._group(group_id)
         yield from self._users()
         yield Complete(len(self._done), full=self._full)
 
     def _learn_groups(self) -> Iterator[Failure]:
         """All groups, because a comment may be restricted to any of them."""
-        try:
-            groups, whole = self._site.groups()
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._incomplete(error, "groups")
+        answer = self._attempt(self._site.groups, "groups", lists=True)
+        if isinstance(answer, Failure):
+            yield answer
             return
+        groups, whole = answer
         self._group_names = {group_id_of(group): group.get("name") or group_id_of(group) for group in groups}
         if not whole:
-            limit = UsageError(
-                f"the site lists {len(groups)} of its groups only; raise jira.ajax.autocomplete.limit"
-            )
-            yield self._incomplete(limit, "groups")
+            self._full = False
+            limit = f"the site lists {len(groups)} of its groups only; raise jira.ajax.autocomplete.limit"
+            yield Failure(error=UsageError(limit), entity="groups", hides_documents=False)
 
     def _project(self, project: Project) -> Iterator[Group | Failure]:
-        principal = self._names.project(project.id)
-        yield from self._held(
-            principal, f"may browse {project.name}", project, lambda: self._schemes.browsers(project.id)
-        )
+        schemes, names = self._schemes, self._names
+        browsers = self._attempt(partial(schemes.browsers, project.id), names.project(project.id))
+        yield from self._held(names.project(project.id), f"may browse {project.name}", project, browsers)
         yield from self._roles(project)
-        try:
-            levels = self._schemes.levels(project.id)
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._incomplete(error, f"the security levels of {project.key}")
+        what = f"the security levels of {project.key}"
+        levels = self._attempt(partial(schemes.levels, project.id), what, lists=True)
+        if isinstance(levels, Failure):
+            yield levels
             return
         for level_id, name in sorted(levels.items()):
-            principal = self._names.level(project.id, level_id)
-            yield from self._held(
-                principal, f"{name} in {project.name}", project, self._reader(level_id, name)
-            )
-
-    def _reader(self, level_id: str, name: str) -> Callable[[], Iterable[Holder]]:
-        return lambda: self._schemes.members(level_id, name)
+            principal = names.level(project.id, level_id)
+            holders = self._attempt(partial(schemes.members, level_id, name), principal)
+            yield from self._held(principal, f"{name} in {project.name}", project, holders)
 
     def _held(
-        self, principal: str, name: str, project: Project, read: Callable[[], Iterable[Holder]]
+        self, principal: str, name: str, project: Project, holders: Iterable[Holder] | Failure
     ) -> Iterator[Group | Failure]:
-        """A principal with the holders that are the same for every issue of the project."""
-        try:
-            members = []
-            for holder in read():
-                found = self._members(holder, project)
-                if found is None:
-                    error = UsageError(
-                        f"{principal} is granted to {holder.type!r} {holder.value}, which this connector "
-                        "does not know, so nobody gets in by it; grant it to a group, role or user as well"
-                    )
-                    yield Failure(error=error, entity=f"{principal} {holder.type}", hides_documents=False)
-                members += found or []
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._unknown(error, principal)
+        """A principal with those of its holders that are the same for every issue of the project."""
+        if isinstance(holders, Failure):
+            yield holders
             return
+        members: list[str] = []
+        for holder in holders:
+            found = self._attempt(partial(self._members, holder, project), principal)
+            if isinstance(found, Failure):
+                yield found
+                return
+            if found is None:
+                error = UsageError(
+                    f"{principal} is granted to {holder.type!r} {holder.value}, which this connector does "
+                    "not know, so nobody gets in by it; grant it to a group, role or user as well"
+                )
+                yield Failure(error=error, entity=f"{principal} {holder.type}", hides_documents=False)
+            members += found or []
         yield self._known(principal, name, members)
 
     def _members(self, holder: Holder, project: Project) -> list[str] | None:
@@ -145,23 +139,18 @@ class Directory:
         return self._names.group(named)
 
     def _roles(self, project: Project) -> Iterator[Group | Failure]:
-        try:
-            roles = self._schemes.roles(project.id)
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._incomplete(error, f"the roles of {project.key}")
+        what = f"the roles of {project.key}"
+        roles = self._attempt(partial(self._schemes.roles, project.id), what, lists=True)
+        if isinstance(roles, Failure):
+            yield roles
             return
         for role_id, name in sorted(roles.items()):
             principal = self._names.role(project.id, role_id)
-            try:
-                members = [self._actor(actor) for actor in self._site.actors(project.id, role_id)]
-            except CredentialError:
-                raise
-            except RagError as error:
-                yield self._unknown(error, principal)
-                continue
-            yield self._known(principal, f"{name} in {project.name}", members)
+            actors = self._attempt(partial(self._site.actors, project.id, role_id), principal)
+            if isinstance(actors, Failure):
+                yield actors
+            else:
+                yield self._known(principal, f"{name} in {project.name}", map(self._actor, actors))
 
     def _actor(self, actor: Json) -> str:
         """A user or a group in a role; Data Center of old names them in `name` alone."""
@@ -171,12 +160,9 @@ class Directory:
 
     def _applications(self) -> Iterator[Group | Failure]:
         """Who may use each product, and who any of them: all that are logged in."""
-        try:
-            applications = self._site.applications()
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._incomplete(error, "application roles")
+        applications = self._attempt(self._site.applications, "application roles", lists=True)
+        if isinstance(applications, Failure):
+            yield applications
             return
         principals = []
         for application in applications:
@@ -188,30 +174,29 @@ class Directory:
             yield self._known(principals[-1], application.get("name") or application["key"], members)
         yield self._known(self._names.application(_ANY_APPLICATION), "any Jira product", principals)
 
-    def _group(self, group_id: str) -> Iterator[Group | Failure]:
+    def _group(self, group_id: str) -> Group | Failure:
         principal = self._names.group(group_id)
-        try:
-            users = self._site.members(group_id)
-        except MissingEntityError:
-            users = []  # a group that was deleted, and that a scheme still names
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._unknown(error, principal)
-            return
+        users = self._attempt(partial(self._users_in, group_id), principal)
+        if isinstance(users, Failure):
+            return users
         self._accounts.update({account_of(user): user for user in users})
         members = [self._names.user(account_of(user)) for user in users]
-        yield self._known(principal, self._group_names[group_id], members)
+        return self._known(principal, self._group_names[group_id], members)
+
+    def _users_in(self, group_id: str) -> list[Json]:
+        """The users of a group; none of one that was deleted and that a scheme still names."""
+        try:
+            return self._site.members(group_id)
+        except MissingEntityError:
+            return []
 
     def _users(self) -> Iterator[Group | Failure]:
         """Every account; where that is not allowed, those that groups have shown."""
-        try:
-            for user in self._site.users():
-                self._accounts[account_of(user)] = user
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield self._incomplete(error, "users")
+        users = self._attempt(lambda: list(self._site.users()), "users", lists=True)
+        if isinstance(users, Failure):
+            yield users
+        else:
+            self._accounts.update({account_of(user): user for user in users})
         for account, user in sorted(self._accounts.items()):
             email = (user.get("emailAddress") or "").strip().lower()
             members = [f"user:{email}"] if email and user.get("active", True) else []
@@ -221,9 +206,12 @@ class Directory:
         self._done.add(principal)
         return Group(principal=principal, name=name, members=tuple(sorted(set(members))))
 
-    def _unknown(self, error: RagError, principal: str) -> Failure:
-        return Failure(error=error, entity=principal, hides_documents=False)
-
-    def _incomplete(self, error: RagError, entity: str) -> Failure:
-        self._full = False
-        return Failure(error=error, entity=entity, hides_documents=False)
+    def _attempt(self, read: Callable[[], T], entity: str, *, lists: bool = False) -> T | Failure:
+        """What `read` says, or the failure of `entity`; one that lists principals leaves some unnamed."""
+        try:
+            return read()
+        except CredentialError:
+            raise
+        except RagError as error:
+            self._full = self._full and not lists
+            return Failure(error=error, entity=entity, hides_documents=False)
