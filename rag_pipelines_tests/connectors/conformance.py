@@ -1,7 +1,7 @@
 """The kit that every connector is tested with: a world to change, and a replica that must follow it.
 
-What belongs here: what is true of every system. What does not: any one system (`worlds` and the
-modules it collects), and the promises themselves (`test_conformance`, `test_conformance_engine`).
+What belongs here: what is true of every system. What does not: any one system (the worlds that
+`worlds` lists), and the promises themselves (`test_conformance`, `test_conformance_engine`).
 
 To test a new connector, write a `World` and add it to `WORLDS` in `worlds`. A document has a *name*
 of the form ``folder/document``; the world maps it to whatever the system has (a path, a page in a
@@ -63,6 +63,14 @@ class Case(StrEnum):
 
 NOT_APPLICABLE = "not applicable"
 """How the reason of a skipped promise begins."""
+
+
+OWN_GROUPS = "the system has no directory: callers bring their groups with them"
+"""Why a change of groups does not apply to a system without accounts."""
+
+MAX_BYTES = 10_000
+TOO_MUCH = "x" * (MAX_BYTES + 1)
+"""The text of a document that is too large, for connectors that see sizes in the listing."""
 
 
 class World(ABC):

@@ -26,7 +26,7 @@ from rag_pipelines.connectors.git_repository import Repository
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.errors import ConfigError, CredentialError, FetchError, TransientError, UsageError
 from rag_pipelines_tests.connectors.conformance import Listing, Replica
-from rag_pipelines_tests.connectors.worlds import LocalGit
+from rag_pipelines_tests.connectors.git_world import LocalGit
 
 
 class Work(LocalGit):
