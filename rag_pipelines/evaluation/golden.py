@@ -206,6 +206,7 @@ def _checked(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Qu
     seen: dict[str, int] = {}
     for line, row in rows:
         try:
+            _known_filters(row)
             question = msgspec.convert(row, Question)
         except msgspec.ValidationError as error:
             problems.add(line, str(error))
@@ -218,6 +219,17 @@ def _checked(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Qu
             problems.add(line, problem)
         if not wrong:
             yield question
+
+
+def _known_filters(row: Any) -> None:
+    """Refuse a filter that does not exist: it would narrow nothing."""
+    filters = row.get("filters") if isinstance(row, dict) else None
+    unknown = set(filters) - set(Filters.__struct_fields__) if isinstance(filters, dict) else set()
+    if unknown:
+        valid = ", ".join(Filters.__struct_fields__)
+        raise msgspec.ValidationError(
+            f"there is no filter {', '.join(map(repr, sorted(unknown)))}; valid: {valid}"
+        )
 
 
 def _problems_of(question: Question) -> Iterator[str]:

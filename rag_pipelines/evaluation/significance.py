@@ -81,6 +81,7 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     moved = change[change != 0]
     p = p_worse = 1.0
     if moved.size:
+        moved = moved if moved.size > 1 else np.append(moved, 0.0)
         test = stats.permutation_test(
             (moved,),
             lambda values, axis: np.sum(values, axis=axis),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.run import Run, Summary, summary
@@ -23,8 +23,12 @@ def put_run(database: Database, run: Run) -> Run:
     """Store a run; returns it with its number."""
     figures = msgspec.to_builtins(summary(run))
     answers = [
-        {**msgspec.to_builtins(answer), "hits": msgspec.to_builtins(answer.hits[:KEPT])}
-        for answer in run.answers
+        {
+            **msgspec.to_builtins(answer),
+            "position": position,
+            "hits": msgspec.to_builtins(answer.hits[:KEPT]),
+        }
+        for position, answer in enumerate(run.answers)
     ]
     params = {
         "index_name": run.index,
@@ -33,14 +37,14 @@ def put_run(database: Database, run: Run) -> Run:
         "golden_key": run.golden_key,
         "label": run.label,
         "setting": Jsonb(dict(run.setting)),
-        "summary": Jsonb(figures),
+        "summary": Json(figures),
         "notes": list(run.notes),
         "started_at": run.started_at,
     }
     with database.transaction() as connection:
         row = query(connection, "put_evaluation", params).fetchone()
         assert row is not None
-        query(connection, "put_evaluation_answers", {"run_id": row["run_id"], "answers": Jsonb(answers)})
+        query(connection, "put_evaluation_answers", {"run_id": row["run_id"], "answers": Json(answers)})
     return msgspec.structs.replace(run, run_id=row["run_id"])
 
 

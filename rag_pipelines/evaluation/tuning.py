@@ -17,9 +17,8 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import UsageError
+from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.golden import GoldenSet
 from rag_pipelines.evaluation.run import Run, Setting, evaluate
 from rag_pipelines.evaluation.significance import SEED, Difference, difference
@@ -29,7 +28,7 @@ from rag_pipelines.sync.targets import Embedders
 
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RRF_K = (10, 60)
-CANDIDATES = (50, 100, 200)
+CANDIDATES = (100, 200)
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -59,36 +58,6 @@ class Tuning(msgspec.Struct, frozen=True):
     def worth_it(self) -> bool:
         """Whether the choice helps on unseen questions, more than chance would."""
         return self.gain.mean > 0 and self.gain.significant
-
-
-class OneEmbedding(Embedders):
-    """Models that embed each question once, however many settings ask it."""
-
-    def __init__(self, embedders: Embedders) -> None:
-        self._inner = embedders
-        self._known: dict[EmbeddingProfile, _Remembering] = {}
-
-    def of(self, profile: EmbeddingProfile) -> Embedder:
-        if profile not in self._known:
-            self._known[profile] = _Remembering(self._inner.of(profile))
-        return self._known[profile]
-
-    def close(self) -> None:
-        """Nothing: the models belong to whoever made them."""
-
-
-class _Remembering:
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._vectors: dict[str, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._embedder, name)
-
-    def embed_query(self, text: str) -> Any:
-        if text not in self._vectors:
-            self._vectors[text] = self._embedder.embed_query(text)
-        return self._vectors[text]
 
 
 def grid() -> Iterator[dict[str, Any]]:
@@ -121,8 +90,8 @@ def tune(
         UsageError: there are fewer questions with this measure than folds.
     """
     current = settings.index(index).fusion.model_dump()
-    tried = [current, *(dict(fusion) for fusion in (fusions or [*grid()]))]
-    shared = OneEmbedding(embedders)
+    tried = [current, *({**current, **fusion} for fusion in fusions or grid())]
+    shared = RememberingEmbedders(embedders)
     scores: list[dict[str, float]] = []
     for number, fusion in enumerate(tried, 1):
         setting = Setting(k=k, version=version, fusion=fusion)

@@ -1,5 +1,6 @@
 -- Figures of golden sets: one row a run (a version, a setting, a golden set) and one a question of it. Documents
--- are numbers here, so that a purged one leaves no name behind; figures are by the name of their measure.
+-- are numbers here, so that a purged one leaves no name behind; figures are by the name of their measure, in json
+-- rather than jsonb, because that would forget their order.
 
 CREATE TABLE rag.evaluation_run (
     run_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -9,7 +10,7 @@ CREATE TABLE rag.evaluation_run (
     golden_key   text NOT NULL,
     label        text NOT NULL DEFAULT '',
     setting      jsonb NOT NULL,
-    summary      jsonb NOT NULL,
+    summary      json NOT NULL,
     notes        text[] NOT NULL DEFAULT '{}',
     started_at   timestamptz NOT NULL
 );
@@ -17,12 +18,13 @@ CREATE INDEX evaluation_run_by_version ON rag.evaluation_run (index_name, versio
 
 CREATE TABLE rag.evaluation_answer (
     run_id       bigint NOT NULL REFERENCES rag.evaluation_run ON DELETE CASCADE,
+    position     integer NOT NULL,
     question_id  text NOT NULL,
     query        text NOT NULL,
     slices       text[] NOT NULL,
     answerable   boolean,
     confidence   double precision NOT NULL,
-    figures      jsonb NOT NULL,
+    figures      json NOT NULL,
     violations   text[] NOT NULL,
     hits         jsonb NOT NULL,
     embed_ms     double precision NOT NULL,

@@ -24,12 +24,12 @@ VALUES (%(index_name)s, %(version_id)s, %(golden)s, %(golden_key)s, %(label)s, %
 RETURNING run_id;
 
 -- name: put_evaluation_answers
-INSERT INTO rag.evaluation_answer (run_id, question_id, query, slices, answerable, confidence, figures, violations,
+INSERT INTO rag.evaluation_answer (run_id, position, question_id, query, slices, answerable, confidence, figures, violations,
                                    hits, embed_ms, search_ms)
-SELECT %(run_id)s, a.id, a.query, a.slices, a.answerable, a.confidence, a.figures, a.violations, a.hits, a.embed_ms,
+SELECT %(run_id)s, a.position, a.id, a.query, a.slices, a.answerable, a.confidence, a.figures, a.violations, a.hits, a.embed_ms,
        a.search_ms
-FROM jsonb_to_recordset(%(answers)s) AS a(id text, query text, slices text[], answerable boolean,
-     confidence double precision, figures jsonb, violations text[], hits jsonb, embed_ms double precision,
+FROM json_to_recordset(%(answers)s) AS a(position integer, id text, query text, slices text[], answerable boolean,
+     confidence double precision, figures json, violations text[], hits jsonb, embed_ms double precision,
      search_ms double precision);
 
 -- name: evaluation
@@ -38,7 +38,7 @@ FROM rag.evaluation_run WHERE run_id = %(run_id)s;
 
 -- name: evaluation_answers
 SELECT question_id AS id, query, slices, answerable, confidence, figures, violations, hits, embed_ms, search_ms
-FROM rag.evaluation_answer WHERE run_id = %(run_id)s ORDER BY question_id;
+FROM rag.evaluation_answer WHERE run_id = %(run_id)s ORDER BY position;
 
 -- name: evaluations
 -- Runs, newest first.
