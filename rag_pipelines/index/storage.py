@@ -65,10 +65,11 @@ class Storage:
         return {name: known[name] for name in names}
 
     def create(self, connection: Pg) -> None:
-        """Make the empty tables."""
+        """Make the empty tables, open to readers under row-level security."""
         query(
             connection, "create_storage", None, self.parts("vectors", "lexical", "terms", "type", "workers")
         )
+        query(connection, "protect_storage", {"storage": self.number})
 
     def drop(self, connection: Pg) -> None:
         """Drop the tables, waiting a little for readers. Raises `TransientError` when they hold on."""

@@ -116,7 +116,13 @@ def _lasting(error: DocumentError) -> bool:
 def _map_chunks(connection: Pg, works: Sequence[Work]) -> None:
     """A failed document keeps the chunks it had; one without text loses them."""
     mapping = [
-        {"document_id": work.document_id, "profile_id": profile_id, "chunk_set_id": chunk_set_id}
+        {
+            "document_id": work.document_id,
+            "raw_sha256": work.raw_sha256.hex(),
+            "given_title": work.row["given_title"],
+            "profile_id": profile_id,
+            "chunk_set_id": chunk_set_id,
+        }
         for work in works
         if work.error is None
         for profile_id, chunk_set_id in work.set_ids.items()

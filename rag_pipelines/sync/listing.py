@@ -257,6 +257,7 @@ class Listing:
             for one in access:
                 query(connection, "set_access", one)
             params = {"source_id": self._run.source_id, "ids": held}
+            query(connection, "trust_content", params)
             query(connection, "resolve_listing_failures", params)
         limits = self._run.settings.limits
         for batch in batches(
@@ -319,7 +320,9 @@ class Listing:
             put_documents(connection, run.source_id, loaded)
             set_attributes(connection, same)
             quarantine(connection, run.source_id, failures)
-            fetched = [one.item.external_id for one in loaded] + [one["external_id"] for one in same]
+            unchanged = [one["external_id"] for one in same]
+            query(connection, "trust_content", {"source_id": run.source_id, "ids": unchanged})
+            fetched = [one.item.external_id for one in loaded] + unchanged
             query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
         for change, external_id, about in decided:
             run.decide(change, external_id, about)

@@ -42,9 +42,22 @@ UPDATE rag.source SET groups_at = %(observed_at)s WHERE source_id = %(source_id)
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND stage = 'groups' AND last_at < %(before)s;
 
 -- name: set_access
--- Who may see a document whose content is to be loaded: it does not wait for the content, which may fail.
+-- Who may see a document whose content is to be loaded: it does not wait for the content, which may fail. Until
+-- then it is not known whether the text that we hold is still the document's, so its rule of before holds too.
+WITH doubted AS (
+    UPDATE rag.document_content c SET access_id = d.access_id, tenant = d.tenant, doubted = true
+    FROM rag.document d
+    WHERE d.document_id = %(document_id)s AND c.document_id = d.document_id AND c.access_id IS NULL
+      AND (d.tenant, d.access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s)
+)
 UPDATE rag.document SET tenant = %(tenant)s, access_id = %(access_id)s, updated_at = clock_timestamp()
 WHERE document_id = %(document_id)s AND (tenant, access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s);
+
+-- name: trust_content
+-- These documents have the content that we hold: their rule of now holds for it.
+UPDATE rag.document_content c SET access_id = NULL, tenant = NULL, doubted = false
+FROM rag.document d
+WHERE d.source_id = %(source_id)s AND d.external_id = ANY(%(ids)s) AND c.document_id = d.document_id AND c.doubted;
 
 -- name: resolve_access
 -- These rules fit again.

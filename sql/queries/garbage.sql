@@ -58,7 +58,9 @@ WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
   AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
 
 -- name: drop_access_rules
-DELETE FROM rag.access_rule a WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id);
+DELETE FROM rag.access_rule a
+WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+  AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: known_raw
 SELECT DISTINCT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(digests)s);

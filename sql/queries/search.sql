@@ -1,7 +1,8 @@
 -- name: visible
--- The part of every search that decides what a caller may see, on the document's state of now: tenant,
--- deletion, access, then the caller's own filters.
+-- The part of every search that decides what a caller may see of a version's rows `v`, on the document's state of
+-- now: tenant, deletion, access, text that the document no longer has, then the caller's own filters.
 d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id = ANY (ARRAY(SELECT access_id FROM allowed))
+  AND ((v.document_id, v.chunk_set_id) IN (SELECT document_id, chunk_set_id FROM withheld)) IS NOT TRUE
   AND (%(sources)s::int[] IS NULL OR d.source_id = ANY (%(sources)s))
   AND (%(path_prefix)s::text IS NULL OR starts_with(d.path, %(path_prefix)s))
   AND (%(metadata)s::jsonb IS NULL OR d.metadata @> %(metadata)s)
@@ -28,6 +29,9 @@ WITH live AS (
     SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
 ), allowed AS MATERIALIZED (
     SELECT access_id FROM rag.access_rule WHERE {passes}
+), withheld AS MATERIALIZED (
+    SELECT document_id, chunk_set_id FROM rag.document_content
+    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
 ), asked AS MATERIALIZED (
     SELECT %(vector)s::text::{type} AS vector
 ), terms AS MATERIALIZED (
@@ -47,10 +51,10 @@ WITH live AS (
     ORDER BY (v.embedding <#> (SELECT vector FROM asked)) {order}
     LIMIT %(candidates)s
 ), lexical AS (
-    SELECT l.document_id, l.chunk_set_id, l.ordinal
-    FROM {lexical} l JOIN rag.document d USING (document_id)
-    WHERE %(lexical)s AND l.words @@ (SELECT words FROM question) AND {visible}
-    ORDER BY l.weights <#> (SELECT weights FROM question)
+    SELECT v.document_id, v.chunk_set_id, v.ordinal
+    FROM {lexical} v JOIN rag.document d USING (document_id)
+    WHERE %(lexical)s AND v.words @@ (SELECT words FROM question) AND {visible}
+    ORDER BY v.weights <#> (SELECT weights FROM question)
     LIMIT %(candidates)s
 ), candidates AS (
     SELECT * FROM dense UNION SELECT * FROM lexical

@@ -87,9 +87,13 @@ FROM jsonb_to_recordset(%(rows)s) AS r (
 WHERE d.document_id = r.document_id AND d.raw_sha256 = decode(r.raw_sha256, 'hex');
 
 -- name: map_chunks
+-- Unless the document has other bytes or another title by now: it would answer for text that it no longer has.
 INSERT INTO rag.document_chunks (document_id, profile_id, chunk_set_id)
-SELECT document_id, profile_id, chunk_set_id
-FROM jsonb_to_recordset(%(rows)s) AS r (document_id bigint, profile_id int, chunk_set_id bigint)
+SELECT r.document_id, r.profile_id, r.chunk_set_id
+FROM jsonb_to_recordset(%(rows)s) AS r (
+    document_id bigint, raw_sha256 text, given_title text, profile_id int, chunk_set_id bigint)
+JOIN rag.document d ON d.document_id = r.document_id AND d.raw_sha256 = decode(r.raw_sha256, 'hex')
+ AND d.given_title IS NOT DISTINCT FROM r.given_title
 ON CONFLICT (document_id, profile_id) DO UPDATE SET chunk_set_id = EXCLUDED.chunk_set_id;
 
 -- name: unmap_chunks

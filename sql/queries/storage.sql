@@ -11,6 +11,10 @@ CREATE TABLE {lexical} (
 );
 CREATE TABLE {terms} (term integer NOT NULL, documents integer NOT NULL);
 
+-- name: protect_storage
+-- Row-level security on a version's tables, and readers let in under it.
+SELECT rag.protect_version(%(storage)s);
+
 -- name: drop_storage
 DROP TABLE IF EXISTS {vectors}, {lexical}, {terms};
 
