@@ -33,6 +33,9 @@ QUOTE_CHARACTERS = (16, 80)
 NAME_CHARACTERS = 8
 """A shorter name (``42``, ``a.md``) counts as mentioned only where it is the whole text."""
 
+CONTENT = ("document", "document_chunks", "chunk_set", "chunk", "chunk_set_embedded", "embedding", "parse")
+"""The tables that hold documents and what was made of them, beside those of versions."""
+
 NOT_LOOKED_INTO = (
     "query texts: no log of queries is kept, so there is none to look into",
     "Dagster's own run history, whose materializations show sample rows: see the job prune_runs",
@@ -159,6 +162,12 @@ class _Hit(NamedTuple):
     document_id: int | None = None
 
 
+def content_tables(connection: Pg) -> list[str]:
+    """`CONTENT`, and the tables of every version."""
+    versions = [f"{kind}_{n}" for n in storages(connection) for kind in ("vectors", "lexical", "terms")]
+    return [*CONTENT, *versions]
+
+
 def gather(connection: Pg, document: Row) -> tuple[Evidence, list[str]]:
     """The evidence of a document (a row of ``purge_document``), and passages to look for.
 
@@ -254,6 +263,8 @@ def look(
         own.add(mentions.external_id)
     for row in query(connection, "statistics_traces", {"words": list(own)}):
         found.append(Trace(f"planner statistics of rag.{row['tablename']}.{row['attname']}", "its words", 1))
+    for row in query(connection, "dead_rows", {"tables": content_tables(connection)}):
+        found.append(Trace(f"rag.{row['table_name']}", "deleted rows not vacuumed", row["rows"]))
     found.sort(key=lambda trace: (bool(trace.shared_with), trace.place, trace.what))
     return Proof({**evidence.counts, "quotes": len(mentions.quotes)}, blobs, found)
 

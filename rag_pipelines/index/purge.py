@@ -25,10 +25,17 @@ from rag_pipelines.index.garbage import (
     catalogue_alone,
     forget_documents,
     purge_subject,
-    storages,
     sweep,
 )
-from rag_pipelines.index.proof import Evidence, Mentions, Proof, gather, look, records
+from rag_pipelines.index.proof import (
+    Evidence,
+    Mentions,
+    Proof,
+    content_tables,
+    gather,
+    look,
+    records,
+)
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, mapped_errors, query
 
@@ -37,8 +44,6 @@ EVIDENCE_KEPT = 1_000
 
 NAMING = ("external_id", "entity")
 """A record that names the document here is about it and goes; elsewhere its words are taken out."""
-
-CONTENT = ("document", "document_chunks", "chunk_set", "chunk", "chunk_set_embedded", "embedding", "parse")
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -155,7 +160,7 @@ def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
 
 def _vacuum(connection: Pg, told: Counter[str], *, rewrite: bool) -> None:
     """Make room of deleted rows and forget statistics that quote them."""
-    versions = [f"{kind}_{n}" for n in storages(connection) for kind in ("vectors", "lexical", "terms")]
-    for table in (*CONTENT, *versions, *told, "audit"):
+    query(connection, "flush_counters")
+    for table in (*content_tables(connection), *told, "audit"):
         query(connection, "rewrite_table" if rewrite else "vacuum_table", None, {"table": table})
     query(connection, "vacuum_statistics")

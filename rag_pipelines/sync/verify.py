@@ -94,6 +94,7 @@ def list_stored_blobs(connection: Pg, store: BlobStore) -> None:
     for kind in kinds:
         for digests in blocks(store.digests(kind), BLOCK):
             query(connection, "add_stored_blobs", {"kind": kind, "digests": digests})
+    query(connection, "analyze_temporary")
 
 
 def damaged_blobs(connection: Pg, source_id: int, store: BlobStore) -> Iterator[tuple[Kind, bytes]]:

@@ -26,10 +26,10 @@ from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import (
     QuarantineEntry,
     QuarantineFilter,
+    documents_not_due,
     quarantine,
     quarantined,
     retry_quarantined,
-    documents_not_due,
 )
 from rag_pipelines_tests.integration.workspace import Workspace
 

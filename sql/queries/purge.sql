@@ -136,8 +136,18 @@ DELETE FROM {table} WHERE ctid = %(place)s::tid;
 SELECT tablename, attname FROM pg_stats, unnest(%(words)s::text[]) AS word
 WHERE schemaname = 'rag' AND (strpos(most_common_vals::text, word) > 0 OR strpos(histogram_bounds::text, word) > 0);
 
+-- name: dead_rows
+-- Deleted rows that a vacuum did not remove, because a transaction that is still open may look at them.
+SELECT relname AS table_name, n_dead_tup AS rows FROM pg_stat_all_tables
+WHERE schemaname = 'rag' AND relname = ANY(%(tables)s) AND n_dead_tup > 0;
+
+-- name: flush_counters
+-- What this session has counted is known to the server at once, so that it is not added after the vacuum.
+SELECT pg_stat_force_next_flush();
+
 -- name: vacuum_table
-VACUUM (ANALYZE) {table};
+-- Index entries too, which a vacuum by itself leaves alone where they are few: the graph holds vectors.
+VACUUM (ANALYZE, INDEX_CLEANUP ON) {table};
 
 -- name: rewrite_table
 VACUUM (FULL, ANALYZE) {table};

@@ -13,6 +13,9 @@ CREATE TEMPORARY TABLE stored_blob (kind text NOT NULL, digest bytea NOT NULL, P
 -- name: add_stored_blobs
 INSERT INTO stored_blob SELECT %(kind)s, unnest(%(digests)s::bytea[]) ON CONFLICT DO NOTHING;
 
+-- name: analyze_temporary
+ANALYZE stored_blob;
+
 -- name: verify_counts
 -- Documents of a source along the stages, and its chunks and vectors under the profiles in use.
 SELECT (SELECT count(*) FROM listed) AS listed,
@@ -95,12 +98,17 @@ FROM (
 DELETE FROM stored_blob WHERE kind = %(kind)s AND digest = %(digest)s;
 
 -- name: source_blobs
--- The distinct objects of a source's documents that are stored, in order, after `after`.
-SELECT DISTINCT b.kind, b.digest
-FROM rag.document d LEFT JOIN rag.parse p USING (parse_id)
-JOIN stored_blob b ON (b.kind = 'raw' AND b.digest = d.raw_sha256) OR (b.kind = 'blocks' AND b.digest = p.blocks_sha256)
-WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND (b.kind, b.digest) > (%(kind)s, %(digest)s)
-ORDER BY b.kind, b.digest LIMIT %(limit)s;
+-- The distinct objects of a source's documents that are stored, in order, after the given one.
+SELECT kind, digest
+FROM (
+    SELECT 'raw' AS kind, d.raw_sha256 AS digest FROM rag.document d
+    WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+    UNION
+    SELECT 'blocks', p.blocks_sha256 FROM rag.document d JOIN rag.parse p USING (parse_id)
+    WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+) held
+JOIN stored_blob USING (kind, digest)
+WHERE (kind, digest) > (%(kind)s, %(digest)s) ORDER BY kind, digest LIMIT %(limit)s;
 
 -- name: verify_version
 -- Documents of a source in a version: those whose chunks are all there (kind NULL), and each kind of drift.
