@@ -1,12 +1,12 @@
 """Models that embed each question once, however many settings and versions it is asked in.
 
-What belongs here: remembering vectors of questions for the length of one comparison. What does not: the cache
-of a service.
+What belongs here: remembering vectors of questions for the length of a comparison, or longer where the caller
+keeps them. What does not: the cache of a service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_pipelines.chunking.base import Tokenizer
@@ -21,30 +21,36 @@ if TYPE_CHECKING:
 
     from rag_pipelines.embedding.base import Vectors
 
+    KnownVectors = MutableMapping[tuple[str, str], NDArray[np.float32]]
+
 
 class RememberingEmbedders(Embedders):
-    """The models of `embedders`, which stay theirs: closing this one closes none of them."""
+    """The models of `embedders`, which stay theirs: closing this one closes none of them.
 
-    def __init__(self, embedders: Embedders) -> None:
+    `vectors` holds what is known, by fingerprint of the model and question, and takes what becomes known.
+    """
+
+    def __init__(self, embedders: Embedders, vectors: KnownVectors | None = None) -> None:
         self._inner = embedders
+        self._vectors: KnownVectors = {} if vectors is None else vectors
         self._known: dict[EmbeddingProfile, Embedder] = {}
 
     def of(self, profile: EmbeddingProfile) -> Embedder:
         """The embedder of a profile."""
         if profile not in self._known:
-            self._known[profile] = _Remembering(self._inner.of(profile))
+            self._known[profile] = _Remembering(self._inner.of(profile), self._vectors)
         return self._known[profile]
 
     def close(self) -> None:
-        """Forget the vectors."""
+        """Nothing to give back."""
         self._known.clear()
 
 
 class _Remembering:
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, vectors: KnownVectors) -> None:
         self._embedder = embedder
         self.usage = embedder.usage
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._vectors = vectors
 
     @property
     def identity(self) -> ModelIdentity:
@@ -62,9 +68,10 @@ class _Remembering:
         return self._embedder.embed_documents(texts)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        if text not in self._vectors:
-            self._vectors[text] = self._embedder.embed_query(text)
-        return self._vectors[text]
+        key = (self.identity.fingerprint, text)
+        if key not in self._vectors:
+            self._vectors[key] = self._embedder.embed_query(text)
+        return self._vectors[key]
 
     def close(self) -> None:
-        self._vectors.clear()
+        """Nothing: the model belongs to whoever made it."""

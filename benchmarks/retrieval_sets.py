@@ -1,0 +1,294 @@
+"""Ranking on judged sets: dense, lexical and hybrid with one setting for all, beside the published figures.
+
+What belongs here: the corpora, how they go in, and the tables. What does not: measures and tests (those are
+the package's own: `rag_pipelines.evaluation`).
+
+- beir-scifact (train), feedbackqa (valid), xquad (en, de), cranfield: one chunk a document, title and text,
+  ranking to depth 100. Published: the cards of the data. Hybrid is tested against both sides, paired.
+- feedbackqa-pages: the same questions on the HTML pages, end to end with the default chunking. A passage
+  counts as found where one chunk holds more than half of its words.
+- northwind: PDFs; the cited page, give or take one, among the first 5; and whether unanswerable questions can
+  be told by the confidence.
+
+Corpora, vectors and the vectors of questions stay in the cache folder, so that only the first run embeds::
+
+    python benchmarks/retrieval_sets.py --cache ~/.cache/rag-retrieval [--sets scifact xquad-de]
+        [--fusion method=rrf dense_weight=0.5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import pickle
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from rag_pipelines.config import load_config
+from rag_pipelines.config.settings import FusionSettings, Settings
+from rag_pipelines.evaluation.comparison import differences, paired
+from rag_pipelines.evaluation.embeddings import RememberingEmbedders
+from rag_pipelines.evaluation.golden import GoldenSet, Question, Reference, read_golden
+from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
+from rag_pipelines.index.build import build_index
+from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.query.search import Searcher
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines.sync.engine import ingest
+from rag_pipelines.sync.targets import Embedders
+
+DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
+MODES = ("dense", "lexical", "hybrid")
+DEPTH = 100
+MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
+
+
+class Corpus(NamedTuple):
+    """A judged set in BEIR form, and its published nDCG@10 of MiniLM and of BM25."""
+
+    folder: str
+    split: str | None
+    language: str
+    dense: float | None
+    lexical: float
+
+
+CORPORA = {
+    "scifact": Corpus("beir-scifact", "train", "english", 0.6602, 0.6960),
+    "feedbackqa": Corpus("feedbackqa", "valid", "english", None, 0.5267),
+    "xquad-en": Corpus("xquad/en", None, "english", 0.9436, 0.9649),
+    "xquad-de": Corpus("xquad/de", None, "german", 0.7032, 0.9252),
+    "cranfield": Corpus("cranfield", None, "english", None, 0.3515),
+}
+PAGES = "feedbackqa-pages"
+NORTHWIND = "northwind"
+FOLDERS = {PAGES: "feedbackqa/pages", NORTHWIND: "northwind/data"}
+
+
+def configuration(home: Path, names: Sequence[str], fusion: Mapping[str, Any]) -> dict[str, Any]:
+    """The pipeline a user would write for these corpora."""
+    sources: dict[str, Any] = {}
+    indexes: dict[str, Any] = {}
+    for name in names:
+        index: dict[str, Any] = {"sources": [name], "fusion": dict(fusion), "gates": {"min_recall": 0.8}}
+        if name in CORPORA:
+            rows = str(DATA / CORPORA[name].folder / "corpus.jsonl")
+            columns = {"id": "_id", "text": "text", "title": "title"}
+            sources[name] = {"connector": "records", "options": {"path": rows, **columns}, "access": "public"}
+            index |= {"chunking": "whole", "lexical": {"language": CORPORA[name].language}}
+        else:
+            options = {"root": str(DATA / FOLDERS[name])}
+            sources[name] = {"connector": "filesystem", "options": options, "access": "public"}
+        indexes[name] = index
+    whole = {"whole_document": True, "context": ["title"]}
+    return {
+        "data_dir": str(home),
+        "profiles": {"chunking": {"whole": whole}, "embedding": {"default": {"model": "all-MiniLM-L6-v2"}}},
+        "sources": sources,
+        "indexes": indexes,
+    }
+
+
+def publish(database: Database, settings: Settings, name: str, embedders: Embedders) -> None:
+    """Ingest a corpus and make its index live, where anything changed since the last run."""
+    began = time.perf_counter()
+    report = ingest(database, settings, name, embedders=embedders)
+    version = build_index(database, settings, name, embedders=embedders, if_changed=True)
+    if version is not None:
+        validate_version(database, settings.index(name), version.version_id)
+        promote(database, name, version.version_id)
+    print(
+        f"{name}: {report.statuses}, {report.embedded} embedded, {time.perf_counter() - began:.0f} s",
+        flush=True,
+    )
+
+
+class Bench:
+    """A database with the corpora, and the way to ask it."""
+
+    def __init__(self, database: Database, settings: Settings, embedders: Embedders) -> None:
+        self.database = database
+        self.settings = settings
+        self.embedders = embedders
+
+    def ask(self, index: str, golden: GoldenSet, mode: Any, *, k: int = 10, depth: int | None = None) -> Run:
+        """The golden set in one mode."""
+        setting = Setting(mode=mode, k=k, depth=depth)
+        return evaluate(
+            self.database, self.settings, index, golden, embedders=self.embedders, setting=setting
+        )
+
+
+def ranking_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:
+    """The rows of one set: a mode each, with hybrid against the others."""
+    corpus = CORPORA[name]
+    golden = read_golden(DATA / corpus.folder, corpus.split)
+    runs = {mode: bench.ask(name, golden, mode, depth=DEPTH) for mode in MODES}
+    published = {"dense": corpus.dense, "lexical": corpus.lexical}
+    for mode, run in runs.items():
+        found = summary(run)
+        versus = [""] * 2
+        if mode == "hybrid":
+            versus = [_against(runs[side], run) for side in ("dense", "lexical")]
+        yield (
+            name,
+            mode,
+            *(f"{found.figures[ALL][measure].mean:.4f}" for measure in MEASURES),
+            f"{published[mode]:.4f}" if published.get(mode) else "",
+            *versus,
+            f"{found.p50_ms:.0f} / {found.p95_ms:.0f}",
+        )
+
+
+def _against(side: Run, hybrid: Run) -> str:
+    one = differences(paired(side, hybrid))["nDCG@10"]
+    return f"{one.mean:+.4f} (p {one.p:.4f})"
+
+
+def page_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+    """End to end on the HTML pages: the right page, and the right passage of it."""
+    folder = DATA / "feedbackqa"
+    with (folder / "passage_to_page.tsv").open(encoding="utf-8") as file:
+        page_of = dict(csv.reader(file, delimiter="\t"))
+    with (folder / "corpus.jsonl").open(encoding="utf-8") as file:
+        words_of = {row["_id"]: _words(row["text"]) for row in map(json.loads, file)}
+    questions = read_golden(folder, "valid").questions
+    for mode in MODES:
+        searcher = Searcher(bench.database, bench.settings, PAGES, bench.embedders)
+        right: Counter[str] = Counter()
+        for question in questions:
+            (gold,) = (one.id or "" for one in question.expect or ())
+            page = page_of[gold].removeprefix("pages/")
+            found = searcher.search(question.query, tenant="default", mode=mode, k=10).hits
+            holds = [
+                hit.path == page
+                and (_words(" ".join([*hit.heading_path, hit.text])) & words_of[gold]).total() * 2
+                > words_of[gold].total()
+                for hit in found
+            ]
+            for k in (1, 5, 10):
+                right[f"page@{k}"] += page in {hit.path for hit in found[:k]}
+                right[f"passage@{k}"] += any(holds[:k])
+        searcher.close()
+        shares = (right[f"{what}@{k}"] / len(questions) for what in ("page", "passage") for k in (1, 5, 10))
+        yield (mode, *(f"{share:.4f}" for share in shares))
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(re.findall(r"\w+", text.lower()))
+
+
+def northwind_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+    """Document, page and refusal."""
+    folder = DATA / "northwind"
+    answerable = map(json.loads, (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines())
+    unanswerable = (folder / "questions_unanswerable.jsonl").read_text(encoding="utf-8").splitlines()
+    golden = GoldenSet(
+        NORTHWIND,
+        (
+            *(
+                Question(
+                    id=row["_id"],
+                    query=row["question"],
+                    expect=tuple(Reference(path=one["doc"], page=one["page"]) for one in row["citations"]),
+                )
+                for row in answerable
+            ),
+            *(
+                Question(id=row["_id"], query=row["question"], unanswerable=True)
+                for row in map(json.loads, unanswerable)
+            ),
+        ),
+    )
+    for mode in MODES:
+        found = summary(bench.ask(NORTHWIND, golden, mode, k=5))
+        roc = found.no_answer
+        assert roc is not None
+        figures = (f"{found.figures[ALL][name].mean:.4f}" for name in ("Success@5", "RR@5", "Page@5"))
+        yield (mode, *figures, f"{roc.area:.3f}", f"{roc.threshold:.3f}", f"{roc.correct:.1%}")
+
+
+@contextmanager
+def kept_vectors(path: Path) -> Iterator[dict[Any, Any]]:
+    """Vectors of questions, read from a file and written back; made by this program only."""
+    known = pickle.loads(path.read_bytes()) if path.exists() else {}
+    try:
+        yield known
+    finally:
+        path.write_bytes(pickle.dumps(known))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
+    """Print rows as they come to be known."""
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column)
+    for row in rows:
+        made.add_row(*row)
+        if row[1] == MODES[-1]:
+            made.add_section()
+    Console(width=160).print(made)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps corpora and vectors")
+    parser.add_argument("--sets", nargs="+", choices=[*CORPORA, *FOLDERS], default=[*CORPORA, *FOLDERS])
+    parser.add_argument(
+        "--fusion", nargs="*", default=[], metavar="KEY=VALUE", help="instead of the defaults"
+    )
+    arguments = parser.parse_args()
+    if not DATA.is_dir():
+        raise SystemExit(f"needs the corpora in {DATA} (set RAG_DATA_DIR)")
+    fusion = FusionSettings.model_validate(dict(pair.split("=", 1) for pair in arguments.fusion)).model_dump()
+    home = arguments.cache.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "rag.yaml"
+    config.write_text(yaml.safe_dump(configuration(home, arguments.sets, fusion)))
+    settings = load_config(config)
+    server = EmbeddedServer(settings.postgres_dir)
+    database = Database(server.start())
+    database.migrate()
+    try:
+        with kept_vectors(home / "questions.pickle") as known:
+            embedders = Embedders(home)
+            for name in arguments.sets:
+                publish(database, settings, name, embedders)
+            bench = Bench(database, settings, RememberingEmbedders(embedders, known))
+            _tables(bench, arguments.sets, fusion)
+    finally:
+        database.close()
+        server.stop()
+
+
+def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any]) -> None:
+    judged = [name for name in names if name in CORPORA]
+    if judged:
+        columns = ("set", "mode", *MEASURES, "published", "against dense", "against lexical", "p50 / p95 ms")
+        ranked = (row for name in judged for row in ranking_rows(bench, name))
+        table(f"fusion {fusion}; times without embedding the question", columns, ranked)
+    if PAGES in names:
+        shares = ("mode", *(f"{what}@{k}" for what in ("page", "passage") for k in (1, 5, 10)))
+        table("feedbackqa, end to end from HTML", shares, page_rows(bench))
+    if NORTHWIND in names:
+        cited = ("mode", "document@5", "RR@5", "page@5", "ROC area", "threshold", "judged rightly")
+        table("northwind", cited, northwind_rows(bench))
+
+
+if __name__ == "__main__":
+    main()
