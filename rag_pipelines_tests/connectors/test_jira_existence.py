@@ -65,6 +65,16 @@ def test_what_the_options_no_longer_choose_is_not_there(bench: Bench) -> None:
     assert connector.existing(ids) == {f"issue/{done.id}"}
 
 
+@pytest.mark.parametrize("jql", [None, "status = Done"])
+def test_what_the_search_index_lacks_is_not_taken_for_deleted(bench: Bench, jql: str | None) -> None:
+    bench.site.project("ABC")
+    issue = bench.site.create("ABC", "One", status="Done")
+    bench.site.lagging.add(issue.id)
+    bench.site.changed()
+    assert not bench.listed(jql=jql).items
+    assert bench.connector(jql=jql).existing([f"issue/{issue.id}"]) == {f"issue/{issue.id}"}
+
+
 def test_an_issue_that_is_closed_to_us_counts_as_existing(data_center: Bench) -> None:
     data_center.site.project("ABC")
     issue = data_center.site.create("ABC", "One")

@@ -114,7 +114,9 @@ class Double(Server):
             issues = [
                 issue
                 for issue in self.site.issues.values()
-                if matches(issue) and (self.is_indexed(issue) or (by_id and self.is_visible(issue)))
+                if issue.id not in self.site.lagging
+                and matches(issue)
+                and (self.is_indexed(issue) or (by_id and self.is_visible(issue)))
             ]
             issues.sort(key=_place)
             places = [_place(issue) for issue in issues]

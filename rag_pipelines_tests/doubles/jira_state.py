@@ -126,6 +126,8 @@ class Site:
         ]
         self.hidden: set[str] = set()
         """Ids of issues that the account of the connector may not see."""
+        self.lagging: set[str] = set()
+        """Ids of issues that the search index does not have yet."""
         self.unindexed: set[str] = set()
         """Keys of projects whose issues a search for anything but ids leaves out."""
         self.generation = 0

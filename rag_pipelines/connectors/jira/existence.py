@@ -48,7 +48,8 @@ class Existence:
         found: dict[str, Json | None] = {
             str(issue["id"]): issue for issue in self._site.by_ids(sorted(issue_ids), _FIELDS)
         }
-        for issue_id in sorted(set(issue_ids) - found.keys()):
+        indexed = set(found)
+        for issue_id in sorted(set(issue_ids) - indexed):
             try:
                 found[issue_id] = self._site.issue(issue_id, _FIELDS)
             except ForbiddenEntityError:
@@ -57,7 +58,7 @@ class Existence:
                 continue
         taken = {issue_id: issue for issue_id, issue in found.items() if self._takes(issue)}
         if self._options.jql:
-            judged = [issue_id for issue_id, issue in taken.items() if issue is not None]
+            judged = sorted(taken.keys() & indexed)  # of others the filter says nothing
             matching = {
                 str(issue["id"]) for issue in self._site.by_ids(judged, ("project",), self._options.jql)
             }
