@@ -33,10 +33,14 @@ ESTIMATE: TokenCounter = CharacterTokenizer(TokenizerSpec("characters", 0)).coun
 
 
 class Citation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a passage stands. `start` and `end` are offsets in the document's canonical text, pages count
-    from 1, `as_of` is when the source was last listed."""
+    """Where a passage stands.
+
+    `label` names it to people: title, section, page. `start` and `end` are offsets in the document's
+    canonical text, pages count from 1, `as_of` is when the source was last listed.
+    """
 
     number: int
+    label: str
     title: str
     url: str | None
     source: str
@@ -52,11 +56,7 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def line(self) -> str:
         """Number, title, section and page, in one line."""
-        parts = [self.title, *(heading for heading in self.heading_path if heading != self.title)]
-        if self.pages:
-            first, last = self.pages
-            parts.append(f"p. {first}" if first == last else f"pp. {first}-{last}")
-        return f"[{self.number}] {' › '.join(parts)}"
+        return f"[{self.number}] {self.label}"
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,15 +276,17 @@ def _passage(group: Sequence[_Piece], number: int) -> Passage:
     best = min(group, key=lambda piece: piece.rank).hit
     whole = joined(Range(piece.hit.start, piece.hit.end, piece.hit.text) for piece in group)
     pages = [page for piece in group if piece.hit.pages for page in piece.hit.pages]
+    span = (min(pages), max(pages)) if pages else None
     citation = Citation(
         number=number,
+        label=msgspec.structs.replace(best, pages=span).citation,
         title=best.title,
         url=best.url,
         source=best.source,
         external_id=best.external_id,
         document_id=best.document_id,
         heading_path=best.heading_path,
-        pages=(min(pages), max(pages)) if pages else None,
+        pages=span,
         start=whole.start,
         end=whole.end,
         version=best.version,

@@ -114,16 +114,18 @@ def choose(siblings: Sequence[Sibling], ordinal: int, settings: NeighbourSetting
 def section(siblings: Sequence[Sibling], at: int) -> tuple[int, int]:
     """First and last position of the section that the chunk at `at` stands in, subsections included.
 
-    A chunk that opens a section begins with its heading, and its own path ends above it.
+    A chunk that opens a section begins with its heading, and its own path ends above it. Where it is all
+    of its section, the section above is taken.
     """
     path = siblings[at].heading_path
-    if at + 1 < len(siblings) and _opens(siblings[at], siblings[at + 1].heading_path):
-        path = siblings[at + 1].heading_path[: len(path) + 1]
     first = last = at
-    while first > 0 and siblings[first - 1].heading_path[: len(path)] == path:
-        first -= 1
-    if path and first > 0 and _opens(siblings[first - 1], path):
-        first -= 1
+    if at + 1 < len(siblings) and _opens(siblings[at], siblings[at + 1].heading_path[: len(path) + 1]):
+        path = siblings[at + 1].heading_path[: len(path) + 1]
+    else:
+        while first > 0 and siblings[first - 1].heading_path[: len(path)] == path:
+            first -= 1
+        if first > 0 and _opens(siblings[first - 1], path):
+            first -= 1
     while last + 1 < len(siblings) and siblings[last + 1].heading_path[: len(path)] == path:
         last += 1
     return first, last
@@ -146,11 +148,8 @@ def widen(hit: Hit, siblings: Sequence[Sibling]) -> Hit:
 
 
 def _opens(chunk: Sibling, path: tuple[str, ...]) -> bool:
-    """Whether a chunk begins with the heading that `path` has beyond the chunk's own."""
-    depth = len(chunk.heading_path)
-    return (
-        len(path) > depth and path[:depth] == chunk.heading_path and chunk.range.text.startswith(path[depth])
-    )
+    """Whether a chunk begins with the last heading of `path` and stands under the others."""
+    return bool(path) and chunk.heading_path == path[:-1] and chunk.range.text.startswith(path[-1])
 
 
 def _sibling(row: Row) -> Sibling:

@@ -126,9 +126,9 @@ class LocalReranker:
     def _loaded(self) -> CrossEncoder:
         with self._lock:
             if self._model is None:
+                folder = find_model(self._settings.model)
                 from sentence_transformers import CrossEncoder
 
-                folder = find_model(self._settings.model)
                 device = None if self._settings.device == "auto" else self._settings.device
                 try:
                     self._model = CrossEncoder(

@@ -35,14 +35,17 @@ GROUP BY 1 HAVING count(*) >= %(least)s
 ORDER BY 2 DESC, 1 LIMIT %(words)s;
 
 -- name: words_found
--- Which of some words a passage has that the caller may see; stop words count as found.
+-- Which of some words a passage has that the caller may see, as `search` decides it; stop words count as found.
 WITH caller AS MATERIALIZED (
     SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
 ), allowed AS MATERIALIZED (
     SELECT access_id FROM rag.access_rule WHERE {passes}
+), withheld AS MATERIALIZED (
+    SELECT document_id, chunk_set_id FROM rag.document_content
+    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
 )
 SELECT word
 FROM (SELECT word, plainto_tsquery({language}::regconfig, word) AS wanted FROM unnest(%(words)s::text[]) AS word) AS asked
 WHERE numnode(wanted) = 0 OR EXISTS (
-    SELECT FROM {lexical} l JOIN rag.document d USING (document_id) WHERE l.words @@ asked.wanted AND {visible}
+    SELECT FROM {lexical} v JOIN rag.document d USING (document_id) WHERE v.words @@ asked.wanted AND {visible}
 );

@@ -1,0 +1,218 @@
+"""The stages after the search statement, on a real index: vectors, neighbours, words that callers see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from rag_pipelines.config.query import (
+    AuthorityRule,
+    BoostSettings,
+    DiversitySettings,
+    NeighbourSettings,
+    RerankSettings,
+    RewritingSettings,
+    StageSettings,
+)
+from rag_pipelines.embedding.hashing import HashEmbedder
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.registry import parse
+from rag_pipelines.query.context import pack_context
+from rag_pipelines.query.diversity import vectors_of
+from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.rewriting import Rewriter, Rewritten
+from rag_pipelines.query.stages import Asked, make_stages
+from rag_pipelines.store.database import Part, composed
+from rag_pipelines_tests.integration.workspace import Workspace
+
+PARAGRAPHS = [
+    f"Step {n}: fasten screw number {n} with the long spanner and check that it sits." for n in range(40)
+]
+MANUAL = (
+    "# Manual\n\n## Assembly\n\n" + "\n\n".join(PARAGRAPHS) + "\n\n## Storage\n\nStore it in a dry place."
+)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+    """A long manual cut into many chunks, near-copies of a notice, and a closed folder with a rare word."""
+    made = Workspace(tmp_path, database_url)
+    made.document["profiles"]["chunking"] = {"default": {"max_tokens": 60, "min_tokens": 10}}
+    made.document["sources"]["docs"]["access"] = "closed"
+    made.write(".access.yaml", "allow: [everyone]\n")
+    made.write("manual.md", MANUAL)
+    for n in range(3):
+        made.write(f"notice{n}.md", f"# Notice\n\nThe canteen is closed on Friday afternoon. Floor {n}.")
+    made.write("other.md", "# Canteen\n\nThe canteen offers insurance forms and vegetarian food.")
+    made.write("second.md", "# Forms\n\nInsurance forms lie in the office.")
+    made.write("board/.access.yaml", "allow: [group:board]\n")
+    made.write("board/plan.md", "# Plan\n\nProject bluefalcon buys the bluefalcon factory.")
+    made.write("board/minutes.md", "# Minutes\n\nThe bluefalcon price was agreed.")
+    made.refresh()
+    yield made
+    made.close()
+
+
+@contextmanager
+def asking(shelf: Workspace, text: str, k: int = 10, principals: Sequence[str] = ()) -> Iterator[Asked]:
+    """A search as the searcher hands it to its stages."""
+    parts: dict[str, Part] = {
+        "vectors": "vectors_1",
+        "lexical": "lexical_1",
+        "language": sql.Literal("english"),
+        "visible": composed("visible"),
+        "passes": composed("passes"),
+    }
+    filters = dict.fromkeys(("sources", "path_prefix", "metadata", "since", "until"))
+    params = {"tenant": "default", "principals": ["everyone", *principals], **filters}
+    with shelf.database.connection() as connection:
+        yield Asked(text, k, connection, parts, params, datetime.now(UTC))
+
+
+def staged(shelf: Workspace, text: str, k: int = 10, **settings: Any) -> list[Hit]:
+    """The hits of a search that goes through these stages."""
+    stages = make_stages(StageSettings(**settings))
+    hits = shelf.search(text, k=stages.depth(k))
+    with asking(shelf, text, k) as asked:
+        candidates, _ = stages.run(asked, hits)
+    return [one.hit for one in candidates]
+
+
+def canonical(shelf: Workspace, path: str) -> str:
+    """The canonical text of a file of the shelf."""
+    return parse(ParseRequest((shelf.docs / path).read_bytes(), path)).text
+
+
+def test_the_vectors_of_hits_are_those_that_they_were_found_by(shelf: Workspace) -> None:
+    hits = shelf.search("canteen closed", mode="dense", k=8)
+    question = HashEmbedder(shelf.settings.embedding_profile("main")).embed_query("canteen closed")
+    with asking(shelf, "canteen closed") as asked:
+        vectors = vectors_of(asked, hits)
+    assert vectors @ question == pytest.approx([hit.scores.dense for hit in hits], abs=2e-3)
+
+
+def test_near_copies_give_way_to_something_else(shelf: Workspace) -> None:
+    plain = [hit.path for hit in staged(shelf, "canteen closed on Friday", k=3)]
+    assert {path[:6] for path in plain} == {"notice"}
+    diverse = [
+        hit.path
+        for hit in staged(shelf, "canteen closed on Friday", k=3, diversity=DiversitySettings(relevance=0.3))
+    ]
+    assert diverse[0] == plain[0]
+    assert sum(path.startswith("notice") for path in diverse) < 3
+
+
+def test_each_document_has_as_many_hits_as_it_may(shelf: Workspace) -> None:
+    question = "fasten the screw with the long spanner; the canteen"
+    assert [hit.path for hit in staged(shelf, question, k=4)].count("manual.md") > 1
+    single = [hit.path for hit in staged(shelf, question, k=4, per_document=1)]
+    assert len(single) == len(set(single)) == 4
+
+
+@pytest.mark.parametrize("section", [False, True])
+def test_a_widened_passage_is_the_documents_own_text(shelf: Workspace, section: bool) -> None:
+    text = canonical(shelf, "manual.md")
+    (found,) = staged(shelf, "fasten screw number 20", k=1)
+    settings = NeighbourSettings(before=1, after=1, section=section, max_tokens=300)
+    (wide,) = staged(shelf, "fasten screw number 20", k=1, neighbours=settings)
+    assert (wide.chunk_id, wide.path) == (found.chunk_id, "manual.md")
+    assert wide.start < found.start
+    assert wide.end > found.end
+    assert wide.text.split() == text[wide.start : wide.end].split()
+    assert len(wide.text) == wide.end - wide.start
+    assert (len(wide.text) > 4 * len(found.text)) is section
+    assert "dry place" not in wide.text
+
+
+def test_packing_widened_hits_repeats_nothing(shelf: Workspace) -> None:
+    settings = NeighbourSettings(before=2, after=2, max_tokens=400)
+    hits = staged(shelf, "fasten screw with the long spanner", k=6, neighbours=settings)
+    packed = pack_context(hits, 4000)
+    for number in range(40):
+        assert packed.text.count(f"Step {number}:") <= 1
+    assert len(packed.passages) < len(hits)
+
+
+def test_a_document_that_is_deleted_between_search_and_widening_stays_as_it_was_found(
+    shelf: Workspace,
+) -> None:
+    stages = make_stages(StageSettings(neighbours=NeighbourSettings()))
+    hits = shelf.search("screw number 20", mode="lexical", k=1)
+    (shelf.docs / "manual.md").unlink()
+    shelf.ingest()
+    with asking(shelf, "screw") as asked:
+        ((candidate,), _) = stages.run(asked, hits)
+    assert candidate.hit == hits[0]
+
+
+def test_every_stage_says_what_it_did(shelf: Workspace) -> None:
+    stages = make_stages(
+        StageSettings(
+            boosts=BoostSettings(authority=(AuthorityRule(factor=5, path_prefix="second"),)),
+            rerank=RerankSettings(model="no/such-model"),
+            diversity=DiversitySettings(),
+            per_document=1,
+            neighbours=NeighbourSettings(),
+        )
+    )
+    hits = shelf.search("insurance forms", k=stages.depth(2))
+    with asking(shelf, "insurance forms", k=2) as asked:
+        candidates, steps = stages.run(asked, hits)
+    assert [step.stage for step in steps] == ["boosts", "rerank", "diversity", "per_document", "neighbours"]
+    assert [step.failed for step in steps] == [False, True, False, False, False]
+    assert "not on this machine" in steps[1].note
+    assert [place.rank for place in steps[-1].places] == [1, 2]
+    assert [place.chunk_id for place in steps[-1].places] == [one.hit.chunk_id for one in candidates]
+    assert candidates[0].hit.path == "second.md"
+
+
+def rewritten(shelf: Workspace, text: str, principals: Sequence[str] = ()) -> Rewritten:
+    """The question as it is asked, with a vocabulary that is there."""
+    settings = RewritingSettings(spelling=True, synonyms=(("canteen", "cafeteria"),))
+    rewriter = Rewriter(settings, shelf.database)
+    assert rewriter.vocabularies is not None
+    assert rewriter.vocabularies.of("lexical_1", "default", wait_seconds=30) is not None
+    try:
+        with asking(shelf, text, principals=principals) as asked:
+            return rewriter.rewrite(asked)
+    finally:
+        rewriter.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked_for"),
+    [
+        ("insuranxe forms", "insurance forms"),
+        ("Insuranxe FROMS", "Insurance FORMS"),
+        ("the cantene", "the canteen (cafeteria)"),
+        ("xylophone quartz", "xylophone quartz"),
+        ("insured", "insured"),
+    ],
+)
+def test_a_word_that_the_corpus_does_not_know_becomes_the_nearest_that_it_does(
+    shelf: Workspace, typed: str, asked_for: str
+) -> None:
+    assert rewritten(shelf, typed).text == asked_for
+
+
+def test_the_spelling_tells_nobody_what_hidden_documents_say(shelf: Workspace) -> None:
+    """A hidden word is not offered, and typed right it is as unknown as any other."""
+    assert rewritten(shelf, "bluefalcom").text == "bluefalcom"
+    assert rewritten(shelf, "bluefalcom", ["group:board"]).text == "bluefalcon"
+    assert rewritten(shelf, "bluefalcon").text == "bluefalcon"
+
+
+def test_until_the_vocabulary_is_read_questions_are_asked_as_they_are(shelf: Workspace) -> None:
+    rewriter = Rewriter(RewritingSettings(spelling=True), shelf.database)
+    with shelf.database.connect() as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE rag.lexical_1 IN ACCESS EXCLUSIVE MODE")
+        with asking(shelf, "insuranxe") as asked:
+            early = rewriter.rewrite(asked)
+    rewriter.close()
+    assert early == Rewritten("insuranxe", note="no spelling: the vocabulary is not read yet")
