@@ -33,11 +33,14 @@ QUOTE_CHARACTERS = (16, 80)
 NAME_CHARACTERS = 8
 """A shorter name (``42``, ``a.md``) counts as mentioned only where it is the whole text."""
 
-CONTENT = ("document", "document_chunks", "chunk_set", "chunk", "chunk_set_embedded", "embedding", "parse")
+CONTENT = (
+    *("document", "document_chunks", "document_content", "chunk_set", "chunk", "chunk_set_embedded"),
+    *("embedding", "parse"),
+)
 """The tables that hold documents and what was made of them, beside those of versions."""
 
 NOT_LOOKED_INTO = (
-    "query texts: no log of queries is kept, so there is none to look into",
+    "what people asked: no log of queries is kept (the questions of golden sets were looked into)",
     "Dagster's own run history, whose materializations show sample rows: see the job prune_runs",
     "write-ahead log, replicas, backups, old object versions of the blob store: these expire by your rules",
 )
@@ -171,7 +174,7 @@ def content_tables(connection: Pg) -> list[str]:
 def gather(connection: Pg, document: Row) -> tuple[Evidence, list[str]]:
     """The evidence of a document (a row of ``purge_document``), and passages to look for.
 
-    Revisions before the present one are known as far as a version of an index still shows them.
+    Revisions before the present one are known by their chunks, as long as these are kept.
     """
     number = {"document_id": document["document_id"]}
     sets = {row["chunk_set_id"] for row in query(connection, "mapped_sets", number)}

@@ -73,6 +73,24 @@ def test_nothing_is_left_in_any_table_version_or_blob(gone: Workspace) -> None:
     assert gone.ingest().changes == {"unchanged": 1}
 
 
+def test_a_revision_that_no_version_ever_showed_goes_too(workspace: Workspace) -> None:
+    workspace.write(SECRET, f"# Dismissal\n\n{OLD}")
+    workspace.ingest()
+    workspace.write(SECRET, f"# Dismissal\n\n{NEW}")
+    workspace.write("other.md", "# Other")
+    workspace.refresh()
+    (workspace.docs / SECRET).unlink()
+    workspace.ingest()
+
+    purged = purge(workspace, verify=True)
+
+    assert purged.proof is not None
+    assert purged.proof.left == []
+    assert purged.proof.by["raw"] == purged.proof.by["blocks"] == 2
+    assert "invoic" not in everything(workspace)
+    assert len(list(BlobStore(workspace.settings.blobs_url).digests("raw"))) == 1
+
+
 def test_the_audit_says_who_why_and_how_much_and_quotes_nothing(gone: Workspace) -> None:
     purge(gone, reason=f"erase {SECRET}", actor="ann")
 

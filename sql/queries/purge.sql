@@ -13,7 +13,9 @@ SELECT source_id FROM rag.source WHERE name = %(source)s;
 SELECT at, actor, detail FROM rag.audit WHERE action = 'purge' AND subject = %(subject)s ORDER BY audit_id DESC;
 
 -- name: mapped_sets
-SELECT chunk_set_id FROM rag.document_chunks WHERE document_id = %(document_id)s;
+-- The chunk sets of a document as it is, and as it was.
+SELECT chunk_set_id FROM rag.document_chunks WHERE document_id = %(document_id)s
+UNION SELECT chunk_set_id FROM rag.document_content WHERE document_id = %(document_id)s;
 
 -- name: version_evidence
 -- The chunk sets that a version shows of a document, and the digests of its vectors there.
@@ -36,7 +38,8 @@ SELECT encode(sha256(vector_send(embedding)), 'hex') AS vector FROM rag.embeddin
 -- The catalogue's rows under the document's own number or id.
 SELECT 'rag.document' AS place FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE d.document_id = %(document_id)s OR (s.name = %(source)s AND d.external_id = %(external_id)s)
-UNION ALL SELECT 'rag.document_chunks' FROM rag.document_chunks WHERE document_id = %(document_id)s;
+UNION ALL SELECT 'rag.document_chunks' FROM rag.document_chunks WHERE document_id = %(document_id)s
+UNION ALL SELECT 'rag.document_content' FROM rag.document_content WHERE document_id = %(document_id)s;
 
 -- name: traces_in_version
 -- A version's rows under the document's number: vectors, then words.
@@ -81,7 +84,8 @@ SELECT quote, 'rag.document', NULL, NULL, d.document_id
 FROM rag.document d, unnest(%(quotes)s::text[]) AS quote WHERE strpos(to_jsonb(d)::text, quote) > 0;
 
 -- name: owners_of_sets
-SELECT DISTINCT chunk_set_id, document_id FROM rag.document_chunks WHERE chunk_set_id = ANY(%(sets)s);
+SELECT chunk_set_id, document_id FROM rag.document_chunks WHERE chunk_set_id = ANY(%(sets)s)
+UNION SELECT chunk_set_id, document_id FROM rag.document_content WHERE chunk_set_id = ANY(%(sets)s);
 
 -- name: owners_in_version
 SELECT DISTINCT chunk_set_id, document_id FROM {vectors} WHERE chunk_set_id = ANY(%(sets)s);
@@ -108,13 +112,13 @@ WHERE d.document_id = ANY(%(ids)s);
 -- name: record_columns
 -- The columns with free text of every table that records what runs and people did, whatever tables there are;
 -- what holds content is looked into by its own queries.
-SELECT c.table_name, c.column_name, c.data_type = 'jsonb' AS is_json,
+SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
        EXISTS (SELECT FROM information_schema.columns s WHERE s.table_schema = 'rag' AND s.table_name = c.table_name
                AND s.column_name = 'source_id') AS of_source
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
-  AND (c.data_type IN ('text', 'jsonb') OR c.udt_name = '_text')
-  AND c.table_name <> ALL('{document,document_chunks,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,source}')
+  AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
+  AND c.table_name <> ALL('{document,document_chunks,document_content,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|staging)_[0-9]+$'
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')
 ORDER BY c.table_name, c.ordinal_position;
