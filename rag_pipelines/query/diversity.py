@@ -76,11 +76,14 @@ def marginal_order(relevance: Sequence[float], vectors: Vectors, share: float) -
         relevance: of each candidate, in [0, 1].
         vectors: unit rows, shape (len(relevance), dimensions).
         share: lambda of the paper; at 1 the order is that of `relevance`.
+
+    The product is computed in this thread: waking the threads of a linear algebra library takes longer than
+    the product of some tens of vectors, and many times longer on a busy machine.
     """
     import numpy as np
 
     left = np.asarray(relevance, dtype=np.float64)
-    similarity = vectors @ vectors.T
+    similarity = np.einsum("id,jd->ij", vectors, vectors)
     nearest: NDArray[np.float64] = np.zeros(len(left))
     open_ = np.ones(len(left), dtype=bool)
     order = []

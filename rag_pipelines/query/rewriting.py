@@ -152,7 +152,8 @@ class Vocabularies:
             "least": LEAST_PASSAGES,
             "words": MAX_WORDS,
         }
-        with self._database.connection() as connection:
+        with self._database.connection() as connection, connection.transaction():
+            query(connection, "read_as_everyone", {"tenant": tenant})
             rows = query(connection, "vocabulary", params, {"lexical": lexical}).fetchall()
         return Vocabulary({row["word"]: row["passages"] for row in rows})
 
@@ -183,24 +184,28 @@ class Rewriter:
 
 
 def plain_words(text: str) -> list[str]:
-    """The words of a question that may be misspelt: long enough, not quoted, no part of an identifier."""
-    blanked = JOINT.sub(" ", QUOTED.sub(" ", text))
-    return list(dict.fromkeys(word for word in WORD.findall(blanked) if len(word) >= SHORTEST))
+    """The words of a question that may be misspelt: long enough, not quoted, no part of an identifier.
+
+    A capital inside a word makes it an abbreviation or a name, unless the whole question is in capitals.
+    """
+    words = WORD.findall(JOINT.sub(" ", QUOTED.sub(" ", text)))
+    shouted = text.isupper()
+    return [
+        word for word in dict.fromkeys(words) if len(word) >= SHORTEST and (shouted or word[1:].islower())
+    ]
 
 
 def corrections(asked: Asked, vocabulary: Vocabulary) -> dict[str, str]:
     """For each word of which the caller sees no passage, the nearest of which there is one."""
-    near = {word: vocabulary.near(word.casefold()) for word in plain_words(asked.text)}
-    near = {word: others for word, others in near.items() if others}
-    if not near:
-        return {}
-    found = words_found(
-        asked, {*map(str.casefold, near), *(other for others in near.values() for other in others)}
-    )
+    typed = plain_words(asked.text)
+    known = words_found(asked, map(str.casefold, typed)) if typed else set()
+    near = {word: vocabulary.near(word.casefold()) for word in typed if word.casefold() not in known}
+    offered = {other for others in near.values() for other in others}
+    found = words_found(asked, offered) if offered else set()
     mended = {}
     for word, others in near.items():
         best = next((other for other in others if other in found), None)
-        if best and word.casefold() not in found:
+        if best:
             mended[word] = _in_case_of(word, best)
     return mended
 
@@ -224,7 +229,7 @@ def words_found(asked: Asked, words: Iterable[str]) -> set[str]:
 
 
 def _in_case_of(typed: str, word: str) -> str:
-    """A word written as another was typed: in capitals, with a capital, or small."""
+    """A word written as another was typed: in capitals, with one, or without."""
     if typed.isupper():
         return word.upper()
     return word.capitalize() if typed[0].isupper() else word

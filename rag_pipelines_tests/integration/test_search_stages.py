@@ -189,7 +189,9 @@ def rewritten(shelf: Workspace, text: str, principals: Sequence[str] = ()) -> Re
     ("typed", "asked_for"),
     [
         ("insuranxe forms", "insurance forms"),
-        ("Insuranxe FROMS", "Insurance FORMS"),
+        ("INSURANXE FROMS", "INSURANCE FORMS"),
+        ("Insuranxe froms", "Insurance forms"),
+        ("InsuranXe FROMS", "InsuranXe FROMS"),
         ("the cantene", "the canteen (cafeteria)"),
         ("xylophone quartz", "xylophone quartz"),
         ("insured", "insured"),
