@@ -47,12 +47,16 @@ class Settlement:
     def listing(self, complete: Complete, settled_at: datetime | None) -> None:
         """After a full listing: match moves, delete what vanished, save the cursor.
 
+        A listing that skipped what still exists may have skipped what is new: the next run lists again.
+
         Raises:
             EmptyListingError: it named nothing and the source held documents; nothing was deleted.
         """
         run = self._run
-        if not self._agrees(complete) or not self._confirmed():
+        spared = self._spared() if self._agrees(complete) else None
+        if spared is None or spared:
             run.report.outcome = "partial"
+        if spared is None:
             return
         with run.writing():
             if self._count()["gone"]:
@@ -64,7 +68,8 @@ class Settlement:
             params = {"source_id": run.source_id, "before": self._began}
             query(run.connection, "close_resolved", params)
             query(run.connection, "resolve_entities", params)
-            self._save_cursor(complete, listed=True)
+            if not spared:
+                self._save_cursor(complete, listed=True)
 
     def feed(self, complete: Complete, removed: Sequence[str]) -> None:
         """After a change feed: delete what it says is gone, save the cursor."""
@@ -95,30 +100,32 @@ class Settlement:
             )
         return True
 
-    def _confirmed(self) -> bool:
-        """Whether all that was not named is gone, as far as the source can be asked.
+    def _spared(self) -> list[str] | None:
+        """What was not named and still exists, as far as the source can be asked; it counts as named.
 
-        What moves while a listing by offsets is read can be skipped by it; that is no deletion.
+        What moves while a listing by offsets is read can be skipped by it; that is no deletion. None: the
+        source could not be asked, so nothing may be deleted.
         """
-        if not self._connector.capabilities.lookup:
-            return True
-        run = self._run
         spared: list[str] = []
+        if not self._connector.capabilities.lookup:
+            return spared
+        run = self._run
         try:
             for ids in blocks(self._vanished(), LOOKED_UP):
-                spared += self._connector.existing(ids) & set(ids)
+                spared += sorted(self._connector.existing(ids) & set(ids))
         except TransientError as error:
             run.report.notes.append(
                 "documents were not listed and the source could not be asked whether they are gone: nothing "
                 f"was deleted, the next run lists again ({error})"
             )
-            return False
+            return None
         if spared:
+            query(run.connection, "add_seen", {"ids": spared, "failed": [False] * len(spared)})
             run.report.notes.append(
                 f"{len(spared)} documents were not listed although they still exist, such as "
-                f"{', '.join(spared[:3])}: nothing was deleted, the next run lists again"
+                f"{', '.join(spared[:3])}: they were kept, the next run lists again"
             )
-        return not spared
+        return spared
 
     def _vanished(self) -> Iterator[str]:
         """The ids of stored documents that were not named and that nobody has decided on, in order."""

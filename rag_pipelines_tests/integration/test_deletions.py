@@ -194,12 +194,16 @@ def test_what_the_source_still_holds_is_not_deleted_by_a_listing_that_skipped_it
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(workspace)
-    remove(workspace, 9)
+    listed = workspace.rows("SELECT listed_at FROM rag.source")
+    remove(workspace, 8, 9)
     monkeypatch.setattr(FilesystemConnector, "existing", lambda self, ids: {"9.md"} & set(ids))
     report = workspace.ingest()
-    assert report.outcome == "partial"
-    assert any("still exist, such as 9.md" in note for note in report.notes)
-    assert served(workspace) == 10
+    assert (report.outcome, report.changes["deleted"]) == ("partial", 1)
+    assert any(
+        "1 documents were not listed although they still exist, such as 9.md" in note for note in report.notes
+    )
+    assert served(workspace) == 9
+    assert workspace.rows("SELECT listed_at FROM rag.source") == listed
     monkeypatch.undo()
     assert workspace.ingest().changes["deleted"] == 1
 
