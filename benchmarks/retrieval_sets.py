@@ -44,6 +44,7 @@ from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
+from rag_pipelines.query.hits import Mode
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
@@ -51,7 +52,7 @@ from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.targets import Embedders
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
-MODES = ("dense", "lexical", "hybrid")
+MODES: tuple[Mode, ...] = ("dense", "lexical", "hybrid")
 DEPTH = 100
 MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 
@@ -124,7 +125,7 @@ class Bench:
         self.settings = settings
         self.embedders = embedders
 
-    def ask(self, index: str, golden: GoldenSet, mode: Any, *, k: int = 10, depth: int | None = None) -> Run:
+    def ask(self, index: str, golden: GoldenSet, mode: Mode, *, k: int = 10, depth: int | None = None) -> Run:
         """The golden set in one mode."""
         setting = Setting(mode=mode, k=k, depth=depth)
         return evaluate(

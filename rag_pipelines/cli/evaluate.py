@@ -223,6 +223,52 @@ def report(
         typer.echo(made.markdown())
 
 
+@app.command()
+def mine(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The golden set to write, JSONL.")],
+    index: Index = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most questions.")] = 200,
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="Also from documents that not everyone may read.")
+    ] = False,
+) -> None:
+    """Make weak questions from titles, headings and links of an index, for a person to sift."""
+    from rag_pipelines.evaluation.golden import write_golden
+    from rag_pipelines.evaluation.labels import mine_questions
+    from rag_pipelines.index.versions import live_version
+
+    chosen = invocation(context)
+    name = _index(chosen, index)
+    with chosen.database.connection() as connection:
+        version = live_version(connection, name)
+        if version is None:
+            raise UsageError(f"index {name!r} has no live version; run `rag-pipelines index build {name}`")
+        made = mine_questions(connection, chosen.settings, version, limit=limit, restricted=restricted)
+    typer.echo(f"wrote {number(write_golden(out, made), 'question')} to {out}")
+
+
+@app.command("import-log")
+def import_query_log(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="JSONL with 'query', perhaps 'clicked'.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The golden set to write, JSONL.")],
+) -> None:
+    """Make questions from a query log: e-mail addresses, phone, card and account numbers are taken out.
+
+    Names of people stay; read the file before you keep it.
+    """
+    from rag_pipelines.evaluation.golden import write_golden
+    from rag_pipelines.evaluation.labels import import_log
+
+    if not log.is_file():
+        raise UsageError(f"there is no query log {log}")
+    made = import_log(log)
+    unjudged = sum("unjudged" in question.tags for question in made)
+    typer.echo(
+        f"wrote {number(write_golden(out, made), 'question')} to {out}; {unjudged:,} expect nothing yet"
+    )
+
+
 def _index(chosen: Invocation, name: str | None) -> str:
     indexes = chosen.settings.indexes
     if name is None and len(indexes) == 1:

@@ -81,7 +81,8 @@ class Question(
 ):
     """One question of a golden set. `tests` says what it is there for, `show` whether a demo shows it.
 
-    `weak` marks questions that a program made; they measure change better than quality.
+    `weak` marks questions that a program made: they measure change better than quality, and may expect
+    nothing until somebody has judged them.
     """
 
     id: str
@@ -239,7 +240,7 @@ def _problems_of(question: Question) -> Iterator[str]:
         yield "the query is empty"
     if question.unanswerable and question.expect:
         yield "it is unanswerable and expects something; drop one of them"
-    if question.answerable is None and not question.must_not_return:
+    if question.answerable is None and not question.must_not_return and not question.weak:
         yield "it says neither what to expect, nor what must not return, nor that it is unanswerable"
     if EVERYONE in question.principals:
         yield f"'as' need not name {EVERYONE!r}; every caller has it"

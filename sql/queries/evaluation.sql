@@ -46,3 +46,12 @@ SELECT r.run_id, r.index_name, r.version_id, v.state, r.golden, r.label, r.setti
 FROM rag.evaluation_run r JOIN rag.index_version v USING (version_id)
 WHERE %(index_name)s::text IS NULL OR r.index_name = %(index_name)s
 ORDER BY r.run_id DESC LIMIT %(limit)s;
+
+-- name: label_documents
+-- What questions can be made of: the documents of some sources, with who may read them.
+SELECT d.document_id, s.name AS source, d.external_id, d.path, d.url, d.tenant, d.raw_sha256, p.blocks_sha256, p.media_type,
+       p.language, coalesce(d.given_title, p.title) AS title, a.clauses, a.deny
+FROM rag.document d JOIN rag.source s USING (source_id) JOIN rag.parse p USING (parse_id)
+JOIN rag.access_rule a USING (access_id)
+WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned' AND p.status = 'ok'
+ORDER BY s.name, d.external_id;

@@ -1,16 +1,14 @@
 """Chunking quality by character ranges, after Chroma's "Evaluating Chunking Strategies for Retrieval" (2024).
 
-What belongs here: reading the judged corpora, the metric, and the table beside the published figures.
-What does not: any cutting or embedding (those are the package's own).
+What belongs here: reading the judged corpora, and the table beside the published figures. What does not: any
+cutting, embedding or scoring (those are the package's own: `rag_pipelines.evaluation.chunking`).
 
-All chunks of the three corpora are in one collection; each question takes its top 5. With `hit` the
-characters of the references that lie in retrieved chunks of the right corpus: recall is hit / reference
-characters, precision hit / characters retrieved, IoU hit / (characters retrieved + reference characters
-missed), Precision Ω the IoU of the chunks that touch a reference. Each is a mean over the questions.
+All chunks of the three corpora are in one collection; each question takes its top 5. The default strategy
+(`structure` at the model's own size) should reach a published row in recall and IoU at once.
 
 Run with::
 
-    python benchmarks/chunkeval.py [--sizes 256 200] [--top 5]
+    python benchmarks/chunk_evaluation.py [--sizes 256 200] [--top 5]
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +29,12 @@ from rich.table import Table
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
-from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.embedding.factory import make_embedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.evaluation.chunking import ChunkingScores, RangeQuestion, judge_chunking
+from rag_pipelines.evaluation.embeddings import RememberingEmbedders
+from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
+from rag_pipelines.sync.targets import Embedders
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "chunkeval"
@@ -54,24 +53,6 @@ PUBLISHED = {
 }
 """Recall % (IoU %) with all-MiniLM-L6-v2 and five chunks; sizes in cl100k tokens. The five public corpora
 were in one collection there, so a run over three should come out equal or a little higher."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question, its corpus, and the sorted character ranges that answer it."""
-
-    text: str
-    corpus: str
-    references: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A chunk as the metric sees it."""
-
-    corpus: str
-    start: int
-    end: int
 
 
 def read_corpus(name: str) -> ParsedDocument:
@@ -95,14 +76,15 @@ def read_corpus(name: str) -> ParsedDocument:
     return ParsedDocument("text/plain", text, tuple(blocks))
 
 
-def read_questions() -> list[Question]:
+def read_questions() -> list[RangeQuestion]:
+    """The judged questions of the corpora that are here."""
     with (DATASET / "questions_df.csv").open(encoding="utf-8", newline="") as file:
         return [
-            Question(
+            RangeQuestion(
                 row["question"],
-                row["corpus_id"],
                 tuple(
-                    sorted((ref["start_index"], ref["end_index"]) for ref in json.loads(row["references"]))
+                    Span(row["corpus_id"], reference["start_index"], reference["end_index"])
+                    for reference in json.loads(row["references"])
                 ),
             )
             for row in csv.DictReader(file)
@@ -110,60 +92,18 @@ def read_questions() -> list[Question]:
         ]
 
 
-def covered(question: Question, pieces: Sequence[Piece]) -> int:
-    """Reference characters that lie in at least one of the pieces of the right corpus."""
-    wanted = {at for start, end in question.references for at in range(start, end)}
-    found: set[int] = set()
-    for piece in pieces:
-        if piece.corpus == question.corpus:
-            found |= wanted.intersection(range(piece.start, piece.end))
-    return len(found)
-
-
-def scores(question: Question, pieces: Sequence[Piece]) -> tuple[float, float, float]:
-    """Recall, precision and IoU of retrieved pieces."""
-    reference = len({at for start, end in question.references for at in range(start, end)})
-    retrieved = sum(piece.end - piece.start for piece in pieces)
-    hit = covered(question, pieces)
-    return hit / reference, hit / retrieved if retrieved else 0.0, hit / (retrieved + reference - hit)
-
-
-def touching(question: Question, pieces: Sequence[Piece]) -> list[Piece]:
-    """The pieces that hold a part of a reference."""
+def cells(found: ChunkingScores, questions: Sequence[RangeQuestion]) -> list[str]:
+    """The figures of a strategy: each corpus, all, precision, Precision Ω, chunks, their mean length."""
+    scores = np.array(found.questions)
+    of_corpus = np.array([question.wanted[0].document for question in questions])
     return [
-        piece
-        for piece in pieces
-        if piece.corpus == question.corpus
-        and any(piece.start < end and start < piece.end for start, end in question.references)
+        *(_cell(scores[of_corpus == name]) for name in CORPORA),
+        _cell(scores),
+        f"{scores[:, 1].mean() * 100:.1f}",
+        f"{np.mean(found.ideal) * 100:.1f}",
+        str(found.chunks),
+        f"{found.mean_length:.0f}",
     ]
-
-
-def evaluate(options: ChunkOptions, embedder: Embedder, top: int) -> tuple[list[str], int, float]:
-    """Cells of the report's row for a strategy, its number of chunks, and their mean length in characters."""
-    chunker = make_chunker(options, embedder.tokenizer, embedder)
-    pieces: list[Piece] = []
-    inputs: list[str] = []
-    for name in CORPORA:
-        for chunk in chunker.chunk(read_corpus(name), None):
-            pieces.append(Piece(name, chunk.start, chunk.end))
-            inputs.append(chunk.embedding_input)
-    vectors = embedder.embed_documents(inputs)
-    questions = read_questions()
-    results = np.array(
-        [
-            (
-                *scores(question, [pieces[place] for place in np.argsort(-(vectors @ query))[:top]]),
-                scores(question, touching(question, pieces))[2],
-            )
-            for question in questions
-            for query in (embedder.embed_query(question.text),)
-        ]
-    )
-    of_corpus = np.array([question.corpus for question in questions])
-    cells = [_cell(results[of_corpus == name]) for name in CORPORA]
-    _, precision, _, omega = results.mean(axis=0) * 100
-    length = float(np.mean([piece.end - piece.start for piece in pieces]))
-    return [*cells, _cell(results), f"{precision:.1f}", f"{omega:.1f}"], len(pieces), length
 
 
 def strategies(sizes: Sequence[int]) -> Iterator[tuple[str, ChunkOptions]]:
@@ -183,8 +123,8 @@ def strategies(sizes: Sequence[int]) -> Iterator[tuple[str, ChunkOptions]]:
         yield f"semantic {size}", ChunkOptions("semantic", max_tokens=size)
 
 
-def _cell(results: np.ndarray) -> str:
-    recall, _, iou, _ = results.mean(axis=0) * 100
+def _cell(scores: np.ndarray) -> str:
+    recall, _, iou = scores.mean(axis=0) * 100
     return f"{recall:.1f} ({iou:.1f})"
 
 
@@ -202,10 +142,13 @@ def main() -> None:
     for column in ("chunking", *CORPORA, "all three", "precision", "Precision Ω", "chunks", "characters"):
         table.add_column(column, justify="left" if column == "chunking" else "right")
     with tempfile.TemporaryDirectory() as folder:
-        embedder = make_embedder(EmbeddingProfile(), Path(folder))
+        embedder = RememberingEmbedders(Embedders(Path(folder))).of(EmbeddingProfile())
+        documents = {name: read_corpus(name) for name in CORPORA}
+        questions = read_questions()
         for name, options in strategies(arguments.sizes):
-            cells, chunks, length = evaluate(options, embedder, arguments.top)
-            table.add_row(name, *cells, str(chunks), f"{length:.0f}")
+            chunker = make_chunker(options, embedder.tokenizer, embedder)
+            found = judge_chunking(documents, questions, chunker, embedder, top=arguments.top)
+            table.add_row(name, *cells(found, questions))
     table.add_section()
     for name, published in PUBLISHED.items():
         table.add_row(f"{name} (published)", *published)
