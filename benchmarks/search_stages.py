@@ -163,8 +163,8 @@ def stage_settings(cross_encoder: str | None) -> dict[str, StageSettings]:
         "none": StageSettings(),
         "recency": StageSettings(boosts=BoostSettings(recency=RecencySettings())),
         "diversity 0.9": StageSettings(diversity=DiversitySettings(relevance=0.9)),
-        "diversity 0.7": StageSettings(diversity=DiversitySettings(relevance=0.7)),
-        "diversity 0.5": StageSettings(diversity=DiversitySettings(relevance=0.5)),
+        "diversity 0.8": StageSettings(diversity=DiversitySettings(relevance=0.8)),
+        "diversity 0.6": StageSettings(diversity=DiversitySettings(relevance=0.6)),
         "one a document": StageSettings(per_document=1),
         "neighbours": StageSettings(neighbours=NeighbourSettings(section=True)),
     }

@@ -123,7 +123,7 @@ class DiversitySettings(_Section):
     The best `depth` candidates are ordered anew.
     """
 
-    relevance: Share = 0.7
+    relevance: Share = 0.8
     depth: int = Field(default=50, ge=2, le=1000)
 
 
