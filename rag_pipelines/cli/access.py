@@ -57,6 +57,29 @@ def explain(
         _show(found, ", ".join([*([user] if user else []), *(principals or [])]) or "anybody")
 
 
+@app.command()
+def reader(
+    context: typer.Context,
+    role: Annotated[str, typer.Option("--role", metavar="NAME", help="The role; it is made if it is new.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a database login that reads only what a search's caller may see, under row-level security."""
+    from psycopg.conninfo import make_conninfo
+
+    from rag_pipelines.store.reader import admit_reader
+
+    chosen = invocation(context)
+    with chosen.database.connection() as connection:
+        hints = admit_reader(connection, role)
+    url = make_conninfo(chosen.database.url, user=role, password=None)
+    if as_json:
+        print_json({"role": role, "reader_url": url, "hints": hints})
+        return
+    print_facts(f"{role} may serve searches", [("database.reader_url", url)])
+    for hint in hints:
+        say(f"note: {hint}")
+
+
 @app.command("groups")
 def groups(
     context: typer.Context,

@@ -54,9 +54,14 @@ class _Section(BaseModel):
 
 
 class DatabaseSettings(_Section):
-    """Where Postgres is. Without a URL the embedded server under `data_dir` is used."""
+    """Where Postgres is. Without a URL the embedded server under `data_dir` is used.
+
+    `reader_url` is the same database by a login that row-level security holds for; where it is set, searches
+    use it (`rag-pipelines access reader` makes one).
+    """
 
     url: SecretStr | None = None
+    reader_url: SecretStr | None = None
     pool_size: int = Field(default=8, ge=1, le=200)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -32,6 +32,7 @@ from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
 from rag_pipelines.store.database import Database, Part, Pg, Row, composed, query
+from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.sync.targets import Embedders
 
 ATTEMPTS = 5
@@ -67,6 +68,10 @@ class Searcher:
         self._index = index
         self._fixed = version
         ef_search = self._index_settings.vector.ef_search
+        reader = settings.database.reader_url
+        self._as_reader = reader is not None
+        if reader is not None:
+            database = Database(reader.get_secret_value(), pool_size=settings.database.pool_size)
         self._database = database.tuned(
             {
                 "hnsw.iterative_scan": "relaxed_order",
@@ -98,7 +103,8 @@ class Searcher:
             mode: which scores count.
 
         Raises:
-            UsageError: the index has no live version, or an argument is out of range.
+            UsageError: the index has no live version, an argument is out of range, or the login for searches
+                escapes row-level security.
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
@@ -120,12 +126,13 @@ class Searcher:
             if attempt == 0:
                 pinned = self._pin()
                 question.vector(pinned.embedder)
-                with self._database.connection() as connection:
+                with self._database.connection() as connection, self._reading(connection, params):
                     rows = self._rows(connection, pinned, question, params)
             else:
                 with self._database.connection() as connection, _one_snapshot(connection):
                     pinned = self._pin_live(connection)
-                    rows = self._rows(connection, pinned, question, params)
+                    with self._reading(connection, params):
+                        rows = self._rows(connection, pinned, question, params)
             if rows is None:
                 self._forget(pinned)
                 continue
@@ -152,6 +159,12 @@ class Searcher:
             raise UsageError(f"mode is {mode!r}; valid: dense, lexical, hybrid")
         if not tenant:
             raise UsageError("a search needs a tenant; there is no search across tenants")
+
+    def _reading(self, connection: Pg, params: dict[str, Any]) -> AbstractContextManager[None]:
+        """Row-level security set to the caller, where the login is subject to it."""
+        if not self._as_reader:
+            return nullcontext()
+        return reading_as(connection, params["tenant"], params["principals"])
 
     def _rows(
         self, connection: Pg, pinned: _Pinned, question: _Question, params: dict[str, Any]
@@ -183,6 +196,8 @@ class Searcher:
 
     def _pin_live(self, connection: Pg) -> _Pinned:
         """The version that is live in the snapshot of `connection`, kept for the next search."""
+        if self._as_reader:
+            prove_reader(connection)
         version = self._fixed_version(connection) if self._fixed else live_version(connection, self._index)
         if version is None:
             raise UsageError(

@@ -107,3 +107,54 @@ SELECT index_name, version_id, storage FROM rag.index_version WHERE state = 'liv
 
 -- name: passages_in_version
 SELECT count(*) AS passages FROM {vectors} WHERE document_id = %(document_id)s;
+
+-- name: role
+-- Whether a role is there, and whether policies would not hold for it.
+SELECT r.rolsuper OR r.rolbypassrls
+       OR EXISTS (SELECT FROM pg_tables t WHERE t.schemaname = 'rag' AND t.tableowner = r.rolname) AS escapes
+FROM pg_roles r WHERE r.rolname = %(role)s;
+
+-- name: create_reader
+CREATE ROLE {role} LOGIN;
+
+-- name: remember_reader
+INSERT INTO rag.reader (role) VALUES (%(role)s) ON CONFLICT DO NOTHING;
+
+-- name: grant_reader
+-- Exactly what a search reads. Of parses not what the file says about itself, of sources not their cursors.
+REVOKE ALL ON ALL TABLES IN SCHEMA rag FROM {role};
+GRANT USAGE ON SCHEMA rag TO {role};
+GRANT SELECT ON rag.document, rag.document_content, rag.chunk_set, rag.chunk, rag.access_rule, rag.index_version,
+    rag.principal_group, rag.membership TO {role};
+GRANT SELECT (parse_id, blocks_sha256, media_type, title, language, pages) ON rag.parse TO {role};
+GRANT SELECT (source_id, name, tenant, listed_at, settled_at, groups_at) ON rag.source TO {role};
+
+-- name: word_search
+-- Under a policy Postgres asks an index only about operators that are marked as not telling what they see.
+SELECT proleakproof AS leakproof, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
+FROM pg_proc WHERE oid = 'pg_catalog.ts_match_vq(tsvector, tsquery)'::regprocedure;
+
+-- name: trust_word_search
+-- `tsvector @@ tsquery` raises no error that depends on the row.
+ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF;
+
+-- name: read_as
+SELECT rag.read_as(%(tenant)s, %(principals)s);
+
+-- name: own_role
+SELECT current_user AS role, EXISTS (
+    SELECT FROM pg_roles r WHERE pg_has_role(current_user, r.oid, 'MEMBER') AND (r.rolsuper OR r.rolbypassrls
+        OR EXISTS (SELECT FROM pg_tables t WHERE t.schemaname = 'rag' AND t.tableowner = r.rolname))) AS escapes;
+
+-- name: readable_relations
+-- What the login may read or write in the schema, and whether policies stand before it.
+SELECT c.relname AS name, c.relkind::text AS kind, row_security_active(c.oid) AS active,
+       EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid) AS policies,
+       has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS writable
+FROM pg_class c
+WHERE c.relnamespace = 'rag'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND (has_any_column_privilege(c.oid, 'SELECT') OR has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+ORDER BY c.relname;
+
+-- name: sees_any_row
+SELECT EXISTS (SELECT FROM {table}) AS found;
