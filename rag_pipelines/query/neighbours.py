@@ -51,7 +51,7 @@ class Neighbours:
         self._reach = max(settings.before, settings.after, SECTION_REACH if settings.section else 0)
 
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
-        around = self._read(asked, [one.hit for one in candidates])
+        around = self.read(asked, [one.hit for one in candidates])
         widened = []
         added = 0
         for one in candidates:
@@ -62,7 +62,8 @@ class Neighbours:
             widened.append(Candidate(widen(one.hit, chosen), one.score))
         return Outcome(widened, f"{added} chunks added to {len(candidates)} hits")
 
-    def _read(self, asked: Asked, hits: Sequence[Hit]) -> dict[tuple[int, UUID, int], list[Sibling]]:
+    def read(self, asked: Asked, hits: Sequence[Hit]) -> dict[tuple[int, UUID, int], list[Sibling]]:
+        """The chunks around each hit, its own included, by its document, chunk set and ordinal."""
         places = [(hit.document_id, *chunk_place(hit)) for hit in hits]
         documents, keys, ordinals = zip(*places, strict=True)
         params = {

@@ -19,8 +19,10 @@ from typing import Literal
 import msgspec
 
 from rag_pipelines.config.query import RewritingSettings
+from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.stages import Asked
 from rag_pipelines.store.database import Database, Part, query
+from rag_pipelines.store.reader import reading_as
 
 WORD = re.compile(r"[^\W\d_]+")
 """Letters only: what holds a digit or a sign is an identifier, and stands as it was typed."""
@@ -117,7 +119,8 @@ class Vocabulary:
 class Vocabularies:
     """The vocabulary of each version and tenant, read in the background when first asked for.
 
-    Until it is there questions are asked as they are. Close it to stop reading.
+    Until it is there questions are asked as they are. By a login that row-level security holds for it has
+    the words of what everybody may read. Close it to stop reading.
     """
 
     def __init__(self, database: Database) -> None:
@@ -152,8 +155,7 @@ class Vocabularies:
             "least": LEAST_PASSAGES,
             "words": MAX_WORDS,
         }
-        with self._database.connection() as connection, connection.transaction():
-            query(connection, "read_as_everyone", {"tenant": tenant})
+        with self._database.connection() as connection, reading_as(connection, tenant, [EVERYONE]):
             rows = query(connection, "vocabulary", params, {"lexical": lexical}).fetchall()
         return Vocabulary({row["word"]: row["passages"] for row in rows})
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -26,9 +27,11 @@ from rag_pipelines.parsing.registry import parse
 from rag_pipelines.query.context import pack_context
 from rag_pipelines.query.diversity import vectors_of
 from rag_pipelines.query.hits import Hit
-from rag_pipelines.query.rewriting import Rewriter, Rewritten
+from rag_pipelines.query.neighbours import Neighbours
+from rag_pipelines.query.rewriting import Rewriter, Rewritten, Vocabularies
 from rag_pipelines.query.stages import Asked, make_stages
-from rag_pipelines.store.database import Part, composed
+from rag_pipelines.store.database import Database, Part, composed
+from rag_pipelines.store.reader import admit_reader, reading_as
 from rag_pipelines_tests.integration.workspace import Workspace
 
 PARAGRAPHS = [
@@ -60,8 +63,14 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
 
 
 @contextmanager
-def asking(shelf: Workspace, text: str, k: int = 10, principals: Sequence[str] = ()) -> Iterator[Asked]:
-    """A search as the searcher hands it to its stages."""
+def asking(
+    shelf: Workspace,
+    text: str,
+    k: int = 10,
+    principals: Sequence[str] = (),
+    database: Database | None = None,
+) -> Iterator[Asked]:
+    """A search as the searcher hands it to its stages, by the owner or through another login."""
     parts: dict[str, Part] = {
         "vectors": "vectors_1",
         "lexical": "lexical_1",
@@ -70,8 +79,9 @@ def asking(shelf: Workspace, text: str, k: int = 10, principals: Sequence[str] =
         "passes": composed("passes"),
     }
     filters = dict.fromkeys(("sources", "path_prefix", "metadata", "since", "until"))
-    params = {"tenant": "default", "principals": ["everyone", *principals], **filters}
-    with shelf.database.connection() as connection:
+    params: dict[str, Any] = {"tenant": "default", "principals": ["everyone", *principals], **filters}
+    login = database or shelf.database
+    with login.connection() as connection, reading_as(connection, "default", params["principals"]):
         yield Asked(text, k, connection, parts, params, datetime.now(UTC))
 
 
@@ -218,3 +228,52 @@ def test_until_the_vocabulary_is_read_questions_are_asked_as_they_are(shelf: Wor
             early = rewriter.rewrite(asked)
     rewriter.close()
     assert early == Rewritten("insuranxe", note="no spelling: the vocabulary is not read yet")
+
+
+@pytest.fixture
+def reader(shelf: Workspace) -> Iterator[Database]:
+    """A login that row-level security holds for."""
+    role = f"stages_{psycopg.conninfo.conninfo_to_dict(shelf.url)['dbname']}"
+    with shelf.database.connection() as connection:
+        admit_reader(connection, role)
+    database = Database(shelf.url.replace("postgresql://postgres@", f"postgresql://{role}@"))
+    yield database
+    database.close()
+    with psycopg.connect(shelf.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role)))
+
+
+def test_every_stage_works_for_the_login_that_row_level_security_holds_for(
+    shelf: Workspace, reader: Database
+) -> None:
+    stages = make_stages(StageSettings(diversity=DiversitySettings(), neighbours=NeighbourSettings()))
+    hits = shelf.search("fasten screw number 20", k=20)
+    with asking(shelf, "screw", k=5) as asked:
+        expected, _ = stages.run(asked, hits)
+    with asking(shelf, "screw", k=5, database=reader) as asked:
+        candidates, _ = stages.run(asked, hits)
+    assert candidates == expected
+
+
+def test_row_level_security_alone_keeps_the_neighbours_of_what_a_caller_may_not_see(
+    shelf: Workspace, reader: Database
+) -> None:
+    """Even if a stage were handed a hit of a closed document."""
+    hits = shelf.search("bluefalcon", mode="lexical", k=2, principals=["group:board"])
+    settings = NeighbourSettings(before=5, after=5)
+    with asking(shelf, "bluefalcon", database=reader) as asked:
+        assert not Neighbours(settings).read(asked, hits)
+        assert not vectors_of(asked, hits).any()
+    with asking(shelf, "bluefalcon", principals=["group:board"], database=reader) as asked:
+        assert len(Neighbours(settings).read(asked, hits)) == 2
+
+
+def test_the_vocabulary_of_that_login_has_the_words_of_what_everybody_may_read(
+    shelf: Workspace, reader: Database
+) -> None:
+    vocabularies = Vocabularies(reader)
+    vocabulary = vocabularies.of("lexical_1", "default", wait_seconds=30)
+    vocabularies.close()
+    assert vocabulary is not None
+    assert vocabulary.near("insuranxe") == ["insurance"]
+    assert vocabulary.near("bluefalcom") == []

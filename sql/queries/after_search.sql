@@ -18,10 +18,6 @@ JOIN rag.chunk c ON c.chunk_set_id = cs.chunk_set_id
     AND c.ordinal BETWEEN asked.ordinal - %(reach)s AND asked.ordinal + %(reach)s
 ORDER BY asked.document_id, cs.key, asked.ordinal, c.ordinal;
 
--- name: read_as_everyone
--- A login that is subject to the policies reads what everybody may; the owner of the tables reads on as the owner.
-SELECT rag.read_as(%(tenant)s, ARRAY['everyone']);
-
 -- name: vocabulary
 -- The words of a tenant's passages in a version as they are written, with the number of passages that have them:
 -- of at most so many passages, in an order that has nothing to do with their content.
