@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,6 +43,8 @@ LEAST_PASSAGES = 2
 MAX_WORDS = 200_000
 KEPT = 32
 """Vocabularies in memory, one for each version and tenant."""
+FRESH_SECONDS = 3600
+"""Then a vocabulary is read again: a version's tables may be taken over by a later one."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -90,9 +93,14 @@ class Synonyms:
 
 
 class Vocabulary:
-    """The words of a corpus with their frequencies, for finding those near a misspelt one."""
+    """The words of a corpus with their frequencies, for finding those near a misspelt one.
 
-    def __init__(self, counts: Mapping[str, int]) -> None:
+    `open` are those of which everybody could read a passage when they were counted: nobody needs to be
+    asked whether they are words.
+    """
+
+    def __init__(self, counts: Mapping[str, int], open: Iterable[str] = ()) -> None:
+        self.open = frozenset(open)
         self._counts = dict(counts)
         self._by_length: dict[int, list[str]] = defaultdict(list)
         for word in self._counts:
@@ -126,18 +134,19 @@ class Vocabularies:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="vocabulary")
-        self._known: dict[tuple[str, str], Future[Vocabulary]] = {}
+        self._known: dict[tuple[str, str], tuple[float, Future[Vocabulary]]] = {}
         self._lock = threading.Lock()
 
     def of(self, lexical: str, tenant: str, *, wait_seconds: float = 0) -> Vocabulary | None:
         """The words of a version's lexical table, or None while they are being read or cannot be."""
         with self._lock:
-            future = self._known.get((lexical, tenant))
-            if future is None or (future.done() and future.exception() is not None):
+            since, future = self._known.get((lexical, tenant), (0.0, None))
+            failed = future is not None and future.done() and future.exception() is not None
+            if future is None or failed or time.monotonic() - since > FRESH_SECONDS:
                 while len(self._known) >= KEPT:
                     del self._known[next(iter(self._known))]
                 future = self._reader.submit(self._read, lexical, tenant)
-                self._known[lexical, tenant] = future
+                self._known[lexical, tenant] = (time.monotonic(), future)
         try:
             return future.result(wait_seconds)
         except Exception:  # not ready, or the database refused; the next question tries again
@@ -157,7 +166,9 @@ class Vocabularies:
         }
         with self._database.connection() as connection, reading_as(connection, tenant, [EVERYONE]):
             rows = query(connection, "vocabulary", params, {"lexical": lexical}).fetchall()
-        return Vocabulary({row["word"]: row["passages"] for row in rows})
+        return Vocabulary(
+            {row["word"]: row["passages"] for row in rows}, (row["word"] for row in rows if row["open"])
+        )
 
 
 class Rewriter:
@@ -199,7 +210,7 @@ def plain_words(text: str) -> list[str]:
 
 def corrections(asked: Asked, vocabulary: Vocabulary) -> dict[str, str]:
     """For each word of which the caller sees no passage, the nearest of which there is one."""
-    typed = plain_words(asked.text)
+    typed = [word for word in plain_words(asked.text) if word.casefold() not in vocabulary.open]
     known = words_found(asked, map(str.casefold, typed)) if typed else set()
     near = {word: vocabulary.near(word.casefold()) for word in typed if word.casefold() not in known}
     offered = {other for others in near.values() for other in others}

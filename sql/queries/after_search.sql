@@ -19,13 +19,16 @@ JOIN rag.chunk c ON c.chunk_set_id = cs.chunk_set_id
 ORDER BY asked.document_id, cs.key, asked.ordinal, c.ordinal;
 
 -- name: vocabulary
--- The words of a tenant's passages in a version as they are written, with the number of passages that have them:
--- of at most so many passages, in an order that has nothing to do with their content.
-SELECT lexeme AS word, count(*) AS passages
+-- The words of a tenant's passages in a version as they are written, with the number of passages that have them and
+-- whether everybody may read one of these: of at most so many passages that documents have now, in an order that
+-- has nothing to do with their content.
+SELECT lexeme AS word, count(*) AS passages, bool_or(open) AS open
 FROM (
-    SELECT l.chunk_set_id, l.ordinal
+    SELECT l.chunk_set_id, l.ordinal, d.access_id = ANY (ARRAY(SELECT unnest(rag.rules_of(%(tenant)s, '{{everyone}}')))) AS open
     FROM {lexical} l JOIN rag.document d USING (document_id)
-    WHERE d.tenant = %(tenant)s AND d.state <> 'tombstoned'
+    WHERE d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND NOT EXISTS (
+        SELECT FROM rag.document_content former
+        WHERE (former.document_id, former.chunk_set_id) = (l.document_id, l.chunk_set_id) AND former.access_id IS NOT NULL)
     ORDER BY hashint8(l.chunk_set_id * 1000 + l.ordinal)
     LIMIT %(passages)s
 ) AS sample
