@@ -58,7 +58,7 @@ class AtlassianOptions(Options):
     retry_delay: float = Field(
         0.5, gt=0, description="seconds at most before the first retry; doubles each time"
     )
-    max_wait: float = Field(300.0, ge=0, description="seconds that all waits of one request add up to")
+    max_wait: float = Field(120.0, ge=0, description="seconds that all waits of one request add up to")
     page_size: int = Field(
         250, ge=1, le=1000, description="entries asked for at once; the server may give fewer"
     )

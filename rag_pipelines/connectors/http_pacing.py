@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rag_pipelines.embedding.throttle import Clock, retry_after
+from rag_pipelines.throttle import Clock, retry_after
 
 LONGEST_ASKED = 86_400.0
 """Seconds that a server can keep a credential waiting; a longer wait is taken for a slip of its own."""

@@ -26,7 +26,6 @@ from urllib3.exceptions import HTTPError
 
 from rag_pipelines.connectors.http_answers import Answer, fault_of, is_login_page, place_of
 from rag_pipelines.connectors.http_pacing import PACERS, Pacer, Pacers, Patience, asked_wait
-from rag_pipelines.embedding.throttle import Clock
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -37,6 +36,7 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.throttle import Clock
 
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Of one answer that is not a document, decompressed."""

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.base import ModelIdentity, Usage, normalise
 from rag_pipelines.embedding.profile import EmbeddingProfile
-from rag_pipelines.embedding.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, CredentialError, EmbeddingError, ThrottledError, TransientError
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
 
 if TYPE_CHECKING:
     import httpx

@@ -193,6 +193,10 @@ def _pause(entry: QuarantineEntry) -> tuple[float | None, int]:
     return (RETRY_SECONDS if isinstance(error, TransientError | PoisonDocumentError) else None), 0
 
 
+_PASSING = [kind.__name__ for kind in (TransientError, ThrottledError, ForbiddenEntityError)]
+"""Errors that may pass by themselves, however often they were met."""
+
+
 def documents_not_due(
     connection: Pg, source_id: int, tokens: Mapping[str, str], *, code_version: str | None, max_attempts: int
 ) -> set[str]:
@@ -209,9 +213,16 @@ def documents_not_due(
         "tokens": list(tokens.values()),
         "code_version": code_version,
         "max_attempts": max_attempts,
-        "passing": [kind.__name__ for kind in (TransientError, ThrottledError, ForbiddenEntityError)],
+        "passing": _PASSING,
     }
     return {row["external_id"] for row in query(connection, "documents_not_due", params)}
+
+
+def retry_is_due(connection: Pg, source_id: int, max_attempts: int) -> bool:
+    """Whether a document of the source that could not be listed or loaded should be tried again now."""
+    params = {"source_id": source_id, "max_attempts": max_attempts, "passing": _PASSING}
+    row = query(connection, "retry_is_due", params).fetchone()
+    return bool(row and row["due"])
 
 
 def quarantined(

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from rag_pipelines import __version__
 from rag_pipelines.batching import batches, blocks
 from rag_pipelines.connectors.base import Complete, Connector, Cursor, Entry, Failure, Item, Removed, Window
 from rag_pipelines.errors import (
@@ -29,6 +30,7 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
+from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.store.database import Row, query
@@ -37,9 +39,11 @@ from rag_pipelines.store.documents import (
     Loaded,
     QuarantineEntry,
     attribute_params,
+    documents_not_due,
     known_documents,
     put_documents,
     quarantine,
+    retry_is_due,
     server_time,
     set_attributes,
 )
@@ -86,6 +90,7 @@ class Listing:
         self._allow_deletes = allow_deletes
         self._loading = loading
         self._rules = AccessRules(run.connection)
+        self._loader = fingerprint([__version__, run.source.connector, run.settings.limits.parse.max_bytes])
         self._began = server_time(run.connection)
         self._feed = False
         self._removed: list[str] = []
@@ -151,7 +156,11 @@ class Listing:
         if not able.changes or self._full or self._window or self._allow_deletes:
             return False
         recent = listed_at is not None and self._began - listed_at < self._run.source.full_listing
-        return able.removals or recent
+        return (able.removals or recent) and not self._retry_is_due()
+
+    def _retry_is_due(self) -> bool:
+        """Whether to try a document again that could not be listed or loaded; a feed does not name it."""
+        return retry_is_due(self._run.connection, self._run.source_id, self._run.source.max_attempts)
 
     def _apply(self, block: list[Entry]) -> None:
         """Compare one block with the catalogue and write what it means."""
@@ -261,9 +270,25 @@ class Listing:
             query(connection, "resolve_listing_failures", params)
         limits = self._run.settings.limits
         for batch in batches(
-            to_load, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0
+            self._due(to_load), limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0
         ):
             self._load(batch)
+
+    def _due(self, wanted: list[_Wanted]) -> list[_Wanted]:
+        """Those that should be loaded now; what failed before waits for its time, and counts as failed."""
+        if self._full or not wanted:
+            return wanted
+        run = self._run
+        late = documents_not_due(
+            run.connection,
+            run.source_id,
+            {one.item.external_id: one.item.token for one in wanted},
+            code_version=self._loader,
+            max_attempts=run.source.max_attempts,
+        )
+        for external_id in sorted(late):
+            run.decide(Change.FAILED, external_id, "not due")
+        return [one for one in wanted if one.item.external_id not in late]
 
     def _rules_of(self, items: dict[str, Item]) -> dict[str, AccessRule]:
         """Who may see each item. A rule above the limit is closed, and in quarantine until it fits again."""
@@ -300,7 +325,10 @@ class Listing:
             try:
                 data = self._content(one.item)
             except (DocumentError, ForbiddenEntityError, TransientError) as error:
-                failures.append(QuarantineEntry("fetch", error, one.item.external_id, content=one.item.token))
+                identity, token = one.item.external_id, one.item.token
+                failures.append(
+                    QuarantineEntry("fetch", error, identity, content=token, code_version=self._loader)
+                )
                 decided.append((Change.FAILED, one.item.external_id, type(error).__name__))
                 continue
             run.report.bytes_loaded += len(data)

@@ -20,7 +20,9 @@ from rag_pipelines.connectors import registry
 from rag_pipelines.errors import EmptyListingError, RagError
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.sync.deletions import approve, list_deletions
+from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud
 from rag_pipelines_tests.connectors.conformance import GROUP, USERS, World
+from rag_pipelines_tests.connectors.jira_world import JiraCloud
 from rag_pipelines_tests.connectors.memory_world import MemoryWorld
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -133,7 +135,9 @@ class Model:
             if name in self.world.documents:
                 getattr(self.world, kind)(name)
         elif kind == "break_part":
-            self.world.break_part(name.partition("/")[0])
+            folder = name.partition("/")[0]
+            if any(one.startswith(f"{folder}/") for one in self.world.documents):
+                self.world.break_part(folder)
         elif kind == "throttle":
             self.world.throttle(2)
         else:
@@ -141,7 +145,7 @@ class Model:
 
     def race(self, edit: tuple[Any, ...]) -> None:
         """Sync, with an edit in the middle of the listing."""
-        self.world.during_listing(lambda: self.step(*edit))
+        World.during_listing(self.world, lambda: self.step(*edit))
         self.sync(listing=True)
 
     def crash(self) -> None:
@@ -150,7 +154,7 @@ class Model:
         def kill() -> None:
             raise Crash
 
-        self.world.during_listing(kill)
+        World.during_listing(self.world, kill)
         with suppress(Crash):
             self.sync(listing=True)
 
@@ -162,7 +166,7 @@ class Model:
             with suppress(RagError):
                 self.workspace.ingest()
         finally:
-            self.world.during_listing(lambda: None)
+            World.during_listing(self.world, lambda: None)
             alive = {self.world.id_of(name) for name in self.world.documents}
             assert not (self.tombstoned() - before) & alive
 
@@ -255,6 +259,15 @@ def test_after_the_last_sync_everybody_sees_what_the_source_says(
     make_model: Callable[[type[World]], Model], happens: list[tuple[Any, ...]]
 ) -> None:
     play(make_model(MemoryWorld), happens)
+
+
+@pytest.mark.parametrize("kind", [ConfluenceCloud, JiraCloud])
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(happens=steps)
+def test_it_is_so_through_the_clients_of_the_vendors_over_sockets(
+    make_model: Callable[[type[World]], Model], kind: type[World], happens: list[tuple[Any, ...]]
+) -> None:
+    play(make_model(kind), happens)
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

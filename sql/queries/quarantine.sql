@@ -43,6 +43,13 @@ JOIN unnest(%(ids)s::text[], %(tokens)s::text[]) AS listed (external_id, token)
 WHERE q.source_id = %(source_id)s AND q.stage = 'fetch' AND q.code_version IS NOT DISTINCT FROM %(code_version)s
   AND (q.next_try_at > now() OR (q.attempts >= %(max_attempts)s AND q.error_class <> ALL(%(passing)s)));
 
+-- name: retry_is_due
+SELECT EXISTS (
+    SELECT FROM rag.quarantine
+    WHERE source_id = %(source_id)s AND external_id IS NOT NULL AND stage IN ('list', 'fetch') AND next_try_at <= now()
+      AND (attempts < %(max_attempts)s OR error_class = ANY(%(passing)s))
+) AS due;
+
 -- name: resolve_quarantine
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 

@@ -1,4 +1,4 @@
-"""Keeping calls to a remote model within its limits, and waiting well when it refuses.
+"""Keeping calls to a remote system within its limits, and waiting well when it refuses.
 
 What belongs here: time arithmetic with a clock that tests replace. What does not: HTTP.
 """
