@@ -1,8 +1,8 @@
 """The gates: checks of one built version whose stored results decide whether it may go live.
 
 What belongs here: what is checked and against which threshold. What does not: the decision (`promotion`
-re-reads the stored results in its own transaction), golden sets and access proofs (each joins
-`REQUIRED_GATES` with its own module).
+re-reads the stored results in its own transaction), golden sets and the access proof (each has a module
+of its own).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import UsageError
+from rag_pipelines.index.access_gate import access_proof
 from rag_pipelines.index.storage import Storage
 from rag_pipelines.index.versions import Gate, Version, live_version, version_by_id
 from rag_pipelines.store.database import Database, Pg, query
@@ -25,7 +26,7 @@ TIE = 1e-6
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """What a gate looks at."""
 
     connection: Pg
@@ -40,7 +41,7 @@ def storage_of_version(version: Version) -> Storage:
     return Storage(version.storage, built.vector, version.params["dimensions"], built.lexical.language)
 
 
-def row_parity(subject: _Subject) -> Gate:
+def row_parity(subject: Subject) -> Gate:
     """Every chunk of every document of the sources is in the version, once, and nothing is left out."""
     statistics = subject.version.statistics
     expected, found = statistics["expected_rows"], subject.version.row_count or 0
@@ -58,7 +59,7 @@ def row_parity(subject: _Subject) -> Gate:
     )
 
 
-def no_orphans(subject: _Subject) -> Gate:
+def no_orphans(subject: Subject) -> Gate:
     """Every row leads to a chunk and to a document of the version's sources, in both tables."""
     row = query(
         subject.connection,
@@ -71,7 +72,7 @@ def no_orphans(subject: _Subject) -> Gate:
     return Gate("no_orphans", orphans == 0, float(orphans), 0.0, row)
 
 
-def dimension_and_norm(subject: _Subject) -> Gate:
+def dimension_and_norm(subject: Subject) -> Gate:
     """Every vector has the model's dimensions and length 1."""
     params = {
         "dimensions": subject.version.params["dimensions"],
@@ -83,7 +84,7 @@ def dimension_and_norm(subject: _Subject) -> Gate:
     return Gate("dimension_and_norm", wrong == 0, float(wrong), 0.0, row)
 
 
-def vector_index_valid(subject: _Subject) -> Gate:
+def vector_index_valid(subject: Subject) -> Gate:
     """The vector index and the word index are there and valid."""
     params = {"vectors": f"rag.{subject.storage.vectors}", "lexical": f"rag.{subject.storage.lexical}"}
     rows = query(subject.connection, "gate_indexes", params).fetchall()
@@ -92,7 +93,7 @@ def vector_index_valid(subject: _Subject) -> Gate:
     return Gate("vector_index_valid", passed, float(sum(methods.values())), 2.0, methods)
 
 
-def recall(subject: _Subject) -> Gate:
+def recall(subject: Subject) -> Gate:
     """recall@10 of the approximate search against the exact one, over a sample of stored vectors.
 
     A neighbour counts as found when its score reaches the tenth exact score, so ties cost nothing.
@@ -117,7 +118,7 @@ def recall(subject: _Subject) -> Gate:
     return Gate("recall", value >= threshold, round(value, 6), threshold, detail)
 
 
-def chunk_statistics(subject: _Subject) -> Gate:
+def chunk_statistics(subject: Subject) -> Gate:
     """The version has not lost more chunks, compared with the live one, than the settings allow."""
     live = live_version(subject.connection, subject.version.index_name)
     allowed = subject.settings.gates.max_chunk_drop
@@ -132,14 +133,14 @@ def chunk_statistics(subject: _Subject) -> Gate:
     return Gate("chunk_statistics", drop <= allowed, round(max(drop, 0.0), 6), allowed, detail)
 
 
-def source_quality(subject: _Subject) -> Gate:
+def source_quality(subject: Subject) -> Gate:
     """No blocking quality expectation of a source stands failed; sources that were never checked pass."""
     rows = query(subject.connection, "quality_failures", {"sources": subject.version.sources}).fetchall()
     failed = [f"{row['source']}: {row['suite']}.{row['expectation']}" for row in rows]
     return Gate("source_quality", not failed, float(len(failed)), 0.0, {"failed": failed})
 
 
-GATES: tuple[Callable[[_Subject], Gate], ...] = (
+GATES: tuple[Callable[[Subject], Gate], ...] = (
     row_parity,
     no_orphans,
     dimension_and_norm,
@@ -147,6 +148,7 @@ GATES: tuple[Callable[[_Subject], Gate], ...] = (
     recall,
     chunk_statistics,
     source_quality,
+    access_proof,
 )
 
 REQUIRED_GATES: tuple[str, ...] = tuple(gate.__name__ for gate in GATES)
@@ -165,7 +167,7 @@ def validate_version(database: Database, settings: IndexSettings, version_id: in
             raise UsageError(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
-        subject = _Subject(connection, version, settings, storage_of_version(version))
+        subject = Subject(connection, version, settings, storage_of_version(version))
         results = [gate(subject) for gate in GATES]
         with connection.transaction():
             for gate in results:

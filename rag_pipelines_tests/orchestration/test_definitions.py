@@ -90,6 +90,7 @@ def test_what_there_is(shell: Shell):
             "recall",
             "chunk_statistics",
             "source_quality",
+            "access_proof",
         },
     }
     assert sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")) == [

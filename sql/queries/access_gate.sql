@@ -1,0 +1,75 @@
+-- The access gate (rag_pipelines/index/access_gate.py): facts for its oracle, and the ways in which a caller reads.
+
+-- name: proof_memberships
+SELECT s.tenant, m.principal, m.member FROM rag.membership m JOIN rag.source s USING (source_id);
+
+-- name: proof_sample
+-- Every chunk set of some documents of a version.
+SELECT DISTINCT v.document_id, v.chunk_set_id
+FROM {vectors} v JOIN (
+    SELECT document_id FROM (SELECT DISTINCT document_id FROM {vectors}) one
+    ORDER BY hashint8extended(document_id, 7) LIMIT %(sample)s
+) chosen USING (document_id);
+
+-- name: proof_facts
+-- The rules as they are stored, without judging them.
+SELECT asked.document_id, asked.chunk_set_id, d.tenant, d.state = 'tombstoned' AS deleted, a.clauses, a.deny,
+       c.tenant AS former_tenant, f.clauses AS former_clauses, f.deny AS former_deny
+FROM unnest(%(documents)s::bigint[], %(sets)s::bigint[]) AS asked (document_id, chunk_set_id)
+JOIN rag.document d USING (document_id)
+JOIN rag.access_rule a USING (access_id)
+LEFT JOIN rag.document_content c USING (document_id, chunk_set_id)
+LEFT JOIN rag.access_rule f ON f.access_id = c.access_id;
+
+-- name: proof_questions
+-- Stored passages as questions; the same ones each time.
+SELECT v.embedding::text AS vector, l.words::text AS words
+FROM (SELECT document_id, chunk_set_id, ordinal, embedding FROM {vectors}
+      ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s) v
+JOIN {lexical} l USING (document_id, chunk_set_id, ordinal);
+
+-- name: proof_caller
+-- What the predicate of a search reads, as `search` makes it.
+WITH caller AS MATERIALIZED (
+    SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
+), allowed AS MATERIALIZED (
+    SELECT access_id FROM rag.access_rule WHERE {passes}
+), withheld AS MATERIALIZED (
+    SELECT document_id, chunk_set_id FROM rag.document_content
+    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
+)
+
+-- name: proof_by_id
+-- Documents that are asked for by id, through the search's own predicate.
+{caller}
+SELECT DISTINCT v.document_id, v.chunk_set_id
+FROM {table} v JOIN rag.document d USING (document_id)
+WHERE d.document_id = ANY(%(documents)s) AND {visible};
+
+-- name: proof_as_reader
+-- The same without a predicate, by a login that only the policies hold for; with the text, which has its own.
+SELECT DISTINCT v.document_id, v.chunk_set_id
+FROM {table} v JOIN rag.chunk c USING (chunk_set_id, ordinal)
+WHERE v.document_id = ANY(%(documents)s);
+
+-- name: proof_dense
+{caller}
+SELECT v.document_id, v.chunk_set_id
+FROM {vectors} v JOIN rag.document d USING (document_id)
+WHERE {visible}
+ORDER BY (v.embedding <#> %(vector)s::text::{type}) {order}
+LIMIT %(k)s;
+
+-- name: proof_lexical
+{caller}
+SELECT v.document_id, v.chunk_set_id
+FROM {lexical} v JOIN rag.document d USING (document_id)
+WHERE {visible} AND v.words @@ (
+    SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery
+    FROM (SELECT lexeme FROM unnest(%(words)s::tsvector) ORDER BY length(lexeme) DESC, lexeme LIMIT 5) AS longest)
+LIMIT %(k)s;
+
+-- name: proof_reader
+-- A reader's role that this login may take on.
+SELECT r.role FROM rag.reader r JOIN pg_roles p ON p.rolname = r.role
+WHERE pg_has_role(current_user, p.oid, 'MEMBER') ORDER BY r.made_at DESC LIMIT 1;
