@@ -360,7 +360,7 @@ def _show_summary(run: Run, found: Summary) -> None:
         say(f"note: and {len(run.notes) - 10:,} more; see `rag-pipelines eval report {run.run_id}`")
     for answer in run.answers:
         for violation in answer.violations:
-            say(f"error: {answer.id}: {violation} must not return")
+            say(f"error: {answer.id}: {violation}")
 
 
 def _show_comparison(found: Comparison) -> None:

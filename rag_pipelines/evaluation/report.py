@@ -129,7 +129,7 @@ def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
     latency = (f"p50 {found.p50_ms:.1f} ms, p95 {found.p95_ms:.1f} ms, embedding of the question included.",)
     yield Section("Latency", latency, plot=plots.histogram(took, "ms"))
 
-    broken = tuple((answer.id, answer.query, text) for answer in run.answers for text in answer.violations)
+    broken = tuple((answer.id, answer.query, str(one)) for answer in run.answers for one in answer.violations)
     if broken:
         yield Section("Came back and must not", (), ("question", "query", "document"), broken)
     judged = [answer for answer in run.answers if measure in answer.figures]

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from rag_pipelines.evaluation.catalogue import Resolved
+from rag_pipelines.evaluation.golden import Reason
 from rag_pipelines.evaluation.ranges import Span, overlap
 from rag_pipelines.query.hits import Hit
 
@@ -35,6 +36,22 @@ class Found(msgspec.Struct, frozen=True):
     score: float
 
 
+class Violation(msgspec.Struct, frozen=True):
+    """A document, as the golden set calls it, that came back and must not have."""
+
+    document: str
+    rank: int
+    because: Reason
+
+    @property
+    def leak(self) -> bool:
+        """Whether it may come back at no rank; else it stands above the right answer."""
+        return self.because != "outdated"
+
+    def __str__(self) -> str:
+        return f"{self.document} came back at rank {self.rank} ({self.because})"
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a question got. `figures` are by measure; `confidence` is what the threshold for "no answer" is
     compared with; `violations` say which forbidden documents came back."""
@@ -45,7 +62,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     answerable: bool | None
     confidence: float
     figures: Mapping[str, float]
-    violations: tuple[str, ...]
+    violations: tuple[Violation, ...]
     hits: tuple[Found, ...]
     embed_ms: float
     search_ms: float
@@ -99,7 +116,7 @@ def place_figures(asked: Resolved, hits: Sequence[Hit], k: int) -> dict[str, flo
     return figures
 
 
-def violations(asked: Resolved, hits: Sequence[Hit]) -> Iterator[str]:
+def violations(asked: Resolved, hits: Sequence[Hit]) -> Iterator[Violation]:
     """What came back and must not have."""
     ranking = documents_of(hits)
     expected = {document for one in asked.expected for document in one.documents}
@@ -108,7 +125,7 @@ def violations(asked: Resolved, hits: Sequence[Hit]) -> Iterator[str]:
         seen = ranking[:best] if forbidden.because == "outdated" else ranking
         for rank, document in enumerate(seen, 1):
             if document in documents:
-                yield f"{forbidden.reference.name} at rank {rank} ({forbidden.because})"
+                yield Violation(forbidden.reference.name, rank, forbidden.because)
 
 
 def documents_of(hits: Sequence[Hit]) -> list[int]:

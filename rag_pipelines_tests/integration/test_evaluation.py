@@ -18,6 +18,7 @@ from rag_pipelines.evaluation.comparison import changes, compare
 from rag_pipelines.evaluation.golden import GoldenSet, read_golden
 from rag_pipelines.evaluation.report import run_report
 from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
+from rag_pipelines.evaluation.scoring import Violation
 from rag_pipelines.evaluation.store import get_run, list_runs, names_of, put_run
 from rag_pipelines.evaluation.tuning import tune
 from rag_pipelines.sync.targets import Embedders
@@ -114,7 +115,7 @@ def test_a_leak_is_a_violation(reserve: Workspace, golden_file: Path) -> None:
     reserve.ingest()
     run = asked(reserve, read_golden(golden_file))
     assert {answer.id: answer.violations for answer in run.answers if answer.violations} == {
-        "pay": ("hr/pay.md at rank 1 (access)",)
+        "pay": (Violation("hr/pay.md", 1, "access"),)
     }
 
 

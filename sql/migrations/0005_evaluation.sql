@@ -25,7 +25,7 @@ CREATE TABLE rag.evaluation_answer (
     answerable   boolean,
     confidence   double precision NOT NULL,
     figures      json NOT NULL,
-    violations   text[] NOT NULL,
+    violations   jsonb NOT NULL,
     hits         jsonb NOT NULL,
     embed_ms     double precision NOT NULL,
     search_ms    double precision NOT NULL,

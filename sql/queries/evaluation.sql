@@ -29,7 +29,7 @@ INSERT INTO rag.evaluation_answer (run_id, position, question_id, query, slices,
 SELECT %(run_id)s, a.position, a.id, a.query, a.slices, a.answerable, a.confidence, a.figures, a.violations, a.hits, a.embed_ms,
        a.search_ms
 FROM json_to_recordset(%(answers)s) AS a(position integer, id text, query text, slices text[], answerable boolean,
-     confidence double precision, figures json, violations text[], hits jsonb, embed_ms double precision,
+     confidence double precision, figures json, violations jsonb, hits jsonb, embed_ms double precision,
      search_ms double precision);
 
 -- name: evaluation

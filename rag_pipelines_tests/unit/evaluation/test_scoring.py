@@ -10,6 +10,7 @@ from rag_pipelines.evaluation.catalogue import Expected, Resolved
 from rag_pipelines.evaluation.golden import Forbidden, Question, Reference
 from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.evaluation.scoring import (
+    Violation,
     confidence,
     documents_of,
     place_figures,
@@ -108,8 +109,8 @@ def test_a_forbidden_document_is_a_violation_at_any_rank_an_outdated_one_above_t
     never = (Forbidden(id="8", because="access"), frozenset({8}))
     old = (Forbidden(id="9", because="outdated"), frozenset({9}))
     question = asked(expected(1), forbidden=(never, old))
-    assert list(violations(question, [hit(1), hit(9), hit(8)])) == ["8 at rank 3 (access)"]
-    assert list(violations(question, [hit(9), hit(1)])) == ["9 at rank 1 (outdated)"]
+    assert list(violations(question, [hit(1), hit(9), hit(8)])) == [Violation("8", 3, "access")]
+    assert list(violations(question, [hit(9), hit(1)])) == [Violation("9", 1, "outdated")]
     assert list(violations(question, [hit(1), hit(2)])) == []
 
 
