@@ -99,15 +99,18 @@ def marginal_order(relevance: Sequence[float], vectors: Vectors, share: float) -
 def vectors_of(asked: Asked, hits: Sequence[Hit]) -> Vectors:
     """The vectors of hits in the version that they come from; zeros for one that is not there any more."""
     import numpy as np
+    from pgvector import Vector
 
     places = [(hit.document_id, *chunk_place(hit)) for hit in hits]
     documents, keys, ordinals = zip(*places, strict=True)
     params = {"documents": list(documents), "keys": list(keys), "ordinals": list(ordinals)}
     parts = {"vectors": asked.parts["vectors"]}
-    rows = query(asked.connection, "candidate_vectors", params, parts, binary=True).fetchall()
-    found = {(row["document_id"], row["key"], row["ordinal"]): row["embedding"] for row in rows}
-    width = len(rows[0]["embedding"]) if rows else 1
-    return np.array([found.get(place, [0.0] * width) for place in places], dtype=np.float32)
+    found = {
+        (row["document_id"], row["key"], row["ordinal"]): Vector.from_binary(row["embedding"]).to_numpy()
+        for row in query(asked.connection, "candidate_vectors", params, parts, binary=True)
+    }
+    nothing = np.zeros_like(next(iter(found.values()), np.zeros(1)))
+    return np.array([found.get(place, nothing) for place in places], dtype=np.float32)
 
 
 def chunk_place(hit: Hit) -> tuple[UUID, int]:

@@ -1,6 +1,6 @@
 -- name: candidate_vectors
--- The vectors of chunks in the version that the caller reads.
-SELECT v.document_id, cs.key, v.ordinal, v.embedding::real[] AS embedding
+-- The vectors of chunks in the version that the caller reads, in the binary form of the type vector.
+SELECT v.document_id, cs.key, v.ordinal, vector_send(v.embedding::vector) AS embedding
 FROM unnest(%(documents)s::bigint[], %(keys)s::uuid[], %(ordinals)s::int[]) AS asked(document_id, key, ordinal)
 JOIN rag.chunk_set cs USING (key)
 JOIN {vectors} v ON v.document_id = asked.document_id AND v.chunk_set_id = cs.chunk_set_id
