@@ -216,6 +216,7 @@ def measure(
     print(line("search itself", plain, plain, [spent for _, spent in found]))
     for label, compared in stage_settings(cross_encoder).items():
         stages = make_stages(compared)
+        stages.prepare()
         scores, times = [], []
         for (result, _), one in zip(found, asked_for, strict=True):
             with asking(database, version.storage, one.text) as asked:
@@ -227,12 +228,9 @@ def measure(
     print(line("packing to 2,000", plain, plain, times))
 
     rewriter = Rewriter(RewritingSettings(spelling=True), database)
-    assert rewriter.vocabularies is not None
-    vocabulary, spent = timed(
-        partial(rewriter.vocabularies.of, f"lexical_{version.storage}", "default", wait_seconds=300)
-    )
-    assert vocabulary is not None
-    print(f"vocabulary of {len(vocabulary):,} words read in {spent:.0f} ms")
+    with asking(database, version.storage, "sanple") as asked:
+        _, spent = timed(partial(rewriter.rewrite, asked, wait_seconds=300))
+    print(f"vocabulary read in {spent:.0f} ms")
 
     def rewritten(texts: Sequence[str], base: Sequence[float]) -> tuple[list[float], list[float], int]:
         scores, times, changed = [], [], 0

@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -53,16 +54,24 @@ class Reranker(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """Load what takes long, for a caller that would rather wait now. Raises `RagError`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory and connections."""
+        ...
+
 
 class Rerank:
     """Scores the best `depth` candidates with a model; the others follow in their old order."""
 
     name = "rerank"
 
-    def __init__(self, settings: RerankSettings, reranker: Reranker | None = None) -> None:
+    def __init__(self, settings: RerankSettings, reranker: Reranker) -> None:
         self._settings = settings
         self.depth = settings.depth
-        self._reranker = reranker or make_reranker(settings)
+        self._reranker = reranker
         self._paused_until = 0.0
 
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
@@ -95,15 +104,20 @@ class Rerank:
 
 
 class LocalReranker:
-    """A sentence-transformers cross-encoder from this machine's disk, loaded at the first question."""
+    """A sentence-transformers cross-encoder from this machine's disk.
+
+    It is loaded in the background at the first question, which, like those that follow, waits for it no
+    longer than until its deadline.
+    """
 
     def __init__(self, settings: RerankSettings) -> None:
         self._settings = settings
-        self._model: CrossEncoder | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="cross-encoder")
+        self._model: Future[CrossEncoder] | None = None
         self._lock = threading.Lock()
 
     def scores(self, question: str, passages: Sequence[str], deadline: float) -> list[float]:
-        model = self._loaded()
+        model = self._loaded(max(deadline - time.monotonic(), 0))
         size = self._settings.batch_size
         scores: list[float] = []
         for start in range(0, len(passages), size):
@@ -123,20 +137,32 @@ class LocalReranker:
             scores.extend(float(score) for score in found)
         return _finite(scores, len(passages))
 
-    def _loaded(self) -> CrossEncoder:
-        with self._lock:
-            if self._model is None:
-                folder = find_model(self._settings.model)
-                from sentence_transformers import CrossEncoder
+    def prepare(self) -> None:
+        self._loaded(None)
 
-                device = None if self._settings.device == "auto" else self._settings.device
-                try:
-                    self._model = CrossEncoder(
-                        str(folder), num_labels=1, local_files_only=True, device=device
-                    )
-                except (OSError, ValueError, RuntimeError) as error:
-                    raise ConfigError(f"{str(folder)!r} is not a cross-encoder: {error}") from error
-            return self._model
+    def close(self) -> None:
+        self._loader.shutdown()
+        self._model = None
+
+    def _loaded(self, seconds: float | None) -> CrossEncoder:
+        with self._lock:
+            if self._model is None or (self._model.done() and self._model.exception()):
+                self._model = self._loader.submit(self._load)
+            loading = self._model
+        try:
+            return loading.result(seconds)
+        except TimeoutError:
+            raise TransientError(f"{self._settings.model} is still being loaded") from None
+
+    def _load(self) -> CrossEncoder:
+        folder = find_model(self._settings.model)
+        from sentence_transformers import CrossEncoder
+
+        device = None if self._settings.device == "auto" else self._settings.device
+        try:
+            return CrossEncoder(str(folder), num_labels=1, local_files_only=True, device=device)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"{str(folder)!r} is not a cross-encoder: {error}") from error
 
 
 class ServiceReranker:
@@ -157,6 +183,13 @@ class ServiceReranker:
                 f"{self._settings.url} gave no answer: {type(error).__name__} {error}"
             ) from error
         return _finite(self._read(answer, len(passages)), len(passages))
+
+    def prepare(self) -> None:
+        """Nothing takes long."""
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
 
     def _request(self, question: str, passages: Sequence[str]) -> dict[str, Any]:
         if self._settings.provider == "tei":

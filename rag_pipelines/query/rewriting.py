@@ -176,13 +176,14 @@ class Rewriter:
 
     def __init__(self, settings: RewritingSettings, database: Database) -> None:
         self._synonyms = Synonyms(settings.synonyms)
-        self.vocabularies = Vocabularies(database) if settings.spelling else None
+        self._vocabularies = Vocabularies(database) if settings.spelling else None
 
-    def rewrite(self, asked: Asked) -> Rewritten:
-        """The question to ask instead of `asked.text`."""
-        if self.vocabularies is None:
+    def rewrite(self, asked: Asked, *, wait_seconds: float = 0) -> Rewritten:
+        """The question to ask instead of `asked.text`; waits so long for the vocabulary if need be."""
+        if self._vocabularies is None:
             return self._synonyms.expand(asked.text)
-        vocabulary = self.vocabularies.of(str(asked.parts["lexical"]), asked.params["tenant"])
+        lexical, tenant = str(asked.parts["lexical"]), asked.params["tenant"]
+        vocabulary = self._vocabularies.of(lexical, tenant, wait_seconds=wait_seconds)
         if vocabulary is None:
             expanded = self._synonyms.expand(asked.text)
             return msgspec.structs.replace(expanded, note="no spelling: the vocabulary is not read yet")
@@ -192,8 +193,8 @@ class Rewriter:
 
     def close(self) -> None:
         """Stop reading vocabularies."""
-        if self.vocabularies is not None:
-            self.vocabularies.close()
+        if self._vocabularies is not None:
+            self._vocabularies.close()
 
 
 def plain_words(text: str) -> list[str]:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from rag_pipelines.config.query import StageSettings
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.store.database import Part, Pg
+
+if TYPE_CHECKING:
+    from rag_pipelines.query.rerank import Reranker
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -89,9 +92,25 @@ class Stages:
     Stages that order and drop see all candidates; then `Asked.k` are kept, and `widening` sees those.
     """
 
-    def __init__(self, ordering: Sequence[Stage], widening: Sequence[Stage] = ()) -> None:
+    def __init__(
+        self,
+        ordering: Sequence[Stage],
+        widening: Sequence[Stage] = (),
+        reranker: Reranker | None = None,
+    ) -> None:
         self.ordering = tuple(ordering)
         self.widening = tuple(widening)
+        self._reranker = reranker
+
+    def prepare(self) -> None:
+        """Load the reranker's model now, so that the first search has it. Raises `RagError` if it cannot."""
+        if self._reranker is not None:
+            self._reranker.prepare()
+
+    def close(self) -> None:
+        """Let go of the reranker's model or connection."""
+        if self._reranker is not None:
+            self._reranker.close()
 
     def depth(self, k: int) -> int:
         """How many candidates the statement should give for `k` hits."""
@@ -114,18 +133,21 @@ def make_stages(settings: StageSettings) -> Stages:
     from rag_pipelines.query.boosts import Boosts
     from rag_pipelines.query.diversity import Diversity, PerDocument
     from rag_pipelines.query.neighbours import Neighbours
-    from rag_pipelines.query.rerank import Rerank
+    from rag_pipelines.query.rerank import Rerank, make_reranker
 
     ordering: list[Stage] = []
+    reranker = None
     if settings.boosts:
         ordering.append(Boosts(settings.boosts))
     if settings.rerank:
-        ordering.append(Rerank(settings.rerank))
+        reranker = make_reranker(settings.rerank)
+        ordering.append(Rerank(settings.rerank, reranker))
     if settings.diversity:
         ordering.append(Diversity(settings.diversity))
     if settings.per_document:
         ordering.append(PerDocument(settings.per_document))
-    return Stages(ordering, [Neighbours(settings.neighbours)] if settings.neighbours else [])
+    widening = [Neighbours(settings.neighbours)] if settings.neighbours else []
+    return Stages(ordering, widening, reranker)
 
 
 def spread(values: Sequence[float]) -> list[float]:

@@ -186,11 +186,9 @@ def rewritten(shelf: Workspace, text: str, principals: Sequence[str] = ()) -> Re
     """The question as it is asked, with a vocabulary that is there."""
     settings = RewritingSettings(spelling=True, synonyms=(("canteen", "cafeteria"),))
     rewriter = Rewriter(settings, shelf.database)
-    assert rewriter.vocabularies is not None
-    assert rewriter.vocabularies.of("lexical_1", "default", wait_seconds=30) is not None
     try:
         with asking(shelf, text, principals=principals) as asked:
-            return rewriter.rewrite(asked)
+            return rewriter.rewrite(asked, wait_seconds=30)
     finally:
         rewriter.close()
 

@@ -34,6 +34,10 @@ class Fixed:
             raise self.error
         return list(self.given)
 
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 def settings(**fields: Any) -> RerankSettings:
     return RerankSettings.model_validate({"model": "any", **fields})
@@ -214,6 +218,15 @@ def test_a_cross_encoder_on_disk_scores_as_the_library_does(tiny_cross_encoder: 
     assert len({round(score, 6) for score in expected.tolist()}) > 1
 
 
+def test_a_question_does_not_wait_for_the_model_to_load_unless_told_to(tiny_cross_encoder: Path) -> None:
+    reranker = LocalReranker(settings(model=str(tiny_cross_encoder)))
+    with pytest.raises(TransientError, match="is still being loaded"):
+        reranker.scores("what", ["a"], time.monotonic())
+    reranker.prepare()
+    assert len(reranker.scores("what", ["a"], soon(60))) == 1
+    reranker.close()
+
+
 def test_a_cross_encoder_stops_at_its_time_out(tiny_cross_encoder: Path) -> None:
     reranker = LocalReranker(settings(model=str(tiny_cross_encoder), batch_size=1))
     reranker.scores("what", ["a"], soon(60))
@@ -222,7 +235,8 @@ def test_a_cross_encoder_stops_at_its_time_out(tiny_cross_encoder: Path) -> None
 
 
 def test_a_model_that_is_not_here_is_named_and_never_fetched() -> None:
-    outcome = Rerank(settings(model="cross-encoder/none-such")).apply(asked(), POOL)
+    missing = settings(model="cross-encoder/none-such")
+    outcome = Rerank(missing, LocalReranker(missing)).apply(asked(), POOL)
     assert outcome.failed
     assert "'cross-encoder/none-such' is not on this machine" in outcome.note
 
