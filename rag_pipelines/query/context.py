@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -156,45 +157,65 @@ class _Piece(msgspec.Struct, frozen=True):
     shortened: bool = False
 
     @property
-    def chunk(self) -> tuple[str, int]:
-        """The chunk set and the ordinal in it."""
-        key, _, ordinal = self.hit.chunk_id.partition("-")
-        return key, int(ordinal)
+    def document(self) -> tuple[int, str]:
+        """The document and the set of its chunks: pieces that share both have offsets in one text."""
+        return self.hit.document_id, self.hit.chunk_id.partition("-")[0]
+
+    @property
+    def ordinal(self) -> int:
+        """The place of the chunk among them."""
+        return int(self.hit.chunk_id.partition("-")[2])
 
 
 def _fitting(
     hits: Sequence[Hit], max_tokens: int, count: TokenCounter, order: Order
 ) -> tuple[int, list[Passage]]:
-    """How many hits are in, and the passages that they make; the whole is within the budget."""
-    counted: dict[str, int] = {}
+    """How many hits are in, and the passages that they make; the whole is within the budget.
 
+    A hit costs what the passages of its own document grow by. That is an estimate (of the width of numbers,
+    of equal texts that later differ), so the whole is counted in the end and the worst hits leave again.
+    """
+
+    @cache
     def tokens(text: str) -> int:
-        if text not in counted:
-            counted[text] = count([text])[0]
-        return counted[text]
+        return count([text])[0]
 
-    def total(passages: Sequence[Passage]) -> int:
-        gaps = tokens("\n\n") * max(len(passages) - 1, 0)
-        return sum(tokens(passage.block) for passage in passages) + gaps
+    gap = tokens("\n\n")
+    kept: dict[tuple[int, str], list[_Piece]] = {}
+    costs: dict[tuple[int, str], int] = {}
+    texts: dict[str, tuple[int, str]] = {}
+    cut = False
 
-    pieces: list[_Piece] = []
-    passages: list[Passage] = []
+    def cost(groups: Sequence[Sequence[_Piece]], document: tuple[int, str]) -> int:
+        passages = [_passage(group, len(hits)) for group in groups]
+        return sum(
+            tokens(one.block) + gap for one in passages if texts.get(_plain(one.text), document) == document
+        )
+
     for rank, hit in enumerate(hits):
-        trial = [*pieces, _Piece(hit, rank)]
-        packed = _passages(trial, order)
-        room = max_tokens - total(passages) - tokens("\n\n")
-        if total(packed) > max_tokens:
-            piece = None if any(one.shortened for one in pieces) else _shortened(hit, rank, room, tokens)
-            if piece is None or _touches(piece, pieces):
+        piece = _Piece(hit, rank)
+        before = kept.get(piece.document, [])
+        groups = _merged([*before, piece])
+        room = max_tokens + gap - sum(costs.values()) + costs.get(piece.document, 0)
+        if (price := cost(groups, piece.document)) > room:
+            alone = len(groups) > len(_merged(before))
+            left = room - costs.get(piece.document, 0) - gap
+            shorter = _shortened(hit, rank, left, tokens) if alone and not cut else None
+            if shorter is None:
                 continue
-            trial = [*pieces, piece]
-            packed = _passages(trial, order)
-        pieces, passages = trial, packed
+            piece, cut = shorter, True
+            groups = _merged([*before, piece])
+            price = cost(groups, piece.document)
+        kept[piece.document] = [*before, piece]
+        costs[piece.document] = price
+        texts |= {_plain(_passage(group, 1).text): piece.document for group in groups}
+    pieces = sorted((piece for some in kept.values() for piece in some), key=lambda piece: piece.rank)
+    passages = _passages(pieces, order)
     while passages and tokens("\n\n".join(passage.block for passage in passages)) > max_tokens:
         pieces.pop()
         passages = _passages(pieces, order)
-    counts = [msgspec.structs.replace(passage, tokens=tokens(passage.block)) for passage in passages]
-    return len(pieces), counts
+    counted = [msgspec.structs.replace(passage, tokens=tokens(passage.block)) for passage in passages]
+    return len(pieces), counted
 
 
 def _shortened(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> _Piece | None:
@@ -231,7 +252,7 @@ def _passages(pieces: Sequence[_Piece], order: Order) -> list[Passage]:
     passages: dict[str, Passage] = {}
     for number, group in enumerate(groups, 1):
         passage = _passage(group, number)
-        text = " ".join(passage.text.casefold().split())
+        text = _plain(passage.text)
         known = passages.get(text)
         if known is None:
             passages[text] = passage
@@ -244,7 +265,7 @@ def _merged(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     """Pieces of one document that overlap or adjoin, together; each group in the order of its text."""
     groups: list[list[_Piece]] = []
     end = 0
-    ordered = sorted(pieces, key=lambda one: (one.hit.document_id, one.chunk[0], one.hit.start, one.rank))
+    ordered = sorted(pieces, key=lambda one: (one.document, one.hit.start, one.rank))
     for piece in ordered:
         if groups and _continues(groups[-1], end, piece):
             groups[-1].append(piece)
@@ -257,15 +278,15 @@ def _merged(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
 
 def _continues(group: Sequence[_Piece], end: int, piece: _Piece) -> bool:
     """Whether a piece overlaps what a group covers, or its chunk follows the chunk of one in the group."""
-    last = group[-1]
-    if (last.hit.document_id, last.chunk[0]) != (piece.hit.document_id, piece.chunk[0]):
+    if group[-1].document != piece.document:
         return False
-    follows = any(one.chunk[1] + 1 == piece.chunk[1] and not one.shortened for one in group)
+    follows = any(one.ordinal + 1 == piece.ordinal and not one.shortened for one in group)
     return piece.hit.start < end or follows
 
 
-def _touches(piece: _Piece, pieces: Sequence[_Piece]) -> bool:
-    return len(_merged([*pieces, piece])) <= len(_merged(pieces))
+def _plain(text: str) -> str:
+    """What makes two texts equal: all but case and white space."""
+    return " ".join(text.casefold().split())
 
 
 def _best(group: Sequence[_Piece]) -> int:
