@@ -18,8 +18,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,7 +47,7 @@ from rag_pipelines.query.hits import Hit, Result
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.query.stages import Asked, make_stages
-from rag_pipelines.store.database import Database, Part, composed
+from rag_pipelines.store.database import Database, Part
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.targets import Embedders
@@ -138,23 +137,14 @@ def prepare(database: Database, settings: Settings, name: str, embedders: Embedd
     promote(database, name, version.version_id)
 
 
-@contextmanager
-def asking(database: Database, storage: int, text: str) -> Iterator[Asked]:
+def asking(database: Database, storage: int, text: str) -> Asked:
     """A search as the searcher hands it to its stages."""
     parts: dict[str, Part] = {
         "vectors": f"vectors_{storage}",
         "lexical": f"lexical_{storage}",
         "language": sql.Literal("english"),
-        "visible": composed("visible"),
-        "passes": composed("passes"),
     }
-    params = {
-        "tenant": "default",
-        "principals": ["everyone"],
-        **dict.fromkeys(("sources", "path_prefix", "metadata", "since", "until")),
-    }
-    with database.connection() as connection:
-        yield Asked(text, K, connection, parts, params, datetime.now(UTC))
+    return Asked(text, K, database.connection, parts, "default", ["everyone"], datetime.now(UTC))
 
 
 def stage_settings(cross_encoder: str | None) -> dict[str, StageSettings]:
@@ -219,8 +209,8 @@ def measure(
         stages.prepare()
         scores, times = [], []
         for (result, _), one in zip(found, asked_for, strict=True):
-            with asking(database, version.storage, one.text) as asked:
-                (candidates, _), spent = timed(stages.run, asked, result.hits)
+            asked = asking(database, version.storage, one.text)
+            (candidates, _), spent = timed(stages.run, asked, result.hits)
             scores.append(score([candidate.hit for candidate in candidates], one))
             times.append(spent)
         print(line(label, scores, plain, times), flush=True)
@@ -228,15 +218,15 @@ def measure(
     print(line("packing to 2,000", plain, plain, times))
 
     rewriter = Rewriter(RewritingSettings(spelling=True), database)
-    with asking(database, version.storage, "sanple") as asked:
-        _, spent = timed(partial(rewriter.rewrite, asked, wait_seconds=300))
+    asked = asking(database, version.storage, "sanple")
+    _, spent = timed(partial(rewriter.rewrite, asked, wait_seconds=300))
     print(f"vocabulary read in {spent:.0f} ms")
 
     def rewritten(texts: Sequence[str], base: Sequence[float]) -> tuple[list[float], list[float], int]:
         scores, times, changed = [], [], 0
         for text, one, before in zip(texts, asked_for, base, strict=True):
-            with asking(database, version.storage, text) as asked:
-                made, spent = timed(rewriter.rewrite, asked)
+            asked = asking(database, version.storage, text)
+            made, spent = timed(rewriter.rewrite, asked)
             times.append(spent)
             changed += bool(made.changes)
             scores.append(score(search(made.text).hits, one) if made.changes else before)

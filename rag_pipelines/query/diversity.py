@@ -105,9 +105,11 @@ def vectors_of(asked: Asked, hits: Sequence[Hit]) -> Vectors:
     documents, keys, ordinals = zip(*places, strict=True)
     params = {"documents": list(documents), "keys": list(keys), "ordinals": list(ordinals)}
     parts = {"vectors": asked.parts["vectors"]}
+    with asked.reading() as connection:
+        rows = query(connection, "candidate_vectors", params, parts, binary=True).fetchall()
     found = {
         (row["document_id"], row["key"], row["ordinal"]): Vector.from_binary(row["embedding"]).to_numpy()
-        for row in query(asked.connection, "candidate_vectors", params, parts, binary=True)
+        for row in rows
     }
     nothing = np.zeros_like(next(iter(found.values()), np.zeros(1)))
     return np.array([found.get(place, nothing) for place in places], dtype=np.float32)

@@ -73,7 +73,9 @@ class Neighbours:
             "reach": self._reach,
         }
         found: dict[tuple[int, UUID, int], list[Sibling]] = defaultdict(list)
-        for row in query(asked.connection, "neighbours", params):
+        with asked.reading() as connection:
+            rows = query(connection, "neighbours", params).fetchall()
+        for row in rows:
             found[row["document_id"], row["key"], row["of_ordinal"]].append(_sibling(row))
         return found
 

@@ -3,8 +3,7 @@
 What belongs here: the stage, a local cross-encoder, and the protocols of reranking services. What does
 not: how candidates are found.
 
-The search never waits for a model longer than its time-out and never fails with it: then the candidates
-stay in their order, and the stage says why.
+The search never waits for a model longer than its time-out, and is answered without one that fails.
 """
 
 from __future__ import annotations
@@ -77,15 +76,14 @@ class Rerank:
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
         now = time.monotonic()
         if now < self._paused_until:
-            note = f"not asked for another {self._paused_until - now:.0f} s after a failure"
-            return Outcome(candidates, note, failed=True)
+            raise TransientError(f"not asked for another {self._paused_until - now:.0f} s after a failure")
         pool, rest = candidates[: self.depth], candidates[self.depth :]
         passages = [passage_text(one.hit) for one in pool]
         try:
             raw = self._reranker.scores(asked.text, passages, now + self._settings.timeout_seconds)
-        except RagError as error:
+        except RagError:
             self._paused_until = time.monotonic() + self._settings.pause.total_seconds()
-            return Outcome(candidates, f"answered without it: {error}", failed=True)
+            raise
         ordered = self._ordered(pool, raw)
         floor = ordered[-1].score
         below = [Candidate(one.hit, floor - rank) for rank, one in enumerate(rest, 1)]

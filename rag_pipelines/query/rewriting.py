@@ -22,7 +22,7 @@ import msgspec
 from rag_pipelines.config.query import RewritingSettings
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.stages import Asked
-from rag_pipelines.store.database import Database, Part, query
+from rag_pipelines.store.database import Database, query
 from rag_pipelines.store.reader import reading_as
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -182,7 +182,7 @@ class Rewriter:
         """The question to ask instead of `asked.text`; waits so long for the vocabulary if need be."""
         if self._vocabularies is None:
             return self._synonyms.expand(asked.text)
-        lexical, tenant = str(asked.parts["lexical"]), asked.params["tenant"]
+        lexical, tenant = str(asked.parts["lexical"]), asked.tenant
         vocabulary = self._vocabularies.of(lexical, tenant, wait_seconds=wait_seconds)
         if vocabulary is None:
             expanded = self._synonyms.expand(asked.text)
@@ -235,10 +235,10 @@ def mend(text: str, corrections: Mapping[str, str]) -> Rewritten:
 
 def words_found(asked: Asked, words: Iterable[str]) -> set[str]:
     """Those of `words` that some passage has which the caller may see."""
-    parts: dict[str, Part] = {
-        name: asked.parts[name] for name in ("lexical", "language", "visible", "passes")
-    }
-    rows = query(asked.connection, "words_found", {**asked.params, "words": sorted(words)}, parts)
+    parts = {name: asked.parts[name] for name in ("lexical", "language")}
+    params = {"tenant": asked.tenant, "principals": asked.principals, "words": sorted(words)}
+    with asked.reading() as connection:
+        rows = query(connection, "words_found", params, parts).fetchall()
     return {row["word"] for row in rows}
 
 

@@ -9,13 +9,15 @@ A stage never adds a document: it orders, drops, or widens what the statement le
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from rag_pipelines.config.query import StageSettings
+from rag_pipelines.errors import RagError
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.store.database import Part, Pg
 
@@ -26,15 +28,17 @@ if TYPE_CHECKING:
 class Asked(msgspec.Struct, frozen=True):
     """One search, as its stages need to know it.
 
-    `connection` is the one that the statement ran on, `parts` are the placeholders and `params` the
-    parameters of the statement: the tables of the version, the tenant, the principals, the filters.
+    `reading` gives a connection as the statement had it, for as long as a stage reads: none is held while a
+    model is waited for. `parts` are placeholders of the statement: `vectors`, `lexical` and `language` of the
+    version that was searched. `principals` are those that the statement was given.
     """
 
     text: str
     k: int
-    connection: Pg
+    reading: Callable[[], AbstractContextManager[Pg]]
     parts: Mapping[str, Part]
-    params: Mapping[str, Any]
+    tenant: str
+    principals: Sequence[str]
     now: datetime
 
 
@@ -46,14 +50,10 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The candidates as a stage leaves them, best first; `note` tells people what it did.
-
-    A stage that `failed` leaves them as they were, and says in `note` why.
-    """
+    """The candidates as a stage leaves them, best first; `note` tells people what it did."""
 
     candidates: Sequence[Candidate]
-    note: str = ""
-    failed: bool = False
+    note: str
 
 
 class Stage(Protocol):
@@ -63,7 +63,7 @@ class Stage(Protocol):
     depth: int
 
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
-        """The candidates afterwards. Raises nothing that the search could do without."""
+        """The candidates afterwards, of one or more. Raises `RagError`: the search does without the stage."""
         ...
 
 
@@ -77,7 +77,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one stage did to one search, for the explanation of the search."""
+    """What one stage did to one search, for the explanation of the search.
+
+    A stage that `failed` left the candidates as they were; `note` says why.
+    """
 
     stage: str
     ms: float
@@ -158,11 +161,16 @@ def spread(values: Sequence[float]) -> list[float]:
 
 def _apply(stage: Stage, asked: Asked, candidates: list[Candidate], steps: list[Step]) -> list[Candidate]:
     began = time.perf_counter()
-    outcome = stage.apply(asked, candidates) if candidates else Outcome(candidates)
+    outcome, failed = Outcome(candidates, "there were no candidates"), False
+    if candidates:
+        try:
+            outcome = stage.apply(asked, candidates)
+        except RagError as error:
+            outcome, failed = Outcome(candidates, f"answered without it: {error}"), True
     spent = (time.perf_counter() - began) * 1000
     places = tuple(
         Place(one.hit.document_id, one.hit.chunk_id, rank, one.score)
         for rank, one in enumerate(outcome.candidates, 1)
     )
-    steps.append(Step(stage.name, round(spent, 3), outcome.note, outcome.failed, places))
+    steps.append(Step(stage.name, round(spent, 3), outcome.note, failed, places))
     return list(outcome.candidates)

@@ -30,7 +30,7 @@ from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.neighbours import Neighbours
 from rag_pipelines.query.rewriting import Rewriter, Rewritten, Vocabularies
 from rag_pipelines.query.stages import Asked, make_stages
-from rag_pipelines.store.database import Database, Part, composed
+from rag_pipelines.store.database import Database, Part, Pg
 from rag_pipelines.store.reader import admit_reader, reading_as
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -62,35 +62,36 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made.close()
 
 
-@contextmanager
 def asking(
     shelf: Workspace,
     text: str,
     k: int = 10,
     principals: Sequence[str] = (),
     database: Database | None = None,
-) -> Iterator[Asked]:
+) -> Asked:
     """A search as the searcher hands it to its stages, by the owner or through another login."""
     parts: dict[str, Part] = {
         "vectors": "vectors_1",
         "lexical": "lexical_1",
         "language": sql.Literal("english"),
-        "visible": composed("visible"),
-        "passes": composed("passes"),
     }
-    filters = dict.fromkeys(("sources", "path_prefix", "metadata", "since", "until"))
-    params: dict[str, Any] = {"tenant": "default", "principals": ["everyone", *principals], **filters}
-    login = database or shelf.database
-    with login.connection() as connection, reading_as(connection, "default", params["principals"]):
-        yield Asked(text, k, connection, parts, params, datetime.now(UTC))
+    given = ["everyone", *principals]
+
+    @contextmanager
+    def reading() -> Iterator[Pg]:
+        login = database or shelf.database
+        with login.connection() as connection, reading_as(connection, "default", given):
+            yield connection
+
+    return Asked(text, k, reading, parts, "default", given, datetime.now(UTC))
 
 
 def staged(shelf: Workspace, text: str, k: int = 10, **settings: Any) -> list[Hit]:
     """The hits of a search that goes through these stages."""
     stages = make_stages(StageSettings(**settings))
     hits = shelf.search(text, k=stages.depth(k))
-    with asking(shelf, text, k) as asked:
-        candidates, _ = stages.run(asked, hits)
+    asked = asking(shelf, text, k)
+    candidates, _ = stages.run(asked, hits)
     return [one.hit for one in candidates]
 
 
@@ -102,8 +103,8 @@ def canonical(shelf: Workspace, path: str) -> str:
 def test_the_vectors_of_hits_are_those_that_they_were_found_by(shelf: Workspace) -> None:
     hits = shelf.search("canteen closed", mode="dense", k=8)
     question = HashEmbedder(shelf.settings.embedding_profile("main")).embed_query("canteen closed")
-    with asking(shelf, "canteen closed") as asked:
-        vectors = vectors_of(asked, hits)
+    asked = asking(shelf, "canteen closed")
+    vectors = vectors_of(asked, hits)
     assert vectors @ question == pytest.approx([hit.scores.dense for hit in hits], abs=2e-3)
 
 
@@ -156,8 +157,8 @@ def test_a_document_that_is_deleted_between_search_and_widening_stays_as_it_was_
     hits = shelf.search("screw number 20", mode="lexical", k=1)
     (shelf.docs / "manual.md").unlink()
     shelf.ingest()
-    with asking(shelf, "screw") as asked:
-        ((candidate,), _) = stages.run(asked, hits)
+    asked = asking(shelf, "screw")
+    ((candidate,), _) = stages.run(asked, hits)
     assert candidate.hit == hits[0]
 
 
@@ -172,8 +173,8 @@ def test_every_stage_says_what_it_did(shelf: Workspace) -> None:
         )
     )
     hits = shelf.search("insurance forms", k=stages.depth(2))
-    with asking(shelf, "insurance forms", k=2) as asked:
-        candidates, steps = stages.run(asked, hits)
+    asked = asking(shelf, "insurance forms", k=2)
+    candidates, steps = stages.run(asked, hits)
     assert [step.stage for step in steps] == ["boosts", "rerank", "diversity", "per_document", "neighbours"]
     assert [step.failed for step in steps] == [False, True, False, False, False]
     assert "not on this machine" in steps[1].note
@@ -182,13 +183,24 @@ def test_every_stage_says_what_it_did(shelf: Workspace) -> None:
     assert candidates[0].hit.path == "second.md"
 
 
+def test_a_search_is_answered_without_a_stage_whose_version_was_dropped_meanwhile(shelf: Workspace) -> None:
+    stages = make_stages(StageSettings(diversity=DiversitySettings(), per_document=1))
+    hits = shelf.search("canteen", k=5)
+    with shelf.database.connection() as connection:
+        connection.execute("DROP TABLE rag.vectors_1")
+    candidates, (diversity, _) = stages.run(asking(shelf, "canteen"), hits)
+    assert diversity.failed
+    assert "vectors_1" in diversity.note
+    assert candidates[0].hit == hits[0]
+
+
 def rewritten(shelf: Workspace, text: str, principals: Sequence[str] = ()) -> Rewritten:
     """The question as it is asked, with a vocabulary that is there."""
     settings = RewritingSettings(spelling=True, synonyms=(("canteen", "cafeteria"),))
     rewriter = Rewriter(settings, shelf.database)
     try:
-        with asking(shelf, text, principals=principals) as asked:
-            return rewriter.rewrite(asked, wait_seconds=30)
+        asked = asking(shelf, text, principals=principals)
+        return rewriter.rewrite(asked, wait_seconds=30)
     finally:
         rewriter.close()
 
@@ -222,8 +234,8 @@ def test_until_the_vocabulary_is_read_questions_are_asked_as_they_are(shelf: Wor
     rewriter = Rewriter(RewritingSettings(spelling=True), shelf.database)
     with shelf.database.connect() as blocker, blocker.transaction():
         blocker.execute("LOCK TABLE rag.lexical_1 IN ACCESS EXCLUSIVE MODE")
-        with asking(shelf, "insuranxe") as asked:
-            early = rewriter.rewrite(asked)
+        asked = asking(shelf, "insuranxe")
+        early = rewriter.rewrite(asked)
     rewriter.close()
     assert early == Rewritten("insuranxe", note="no spelling: the vocabulary is not read yet")
 
@@ -246,10 +258,10 @@ def test_every_stage_works_for_the_login_that_row_level_security_holds_for(
 ) -> None:
     stages = make_stages(StageSettings(diversity=DiversitySettings(), neighbours=NeighbourSettings()))
     hits = shelf.search("fasten screw number 20", k=20)
-    with asking(shelf, "screw", k=5) as asked:
-        expected, _ = stages.run(asked, hits)
-    with asking(shelf, "screw", k=5, database=reader) as asked:
-        candidates, _ = stages.run(asked, hits)
+    asked = asking(shelf, "screw", k=5)
+    expected, _ = stages.run(asked, hits)
+    asked = asking(shelf, "screw", k=5, database=reader)
+    candidates, _ = stages.run(asked, hits)
     assert candidates == expected
 
 
@@ -259,11 +271,11 @@ def test_row_level_security_alone_keeps_the_neighbours_of_what_a_caller_may_not_
     """Even if a stage were handed a hit of a closed document."""
     hits = shelf.search("bluefalcon", mode="lexical", k=2, principals=["group:board"])
     settings = NeighbourSettings(before=5, after=5)
-    with asking(shelf, "bluefalcon", database=reader) as asked:
-        assert not Neighbours(settings).read(asked, hits)
-        assert not vectors_of(asked, hits).any()
-    with asking(shelf, "bluefalcon", principals=["group:board"], database=reader) as asked:
-        assert len(Neighbours(settings).read(asked, hits)) == 2
+    asked = asking(shelf, "bluefalcon", database=reader)
+    assert not Neighbours(settings).read(asked, hits)
+    assert not vectors_of(asked, hits).any()
+    asked = asking(shelf, "bluefalcon", principals=["group:board"], database=reader)
+    assert len(Neighbours(settings).read(asked, hits)) == 2
 
 
 def test_the_vocabulary_of_that_login_has_the_words_of_what_everybody_may_read(

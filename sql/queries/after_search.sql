@@ -24,12 +24,13 @@ ORDER BY asked.document_id, cs.key, asked.ordinal, c.ordinal;
 -- has nothing to do with their content.
 SELECT lexeme AS word, count(*) AS passages, bool_or(open) AS open
 FROM (
-    SELECT l.chunk_set_id, l.ordinal, d.access_id = ANY (ARRAY(SELECT unnest(rag.rules_of(%(tenant)s, '{{everyone}}')))) AS open
-    FROM {lexical} l JOIN rag.document d USING (document_id)
-    WHERE d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND NOT EXISTS (
-        SELECT FROM rag.document_content former
-        WHERE (former.document_id, former.chunk_set_id) = (l.document_id, l.chunk_set_id) AND former.access_id IS NOT NULL)
-    ORDER BY hashint8(l.chunk_set_id * 1000 + l.ordinal)
+    SELECT chunk_set_id, l.ordinal,
+           d.access_id IN (SELECT unnest(rag.rules_of(%(tenant)s, ARRAY['everyone']))) AS open
+    FROM {lexical} l
+    JOIN rag.document d USING (document_id)
+    JOIN rag.document_content c USING (document_id, chunk_set_id)
+    WHERE d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND c.access_id IS NULL
+    ORDER BY hashint8(chunk_set_id * 1000 + l.ordinal)
     LIMIT %(passages)s
 ) AS sample
 JOIN rag.chunk c USING (chunk_set_id, ordinal), unnest(to_tsvector('pg_catalog.simple', left(c.prefix || c.text, 20000)))
@@ -38,17 +39,16 @@ GROUP BY 1 HAVING count(*) >= %(least)s
 ORDER BY 2 DESC, 1 LIMIT %(words)s;
 
 -- name: words_found
--- Which of some words a passage has that the caller may see, as `search` decides it; stop words count as found.
-WITH caller AS MATERIALIZED (
-    SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
-), allowed AS MATERIALIZED (
-    SELECT access_id FROM rag.access_rule WHERE {passes}
-), withheld AS MATERIALIZED (
-    SELECT document_id, chunk_set_id FROM rag.document_content
-    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
+-- Which of some words a passage has that the caller may see and that its document has now; stop words count as found.
+WITH allowed AS MATERIALIZED (
+    SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id
 )
 SELECT word
 FROM (SELECT word, plainto_tsquery({language}::regconfig, word) AS wanted FROM unnest(%(words)s::text[]) AS word) AS asked
 WHERE numnode(wanted) = 0 OR EXISTS (
-    SELECT FROM {lexical} v JOIN rag.document d USING (document_id) WHERE v.words @@ asked.wanted AND {visible}
+    SELECT FROM {lexical} l
+    JOIN rag.document d USING (document_id)
+    JOIN rag.document_content c USING (document_id, chunk_set_id)
+    WHERE l.words @@ asked.wanted AND d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND c.access_id IS NULL
+      AND d.access_id IN (SELECT access_id FROM allowed)
 );

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,9 @@ from rag_pipelines.query.stages import Asked, Candidate
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def asked(text: str = "question", k: int = 10, **params: Any) -> Asked:
+def asked(text: str = "question", k: int = 10) -> Asked:
     """A search whose stages need no database."""
-    return Asked(text, k, None, {}, params, NOW)  # type: ignore[arg-type]
+    return Asked(text, k, nullcontext, {}, "default", (), NOW)  # type: ignore[arg-type]
 
 
 def hit(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rag_pipelines.config.query import RerankSettings
 from rag_pipelines.errors import RagError, TransientError
 from rag_pipelines.query.rerank import LocalReranker, Rerank, ServiceReranker, passage_text
+from rag_pipelines.query.stages import Stages, Step
 from rag_pipelines_tests.doubles.faults import Drip
 from rag_pipelines_tests.doubles.server import Answer, Request, Server
 from rag_pipelines_tests.unit.query.examples import asked, candidates, hit
@@ -47,6 +48,13 @@ def order(stage: Rerank) -> list[int]:
     return [one.hit.document_id for one in stage.apply(asked(), POOL).candidates]
 
 
+def step(stage: Rerank) -> Step:
+    """What a whole search says of the stage; it must be answered in any case."""
+    candidates, (told,) = Stages([stage]).run(asked(), [one.hit for one in POOL])
+    assert len(candidates) == len(POOL)
+    return told
+
+
 def test_the_model_decides_the_order() -> None:
     assert order(Rerank(settings(), Fixed([0.1, 0.9, 0.2, 0.5]))) == [1, 3, 2, 0]
 
@@ -65,19 +73,18 @@ def test_the_share_of_the_model_is_a_setting() -> None:
 
 
 def test_a_search_is_answered_without_a_model_that_fails_and_says_so() -> None:
-    outcome = Rerank(settings(), Fixed(error=TransientError("no answer"))).apply(asked(), POOL)
-    assert list(outcome.candidates) == POOL
-    assert outcome.failed
-    assert outcome.note == "answered without it: no answer"
+    told = step(Rerank(settings(), Fixed(error=TransientError("no answer"))))
+    assert [place.document_id for place in told.places] == [0, 1, 2, 3]
+    assert (told.failed, told.note) == (True, "answered without it: no answer")
 
 
 def test_a_model_that_failed_is_left_alone_for_a_while() -> None:
     broken = Fixed(error=TransientError("no answer"))
     stage = Rerank(settings(pause=timedelta(hours=1)), broken)
-    assert all(stage.apply(asked(), POOL).failed for _ in range(3))
+    assert all(step(stage).failed for _ in range(3))
     assert broken.calls == 1
     eager = Rerank(settings(pause=timedelta(0)), broken)
-    assert all(eager.apply(asked(), POOL).failed for _ in range(3))
+    assert all(step(eager).failed for _ in range(3))
     assert broken.calls == 4
 
 
@@ -236,9 +243,9 @@ def test_a_cross_encoder_stops_at_its_time_out(tiny_cross_encoder: Path) -> None
 
 def test_a_model_that_is_not_here_is_named_and_never_fetched() -> None:
     missing = settings(model="cross-encoder/none-such")
-    outcome = Rerank(missing, LocalReranker(missing)).apply(asked(), POOL)
-    assert outcome.failed
-    assert "'cross-encoder/none-such' is not on this machine" in outcome.note
+    told = step(Rerank(missing, LocalReranker(missing)))
+    assert told.failed
+    assert "'cross-encoder/none-such' is not on this machine" in told.note
 
 
 @pytest.mark.parametrize(
