@@ -1,0 +1,167 @@
+"""Whether the quality gate refuses candidates made worse on purpose, and lets equal ones pass.
+
+What belongs here: an index of xquad (en) with a golden set of some of its questions, and ways to spoil a
+candidate. What does not: the gate.
+
+The exit status is 1 if a worse candidate passes or an equal one is refused. An equal candidate is a full
+rebuild: its vector index is another graph over the same vectors.
+
+    python benchmarks/quality_gate.py [--questions 300] [--equal 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rag_pipelines.config import load_config
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.evaluation.gate import quality_gate
+from rag_pipelines.evaluation.golden import read_golden, write_golden
+from rag_pipelines.index.build import build_index
+from rag_pipelines.index.versions import Gate, Version
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines.sync.engine import ingest
+from rag_pipelines.sync.targets import Embedders
+
+DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
+CORPUS = DATA / "xquad" / "en"
+INDEX = "paragraphs"
+RIGHT = {"model": "all-MiniLM-L6-v2"}
+WRONG = {**RIGHT, "query_prompt": "passage: ", "document_prompt": "query: "}
+
+SPOILT = {
+    "chunks shuffled": """
+        UPDATE {vectors} v SET embedding = o.embedding
+        FROM (SELECT document_id, lead(embedding) OVER (ORDER BY document_id) AS embedding FROM {vectors}) o
+        WHERE v.document_id = o.document_id AND o.embedding IS NOT NULL""",
+    "half the documents missing": "DELETE FROM {vectors} WHERE document_id % 2 = 0",
+    "BM25 broken": "UPDATE {lexical} SET weights = '{{1:1}}/1000000000'",
+    "words lost": "UPDATE {lexical} SET words = ''",
+}
+
+
+class Trial:
+    """A database with a live version, and candidates beside it."""
+
+    def __init__(self, home: Path, questions: int) -> None:
+        self.home = home
+        self.golden = home / "golden.jsonl"
+        asked = read_golden(CORPUS).questions
+        write_golden(self.golden, asked[:: max(1, len(asked) // questions)][:questions])
+        self.server = EmbeddedServer(home / "postgres")
+        self.database = Database(self.server.start())
+        self.database.migrate()
+        self.embedders = Embedders(home)
+        self.settings = self._settings(RIGHT)
+        live = self.candidate(RIGHT)
+        with self.database.connection() as connection:
+            connection.execute(
+                "UPDATE rag.index_version SET state = 'live' WHERE version_id = %s", (live.version_id,)
+            )
+
+    def candidate(self, embedding: Mapping[str, str]) -> Version:
+        """A full build with a model."""
+        settings = self._settings(embedding)
+        ingest(self.database, settings, INDEX, embedders=self.embedders)
+        version = build_index(self.database, settings, INDEX, embedders=self.embedders, full=True)
+        assert version is not None
+        return version
+
+    def spoil(self, version: Version, statement: str) -> None:
+        """Change a candidate's tables."""
+        tables = {"vectors": f"rag.vectors_{version.storage}", "lexical": f"rag.lexical_{version.storage}"}
+        with self.database.connection() as connection:
+            connection.execute(statement.format(**tables))
+
+    def judged(self, version: Version) -> Gate:
+        """The gate's result."""
+        return quality_gate(
+            self.database,
+            self.settings,
+            INDEX,
+            version.version_id,
+            golden=self.golden,
+            embedders=self.embedders,
+        )
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.database.close()
+        self.server.stop()
+
+    def _settings(self, embedding: Mapping[str, str]) -> Settings:
+        columns = {"id": "_id", "text": "text", "title": "title", "path": str(CORPUS / "corpus.jsonl")}
+        document: dict[str, Any] = {
+            "data_dir": str(self.home),
+            "profiles": {
+                "chunking": {"default": {"whole_document": True, "context": ["title"]}},
+                "embedding": {"default": dict(embedding), "right": RIGHT, "wrong": WRONG},
+            },
+            "sources": {INDEX: {"connector": "records", "options": columns, "access": "public"}},
+            "indexes": {INDEX: {"sources": [INDEX]}},
+        }
+        path = self.home / "rag.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return load_config(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument("--equal", type=int, default=20, help="how many equal candidates are judged")
+    arguments = parser.parse_args()
+    if not CORPUS.is_dir():
+        sys.exit(f"needs the corpus xquad in {DATA} (set RAG_DATA_DIR)")
+    with (
+        tempfile.TemporaryDirectory(prefix="rag-gate-") as folder,
+        closing(Trial(Path(folder), arguments.questions)) as trial,
+    ):
+        let_through = worse_candidates(trial)
+        refused = equal_candidates(trial, arguments.equal)
+    sys.exit(1 if let_through or refused else 0)
+
+
+def worse_candidates(trial: Trial) -> int:
+    """How many candidates passed that are worse; prints each."""
+    passed = 0
+    for how in [*SPOILT, "wrong prompts"]:
+        candidate = trial.candidate(WRONG if how == "wrong prompts" else RIGHT)
+        if how in SPOILT:
+            trial.spoil(candidate, SPOILT[how])
+        gate = trial.judged(candidate)
+        passed += gate.passed
+        print(
+            f"{how}: {'PASSED' if gate.passed else 'refused'}, largest loss {gate.observed:.4f}", flush=True
+        )
+        for reason in gate.detail["refused"][:3]:
+            print(f"    {reason}")
+    return passed
+
+
+def equal_candidates(trial: Trial, count: int) -> int:
+    """How many candidates were refused that are as good."""
+    refused = 0
+    began = time.perf_counter()
+    for _ in range(count):
+        gate = trial.judged(trial.candidate(RIGHT))
+        if not gate.passed:
+            refused += 1
+            print(f"an equal candidate was refused: {gate.detail['refused']}", flush=True)
+    took = (time.perf_counter() - began) / max(1, count)
+    print(f"equal candidates: {count - refused} of {count} passed, {took:.0f} s each to build and judge")
+    return refused
+
+
+if __name__ == "__main__":
+    main()
