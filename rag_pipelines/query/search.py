@@ -38,6 +38,14 @@ from rag_pipelines.sync.targets import Embedders
 ATTEMPTS = 5
 """A second attempt fails only where a version was collected between two statements of one transaction."""
 
+FEW_CHUNKS = 5_000
+"""So many are compared one by one; the vector index would skip too much that the caller may not see."""
+
+POSTINGS = 5_000
+"""Chunks that the rare words of a question may have in all; what is commoner is read two words by two."""
+
+NARROWING = ("sources", "path_prefix", "metadata", "since", "until")
+
 MAX_K = 1000
 MAX_QUESTION = 10_000
 """Characters; a longer question is not a question."""
@@ -76,7 +84,7 @@ class Searcher:
             {
                 "hnsw.iterative_scan": "relaxed_order",
                 "hnsw.ef_search": str(ef_search),
-                "plan_cache_mode": "force_custom_plan",
+                "plan_cache_mode": "force_generic_plan",
             }
         )
         self._embedders = embedders or Embedders(settings.data_dir)
@@ -175,13 +183,15 @@ class Searcher:
             **params,
             "version_id": version.version_id,
             "rows": float(version.row_count or 0),
+            "postings": POSTINGS,
+            "thorough": False,
             "vector": question.vector(pinned.embedder),
         }
         try:
-            rows = connection.execute(pinned.approximate, params).fetchall()
-            found = sum(row["score"] is not None for row in rows)
-            if params["dense"] and rows and found < params["k"] < (version.row_count or 0):
-                rows = connection.execute(pinned.exact, params).fetchall()
+            rows = connection.execute(pinned.statement(params), params, prepare=True).fetchall()
+            if rows and _may_be_more(rows, params):
+                statement = pinned.statement(params, exact=params["dense"])
+                rows = connection.execute(statement, {**params, "thorough": True}).fetchall()
         except psycopg.errors.UndefinedTable:
             return None
         return rows if rows and rows[0]["version_id"] == version.version_id else None
@@ -283,19 +293,48 @@ class _Question:
 
 
 class _Pinned:
-    """A version with its model and its two statements."""
+    """A version with its model and its statements, made when first needed.
+
+    What a plan depends on is written into them, so that one generic plan serves every search: planning
+    so large a statement takes longer than running it.
+    """
 
     def __init__(self, version: Version, embedder: Embedder) -> None:
-        storage = storage_of_version(version)
-        parts: dict[str, Part] = {
-            **storage.parts("vectors", "lexical", "terms", "type", "language"),
-            "visible": composed("visible"),
-            "passes": composed("passes"),
-        }
         self.version = version
         self.embedder = embedder
-        self.approximate = composed("search", {**parts, "order": sql.SQL("")})
-        self.exact = composed("search", {**parts, "order": sql.SQL("+ 0")})
+        document, text = composed("visible_document"), composed("current_text")
+        self.parts: dict[str, Part] = {
+            **storage_of_version(version).parts("vectors", "lexical", "terms", "type", "language"),
+            "document": document,
+            "text": text,
+            "visible": composed("visible", {"document": document, "text": text}),
+            "passes": composed("passes"),
+        }
+        self._statements: dict[tuple[bool, int, int], sql.SQL | sql.Composed] = {}
+
+    def statement(self, params: dict[str, Any], *, exact: bool = False) -> sql.SQL | sql.Composed:
+        """The search with these parameters; `exact` compares everything that the caller may see."""
+        narrowed = any(params[name] is not None for name in NARROWING)
+        few = 2**31 if exact else self._few_documents
+        key = (narrowed, few, params["candidates"])
+        if key not in self._statements:
+            numbers = {"few_documents": sql.SQL(str(few)), "candidates": sql.SQL(str(params["candidates"]))}
+            walk = composed("few_by_filter" if narrowed else "few_by_access", {**self.parts, **numbers})
+            self._statements[key] = composed("search", {**self.parts, **numbers, "few": walk})
+        return self._statements[key]
+
+    @property
+    def _few_documents(self) -> int:
+        """Documents that together have about `FEW_CHUNKS` chunks."""
+        documents, rows = self.version.document_count or 0, self.version.row_count or 0
+        return max(int(FEW_CHUNKS * documents / rows), 1) if rows else FEW_CHUNKS
+
+
+def _may_be_more(rows: Sequence[Row], params: dict[str, Any]) -> bool:
+    """Whether fewer hits than asked for were found although a slower way might find more."""
+    if sum(row["score"] is not None for row in rows) >= params["k"] or rows[0]["exact"]:
+        return False
+    return bool(params["dense"]) or not rows[0]["thorough"]
 
 
 @contextmanager

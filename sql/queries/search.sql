@@ -1,13 +1,31 @@
--- name: visible
--- The part of every search that decides what a caller may see of a version's rows `v`, on the document's state of
--- now: tenant, deletion, access, text that the document no longer has, then the caller's own filters.
-d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id = ANY (ARRAY(SELECT access_id FROM allowed))
-  AND ((v.document_id, v.chunk_set_id) IN (SELECT document_id, chunk_set_id FROM withheld)) IS NOT TRUE
+-- name: visible_document
+-- What a caller may see of the documents `d`, on their state of now: tenant, deletion, access, the caller's filters.
+d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT access_id FROM allowed)
   AND (%(sources)s::int[] IS NULL OR d.source_id = ANY (%(sources)s))
   AND (%(path_prefix)s::text IS NULL OR starts_with(d.path, %(path_prefix)s))
   AND (%(metadata)s::jsonb IS NULL OR d.metadata @> %(metadata)s)
   AND (%(since)s::timestamptz IS NULL OR d.modified_at >= %(since)s)
   AND (%(until)s::timestamptz IS NULL OR d.modified_at < %(until)s)
+
+-- name: current_text
+-- Whether a version's rows `v` hold text that the document still has, or that the caller might have read then.
+((v.document_id, v.chunk_set_id) IN (SELECT document_id, chunk_set_id FROM withheld)) IS NOT TRUE
+
+-- name: visible
+-- Both, for a version's rows `v` of the documents `d`: every search decides by this and by nothing else.
+{document} AND {text}
+
+-- name: few_by_access
+-- Documents of the caller's rules, rule by rule: the inner limit keeps this a walk along the index, which ends as
+-- soon as there are too many.
+SELECT found.document_id FROM allowed a CROSS JOIN LATERAL (
+    SELECT d.document_id FROM rag.document d
+    WHERE d.access_id = a.access_id AND d.tenant = %(tenant)s AND d.state <> 'tombstoned'
+    LIMIT {few_documents} + 1
+) found LIMIT {few_documents} + 1
+
+-- name: few_by_filter
+SELECT d.document_id FROM rag.document d WHERE {document} LIMIT {few_documents} + 1
 
 -- name: passes
 -- Whether a rule lets the caller in, as rag.may_read has it. IS TRUE keeps the principals a set that is hashed once;
@@ -22,6 +40,10 @@ NOT EXISTS (SELECT FROM unnest(deny) AS denied WHERE (denied IN (SELECT principa
 -- Candidates from each side, both scores for the union of them, fused; then the best with their texts. Reads
 -- the tables of the version that the caller knows, and says in the same snapshot which version is live: one
 -- row without a hit means that nothing matched, or that another version is live now and the caller asks again.
+--
+-- Routed by how many documents the caller's rules and filters leave: few are compared one by one, which is exact;
+-- else the vector index is walked. That is known when the statement runs, so the planner has no say in it; and each
+-- row that comes is looked up (a scalar sub-select), because a join would be planned with all documents first.
 WITH live AS (
     SELECT version_id FROM rag.index_version
     WHERE CASE WHEN %(fixed)s THEN version_id = %(version_id)s ELSE index_name = %(index_name)s AND state = 'live' END
@@ -32,30 +54,62 @@ WITH live AS (
 ), withheld AS MATERIALIZED (
     SELECT document_id, chunk_set_id FROM rag.document_content
     WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
+), few AS MATERIALIZED (
+    {few}
+), route AS MATERIALIZED (
+    SELECT count(*) <= {few_documents} AS exact FROM few
 ), asked AS MATERIALIZED (
     SELECT %(vector)s::text::{type} AS vector
 ), terms AS MATERIALIZED (
-    SELECT w.lexeme, t.term, ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf
+    SELECT '''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''' AS word, t.term, t.documents,
+           ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf,
+           row_number() OVER (ORDER BY t.documents, w.lexeme) AS place,
+           sum(t.documents) OVER (ORDER BY t.documents, w.lexeme) > %(postings)s AS common
     FROM unnest(rag.words({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
     WHERE t.documents > 0
+), likely AS (
+    -- Where the best by BM25 are, without reading the long lists of common words for themselves: every rare word, and
+    -- common ones two by two. One common word alone is read in full, for it is all there is.
+    SELECT word FROM terms WHERE NOT common OR (SELECT count(*) FROM terms) = 1
+    UNION ALL
+    SELECT a.word || ' & ' || b.word FROM terms a JOIN terms b ON a.place < b.place
+    WHERE a.common AND b.place < (SELECT min(place) FROM terms WHERE common) + 6
 ), question AS MATERIALIZED (
-    SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS words,
+    SELECT string_agg(word, ' | ')::tsquery AS words,
+           CASE WHEN %(thorough)s THEN string_agg(word, ' | ')
+                ELSE (SELECT string_agg('(' || word || ')', ' | ') FROM likely) END::tsquery AS likely,
            ('{{' || (SELECT string_agg(term || ':' || idf::real, ',')
                      FROM (SELECT term, max(idf) AS idf FROM terms GROUP BY term) AS one)
             || '}}/1000000000')::sparsevec AS weights
     FROM terms
 ), dense AS (
-    SELECT v.document_id, v.chunk_set_id, v.ordinal
-    FROM {vectors} v JOIN rag.document d USING (document_id)
-    WHERE %(dense)s AND {visible}
-    ORDER BY (v.embedding <#> (SELECT vector FROM asked)) {order}
-    LIMIT %(candidates)s
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal
+     FROM few JOIN {vectors} v USING (document_id)
+     WHERE %(dense)s AND (SELECT exact FROM route)
+       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+     ORDER BY (v.embedding <#> (SELECT vector FROM asked)) + 0
+     LIMIT {candidates})
+    UNION ALL
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal
+     FROM {vectors} v
+     WHERE %(dense)s AND NOT (SELECT exact FROM route)
+       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+     ORDER BY v.embedding <#> (SELECT vector FROM asked)
+     LIMIT {candidates})
 ), lexical AS (
-    SELECT v.document_id, v.chunk_set_id, v.ordinal
-    FROM {lexical} v JOIN rag.document d USING (document_id)
-    WHERE %(lexical)s AND v.words @@ (SELECT words FROM question) AND {visible}
-    ORDER BY v.weights <#> (SELECT weights FROM question)
-    LIMIT %(candidates)s
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal
+     FROM few JOIN {lexical} v USING (document_id)
+     WHERE %(lexical)s AND (SELECT exact FROM route) AND v.words @@ (SELECT words FROM question)
+       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+     ORDER BY v.weights <#> (SELECT weights FROM question)
+     LIMIT {candidates})
+    UNION ALL
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal
+     FROM (SELECT * FROM {lexical}
+           WHERE %(lexical)s AND NOT (SELECT exact FROM route) AND words @@ (SELECT likely FROM question)
+           ORDER BY weights <#> (SELECT weights FROM question) OFFSET 0) v
+     WHERE (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+     LIMIT {candidates})
 ), candidates AS (
     SELECT * FROM dense UNION SELECT * FROM lexical
 ), scored AS (
@@ -84,7 +138,7 @@ WITH live AS (
     END)::float8 AS score
     FROM ranked
 )
-SELECT live.version_id, hit.*
+SELECT live.version_id, (SELECT exact FROM route) AS exact, (SELECT likely = words FROM question) AS thorough, hit.*
 FROM live LEFT JOIN LATERAL (
     SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
            cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
