@@ -133,7 +133,9 @@ class _Proof:
         self._connection: Pg = subject.connection
         self._parts: dict[str, Part] = {
             **subject.storage.parts("vectors", "lexical", "type"),
-            "visible": composed("visible"),
+            "visible": composed(
+                "visible", {"document": composed("visible_document"), "text": composed("current_text")}
+            ),
             "caller": composed("proof_caller", {"passes": composed("passes")}),
         }
         self._rng = random.Random(SEED)

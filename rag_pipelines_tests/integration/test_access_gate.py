@@ -79,7 +79,7 @@ def test_a_version_passes_and_the_proof_says_what_was_tried(shelf: Workspace, re
 PREDICATES = {
     "the tenant": ("d.tenant = %(tenant)s AND", "%(tenant)s::text IS NOT NULL AND"),
     "deletion": ("d.state <> 'tombstoned' AND", ""),
-    "the rule": ("d.access_id = ANY (ARRAY(SELECT access_id FROM allowed))", "true"),
+    "the rule": ("d.access_id IN (SELECT access_id FROM allowed)", "true"),
 }
 
 
@@ -93,8 +93,8 @@ def test_a_search_that_forgets_part_of_the_rule_is_refused(
     execute(shelf, "UPDATE rag.document SET state = 'tombstoned', deleted_at = now() WHERE path = 'd0.md'")
     before, after = PREDICATES[forgotten]
     broken = dict(stored.queries())
-    assert before in broken["visible"]
-    broken["visible"] = broken["visible"].replace(before, after)
+    assert before in broken["visible_document"]
+    broken["visible_document"] = broken["visible_document"].replace(before, after)
     monkeypatch.setattr("rag_pipelines.store.database.queries", lambda: broken)
     assert not shelf.validate(version)["access_proof"]
     found = proof(shelf, version)

@@ -28,7 +28,7 @@ from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import AccessRules
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.store.reader import admit_reader, reading_as
-from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
+from rag_pipelines_tests.integration.test_row_security import as_role, reader_role, without_predicate
 from rag_pipelines_tests.integration.workspace import Workspace
 
 __all__ = ["reader_role"]
@@ -346,20 +346,13 @@ def worlds(tmp_path: Path, database_url: str, reader_role: str) -> Iterator[Worl
     made.close()
 
 
-FORGETFUL = "true OR %(sources)s::int[] IS NULL OR %(path_prefix)s::text IS NULL OR %(tenant)s::text = ''"
-"""A predicate that lets everybody see everything."""
-
-
 @pytest.mark.parametrize("layer", ["both", "predicate", "policies"])
 def test_every_caller_finds_exactly_what_the_oracle_gives_them(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, layer: str
 ) -> None:
     """Each layer alone, and both: at least 10,000 decisions on a document and a caller."""
     if layer == "policies":
-        from rag_pipelines.store import sql as stored
-
-        broken = {**stored.queries(), "visible": FORGETFUL}
-        monkeypatch.setattr("rag_pipelines.store.database.queries", lambda: broken)
+        monkeypatch.setattr("rag_pipelines.store.database.queries", without_predicate())
     searcher = worlds.owner if layer == "predicate" else worlds.reader
 
     @hypothesis_settings(
