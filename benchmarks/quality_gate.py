@@ -38,7 +38,11 @@ DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] /
 CORPUS = DATA / "xquad" / "en"
 INDEX = "paragraphs"
 RIGHT = {"model": "all-MiniLM-L6-v2"}
-WRONG = {**RIGHT, "query_prompt": "passage: ", "document_prompt": "query: "}
+WRONG = {
+    **RIGHT,
+    "query_prompt": "Instruct: Given a web search query, retrieve passages that answer the query\nQuery: ",
+}
+"""The prompt of another model. Shorter ones ("query: ") cost MiniLM 0.008 of nDCG@10, which is tolerated."""
 
 SPOILT = {
     "chunks shuffled": """
