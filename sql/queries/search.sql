@@ -84,7 +84,7 @@ WITH live AS (
     FROM terms
 ), dense AS (
     (SELECT v.document_id, v.chunk_set_id, v.ordinal
-     FROM few JOIN {vectors} v USING (document_id)
+     FROM few, LATERAL (SELECT * FROM {vectors} v WHERE v.document_id = few.document_id OFFSET 0) v
      WHERE %(dense)s AND (SELECT exact FROM route)
        AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
      ORDER BY (v.embedding <#> (SELECT vector FROM asked)) + 0
@@ -98,7 +98,7 @@ WITH live AS (
      LIMIT {candidates})
 ), lexical AS (
     (SELECT v.document_id, v.chunk_set_id, v.ordinal
-     FROM few JOIN {lexical} v USING (document_id)
+     FROM few, LATERAL (SELECT * FROM {lexical} v WHERE v.document_id = few.document_id OFFSET 0) v
      WHERE %(lexical)s AND (SELECT exact FROM route) AND v.words @@ (SELECT words FROM question)
        AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
      ORDER BY v.weights <#> (SELECT weights FROM question)
