@@ -22,8 +22,11 @@ app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and lis
 def explain(
     context: typer.Context,
     document: Annotated[
-        str, typer.Option("--document", metavar="SOURCE:ID", help="The source and the external id.")
-    ],
+        str | None, typer.Option("--document", metavar="SOURCE:ID", help="The source and the external id.")
+    ] = None,
+    chunk: Annotated[
+        str | None, typer.Option("--chunk", metavar="CHUNK_ID", help="A passage, by the chunk_id of a hit.")
+    ] = None,
     user: Annotated[
         str | None, typer.Option("--user", metavar="USER", help="Such as ann@example.com.")
     ] = None,
@@ -38,23 +41,33 @@ def explain(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a user may or may not read a document, clause by clause."""
+    """Say why a user may or may not read a document or a passage, clause by clause."""
     import msgspec
 
     from rag_pipelines.query.access import explain as explain_access
+    from rag_pipelines.query.access import explain_chunk
 
-    source, colon, external_id = document.partition(":")
-    if not (colon and source and external_id):
+    if (document is None) == (chunk is None):
+        raise UsageError("give either --document SOURCE:ID or --chunk CHUNK_ID")
+    source, colon, external_id = (document or "").partition(":")
+    if chunk is None and not (colon and source and external_id):
         raise UsageError(f"--document received {document!r}; valid: SOURCE:ID, such as docs:hr/pay.md")
-    chosen = invocation(context)
-    with chosen.database.connection() as connection:
-        found = explain_access(
-            connection, source, external_id, user=user, principals=principals or (), tenant=tenant
-        )
+    with invocation(context).database.connection() as connection:
+        if chunk is None:
+            found = [
+                explain_access(
+                    connection, source, external_id, user=user, principals=principals or (), tenant=tenant
+                )
+            ]
+        else:
+            found = explain_chunk(connection, chunk, user=user, principals=principals or (), tenant=tenant)
     if as_json:
-        print_json({"may_read": found.may_read, **msgspec.to_builtins(found)})
-    else:
-        _show(found, ", ".join([*([user] if user else []), *(principals or [])]) or "anybody")
+        answers = [{"may_read": one.may_read, **msgspec.to_builtins(one)} for one in found]
+        print_json(answers[0] if chunk is None else answers)
+        return
+    caller = ", ".join([*([user] if user else []), *(principals or [])]) or "anybody"
+    for one in found:
+        _show(one, caller)
 
 
 @app.command()

@@ -6,6 +6,7 @@ for one document. What does not: enforcing (`sql/queries/search.sql` does), pres
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -82,7 +83,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """Whether a caller of `tenant` may read a document, and everything that follows from.
 
     `reasons` say why not, in sentences; none means that a search may show it. `hints` say what else keeps
-    it from being found or what the figures cannot say.
+    it from being found or what the figures cannot say. `former` is set for a passage that the document no
+    longer has, or may not have: what the rule that held when it had it means for the caller.
     """
 
     tenant: str
@@ -90,6 +92,7 @@ class Explanation(msgspec.Struct, frozen=True):
     verdict: Verdict
     reasons: tuple[str, ...]
     hints: tuple[str, ...]
+    former: Verdict | None = None
 
     @property
     def may_read(self) -> bool:
@@ -147,21 +150,61 @@ def explain(
     row = query(connection, "document_access", {"source": source, "external_id": external_id}).fetchone()
     if row is None:
         raise UsageError(_not_held(connection, source, external_id))
+    return _explain(connection, row, _given(user, principals), tenant)
+
+
+def explain_chunk(
+    connection: Pg,
+    chunk_id: str,
+    *,
+    user: str | None = None,
+    principals: Sequence[str] = (),
+    tenant: str | None = None,
+) -> list[Explanation]:
+    """Why a caller may or may not read one passage: an explanation for each document that has or had it.
+
+    Args:
+        chunk_id: as a hit has it.
+
+    Raises:
+        UsageError: no document has such a passage.
+    """
+    key, _, ordinal = chunk_id.rpartition("-")
+    if not re.fullmatch(r"[0-9a-f]{32}", key) or not ordinal.isdecimal():
+        raise UsageError(
+            f"the chunk is {chunk_id!r}; give the 'chunk_id' of a hit: 32 hex digits, -, a number"
+        )
+    rows = query(connection, "chunk_access", {"key": key, "ordinal": int(ordinal)}).fetchall()
+    if not rows:
+        raise UsageError(f"no document has a passage {chunk_id!r}; it may have been collected as garbage")
+    return [_explain(connection, row, _given(user, principals), tenant) for row in rows]
+
+
+def _given(user: str | None, principals: Sequence[str]) -> list[str]:
+    return [*([user_principal(user)] if user else []), *principals]
+
+
+def _explain(connection: Pg, row: Row, given: Sequence[str], tenant: str | None) -> Explanation:
     rule = AccessRule(tuple(map(tuple, row["clauses"])), tuple(row["deny"]))
-    given = [*([user_principal(user)] if user else []), *principals]
     asked = row["tenant"] if tenant is None else tenant
     named = {principal for clause in rule.clauses for principal in clause} | {*rule.deny}
     with connection.transaction():
         memberships = memberships_of(connection, asked, [EVERYONE, *given])
-        verdict = judge(rule, given, memberships, group_names(connection, asked, named))
+        names = group_names(connection, asked, named)
+        verdict = judge(rule, given, memberships, names)
         document = _document(connection, row)
-    return Explanation(
-        asked,
-        document,
-        verdict,
-        tuple(_reasons(document, verdict, asked)),
-        tuple(_hints(document, verdict, given, named)),
-    )
+    former = None
+    reasons = [*_reasons(document, verdict, asked)]
+    if row.get("former_tenant") is not None:
+        before = AccessRule(tuple(map(tuple, row["former_clauses"])), tuple(row["former_deny"]))
+        former = judge(before, given, memberships, names)
+        if not former.passes or row["former_tenant"] != asked:
+            why = "may have changed and could not be loaded" if row["doubted"] else "was changed"
+            reasons.append(
+                f"the document's text {why} after this passage; who did not pass its rule then may not"
+            )
+    hints = tuple(_hints(document, verdict, given, named))
+    return Explanation(asked, document, verdict, tuple(reasons), hints, former)
 
 
 def _ways(given: Iterable[str], memberships: Iterable[Membership]) -> dict[str, tuple[Membership, ...]]:

@@ -389,6 +389,33 @@ def test_the_command_explains_clause_by_clause(team: Team, call: Call) -> None:
     assert found["verdict"]["clauses"][0]["satisfied_by"] == ["group:hr"]
 
 
+def test_the_command_explains_a_passage_by_the_rule_of_its_document_and_of_its_own_time(
+    team: Team, call: Call
+) -> None:
+    (hit,) = team.search("salary", principals=["group:hr"], k=1)
+    no = call("access", "explain", "--principal", "group:it", "--chunk", hit.chunk_id)
+    assert no.stdout.startswith("group:it may not read docs:hr/pay.md")
+    team.write("hr/pay.md", "# Pay\n\nThe sensor team has no salary band.")
+    team.ingest()
+    team.restrict("hr", "group:hr", "group:it")
+    team.ingest()
+    (found,) = json.loads(
+        call("access", "explain", "--principal", "group:it", "--chunk", hit.chunk_id, "--json").stdout
+    )
+    assert found["may_read"] is False
+    assert found["verdict"]["clauses"][0]["satisfied_by"] == ["group:it"]
+    assert found["former"]["clauses"][0]["satisfied_by"] == []
+    assert "the document's text was changed after this passage" in found["reasons"][0]
+    for chunk, said in (
+        ("x", "give the 'chunk_id' of a hit"),
+        ("0" * 32 + "-0", "no document has a passage"),
+    ):
+        refused = call("access", "explain", "--chunk", chunk)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    assert call("access", "explain").exit_code == 2
+
+
 def test_the_command_refuses_what_is_no_document(call: Call) -> None:
     for document, said in (("hr/pay.md", "valid: SOURCE:ID"), ("docs:x.md", "holds no document 'x.md'")):
         refused = call("access", "explain", "--document", document)

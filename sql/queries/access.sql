@@ -97,6 +97,20 @@ SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.d
 FROM rag.document d JOIN rag.access_rule a USING (access_id) JOIN rag.source s USING (source_id)
 WHERE s.name = %(source)s AND d.external_id = %(external_id)s;
 
+-- name: chunk_access
+-- The documents that have or had a passage, each as `document_access` gives it, with the rule of text that is former.
+SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.deny, s.name AS source,
+       s.listed_at, s.groups_at, c.tenant AS former_tenant, c.doubted, f.clauses AS former_clauses, f.deny AS former_deny
+FROM rag.chunk_set cs
+JOIN rag.chunk p ON p.chunk_set_id = cs.chunk_set_id AND p.ordinal = %(ordinal)s
+JOIN rag.document_content c ON c.chunk_set_id = cs.chunk_set_id
+JOIN rag.document d USING (document_id)
+JOIN rag.access_rule a ON a.access_id = d.access_id
+JOIN rag.source s USING (source_id)
+LEFT JOIN rag.access_rule f ON f.access_id = c.access_id
+WHERE cs.key = %(key)s::uuid
+ORDER BY s.name, d.external_id;
+
 -- name: open_failure
 -- Why a document is not held, where we know.
 SELECT q.stage, q.error_class, q.message FROM rag.quarantine q JOIN rag.source s USING (source_id)
