@@ -220,7 +220,7 @@ FEATURES = (
             r"\b(?:(?:the|this|our|whole|entire|full)\s+conversation|chat\s+history|system\s+prompt|"
             r"user'?s?\s+(?:data|name|e-?mail|messages?|question)|credentials|api\s+keys?)\b.{0,60}?"
             r"(?:https?://|\S@\S)",
-            r"!\[[^\]]*\]\(https?://[^)\s]+[?&][^)\s]*=(?:\{|\[|%7B)",
+            r"!\[[^\]]{0,200}\]\(https?://[^)\s?]{1,200}\?[^)\s]{0,200}?=(?:\{|\[|%7B)",
         ),
     ),
     Feature(
