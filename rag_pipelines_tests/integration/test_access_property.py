@@ -292,10 +292,14 @@ class Worlds:
                 assert row is not None
                 sources.append(row["source_id"])
         self.sources = dict(zip(TENANTS, sources, strict=True))
-        self.owner = Searcher(self.workspace.database, self.workspace.settings, "main")
-        self.workspace.document["database"]["reader_url"] = as_role(url, role)
-        self.reader = Searcher(self.workspace.database, self.workspace.settings, "main")
+        self.owner = self.searcher()
+        self.workspace.document["database"]["reader_url"] = self.reader_url = as_role(url, role)
+        self.reader = self.searcher()
         self.decisions = 0
+
+    def searcher(self) -> Searcher:
+        """A searcher by the configuration as it stands, with the statements as they stand."""
+        return Searcher(self.workspace.database, self.workspace.settings, "main")
 
     def make(self, world: Sequence[Facts], directories: dict[str, dict[str, tuple[str, ...]]]) -> Oracle:
         """Bring the catalogue into this state; returns the oracle over it."""
@@ -393,8 +397,6 @@ def test_what_is_hidden_is_neither_counted_nor_told_apart_from_what_is_not_there
     assert len(some.hits) == 1
     with (
         pytest.raises(psycopg.errors.InsufficientPrivilege),
-        psycopg.connect(
-            worlds.workspace.settings.database.reader_url.get_secret_value()  # type: ignore[union-attr]
-        ) as connection,
+        psycopg.connect(worlds.reader_url) as connection,
     ):
         connection.execute("SELECT count(*) FROM rag.embedding")
