@@ -32,6 +32,7 @@ from rag_pipelines.cli import (
     quality,
     quarantine,
     query,
+    serve,
     source,
     status,
     verify,
@@ -55,6 +56,7 @@ app.command("apply")(plan.apply)
 app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
 app.command("query")(query.query)
+app.command("serve")(serve.serve)
 app.add_typer(evaluate.app, name="eval")
 app.command("quality")(quality.quality)
 app.command("status")(status.status)

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.values import (
     Access,
     Cron,
@@ -269,6 +270,7 @@ class Settings(_Section):
     profiles: Profiles = Profiles()
     sources: dict[Name, SourceSettings] = {}
     indexes: dict[Name, IndexSettings] = {}
+    serving: ServingSettings = ServingSettings()
 
     @field_validator("data_dir")
     @classmethod

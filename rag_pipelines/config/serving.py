@@ -1,0 +1,151 @@
+"""The settings of the HTTP service: where it listens, who may log in, what one request may cost.
+
+What belongs here: fields, defaults and bounds of `serving`. What does not: checking a login, and limits of
+a run over a source (`settings.LimitSettings`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from rag_pipelines.config.values import Duration, Name, Size
+
+Principal = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=500)]
+Tenant = Annotated[str, Field(min_length=1)]
+Prefix = Annotated[str, Field(pattern=r"^[a-z]+:\S*$")]
+"""The namespace of principals, such as ``user:`` or ``group:login.acme.example/``."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _some(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("a duration above zero")
+    return value
+
+
+Positive = Annotated[Duration, AfterValidator(_some)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApiKey(_Section):
+    """A key that a program logs in with, and whom it stands for.
+
+    `sha256` is the digest of the key in hexadecimal digits; the key itself is known to its owner only
+    (`rag-pipelines serve --new-key` makes both).
+    """
+
+    sha256: SecretStr
+    tenant: Tenant
+    principals: tuple[Principal, ...] = ()
+
+    @field_validator("sha256")
+    @classmethod
+    def _digest(cls, value: SecretStr) -> SecretStr:
+        if not _DIGEST.fullmatch(value.get_secret_value()):
+            raise ValueError("64 hexadecimal digits; `rag-pipelines serve --new-key` makes a key and them")
+        return value
+
+
+class OidcSettings(_Section):
+    """Whose tokens are accepted, and what their claims say about the bearer.
+
+    `jwks` is a URL or a file with the issuer's public keys; by default the issuer's own description says
+    where they are. The tenant is `tenant`, or what the claim `tenant_claim` holds, translated by `tenants`
+    where that is given. `principals` maps claims (a text or a list of them) to a namespace: with
+    ``{email: "user:", groups: "group:"}`` the group ``hr`` is the principal ``group:hr``.
+    """
+
+    issuer: str = Field(pattern=r"^https?://")
+    audience: str = Field(min_length=1)
+    jwks: str | None = None
+    algorithms: tuple[
+        Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...
+    ] = Field(default=("RS256", "ES256"), min_length=1)
+    leeway: Duration = timedelta(seconds=30)
+    tenant: Tenant | None = None
+    tenant_claim: str | None = None
+    tenants: Mapping[str, Tenant] = {}
+    principals: Mapping[str, Prefix] = {"email": "user:", "groups": "group:"}
+
+    @field_validator("jwks")
+    @classmethod
+    def _absolute(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or value.startswith(("https://", "http://")):
+            return value
+        return str((info.context or {}).get("base", Path.cwd()) / Path(value).expanduser())
+
+    @model_validator(mode="after")
+    def _one_tenant(self) -> OidcSettings:
+        if (self.tenant is None) == (self.tenant_claim is None):
+            raise ValueError("either 'tenant', one for all, or 'tenant_claim', the claim that names it")
+        if self.tenants and self.tenant_claim is None:
+            raise ValueError("'tenants' translates what 'tenant_claim' holds; give that too")
+        return self
+
+
+class AnonymousSettings(_Section):
+    """What a caller without a login may see: the public documents of `tenant`."""
+
+    tenant: Tenant
+
+
+class RequestLimits(_Section):
+    """What one caller and one request may cost.
+
+    A caller has `requests_per_minute` on average and `burst` at once. `searches` run at a time (by default
+    as many as `database.pool_size`), `waiting` more may wait, and any further one is sent away. A request
+    that has not ended after `time` is answered with an error.
+    """
+
+    requests_per_minute: float = Field(default=120, gt=0)
+    burst: int = Field(default=30, ge=1)
+    searches: int | None = Field(default=None, ge=1, le=200)
+    waiting: int = Field(default=32, ge=0)
+    time: Positive = timedelta(seconds=10)
+    body: Size = Field(default=64_000, ge=256)
+    question: int = Field(default=2_000, ge=1, le=10_000)
+    k: int = Field(default=100, ge=1, le=1000)
+
+
+class ServingSettings(_Section):
+    """The HTTP service. Without `api_keys`, `oidc` or `anonymous` nobody could log in, and it does not start.
+
+    `cors` are the origins of other sites whose pages may call it. `trusted_proxies` are the addresses whose
+    ``X-Forwarded-For`` is believed. `log_questions` writes questions into the access log. `drain` is how
+    long requests may take to end once the service is told to stop.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    api_keys: dict[Name, ApiKey] = {}
+    oidc: OidcSettings | None = None
+    anonymous: AnonymousSettings | None = None
+    limits: RequestLimits = RequestLimits()
+    cors: tuple[Annotated[str, Field(pattern=r"^https?://[^/*]+$")], ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    log_questions: bool = False
+    drain: Duration = timedelta(seconds=20)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether there is anybody whom the service would answer."""
+        return bool(self.api_keys or self.oidc or self.anonymous)

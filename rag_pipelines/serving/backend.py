@@ -1,0 +1,121 @@
+"""What the service serves: the searchers of all indexes, seen by one tenant at a time, and their readiness.
+
+What belongs here: which indexes and sources a tenant may know of, and one searcher for each. What does not:
+HTTP, logins, and searching itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.errors import RagError
+from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.query.hits import Filters, Mode, Result
+from rag_pipelines.query.search import Searcher
+from rag_pipelines.serving.auth import Caller
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.reader import prove_reader
+from rag_pipelines.sync.targets import Embedders
+
+READINESS_KEPT = 2.0
+"""Seconds for which an answer about readiness is given again, so that asking costs nothing."""
+
+log = logging.getLogger(__name__)
+
+
+class Backend:
+    """Everything behind the HTTP service. Safe to use from several threads.
+
+    Args:
+        time_limit: after it the database gives a search up, so that no thread outlives its request for long.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, embedders: Embedders, *, time_limit: timedelta
+    ) -> None:
+        self._settings = settings
+        milliseconds = str(max(int(time_limit.total_seconds() * 1000), 1))
+        self._database = database.tuned({"statement_timeout": milliseconds})
+        url = settings.database.reader_url
+        self._reader = Database(url.get_secret_value(), pool_size=1) if url else None
+        self._searchers = {
+            name: Searcher(self._database, settings, name, embedders) for name in settings.indexes
+        }
+        self._checks: Mapping[str, str] = {}
+        self._checked = float("-inf")
+        self._lock = threading.Lock()
+
+    def indexes(self, tenant: str) -> list[str]:
+        """The indexes that a tenant has a source in; of any other it is not told."""
+        return [name for name in self._settings.indexes if self.sources(name, tenant)]
+
+    def sources(self, index: str, tenant: str) -> list[str]:
+        """The sources of a tenant that feed an index."""
+        sources = self._settings.sources_of(index).items()
+        return [name for name, source in sources if source.tenant == tenant]
+
+    def live(self, indexes: Sequence[str]) -> dict[str, Version | None]:
+        """The live version of each. Raises `RagError` where the database cannot say."""
+        with self._database.connection() as connection:
+            return {name: live_version(connection, name) for name in indexes}
+
+    def search(
+        self, index: str, question: str, caller: Caller, *, mode: Mode, k: int, filters: Filters
+    ) -> Result:
+        """As `Searcher.search`, for a caller."""
+        return self._searchers[index].search(
+            question,
+            tenant=caller.tenant,
+            principals=caller.principals,
+            mode=mode,
+            k=k,
+            filters=filters,
+        )
+
+    def prove(self) -> None:
+        """Make sure that the login for searches may not read more than its callers. Raises `RagError`."""
+        if self._reader is not None:
+            with self._reader.connection() as connection:
+                prove_reader(connection)
+
+    def readiness(self) -> Mapping[str, str]:
+        """Each check with ``ok`` or ``failed``: `database` answers, an index has a live version, `reader`."""
+        with self._lock:
+            if time.monotonic() - self._checked >= READINESS_KEPT:
+                self._checks = self._check()
+                self._checked = time.monotonic()
+            return self._checks
+
+    def warm_up(self) -> None:
+        """Load every model and plan every search once, so that the first caller need not wait for it."""
+        for name, searcher in self._searchers.items():
+            try:
+                searcher.search("warm up", tenant="-", k=1)
+            except RagError as error:
+                log.warning("index %s cannot be searched yet: %s", name, error)
+
+    def close(self) -> None:
+        """Give connections back."""
+        for searcher in self._searchers.values():
+            searcher.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._database.close()
+
+    def _check(self) -> dict[str, str]:
+        checks = dict.fromkeys(("database", "live_version", "reader"), "failed")
+        try:
+            live = self.live(list(self._settings.indexes))
+            checks["database"] = "ok"
+            if any(live.values()):
+                checks["live_version"] = "ok"
+            self.prove()
+            checks["reader"] = "ok"
+        except RagError as error:
+            log.warning("not ready: %s", error)
+        return checks

@@ -1,0 +1,217 @@
+// The search page. Everything that comes from a document or a person is put in as text, never as markup.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const SECRET = "rag-pipelines-login";
+const SNIPPET = 420; // characters
+let indexes = [];
+let asking = null;
+
+function element(name, content = "", className = "") {
+  const made = document.createElement(name);
+  made.append(...(Array.isArray(content) ? content : [String(content)]));
+  if (className) made.className = className;
+  return made;
+}
+
+function say(text, bad = false) {
+  $("status").textContent = text;
+  $("status").className = bad ? "bad" : "";
+}
+
+// A JSON Web Token is three parts of base64url, the first of which is a JSON object.
+function loginHeaders() {
+  const secret = sessionStorage.getItem(SECRET);
+  if (!secret) return {};
+  const token = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/.test(secret);
+  return token ? { Authorization: `Bearer ${secret}` } : { "X-API-Key": secret };
+}
+
+async function ask(path, options = {}) {
+  const headers = { ...loginHeaders(), ...(options.body ? { "Content-Type": "application/json" } : {}) };
+  const answer = await fetch(path, { ...options, headers, credentials: "omit" });
+  const body = await answer.json();
+  if (!answer.ok) {
+    const more = (body.errors || []).map((one) => `${one.field}: received ${one.received}; valid: ${one.valid}`);
+    throw new Error([body.detail, ...more].join("\n") + ` (request ${body.request_id})`);
+  }
+  return body;
+}
+
+function fill(select, pairs) {
+  select.replaceChildren(...pairs.map(([value, text]) => {
+    const option = element("option", text);
+    option.value = value;
+    return option;
+  }));
+}
+
+function showSources() {
+  const chosen = indexes.find((one) => one.name === $("index").value);
+  fill($("source"), [["", "any"], ...(chosen ? chosen.sources : []).map((name) => [name, name])]);
+}
+
+async function enter() {
+  $("logout").hidden = !sessionStorage.getItem(SECRET);
+  try {
+    const found = await ask("v1/indexes");
+    indexes = found.indexes;
+    fill($("index"), indexes.map((one) => [one.name, one.live ? one.name : `${one.name} (nothing live yet)`]));
+    $("k").max = found.max_k;
+    $("query").maxLength = found.max_question;
+    say(indexes.length ? "" : "There is no index for this login.");
+  } catch (error) {
+    indexes = [];
+    fill($("index"), []);
+    say(error.message, true);
+  }
+  showSources();
+}
+
+function leave() {
+  $("results").replaceChildren();
+  $("stages").replaceChildren();
+  $("explanation").hidden = true;
+}
+
+function request() {
+  const filters = {};
+  if ($("source").value) filters.sources = [$("source").value];
+  if ($("path").value) filters.path_prefix = $("path").value;
+  if ($("since").value) filters.since = `${$("since").value}T00:00:00Z`;
+  if ($("until").value) filters.until = `${$("until").value}T00:00:00Z`;
+  return {
+    query: $("query").value, index: $("index").value || null, mode: $("mode").value,
+    k: Number($("k").value), filters, explain: $("explain").checked,
+  };
+}
+
+// The question's words, longest first; a word also marks what begins with it (claim, claims).
+function wordPattern(question) {
+  const words = question.match(/[\p{L}\p{N}][\p{L}\p{N}_-]*/gu) || [];
+  const worth = [...new Set(words.filter((word) => word.length > 2 || /\p{N}/u.test(word)))];
+  if (!worth.length) return null;
+  worth.sort((a, b) => b.length - a.length);
+  return new RegExp(`(?<![\\p{L}\\p{N}])(?:${worth.join("|")})[\\p{L}\\p{N}]{0,3}`, "giu");
+}
+
+function marked(text, pattern) {
+  if (!pattern) return [text];
+  const parts = [];
+  let at = 0;
+  for (const found of text.matchAll(pattern)) {
+    parts.push(text.slice(at, found.index), element("mark", found[0]));
+    at = found.index + found[0].length;
+  }
+  return [...parts, text.slice(at)];
+}
+
+// The stretch of the text, not longer than SNIPPET, in which most of the question's words begin.
+function snippet(text, pattern) {
+  if (text.length <= SNIPPET) return text;
+  const places = pattern ? [...text.matchAll(pattern)].map((found) => found.index) : [];
+  let best = 0;
+  let most = 0;
+  for (const place of places) {
+    const inside = places.filter((other) => other >= place && other < place + SNIPPET - 80).length;
+    if (inside > most) [best, most] = [place, inside];
+  }
+  const first = Math.max(0, Math.min(best - 60, text.length - SNIPPET));
+  const from = first && text.indexOf(" ", first) + 1;
+  const piece = text.slice(from, from + SNIPPET);
+  return (from ? "… " : "") + piece + (from + SNIPPET < text.length ? " …" : "");
+}
+
+function link(address, text) {
+  let url = null;
+  try { url = new URL(address); } catch { /* not an address */ }
+  if (!url || !["https:", "http:"].includes(url.protocol)) return element("span", text);
+  const made = element("a", text);
+  made.href = url.href;
+  made.rel = "noopener noreferrer";
+  made.target = "_blank";
+  return made;
+}
+
+const shown = (value) => typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : value ?? "–";
+
+function table(columns, rows) {
+  const head = element("tr", columns.map((name) => element("th", name)));
+  const body = rows.map((row) => element("tr", row.map((value) => element("td", shown(value)))));
+  return element("div", [element("table", [element("thead", [head]), element("tbody", body)])], "wide");
+}
+
+function passage(hit, pattern) {
+  const facts = [`score ${shown(hit.scores.fused)}`, hit.source, hit.path];
+  if (hit.modified_at) facts.push(`modified ${hit.modified_at.slice(0, 10)}`);
+  if (hit.as_of) facts.push(`as of ${hit.as_of.slice(0, 10)}`);
+  const whole = element("details", [
+    element("summary", "Whole passage"),
+    element("div", marked(hit.context ? `${hit.context}\n${hit.text}` : hit.text, pattern), "whole"),
+  ]);
+  return element("li", [
+    element("p", [hit.url ? link(hit.url, hit.citation) : hit.citation], "citation"),
+    element("p", facts.join(" · "), "facts"),
+    element("p", marked(snippet(hit.text, pattern), pattern), "snippet"),
+    whole,
+  ]);
+}
+
+const flat = (value) => value !== null && typeof value === "object" ? JSON.stringify(value) : value;
+
+// Scores and ranks of every hit side by side; then everything else that the search tells, part by part.
+function explain(answer) {
+  const names = [...new Set(answer.hits.flatMap((hit) => Object.keys(hit.scores)))];
+  const rows = answer.hits.map((hit, at) => [at + 1, hit.citation, ...names.map((name) => flat(hit.scores[name]))]);
+  const parts = [element("h3", "Ranks and scores"), table(["place", "passage", ...names], rows)];
+  const single = Object.entries({ index: answer.index, version: answer.version, mode: answer.mode });
+  for (const [name, value] of Object.entries(answer.explanation)) {
+    if (Array.isArray(value) && value.length && typeof value[0] === "object") {
+      const columns = Object.keys(value[0]);
+      parts.push(element("h3", name), table(columns, value.map((row) => columns.map((one) => flat(row[one])))));
+    } else {
+      single.push([name, flat(value)]);
+    }
+  }
+  parts.push(element("h3", "The search"), table(["what", "value"], single));
+  $("stages").replaceChildren(...parts);
+  $("explanation").hidden = false;
+}
+
+async function search() {
+  const wanted = request();
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  leave();
+  say("Searching …");
+  try {
+    const answer = await ask("v1/search", { method: "POST", body: JSON.stringify(wanted), signal });
+    const pattern = wordPattern(wanted.query);
+    $("results").replaceChildren(...answer.hits.map((hit) => passage(hit, pattern)));
+    if (answer.explanation) explain(answer);
+    say(answer.hits.length ? `${answer.hits.length} passage(s) of version ${answer.version}`
+      : "Nothing was found that you may see.");
+  } catch (error) {
+    if (!signal.aborted) say(error.message, true);
+  }
+}
+
+$("login").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(SECRET, $("secret").value.trim());
+  $("secret").value = "";
+  leave();
+  enter();
+});
+$("logout").addEventListener("click", () => {
+  sessionStorage.removeItem(SECRET);
+  leave();
+  enter();
+});
+$("index").addEventListener("change", showSources);
+$("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+enter();

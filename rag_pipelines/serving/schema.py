@@ -1,0 +1,199 @@
+"""The JSON of the service: what a request may hold and what an answer does, with examples for OpenAPI.
+
+What belongs here: shapes and bounds. What does not: bounds that the configuration sets (`app` checks them).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from rag_pipelines.query.hits import Filters, Hit, Mode, Result
+
+MAX_TEXT = 10_000
+MAX_NUMBER = 2**63
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text or (not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text)):
+        raise ValueError("a text of Unicode characters without NUL")
+    return text
+
+
+def _asks(text: str) -> str:
+    if not text.strip():
+        raise ValueError("some words to look for")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """A value of metadata as the database can hold it."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            _storable(one)
+        elif isinstance(one, list | dict) or (isinstance(one, int | float) and not abs(one) <= MAX_NUMBER):
+            raise ValueError("a text, a number, true, false, null, or a list of these")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SearchFilters(_Model):
+    """What the search is narrowed to; everything given must hold. Times without an offset are UTC."""
+
+    sources: list[Annotated[Text, Field(max_length=100)]] = Field(
+        default=[], max_length=100, description="Only documents of these sources."
+    )
+    path_prefix: Annotated[Text, Field(max_length=2_000)] | None = Field(
+        default=None, description="How the path of a document begins."
+    )
+    metadata: dict[
+        Annotated[Text, Field(min_length=1, max_length=200)], Annotated[JsonValue, AfterValidator(_plain)]
+    ] = Field(default={}, max_length=20, description="Pairs that the document's metadata must hold.")
+    since: Moment | None = Field(default=None, description="Modified at or after this time.")
+    until: Moment | None = Field(default=None, description="Modified before this time.")
+
+    def filters(self) -> Filters:
+        """The same, as a search takes it."""
+        return Filters(tuple(self.sources), self.path_prefix, self.metadata, self.since, self.until)
+
+
+class SearchRequest(_Model):
+    """A question to one index."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"query": "How much can I claim for meals?", "k": 5},
+                {
+                    "query": "E-4417",
+                    "index": "handbook",
+                    "mode": "lexical",
+                    "filters": {"path_prefix": "handbook/", "since": "2026-01-01T00:00:00Z"},
+                    "explain": True,
+                },
+            ]
+        },
+    )
+
+    query: Annotated[Text, AfterValidator(_asks)] = Field(
+        min_length=1, max_length=MAX_TEXT, description="The question, in words or as typed."
+    )
+    index: Annotated[Text, Field(max_length=100)] | None = Field(
+        default=None, description="The index; may be left out where there is only one."
+    )
+    mode: Mode = Field(default="hybrid", description="Which scores count.")
+    k: int = Field(default=10, ge=1, le=1000, description="How many passages at most.")
+    filters: SearchFilters = SearchFilters()
+    explain: bool = Field(default=False, description="Say how the answer came about, stage by stage.")
+
+
+class Passage(BaseModel):
+    """One passage with its citation. `start` and `end` are offsets in the document's canonical text."""
+
+    citation: str
+    title: str
+    url: str | None
+    path: str
+    source: str
+    external_id: str
+    chunk_id: str
+    heading_path: list[str]
+    pages: list[int] | None = Field(description="First and last page, where the document has pages.")
+    text: str
+    context: str = Field(description="What stands in front of the text where a reader needs it.")
+    start: int
+    end: int
+    scores: dict[str, Any] = Field(description="`fused` is what the order follows; ranks begin at 1.")
+    as_of: datetime | None = Field(description="When the source was last listed in full.")
+    modified_at: datetime | None
+    author: str | None
+    media_type: str | None
+    metadata: dict[str, Any]
+
+
+class SearchResponse(BaseModel):
+    """The passages that the caller may see, best first, all from one version of the index."""
+
+    index: str
+    version: int
+    mode: Mode
+    hits: list[Passage]
+    explanation: dict[str, Any] | None = Field(
+        default=None, description="Milliseconds of each part, and what the search tells of its stages."
+    )
+    request_id: str
+
+
+class IndexInfo(BaseModel):
+    """An index that the caller may ask. `live` says whether it has a version to answer from."""
+
+    name: str
+    live: bool
+    version: int | None
+    promoted_at: datetime | None
+    sources: list[str] = Field(description="Those of the caller's tenant.")
+
+
+class Indexes(BaseModel):
+    """Every index that the caller may ask, and the bounds of a request."""
+
+    indexes: list[IndexInfo]
+    max_k: int
+    max_question: int = Field(description="In characters.")
+
+
+class FieldError(BaseModel):
+    """One wrong value of a request."""
+
+    field: str
+    received: str
+    valid: str
+
+
+class ProblemDetails(BaseModel):
+    """What is wrong, as RFC 9457 has it. `type` is stable, `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class Readiness(BaseModel):
+    """Whether searches can be answered; `checks` are ``ok`` or ``failed``."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+def encoded(result: Result, request_id: str, *, explain: bool) -> bytes:
+    """`result` as the JSON of a `SearchResponse`."""
+    told = msgspec.to_builtins(result, builtin_types=(datetime,))
+    del told["hits"]
+    answer = {name: told.pop(name) for name in ("index", "version", "mode")}
+    answer["hits"] = [_passage(hit) for hit in result.hits]
+    if explain:
+        answer["explanation"] = told
+    return msgspec.json.encode({**answer, "request_id": request_id})
+
+
+def _passage(hit: Hit) -> dict[str, Any]:
+    return {name: getattr(hit, name) for name in Passage.model_fields}
