@@ -83,21 +83,19 @@ END;
 CREATE FUNCTION rag.reader_tenant() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 RETURN nullif(current_setting('rag.tenant', true), '');
 
-CREATE FUNCTION rag.reader_rules() RETURNS SETOF integer LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT unnest(nullif(current_setting('rag.rules', true), '')::integer[]);
-END;
+CREATE FUNCTION rag.reader_rules() RETURNS integer[] LANGUAGE sql STABLE PARALLEL SAFE
+RETURN nullif(current_setting('rag.rules', true), '')::integer[];
 
 -- The policies. Uncorrelated sub-selects are evaluated once a statement; correlated ones are scalar, because
 -- EXISTS would be hashed over all documents for the sake of the few rows that an index scan gives. The sub-selects are
 -- subject to the policies of the tables that they read, so that each policy states its own step only.
 ALTER TABLE rag.document ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reader ON rag.document FOR SELECT USING (
-    tenant = (SELECT rag.reader_tenant()) AND state <> 'tombstoned' AND access_id IN (SELECT rag.reader_rules()));
+    tenant = (SELECT rag.reader_tenant()) AND state <> 'tombstoned' AND access_id IN (SELECT unnest(rag.reader_rules())));
 
 ALTER TABLE rag.document_content ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reader ON rag.document_content FOR SELECT USING (
-    (access_id IS NULL OR (tenant = (SELECT rag.reader_tenant()) AND access_id IN (SELECT rag.reader_rules())))
+    (access_id IS NULL OR (tenant = (SELECT rag.reader_tenant()) AND access_id IN (SELECT unnest(rag.reader_rules()))))
     AND (SELECT true FROM rag.document d WHERE d.document_id = document_content.document_id));
 
 ALTER TABLE rag.document_chunks ENABLE ROW LEVEL SECURITY;
