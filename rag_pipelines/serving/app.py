@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from rag_pipelines import __version__
+from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError, TransientError
 from rag_pipelines.query.hits import Filters, Result
@@ -37,8 +38,9 @@ from rag_pipelines.sync.targets import Embedders
 T = TypeVar("T")
 
 REFUSALS = {
+    400: "The body cannot be read at all.",
     401: "No login, or one that is not valid.",
-    404: "There is no such index for this caller.",
+    404: "There is no such index or source for this caller.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     422: "Something in the request is not valid; `errors` says what.",
@@ -136,7 +138,8 @@ class Service:
         valid = self.backend.sources(index, caller.tenant)
         for name in asked.sources:
             if name not in valid:
-                raise _invalid("filters.sources", name, f"sources of {index}: {', '.join(valid)}")
+                detail = f"index {index!r} has no source {name[:100]!r}; valid: {', '.join(valid)}"
+                raise Problem(404, "no-such-source", detail)
         if asked.since and asked.until and asked.since >= asked.until:
             raise _invalid("filters.since", asked.since.isoformat(), "a time before filters.until")
         return asked.filters()
@@ -220,7 +223,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
         time_limit=serving.limits.time,
         answered=service.metrics.answered,
     )
-    _declare_problems(app)
+    _describe(app, serving.limits)
     return app
 
 
@@ -320,8 +323,8 @@ def _refusal(status: int) -> dict[str, Any]:
     return {"model": schema.ProblemDetails, "description": REFUSALS[status]}
 
 
-def _declare_problems(app: FastAPI) -> None:
-    """Make OpenAPI say that refusals are problem details, which FastAPI has no setting for."""
+def _describe(app: FastAPI, limits: RequestLimits) -> None:
+    """Make OpenAPI say what FastAPI cannot know: refusals are problem details, bounds are configured."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -332,6 +335,9 @@ def _declare_problems(app: FastAPI) -> None:
                 for operation in operations.values():
                     for answer in operation["responses"].values():
                         _declare_problem(answer.get("content", {}))
+            asked = document["components"]["schemas"]["SearchRequest"]["properties"]
+            asked["k"]["maximum"] = limits.k
+            asked["query"]["maxLength"] = limits.question
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

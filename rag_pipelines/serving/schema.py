@@ -9,12 +9,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from rag_pipelines.query.hits import Filters, Hit, Mode, Result
 
 MAX_TEXT = 10_000
 MAX_NUMBER = 2**63
+
+_PLAIN = [
+    {"type": "string", "pattern": r"^[^\x00]*$"},
+    {"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER},
+    {"type": "boolean"},
+    {"type": "null"},
+]
 
 
 def _storable(text: str) -> str:
@@ -39,12 +46,43 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("a whole number")
+    return value
+
+
+def _written(moment: Any) -> Any:
+    """A time as text; a bare number could be anything since some year."""
+    if not isinstance(moment, str) or not any(one in moment for one in "-T:"):
+        raise ValueError("a date or a time, such as 2026-03-01 or 2026-03-01T18:30:00Z")
+    return moment
+
+
 def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Text = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
+Question = Annotated[
+    str,
+    AfterValidator(_storable),
+    AfterValidator(_asks),
+    Field(json_schema_extra={"pattern": r"^[^\x00]*\S[^\x00]*$"}),
+]
+Plain = Annotated[
+    JsonValue,
+    AfterValidator(_plain),
+    WithJsonSchema({"anyOf": [*_PLAIN, {"type": "array", "items": {"anyOf": _PLAIN}}]}),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_written),
+    AfterValidator(_in_utc),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+    ),
+]
 
 
 class _Model(BaseModel):
@@ -60,9 +98,9 @@ class SearchFilters(_Model):
     path_prefix: Annotated[Text, Field(max_length=2_000)] | None = Field(
         default=None, description="How the path of a document begins."
     )
-    metadata: dict[
-        Annotated[Text, Field(min_length=1, max_length=200)], Annotated[JsonValue, AfterValidator(_plain)]
-    ] = Field(default={}, max_length=20, description="Pairs that the document's metadata must hold.")
+    metadata: dict[Annotated[Text, Field(min_length=1, max_length=200)], Plain] = Field(
+        default={}, max_length=20, description="Pairs that the document's metadata must hold."
+    )
     since: Moment | None = Field(default=None, description="Modified at or after this time.")
     until: Moment | None = Field(default=None, description="Modified before this time.")
 
@@ -91,16 +129,20 @@ class SearchRequest(_Model):
         },
     )
 
-    query: Annotated[Text, AfterValidator(_asks)] = Field(
+    query: Question = Field(
         min_length=1, max_length=MAX_TEXT, description="The question, in words or as typed."
     )
     index: Annotated[Text, Field(max_length=100)] | None = Field(
         default=None, description="The index; may be left out where there is only one."
     )
     mode: Mode = Field(default="hybrid", description="Which scores count.")
-    k: int = Field(default=10, ge=1, le=1000, description="How many passages at most.")
+    k: Annotated[int, BeforeValidator(_number)] = Field(
+        default=10, ge=1, le=1000, description="How many passages at most."
+    )
     filters: SearchFilters = SearchFilters()
-    explain: bool = Field(default=False, description="Say how the answer came about, stage by stage.")
+    explain: bool = Field(
+        default=False, strict=True, description="Say how the answer came about, stage by stage."
+    )
 
 
 class Passage(BaseModel):

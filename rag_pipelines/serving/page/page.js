@@ -52,7 +52,9 @@ function showSources() {
 }
 
 async function enter() {
-  $("logout").hidden = !sessionStorage.getItem(SECRET);
+  const known = Boolean(sessionStorage.getItem(SECRET));
+  $("logout").hidden = !known;
+  $("fields").hidden = known;
   try {
     const found = await ask("v1/indexes");
     indexes = found.indexes;
@@ -145,15 +147,17 @@ function passage(hit, pattern) {
   const facts = [`score ${shown(hit.scores.fused)}`, hit.source, hit.path];
   if (hit.modified_at) facts.push(`modified ${hit.modified_at.slice(0, 10)}`);
   if (hit.as_of) facts.push(`as of ${hit.as_of.slice(0, 10)}`);
+  const text = hit.context ? `${hit.context}\n${hit.text}` : hit.text;
+  const short = snippet(hit.text, pattern);
   const whole = element("details", [
     element("summary", "Whole passage"),
-    element("div", marked(hit.context ? `${hit.context}\n${hit.text}` : hit.text, pattern), "whole"),
+    element("div", marked(text, pattern), "whole"),
   ]);
   return element("li", [
     element("p", [hit.url ? link(hit.url, hit.citation) : hit.citation], "citation"),
     element("p", facts.join(" · "), "facts"),
-    element("p", marked(snippet(hit.text, pattern), pattern), "snippet"),
-    whole,
+    element("p", marked(short, pattern), "snippet"),
+    ...(short === text ? [] : [whole]),
   ]);
 }
 
@@ -178,8 +182,24 @@ function explain(answer) {
   $("explanation").hidden = false;
 }
 
+// The search is kept behind the # of the address: it can be bookmarked, and is never sent to a server.
+function remember(wanted) {
+  const kept = new URLSearchParams({ q: wanted.query, mode: wanted.mode });
+  if (wanted.explain) kept.set("explain", "1");
+  history.replaceState(null, "", `#${kept}`);
+}
+
+function recall() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  $("query").value = kept.get("q") || "";
+  if (["hybrid", "lexical", "dense"].includes(kept.get("mode"))) $("mode").value = kept.get("mode");
+  $("explain").checked = kept.has("explain");
+  return Boolean($("query").value.trim());
+}
+
 async function search() {
   const wanted = request();
+  remember(wanted);
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
@@ -214,4 +234,4 @@ $("search").addEventListener("submit", (event) => {
   event.preventDefault();
   search();
 });
-enter();
+enter().then(() => recall() && indexes.length && search());

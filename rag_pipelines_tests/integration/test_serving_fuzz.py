@@ -1,0 +1,57 @@
+"""Whatever is sent, the service answers as its OpenAPI document says, and never with an error of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from schemathesis import GenerationMode
+
+from rag_pipelines_tests.integration.serving import HR, made_app, served, two_tenants
+
+EXAMPLES = 40
+"""Requests of each kind, valid and invalid, for a path and method."""
+
+KEY = {"X-API-Key": HR}
+
+
+def a_range(body: Any) -> bool:
+    """Whether both times are given: OpenAPI cannot say that one must be before the other."""
+    filters = body.get("filters") if isinstance(body, dict) else None
+    return isinstance(filters, dict) and {"since", "until"} <= filters.keys()
+
+
+def test_no_request_makes_it_fail_or_answer_undeclared(tmp_path: Path, database_url: str) -> None:
+    team = two_tenants(tmp_path, database_url)
+    app = made_app(team)
+    fuzzed = settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    answers: dict[str, set[int]] = {}
+    with served(team, app) as client:
+        base = str(client.base_url)
+        schema = schemathesis.openapi.from_dict(app.openapi())
+        for operation in (found.ok() for found in schema.get_all_operations()):
+            kinds = list(GenerationMode) if operation.body else [GenerationMode.POSITIVE]
+            for kind in kinds:
+
+                @fuzzed
+                @given(operation.as_strategy(kind))
+                def probe(case: schemathesis.Case) -> None:
+                    assume(not a_range(case.body))
+                    answer = case.call(base_url=base, headers=KEY)
+                    answers.setdefault(case.path, set()).add(answer.status_code)
+                    case.validate_response(answer, headers=KEY)
+
+                probe()
+    team.close()
+    assert {"/v1/search", "/v1/indexes", "/healthz", "/readyz", "/metrics"} == answers.keys()
+    assert {200, 422} <= answers["/v1/search"]
+    assert max(max(statuses) for statuses in answers.values()) < 500
