@@ -242,9 +242,12 @@ def test_no_text_fails(text):
     ],
 )
 def test_hostile_markup_costs_time_in_proportion_to_its_length(piece):
-    def seconds(times: int) -> float:
+    def once(times: int) -> float:
         start = process_time()
         jira_wiki.to_html(piece * times, Counter())
         return process_time() - start
+
+    def seconds(times: int) -> float:
+        return min(once(times) for _ in range(3))
 
     assert seconds(40_000) < 10 * max(seconds(10_000), 0.05)
