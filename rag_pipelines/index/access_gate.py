@@ -20,6 +20,7 @@ from psycopg import sql
 
 from rag_pipelines.index.versions import Gate
 from rag_pipelines.model import EVERYONE, AccessRule
+from rag_pipelines.query.filter_predicate import NO_FILTER
 from rag_pipelines.store.database import Part, Pg, composed, query
 
 if TYPE_CHECKING:
@@ -131,11 +132,10 @@ class _Proof:
 
     def __init__(self, subject: Subject) -> None:
         self._connection: Pg = subject.connection
+        document = composed("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
             **subject.storage.parts("vectors", "lexical", "type"),
-            "visible": composed(
-                "visible", {"document": composed("visible_document"), "text": composed("current_text")}
-            ),
+            "visible": composed("visible", {"document": document, "text": composed("current_text")}),
             "caller": composed("proof_caller", {"passes": composed("passes")}),
         }
         self._rng = random.Random(SEED)
@@ -260,9 +260,8 @@ class _Proof:
 
 
 def _asked(caller: Caller) -> dict[str, Any]:
-    """The caller as the search's own fragments take it, without filters."""
-    filters = dict.fromkeys(("sources", "path_prefix", "metadata", "since", "until"))
-    return {"tenant": caller.tenant, "principals": [EVERYONE, *caller.principals], **filters}
+    """The caller as the search's own fragments take it."""
+    return {"tenant": caller.tenant, "principals": [EVERYONE, *caller.principals]}
 
 
 def _rule(clauses: Sequence[Sequence[str]] | None, deny: Sequence[str] | None) -> AccessRule:

@@ -6,6 +6,7 @@ filters mean, and their limits (`filters`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -43,10 +44,21 @@ _OPERATORS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 
 class Predicate(msgspec.Struct, frozen=True):
-    """A filter as SQL on a row `d` of rag.document, and the parameters that it names."""
+    """A filter as a template of SQL on a row `d` of rag.document, and the parameters that it names.
 
-    sql: sql.Composable
+    Filters of one kind have one `text`, whatever their values, so that statements may be kept by it.
+    """
+
+    text: str
     params: Mapping[str, Any]
+
+    @property
+    def sql(self) -> sql.SQL:
+        """For composing a statement."""
+        return sql.SQL(self.text)
+
+
+NO_FILTER = Predicate("true", {})
 
 
 def predicate(chosen: Filter | Filters | None) -> Predicate:
@@ -58,10 +70,10 @@ def predicate(chosen: Filter | Filters | None) -> Predicate:
     if isinstance(chosen, Filters):
         chosen = _of_filters(chosen)
     if chosen is None:
-        return Predicate(sql.SQL("true"), {})
+        return NO_FILTER
     measure(chosen)
     writing = _Writing()
-    return Predicate(writing.of(chosen), writing.params)
+    return Predicate(writing.of(chosen).as_string(), writing.params)
 
 
 def sources_named(chosen: Filter | Filters) -> set[str]:
@@ -142,7 +154,7 @@ class _Writing:
                     subject, self._param([clean(str(v)) for v in values_of(one)])
                 )
             case Prefix():
-                return sql.SQL("starts_with({}, {})").format(subject, self._param(clean(one.prefix)))
+                return self._begins(subject, clean(one.prefix))
             case Range():
                 tests = [
                     sql.SQL("{} {} {}").format(subject, sql.SQL(_OPERATORS[name]), self._param(bound))
@@ -150,6 +162,16 @@ class _Writing:
                 ]
                 return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
         return sql.SQL("{} IS NOT NULL").format(subject)
+
+    def _begins(self, subject: sql.Composable, prefix: str) -> sql.Composable:
+        """A prefix as the interval of texts that begin with it, by code points."""
+        first = {"subject": subject, "first": self._param(prefix)}
+        stem = prefix.rstrip(chr(sys.maxunicode))
+        if not stem:
+            return composed("filter_from", first)
+        last = ord(stem[-1]) + 1
+        after = stem[:-1] + chr(0xE000 if last == 0xD800 else last)
+        return composed("filter_between", {**first, "after": self._param(after)})
 
     def _of_parse(self, one: Condition, column: str) -> sql.Composable:
         """The same on a language or a media type, where case does not count."""

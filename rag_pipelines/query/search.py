@@ -20,7 +20,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
@@ -30,6 +29,8 @@ from rag_pipelines.index.gates import storage_of_version
 from rag_pipelines.index.versions import Version, live_version, version_by_id
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
+from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate, predicate, sources_named
+from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
 from rag_pipelines.store.database import Database, Part, Pg, Row, composed, query
 from rag_pipelines.store.reader import prove_reader, reading_as
@@ -44,7 +45,8 @@ FEW_CHUNKS = 5_000
 POSTINGS = 5_000
 """Chunks that the rare words of a question may have in all; what is commoner is read two words by two."""
 
-NARROWING = ("sources", "path_prefix", "metadata", "since", "until")
+STATEMENTS = 200
+"""Kinds of filters whose statements are kept; more, and all are made anew."""
 
 MAX_K = 1000
 MAX_QUESTION = 10_000
@@ -100,7 +102,7 @@ class Searcher:
         principals: Sequence[str] = (),
         mode: Mode = "hybrid",
         k: int = 10,
-        filters: Filters = Filters(),
+        filters: Filter | Filters = Filters(),
     ) -> Result:
         """The `k` best passages for `text` that this caller may see.
 
@@ -109,6 +111,7 @@ class Searcher:
             principals: the caller's user and groups (``user:ann``, ``group:hr``); `EVERYONE` is added, and so
                 are the groups that the tenant's sources list them in.
             mode: which scores count.
+            filters: what documents have to be; several at once, or a composed one (`filters.Filter`).
 
         Raises:
             UsageError: the index has no live version, an argument is out of range, or the login for searches
@@ -117,6 +120,7 @@ class Searcher:
         """
         self._check(text, tenant, mode, k)
         question = _Question(clean(text), mode)
+        narrowing = self._narrowing(filters)
         params: dict[str, Any] = {
             "index_name": self._index,
             "fixed": self._fixed is not None,
@@ -127,7 +131,7 @@ class Searcher:
             "principals": sorted({EVERYONE, *principals}),
             "k": k,
             **self._fusion(k),
-            **self._filters(filters),
+            **narrowing.params,
         }
         for attempt in range(ATTEMPTS):
             began = time.perf_counter()
@@ -135,12 +139,12 @@ class Searcher:
                 pinned = self._pin()
                 question.vector(pinned.embedder)
                 with self._database.connection() as connection, self._reading(connection, params):
-                    rows = self._rows(connection, pinned, question, params)
+                    rows = self._rows(connection, pinned, question, narrowing, params)
             else:
                 with self._database.connection() as connection, _one_snapshot(connection):
                     pinned = self._pin_live(connection)
                     with self._reading(connection, params):
-                        rows = self._rows(connection, pinned, question, params)
+                        rows = self._rows(connection, pinned, question, narrowing, params)
             if rows is None:
                 self._forget(pinned)
                 continue
@@ -175,7 +179,12 @@ class Searcher:
         return reading_as(connection, params["tenant"], params["principals"])
 
     def _rows(
-        self, connection: Pg, pinned: _Pinned, question: _Question, params: dict[str, Any]
+        self,
+        connection: Pg,
+        pinned: _Pinned,
+        question: _Question,
+        narrowing: Predicate,
+        params: dict[str, Any],
     ) -> list[Row] | None:
         """The statement's rows, or None when another version is live."""
         version = pinned.version
@@ -188,9 +197,10 @@ class Searcher:
             "vector": question.vector(pinned.embedder),
         }
         try:
-            rows = connection.execute(pinned.statement(params), params, prepare=True).fetchall()
+            statement = pinned.statement(params, narrowing)
+            rows = connection.execute(statement, params, prepare=True).fetchall()
             if rows and _may_be_more(rows, params):
-                statement = pinned.statement(params, exact=params["dense"])
+                statement = pinned.statement(params, narrowing, exact=params["dense"])
                 rows = connection.execute(statement, {**params, "thorough": True}).fetchall()
         except psycopg.errors.UndefinedTable:
             return None
@@ -257,18 +267,12 @@ class Searcher:
             "rrf_k": fusion.rrf_k if fusion.method == "rrf" else None,
         }
 
-    def _filters(self, filters: Filters) -> dict[str, Any]:
-        sources: list[int] | None = None
-        if filters.sources:
-            with self._database.connection() as connection:
-                sources = _source_ids(connection, self._settings, self._index, filters.sources)
-        return {
-            "sources": sources,
-            "path_prefix": filters.path_prefix,
-            "metadata": Jsonb(dict(filters.metadata)) if filters.metadata else None,
-            "since": filters.since,
-            "until": filters.until,
-        }
+    def _narrowing(self, filters: Filter | Filters) -> Predicate:
+        valid = self._settings.sources_of(self._index)
+        for name in sorted(sources_named(filters)):
+            if name not in valid:
+                raise UsageError(f"index {self._index!r} has no source {name!r}; valid: {', '.join(valid)}")
+        return predicate(filters)
 
 
 class _Question:
@@ -302,26 +306,35 @@ class _Pinned:
     def __init__(self, version: Version, embedder: Embedder) -> None:
         self.version = version
         self.embedder = embedder
-        document, text = composed("visible_document"), composed("current_text")
         self.parts: dict[str, Part] = {
             **storage_of_version(version).parts("vectors", "lexical", "terms", "type", "language"),
-            "document": document,
-            "text": text,
-            "visible": composed("visible", {"document": document, "text": text}),
+            "text": composed("current_text"),
             "passes": composed("passes"),
         }
-        self._statements: dict[tuple[bool, int, int], sql.SQL | sql.Composed] = {}
+        self._statements: dict[tuple[str, int, int], sql.SQL | sql.Composed] = {}
 
-    def statement(self, params: dict[str, Any], *, exact: bool = False) -> sql.SQL | sql.Composed:
+    def statement(
+        self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
+    ) -> sql.SQL | sql.Composed:
         """The search with these parameters; `exact` compares everything that the caller may see."""
-        narrowed = any(params[name] is not None for name in NARROWING)
         few = 2**31 if exact else self._few_documents
-        key = (narrowed, few, params["candidates"])
-        if key not in self._statements:
-            numbers = {"few_documents": sql.SQL(str(few)), "candidates": sql.SQL(str(params["candidates"]))}
-            walk = composed("few_by_filter" if narrowed else "few_by_access", {**self.parts, **numbers})
-            self._statements[key] = composed("search", {**self.parts, **numbers, "few": walk})
-        return self._statements[key]
+        key = (narrowing.text, few, params["candidates"])
+        known = self._statements.get(key)
+        if known is None:
+            document = composed("visible_document", {"filters": sql.SQL(narrowing.text)})
+            parts: dict[str, Part] = {
+                **self.parts,
+                "document": document,
+                "visible": composed("visible", {"document": document, "text": self.parts["text"]}),
+                "few_documents": sql.SQL(str(few)),
+                "candidates": sql.SQL(str(params["candidates"])),
+            }
+            walk = composed("few_by_access" if narrowing == NO_FILTER else "few_by_filter", parts)
+            known = composed("search", {**parts, "few": walk})
+            if len(self._statements) >= STATEMENTS:
+                self._statements.clear()
+            self._statements[key] = known
+        return known
 
     @property
     def _few_documents(self) -> int:
@@ -349,14 +362,6 @@ def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:
     """The tenants that an index has documents of."""
     params = {"sources": list(settings.sources_of(index))}
     return [row["tenant"] for row in query(connection, "tenants", params)]
-
-
-def _source_ids(connection: Pg, settings: Settings, index: str, names: Sequence[str]) -> list[int]:
-    valid = settings.sources_of(index)
-    for name in names:
-        if name not in valid:
-            raise UsageError(f"index {index!r} has no source {name!r}; valid: {', '.join(valid)}")
-    return [row["source_id"] for row in query(connection, "source_ids", {"names": list(names)})]
 
 
 def _same_model(embedder: Embedder, wanted: dict[str, Any]) -> bool:

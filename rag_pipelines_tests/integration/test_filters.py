@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from rag_pipelines.errors import UsageError
 from rag_pipelines.parsing.canonical import plain_metadata
 from rag_pipelines.query.filter_predicate import predicate
 from rag_pipelines.query.filters import (
@@ -33,8 +35,13 @@ from rag_pipelines.query.filters import (
     filter_from_json,
 )
 from rag_pipelines.store.database import Pg
+from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
+from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.unit.query import any_filters
 from rag_pipelines_tests.unit.query.any_filters import LANGUAGES, MEDIA_TYPES, MOMENTS, SOURCES, TEXTS
+
+__all__ = ["reader_role"]
 
 Document = dict[str, Any]
 
@@ -350,3 +357,65 @@ def test_selective_filters_have_an_index(shelf: Pg, chosen: Any, index: str) -> 
         shelf.execute("SET LOCAL enable_seqscan = off")
         plan = "\n".join(row["QUERY PLAN"] for row in shelf.execute(statement, found.params))
     assert index in plan
+
+
+@pytest.fixture
+def library(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+    """Pages and a note that only a group may read, published."""
+    made = Workspace(tmp_path, database_url)
+    made.document["sources"]["docs"]["access"] = "closed"
+    made.write(".access.yaml", "allow: [everyone]\n")
+    made.write("guides/pump.html", "<html lang='de'><body><p>Die pump und alles, was dazu.</p></body></html>")
+    made.write("guides/valve.md", "# Valve\n\nThe pump feeds the valve.")
+    made.write("notes/plan.md", "# Plan\n\nA new pump.")
+    made.write("notes/hr/.access.yaml", "allow: [group:hr]\n")
+    made.write("notes/hr/pay.md", "# Pay\n\nWho runs the pump is paid.")
+    made.refresh()
+    yield made
+    made.close()
+
+
+GUIDES = {"guides/pump.html", "guides/valve.md"}
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+@pytest.mark.parametrize("login", ["owner", "reader"])
+def test_a_search_is_narrowed_in_every_mode_and_under_every_login(
+    library: Workspace, reader_role: str, mode: str, login: str
+) -> None:
+    if login == "reader":
+        with library.database.connection() as connection:
+            admit_reader(connection, reader_role)
+        library.document["database"]["reader_url"] = as_role(library.url, reader_role)
+
+    def found(filters: Filter, *principals: str) -> set[str]:
+        return library.paths("pump", mode=mode, k=50, filters=filters, principals=principals)
+
+    assert found(Prefix("path", "guides/")) == GUIDES
+    assert found(~Prefix("path", "guides/")) == {"notes/plan.md"}
+    assert found(~Prefix("path", "guides/"), "group:hr") == {"notes/plan.md", "notes/hr/pay.md"}
+    assert found(Prefix("path", "notes/hr/") | Equals("path", "guides/valve.md")) == {"guides/valve.md"}
+    assert found(Equals("media_type", "text/html")) == {"guides/pump.html"}
+    assert found(Equals("source", "docs") & Exists("modified_at", True) & Prefix("path", "guides/")) == GUIDES
+    assert found(All(())) == GUIDES | {"notes/plan.md"}
+    assert found(Range("modified_at", lt=datetime(2000, 1, 1, tzinfo=UTC))) == set()
+
+
+def test_no_filter_opens_what_is_closed(library: Workspace) -> None:
+    for everything in (AnyOf((Exists("path", True), Equals("path", "x"))), ~Equals("path", "x"), All(())):
+        assert "notes/hr/pay.md" not in library.paths("pump", k=50, filters=everything)
+
+
+def test_a_source_that_the_index_does_not_have_is_refused_wherever_it_stands(library: Workspace) -> None:
+    with pytest.raises(UsageError, match="index 'main' has no source 'wiki'; valid: docs"):
+        library.search("pump", filters=Exists("path", True) | ~OneOf("source", ("docs", "wiki")))
+
+
+def test_more_kinds_of_filters_than_are_kept_are_searched_all_the_same(
+    library: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_pipelines.query.search.STATEMENTS", 2)
+    for repetition in range(2):
+        for size in range(1, 5):
+            chosen = AnyOf((Equals("path", "guides/valve.md"),) * size)
+            assert library.paths("pump", filters=chosen) == {"guides/valve.md"}, (repetition, size)

@@ -1,11 +1,6 @@
 -- name: visible_document
 -- What a caller may see of the documents `d`, on their state of now: tenant, deletion, access, the caller's filters.
-d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT access_id FROM allowed)
-  AND (%(sources)s::int[] IS NULL OR d.source_id = ANY (%(sources)s))
-  AND (%(path_prefix)s::text IS NULL OR starts_with(d.path, %(path_prefix)s))
-  AND (%(metadata)s::jsonb IS NULL OR d.metadata @> %(metadata)s)
-  AND (%(since)s::timestamptz IS NULL OR d.modified_at >= %(since)s)
-  AND (%(until)s::timestamptz IS NULL OR d.modified_at < %(until)s)
+d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT access_id FROM allowed) AND {filters}
 
 -- name: current_text
 -- Whether a version's rows `v` hold text that the document still has, or that the caller might have read then.
@@ -153,9 +148,6 @@ FROM live LEFT JOIN LATERAL (
     LEFT JOIN rag.parse p USING (parse_id)
 ) hit ON live.version_id = %(version_id)s
 ORDER BY hit.score DESC, hit.document_id, hit.ordinal;
-
--- name: source_ids
-SELECT name, source_id FROM rag.source WHERE name = ANY(%(names)s);
 
 -- name: tenants
 -- The tenants of an index's documents; for a message that names the valid ones.

@@ -23,7 +23,10 @@ from rag_pipelines.query.filters import (
     Range,
 )
 
-TEXTS = ("a", "A", "ab", "a/b", "é", "e\u0301", "3", "true", "null", "", "%", "_", "\\", "a'b", 'a"b', "{}")
+TEXTS = (
+    *("a", "A", "ab", "a/b", "é", "e\u0301", "3", "true", "null", "", "%", "_", "\\", "a'b", 'a"b', "{}"),
+    *("\ud7ffa", "\U0010ffff"),
+)
 MOMENT_TEXTS = (
     "2026-03-01",
     "2026-03-01T00:00:00Z",
