@@ -7,6 +7,7 @@ first text. What does not: finding, converting or running the model.
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -39,7 +40,8 @@ class LocalEmbedder:
     """A sentence-transformers model.
 
     The first use of a model prepares it (seconds, once); after that `identity` and `tokenizer` cost
-    reading a small file, and the first embedding loads the model.
+    reading a small file, and the first embedding loads the model. Several threads may use it; the model
+    works on one call at a time, with all cores.
 
     Raises:
         ConfigError: from any use, if the model is not on this machine or cannot be run as asked.
@@ -50,6 +52,7 @@ class LocalEmbedder:
         self._profile = profile
         self._models = data_dir / "models"
         self._runtime: Runtime | None = None
+        self._lock = threading.Lock()
 
     @cached_property
     def identity(self) -> ModelIdentity:
@@ -92,21 +95,24 @@ class LocalEmbedder:
 
     def close(self) -> None:
         """Let go of the model's memory; the next text loads it again."""
-        self._runtime = None
+        with self._lock:
+            self._runtime = None
 
     def _embed(self, texts: Sequence[str], prompt: str) -> Vectors:
-        began = time.perf_counter()
-        if self._runtime is None:
-            self._runtime = self._load()
-        try:
-            vectors, tokens = self._runtime.encode(texts, prompt)
-        except RuntimeError as error:
-            raise EmbeddingError(f"{self.identity.runtime} failed on {len(texts)} texts: {error}") from error
-        self.usage.inputs += len(texts)
-        self.usage.tokens += tokens
-        self.usage.requests += 1
-        self.usage.seconds += time.perf_counter() - began
-        return vectors
+        with self._lock:
+            began = time.perf_counter()
+            if self._runtime is None:
+                self._runtime = self._load()
+            try:
+                vectors, tokens = self._runtime.encode(texts, prompt)
+            except RuntimeError as error:
+                runtime = self.identity.runtime
+                raise EmbeddingError(f"{runtime} failed on {len(texts)} texts: {error}") from error
+            self.usage.inputs += len(texts)
+            self.usage.tokens += tokens
+            self.usage.requests += 1
+            self.usage.seconds += time.perf_counter() - began
+            return vectors
 
     def _load(self) -> Runtime:
         identity, manifest = self.identity, self.manifest

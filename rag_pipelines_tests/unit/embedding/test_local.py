@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -128,6 +129,13 @@ def test_vectors_come_back_in_the_order_of_the_texts_whatever_the_batch(in_openv
     backwards = in_openvino.embed_documents(TEXTS[::-1])[::-1]
     np.testing.assert_allclose(vectors, alone, atol=1e-5)
     np.testing.assert_allclose(vectors, backwards, atol=1e-5)
+
+
+def test_several_threads_get_the_vectors_of_one(in_openvino):
+    expected = [in_openvino.embed_query(text) for text in TEXTS]
+    with ThreadPoolExecutor(8) as threads:
+        vectors = list(threads.map(in_openvino.embed_query, TEXTS * 20))
+    np.testing.assert_array_equal(np.stack(vectors), np.stack(expected * 20))
 
 
 def test_what_is_beyond_the_models_limit_is_not_read(in_openvino):
