@@ -23,7 +23,9 @@ from starlette.middleware.cors import CORSMiddleware
 from rag_pipelines import __version__
 from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.errors import RagError, TransientError
+from rag_pipelines.errors import RagError, TransientError, UsageError
+from rag_pipelines.query.filter_predicate import predicate, sources_named
+from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters, Result
 from rag_pipelines.serving import page, problems, schema
 from rag_pipelines.serving.auth import Caller, LoginError, Logins
@@ -133,16 +135,25 @@ class Service:
         asked = "name an index" if name is None else f"there is no index {name[:100]!r}"
         raise Problem(404, "no-such-index", f"{asked}; valid: {', '.join(known) or 'none for this login'}")
 
-    def filters_for(self, caller: Caller, index: str, asked: schema.SearchFilters) -> Filters:
+    def filters_for(self, caller: Caller, index: str, asked: schema.SearchRequest) -> Filter | Filters:
         """The filters, of sources that the caller may know of. Raises `Problem`."""
+        simple = asked.filters
+        if simple.since and simple.until and simple.since >= simple.until:
+            raise _invalid("filters.since", simple.since.isoformat(), "a time before filters.until")
+        if asked.where is not None and simple != schema.SearchFilters():
+            raise _invalid("where", "filters beside it", "either 'filters' or 'where'")
+        field = "filters" if asked.where is None else "where"
+        try:
+            filters = simple.filters() if asked.where is None else filter_from_json(asked.where, "where")
+            predicate(filters)
+        except UsageError as error:
+            raise _invalid(field, "a filter that cannot be used", str(error)) from None
         valid = self.backend.sources(index, caller.tenant)
-        for name in asked.sources:
+        for name in sorted(sources_named(filters)):
             if name not in valid:
                 detail = f"index {index!r} has no source {name[:100]!r}; valid: {', '.join(valid)}"
                 raise Problem(404, "no-such-source", detail)
-        if asked.since and asked.until and asked.since >= asked.until:
-            raise _invalid("filters.since", asked.since.isoformat(), "a time before filters.until")
-        return asked.filters()
+        return filters
 
     def check_bounds(self, asked: schema.SearchRequest) -> None:
         """Raise `Problem` where the request goes beyond what the configuration allows."""
@@ -248,7 +259,7 @@ def _for_callers() -> APIRouter:
             told["question"] = asked.query
         service.check_bounds(asked)
         index = told["index"] = service.index_for(caller, asked.index)
-        filters = service.filters_for(caller, index, asked.filters)
+        filters = service.filters_for(caller, index, asked)
         work = partial(
             service.backend.search, index, asked.query, caller, mode=asked.mode, k=asked.k, filters=filters
         )

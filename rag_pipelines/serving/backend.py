@@ -15,6 +15,7 @@ from datetime import timedelta
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import Caller
@@ -65,7 +66,7 @@ class Backend:
             return {name: live_version(connection, name) for name in indexes}
 
     def search(
-        self, index: str, question: str, caller: Caller, *, mode: Mode, k: int, filters: Filters
+        self, index: str, question: str, caller: Caller, *, mode: Mode, k: int, filters: Filter | Filters
     ) -> Result:
         """As `Searcher.search`, for a caller."""
         return self._searchers[index].search(

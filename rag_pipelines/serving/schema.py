@@ -46,6 +46,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _all_storable(value: Any) -> Any:
+    """JSON of which every text and number can be in the database; without recursion, however deep it is."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            left += one
+        else:
+            _plain(one)
+    return value
+
+
 def _number(value: Any) -> Any:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError("a whole number")
@@ -95,7 +109,7 @@ class SearchFilters(_Model):
     sources: list[Annotated[Text, Field(max_length=100)]] = Field(
         default=[], max_length=100, description="Only documents of these sources."
     )
-    path_prefix: Annotated[Text, Field(max_length=2_000)] | None = Field(
+    path_prefix: Annotated[Text, Field(max_length=1_000)] | None = Field(
         default=None, description="How the path of a document begins."
     )
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=200)], Plain] = Field(
@@ -140,6 +154,14 @@ class SearchRequest(_Model):
         default=10, ge=1, le=1000, description="How many passages at most."
     )
     filters: SearchFilters = SearchFilters()
+    where: Annotated[dict[str, Any], AfterValidator(_all_storable)] | None = Field(
+        default=None,
+        description="A composed filter in place of `filters`: `all` or `any` with a list of filters, `not` "
+        "with one, or a `field` with `equals`, `in`, `prefix`, `exists`, `contains` or bounds.",
+        examples=[
+            {"all": [{"field": "path", "prefix": "hr/"}, {"not": {"field": "labels", "equals": "draft"}}]}
+        ],
+    )
     explain: bool = Field(
         default=False, strict=True, description="Say how the answer came about, stage by stage."
     )

@@ -111,6 +111,28 @@ def test_filters_narrow_a_search(team: Workspace) -> None:
         assert found(metadata={"no": "such"}) == ""
 
 
+def test_a_composed_filter_narrows_a_search_and_is_told_when_it_is_wrong(team: Workspace) -> None:
+    with served(team) as client:
+
+        def asked(where: Any) -> httpx.Response:
+            return client.post("/v1/search", json={**HARBOUR, "where": where}, headers=keyed(HR))
+
+        assert "euro" not in texts(asked({"not": {"field": "path", "prefix": "travel/"}}))
+        assert "euro" in texts(asked({"any": [{"field": "path", "prefix": "travel/"}]}))
+        for wrong in (
+            {"field": "path"},
+            {"field": "tenant", "equals": "a"},
+            {"all": []},
+            {"not": {"not": 1}},
+        ):
+            [error] = problem(asked(wrong), 422, "invalid-request")["errors"]
+            assert error["field"] == "where"
+        problem(asked({"field": "path", "equals": "\0"}), 422, "invalid-request")
+        problem(asked({"field": "source", "equals": "globex"}), 404, "no-such-source")
+        both = {**HARBOUR, "where": {"field": "path", "prefix": "a"}, "filters": {"path_prefix": "a"}}
+        problem(client.post("/v1/search", json=both, headers=keyed(HR)), 422, "invalid-request")
+
+
 def test_what_other_tenants_have_looks_like_what_is_not_there(team: Workspace) -> None:
     with served(team) as client:
 
