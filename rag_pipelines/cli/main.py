@@ -27,6 +27,7 @@ from rag_pipelines.cli import (
     evaluate,
     index,
     ingest,
+    mcp,
     plan,
     purge,
     quality,
@@ -57,6 +58,7 @@ app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
 app.command("query")(query.query)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.add_typer(evaluate.app, name="eval")
 app.command("quality")(quality.quality)
 app.command("status")(status.status)

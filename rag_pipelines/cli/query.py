@@ -57,7 +57,7 @@ def query(
     from rag_pipelines.query.search import Searcher
 
     chosen = invocation(context)
-    name = _index(chosen, index)
+    name = chosen_index(chosen, index)
     window(since, until)
     filters = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
     caller = [*([user_principal(user)] if user else []), *(principals or [])]
@@ -86,7 +86,8 @@ def query(
         say("note: asked as everyone; what is restricted to users or groups is found with --user or --as")
 
 
-def _index(chosen: Invocation, name: str | None) -> str:
+def chosen_index(chosen: Invocation, name: str | None) -> str:
+    """The index by its name, or the only one. Raises `UsageError`."""
     indexes = chosen.settings.indexes
     if name is None:
         if len(indexes) != 1:
