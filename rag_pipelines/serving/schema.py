@@ -5,6 +5,7 @@ What belongs here: shapes and bounds. What does not: bounds that the configurati
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from rag_pipelines.query.hits import Filters, Hit, Mode, Result
 
 MAX_TEXT = 10_000
 MAX_NUMBER = 2**63
+
+_VISIBLE = r"[^\x00-\x20\x7f-\xa0\s]"
+"""A character that can be seen."""
 
 _PLAIN = [
     {"type": "string", "pattern": r"^[^\x00]*$"},
@@ -31,7 +35,7 @@ def _storable(text: str) -> str:
 
 
 def _asks(text: str) -> str:
-    if not text.strip():
+    if not re.search(_VISIBLE, text):
         raise ValueError("some words to look for")
     return text
 
@@ -82,7 +86,7 @@ Question = Annotated[
     str,
     AfterValidator(_storable),
     AfterValidator(_asks),
-    Field(json_schema_extra={"pattern": r"^[^\x00]*\S[^\x00]*$"}),
+    Field(json_schema_extra={"pattern": rf"^[^\x00]*{_VISIBLE}[^\x00]*$"}),
 ]
 Plain = Annotated[
     JsonValue,

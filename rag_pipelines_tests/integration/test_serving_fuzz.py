@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from rag_pipelines_tests.integration.serving import HR, made_app, served, two_tenants
 
@@ -18,11 +19,8 @@ KEY = {"X-API-Key": HR}
 
 
 def unsayable(body: Any) -> bool:
-    """Whether OpenAPI cannot say if this is valid: which of two times is the first, composed filters."""
-    if not isinstance(body, dict):
-        return False
-    filters = body.get("filters")
-    return "where" in body or (isinstance(filters, dict) and {"since", "until"} <= filters.keys())
+    """Whether OpenAPI cannot say if it is valid: the order of two times, what is left of a text, sizes."""
+    return isinstance(body, dict) and bool(body.keys() & {"filters", "where"})
 
 
 def test_no_request_makes_it_fail_or_answer_undeclared(tmp_path: Path, database_url: str) -> None:
@@ -47,10 +45,10 @@ def test_no_request_makes_it_fail_or_answer_undeclared(tmp_path: Path, database_
                 @fuzzed
                 @given(operation.as_strategy(kind))
                 def probe(case: schemathesis.Case) -> None:
-                    assume(not unsayable(case.body))
                     answer = case.call(base_url=base, headers=KEY)
                     answers.setdefault(case.path, set()).add(answer.status_code)
-                    case.validate_response(answer, headers=KEY)
+                    beside = [positive_data_acceptance] if unsayable(case.body) else []
+                    case.validate_response(answer, headers=KEY, excluded_checks=beside)
 
                 probe()
     team.close()
