@@ -60,6 +60,7 @@ def test_the_web_server_shows_the_graph_of_assets(server: str):
     nodes = {"/".join(node["assetKey"]["path"]): node for node in answer["assetNodes"]}
     assert set(nodes) == {
         "rag/raw_documents",
+        "rag/completeness",
         "rag/parsed_documents",
         "rag/chunks",
         "rag/embeddings",
