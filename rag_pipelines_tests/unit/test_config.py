@@ -181,8 +181,8 @@ MISTAKES = {
     "an unknown key": (
         SOURCE + "    tennant: acme\n",
         "sources.s.tennant (line 5): received an unknown key; valid: connector, options, "
-        "tenant, access, parsing, freshness, full_listing, group_listing, schedule, delete_guard, budget, grace, "
-        "max_attempts, quarantine, owner; did you mean 'tenant'?",
+        "tenant, access, parsing, freshness, full_listing, group_listing, schedule, delete_guard, budget, "
+        "grace, max_attempts, quarantine, owner; did you mean 'tenant'?",
     ),
     "a key of the wrong type": (
         "database:\n  pool_size: many\n",
@@ -243,7 +243,8 @@ MISTAKES = {
     ),
     "an unknown connector": (
         "sources:\n  s: {connector: filesytem, options: {}}\n",
-        "sources.s.connector (line 2): received 'filesytem'; valid: confluence, filesystem, git, jira, records",
+        "sources.s.connector (line 2): received 'filesytem'; "
+        "valid: confluence, filesystem, git, jira, records",
     ),
     "an unknown option of a connector": (
         "sources:\n  s:\n    connector: filesystem\n    options:\n      root: x\n      exclud: [a]\n",
