@@ -24,7 +24,25 @@ from rag_pipelines.query.filters import (
 )
 
 TEXTS = (
-    *("a", "A", "ab", "a/b", "é", "e\u0301", "3", "true", "null", "", "%", "_", "\\", "a'b", 'a"b', "{}"),
+    *(
+        "a",
+        "A",
+        "b",
+        "ab",
+        "a/b",
+        "é",
+        "e\u0301",
+        "3",
+        "true",
+        "null",
+        "",
+        "%",
+        "_",
+        "\\",
+        "a'b",
+        'a"b',
+        "{}",
+    ),
     *("\ud7ffa", "\U0010ffff"),
 )
 MOMENT_TEXTS = (
