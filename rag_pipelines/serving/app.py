@@ -39,6 +39,9 @@ from rag_pipelines.sync.targets import Embedders
 
 T = TypeVar("T")
 
+READINESS_SECONDS = 3
+"""After which a database that says nothing counts as one that cannot be reached."""
+
 REFUSALS = {
     400: "The body cannot be read at all.",
     401: "No login, or one that is not valid.",
@@ -306,7 +309,11 @@ def _for_machines() -> APIRouter:
     )
     async def readyz(request: Request, response: Response) -> schema.Readiness:
         """The database answers, an index has a live version, and the login for searches is proven safe."""
-        checks = dict(await asyncio.to_thread(_service(request).backend.readiness))
+        try:
+            async with asyncio.timeout(READINESS_SECONDS):
+                checks = dict(await asyncio.to_thread(_service(request).backend.readiness))
+        except TimeoutError:
+            checks = {"database": "failed"}
         ready = set(checks.values()) == {"ok"}
         response.status_code = 200 if ready else 503
         return schema.Readiness(ready=ready, checks=checks)

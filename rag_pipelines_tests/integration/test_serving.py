@@ -459,6 +459,18 @@ def test_ready_means_a_live_version_and_a_database_that_answers(tmp_path: Path, 
     empty.close()
 
 
+def test_a_database_that_hangs_is_not_ready_soon(team: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_pipelines.serving.app.READINESS_SECONDS", 0.1)
+    app = made_app(team)
+    go = threading.Event()
+    app.state.service.backend.readiness = lambda: go.wait(20)
+    with served(team, app) as client:
+        answer = client.get("/readyz")
+        go.set()
+        assert answer.status_code == 503
+        assert answer.json() == {"ready": False, "checks": {"database": "failed"}}
+
+
 def test_a_login_that_escapes_row_security_is_not_ready_and_answers_nothing(team: Workspace) -> None:
     team.document["database"]["reader_url"] = team.url
     app = made_app(team)
