@@ -5,8 +5,8 @@
 d.source_id = ANY (ARRAY(SELECT s.source_id FROM rag.source s WHERE {test}))
 
 -- name: filter_between
--- A prefix as an interval of code points, for which an index serves a generic plan, and a login under row-level
--- security, to which starts_with is not leakproof enough.
+-- A prefix as an interval of code points: starts_with has an index only for a text that is known when it is planned,
+-- and one generic plan serves every search.
 ({subject} ~>=~ {first} AND {subject} ~<~ {after})
 
 -- name: filter_from
