@@ -1,4 +1,4 @@
--- The conditions of a filter, each a predicate on a document `d`, for query/filters.py; one that is not known to hold
+-- The conditions of a filter, each a predicate on a document `d`, for query/filter_predicate.py; one that is not known to hold
 -- may be NULL. The placeholders are parameters, or a test on what the fragment names.
 
 -- name: filter_source
