@@ -29,16 +29,6 @@ def wiki(request: pytest.FixtureRequest) -> Iterator[Wiki]:
     yield from opened(request.param)
 
 
-@pytest.fixture
-def cloud() -> Iterator[Wiki]:
-    yield from opened(ConfluenceCloud)
-
-
-@pytest.fixture
-def data_center() -> Iterator[Wiki]:
-    yield from opened(ConfluenceDataCenter)
-
-
 # Following the changes.
 
 

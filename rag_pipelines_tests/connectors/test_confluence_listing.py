@@ -38,11 +38,6 @@ def cloud() -> Iterator[Wiki]:
     yield from opened(ConfluenceCloud)
 
 
-@pytest.fixture
-def data_center() -> Iterator[Wiki]:
-    yield from opened(ConfluenceDataCenter)
-
-
 # What is listed.
 
 
