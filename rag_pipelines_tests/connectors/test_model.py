@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rag_pipelines.config.settings import Settings
@@ -253,8 +253,13 @@ def make_model(
         world.close()
 
 
+THREE = [("put", "legal/a", 0), ("put", "legal/b", 0), ("put", "legal/c", 0), ("sync", True)]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(happens=steps)
+@example(happens=[*THREE, ("fault", "cut_short", "legal/a"), ("sync", True)])
+@example(happens=[*THREE, ("race", ("delete", "legal/a"))])
 def test_after_the_last_sync_everybody_sees_what_the_source_says(
     make_model: Callable[[type[World]], Model], happens: list[tuple[Any, ...]]
 ) -> None:
