@@ -15,7 +15,6 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from enum import IntEnum
-from typing import Any
 from uuid import UUID
 
 from rag_pipelines.batching import blocks
@@ -81,15 +80,10 @@ class Advance:
 
     def _pending(self) -> Iterator[Work]:
         """Every document that lacks something, with what is already known of its bytes."""
-        targets = self._targets
-        params: dict[str, Any] = {
+        params = {
+            **self._targets.lacking(self._chunkers),
             "source_id": self._run.source_id,
-            "media_types": list(targets.parsers),
-            "parsers": list(targets.parsers.values()),
-            "code_version": targets.code_version,
             "max_attempts": self._run.source.max_attempts,
-            "chunkers": [target.profile_id for target in self._chunkers],
-            "titled": [target.titled for target in self._chunkers],
             "limit": self._run.settings.limits.batch_documents,
         }
         after = 0

@@ -5,9 +5,10 @@ What belongs here: resolving settings into profile rows, without loading a model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -80,6 +81,16 @@ class Targets:
     code_version: str
     chunkers: tuple[ChunkTarget, ...] = ()
     models: tuple[ModelTarget, ...] = ()
+
+    def lacking(self, chunkers: Sequence[ChunkTarget]) -> dict[str, Any]:
+        """What the query `pending_documents` asks of documents: these parsers, and chunks by `chunkers`."""
+        return {
+            "media_types": list(self.parsers),
+            "parsers": list(self.parsers.values()),
+            "code_version": self.code_version,
+            "chunkers": [target.profile_id for target in chunkers],
+            "titled": [target.titled for target in chunkers],
+        }
 
 
 def index_profiles(

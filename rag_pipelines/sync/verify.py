@@ -128,7 +128,6 @@ class _Look:
         self._source = source
         self._progress = progress
         self._targets: Targets = source_targets(connection, settings, source, embedders)
-        self._no_version: list[str] = []
 
     def catalogue(self, connector: Connector, *, deep: bool) -> Certificate:
         """The source against the catalogue, and the catalogue against what it says it stores."""
@@ -192,14 +191,10 @@ class _Look:
     def _pending(self) -> list[Drift]:
         """What a run would take up, as the run itself finds it; what failed and is due again is no drift."""
         targets = self._targets
-        params: dict[str, Any] = {
+        params = {
+            **targets.lacking(targets.chunkers),
             "source_id": self._source_id,
-            "media_types": list(targets.parsers),
-            "parsers": list(targets.parsers.values()),
-            "code_version": targets.code_version,
             "max_attempts": self._settings.source(self._source).max_attempts,
-            "chunkers": [target.profile_id for target in targets.chunkers],
-            "titled": [target.titled for target in targets.chunkers],
             "limit": BLOCK,
             "after": 0,
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from rag_pipelines.cli import main
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -16,3 +18,15 @@ def workspace(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made = Workspace(tmp_path, database_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Calls ``rag-pipelines`` on the workspace's configuration."""
+    monkeypatch.chdir(workspace.folder)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main.app, ["--config", str(workspace.config_file), *arguments])
+
+    return run

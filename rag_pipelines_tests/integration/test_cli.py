@@ -26,18 +26,6 @@ Call = Callable[..., Result]
 
 
 @pytest.fixture
-def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Calls ``rag-pipelines`` on the workspace's configuration."""
-    monkeypatch.chdir(workspace.folder)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(main.app, ["--config", str(workspace.config_file), *arguments])
-
-    return run
-
-
-@pytest.fixture
 def published(workspace: Workspace, call: Call) -> Workspace:
     """A workspace with one document and a live version 1."""
     workspace.write("birds/heron.md", HERON)

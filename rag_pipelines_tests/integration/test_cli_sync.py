@@ -6,27 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from rag_pipelines.cli import ingest as ingest_command
-from rag_pipelines.cli import main
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import ThrottledError
 from rag_pipelines_tests.integration.test_cli import objects
 from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Calls ``rag-pipelines`` on the workspace's configuration."""
-    monkeypatch.chdir(workspace.folder)
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(main.app, ["--config", str(workspace.config_file), *arguments])
-
-    return run
 
 
 @pytest.fixture

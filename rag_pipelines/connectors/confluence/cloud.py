@@ -34,7 +34,6 @@ from rag_pipelines.connectors.confluence.site import (
     DESCRIBED,
     IDS_AT_ONCE,
     NAMES_AT_ONCE,
-    ONE_CONTENT,
     Range,
     Site,
     unreadable,
@@ -137,11 +136,7 @@ class CloudSite(Site):
             if isinstance(content, Content) and content.ref in missing:
                 missing.remove(content.ref)
                 yield content.ref, content
-        for ref in sorted(missing):
-            try:
-                yield ref, self.single(ref)
-            except ONE_CONTENT as error:
-                yield ref, error
+        yield from self.singly(sorted(missing))
 
     def bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
         for kind in (PAGE, BLOG_POST):

@@ -102,11 +102,7 @@ class DataCenterSite(Site):
             if isinstance(content, Content) and content.ref in missing:
                 missing.remove(content.ref)
                 yield content.ref, content
-        for ref in sorted(missing):
-            try:
-                yield ref, self.single(ref)
-            except ONE_CONTENT as error:
-                yield ref, error
+        yield from self.singly(sorted(missing))
 
     def bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
         yield from self.found_bodies(refs)

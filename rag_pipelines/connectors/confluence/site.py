@@ -215,7 +215,11 @@ class Site(ABC):
         for content in self.found(refs, DESCRIBED):
             if isinstance(content, Content) and content.readers is not None and content.ref.id in missing:
                 yield missing.pop(content.ref.id), content
-        for ref in missing.values():
+        yield from self.singly(missing.values())
+
+    def singly(self, refs: Iterable[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
+        """Each content asked for by itself, or why it cannot be had."""
+        for ref in refs:
             try:
                 yield ref, self.single(ref)
             except ONE_CONTENT as error:
