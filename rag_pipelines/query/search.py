@@ -16,37 +16,27 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
 
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import TransientError, UsageError
-from rag_pipelines.index.gates import storage_of_version
 from rag_pipelines.index.versions import Version, live_version, version_by_id
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
-from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate, predicate, sources_named
+from rag_pipelines.query.filter_predicate import Predicate, predicate, sources_named
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Scores
-from rag_pipelines.store.database import Database, Part, Pg, Row, composed, query
+from rag_pipelines.query.hits import Filters, Mode, Result
+from rag_pipelines.query.statement import VersionSearch, hit_of
+from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.sync.targets import Embedders
 
 ATTEMPTS = 5
 """A second attempt fails only where a version was collected between two statements of one transaction."""
-
-FEW_CHUNKS = 5_000
-"""So many are compared one by one; the vector index would skip too much that the caller may not see."""
-
-POSTINGS = 5_000
-"""Chunks that the rare words of a question may have in all; what is commoner is read two words by two."""
-
-STATEMENTS = 200
-"""Kinds of filters whose statements are kept; more, and all are made anew."""
 
 MAX_K = 1000
 MAX_QUESTION = 10_000
@@ -149,7 +139,7 @@ class Searcher:
                 self._forget(pinned)
                 continue
             spent = (time.perf_counter() - began) * 1000 - question.embed_ms
-            hits = tuple(_hit(row) for row in rows if row["score"] is not None)
+            hits = tuple(hit_of(row) for row in rows if row["score"] is not None)
             version = pinned.version.version_id
             return Result(self._index, version, mode, hits, question.embed_ms, round(spent, 3))
         raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
@@ -187,24 +177,11 @@ class Searcher:
         params: dict[str, Any],
     ) -> list[Row] | None:
         """The statement's rows, or None when another version is live."""
-        version = pinned.version
-        params = {
-            **params,
-            "version_id": version.version_id,
-            "rows": float(version.row_count or 0),
-            "postings": POSTINGS,
-            "thorough": False,
-            "vector": question.vector(pinned.embedder),
-        }
+        params = {**params, "vector": question.vector(pinned.embedder)}
         try:
-            statement = pinned.statement(params, narrowing)
-            rows = connection.execute(statement, params, prepare=True).fetchall()
-            if rows and _may_be_more(rows, params):
-                statement = pinned.statement(params, narrowing, exact=params["dense"])
-                rows = connection.execute(statement, {**params, "thorough": True}).fetchall()
+            return pinned.search.rows(connection, params, narrowing)
         except psycopg.errors.UndefinedTable:
             return None
-        return rows if rows and rows[0]["version_id"] == version.version_id else None
 
     def _pin(self) -> _Pinned:
         """The version that was live when we last looked."""
@@ -226,7 +203,7 @@ class Searcher:
             )
         with self._lock:
             if self._pinned is None or self._pinned.version.version_id != version.version_id:
-                self._pinned = _Pinned(version, self._embedder_of(version))
+                self._pinned = _Pinned(version, self._embedder_of(version), VersionSearch(version))
             return self._pinned
 
     def _fixed_version(self, connection: Pg) -> Version:
@@ -296,58 +273,12 @@ class _Question:
         return known
 
 
-class _Pinned:
-    """A version with its model and its statements, made when first needed.
+class _Pinned(NamedTuple):
+    """A version with its model and its statements."""
 
-    What a plan depends on is written into them, so that one generic plan serves every search: planning
-    so large a statement takes longer than running it.
-    """
-
-    def __init__(self, version: Version, embedder: Embedder) -> None:
-        self.version = version
-        self.embedder = embedder
-        self.parts: dict[str, Part] = {
-            **storage_of_version(version).parts("vectors", "lexical", "terms", "type", "language"),
-            "text": composed("current_text"),
-            "passes": composed("passes"),
-        }
-        self._statements: dict[tuple[str, int, int], sql.SQL | sql.Composed] = {}
-
-    def statement(
-        self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
-    ) -> sql.SQL | sql.Composed:
-        """The search with these parameters; `exact` compares everything that the caller may see."""
-        few = 2**31 if exact else self._few_documents
-        key = (narrowing.text, few, params["candidates"])
-        known = self._statements.get(key)
-        if known is None:
-            document = composed("visible_document", {"filters": sql.SQL(narrowing.text)})
-            parts: dict[str, Part] = {
-                **self.parts,
-                "document": document,
-                "visible": composed("visible", {"document": document, "text": self.parts["text"]}),
-                "few_documents": sql.SQL(str(few)),
-                "candidates": sql.SQL(str(params["candidates"])),
-            }
-            walk = composed("few_by_access" if narrowing == NO_FILTER else "few_by_filter", parts)
-            known = composed("search", {**parts, "few": walk})
-            if len(self._statements) >= STATEMENTS:
-                self._statements.clear()
-            self._statements[key] = known
-        return known
-
-    @property
-    def _few_documents(self) -> int:
-        """Documents that together have about `FEW_CHUNKS` chunks."""
-        documents, rows = self.version.document_count or 0, self.version.row_count or 0
-        return max(int(FEW_CHUNKS * documents / rows), 1) if rows else FEW_CHUNKS
-
-
-def _may_be_more(rows: Sequence[Row], params: dict[str, Any]) -> bool:
-    """Whether fewer hits than asked for were found although a slower way might find more."""
-    if sum(row["score"] is not None for row in rows) >= params["k"] or rows[0]["exact"]:
-        return False
-    return bool(params["dense"]) or not rows[0]["thorough"]
+    version: Version
+    embedder: Embedder
+    search: VersionSearch
 
 
 @contextmanager
@@ -379,37 +310,3 @@ def _recorded_profile(model: dict[str, Any]) -> list[EmbeddingProfile]:
 
 def _literal(vector: Any) -> str:
     return "[" + ",".join(format(value, ".7g") for value in vector.tolist()) + "]"
-
-
-def _hit(row: Row) -> Hit:
-    pages = None if row["page_first"] is None else (row["page_first"], row["page_last"])
-    dense, lexical = row["dense_score"], row["lexical_score"]
-    scores = Scores(
-        row["score"],
-        dense,
-        lexical,
-        None if dense is None else row["dense_rank"],
-        None if lexical is None else row["lexical_rank"],
-    )
-    return Hit(
-        text=row["text"],
-        context=row["context"],
-        title=row["title"],
-        url=row["url"],
-        path=row["path"],
-        source=row["source"],
-        external_id=row["external_id"],
-        heading_path=tuple(row["heading_path"]),
-        pages=pages,
-        start=row["start_at"],
-        end=row["end_at"],
-        scores=scores,
-        chunk_id=f"{row['chunk_set_key'].hex}-{row['ordinal']}",
-        document_id=row["document_id"],
-        version=row["version_id"],
-        as_of=row["as_of"],
-        modified_at=row["modified_at"],
-        author=row["author"],
-        media_type=row["media_type"],
-        metadata=row["metadata"],
-    )

@@ -414,7 +414,7 @@ def test_a_source_that_the_index_does_not_have_is_refused_wherever_it_stands(lib
 def test_more_kinds_of_filters_than_are_kept_are_searched_all_the_same(
     library: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag_pipelines.query.search.STATEMENTS", 2)
+    monkeypatch.setattr("rag_pipelines.query.statement.STATEMENTS", 2)
     for repetition in range(2):
         for size in range(1, 5):
             chosen = AnyOf((Equals("path", "guides/valve.md"),) * size)

@@ -1,0 +1,134 @@
+"""The search statement of one version: which parts it is made of, and what its rows mean.
+
+What belongs here: composing `sql/queries/search.sql` for a version and a filter, running it, its rows as
+hits. What does not: choosing the version, embedding the question, stages after the statement (`search`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import sql
+
+from rag_pipelines.index.gates import storage_of_version
+from rag_pipelines.index.versions import Version
+from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
+from rag_pipelines.query.hits import Hit, Scores
+from rag_pipelines.store.database import Part, Pg, Row, composed
+
+FEW_CHUNKS = 5_000
+"""So many are compared one by one; the vector index would skip too much that the caller may not see."""
+
+POSTINGS = 5_000
+"""Chunks that the rare words of a question may have in all; what is commoner is read two words by two."""
+
+STATEMENTS = 200
+"""Kinds of filters whose statements are kept; more, and all are made anew."""
+
+
+class VersionSearch:
+    """The statements of one version, made when first needed.
+
+    What a plan depends on is written into them, so that one generic plan serves every search: planning
+    so large a statement takes longer than running it.
+    """
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self.parts: dict[str, Part] = {
+            **storage_of_version(version).parts("vectors", "lexical", "terms", "type", "language"),
+            "text": composed("current_text"),
+            "passes": composed("passes"),
+        }
+        self._statements: dict[tuple[str, int, int], sql.SQL | sql.Composed] = {}
+
+    def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
+        """The statement's rows, or None when another version is live.
+
+        Raises `psycopg.errors.UndefinedTable` when the version's tables are gone.
+        """
+        params = {
+            **params,
+            "version_id": self.version.version_id,
+            "rows": float(self.version.row_count or 0),
+            "postings": POSTINGS,
+            "thorough": False,
+        }
+        statement = self._statement(params, narrowing)
+        rows = connection.execute(statement, params, prepare=True).fetchall()
+        if rows and _may_be_more(rows, params):
+            statement = self._statement(params, narrowing, exact=params["dense"])
+            rows = connection.execute(statement, {**params, "thorough": True}).fetchall()
+        return rows if rows and rows[0]["version_id"] == self.version.version_id else None
+
+    def _statement(
+        self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
+    ) -> sql.SQL | sql.Composed:
+        """The search with these parameters; `exact` compares everything that the caller may see."""
+        few = 2**31 if exact else self._few_documents
+        key = (narrowing.text, few, params["candidates"])
+        known = self._statements.get(key)
+        if known is None:
+            document = composed("visible_document", {"filters": sql.SQL(narrowing.text)})
+            parts: dict[str, Part] = {
+                **self.parts,
+                "document": document,
+                "visible": composed("visible", {"document": document, "text": self.parts["text"]}),
+                "few_documents": sql.SQL(str(few)),
+                "candidates": sql.SQL(str(params["candidates"])),
+            }
+            walk = composed("few_by_access" if narrowing == NO_FILTER else "few_by_filter", parts)
+            known = composed("search", {**parts, "few": walk})
+            if len(self._statements) >= STATEMENTS:
+                self._statements.clear()
+            self._statements[key] = known
+        return known
+
+    @property
+    def _few_documents(self) -> int:
+        """Documents that together have about `FEW_CHUNKS` chunks."""
+        documents, rows = self.version.document_count or 0, self.version.row_count or 0
+        return max(int(FEW_CHUNKS * documents / rows), 1) if rows else FEW_CHUNKS
+
+
+def hit_of(row: Row) -> Hit:
+    """A row that has a score, as a hit."""
+    pages = None if row["page_first"] is None else (row["page_first"], row["page_last"])
+    dense, lexical = row["dense_score"], row["lexical_score"]
+    scores = Scores(
+        row["score"],
+        dense,
+        lexical,
+        None if dense is None else row["dense_rank"],
+        None if lexical is None else row["lexical_rank"],
+    )
+    return Hit(
+        text=row["text"],
+        context=row["context"],
+        title=row["title"],
+        url=row["url"],
+        path=row["path"],
+        source=row["source"],
+        external_id=row["external_id"],
+        heading_path=tuple(row["heading_path"]),
+        pages=pages,
+        start=row["start_at"],
+        end=row["end_at"],
+        scores=scores,
+        chunk_id=f"{row['chunk_set_key'].hex}-{row['ordinal']}",
+        document_id=row["document_id"],
+        version=row["version_id"],
+        as_of=row["as_of"],
+        modified_at=row["modified_at"],
+        author=row["author"],
+        media_type=row["media_type"],
+        metadata=row["metadata"],
+    )
+
+
+def _may_be_more(rows: Sequence[Row], params: dict[str, Any]) -> bool:
+    """Whether fewer hits than asked for were found although a slower way might find more."""
+    if sum(row["score"] is not None for row in rows) >= params["k"] or rows[0]["exact"]:
+        return False
+    return bool(params["dense"]) or not rows[0]["thorough"]
