@@ -120,7 +120,7 @@ def main() -> None:
             ingest(database, settings, "northwind", embedders=embedders)
             version = build_index(database, settings, "northwind", embedders=embedders)
             assert version is not None
-            validate_version(database, settings.index("northwind"), version.version_id)
+            validate_version(database, settings, "northwind", version.version_id, embedders=embedders)
             promote(database, "northwind", version.version_id)
         searcher = Searcher(database, settings, "northwind", embedders)
         every = examples(arguments.data, searcher)

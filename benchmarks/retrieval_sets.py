@@ -109,7 +109,7 @@ def publish(database: Database, settings: Settings, name: str, embedders: Embedd
     report = ingest(database, settings, name, embedders=embedders)
     version = build_index(database, settings, name, embedders=embedders, if_changed=True)
     if version is not None:
-        validate_version(database, settings.index(name), version.version_id)
+        validate_version(database, settings, name, version.version_id, embedders=embedders)
         promote(database, name, version.version_id)
     print(
         f"{name}: {report.statuses}, {report.embedded} embedded, {time.perf_counter() - began:.0f} s",

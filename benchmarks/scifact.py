@@ -103,7 +103,7 @@ def main() -> None:
         print(f"ingest: {report.statuses} in {time.perf_counter() - began:.1f} s, {report.embedded} vectors")
         version = build_index(database, settings, "scifact", embedders=embedders)
         assert version is not None
-        for gate in validate_version(database, settings.index("scifact"), version.version_id):
+        for gate in validate_version(database, settings, "scifact", version.version_id, embedders=embedders):
             print(f"gate {gate.gate}: {'passed' if gate.passed else 'FAILED'} ({gate.observed:g})")
         promote(database, "scifact", version.version_id)
 

@@ -113,7 +113,7 @@ def fill(database: Database, settings: Settings, embedders: Embedders, texts: Se
         advance_source(run, embedders)
     version = build_index(database, settings, "main", embedders=embedders)
     assert version is not None
-    validate_version(database, settings.index("main"), version.version_id)
+    validate_version(database, settings, "main", version.version_id, embedders=embedders)
     promote(database, "main", version.version_id)
 
 

@@ -133,7 +133,7 @@ def prepare(database: Database, settings: Settings, name: str, embedders: Embedd
     print(f"{name}: {report.statuses}", flush=True)
     version = build_index(database, settings, name, embedders=embedders)
     assert version is not None
-    validate_version(database, settings.index(name), version.version_id)
+    validate_version(database, settings, name, version.version_id, embedders=embedders)
     promote(database, name, version.version_id)
 
 

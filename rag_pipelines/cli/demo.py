@@ -108,7 +108,7 @@ def _build(chosen: Invocation) -> bool:
         typer.echo("nothing has changed since the live version was built")
         return False
     show_built(version)
-    show_gates(validate_version(database, settings.index(INDEX), version.version_id))
+    show_gates(validate_version(database, settings, INDEX, version.version_id, embedders=chosen.embedders))
     promote(database, INDEX, version.version_id)
     typer.echo(f"version {version.version_id} of {INDEX} is live")
     return True

@@ -57,7 +57,7 @@ def build(
         unchanged = f"{name}: nothing has changed since the live version was built"
         print_json({"index": name, "built": False}) if as_json else typer.echo(unchanged)
         return
-    gates = validate_version(database, settings.index(name), version.version_id)
+    gates = validate_version(database, settings, name, version.version_id, embedders=chosen.embedders)
     reasons = refusals(version, gates)
     if not as_json:
         show_built(version)
@@ -108,14 +108,28 @@ def list_versions(
 
 @app.command()
 def promote(
-    context: typer.Context, name: Name, version: VersionNumber = None, as_json: AsJson = False
+    context: typer.Context,
+    name: Name,
+    version: VersionNumber = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", metavar="GATE", help="Promote although it failed; may be repeated."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides to override.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Make a candidate live, by default the newest; refused with the list of gates it lacks."""
+    """Make a candidate live, by default the newest; refused with the list of gates it lacks.
+
+    A gate may be overridden by somebody with a name and a reason; both are kept in the audit.
+    """
+    from rag_pipelines.index.promotion import Override
     from rag_pipelines.index.promotion import promote as make_live
 
     chosen = invocation(context)
     chosen.settings.index(name)
-    _show_live(make_live(chosen.database, name, version), as_json)
+    decision = Override(override, by, reason) if override else None
+    _show_live(make_live(chosen.database, name, version, override=decision), as_json)
 
 
 @app.command()

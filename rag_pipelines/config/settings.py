@@ -41,6 +41,7 @@ from rag_pipelines.config.values import (
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
+from rag_pipelines.evaluation.bounds import QualityBounds
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
 
 if TYPE_CHECKING:
@@ -220,6 +221,20 @@ class GateSettings(_Section):
     recall_sample: int = Field(default=50, ge=1)
     max_chunk_drop: Share = 0.2
     norm_tolerance: float = Field(default=0.01, gt=0)
+    quality: Annotated[
+        QualityBounds,
+        StructOptions(
+            k=Annotated[int, Field(ge=1, le=1000)],
+            tolerance=Share,
+            slice_tolerance=Share,
+            slice_questions=Annotated[int, Field(ge=1)],
+            alpha=Share,
+            floors=dict[str, Share],
+            slice_floors=dict[str, dict[str, Share]],
+            latency_factor=Annotated[float, Field(ge=1)],
+            latency_ms=Annotated[float, Field(ge=0)],
+        ),
+    ] = Field(default_factory=QualityBounds)
 
 
 class KeepSettings(_Section):
@@ -238,7 +253,7 @@ def _names_or_all(names: tuple[str, ...]) -> str | list[str]:
 
 
 class IndexSettings(_Section):
-    """A named retrieval target over some sources."""
+    """A named retrieval target over some sources. `golden` is the set that its versions are judged by."""
 
     sources: Annotated[
         tuple[str, ...],
@@ -254,10 +269,16 @@ class IndexSettings(_Section):
     lexical: LexicalSettings = LexicalSettings()
     fusion: FusionSettings = FusionSettings()
     gates: GateSettings = GateSettings()
+    golden: Path | None = None
     full_build_share: Share = 0.3
     keep: KeepSettings = KeepSettings()
     freshness: Duration = timedelta(hours=24)
     owner: Owner | None = None
+
+    @field_validator("golden")
+    @classmethod
+    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        return None if path is None else _from_config_folder(path, info)
 
 
 class Settings(_Section):
@@ -275,8 +296,7 @@ class Settings(_Section):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
-        base = (info.context or {}).get("base", Path.cwd())
-        return Path(os.path.abspath(base / path.expanduser()))
+        return _from_config_folder(path, info)
 
     @property
     def postgres_dir(self) -> Path:
@@ -331,6 +351,11 @@ class Settings(_Section):
     def embedding_profile(self, index: str) -> EmbeddingProfile:
         """The embedding profile of an index."""
         return _named("embedding profile", self.profiles.embedding, self.index(index).embedding)
+
+
+def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base", Path.cwd())
+    return Path(os.path.abspath(base / path.expanduser()))
 
 
 def _named(what: str, known: Mapping[str, T], name: str) -> T:

@@ -23,11 +23,11 @@ from rag_pipelines.evaluation.run import ALL, Run, Setting, Summary, evaluate, s
 from rag_pipelines.evaluation.scoring import Answer
 from rag_pipelines.evaluation.significance import Difference
 from rag_pipelines.evaluation.store import put_run
+from rag_pipelines.index.gates import QUALITY
 from rag_pipelines.index.versions import Gate, live_version
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
 
-NAME = "quality"
 LABEL = "gate"
 MAX_REASONS = 20
 
@@ -52,7 +52,7 @@ def quality_gate(
         UsageError, ConfigError: the golden set cannot be read, or does not fit the index.
     """
     if golden is None:
-        return Gate(NAME, True, None, bounds.tolerance, {"golden": None})
+        return Gate(QUALITY, True, None, bounds.tolerance, {"golden": None})
     asked = read_golden(golden)
     with database.connection() as connection:
         live = live_version(connection, index)
@@ -87,7 +87,7 @@ def quality_gate(
         "refused": refused[:MAX_REASONS],
         **figures,
     }
-    return Gate(NAME, not refused, round(largest, 6), bounds.tolerance, detail)
+    return Gate(QUALITY, not refused, round(largest, 6), bounds.tolerance, detail)
 
 
 def _means(found: Summary) -> dict[str, float]:

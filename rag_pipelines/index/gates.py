@@ -13,12 +13,13 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from rag_pipelines.config.settings import IndexSettings
+from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.access_gate import access_proof
 from rag_pipelines.index.storage import Storage
 from rag_pipelines.index.versions import Gate, Version, live_version, version_by_id
 from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.sync.targets import Embedders
 
 RECALL_K = 10
 TIE = 1e-6
@@ -151,15 +152,33 @@ GATES: tuple[Callable[[Subject], Gate], ...] = (
     access_proof,
 )
 
-REQUIRED_GATES: tuple[str, ...] = tuple(gate.__name__ for gate in GATES)
+QUALITY = "quality"
+
+GATE_MEANINGS: dict[str, str] = {
+    **{gate.__name__: gate.__doc__ or "" for gate in GATES},
+    QUALITY: "The golden set of the index is answered as well as by the live version, above the floors.",
+}
+"""What each required gate says when it passes."""
+
+INTEGRITY = frozenset(
+    {"row_parity", "no_orphans", "dimension_and_norm", "vector_index_valid", "access_proof"}
+)
+"""A version that fails one of these is broken, and nobody's reason mends it."""
+
+REQUIRED_GATES: tuple[str, ...] = tuple(GATE_MEANINGS)
 """Stored with each version when its build begins; promotion asks for exactly these."""
 
 
-def validate_version(database: Database, settings: IndexSettings, version_id: int) -> list[Gate]:
-    """Run and store every gate of a built version; it becomes ``validated`` if all passed.
+def validate_version(
+    database: Database, settings: Settings, name: str, version_id: int, *, embedders: Embedders
+) -> list[Gate]:
+    """Run and store every gate of a built version of the index `name`: ``validated`` if all passed.
+
+    Quality is judged last, and not of a version that is broken: it may not even bear a search.
 
     Raises:
-        UsageError: the version is not a candidate.
+        UsageError: the version is not a candidate, or the golden set does not fit the index.
+        ConfigError: the golden set cannot be read.
     """
     with database.connect() as connection:
         version = version_by_id(connection, version_id)
@@ -167,18 +186,37 @@ def validate_version(database: Database, settings: IndexSettings, version_id: in
             raise UsageError(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
-        subject = Subject(connection, version, settings, storage_of_version(version))
+        subject = Subject(connection, version, settings.index(name), storage_of_version(version))
         results = [gate(subject) for gate in GATES]
+        if all(gate.passed for gate in results if gate.gate in INTEGRITY):
+            results.append(_quality(database, settings, name, version_id, embedders))
         with connection.transaction():
             for gate in results:
                 store_gate(connection, version_id, gate)
-            passed = all(gate.passed for gate in results)
+            passed = {gate.gate for gate in results if gate.passed} >= set(REQUIRED_GATES)
             query(
                 connection,
                 "set_state",
                 {"version_id": version_id, "state": "validated" if passed else "built"},
             )
     return results
+
+
+def _quality(
+    database: Database, settings: Settings, name: str, version_id: int, embedders: Embedders
+) -> Gate:
+    from rag_pipelines.evaluation.gate import quality_gate  # searches, which needs this module
+
+    index = settings.index(name)
+    return quality_gate(
+        database,
+        settings,
+        name,
+        version_id,
+        golden=index.golden,
+        bounds=index.gates.quality,
+        embedders=embedders,
+    )
 
 
 def store_gate(connection: Pg, version_id: int, gate: Gate) -> None:

@@ -7,13 +7,14 @@ a Dagster check least of all, is the guard.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
-from rag_pipelines.index.gates import storage_of_version
+from rag_pipelines.index.gates import INTEGRITY, storage_of_version
 from rag_pipelines.index.versions import (
     Gate,
     Version,
@@ -27,36 +28,70 @@ from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
 
 
-def promote(database: Database, name: str, version_id: int | None = None, *, actor: str = "") -> Version:
+@dataclass(frozen=True)
+class Override:
+    """Somebody's decision to promote a version although some gates refuse it."""
+
+    gates: Collection[str]
+    by: str
+    reason: str
+
+
+def promote(
+    database: Database,
+    name: str,
+    version_id: int | None = None,
+    *,
+    actor: str = "",
+    override: Override | None = None,
+) -> Version:
     """Make a candidate of the index `name` live; by default the newest one. The live one retires.
 
+    Args:
+        override: the gates that do not count, who says so and why; kept in the audit.
+
     Raises:
-        UsageError: there is no such candidate.
+        UsageError: there is no such candidate, or the override lacks a name or a reason, or names a gate
+            that is not required, or whose failure means a broken version.
         GateError: a required gate is missing or failed; the message lists every one.
     """
     with database.transaction() as connection:
         query(connection, "lock_versions", {"index_name": name})
         candidate = _candidate(connection, name, version_id)
-        reasons = refusals(candidate, gates_of(connection, candidate.version_id))
+        gates = gates_of(connection, candidate.version_id)
+        overridden = _overridden(candidate, override)
+        reasons = refusals(candidate, gates, overridden)
         if reasons:
             raise GateError(
                 f"version {candidate.version_id} of index {name!r} may not go live: {'; '.join(reasons)}",
                 reasons,
             )
-        _flip(connection, name, candidate, "promote", actor)
+        if override is not None:
+            detail = {
+                "version": candidate.version_id,
+                "gates": sorted(overridden),
+                "reason": override.reason,
+                "refusals": refusals(candidate, gates),
+            }
+            _audit(connection, override.by, "override", name, detail)
+        _flip(connection, name, candidate, "promote", override.by if override else actor)
         return version_by_id(connection, candidate.version_id)
 
 
-def refusals(version: Version, gates: Iterable[Gate]) -> list[str]:
+def refusals(version: Version, gates: Iterable[Gate], overridden: Collection[str] = ()) -> list[str]:
     """Why a version may not go live: every required gate that is missing or failed, with its figures."""
     results = {gate.gate: gate for gate in gates}
     reasons: list[str] = []
     for name in version.required_gates:
+        if name in overridden:
+            continue
         gate = results.get(name)
         if gate is None:
             reasons.append(f"gate {name} has not been run")
         elif not gate.passed:
-            reasons.append(f"gate {name} failed (observed {gate.observed:g}, threshold {gate.threshold:g})")
+            figures = f"observed {gate.observed:g}, threshold {gate.threshold:g}"
+            told = gate.detail.get("refused")
+            reasons.append(f"gate {name} failed ({figures}{': ' + '; '.join(told) if told else ''})")
     return reasons
 
 
@@ -78,6 +113,21 @@ def rollback(database: Database, name: str, version_id: int | None = None, *, ac
         target = Version.of(row)
         _flip(connection, name, target, "rollback", actor)
         return version_by_id(connection, target.version_id)
+
+
+def _overridden(candidate: Version, override: Override | None) -> frozenset[str]:
+    if override is None:
+        return frozenset()
+    if not (override.by.strip() and override.reason.strip()):
+        raise UsageError(
+            "overriding a gate needs the name of who decides it and a reason; one of them is empty"
+        )
+    may = sorted(set(candidate.required_gates) - INTEGRITY)
+    wrong = sorted(set(override.gates) - set(may))
+    if wrong or not override.gates:
+        asked = f"gate {', '.join(wrong)} cannot be overridden" if wrong else "no gate to override was named"
+        raise UsageError(f"{asked}; valid: {', '.join(may)}")
+    return frozenset(override.gates)
 
 
 def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:

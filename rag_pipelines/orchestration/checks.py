@@ -14,7 +14,7 @@ import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index.gates import GATES, REQUIRED_GATES
+from rag_pipelines.index.gates import GATE_MEANINGS, REQUIRED_GATES
 from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -129,10 +129,8 @@ def _checked(key: dg.AssetKey, source: str, result: Result) -> dg.AssetCheckResu
 def _gate_checks(name: str) -> dg.AssetChecksDefinition:
     key = candidate_key(name)
     specs = [
-        dg.AssetCheckSpec(
-            gate.__name__, asset=key, blocking=True, description=f"Gate of promotion: {gate.__doc__}"
-        )
-        for gate in GATES
+        dg.AssetCheckSpec(gate, asset=key, blocking=True, description=f"Gate of promotion: {meaning}")
+        for gate, meaning in GATE_MEANINGS.items()
     ]
 
     @dg.multi_asset_check(name=f"{name.replace('-', '_')}_gates", specs=specs)

@@ -107,8 +107,9 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
                 progress=shown.logged(context.log.info),
             )
             built = time.perf_counter()
-            gates = validate_version(database, settings.index(name), version.version_id) if version else []
-            if version is None:
+            if version is not None:
+                gates = validate_version(database, settings, name, version.version_id, embedders=embedders)
+            else:
                 with database.connection() as connection:
                     version = live_version(connection, name)
                     assert version is not None

@@ -76,7 +76,7 @@ def _build(
     )
     if version is None:
         return f"index {name}: nothing has changed since the live version was built"
-    validate_version(database, settings.index(name), version.version_id)
+    validate_version(database, settings, name, version.version_id, embedders=embedders)
     try:
         promote(database, name, version.version_id)
     except GateError as error:

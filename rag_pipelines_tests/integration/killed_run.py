@@ -65,7 +65,7 @@ def main(config: str, url: str, journal_path: str) -> None:
     )
     if version is not None:
         note("phase gates")
-        validate_version(database, settings.index("main"), version.version_id)
+        validate_version(database, settings, "main", version.version_id, embedders=embedders)
         note("phase promote")
         promote(database, "main", version.version_id)
     note("phase end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -11,8 +12,17 @@ import pytest
 from rag_pipelines.errors import GateError, LeaseLostError, UsageError
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gates import REQUIRED_GATES, validate_version
-from rag_pipelines.index.promotion import collect_versions, promote, rollback
-from rag_pipelines.index.versions import hold_lease, index_lock, live_version, version_by_id, versions
+from rag_pipelines.index.promotion import Override, collect_versions, promote, rollback
+from rag_pipelines.index.versions import (
+    Gate,
+    Version,
+    gates_of,
+    hold_lease,
+    index_lock,
+    live_version,
+    version_by_id,
+    versions,
+)
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
@@ -105,7 +115,13 @@ def test_recall_below_its_threshold_stops_promotion(filled: Workspace) -> None:
         "gates": {"min_recall": 1.0},
     }
     version = filled.build()
-    gates = validate_version(filled.database, filled.settings.index("main"), version.version_id)
+    gates = validate_version(
+        filled.database,
+        filled.settings,
+        "main",
+        version.version_id,
+        embedders=Embedders(filled.settings.data_dir),
+    )
     recall = next(gate for gate in gates if gate.gate == "recall")
     assert recall.observed is not None
     assert recall.observed < 1.0
@@ -364,3 +380,61 @@ def test_the_index_speaks_of_its_model_and_refuses_one_that_does_not_fit(
     filled.document["indexes"]["main"]["vector"] = {"type": "vector"}
     with pytest.raises(UsageError, match="3000 dimensions; vector can index at most 2000; use type halfvec"):
         filled.build()
+
+
+def test_the_golden_set_of_an_index_is_a_gate(filled: Workspace) -> None:
+    """A candidate that lost its words is refused with what it lost; another one goes live."""
+    golden = filled.folder / "golden.jsonl"
+    paths = [row["path"] for row in filled.rows("SELECT path FROM rag.document ORDER BY path")]
+    texts = {row["path"]: row["text"] for row in filled.rows(FIRST_TEXTS)}
+    rows = [
+        {"id": path, "query": texts[path][:200], "expect": [{"path": path}]}
+        for path in paths
+        if path in texts
+    ]
+    golden.write_text("\n".join(map(json.dumps, rows)))
+    filled.document["indexes"]["main"]["golden"] = "golden.jsonl"
+    filled.document["indexes"]["main"]["gates"]["quality"] = {"floors": {"RR@10": 0.1}}
+    live = filled.publish()
+    assert gates_by_name(filled, live)["quality"].detail["questions"] == len(rows)
+    worse = filled.build(full=True)
+    filled.rows(f"WITH x AS (UPDATE rag.lexical_{worse.storage} SET words = '' RETURNING 1) SELECT 1")
+    assert filled.validate(worse)["quality"] is False
+    with pytest.raises(GateError, match=r"gate quality failed .*below the live version's"):
+        promote(filled.database, "main", worse.version_id)
+    overriding(filled, worse)
+
+
+FIRST_TEXTS = """
+    SELECT DISTINCT ON (d.path) d.path, c.text FROM rag.document d
+    JOIN rag.document_chunks USING (document_id) JOIN rag.chunk c USING (chunk_set_id)
+    ORDER BY d.path, c.ordinal"""
+
+
+def gates_by_name(workspace: Workspace, version: Version) -> dict[str, Gate]:
+    with workspace.database.connection() as connection:
+        return {gate.gate: gate for gate in gates_of(connection, version.version_id)}
+
+
+def overriding(workspace: Workspace, version: Version) -> None:
+    """Overriding asks for a name and a reason, spares no broken version, and is audited."""
+    for wrong, message in (
+        (Override(["quality"], "", "because"), "needs the name"),
+        (Override(["quality"], "ann", " "), "needs the name"),
+        (Override(["row_parity"], "ann", "because"), r"row_parity cannot be overridden; valid: .*quality"),
+        (Override([], "ann", "because"), "no gate to override was named"),
+        (Override(["beauty"], "ann", "because"), "beauty cannot be overridden"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            promote(workspace.database, "main", version.version_id, override=wrong)
+    with pytest.raises(GateError, match="gate quality failed"):
+        promote(
+            workspace.database, "main", version.version_id, override=Override(["recall"], "ann", "because")
+        )
+    decided = Override(["quality"], "ann@example.com", "the golden set is out of date")
+    assert promote(workspace.database, "main", version.version_id, override=decided).state == "live"
+    (kept,) = workspace.rows("SELECT actor, detail FROM rag.audit WHERE action = 'override'")
+    assert kept["actor"] == "ann@example.com"
+    assert kept["detail"]["gates"] == ["quality"]
+    assert kept["detail"]["reason"] == "the golden set is out of date"
+    assert "below the live version's" in kept["detail"]["refusals"][0]

@@ -85,7 +85,10 @@ class Workspace:
 
     def validate(self, version: Version) -> dict[str, bool]:
         """Run the gates; whether each passed."""
-        gates = validate_version(self.database, self.settings.index("main"), version.version_id)
+        embedders = Embedders(self.settings.data_dir)
+        gates = validate_version(
+            self.database, self.settings, "main", version.version_id, embedders=embedders
+        )
         return {gate.gate: gate.passed for gate in gates}
 
     def publish(self, **options: Any) -> Version:

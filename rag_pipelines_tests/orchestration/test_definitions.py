@@ -90,6 +90,7 @@ def test_what_there_is(shell: Shell):
             "recall",
             "chunk_statistics",
             "source_quality",
+            "quality",
             "access_proof",
         },
     }
