@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.config.query import StageSettings
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.values import (
     Access,
@@ -268,6 +269,7 @@ class IndexSettings(_Section):
     vector: VectorSettings = VectorSettings()
     lexical: LexicalSettings = LexicalSettings()
     fusion: FusionSettings = FusionSettings()
+    stages: StageSettings = StageSettings()
     gates: GateSettings = GateSettings()
     golden: Path | None = None
     full_build_share: Share = 0.3

@@ -77,8 +77,61 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
         return " › ".join(parts)
 
 
+class Change(msgspec.Struct, frozen=True):
+    """One thing that was changed in a question: `old` became `new`, or `new` was added beside it."""
+
+    kind: Literal["spelling", "synonym"]
+    old: str
+    new: str
+
+
+class Rewritten(msgspec.Struct, frozen=True):
+    """The question as it is asked, with what was changed; `note` says what could not be looked up."""
+
+    text: str
+    changes: tuple[Change, ...] = ()
+    note: str = ""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """How the statement found its candidates.
+
+    `exact`: all that the caller may see was compared; else the vector index was walked. `thorough`: every
+    passage with a word of the question could be a candidate; else those with one common word alone were not.
+    """
+
+    exact: bool
+    thorough: bool
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a candidate stood after a stage; `rank` counts from 1."""
+
+    document_id: int
+    chunk_id: str
+    rank: int
+    score: float
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one stage did to one search, for the explanation of the search.
+
+    A stage that `failed` left the candidates as they were; `note` says why.
+    """
+
+    stage: str
+    ms: float
+    note: str
+    failed: bool
+    places: tuple[Place, ...]
+
+
 class Result(msgspec.Struct, frozen=True):
-    """The hits of one search, best first, all from one version of the index."""
+    """The hits of one search, best first, all from one version of the index, and how they came about.
+
+    `rewritten` is None where no rewriting is configured; `steps` are the optional stages in their order.
+    `search_ms` is everything but the embedding.
+    """
 
     index: str
     version: int
@@ -86,3 +139,6 @@ class Result(msgspec.Struct, frozen=True):
     hits: tuple[Hit, ...]
     embed_ms: float
     search_ms: float
+    route: Route | None = None
+    rewritten: Rewritten | None = None
+    steps: tuple[Step, ...] = ()

@@ -15,14 +15,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
 
 import msgspec
 
 from rag_pipelines.config.query import RewritingSettings
 from rag_pipelines.model import EVERYONE
+from rag_pipelines.query.hits import Change, Rewritten
 from rag_pipelines.query.stages import Asked
-from rag_pipelines.store.database import Database, query
+from rag_pipelines.store.database import Database, Part, query
 from rag_pipelines.store.reader import reading_as
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -43,24 +43,10 @@ LEAST_PASSAGES = 2
 MAX_WORDS = 200_000
 KEPT = 32
 """Vocabularies in memory, one for each version and tenant."""
+PATIENCE_SECONDS = 60
+"""For a vocabulary, by who would rather wait than do without it."""
 FRESH_SECONDS = 3600
 """Then a vocabulary is read again: a version's tables may be taken over by a later one."""
-
-
-class Change(msgspec.Struct, frozen=True):
-    """One thing that was changed: `old` became `new`, or `new` was added beside it."""
-
-    kind: Literal["spelling", "synonym"]
-    old: str
-    new: str
-
-
-class Rewritten(msgspec.Struct, frozen=True):
-    """The question as it is asked, with what was changed; `note` says what could not be looked up."""
-
-    text: str
-    changes: tuple[Change, ...] = ()
-    note: str = ""
 
 
 class Synonyms:
@@ -177,6 +163,11 @@ class Rewriter:
     def __init__(self, settings: RewritingSettings, database: Database) -> None:
         self._synonyms = Synonyms(settings.synonyms)
         self._vocabularies = Vocabularies(database) if settings.spelling else None
+
+    def prepare(self, parts: Mapping[str, Part], tenant: str) -> None:
+        """Wait for the vocabulary that a tenant's questions to a version need; `parts` as in `Asked`."""
+        if self._vocabularies is not None:
+            self._vocabularies.of(str(parts["lexical"]), tenant, wait_seconds=PATIENCE_SECONDS)
 
     def rewrite(self, asked: Asked, *, wait_seconds: float = 0) -> Rewritten:
         """The question to ask instead of `asked.text`; waits so long for the vocabulary if need be."""

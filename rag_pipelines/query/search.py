@@ -1,8 +1,8 @@
 """Permission-aware dense, lexical and hybrid search over the live version of an index.
 
-What belongs here: pinning a version, embedding the question with that version's model, one SQL
-statement, retries when the version changed. What does not: ranking (it is in the statement, see
-`sql/queries/search.sql`), presenting hits.
+What belongs here: the order of a search (rewriting, embedding, one SQL statement, stages), and asking again
+when the version changed. What does not: ranking (it is in the statement, see `sql/queries/search.sql`), what
+the stages do, presenting hits.
 
 A search reads exactly one version. The searcher remembers the live version and its tables; the
 statement that reads them also says, in the same snapshot, which version is live. If that is another
@@ -14,23 +14,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import psycopg
 
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.embedding.profile import EmbeddingProfile
-from rag_pipelines.errors import TransientError, UsageError
-from rag_pipelines.index.versions import Version, live_version, version_by_id
+from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.filter_predicate import Predicate, predicate, sources_named
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Mode, Result
-from rag_pipelines.query.statement import VersionSearch, hit_of
+from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
+from rag_pipelines.query.pinned import Pinned, pin, version_to_read
+from rag_pipelines.query.rewriting import Rewriter
+from rag_pipelines.query.stages import Asked, make_stages
+from rag_pipelines.query.statement import hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.sync.targets import Embedders
@@ -67,21 +70,23 @@ class Searcher:
         self._index_settings: IndexSettings = settings.index(index)
         self._index = index
         self._fixed = version
-        ef_search = self._index_settings.vector.ef_search
         reader = settings.database.reader_url
         self._as_reader = reader is not None
         if reader is not None:
-            database = Database(reader.get_secret_value(), pool_size=settings.database.pool_size)
+            database = database.at(reader.get_secret_value())
         self._database = database.tuned(
             {
                 "hnsw.iterative_scan": "relaxed_order",
-                "hnsw.ef_search": str(ef_search),
+                "hnsw.ef_search": str(self._index_settings.vector.ef_search),
                 "plan_cache_mode": "force_generic_plan",
             }
         )
         self._embedders = embedders or Embedders(settings.data_dir)
         self._owns_embedders = embedders is None
-        self._pinned: _Pinned | None = None
+        stages = self._index_settings.stages
+        self._stages = make_stages(stages)
+        self._rewriter = Rewriter(stages.rewriting, self._database) if stages.rewriting else None
+        self._pinned: Pinned | None = None
         self._lock = threading.Lock()
 
     def search(
@@ -109,8 +114,15 @@ class Searcher:
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
-        question = _Question(clean(text), mode)
-        narrowing = self._narrowing(filters)
+        narrowing = self._narrowing(filters, tenant)
+        began = time.perf_counter()
+        given = sorted({EVERYONE, *principals})
+        reading = partial(self._reading, tenant, given)
+        asking = partial(Asked, k=k, reading=reading, tenant=tenant, principals=given, now=datetime.now(UTC))
+        text = clean(text)
+        rewritten = self._rewritten(partial(asking, text))
+        question = _Question(rewritten.text if rewritten else text, mode)
+        depth = self._stages.depth(k)
         params: dict[str, Any] = {
             "index_name": self._index,
             "fixed": self._fixed is not None,
@@ -118,34 +130,41 @@ class Searcher:
             "dense": mode != "lexical",
             "lexical": mode != "dense",
             "tenant": tenant,
-            "principals": sorted({EVERYONE, *principals}),
-            "k": k,
-            **self._fusion(k),
+            "principals": given,
+            "k": depth,
+            **self._fusion(depth),
             **narrowing.params,
         }
-        for attempt in range(ATTEMPTS):
-            began = time.perf_counter()
-            if attempt == 0:
-                pinned = self._pin()
-                question.vector(pinned.embedder)
-                with self._database.connection() as connection, self._reading(connection, params):
-                    rows = self._rows(connection, pinned, question, narrowing, params)
-            else:
-                with self._database.connection() as connection, _one_snapshot(connection):
-                    pinned = self._pin_live(connection)
-                    with self._reading(connection, params):
-                        rows = self._rows(connection, pinned, question, narrowing, params)
-            if rows is None:
-                self._forget(pinned)
-                continue
-            spent = (time.perf_counter() - began) * 1000 - question.embed_ms
-            hits = tuple(hit_of(row) for row in rows if row["score"] is not None)
-            version = pinned.version.version_id
-            return Result(self._index, version, mode, hits, question.embed_ms, round(spent, 3))
-        raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
+        pinned, rows = self._found(question, narrowing, params)
+        hits = [hit_of(row) for row in rows if row["score"] is not None]
+        candidates, steps = self._stages.run(asking(question.text, parts=pinned.search.parts), hits)
+        return Result(
+            index=self._index,
+            version=pinned.version.version_id,
+            mode=mode,
+            hits=tuple(one.hit for one in candidates),
+            embed_ms=question.embed_ms,
+            search_ms=round((time.perf_counter() - began) * 1000 - question.embed_ms, 3),
+            route=Route(rows[0]["exact"], rows[0]["thorough"] is not False),
+            rewritten=rewritten,
+            steps=tuple(steps),
+        )
+
+    def prepare(self, tenant: str | None = None) -> None:
+        """Have ready what stages would load while searches go without it: a model, a tenant's vocabulary.
+
+        Raises:
+            RagError: the reranker's model cannot be had; searches are answered without it.
+        """
+        if tenant is not None and self._rewriter is not None:
+            self._rewriter.prepare(self._pin().search.parts, tenant)
+        self._stages.prepare()
 
     def close(self) -> None:
         """Give connections and, if they are its own, models back."""
+        self._stages.close()
+        if self._rewriter is not None:
+            self._rewriter.close()
         self._database.close()
         if self._owns_embedders:
             self._embedders.close()
@@ -162,16 +181,53 @@ class Searcher:
         if not tenant:
             raise UsageError("a search needs a tenant; there is no search across tenants")
 
-    def _reading(self, connection: Pg, params: dict[str, Any]) -> AbstractContextManager[None]:
+    @contextmanager
+    def _reading(self, tenant: str, principals: Sequence[str]) -> Iterator[Pg]:
+        """A connection that reads for this caller."""
+        with self._database.connection() as connection, self._as_caller(connection, tenant, principals):
+            yield connection
+
+    def _as_caller(
+        self, connection: Pg, tenant: str, principals: Sequence[str]
+    ) -> AbstractContextManager[None]:
         """Row-level security set to the caller, where the login is subject to it."""
-        if not self._as_reader:
-            return nullcontext()
-        return reading_as(connection, params["tenant"], params["principals"])
+        return reading_as(connection, tenant, principals) if self._as_reader else nullcontext()
+
+    def _rewritten(self, asking: Callable[..., Asked]) -> Rewritten | None:
+        """The question as rewriting has it; as it was typed where that fails."""
+        if self._rewriter is None:
+            return None
+        asked = asking(parts=self._pin().search.parts)
+        try:
+            return self._rewriter.rewrite(asked)
+        except RagError as error:
+            return Rewritten(asked.text, note=f"asked as typed: {error}")
+
+    def _found(
+        self, question: _Question, narrowing: Predicate, params: dict[str, Any]
+    ) -> tuple[Pinned, list[Row]]:
+        """The statement's rows, of the version that was live when they were read."""
+        caller = params["tenant"], params["principals"]
+        for attempt in range(ATTEMPTS):
+            if attempt == 0:
+                pinned = self._pin()
+                question.vector(pinned.embedder)
+                with self._reading(*caller) as connection:
+                    rows = self._rows(connection, pinned, question, narrowing, params)
+            else:
+                with self._database.connection() as connection, _one_snapshot(connection):
+                    pinned = self._pin_live(connection)
+                    with self._as_caller(connection, *caller):
+                        rows = self._rows(connection, pinned, question, narrowing, params)
+            if rows is not None:
+                return pinned, rows
+            self._forget(pinned)
+        raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
 
     def _rows(
         self,
         connection: Pg,
-        pinned: _Pinned,
+        pinned: Pinned,
         question: _Question,
         narrowing: Predicate,
         params: dict[str, Any],
@@ -183,7 +239,7 @@ class Searcher:
         except psycopg.errors.UndefinedTable:
             return None
 
-    def _pin(self) -> _Pinned:
+    def _pin(self) -> Pinned:
         """The version that was live when we last looked."""
         pinned = self._pinned
         if pinned is not None:
@@ -191,50 +247,20 @@ class Searcher:
         with self._database.connection() as connection:
             return self._pin_live(connection)
 
-    def _pin_live(self, connection: Pg) -> _Pinned:
+    def _pin_live(self, connection: Pg) -> Pinned:
         """The version that is live in the snapshot of `connection`, kept for the next search."""
         if self._as_reader:
             prove_reader(connection)
-        version = self._fixed_version(connection) if self._fixed else live_version(connection, self._index)
-        if version is None:
-            raise UsageError(
-                f"index {self._index!r} has no live version; run `rag-pipelines index build "
-                f"{self._index}` and `rag-pipelines index promote {self._index}`"
-            )
+        version = version_to_read(connection, self._index, self._fixed)
         with self._lock:
             if self._pinned is None or self._pinned.version.version_id != version.version_id:
-                self._pinned = _Pinned(version, self._embedder_of(version), VersionSearch(version))
+                self._pinned = pin(version, self._settings, self._embedders)
             return self._pinned
 
-    def _fixed_version(self, connection: Pg) -> Version:
-        assert self._fixed is not None
-        version = version_by_id(connection, self._fixed)
-        if version.index_name != self._index or version.state in ("building", "dropped", "failed"):
-            raise UsageError(
-                f"version {self._fixed} cannot be read as index {self._index!r}: it is a {version.state} "
-                f"version of {version.index_name!r}; see `rag-pipelines index versions {self._index}`"
-            )
-        return version
-
-    def _forget(self, pinned: _Pinned) -> None:
+    def _forget(self, pinned: Pinned) -> None:
         with self._lock:
             if self._pinned is pinned:
                 self._pinned = None
-
-    def _embedder_of(self, version: Version) -> Embedder:
-        """The model that the version was built with, which need not be the configured one any more."""
-        wanted = version.params["model"]
-        configured = self._settings.profiles.embedding.values()
-        profiles = [self._settings.embedding_profile(self._index), *configured, *_recorded_profile(wanted)]
-        for profile in profiles:
-            embedder = self._embedders.of(profile)
-            if _same_model(embedder, wanted):
-                return embedder
-        raise UsageError(
-            f"version {version.version_id} of index {self._index!r} was built with {wanted['model']} "
-            f"({wanted['runtime']}, {wanted['precision']}), and no embedding profile of the configuration "
-            "gives that model here; add one, or build the index anew"
-        )
 
     def _fusion(self, k: int) -> dict[str, Any]:
         fusion = self._index_settings.fusion
@@ -244,11 +270,15 @@ class Searcher:
             "rrf_k": fusion.rrf_k if fusion.method == "rrf" else None,
         }
 
-    def _narrowing(self, filters: Filter | Filters) -> Predicate:
-        valid = self._settings.sources_of(self._index)
+    def _narrowing(self, filters: Filter | Filters, tenant: str) -> Predicate:
+        """The filter as SQL. A source of another tenant is as unknown as one that there is not."""
+        sources = self._settings.sources_of(self._index)
+        valid = [name for name, source in sources.items() if source.tenant == tenant]
         for name in sorted(sources_named(filters)):
             if name not in valid:
-                raise UsageError(f"index {self._index!r} has no source {name!r}; valid: {', '.join(valid)}")
+                raise UsageError(
+                    f"index {self._index!r} has no source {name!r}; valid: {', '.join(valid) or 'none'}"
+                )
         return predicate(filters)
 
 
@@ -273,14 +303,6 @@ class _Question:
         return known
 
 
-class _Pinned(NamedTuple):
-    """A version with its model and its statements."""
-
-    version: Version
-    embedder: Embedder
-    search: VersionSearch
-
-
 @contextmanager
 def _one_snapshot(connection: Pg) -> Iterator[None]:
     """A transaction in which finding the live version and reading it see the same moment."""
@@ -293,19 +315,6 @@ def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:
     """The tenants that an index has documents of."""
     params = {"sources": list(settings.sources_of(index))}
     return [row["tenant"] for row in query(connection, "tenants", params)]
-
-
-def _same_model(embedder: Embedder, wanted: dict[str, Any]) -> bool:
-    import msgspec
-
-    return bool(msgspec.to_builtins(embedder.identity) == wanted)
-
-
-def _recorded_profile(model: dict[str, Any]) -> list[EmbeddingProfile]:
-    """A profile made from a version's own record, for local models that the configuration dropped."""
-    if model["provider"] == "openai":
-        return []
-    return [EmbeddingProfile.model_validate({"provider": model["provider"], "model": model["model"]})]
 
 
 def _literal(vector: Any) -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from rag_pipelines.config.query import StageSettings
 from rag_pipelines.errors import RagError
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, Place, Step
 from rag_pipelines.store.database import Part, Pg
 
 if TYPE_CHECKING:
@@ -65,28 +65,6 @@ class Stage(Protocol):
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
         """The candidates afterwards, of one or more. Raises `RagError`: the search does without the stage."""
         ...
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a candidate stood after a stage; `rank` counts from 1."""
-
-    document_id: int
-    chunk_id: str
-    rank: int
-    score: float
-
-
-class Step(msgspec.Struct, frozen=True):
-    """What one stage did to one search, for the explanation of the search.
-
-    A stage that `failed` left the candidates as they were; `note` says why.
-    """
-
-    stage: str
-    ms: float
-    note: str
-    failed: bool
-    places: tuple[Place, ...]
 
 
 class Stages:

@@ -60,6 +60,10 @@ class Database:
             self._url, pool_size=self._pool_size, server_settings={**self._server_settings, **server_settings}
         )
 
+    def at(self, url: str) -> Database:
+        """The same by another address or login, with a pool of its own."""
+        return Database(url, pool_size=self._pool_size, server_settings=self._server_settings)
+
     def __repr__(self) -> str:
         return f"Database({psycopg.conninfo.make_conninfo(self._url, password=None)!r})"
 

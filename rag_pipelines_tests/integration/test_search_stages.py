@@ -26,12 +26,14 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines.query.context import pack_context
 from rag_pipelines.query.diversity import vectors_of
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Change, Hit, Rewritten, Route
 from rag_pipelines.query.neighbours import Neighbours
-from rag_pipelines.query.rewriting import Rewriter, Rewritten, Vocabularies
+from rag_pipelines.query.rewriting import Rewriter, Vocabularies
+from rag_pipelines.query.search import Searcher
 from rag_pipelines.query.stages import Asked, make_stages
 from rag_pipelines.store.database import Database, Part, Pg
 from rag_pipelines.store.reader import admit_reader, reading_as
+from rag_pipelines.store.sql import queries
 from rag_pipelines_tests.integration.workspace import Workspace
 
 PARAGRAPHS = [
@@ -86,13 +88,20 @@ def asking(
     return Asked(text, k, reading, parts, "default", given, datetime.now(UTC))
 
 
-def staged(shelf: Workspace, text: str, k: int = 10, **settings: Any) -> list[Hit]:
+@contextmanager
+def searching(shelf: Workspace, **stages: Any) -> Iterator[Searcher]:
+    """A searcher of an index with these stages."""
+    settings = StageSettings(**stages).model_dump(mode="json")
+    shelf.document["indexes"]["main"]["stages"] = settings
+    searcher = Searcher(shelf.database, shelf.settings, "main")
+    yield searcher
+    searcher.close()
+
+
+def staged(shelf: Workspace, text: str, k: int = 10, **stages: Any) -> list[Hit]:
     """The hits of a search that goes through these stages."""
-    stages = make_stages(StageSettings(**settings))
-    hits = shelf.search(text, k=stages.depth(k))
-    asked = asking(shelf, text, k)
-    candidates, _ = stages.run(asked, hits)
-    return [one.hit for one in candidates]
+    with searching(shelf, **stages) as searcher:
+        return list(searcher.search(text, tenant="default", k=k).hits)
 
 
 def canonical(shelf: Workspace, path: str) -> str:
@@ -162,25 +171,64 @@ def test_a_document_that_is_deleted_between_search_and_widening_stays_as_it_was_
     assert candidate.hit == hits[0]
 
 
-def test_every_stage_says_what_it_did(shelf: Workspace) -> None:
-    stages = make_stages(
-        StageSettings(
-            boosts=BoostSettings(authority=(AuthorityRule(factor=5, path_prefix="second"),)),
-            rerank=RerankSettings(model="no/such-model"),
-            diversity=DiversitySettings(),
-            per_document=1,
-            neighbours=NeighbourSettings(),
-        )
-    )
-    hits = shelf.search("insurance forms", k=stages.depth(2))
-    asked = asking(shelf, "insurance forms", k=2)
-    candidates, steps = stages.run(asked, hits)
+def test_a_search_says_how_it_was_answered(shelf: Workspace) -> None:
+    stages: dict[str, Any] = {
+        "boosts": BoostSettings(authority=(AuthorityRule(factor=5, path_prefix="second"),)),
+        "rerank": RerankSettings(model="no/such-model"),
+        "diversity": DiversitySettings(),
+        "per_document": 1,
+        "neighbours": NeighbourSettings(),
+    }
+    with searching(shelf, **stages) as searcher:
+        result = searcher.search("insurance forms", tenant="default", k=2)
+    steps = result.steps
     assert [step.stage for step in steps] == ["boosts", "rerank", "diversity", "per_document", "neighbours"]
     assert [step.failed for step in steps] == [False, True, False, False, False]
     assert "not on this machine" in steps[1].note
     assert [place.rank for place in steps[-1].places] == [1, 2]
-    assert [place.chunk_id for place in steps[-1].places] == [one.hit.chunk_id for one in candidates]
-    assert candidates[0].hit.path == "second.md"
+    assert [place.chunk_id for place in steps[-1].places] == [hit.chunk_id for hit in result.hits]
+    assert result.hits[0].path == "second.md"
+    assert result.route == Route(exact=True, thorough=True)
+    assert result.rewritten is None
+
+
+def test_without_stages_a_search_says_that_there_was_none(shelf: Workspace) -> None:
+    with searching(shelf) as searcher:
+        result = searcher.search("insurance forms", tenant="default", k=2)
+    assert (result.steps, result.rewritten, len(result.hits)) == ((), None, 2)
+
+
+def test_the_statement_is_asked_for_more_than_the_caller_so_that_stages_can_choose(shelf: Workspace) -> None:
+    """All notices are nearer than the other document, which two hits alone would not have."""
+    question = "the canteen is closed on Friday afternoon"
+    with searching(shelf, per_document=1) as searcher:
+        (step,) = searcher.search(question, tenant="default", k=2, mode="dense").steps
+    assert len(step.places) > 2
+
+
+def test_what_is_asked_is_the_question_as_it_was_mended(shelf: Workspace) -> None:
+    rewriting = RewritingSettings(spelling=True, synonyms=(("factory", "works"),))
+    with searching(shelf, rewriting=rewriting) as searcher:
+        searcher.prepare("default")
+        result = searcher.search("insuranxe", tenant="default", mode="lexical")
+        hidden = searcher.search("bluefalcom", tenant="default", mode="lexical")
+    assert result.rewritten == Rewritten("insurance", (Change("spelling", "insuranxe", "insurance"),))
+    assert {hit.path for hit in result.hits} == {"second.md", "other.md"}
+    assert hidden.rewritten == Rewritten("bluefalcom")
+
+
+def test_where_rewriting_fails_the_question_is_asked_as_typed(
+    shelf: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = dict(queries(), words_found="SELECT 1 / 0 AS word")
+    with searching(shelf, rewriting=RewritingSettings(spelling=True)) as searcher:
+        searcher.prepare("default")
+        monkeypatch.setattr("rag_pipelines.store.database.queries", lambda: broken)
+        result = searcher.search("xinsurance forms", tenant="default")
+    assert result.rewritten is not None
+    assert result.rewritten.text == "xinsurance forms"
+    assert "DivisionByZero" in result.rewritten.note
+    assert result.hits[0].path == "second.md"
 
 
 def test_a_search_is_answered_without_a_stage_whose_version_was_dropped_meanwhile(shelf: Workspace) -> None:
@@ -256,13 +304,14 @@ def reader(shelf: Workspace) -> Iterator[Database]:
 def test_every_stage_works_for_the_login_that_row_level_security_holds_for(
     shelf: Workspace, reader: Database
 ) -> None:
-    stages = make_stages(StageSettings(diversity=DiversitySettings(), neighbours=NeighbourSettings()))
-    hits = shelf.search("fasten screw number 20", k=20)
-    asked = asking(shelf, "screw", k=5)
-    expected, _ = stages.run(asked, hits)
-    asked = asking(shelf, "screw", k=5, database=reader)
-    candidates, _ = stages.run(asked, hits)
-    assert candidates == expected
+    stages: dict[str, Any] = {"diversity": DiversitySettings(), "neighbours": NeighbourSettings()}
+    expected = staged(shelf, "fasten screw number 20", k=5, **stages)
+    shelf.document["database"]["reader_url"] = reader.url
+    with searching(shelf, rewriting=RewritingSettings(spelling=True), **stages) as searcher:
+        searcher.prepare("default")
+        result = searcher.search("fastem screw number 20", tenant="default", k=5)
+    assert list(result.hits) == expected
+    assert not any(step.failed for step in result.steps)
 
 
 def test_row_level_security_alone_keeps_the_neighbours_of_what_a_caller_may_not_see(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rag_pipelines.config.query import RewritingSettings
-from rag_pipelines.query.rewriting import Change, Synonyms, Vocabulary, mend, plain_words
+from rag_pipelines.query.hits import Change
+from rag_pipelines.query.rewriting import Synonyms, Vocabulary, mend, plain_words
 
 GROUPS = (("PTO", "paid time off", "vacation"), ("C++", "cpp"))
 WORDS = {"insurance": 40, "assurance": 3, "policy": 9, "police": 30, "deductible": 5, "straße": 4}
