@@ -34,6 +34,7 @@ from rag_pipelines.config.values import (
     Access,
     Cron,
     Duration,
+    LanguageCode,
     Name,
     Owner,
     Size,
@@ -199,11 +200,22 @@ class VectorSettings(_Section):
 
 
 class LexicalSettings(_Section):
-    """BM25 parameters and the Postgres text search configuration that stems and drops stop words."""
+    """BM25 parameters, and the Postgres text search configurations that stem and drop stop words.
+
+    `languages` are further ones by ISO 639 code. A chunk is read in the language of these that its document
+    declares, else in the one of all whose stop words it has most of, and where that does not tell in
+    `language`. A question is read in all of them.
+    """
 
     language: TextSearchConfig = "english"
+    languages: dict[LanguageCode, TextSearchConfig] = {}
     k1: float = Field(default=1.2, ge=0)
     b: Share = 0.75
+
+    @property
+    def configurations(self) -> list[str]:
+        """Every text search configuration in use, `language` first."""
+        return list(dict.fromkeys([self.language, *self.languages.values()]))
 
 
 class FusionSettings(_Section):

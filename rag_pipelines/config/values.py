@@ -49,6 +49,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 _OWNER = re.compile(r"team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 _CRON = re.compile(r"@(?:hourly|daily|weekly|monthly|yearly)|[\d*/,A-Za-z#?-]+(?: +[\d*/,A-Za-z#?-]+){4}")
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 _REGCONFIG = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
 
 
@@ -159,6 +160,9 @@ Owner = Annotated[str, _matching(_OWNER, "team:NAME or an e-mail address")]
 Cron = Annotated[
     str,
     _matching(_CRON, "five cron fields such as '0 3 * * *', or @hourly, @daily, @weekly, @monthly, @yearly"),
+]
+LanguageCode = Annotated[
+    str, _matching(_LANGUAGE_CODE, "an ISO 639 code of two or three lower-case letters, such as de")
 ]
 TextSearchConfig = Annotated[
     str,

@@ -1,0 +1,34 @@
+"""How a question is read before it is asked: which parts of it are quoted.
+
+What belongs here: the marks that quote, and what they quote. What does not: the words of a question, which
+Postgres reads as it reads texts (`sql/migrations/0010_words.sql`), and what is changed in it (`rewriting`).
+
+A hit of a lexical or hybrid search holds every quoted phrase: its words next to each other in this order,
+each in any inflection; stop words between them are not compared, but keep their places. An identifier is
+quoted like a phrase of its parts. In a dense search quotes mean nothing. The question itself keeps its marks:
+no model minds them, and Postgres reads them as spaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+QUOTED = re.compile(
+    r"""
+      (?<!\w) " (?=\S) ([^"]*[^"\s]) " (?!\w)  # not the inches of: a 5" pipe on a 6" pipe
+    | “ ([^“”]+) ”
+    | „ ([^„“”]+) [“”]
+    | « ([^«»]+) »
+    | » ([^«»]+) «
+    """,
+    re.VERBOSE,
+)
+"""A phrase with its marks; exactly one group holds it without them."""
+
+_WORD = re.compile(r"[^\W_]")
+
+
+def phrases(question: str) -> tuple[str, ...]:
+    """What a question quotes, without the marks, each once; a mark without its other is a character."""
+    found = (next(filter(None, match.groups())).strip() for match in QUOTED.finditer(question))
+    return tuple(dict.fromkeys(phrase for phrase in found if _WORD.search(phrase)))
