@@ -19,6 +19,7 @@ import typer
 from rag_pipelines.cli import (
     access,
     backfill,
+    canary,
     config,
     db,
     deletes,
@@ -56,6 +57,7 @@ app.command("plan")(plan.plan)
 app.command("apply")(plan.apply)
 app.command("backfill")(backfill.backfill)
 app.add_typer(index.app, name="index")
+app.add_typer(canary.app, name="canary")
 app.command("query")(query.query)
 app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.query import StageSettings
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.values import (
@@ -284,6 +285,7 @@ class IndexSettings(_Section):
     stages: StageSettings = StageSettings()
     gates: GateSettings = GateSettings()
     golden: Path | None = None
+    canary: CanarySettings = CanarySettings()
     full_build_share: Share = 0.3
     keep: KeepSettings = KeepSettings()
     freshness: Duration = timedelta(hours=24)

@@ -26,10 +26,10 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import predicate, sources_named
 from rag_pipelines.query.filters import Filter, filter_from_json
-from rag_pipelines.query.hits import Filters, Result
+from rag_pipelines.query.hits import Filters
 from rag_pipelines.serving import page, problems, schema
 from rag_pipelines.serving.auth import Caller, LoginError, Logins
-from rag_pipelines.serving.backend import Backend
+from rag_pipelines.serving.backend import Answered, Backend
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
 from rag_pipelines.serving.metrics import MEDIA_TYPE, Metrics
 from rag_pipelines.serving.problems import Problem
@@ -45,7 +45,7 @@ READINESS_SECONDS = 3
 REFUSALS = {
     400: "The body cannot be read at all.",
     401: "No login, or one that is not valid.",
-    404: "There is no such index or source for this caller.",
+    404: "There is no such index, source or answer for this caller.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     422: "Something in the request is not valid; `errors` says what.",
@@ -266,11 +266,21 @@ def _for_callers() -> APIRouter:
         work = partial(
             service.backend.search, index, asked.query, caller, mode=asked.mode, k=asked.k, filters=filters
         )
-        result: Result = await service.done(service.searches, work)
-        told.update(version=result.version, hits=len(result.hits))
-        service.metrics.searched(result)
-        body = schema.encoded(result, request.scope["request_id"], explain=asked.explain)
+        answered: Answered = await service.done(service.searches, work)
+        told.update(version=answered.result.version, hits=len(answered.result.hits))
+        service.metrics.searched(answered.result)
+        body = schema.encoded(answered, request.scope["request_id"], explain=asked.explain)
         return Response(body, media_type="application/json")
+
+    @router.post("/feedback", summary="Say whether an answer was any good")
+    async def feedback(request: Request, said: schema.FeedbackRequest) -> schema.FeedbackResponse:
+        """A vote on an answer of the last day, by the caller who got it; a second one takes its place."""
+        service, caller = _service(request), request.state.caller
+        work = partial(service.backend.vote, said.receipt, caller, said.verdict, said.reason)
+        index, version = await service.done(service.lookups, partial(_known_answer, work))
+        request.scope["told"].update(index=index, version=version, verdict=said.verdict)
+        service.metrics.voted(index, said.verdict)
+        return schema.FeedbackResponse(index=index, version=version, request_id=request.scope["request_id"])
 
     @router.get("/indexes", summary="List the indexes that the caller may ask")
     async def indexes(request: Request) -> schema.Indexes:
@@ -330,6 +340,14 @@ def _for_machines() -> APIRouter:
 def _service(request: Request) -> Service:
     found: Service = request.app.state.service
     return found
+
+
+def _known_answer(vote: Callable[[], T]) -> T:
+    """What `vote` gives; an answer that is not the caller's looks like one that never was."""
+    try:
+        return vote()
+    except UsageError as error:
+        raise Problem(404, "no-such-answer", str(error)) from None
 
 
 def _invalid(field: str, received: str, valid: str) -> Problem:

@@ -12,9 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+import msgspec
+
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.query.canary import Canaries
+from rag_pipelines.query.feedback import Feedback, Reason, Verdict
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
@@ -26,7 +30,23 @@ from rag_pipelines.sync.targets import Embedders
 READINESS_KEPT = 2.0
 """Seconds for which an answer about readiness is given again, so that asking costs nothing."""
 
+OWN_CONNECTIONS = 2
+"""Connections for what the service itself reads and writes, so that searches do not wait for it."""
+
+OWN_STATEMENT = "2000"
+"""Milliseconds after which the database gives up a statement of the service itself."""
+
+CANDIDATE_SHARE = 3
+"""A candidate may take one part in so many of a search's time, so that the live version can still answer."""
+
 log = logging.getLogger(__name__)
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A search with its answer. `receipt` is what the caller shows to vote on it."""
+
+    result: Result
+    receipt: str
 
 
 class Backend:
@@ -40,13 +60,25 @@ class Backend:
         self, settings: Settings, database: Database, embedders: Embedders, *, time_limit: timedelta
     ) -> None:
         self._settings = settings
-        milliseconds = str(max(int(time_limit.total_seconds() * 1000), 1))
-        self._database = database.tuned({"statement_timeout": milliseconds})
+        milliseconds = max(int(time_limit.total_seconds() * 1000), CANDIDATE_SHARE)
+        self._database = database.tuned({"statement_timeout": str(milliseconds)})
         url = settings.database.reader_url
         self._reader = Database(url.get_secret_value(), pool_size=1) if url else None
         self._searchers = {
             name: Searcher(self._database, settings, name, embedders) for name in settings.indexes
         }
+        self._own = Database(
+            database.url,
+            pool_size=OWN_CONNECTIONS,
+            server_settings={"statement_timeout": OWN_STATEMENT},
+        )
+        impatient = database.tuned({"statement_timeout": str(milliseconds // CANDIDATE_SHARE)})
+        self._canaries = Canaries(
+            self._own,
+            self._searchers,
+            lambda index, version: Searcher(impatient, settings, index, embedders, version=version),
+        )
+        self._feedback = Feedback(self._own)
         self._checks: Mapping[str, str] = {}
         self._checked = float("-inf")
         self._lock = threading.Lock()
@@ -67,16 +99,23 @@ class Backend:
 
     def search(
         self, index: str, question: str, caller: Caller, *, mode: Mode, k: int, filters: Filter | Filters
-    ) -> Result:
+    ) -> Answered:
         """As `Searcher.search`, for a caller."""
-        return self._searchers[index].search(
+        result = self._canaries.search(
+            index,
             question,
             tenant=caller.tenant,
+            caller=caller.name,
             principals=caller.principals,
             mode=mode,
             k=k,
             filters=filters,
         )
+        return Answered(result, self._feedback.receipt(result, caller.tenant, caller.name))
+
+    def vote(self, receipt: str, caller: Caller, verdict: Verdict, reason: Reason | None) -> tuple[str, int]:
+        """As `Feedback.vote`, for a caller."""
+        return self._feedback.vote(receipt, caller.tenant, caller.name, verdict, reason)
 
     def prove(self) -> None:
         """Make sure that the login for searches may not read more than its callers. Raises `RagError`."""
@@ -93,19 +132,22 @@ class Backend:
             return self._checks
 
     def warm_up(self) -> None:
-        """Load every model and plan every search once, so that the first caller need not wait for it."""
+        """Load every model and plan every search once, so that no caller waits for it; follow canaries."""
         for name, searcher in self._searchers.items():
             try:
                 searcher.search("warm up", tenant="-", k=1)
             except RagError as error:
                 log.warning("index %s cannot be searched yet: %s", name, error)
+        self._canaries.start()
 
     def close(self) -> None:
         """Give connections back."""
+        self._canaries.close()
         for searcher in self._searchers.values():
             searcher.close()
         if self._reader is not None:
             self._reader.close()
+        self._own.close()
         self._database.close()
 
     def _check(self) -> dict[str, str]:

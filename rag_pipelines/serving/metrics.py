@@ -31,6 +31,7 @@ class Metrics:
             "search_seconds", "Time of a search's parts.", ("index", "mode", "part"), buckets=SECONDS, **known
         )
         self._empty = Counter("empty_results", "Searches without a hit.", ("index",), **known)
+        self._votes = Counter("feedback", "Votes on answers.", ("index", "verdict"), **known)
         self._version = Gauge("served_version", "The version that last answered.", ("index",), **known)
         self._running = Gauge("searches_in_flight", "Searches running or waiting for a thread.", **known)
 
@@ -48,6 +49,10 @@ class Metrics:
         self._version.labels(result.index).set(result.version)
         if not result.hits:
             self._empty.labels(result.index).inc()
+
+    def voted(self, index: str, verdict: str) -> None:
+        """A caller said what an answer was worth."""
+        self._votes.labels(index, verdict).inc()
 
     def exposition(self, running: int) -> bytes:
         """The text that Prometheus scrapes; `running` is how many searches are under way."""

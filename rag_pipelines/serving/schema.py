@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
-from rag_pipelines.query.hits import Filters, Hit, Mode, Result
+from rag_pipelines.query.feedback import MAX_RECEIPT, Reason, Verdict
+from rag_pipelines.query.hits import Filters, Hit, Mode
+from rag_pipelines.serving.backend import Answered
 
 MAX_TEXT = 10_000
 MAX_NUMBER = 2**63
@@ -205,6 +207,25 @@ class SearchResponse(BaseModel):
     explanation: dict[str, Any] | None = Field(
         default=None, description="Milliseconds of each part, and what the search tells of its stages."
     )
+    receipt: str = Field(description="What to show to `/v1/feedback` in order to vote on this answer.")
+    request_id: str
+
+
+class FeedbackRequest(_Model):
+    """What a caller says of an answer. It is kept without the question and the caller."""
+
+    receipt: str = Field(
+        min_length=1, max_length=MAX_RECEIPT, pattern=r"^[A-Za-z0-9_-]+$", description="As the answer has it."
+    )
+    verdict: Verdict = Field(description="Whether the answer was of use.")
+    reason: Reason | None = Field(default=None, description="Why.")
+
+
+class FeedbackResponse(BaseModel):
+    """The vote counts for this version of the index."""
+
+    index: str
+    version: int
     request_id: str
 
 
@@ -252,15 +273,16 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def encoded(result: Result, request_id: str, *, explain: bool) -> bytes:
-    """`result` as the JSON of a `SearchResponse`."""
+def encoded(answered: Answered, request_id: str, *, explain: bool) -> bytes:
+    """`answered` as the JSON of a `SearchResponse`."""
+    result = answered.result
     told = msgspec.to_builtins(result, builtin_types=(datetime,))
     del told["hits"]
     answer = {name: told.pop(name) for name in ("index", "version", "mode")}
     answer["hits"] = [_passage(hit) for hit in result.hits]
     if explain:
         answer["explanation"] = told
-    return msgspec.json.encode({**answer, "request_id": request_id})
+    return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})
 
 
 def _passage(hit: Hit) -> dict[str, Any]:

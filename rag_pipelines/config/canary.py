@@ -1,0 +1,41 @@
+"""The settings of an index's canaries: how many callers read the candidate, and what it must keep to.
+
+What belongs here: fields, defaults and bounds of `canary`. What does not: running one (`query.canary`), and
+judging it (`index.canary`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class CanarySettings(BaseModel):
+    """The share of callers, and bounds of the candidate beside the live version on the same searches.
+
+    A canary is judged from `min_observations` on, and broken off when it is sure, at the level `alpha` for
+    all bounds together, that one does not hold:
+
+    - `max_failed`: the share of searches that only the live version can answer;
+    - `max_lost`: the share of searches for which only the live version finds anything;
+    - `min_overlap`: the mean share of documents that both versions find;
+    - `max_slow`: the share of searches that take more than `latency_factor` times as long as by the live
+      version, and more than `latency_ms`;
+    - `max_down`: how much larger the share of votes against its answers is than against the live version's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: Share = 0.05
+    min_observations: int = Field(default=50, ge=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    max_failed: Share = 0.01
+    max_lost: Share = 0.05
+    min_overlap: Share = 0.3
+    max_slow: Share = 0.25
+    latency_factor: float = Field(default=2.0, ge=1)
+    latency_ms: float = Field(default=50.0, ge=0)
+    max_down: Share = 0.1
