@@ -26,10 +26,10 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import predicate, sources_named
 from rag_pipelines.query.filters import Filter, filter_from_json
-from rag_pipelines.query.hits import Filters
-from rag_pipelines.serving import page, problems, schema
+from rag_pipelines.query.hits import Filters, Result
+from rag_pipelines.serving import answers, page, problems, schema
 from rag_pipelines.serving.auth import Caller, LoginError, Logins
-from rag_pipelines.serving.backend import Answered, Backend
+from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
 from rag_pipelines.serving.metrics import MEDIA_TYPE, Metrics
 from rag_pipelines.serving.problems import Problem
@@ -252,7 +252,7 @@ def _for_callers() -> APIRouter:
         responses={status: _refusal(status) for status in REFUSALS},
     )
 
-    @router.post("/search", response_model=schema.SearchResponse, summary="Search an index")
+    @router.post("/search", response_model=answers.SearchResponse, summary="Search an index")
     async def search(request: Request, asked: schema.SearchRequest) -> Response:
         """The best passages that the caller may see, each with its citation."""
         service, caller = _service(request), request.state.caller
@@ -263,33 +263,37 @@ def _for_callers() -> APIRouter:
         service.check_bounds(asked)
         index = told["index"] = service.index_for(caller, asked.index)
         filters = service.filters_for(caller, index, asked)
-        work = partial(
-            service.backend.search, index, asked.query, caller, mode=asked.mode, k=asked.k, filters=filters
-        )
-        answered: Answered = await service.done(service.searches, work)
-        told.update(version=answered.result.version, hits=len(answered.result.hits))
-        service.metrics.searched(answered.result)
-        body = schema.encoded(answered, request.scope["request_id"], explain=asked.explain)
+        request_id = request.scope["request_id"]
+
+        def work() -> tuple[Result, bytes]:
+            answered = service.backend.search(
+                index, asked.query, caller, mode=asked.mode, k=asked.k, filters=filters
+            )
+            return answered.result, answers.encoded(answered, request_id, explain=asked.explain)
+
+        result, body = await service.done(service.searches, work)
+        told.update(version=result.version, hits=len(result.hits))
+        service.metrics.searched(result)
         return Response(body, media_type="application/json")
 
     @router.post("/feedback", summary="Say whether an answer was any good")
-    async def feedback(request: Request, said: schema.FeedbackRequest) -> schema.FeedbackResponse:
+    async def feedback(request: Request, said: schema.FeedbackRequest) -> answers.FeedbackResponse:
         """A vote on an answer of the last day, by the caller who got it; a second one takes its place."""
         service, caller = _service(request), request.state.caller
         work = partial(service.backend.vote, said.receipt, caller, said.verdict, said.reason)
         index, version = await service.done(service.lookups, partial(_known_answer, work))
         request.scope["told"].update(index=index, version=version, verdict=said.verdict)
         service.metrics.voted(index, said.verdict)
-        return schema.FeedbackResponse(index=index, version=version, request_id=request.scope["request_id"])
+        return answers.FeedbackResponse(index=index, version=version, request_id=request.scope["request_id"])
 
     @router.get("/indexes", summary="List the indexes that the caller may ask")
-    async def indexes(request: Request) -> schema.Indexes:
+    async def indexes(request: Request) -> answers.Indexes:
         """Their names, live versions and sources of the caller's tenant, and the bounds of a request."""
         service, caller = _service(request), request.state.caller
         names = service.backend.indexes(caller.tenant)
         live = await service.done(service.lookups, partial(service.backend.live, names))
         found = [
-            schema.IndexInfo(
+            answers.IndexInfo(
                 name=name,
                 live=version is not None,
                 version=version.version_id if version else None,
@@ -299,7 +303,7 @@ def _for_callers() -> APIRouter:
             for name, version in live.items()
         ]
         limits = service.settings.limits
-        return schema.Indexes(indexes=found, max_k=limits.k, max_question=limits.question)
+        return answers.Indexes(indexes=found, max_k=limits.k, max_question=limits.question)
 
     return router
 
@@ -315,9 +319,9 @@ def _for_machines() -> APIRouter:
     @router.get(
         "/readyz",
         summary="Can searches be answered?",
-        responses={503: {"model": schema.Readiness, "description": "No; `checks` says which part fails."}},
+        responses={503: {"model": answers.Readiness, "description": "No; `checks` says which part fails."}},
     )
-    async def readyz(request: Request, response: Response) -> schema.Readiness:
+    async def readyz(request: Request, response: Response) -> answers.Readiness:
         """The database answers, an index has a live version, and the login for searches is proven safe."""
         try:
             async with asyncio.timeout(READINESS_SECONDS):
@@ -326,7 +330,7 @@ def _for_machines() -> APIRouter:
             checks = {"database": "failed"}
         ready = set(checks.values()) == {"ok"}
         response.status_code = 200 if ready else 503
-        return schema.Readiness(ready=ready, checks=checks)
+        return answers.Readiness(ready=ready, checks=checks)
 
     @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics(request: Request) -> Response:
@@ -356,7 +360,7 @@ def _invalid(field: str, received: str, valid: str) -> Problem:
 
 
 def _refusal(status: int) -> dict[str, Any]:
-    return {"model": schema.ProblemDetails, "description": REFUSALS[status]}
+    return {"model": answers.ProblemDetails, "description": REFUSALS[status]}
 
 
 def _describe(app: FastAPI, limits: RequestLimits) -> None:

@@ -1,6 +1,7 @@
-"""The JSON of the service: what a request may hold and what an answer does, with examples for OpenAPI.
+"""What a request to the service may hold, with examples for OpenAPI.
 
-What belongs here: shapes and bounds. What does not: bounds that the configuration sets (`app` checks them).
+What belongs here: shapes and bounds. What does not: bounds that the configuration sets (`app` checks them),
+and what answers hold (`answers`).
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from rag_pipelines.query.feedback import MAX_RECEIPT, Reason, Verdict
-from rag_pipelines.query.hits import Filters, Hit, Mode
-from rag_pipelines.serving.backend import Answered
+from rag_pipelines.query.hits import Filters, Mode
 
 MAX_TEXT = 10_000
 MAX_NUMBER = 2**63
@@ -173,44 +172,6 @@ class SearchRequest(_Model):
     )
 
 
-class Passage(BaseModel):
-    """One passage with its citation. `start` and `end` are offsets in the document's canonical text."""
-
-    citation: str
-    title: str
-    url: str | None
-    path: str
-    source: str
-    external_id: str
-    chunk_id: str
-    heading_path: list[str]
-    pages: list[int] | None = Field(description="First and last page, where the document has pages.")
-    text: str
-    context: str = Field(description="What stands in front of the text where a reader needs it.")
-    start: int
-    end: int
-    scores: dict[str, Any] = Field(description="`fused` is what the order follows; ranks begin at 1.")
-    as_of: datetime | None = Field(description="When the source was last listed in full.")
-    modified_at: datetime | None
-    author: str | None
-    media_type: str | None
-    metadata: dict[str, Any]
-
-
-class SearchResponse(BaseModel):
-    """The passages that the caller may see, best first, all from one version of the index."""
-
-    index: str
-    version: int
-    mode: Mode
-    hits: list[Passage]
-    explanation: dict[str, Any] | None = Field(
-        default=None, description="Milliseconds of each part, and what the search tells of its stages."
-    )
-    receipt: str = Field(description="What to show to `/v1/feedback` in order to vote on this answer.")
-    request_id: str
-
-
 class FeedbackRequest(_Model):
     """What a caller says of an answer. It is kept without the question and the caller."""
 
@@ -219,71 +180,3 @@ class FeedbackRequest(_Model):
     )
     verdict: Verdict = Field(description="Whether the answer was of use.")
     reason: Reason | None = Field(default=None, description="Why.")
-
-
-class FeedbackResponse(BaseModel):
-    """The vote counts for this version of the index."""
-
-    index: str
-    version: int
-    request_id: str
-
-
-class IndexInfo(BaseModel):
-    """An index that the caller may ask. `live` says whether it has a version to answer from."""
-
-    name: str
-    live: bool
-    version: int | None
-    promoted_at: datetime | None
-    sources: list[str] = Field(description="Those of the caller's tenant.")
-
-
-class Indexes(BaseModel):
-    """Every index that the caller may ask, and the bounds of a request."""
-
-    indexes: list[IndexInfo]
-    max_k: int
-    max_question: int = Field(description="In characters.")
-
-
-class FieldError(BaseModel):
-    """One wrong value of a request."""
-
-    field: str
-    received: str
-    valid: str
-
-
-class ProblemDetails(BaseModel):
-    """What is wrong, as RFC 9457 has it. `type` is stable, `detail` is for people."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    errors: list[FieldError] = []
-
-
-class Readiness(BaseModel):
-    """Whether searches can be answered; `checks` are ``ok`` or ``failed``."""
-
-    ready: bool
-    checks: dict[str, str]
-
-
-def encoded(answered: Answered, request_id: str, *, explain: bool) -> bytes:
-    """`answered` as the JSON of a `SearchResponse`."""
-    result = answered.result
-    told = msgspec.to_builtins(result, builtin_types=(datetime,))
-    del told["hits"]
-    answer = {name: told.pop(name) for name in ("index", "version", "mode")}
-    answer["hits"] = [_passage(hit) for hit in result.hits]
-    if explain:
-        answer["explanation"] = told
-    return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})
-
-
-def _passage(hit: Hit) -> dict[str, Any]:
-    return {name: getattr(hit, name) for name in Passage.model_fields}

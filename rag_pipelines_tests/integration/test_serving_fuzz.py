@@ -52,6 +52,8 @@ def test_no_request_makes_it_fail_or_answer_undeclared(tmp_path: Path, database_
 
                 probe()
     team.close()
-    assert {"/v1/search", "/v1/indexes", "/healthz", "/readyz", "/metrics"} == answers.keys()
+    paths = {"/v1/search", "/v1/feedback", "/v1/indexes", "/healthz", "/readyz", "/metrics"}
+    assert paths == answers.keys()
     assert {200, 422} <= answers["/v1/search"]
+    assert {404, 422} <= answers["/v1/feedback"]
     assert max(max(statuses) for statuses in answers.values()) < 500

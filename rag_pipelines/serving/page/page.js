@@ -6,6 +6,7 @@ const SECRET = "rag-pipelines-login";
 const SNIPPET = 420; // characters
 let indexes = [];
 let asking = null;
+let receipt = null; // of the answer that is shown
 
 function element(name, content = "", className = "") {
   const made = document.createElement(name);
@@ -71,6 +72,8 @@ async function enter() {
 }
 
 function leave() {
+  receipt = null;
+  $("vote").hidden = true;
   $("results").replaceChildren();
   $("stages").replaceChildren();
   $("explanation").hidden = true;
@@ -156,30 +159,63 @@ function passage(hit, pattern) {
   return element("li", [
     element("p", [hit.url ? link(hit.url, hit.citation) : hit.citation], "citation"),
     element("p", facts.join(" · "), "facts"),
+    ...hit.instructions.map((range) => suspicion(hit, range)),
     element("p", marked(short, pattern), "snippet"),
     ...(short === text ? [] : [whole]),
   ]);
 }
 
-const flat = (value) => value !== null && typeof value === "object" ? JSON.stringify(value) : value;
+// Offsets count code points, as Python's strings do.
+function suspicion(hit, range) {
+  const quoted = [...hit.text].slice(range.start, range.end).join("");
+  return element("p", [
+    "Looks like an order to a model: ", element("q", quoted), ` (${range.features.join(", ")})`,
+  ], "suspicion");
+}
 
-// Scores and ranks of every hit side by side; then everything else that the search tells, part by part.
+// Where every hit stood after each stage, from the two searches to the answer; then what the stages say of themselves.
 function explain(answer) {
-  const names = [...new Set(answer.hits.flatMap((hit) => Object.keys(hit.scores)))];
-  const rows = answer.hits.map((hit, at) => [at + 1, hit.citation, ...names.map((name) => flat(hit.scores[name]))]);
-  const parts = [element("h3", "Ranks and scores"), table(["place", "passage", ...names], rows)];
-  const single = Object.entries({ index: answer.index, version: answer.version, mode: answer.mode });
-  for (const [name, value] of Object.entries(answer.explanation)) {
-    if (Array.isArray(value) && value.length && typeof value[0] === "object") {
-      const columns = Object.keys(value[0]);
-      parts.push(element("h3", name), table(columns, value.map((row) => columns.map((one) => flat(row[one])))));
-    } else {
-      single.push([name, flat(value)]);
-    }
+  const { rewritten, route, steps, embed_ms, search_ms } = answer.explanation;
+  const columns = ["dense", "dense_rank", "lexical", "lexical_rank", "fused"];
+  const passages = answer.hits.map((hit, at) => [
+    at + 1, hit.citation, ...columns.map((name) => hit.scores[name]),
+    ...steps.flatMap((step) => {
+      const place = step.places.find((one) => one.chunk_id === hit.chunk_id && one.document_id === hit.document_id);
+      return place ? [place.rank, place.score] : [null, null];
+    }),
+  ]);
+  const after = steps.flatMap((step) => [`${step.stage}_rank`, step.stage]);
+  const facts = [
+    ["index", answer.index], ["version", answer.version], ["mode", answer.mode],
+    ["embed_ms", embed_ms], ["search_ms", search_ms],
+  ];
+  if (route) {
+    facts.push(["route", route.exact ? "everything that you may see was compared" : "along the vector index"]);
+    facts.push(["words", route.thorough ? "every passage with a word was looked at" : "common words alone were left out"]);
   }
-  parts.push(element("h3", "The search"), table(["what", "value"], single));
+  if (rewritten) {
+    const changes = rewritten.changes.map((one) => `${one.old} → ${one.new} (${one.kind})`);
+    facts.push(["asked", rewritten.text], ["rewriting", [...changes, rewritten.note].filter(Boolean).join("; ")]);
+  }
+  const parts = [element("h3", "Ranks and scores"), table(["place", "passage", ...columns, ...after], passages)];
+  if (steps.length) {
+    const rows = steps.map((step) => [step.stage, step.places.length, step.ms, step.failed ? "failed" : "done", step.note]);
+    parts.push(element("h3", "Stages"), table(["stage", "candidates", "ms", "outcome", "note"], rows));
+  }
+  parts.push(element("h3", "The search"), table(["what", "value"], facts));
   $("stages").replaceChildren(...parts);
   $("explanation").hidden = false;
+}
+
+async function vote(verdict) {
+  const reason = verdict === "down" && $("reason").value || null;
+  try {
+    await ask("v1/feedback", { method: "POST", body: JSON.stringify({ receipt, verdict, reason }) });
+    $("vote").hidden = true;
+    say("Thank you; that was counted.");
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 // The search is kept behind the # of the address: it can be bookmarked, and is never sent to a server.
@@ -210,6 +246,8 @@ async function search() {
     const pattern = wordPattern(wanted.query);
     $("results").replaceChildren(...answer.hits.map((hit) => passage(hit, pattern)));
     if (answer.explanation) explain(answer);
+    receipt = answer.receipt;
+    $("vote").hidden = false;
     say(answer.hits.length ? `${answer.hits.length} passage(s) of version ${answer.version}`
       : "Nothing was found that you may see.");
   } catch (error) {
@@ -230,6 +268,10 @@ $("logout").addEventListener("click", () => {
   enter();
 });
 $("index").addEventListener("change", showSources);
+$("vote").addEventListener("submit", (event) => {
+  event.preventDefault();
+  vote(event.submitter.value);
+});
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();
   search();

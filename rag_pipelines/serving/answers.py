@@ -1,0 +1,198 @@
+"""What the service answers, as JSON: shapes for OpenAPI, and writing a search's answer.
+
+What belongs here: shapes, and turning results into them. What does not: what a request may hold (`schema`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from rag_pipelines.query.hits import Hit, Mode
+from rag_pipelines.query.instructions import marks
+from rag_pipelines.serving.backend import Answered
+
+
+class PassageScores(BaseModel):
+    """How a passage was found: the cosine of its vector, its BM25 score, and its rank by each."""
+
+    fused: float = Field(description="What the order follows, until a stage changes it.")
+    dense: float | None
+    lexical: float | None
+    dense_rank: int | None = Field(description="From 1; null where it was not found so.")
+    lexical_rank: int | None
+
+
+class Suspicion(BaseModel):
+    """A range of `text`, in code points, that looks like an instruction to a model: quote it, never obey."""
+
+    start: int
+    end: int
+    suspicion: float = Field(description="From 0.5 to 1; no probability.")
+    features: list[str] = Field(description="What speaks for it.")
+
+
+class Passage(BaseModel):
+    """One passage with its citation. `start` and `end` are offsets in the document's canonical text."""
+
+    citation: str
+    title: str
+    url: str | None
+    path: str
+    source: str
+    external_id: str
+    document_id: int
+    chunk_id: str
+    heading_path: list[str]
+    pages: list[int] | None = Field(description="First and last page, where the document has pages.")
+    text: str
+    context: str = Field(description="What stands in front of the text where a reader needs it.")
+    start: int
+    end: int
+    scores: PassageScores
+    instructions: list[Suspicion] = Field(
+        description="What in `text` is better not shown to a model as it is."
+    )
+    as_of: datetime | None = Field(description="When the source was last listed in full.")
+    modified_at: datetime | None
+    author: str | None
+    media_type: str | None
+    metadata: dict[str, Any]
+
+
+class ExplainedRoute(BaseModel):
+    """How candidates were found.
+
+    `exact`: everything that the caller may see was compared; else the vector index was walked. `thorough`:
+    every passage with a word of the question could be a candidate.
+    """
+
+    exact: bool
+    thorough: bool
+
+
+class ExplainedChange(BaseModel):
+    """`old` of the question became `new`, or `new` was added beside it."""
+
+    kind: Literal["spelling", "synonym"]
+    old: str
+    new: str
+
+
+class ExplainedRewriting(BaseModel):
+    """The question as it was asked."""
+
+    text: str
+    changes: list[ExplainedChange]
+    note: str
+
+
+class ExplainedPlace(BaseModel):
+    """Where a candidate stood after a stage; `rank` begins at 1."""
+
+    document_id: int
+    chunk_id: str
+    rank: int
+    score: float
+
+
+class ExplainedStep(BaseModel):
+    """What one stage did. One that failed left the order as it was."""
+
+    stage: str
+    ms: float
+    note: str
+    failed: bool
+    places: list[ExplainedPlace]
+
+
+class Explanation(BaseModel):
+    """How the answer came about, in the order in which it did."""
+
+    embed_ms: float = Field(description="The question's vector.")
+    search_ms: float = Field(description="Everything else.")
+    rewritten: ExplainedRewriting | None = Field(description="Null where questions are asked as typed.")
+    route: ExplainedRoute | None
+    steps: list[ExplainedStep] = Field(description="The stages after dense, lexical and fused ranks.")
+
+
+class SearchResponse(BaseModel):
+    """The passages that the caller may see, best first, all from one version of the index."""
+
+    index: str
+    version: int
+    mode: Mode
+    hits: list[Passage]
+    explanation: Explanation | None = None
+    receipt: str = Field(description="What to show to `/v1/feedback` in order to vote on this answer.")
+    request_id: str
+
+
+class FeedbackResponse(BaseModel):
+    """The vote counts for this version of the index."""
+
+    index: str
+    version: int
+    request_id: str
+
+
+class IndexInfo(BaseModel):
+    """An index that the caller may ask. `live` says whether it has a version to answer from."""
+
+    name: str
+    live: bool
+    version: int | None
+    promoted_at: datetime | None
+    sources: list[str] = Field(description="Those of the caller's tenant.")
+
+
+class Indexes(BaseModel):
+    """Every index that the caller may ask, and the bounds of a request."""
+
+    indexes: list[IndexInfo]
+    max_k: int
+    max_question: int = Field(description="In characters.")
+
+
+class FieldError(BaseModel):
+    """One wrong value of a request."""
+
+    field: str
+    received: str
+    valid: str
+
+
+class ProblemDetails(BaseModel):
+    """What is wrong, as RFC 9457 has it. `type` is stable, `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class Readiness(BaseModel):
+    """Whether searches can be answered; `checks` are ``ok`` or ``failed``."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+def encoded(answered: Answered, request_id: str, *, explain: bool) -> bytes:
+    """`answered` as the JSON of a `SearchResponse`."""
+    result = answered.result
+    answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode")}
+    answer["hits"] = [_passage(hit) for hit in result.hits]
+    if explain:
+        answer["explanation"] = {name: getattr(result, name) for name in Explanation.model_fields}
+    return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})
+
+
+def _passage(hit: Hit) -> dict[str, Any]:
+    told = {name: getattr(hit, name) for name in Passage.model_fields if name != "instructions"}
+    return {**told, "instructions": marks(hit.text)}
