@@ -31,10 +31,14 @@ RETURN (
       AND name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'
 );
 
--- The indexed words of a text. Identifiers as typed stand behind the text, so that phrases keep their distances.
+-- The indexed words of a text. Joined identifiers stand behind the text, so that phrases keep their distances. Read are
+-- 100,000 characters: a tsvector numbers 16,383 words and holds a megabyte, which as many addresses or hashes fill.
 CREATE OR REPLACE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN to_tsvector(language, concat_ws(' ', rag.identifiers_apart(content), rag.identifiers_joined(content)));
+RETURN (
+    SELECT to_tsvector(language, concat_ws(' ', rag.identifiers_apart(head), rag.identifiers_joined(head)))
+    FROM left(content, 100000) AS head
+);
 
 -- The words of a question to an index in several languages: those of each.
 CREATE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector

@@ -5,4 +5,4 @@
 -- sees. A language that the source names counts before the one that the file does.
 rag.words(
     rag.language_of(coalesce(d.metadata ->> 'language', p.language), c.text, {language}::regconfig, {languages}::jsonb),
-    left(c.prefix || c.text, 500000))
+    c.prefix || c.text)
