@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.conninfo import make_conninfo
 
 Ask = Callable[..., Any]
 
@@ -21,11 +22,14 @@ EXAMPLES = settings(max_examples=300, deadline=None)
 @pytest.fixture(scope="module")
 def ask(postgres: str, template_database: str) -> Iterator[Ask]:
     """Ask the database for the value of an expression."""
-    head, _, options = postgres.partition("?")
-    with psycopg.connect(
-        f"{head.rpartition('/')[0]}/{template_database}?{options}", autocommit=True
-    ) as connection:
-        yield lambda expression, *params: connection.execute(f"SELECT {expression}", params).fetchone()[0]
+    with psycopg.connect(make_conninfo(postgres, dbname=template_database), autocommit=True) as connection:
+
+        def value(expression: str, *params: Any) -> Any:
+            row = connection.execute(f"SELECT {expression}".encode(), params).fetchone()
+            assert row is not None
+            return row[0]
+
+        yield value
 
 
 def words(ask: Ask, text: str, language: str = "english") -> set[str]:
