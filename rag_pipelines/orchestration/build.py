@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rag_pipelines.config import Settings, load_config
+from rag_pipelines.orchestration.canary import canary_checks, canary_sensor
 from rag_pipelines.orchestration.checks import deletion_check, gate_checks, quality_checks
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
@@ -44,11 +45,12 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
             deletion_check(settings),
             *quality_checks(settings),
             *gate_checks(settings),
+            *canary_checks(settings),
             completeness_checks(settings),
         ],
         jobs=default_jobs(),
         schedules=default_schedules(settings),
-        sensors=default_sensors(),
+        sensors=[*default_sensors(), canary_sensor],
         resources={**default_resources(settings), **resource_overrides},
         executor=dg.in_process_executor,
     )

@@ -92,6 +92,7 @@ def test_what_there_is(shell: Shell):
             "source_quality",
             "quality",
             "access_proof",
+            "canary",
         },
     }
     assert sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")) == [
@@ -112,6 +113,7 @@ def test_what_there_is(shell: Shell):
         "verify_daily",
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "canary_sensor",
         "clean_up_after_cancellation",
         "clean_up_after_failure",
         "index_staleness_sensor",
