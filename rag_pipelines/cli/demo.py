@@ -149,6 +149,7 @@ def _say_what_next(seconds: float, *, idle: bool) -> None:
     asked = "--tenant acme-sensors --as group:everyone-acme"
     for words, command in (
         ("ask it yourself", f'{program} query "how do I reset a gateway?" {asked}'),
+        ("search in a browser: http://127.0.0.1:8080, key demo-acme", f"{program} serve"),
         ("see sources, lag, live versions", f"{program} status"),
         ("see what an ingest would do", f"{program} plan"),
         ("go back to an earlier version, once there are two", f"{program} index rollback {INDEX}"),

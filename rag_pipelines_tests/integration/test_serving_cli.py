@@ -12,7 +12,8 @@ import httpx
 from typer.testing import CliRunner
 
 from rag_pipelines.cli import main
-from rag_pipelines.serving.auth import digest
+from rag_pipelines.config import DEMO_CONFIG, load_config
+from rag_pipelines.serving.auth import Logins, digest
 from rag_pipelines_tests.integration.workspace import Workspace
 
 SERVE = [sys.executable, "-c", "from rag_pipelines.cli import run; run()", "serve", "--port", "0"]
@@ -23,6 +24,12 @@ def test_a_new_key_comes_with_its_digest() -> None:
     key, sha256 = (line.rsplit(" ", 1)[1] for line in told.strip().splitlines())
     assert digest(key) == sha256
     assert len(key) > 40
+
+
+def test_the_keys_that_the_demos_configuration_names_are_those_of_its_tenants() -> None:
+    logins = Logins(load_config(DEMO_CONFIG, {}).serving)
+    assert logins.of_key("demo-acme").tenant == "acme-sensors"
+    assert logins.of_key("demo-brightwater").tenant == "brightwater"
 
 
 def test_a_configuration_without_logins_is_refused(workspace: Workspace) -> None:
