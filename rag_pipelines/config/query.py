@@ -1,7 +1,7 @@
-"""The settings of the optional stages of a search; a stage that is left out does not run.
+"""The settings of searches: the optional stages of an index, caches, and callers that nobody knows.
 
-What belongs here: fields, defaults and bounds of `query.rewriting`, `boosts`, `rerank`, `diversity` and
-`neighbours`. What does not: what the stages do, and settings of the search statement itself (`settings`).
+What belongs here: fields, defaults and bounds of `stages` (of an index) and `query`. What does not: what they
+do, and settings of the search statement itself (`settings`). A stage that is left out does not run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from rag_pipelines.config.values import Duration
+from rag_pipelines.config.values import Duration, Size
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
@@ -152,3 +152,27 @@ class StageSettings(_Section):
     diversity: DiversitySettings | None = None
     per_document: int | None = Field(default=None, ge=1)
     neighbours: NeighbourSettings | None = None
+
+
+class CacheSettings(_Section):
+    """How much of earlier searches each index keeps in memory; 0 keeps nothing.
+
+    `embeddings` are the vectors of questions. `results` are whole answers: they are given again only to the
+    same principals, and only while nothing has changed that decides what is visible, which each search asks
+    the database. `max_age` bounds what depends on the time, such as boosts of recent documents.
+    """
+
+    embeddings: Size = Field(default=16_000_000, ge=0)
+    results: Size = Field(default=0, ge=0)
+    max_age: Duration = timedelta(minutes=10)
+
+
+class QuerySettings(_Section):
+    """All searches.
+
+    `unknown_user` is what a caller sees none of whose principals is known to a group or a rule of the tenant:
+    what is `public`, or `nothing`.
+    """
+
+    unknown_user: Literal["public", "nothing"] = "public"
+    cache: CacheSettings = CacheSettings()

@@ -29,7 +29,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
-from rag_pipelines.config.query import StageSettings
+from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.values import (
     Access,
@@ -307,6 +307,7 @@ class Settings(_Section):
     profiles: Profiles = Profiles()
     sources: dict[Name, SourceSettings] = {}
     indexes: dict[Name, IndexSettings] = {}
+    query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
 
     @field_validator("data_dir")

@@ -130,7 +130,7 @@ class Result(msgspec.Struct, frozen=True):
     """The hits of one search, best first, all from one version of the index, and how they came about.
 
     `rewritten` is None where no rewriting is configured; `steps` are the optional stages in their order.
-    `search_ms` is everything but the embedding.
+    `search_ms` is everything but the embedding; `cached` says that an earlier search had found it.
     """
 
     index: str
@@ -142,3 +142,4 @@ class Result(msgspec.Struct, frozen=True):
     route: Route | None = None
     rewritten: Rewritten | None = None
     steps: tuple[Step, ...] = ()
+    cached: bool = False

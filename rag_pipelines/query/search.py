@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 
 from rag_pipelines.config.settings import IndexSettings, Settings
@@ -27,12 +28,13 @@ from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
+from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
 from rag_pipelines.query.filter_predicate import Predicate, predicate, sources_named
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.rewriting import Rewriter
-from rag_pipelines.query.stages import Asked, make_stages
+from rag_pipelines.query.stages import Asked, Reading, make_stages
 from rag_pipelines.query.statement import hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
@@ -54,7 +56,8 @@ class Searcher:
         settings: the configuration, for the index's fusion and the models it may need.
         index: the index's name.
         embedders: shared models; by default the searcher makes its own.
-        version: read this version, whatever its state, instead of the live one; for judging candidates.
+        version: read this version, whatever its state, instead of the live one; for judging candidates, so
+            nothing is cached.
     """
 
     def __init__(
@@ -86,6 +89,11 @@ class Searcher:
         stages = self._index_settings.stages
         self._stages = make_stages(stages)
         self._rewriter = Rewriter(stages.rewriting, self._database) if stages.rewriting else None
+        cache = settings.query.cache
+        self._vectors = Kept[str](cache.embeddings if version is None else 0, len)
+        self._results = (
+            Kept(cache.results, result_size, cache.max_age) if cache.results and version is None else None
+        )
         self._pinned: Pinned | None = None
         self._lock = threading.Lock()
 
@@ -114,34 +122,49 @@ class Searcher:
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
-        narrowing = self._narrowing(filters, tenant)
         began = time.perf_counter()
-        given = sorted({EVERYONE, *principals})
-        reading = partial(self._reading, tenant, given)
-        asking = partial(Asked, k=k, reading=reading, tenant=tenant, principals=given, now=datetime.now(UTC))
-        text = clean(text)
-        rewritten = self._rewritten(partial(asking, text))
-        question = _Question(rewritten.text if rewritten else text, mode)
-        depth = self._stages.depth(k)
+        asking = _Asking(clean(text), tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
+        narrowing = self._narrowing(filters, tenant)
+        if self._results is None:
+            return self._searched(asking, narrowing)
+        with self._database.connection() as connection:
+            state = state_of(connection, self._index, tenant)
+        key = (state, asking, repr(filters))
+        kept = self._results.get(key)
+        if kept is not None:
+            spent = round((time.perf_counter() - began) * 1000, 3)
+            return msgspec.structs.replace(kept, embed_ms=0.0, search_ms=spent, cached=True)
+        result = self._searched(asking, narrowing)
+        if result.version == state.version and is_sound(result):
+            self._results.put(key, result)
+        return result
+
+    def _searched(self, asking: _Asking, narrowing: Predicate) -> Result:
+        """The search itself."""
+        began = time.perf_counter()
+        reading = partial(self._reading, asking.tenant, asking.principals)
+        rewritten = self._rewritten(asking, reading)
+        question = _Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
+        depth = self._stages.depth(asking.k)
         params: dict[str, Any] = {
             "index_name": self._index,
             "fixed": self._fixed is not None,
             "text": question.text,
-            "dense": mode != "lexical",
-            "lexical": mode != "dense",
-            "tenant": tenant,
-            "principals": given,
+            "dense": asking.mode != "lexical",
+            "lexical": asking.mode != "dense",
+            "tenant": asking.tenant,
+            "principals": list(asking.principals),
             "k": depth,
             **self._fusion(depth),
             **narrowing.params,
         }
         pinned, rows = self._found(question, narrowing, params)
         hits = [hit_of(row) for row in rows if row["score"] is not None]
-        candidates, steps = self._stages.run(asking(question.text, parts=pinned.search.parts), hits)
+        candidates, steps = self._stages.run(asking.read(question.text, pinned, reading), hits)
         return Result(
             index=self._index,
             version=pinned.version.version_id,
-            mode=mode,
+            mode=asking.mode,
             hits=tuple(one.hit for one in candidates),
             embed_ms=question.embed_ms,
             search_ms=round((time.perf_counter() - began) * 1000 - question.embed_ms, 3),
@@ -193,15 +216,15 @@ class Searcher:
         """Row-level security set to the caller, where the login is subject to it."""
         return reading_as(connection, tenant, principals) if self._as_reader else nullcontext()
 
-    def _rewritten(self, asking: Callable[..., Asked]) -> Rewritten | None:
+    def _rewritten(self, asking: _Asking, reading: Reading) -> Rewritten | None:
         """The question as rewriting has it; as it was typed where that fails."""
         if self._rewriter is None:
             return None
-        asked = asking(parts=self._pin().search.parts)
+        asked = asking.read(asking.text, self._pin(), reading)
         try:
             return self._rewriter.rewrite(asked)
         except RagError as error:
-            return Rewritten(asked.text, note=f"asked as typed: {error}")
+            return Rewritten(asking.text, note=f"asked as typed: {error}")
 
     def _found(
         self, question: _Question, narrowing: Predicate, params: dict[str, Any]
@@ -282,24 +305,47 @@ class Searcher:
         return predicate(filters)
 
 
+class _Asking(NamedTuple):
+    """What somebody wants to know; the principals include `EVERYONE`."""
+
+    text: str
+    tenant: str
+    principals: tuple[str, ...]
+    mode: Mode
+    k: int
+
+    def read(self, text: str, pinned: Pinned, reading: Reading) -> Asked:
+        """The same for the stages, with the question as it is asked of a version."""
+        parts, now = pinned.search.parts, datetime.now(UTC)
+        return Asked(text, self.k, reading, parts, self.tenant, list(self.principals), now)
+
+
 class _Question:
     """What is asked, with its vector by each model that was needed."""
 
-    def __init__(self, text: str, mode: Mode) -> None:
+    def __init__(self, text: str, mode: Mode, kept: Kept[str]) -> None:
         self.text = text
         self.embed_ms = 0.0
         self._dense = mode != "lexical"
+        self._kept = kept
         self._vectors: dict[int, str] = {}
 
     def vector(self, embedder: Embedder) -> str | None:
         """The question's vector as SQL reads it; None if the mode needs none."""
         if not self._dense:
             return None
-        known = self._vectors.get(id(embedder))
+        if id(embedder) not in self._vectors:
+            self._vectors[id(embedder)] = self._made(embedder)
+        return self._vectors[id(embedder)]
+
+    def _made(self, embedder: Embedder) -> str:
+        key = (embedder.identity, self.text)
+        known = self._kept.get(key)
         if known is None:
             began = time.perf_counter()
-            known = self._vectors[id(embedder)] = _literal(embedder.embed_query(self.text))
+            known = _literal(embedder.embed_query(self.text))
             self.embed_ms += round((time.perf_counter() - began) * 1000, 3)
+            self._kept.put(key, known)
         return known
 
 

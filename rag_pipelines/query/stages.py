@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from rag_pipelines.query.rerank import Reranker
 
 
+Reading = Callable[[], AbstractContextManager[Pg]]
+"""Gives a connection that reads for a caller, for as long as it is needed."""
+
+
 class Asked(msgspec.Struct, frozen=True):
     """One search, as its stages need to know it.
 
@@ -35,7 +39,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     text: str
     k: int
-    reading: Callable[[], AbstractContextManager[Pg]]
+    reading: Reading
     parts: Mapping[str, Part]
     tenant: str
     principals: Sequence[str]

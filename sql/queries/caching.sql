@@ -1,0 +1,2 @@
+-- name: search_state
+SELECT version_id, changes FROM rag.search_state(%(index_name)s, %(tenant)s);
