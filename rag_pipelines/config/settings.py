@@ -205,7 +205,7 @@ class LexicalSettings(_Section):
 
     `languages` are further ones by ISO 639 code. A chunk is read in the language of these that its document
     declares, else in the one of all whose stop words it has most of, and where that does not tell in
-    `language`. A question is read in all of them.
+    `language`. So is a question, but in all between which its stop words do not tell.
     """
 
     language: TextSearchConfig = "english"

@@ -18,17 +18,18 @@ RETURN regexp_replace(
 CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
-    SELECT string_agg(CASE
-        WHEN name ~ '^[vV][0-9.]+$' THEN substr(name, 2)
-        WHEN name ~ '[-_./\\@:]' THEN translate(name, '-_./\@:', '')
-        ELSE regexp_replace(name, '([[:lower:]]{2})([[:upper:]])', '\1 \2', 'g') END, ' ')
+    SELECT string_agg(concat_ws(' ',
+        CASE WHEN name ~ '^[vV][0-9.]+$' THEN substr(name, 2)
+             WHEN name ~ '[-_./\\@:]' THEN translate(name, '-_./\@:', '') END,
+        CASE WHEN name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'
+             THEN regexp_replace(translate(name, '-_.', '   '), '([[:lower:]]{2})([[:upper:]])', '\1 \2', 'g') END), ' ')
     FROM regexp_matches(
             content,
             '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*', 'g') AS found,
          unnest(found || CASE WHEN found[1] ~ '[/\\@:]' THEN string_to_array(translate(found[1], '\@:', '///'), '/') END)
              AS name
-    WHERE length(name) <= 100 AND name !~ '^[0-9.]+$'
-      AND name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'
+    WHERE name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'
+      AND name !~ '^[0-9.]+$' AND length(name) <= 100
 );
 
 -- The indexed words of a text. Joined identifiers stand behind the text, so that phrases keep their distances. Read are
@@ -40,12 +41,16 @@ RETURN (
     FROM left(content, 100000) AS head
 );
 
--- The words of a question to an index in several languages: those of each.
+-- The words of a question to an index in several languages: read in that of which it has the most stop words, or in
+-- each of these where it does not tell. The stop words of one language are rare words in the texts of another.
 CREATE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
     SELECT array_to_tsvector(array_agg(DISTINCT lexeme))
-    FROM unnest(languages) AS language, unnest(rag.words(language, question))
+    FROM (SELECT language, rank() OVER (ORDER BY rag.text_length(to_tsvector(language, question))) AS place
+          FROM unnest(languages) AS language) AS one,
+         unnest(rag.words(language, question))
+    WHERE place = 1
 );
 
 -- What a chunk's words have to match to hold every one of some phrases, in any of the languages; NULL where nothing
@@ -71,5 +76,5 @@ RETURN CASE WHEN languages = '{}' THEN language ELSE coalesce(
     (languages ->> lower(split_part(replace(declared, '_', '-'), '-', 1)))::regconfig,
     (SELECT candidate
      FROM (SELECT language, 0 UNION ALL SELECT value::regconfig, 1 FROM jsonb_each_text(languages)) AS one (candidate, place)
-     ORDER BY rag.text_length(to_tsvector(candidate, left(content, 1000))), place, candidate::text
+     ORDER BY rag.text_length(to_tsvector(candidate, left(content, 300))), place, candidate::text
      LIMIT 1)) END;
