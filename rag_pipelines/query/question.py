@@ -14,14 +14,15 @@ from __future__ import annotations
 import re
 
 QUOTED = re.compile(
-    r"""
-      (?<!\w) " (?=\S) ([^"]*[^"\s]) " (?!\w)  # not the inches of: a 5" pipe on a 6" pipe
-    | “ ([^“”]+) ”
-    | „ ([^„“”]+) [“”]
-    | « ([^«»]+) »
-    | » ([^«»]+) «
-    """,
-    re.VERBOSE,
+    "|".join(
+        (
+            r'(?<!\w)"(?=\S)([^"]*[^"\s])"(?!\w)',  # not the inches of: a 5" pipe on a 6" pipe
+            "“([^“”]+)”",
+            "„([^„“”]+)[“”]",
+            "«([^«»]+)»",
+            "»([^«»]+)«",
+        )
+    )
 )
 """A phrase with its marks; exactly one group holds it without them."""
 
