@@ -48,18 +48,19 @@ _SHARES = 6
 
 
 class SideFigures(msgspec.Struct):
-    """What one version did. `milliseconds` counts its searches by class of time."""
+    """What one version did. `milliseconds` counts searches by class of time."""
 
     searches: int = 0
     empties: int = 0
     errors: int = 0
     milliseconds: list[int] = msgspec.field(default_factory=lambda: [0] * (len(MILLISECONDS) + 1))
 
-    def answered(self, milliseconds: float, hits: int) -> None:
-        """One search has its answer."""
+    def answered(self, hits: int, milliseconds: float | None) -> None:
+        """One search has its answer; one that was kept from an earlier search took no time to speak of."""
         self.searches += 1
         self.empties += not hits
-        self.milliseconds[bisect.bisect_left(MILLISECONDS, milliseconds)] += 1
+        if milliseconds is not None:
+            self.milliseconds[bisect.bisect_left(MILLISECONDS, milliseconds)] += 1
 
     def failed(self) -> None:
         """One search has none."""

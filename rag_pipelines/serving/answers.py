@@ -114,6 +114,7 @@ class Explanation(BaseModel):
 
     embed_ms: float = Field(description="The question's vector.")
     search_ms: float = Field(description="Everything else.")
+    cached: bool = Field(description="Whether an earlier search had found it.")
     rewritten: ExplainedRewriting | None = Field(description="Null where questions are asked as typed.")
     route: ExplainedRoute | None
     steps: list[ExplainedStep] = Field(description="The stages after dense, lexical and fused ranks.")

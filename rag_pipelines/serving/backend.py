@@ -136,6 +136,8 @@ class Backend:
         for name, searcher in self._searchers.items():
             try:
                 searcher.search("warm up", tenant="-", k=1)
+                for tenant in {source.tenant for source in self._settings.sources_of(name).values()}:
+                    searcher.prepare(tenant)
             except RagError as error:
                 log.warning("index %s cannot be searched yet: %s", name, error)
         self._canaries.start()

@@ -13,16 +13,18 @@ from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.errors import GateError, TransientError, UsageError
 from rag_pipelines.index.canary import (
     Canary,
+    Figures,
     PairFigures,
     Report,
     latest_reports,
+    record,
     running_canaries,
     start_canary,
     stop_canary,
 )
 from rag_pipelines.index.promotion import Override, promote, rollback
 from rag_pipelines.index.versions import Version
-from rag_pipelines.query.canary import WAITING, Canaries, place_of
+from rag_pipelines.query.canary import WAITING, Canaries, place_of, too_slow
 from rag_pipelines.query.feedback import Feedback
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
@@ -196,6 +198,26 @@ def test_a_shadow_answers_nobody_and_is_judged_all_the_same(trial: Trial) -> Non
     assert trial.report.canary.pairs.lost == 30
 
 
+def test_a_candidate_is_slow_by_factor_and_beyond_the_least_time_and_never_beside_a_kept_answer() -> None:
+    bounds = CanarySettings(latency_factor=2, latency_ms=50)
+
+    def took(milliseconds: float, *, cached: bool = False) -> Result:
+        return Result("main", 1, "hybrid", (), 0.0, milliseconds, cached=cached)
+
+    assert too_slow(took(101), took(50), bounds)
+    assert not too_slow(took(99), took(50), bounds)
+    assert not too_slow(took(49), took(5), bounds)
+    assert too_slow(took(51), took(5), bounds)
+    assert not too_slow(took(500), took(1, cached=True), bounds)
+
+
+def test_a_slow_candidate_is_broken_off(trial: Trial) -> None:
+    canary = trial.start(bounds=CanarySettings(min_observations=20))
+    slow = Figures(pairs=PairFigures(compared=100, slow=60))
+    assert "60 searches took too long" in record(trial.database, canary.canary_id, slow)[0]
+    assert trial.report.canary.state == "breached"
+
+
 def test_a_shadow_samples_searches(trial: Trial) -> None:
     draws = iter([0.9, 0.05] * 10)
     trial.canaries = trial.process(draw=lambda: next(draws))
@@ -313,6 +335,9 @@ class Door:
     def search(self, text: str, **asked: Any) -> Result:
         assert self.open.wait(10)
         return Result("main", self.version, "hybrid", (), 0.0, 1.0)
+
+    def prepare(self) -> None:
+        """Nothing to load."""
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -175,7 +175,7 @@ function suspicion(hit, range) {
 
 // Where every hit stood after each stage, from the two searches to the answer; then what the stages say of themselves.
 function explain(answer) {
-  const { rewritten, route, steps, embed_ms, search_ms } = answer.explanation;
+  const { rewritten, route, steps, cached, embed_ms, search_ms } = answer.explanation;
   const columns = ["dense", "dense_rank", "lexical", "lexical_rank", "fused"];
   const passages = answer.hits.map((hit, at) => [
     at + 1, hit.citation, ...columns.map((name) => hit.scores[name]),
@@ -187,7 +187,7 @@ function explain(answer) {
   const after = steps.flatMap((step) => [`${step.stage}_rank`, step.stage]);
   const facts = [
     ["index", answer.index], ["version", answer.version], ["mode", answer.mode],
-    ["embed_ms", embed_ms], ["search_ms", search_ms],
+    ["embed_ms", embed_ms], ["search_ms", search_ms], ["cached", cached ? "yes, of an earlier search" : "no"],
   ];
   if (route) {
     facts.push(["route", route.exact ? "everything that you may see was compared" : "along the vector index"]);
