@@ -205,6 +205,57 @@ def tune(
 
 
 @app.command()
+def calibrate(
+    context: typer.Context,
+    golden: Golden,
+    index: Index = None,
+    version: Version = None,
+    mode: Mode = "hybrid",
+    k: K = 10,
+    split: Split = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn when the hits of an index hold no answer, from questions with and without one, and keep that.
+
+    Packed contexts then say how likely they are to hold an answer, for this mode and for every version that
+    cuts and embeds alike.
+    """
+    from rag_pipelines.evaluation.calibration import learn
+    from rag_pipelines.evaluation.golden import read_golden
+    from rag_pipelines.evaluation.run import Setting
+
+    chosen = invocation(context)
+    name = _index(chosen, index)
+    with stage_bars(name, shown=not as_json) as progress:
+        found = learn(
+            chosen.database,
+            chosen.settings,
+            name,
+            read_golden(golden, split),
+            embedders=chosen.embedders,
+            setting=Setting(mode, k, version=version),
+            tenant=tenant,
+            progress=progress,
+        )
+    if as_json:
+        print_json(_plain(found))
+        return
+    learned, trial = found.calibration, found.trial
+    typer.echo(
+        f"learned from {learned.answerable} answerable and {learned.unanswerable} other questions; "
+        f"{found.mode} searches of {name} hold an answer from a probability of {learned.threshold:.2f} on"
+    )
+    if trial is None:
+        typer.echo("too few questions to try it on ones that it has not seen")
+        return
+    typer.echo(
+        f"on questions that it has not seen: answers {trial.answered:.1%} of the answerable, refuses "
+        f"{trial.refused:.1%} of the others, area under the curve {trial.curve.area:.3f}"
+    )
+
+
+@app.command()
 def report(
     context: typer.Context,
     run_id: Annotated[int, typer.Argument(metavar="RUN", help="See `eval runs`.")],

@@ -1,18 +1,20 @@
-"""How a hit is shown to a person: rank, score, citation, place, and the part that the question is about.
+"""How hits are shown to a person: score, citation, the part that the question is about, how each came about.
 
-What belongs here: cutting, marking and printing of passages. What does not: searching.
+What belongs here: cutting, marking and printing of passages and explanations. What does not: searching.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from rag_pipelines.query.hits import Hit
+    from rag_pipelines.query.context import PackedContext
+    from rag_pipelines.query.hits import Hit, Result, Step
 
 SNIPPET_CHARACTERS = 420
 
@@ -46,6 +48,58 @@ def show_hits(hits: Iterable[Hit], question: str) -> None:
             Padding(Text(f"{hit.source}: {hit.url or hit.path}{fresh}", "dim"), (0, 0, 0, 4), expand=False)
         )
         stdout().print(Padding(_marked(hit, pattern), (0, 0, 1, 4), expand=False))
+
+
+def show_context(packed: PackedContext) -> None:
+    """Print what a model is given to read on stdout, and what is to be said of it on stderr."""
+    from rag_pipelines.cli.output import number, say
+
+    sys.stdout.write(packed.text + "\n" if packed.passages else "")
+    verdict = {True: "holds an answer", False: "holds no answer", None: "may hold an answer"}
+    say(f"{verdict[packed.answerable]}: {packed.reason}")
+    say(f"{number(packed.tokens, 'token')}; {number(packed.left_out, 'passage')} left out for want of room")
+    for passage in packed.suspicious:
+        say(f"note: [{passage.citation.number}] has text that looks like orders to a model")
+
+
+def show_explanation(result: Result) -> None:
+    """Print how each hit came about on stdout: its scores and ranks, and where each stage put it."""
+    from rag_pipelines.cli.output import print_table
+
+    places = [{place.chunk_id: place for place in step.places} for step in result.steps]
+    rows = []
+    for rank, hit in enumerate(result.hits, 1):
+        scores = hit.scores
+        after = (step[hit.chunk_id] for step in places)
+        rows.append((
+            rank, hit.citation, _ranked(scores.dense, scores.dense_rank),
+            _ranked(scores.lexical, scores.lexical_rank), f"{scores.fused:.3f}",
+            *(_ranked(place.score, place.rank) for place in after),
+        ))  # fmt: skip
+    stages = (step.stage for step in result.steps)
+    print_table(("", "passage", "dense", "lexical", "fused", *stages), rows, title="score (rank)")
+    print_table(("step", "ms", "what it did"), [*_before(result), *map(_done, result.steps)])
+
+
+def _ranked(score: float | None, rank: int | None) -> str | None:
+    return None if score is None else f"{score:.3f} ({rank})"
+
+
+def _before(result: Result) -> Iterator[tuple[str, float | None, str]]:
+    """What happened before the stages."""
+    rewritten, route = result.rewritten, result.route
+    if rewritten:
+        changes = ", ".join(f"{change.kind}: {change.old} → {change.new}" for change in rewritten.changes)
+        yield "rewriting", None, "; ".join(filter(None, (changes or "nothing to change", rewritten.note)))
+    yield "embedding", result.embed_ms, ""
+    if route:
+        dense = "all that the caller may see was compared" if route.exact else "by the vector index"
+        words = "" if route.thorough else "; passages with one common word alone were not looked at"
+        yield "search", result.search_ms - sum(step.ms for step in result.steps), dense + words
+
+
+def _done(step: Step) -> tuple[str, float, str]:
+    return step.stage, step.ms, step.note
 
 
 def mentioned(question: str) -> re.Pattern[str] | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rag_pipelines.cli.invocation import Invocation, invocation
 from rag_pipelines.cli.options import Since, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_json, say
-from rag_pipelines.errors import UsageError
+from rag_pipelines.errors import RagError, UsageError
+
+if TYPE_CHECKING:
+    from rag_pipelines.query.filters import Filter
+    from rag_pipelines.query.hits import Filters
+    from rag_pipelines.query.search import Searcher
 
 
 def query(
@@ -43,6 +48,15 @@ def query(
     ] = None,
     since: Since = None,
     until: Until = None,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="JSON", help="A composed filter in place of the simple ones."),
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--context", min=1, metavar="TOKENS", help="Print what a model is given to read."),
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show how each hit came about.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the best passages that the caller may see, each with its citation.
@@ -59,27 +73,30 @@ def query(
     chosen = invocation(context)
     name = chosen_index(chosen, index)
     window(since, until)
-    filters = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
+    simple = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
+    filters = simple if filter_ is None else _composed(filter_, simple)
     caller = [*([user_principal(user)] if user else []), *(principals or [])]
+    whose = _tenant(chosen, name, tenant)
     searcher = Searcher(chosen.database, chosen.settings, name, chosen.embedders)
     try:
-        result = searcher.search(
-            question,
-            tenant=_tenant(chosen, name, tenant),
-            principals=caller,
-            mode=mode,
-            k=k,
-            filters=filters,
-        )
+        _prepare(searcher, whose)
+        result = searcher.search(question, tenant=whose, principals=caller, mode=mode, k=k, filters=filters)
+        packed = searcher.pack(result, tokens) if tokens else None
     finally:
         searcher.close()
     if as_json:
         hits = [{"citation": hit.citation, **msgspec.to_builtins(hit)} for hit in result.hits]
-        print_json({**msgspec.to_builtins(result), "hits": hits})
+        context_ = {"context": {"text": packed.text, **msgspec.to_builtins(packed)}} if packed else {}
+        print_json({**msgspec.to_builtins(result), "hits": hits, **context_})
         return
-    from rag_pipelines.cli.passages import show_hits
+    from rag_pipelines.cli.passages import show_context, show_explanation, show_hits
 
-    show_hits(result.hits, question)
+    if packed:
+        show_context(packed)
+    else:
+        show_hits(result.hits, question)
+    if explain:
+        show_explanation(result)
     took = f"embedding {result.embed_ms:.0f} ms, search {result.search_ms:.0f} ms"
     say(f"{number(len(result.hits), 'passage')} from version {result.version} of {name} ({mode}; {took})")
     if len(result.hits) < k and not caller:
@@ -110,6 +127,31 @@ def _tenant(chosen: Invocation, index: str, name: str | None) -> str:
         return str(name)
     asked = f"index {index!r} has no tenant {name!r}" if name else "name a tenant with --tenant"
     raise UsageError(f"{asked}; valid: {', '.join(tenants) or 'none, nothing has been ingested yet'}")
+
+
+def _prepare(searcher: Searcher, tenant: str) -> None:
+    """Wait for models and vocabularies; a search goes without what cannot be had."""
+    try:
+        searcher.prepare(tenant)
+    except RagError as error:
+        say(f"note: {error}")
+
+
+def _composed(text: str, simple: Filters) -> Filter:
+    """The filter that a JSON text says."""
+    from rag_pipelines.query.filters import filter_from_json
+    from rag_pipelines.query.hits import Filters
+
+    if simple != Filters():
+        raise UsageError(
+            "--filter stands alone: put what --source, --path, --meta, --since and --until say into it"
+        )
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        example = '{"field": "path", "prefix": "handbook/"}'
+        raise UsageError(f"--filter is not JSON ({error}); valid: such as {example}") from None
+    return filter_from_json(value, "--filter")
 
 
 def _metadata(pairs: list[str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from rag_pipelines.evaluation.scoring import (
 )
 from rag_pipelines.evaluation.significance import Interval, Roc, interval, roc
 from rag_pipelines.index.versions import Version, live_version, version_by_id
+from rag_pipelines.query.confidence import Calibration, calibration_of, signals_of
 from rag_pipelines.query.hits import Mode, Result
 from rag_pipelines.query.search import Searcher, tenants_of
 from rag_pipelines.store.database import Database, Pg
@@ -121,26 +122,20 @@ def evaluate(
     """
     applied = setting.applied(settings, index)
     with database.connection() as connection:
-        version = _version(connection, index, setting.version)
+        version = version_of(connection, index, setting.version)
         asked, notes = resolve(connection, version, golden.questions)
-        tenants = tenants_of(connection, settings, index)
-    own = tenant or (tenants[0] if len(tenants) == 1 else "")
-    unplaced = [one.id for one in golden.questions if not (one.tenant or own)]
-    if unplaced:
-        raise UsageError(
-            f"question {unplaced[0]!r} names no tenant and index {index!r} has several; "
-            f"name one with --tenant; valid: {', '.join(tenants) or 'none'}"
-        )
+        calibration = calibration_of(connection, version.version_id, setting.mode)
     started = datetime.now(UTC)
-    searcher = Searcher(database, applied, index, embedders, version=version.version_id)
-    results: list[Result] = []
-    try:
-        _ask(searcher, golden.questions[0], own, setting)  # loads the model
-        for question in golden.questions:
-            results.append(_ask(searcher, question, own, setting))
-            progress("questions", len(results), len(golden.questions))
-    finally:
-        searcher.close()
+    results = results_of(
+        database,
+        applied,
+        version,
+        golden,
+        embedders=embedders,
+        setting=setting,
+        tenant=tenant,
+        progress=progress,
+    )
     fusion = applied.index(index).fusion.model_dump()
     return Run(
         index=index,
@@ -155,9 +150,51 @@ def evaluate(
             **({"fusion": fusion} if setting.mode == "hybrid" else {}),
         },
         started_at=started,
-        answers=tuple(_answers(asked, results, setting)),
-        notes=tuple(notes),
+        answers=tuple(_answers(asked, results, setting, calibration)),
+        notes=(*notes, *_calibrated(calibration, golden)),
     )
+
+
+def results_of(
+    database: Database,
+    settings: Settings,
+    version: Version,
+    golden: GoldenSet,
+    *,
+    embedders: Embedders,
+    setting: Setting,
+    tenant: str | None = None,
+    progress: Progress = no_progress,
+) -> list[Result]:
+    """What a version gives for each question of `golden`. Arguments and errors are those of `evaluate`."""
+    index = version.index_name
+    with database.connection() as connection:
+        tenants = tenants_of(connection, settings, index)
+    own = tenant or (tenants[0] if len(tenants) == 1 else "")
+    unplaced = [one.id for one in golden.questions if not (one.tenant or own)]
+    if unplaced:
+        raise UsageError(
+            f"question {unplaced[0]!r} names no tenant and index {index!r} has several; "
+            f"name one with --tenant; valid: {', '.join(tenants) or 'none'}"
+        )
+    searcher = Searcher(database, settings, index, embedders, version=version.version_id)
+    results: list[Result] = []
+    try:
+        _ask(searcher, golden.questions[0], own, setting)  # loads the model
+        for question in golden.questions:
+            results.append(_ask(searcher, question, own, setting))
+            progress("questions", len(results), len(golden.questions))
+    finally:
+        searcher.close()
+    return results
+
+
+def version_of(connection: Pg, index: str, number: int | None) -> Version:
+    """The version with this number, or the live one of an index. Raises `UsageError` if there is none."""
+    found = live_version(connection, index) if number is None else version_by_id(connection, number)
+    if found is None:
+        raise UsageError(f"index {index!r} has no live version; name one with --version, or promote one")
+    return found
 
 
 def summary(run: Run) -> Summary:
@@ -204,13 +241,6 @@ def described(setting: Mapping[str, Any]) -> str:
     return f"{setting['mode']} ({fusion['method']}, {how}, {fusion['candidates']} candidates)"
 
 
-def _version(connection: Pg, index: str, number: int | None) -> Version:
-    found = live_version(connection, index) if number is None else version_by_id(connection, number)
-    if found is None:
-        raise UsageError(f"index {index!r} has no live version; name one with --version, or promote one")
-    return found
-
-
 def _ask(searcher: Searcher, question: Question, tenant: str, setting: Setting) -> Result:
     return searcher.search(
         question.query,
@@ -222,18 +252,42 @@ def _ask(searcher: Searcher, question: Question, tenant: str, setting: Setting) 
     )
 
 
-def _answers(asked: Sequence[Resolved], results: Sequence[Result], setting: Setting) -> Iterator[Answer]:
+def _calibrated(calibration: Calibration | None, golden: GoldenSet) -> Iterator[str]:
+    if calibration is not None:
+        own = ", this very set, which flatters it" if calibration.golden_key == golden.fingerprint else ""
+        yield f"confidence is by the calibration learned from {calibration.golden!r}{own}"
+
+
+def _confidence(
+    calibration: Calibration | None, answerable: bool | None, result: Result
+) -> tuple[float, dict[str, float]]:
+    """How sure a result is, and as a figure whether that tells right if the question has an answer."""
+    if calibration is None:
+        return confidence(result.hits), {}
+    sure = calibration.probability(signals_of(result.hits))
+    if answerable is None:
+        return sure, {}
+    return sure, {"Answerability": float((sure >= calibration.threshold) == answerable)}
+
+
+def _answers(
+    asked: Sequence[Resolved],
+    results: Sequence[Result],
+    setting: Setting,
+    calibration: Calibration | None,
+) -> Iterator[Answer]:
     rankings = {one.question.id: documents_of(got.hits) for one, got in zip(asked, results, strict=True)}
     figures = ranking_figures(asked, rankings, ranking_measures(setting.k, setting.asked_for))
     for one, result in zip(asked, results, strict=True):
         identity = one.question.id
+        sure, told = _confidence(calibration, one.question.answerable, result)
         yield Answer(
             id=identity,
             query=one.question.query,
             slices=one.slices,
             answerable=one.question.answerable,
-            confidence=confidence(result.hits),
-            figures={**figures.get(identity, {}), **place_figures(one, result.hits, setting.k)},
+            confidence=sure,
+            figures={**figures.get(identity, {}), **place_figures(one, result.hits, setting.k), **told},
             violations=tuple(violations(one, result.hits)),
             hits=tuple(
                 Found(hit.document_id, hit.chunk_id, hit.pages, hit.scores.fused) for hit in result.hits

@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rag_pipelines.errors import TransientError, UsageError
+from rag_pipelines.query.context import Order, PackedContext
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
+
+T = TypeVar("T")
 
 
 class AsyncSearcher:
@@ -45,13 +49,19 @@ class AsyncSearcher:
             TransientError: as there, or too many searches are waiting, or this searcher was closed while this
                 one waited; nothing was done.
         """
+        return await self._in_thread(partial(self._searcher.search, text, **asked))
+
+    async def pack(self, result: Result, max_tokens: int, *, order: Order = "relevance") -> PackedContext:
+        """What `Searcher.pack` gives. Raises `UsageError` and `TransientError`, as `search` does."""
+        return await self._in_thread(partial(self._searcher.pack, result, max_tokens, order=order))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):
             raise TransientError(
                 "too many searches are waiting; try again, or give the searcher more threads"
             )
-        work = partial(contextvars.copy_context().run, self._searcher.search, text, **asked)
         try:
-            future: Future[Result] = self._pool.submit(work)
+            future: Future[T] = self._pool.submit(contextvars.copy_context().run, work)
         except RuntimeError as error:
             self._places.release()
             raise UsageError("this searcher is closed") from error

@@ -1,7 +1,7 @@
 """How likely it is that hits hold an answer: a calibration of scores, learned from labelled questions.
 
-What belongs here: the signals of a list of hits, fitting and applying the calibration. What does not:
-golden sets and their storage (`evaluation`), and what follows from a low confidence (`context`).
+What belongs here: the signals of a list of hits, fitting, keeping and applying the calibration. What does
+not: asking labelled questions (`evaluation`), and what follows from a low confidence (`context`).
 
 The model is logistic regression on a few scores; with one signal it is Platt's scaling (Platt 1999), whose
 smoothed targets it uses. It is small on purpose: some tens of labelled questions must do.
@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.index.versions import Version
+from rag_pipelines.query.hits import Hit, Mode
+from rag_pipelines.store.database import Pg, query
 
 RIDGE = 1.0
 """Weight of the penalty on standardised coefficients, which keeps separable data finite."""
@@ -28,6 +31,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
     ``1 / (1 + exp(-(intercept + sum of weight * signal)))``. At `threshold` and above they are taken to.
     `answerable` and `unanswerable` count the questions it was fitted on: the probability is for their mix.
+    They are those of `golden`, a golden set whose fingerprint is `golden_key`.
     """
 
     weights: Mapping[str, float]
@@ -35,6 +39,8 @@ class Calibration(msgspec.Struct, frozen=True):
     threshold: float
     answerable: int = 0
     unanswerable: int = 0
+    golden: str = ""
+    golden_key: str = ""
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """The probability for the signals of one question; a signal that is missing counts as 0."""
@@ -42,6 +48,24 @@ class Calibration(msgspec.Struct, frozen=True):
 
         logit = self.intercept + sum(weight * signals.get(name, 0.0) for name, weight in self.weights.items())
         return 1 / (1 + math.exp(-max(min(logit, 500.0), -500.0)))
+
+
+def put_calibration(connection: Pg, version: Version, mode: Mode, calibration: Calibration) -> None:
+    """Keep a calibration for this version and those built alike, in place of an earlier one."""
+    params = {
+        "index_name": version.index_name,
+        "fingerprint": version.fingerprint,
+        "mode": mode,
+        "learned": Jsonb(msgspec.to_builtins(calibration)),
+    }
+    query(connection, "put_calibration", params)
+
+
+def calibration_of(connection: Pg, version_id: int, mode: Mode) -> Calibration | None:
+    """The calibration that holds for searches of a version, if one was learned."""
+    row = query(connection, "calibration_of", {"version_id": version_id, "mode": mode}).fetchone()
+    learned = row["learned"] if row else None
+    return None if learned is None else msgspec.convert(learned, Calibration)
 
 
 def signals_of(hits: Sequence[Hit]) -> dict[str, float]:

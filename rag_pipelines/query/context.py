@@ -87,12 +87,13 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 class PackedContext(msgspec.Struct, frozen=True):
     """What to answer from. `answerable` is False where nothing is good enough; `reason` says why, or why so.
 
-    `confidence` is the calibrated probability that the hits hold an answer, None without a calibration.
+    `confidence` is the calibrated probability that the hits hold an answer. Without a calibration it is None,
+    and so is `answerable` where there are passages: nothing is claimed.
     `left_out` counts passages for which there was no room.
     """
 
     passages: tuple[Passage, ...]
-    answerable: bool
+    answerable: bool | None
     reason: str
     confidence: float | None
     tokens: int
@@ -132,7 +133,7 @@ def pack_context(
         hits: of one search, best first.
         max_tokens: of the whole `PackedContext.text`, citation lines included.
         count: counts tokens as the reading model does, or nearly.
-        calibration: from `confidence.calibrate`; without it any hit counts as an answer.
+        calibration: from `confidence.calibrate`; without it nothing is claimed.
         order: `relevance` puts the best first, `reading` keeps the passages of a document together as they
             stand in it, the document with the best passage first.
 
@@ -325,14 +326,14 @@ def _passage(group: Sequence[_Piece], number: int) -> Passage:
 
 def _judged(
     hits: int, passages: int, max_tokens: int, confidence: float | None, calibration: Calibration | None
-) -> tuple[bool, str]:
+) -> tuple[bool | None, str]:
     """Whether there is something to answer from, and why."""
     if not hits:
         return False, "nothing was found"
     if not passages:
         return False, f"no passage fits into {max_tokens} tokens"
     if calibration is None or confidence is None:
-        return True, "not judged: no calibration was given"
+        return None, "not judged: there is no calibration"
     learned = (
         f"learned from {calibration.answerable} answerable and {calibration.unanswerable} other questions"
     )

@@ -29,6 +29,8 @@ from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
+from rag_pipelines.query.confidence import calibration_of
+from rag_pipelines.query.context import Order, PackedContext, pack_context
 from rag_pipelines.query.filter_predicate import Predicate, predicate, sources_named
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
@@ -172,6 +174,17 @@ class Searcher:
             rewritten=rewritten,
             steps=tuple(steps),
         )
+
+    def pack(self, result: Result, max_tokens: int, *, order: Order = "relevance") -> PackedContext:
+        """What a model is given to read of a result of this searcher: see `context.pack_context`.
+
+        Tokens are those of the version's own model. Whether the hits hold an answer is judged by what
+        `rag-pipelines eval calibrate` has learned of the index; where it has not, nothing is claimed.
+        """
+        with self._database.connection() as connection:
+            calibration = calibration_of(connection, result.version, result.mode)
+        count = self._pin().embedder.tokenizer.count
+        return pack_context(result.hits, max_tokens, count=count, calibration=calibration, order=order)
 
     def prepare(self, tenant: str | None = None) -> None:
         """Have ready what stages would load while searches go without it: a model, a tenant's vocabulary.
