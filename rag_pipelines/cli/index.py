@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,12 +70,33 @@ def build(
         print_json(found)
     elif promoted:
         typer.echo(f"version {version.version_id} of {name} is live")
-    elif reasons:
-        say(f"error: version {version.version_id} of {name} may not go live:")
-        for reason in reasons:
-            say(f"  {reason}")
     else:
-        typer.echo(f"make it live with: rag-pipelines index promote {name} {version.version_id}")
+        _show_verdict(version, reasons)
+    if reasons:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def judge(context: typer.Context, name: Name, version: VersionNumber = None, as_json: AsJson = False) -> None:
+    """Run the gates of a candidate again, by default the newest; the exit code is 1 if it may not go live."""
+    from rag_pipelines.index.gates import validate_version
+    from rag_pipelines.index.promotion import find_candidate, refusals
+    from rag_pipelines.index.versions import gates_of
+
+    chosen = invocation(context)
+    chosen.settings.index(name)
+    with chosen.database.connection() as connection:
+        candidate = find_candidate(connection, name, version)
+    validate_version(chosen.database, chosen.settings, name, candidate.version_id, embedders=chosen.embedders)
+    with chosen.database.connection() as connection:
+        candidate = find_candidate(connection, name, candidate.version_id)
+        gates = gates_of(connection, candidate.version_id)
+    reasons = refusals(candidate, gates)
+    if as_json:
+        print_json({**_plain(candidate), "gates": gates, "refused": reasons})
+    else:
+        show_gates(gates)
+        _show_verdict(candidate, reasons)
     if reasons:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -128,7 +149,7 @@ def promote(
 
     chosen = invocation(context)
     chosen.settings.index(name)
-    decision = Override(override, by, reason) if override else None
+    decision = Override(override or (), by, reason) if override or by or reason else None
     _show_live(make_live(chosen.database, name, version, override=decision), as_json)
 
 
@@ -184,6 +205,17 @@ def show_gates(gates: Iterable[Gate]) -> None:
     """The results of gates as a table."""
     rows = ((g.gate, "passed" if g.passed else "FAILED", g.observed, g.threshold) for g in gates)
     print_table(("gate", "result", "observed", "threshold"), rows)
+
+
+def _show_verdict(version: Version, reasons: Sequence[str]) -> None:
+    """Why a version may not go live, or how it does."""
+    name, number = version.index_name, version.version_id
+    if not reasons:
+        typer.echo(f"make it live with: rag-pipelines index promote {name} {number}")
+        return
+    say(f"error: version {number} of {name} may not go live:")
+    for reason in reasons:
+        say(f"  {reason}")
 
 
 def _show_live(version: Version, as_json: bool) -> None:

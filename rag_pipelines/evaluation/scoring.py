@@ -43,11 +43,6 @@ class Violation(msgspec.Struct, frozen=True):
     rank: int
     because: Reason
 
-    @property
-    def leak(self) -> bool:
-        """Whether it may come back at no rank; else it stands above the right answer."""
-        return self.because != "outdated"
-
     def __str__(self) -> str:
         return f"{self.document} came back at rank {self.rank} ({self.because})"
 

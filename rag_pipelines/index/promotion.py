@@ -7,9 +7,11 @@ a Dagster check least of all, is the guard.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import IndexSettings
@@ -24,8 +26,15 @@ from rag_pipelines.index.versions import (
     live_version,
     version_by_id,
 )
-from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.database import Database, Pg, mapped_errors, query
 from rag_pipelines.store.lease import lease_owner
+
+DROP_LOCK_MS = 10
+"""How long a drop waits for each of a version's tables: searches that still look there queue behind it."""
+
+DROP_PAUSE_SECONDS = 0.2
+DROP_SECONDS = 10.0
+"""How long it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def promote(
     """
     with database.transaction() as connection:
         query(connection, "lock_versions", {"index_name": name})
-        candidate = _candidate(connection, name, version_id)
+        candidate = find_candidate(connection, name, version_id)
         gates = gates_of(connection, candidate.version_id)
         overridden = _overridden(candidate, override)
         reasons = refusals(candidate, gates, overridden)
@@ -71,6 +80,7 @@ def promote(
                 "version": candidate.version_id,
                 "gates": sorted(overridden),
                 "reason": override.reason,
+                "through": actor or lease_owner(),
                 "refusals": refusals(candidate, gates),
             }
             _audit(connection, override.by, "override", name, detail)
@@ -78,8 +88,24 @@ def promote(
         return version_by_id(connection, candidate.version_id)
 
 
+def find_candidate(connection: Pg, name: str, version_id: int | None = None) -> Version:
+    """A candidate of the index `name`, by default the newest. Raises `UsageError` if there is none."""
+    if version_id is None:
+        candidate = candidate_version(connection, name)
+        if candidate is None:
+            raise UsageError(f"index {name!r} has no candidate; run `rag-pipelines index build {name}` first")
+        return candidate
+    version = version_by_id(connection, version_id)
+    if version.index_name != name or version.state not in ("built", "validated"):
+        raise UsageError(
+            f"version {version_id} is {version.state} and belongs to index {version.index_name!r}; "
+            f"only a built or validated version of {name!r} can be promoted"
+        )
+    return version
+
+
 def refusals(version: Version, gates: Iterable[Gate], overridden: Collection[str] = ()) -> list[str]:
-    """Why a version may not go live: every required gate that is missing or failed, with its figures."""
+    """Why a version may not go live: every required gate that is missing or failed, and what it found."""
     results = {gate.gate: gate for gate in gates}
     reasons: list[str] = []
     for name in version.required_gates:
@@ -89,9 +115,10 @@ def refusals(version: Version, gates: Iterable[Gate], overridden: Collection[str
         if gate is None:
             reasons.append(f"gate {name} has not been run")
         elif not gate.passed:
-            figures = f"observed {gate.observed:g}, threshold {gate.threshold:g}"
-            told = gate.detail.get("refused")
-            reasons.append(f"gate {name} failed ({figures}{': ' + '; '.join(told) if told else ''})")
+            figures = f"(observed {gate.observed:g}, threshold {gate.threshold:g})"
+            reasons += [f"gate {name} failed: {one}" for one in gate.detail.get("refused", ())] or [
+                f"gate {name} failed {figures}"
+            ]
     return reasons
 
 
@@ -130,21 +157,6 @@ def _overridden(candidate: Version, override: Override | None) -> frozenset[str]
     return frozenset(override.gates)
 
 
-def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:
-    if version_id is None:
-        candidate = candidate_version(connection, name)
-        if candidate is None:
-            raise UsageError(f"index {name!r} has no candidate; run `rag-pipelines index build {name}` first")
-        return candidate
-    version = version_by_id(connection, version_id)
-    if version.index_name != name or version.state not in ("built", "validated"):
-        raise UsageError(
-            f"version {version_id} is {version.state} and belongs to index {version.index_name!r}; "
-            f"only a built or validated version of {name!r} can be promoted"
-        )
-    return version
-
-
 def _flip(connection: Pg, name: str, target: Version, action: str, actor: str) -> None:
     before = live_version(connection, name)
     if before is not None:
@@ -173,16 +185,29 @@ def collect_versions(database: Database, name: str, settings: IndexSettings) -> 
     """
     keep = {"index_name": name, "keep": settings.keep.versions, "age": settings.keep.age}
     dropped: list[int] = []
-    with index_lock(database, name) as connection:
+    with mapped_errors(), index_lock(database, name) as connection:
         for row in query(connection, "collectable_versions", keep).fetchall():
             version = version_by_id(connection, row["version_id"])
-            with connection.transaction():
-                query(connection, "lock_versions", {"index_name": name})
-                if version_by_id(connection, version.version_id).state != version.state:
-                    continue
-                if row["owns_storage"]:
-                    storage_of_version(version).drop(connection)
-                query(connection, "mark_collected", {"version_id": version.version_id})
-                _audit(connection, "", "collect", name, {"version": version.version_id})
-            dropped.append(version.version_id)
+            if _collected(connection, version, row["owns_storage"]):
+                dropped.append(version.version_id)
     return dropped
+
+
+def _collected(connection: Pg, version: Version, owns_storage: bool) -> bool:
+    """Drop a version unless it changed its state; asks for its tables again and again, briefly each time."""
+    given_up = time.monotonic() + DROP_SECONDS
+    while True:
+        try:
+            with connection.transaction():
+                query(connection, "lock_versions", {"index_name": version.index_name})
+                if version_by_id(connection, version.version_id).state != version.state:
+                    return False
+                if owns_storage:
+                    storage_of_version(version).drop(connection, DROP_LOCK_MS)
+                query(connection, "mark_collected", {"version_id": version.version_id})
+                _audit(connection, "", "collect", version.index_name, {"version": version.version_id})
+                return True
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > given_up:
+                raise
+            time.sleep(DROP_PAUSE_SECONDS)

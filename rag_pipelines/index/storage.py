@@ -71,9 +71,9 @@ class Storage:
         )
         query(connection, "protect_storage", {"storage": self.number})
 
-    def drop(self, connection: Pg) -> None:
-        """Drop the tables, waiting a little for readers. Raises `TransientError` when they hold on."""
-        _set_local(connection, "lock_timeout", "10s")
+    def drop(self, connection: Pg, wait_ms: int = 10_000) -> None:
+        """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
+        _set_local(connection, "lock_timeout", f"{wait_ms}ms")
         query(connection, "drop_storage", None, self.parts("vectors", "lexical", "terms"))
         query(connection, "drop_staging", None, self.parts("staging"))
 

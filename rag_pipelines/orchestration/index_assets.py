@@ -14,12 +14,13 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gates import validate_version
-from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.promotion import Override, promote
 from rag_pipelines.index.versions import candidate_version, gates_of, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -41,6 +42,20 @@ class BuildConfig(dg.Config):
     """`full`: load and index everything, even where nothing changed or a version could catch up."""
 
     full: bool = False
+
+
+class PromoteConfig(dg.Config):
+    """`override` names gates that do not count, `by` who decides that, `reason` why; kept in the audit."""
+
+    override: list[str] = Field(default_factory=list)
+    by: str = ""
+    reason: str = ""
+
+    @property
+    def decision(self) -> Override | None:
+        """What was decided, if anything was."""
+        given = self.override or self.by or self.reason
+        return Override(self.override, self.by, self.reason) if given else None
 
 
 def candidate_key(index: str) -> dg.AssetKey:
@@ -137,19 +152,21 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
         key=live_key(name),
         deps=[candidate_key(name)],
         description=f"The version of the index `{name}` that queries read. Promotion re-reads the stored "
-        "gates in its own transaction and refuses with the list of what is missing, whatever started it.",
+        "gates in its own transaction and refuses with the list of what is missing, whatever started it. To "
+        "promote all the same, materialize this asset alone with `override`, `by` and `reason`.",
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=allowed),
         **_common(settings, name),
     )
     def live_index(
-        context: dg.AssetExecutionContext, database: dg.ResourceParam[Database]
+        context: dg.AssetExecutionContext, config: PromoteConfig, database: dg.ResourceParam[Database]
     ) -> dg.MaterializeResult:
         with dagster_failures():
             with database.connection() as connection:
                 candidate = candidate_version(connection, name)
                 before = live_version(connection, name)
             if candidate is not None or before is None:
-                version = promote(database, name, actor=f"dagster run {context.run_id}")
+                actor = f"dagster run {context.run_id}"
+                version = promote(database, name, actor=actor, override=config.decision)
             else:
                 version = before
         return dg.MaterializeResult(

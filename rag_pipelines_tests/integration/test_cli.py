@@ -170,6 +170,44 @@ def test_a_version_that_fails_a_gate_stays_a_candidate(published: Workspace, cal
     assert "version 3 of index 'main' may not go live: gate chunk_statistics failed" in promoted.stderr
 
 
+def test_what_a_golden_set_finds_wrong_is_told_and_overridden_by_somebody_with_a_reason(
+    published: Workspace, call: Call
+) -> None:
+    golden = published.folder / "golden.jsonl"
+    golden.write_text(json.dumps({"id": "eels", "query": "heron", "expect": [{"path": "birds/owl.md"}]}))
+    published.document["indexes"]["main"] |= {
+        "golden": "golden.jsonl",
+        "gates": {"quality": {"floors": {"RR@10": 0.9}}},
+    }
+    refused = call("index", "build", "main", "--full")
+    assert refused.exit_code == 1
+    assert "gate quality failed: hybrid: RR@10 is 0.0000, below its floor 0.9" in refused.stderr
+    unsigned = call("index", "promote", "main", "--override", "quality", "--by", "ann@example.com")
+    assert unsigned.exit_code == 2
+    assert "needs the name of who decides it and a reason" in unsigned.stderr
+    assert call("index", "promote", "main", "--reason", "hurry").exit_code == 2
+    by = ("--override", "quality", "--by", "ann@example.com", "--reason", "owls follow tomorrow")
+    assert call("index", "promote", "main", *by).stdout == "version 2 of main is live\n"
+
+
+def test_a_candidate_is_judged_again_once_its_golden_set_is_mended(published: Workspace, call: Call) -> None:
+    golden = published.folder / "golden.jsonl"
+    published.document["indexes"]["main"]["golden"] = "golden.jsonl"
+    missing = call("index", "build", "main", "--full")
+    assert missing.exit_code == 2
+    assert f"there is no golden set {golden}" in missing.stderr
+    row = {"id": "herons", "query": "heron", "must_not_return": [{"path": "birds/heron.md"}]}
+    golden.write_text(json.dumps(row))
+    leaking = call("index", "judge", "main")
+    assert leaking.exit_code == 1
+    assert "hybrid: question herons: birds/heron.md came back at rank 1 (access)" in leaking.stderr
+    golden.write_text(json.dumps({**row, "must_not_return": [], "expect": [{"path": "birds/heron.md"}]}))
+    judged = call("index", "judge", "main", "2")
+    assert judged.exit_code == 0
+    assert judged.stdout.endswith("make it live with: rag-pipelines index promote main 2\n")
+    assert objects(call("index", "judge", "main", "--json"))["refused"] == []
+
+
 def test_versions_can_be_built_aside_promoted_rolled_back_and_collected(
     published: Workspace, call: Call
 ) -> None:

@@ -400,7 +400,7 @@ def test_the_golden_set_of_an_index_is_a_gate(filled: Workspace) -> None:
     worse = filled.build(full=True)
     filled.rows(f"WITH x AS (UPDATE rag.lexical_{worse.storage} SET words = '' RETURNING 1) SELECT 1")
     assert filled.validate(worse)["quality"] is False
-    with pytest.raises(GateError, match=r"gate quality failed .*below the live version's"):
+    with pytest.raises(GateError, match=r"gate quality failed: .*below the live version's"):
         promote(filled.database, "main", worse.version_id)
     overriding(filled, worse)
 

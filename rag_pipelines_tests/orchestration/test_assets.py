@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
@@ -128,6 +130,30 @@ def test_a_failed_gate_stops_the_promotion_in_its_run_and_is_refused_in_any_othe
     assert "gate chunk_statistics failed" in failure.step_failure_data.user_failure_data.description
     with pytest.raises(GateError, match="chunk_statistics"):
         promote(shell.workspace.database, "main")
+
+
+def test_somebody_with_a_reason_promotes_a_candidate_that_a_gate_refuses(shell: Shell):
+    golden = shell.workspace.folder / "golden.jsonl"
+    golden.write_text('{"id": "1", "query": "oil", "must_not_return": [{"path": "guide-3.md"}]}')
+    shell.workspace.document["indexes"]["main"]["golden"] = "golden.jsonl"
+    shell.ingest()
+
+    def promoted(**config: Any) -> dg.ExecuteInProcessResult:
+        ops = {"rag__main__live_index": {"config": config}}
+        return shell.run("build_index", ops=ops, asset_selection=[_key("main", "live_index")])
+
+    build = shell.run("build_index")
+    unsigned = promoted(override=["quality"], by="ann@example.com")
+    signed = promoted(override=["quality"], by="ann@example.com", reason="guide 3 is public since today")
+
+    assert not build.success
+    assert failed_checks(build) == {"index_candidate.quality"}
+    assert not unsigned.success
+    assert signed.success
+    assert shell.metadata(signed, "main", "live_index")["promoted"] is True
+    (kept,) = shell.workspace.rows("SELECT actor, detail FROM rag.audit WHERE action = 'override'")
+    assert kept["actor"] == "ann@example.com"
+    assert kept["detail"]["through"] == f"dagster run {signed.run_id}"
 
 
 def test_a_broken_row_stops_the_chain_and_the_next_build_is_refused(shell: Shell):
