@@ -258,29 +258,41 @@ def record(database: Database, canary_id: int, figures: Figures) -> list[str]:
 def breaches(report: Report) -> list[str]:
     """Every bound that a candidate surely does not keep to, in sentences with its figures."""
     pairs, bounds = report.canary.pairs, report.canary.bounds
-    asked, least = pairs.compared + pairs.failed, bounds.min_observations
-    alpha = bounds.alpha / _SHARES
-    found: list[str] = []
-
-    def judge(total: float, n: int, limit: float, sentence: str) -> None:
-        if n >= least and evidence(total, n, limit) >= 1 / alpha:
-            found.append(f"{sentence} ({n:,} observations, limit {limit:.3g})")
-
-    judge(pairs.failed, asked, bounds.max_failed, f"{pairs.failed:,} searches failed that live could answer")
-    judge(
-        pairs.lost, pairs.compared, bounds.max_lost, f"{pairs.lost:,} searches found nothing that live found"
-    )
-    judge(pairs.slow, pairs.compared, bounds.max_slow, f"{pairs.slow:,} searches took too long")
-    judge(
-        pairs.distance,
-        pairs.compared,
-        1 - bounds.min_overlap,
-        f"the mean overlap with live is {report.overlap or 0:.3f}",
-    )
+    asked, both = pairs.compared + pairs.failed, pairs.compared
     votes, before = report.votes["candidate"], report.votes["live"]
+    alpha = bounds.alpha / _SHARES
     usual = upper_bound(before.down, before.total, alpha)
-    judge(votes.down, votes.total, usual + bounds.max_down, f"{votes.down:,} votes are against its answers")
-    return found
+    judged = (
+        (
+            (pairs.failed, asked, bounds.max_failed),
+            f"{pairs.failed:,} of {asked:,} searches failed that live could answer; "
+            f"allowed are {bounds.max_failed:.1%}",
+        ),
+        (
+            (pairs.lost, both, bounds.max_lost),
+            f"{pairs.lost:,} of {both:,} searches found nothing although live did; "
+            f"allowed are {bounds.max_lost:.1%}",
+        ),
+        (
+            (pairs.distance, both, 1 - bounds.min_overlap),
+            f"the mean overlap with live is {report.overlap or 0:.3f} over {both:,} searches; "
+            f"at least {bounds.min_overlap:g} is asked",
+        ),
+        (
+            (pairs.slow, both, bounds.max_slow),
+            f"{pairs.slow:,} of {both:,} searches took too long; allowed are {bounds.max_slow:.1%}",
+        ),
+        (
+            (votes.down, votes.total, usual + bounds.max_down),
+            f"{votes.down:,} of {votes.total:,} votes are against its answers; with live's votes, "
+            f"allowed are {usual + bounds.max_down:.1%}",
+        ),
+    )
+    return [
+        sentence
+        for (total, n, limit), sentence in judged
+        if n >= bounds.min_observations and evidence(total, n, limit) >= 1 / alpha
+    ]
 
 
 def running_canaries(connection: Pg, name: str | None = None) -> list[Canary]:

@@ -4,7 +4,7 @@ What belongs here: following the canaries that run, choosing the version of a ca
 as well, counting. What does not: the rows and the judgement (`index.canary`), and searching (`search`).
 
 The version that is not the caller's is asked off the request's path, by one thread for all indexes. When it
-has `WAITING` searches before it, further ones are not compared: a canary costs answers no time. No question
+has `WAITING` searches before it, further ones are not compared: no answer waits for a comparison. No question
 and no caller's name is kept.
 """
 

@@ -162,10 +162,10 @@ def test_a_candidate_that_finds_nothing_is_broken_off_for_everybody_and_may_not_
     report = trial.report
     assert report.canary.canary_id == canary.canary_id
     assert report.canary.state == "breached"
-    assert "40 searches found nothing that live found" in str(report.canary.verdict)
+    assert "40 of 40 searches found nothing although live did" in str(report.canary.verdict)
     audited = trial.workspace.rows("SELECT action FROM rag.audit ORDER BY audit_id DESC LIMIT 1")
     assert audited[0]["action"] == "canary breach"
-    with pytest.raises(GateError, match=r"gate canary failed.*40 searches found nothing"):
+    with pytest.raises(GateError, match=r"gate canary failed.*40 of 40 searches found nothing"):
         promote(trial.database, "main", trial.candidate.version_id)
     with pytest.raises(GateError, match="gate canary failed"):
         start_canary(trial.database, "main", share=1.0)
@@ -214,7 +214,7 @@ def test_a_candidate_is_slow_by_factor_and_beyond_the_least_time_and_never_besid
 def test_a_slow_candidate_is_broken_off(trial: Trial) -> None:
     canary = trial.start(bounds=CanarySettings(min_observations=20))
     slow = Figures(pairs=PairFigures(compared=100, slow=60))
-    assert "60 searches took too long" in record(trial.database, canary.canary_id, slow)[0]
+    assert "60 of 100 searches took too long" in record(trial.database, canary.canary_id, slow)[0]
     assert trial.report.canary.state == "breached"
 
 
@@ -241,7 +241,7 @@ def test_votes_against_the_candidate_break_it_off_where_the_live_version_is_like
     vote(trial.candidate.version_id, "up", 30)
     trial.ask_often(1)
     assert trial.report.canary.state == "breached"
-    assert "30 votes are against its answers" in str(trial.report.canary.verdict)
+    assert "30 of 60 votes are against its answers" in str(trial.report.canary.verdict)
 
 
 def test_a_vote_needs_a_receipt_of_the_callers_own_and_counts_once(trial: Trial) -> None:

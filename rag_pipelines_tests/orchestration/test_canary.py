@@ -48,6 +48,6 @@ def test_a_canary_that_is_broken_off_fails_the_check_of_its_index_once(shell: Sh
 
     (event,) = broken.asset_events
     assert (event.passed, event.check_name) == (False, "canary")
-    assert "60 searches found nothing" in event.metadata["verdict"].value
+    assert "60 of 100 searches found nothing" in event.metadata["verdict"].value
     assert not checked(shell).passed
     assert "no canary" in looked(shell, broken.cursor).skip_message
