@@ -1,9 +1,9 @@
 """What each optional stage does to the ranking and the time of a search, beside the search without it.
 
-SciFact (train queries) and FeedbackQA (valid questions), one chunk a document, MiniLM, hybrid. Each
-question is searched once; then every setting is run on the same candidates, so differences are the
-stage's. A stage that needs what these corpora lack (dates, labels, several chunks a document) is run for
-its time only, and a cross-encoder only where one is given.
+SciFact (train queries) and FeedbackQA (valid questions), one chunk a document, MiniLM, hybrid. Every setting
+is asked every question by a searcher of its own; differences are paired with the search that has no stage.
+A stage that needs what these corpora lack (dates, labels, several chunks a document) is run for its time
+only, and a cross-encoder only where one is given.
 
     python benchmarks/search_stages.py [--home FOLDER] [--queries 300] [--cross-encoder FOLDER]
 """
@@ -16,16 +16,14 @@ import json
 import math
 import os
 import random
+import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import yaml
-from psycopg import sql
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.query import (
@@ -42,12 +40,8 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
-from rag_pipelines.query.context import pack_context
-from rag_pipelines.query.hits import Hit, Result
-from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.search import Searcher
-from rag_pipelines.query.stages import Asked, make_stages
-from rag_pipelines.store.database import Database, Part
+from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.targets import Embedders
@@ -57,7 +51,6 @@ SETS = {
     "scifact": ("beir-scifact", "queries.jsonl", "train"),
     "feedbackqa": ("feedbackqa", "queries_valid.jsonl", "valid"),
 }
-T = TypeVar("T")
 
 
 class Question(NamedTuple):
@@ -137,20 +130,10 @@ def prepare(database: Database, settings: Settings, name: str, embedders: Embedd
     promote(database, name, version.version_id)
 
 
-def asking(database: Database, storage: int, text: str) -> Asked:
-    """A search as the searcher hands it to its stages."""
-    parts: dict[str, Part] = {
-        "vectors": f"vectors_{storage}",
-        "lexical": f"lexical_{storage}",
-        "language": sql.Literal("english"),
-    }
-    return Asked(text, K, database.connection, parts, "default", ["everyone"], datetime.now(UTC))
-
-
 def stage_settings(cross_encoder: str | None) -> dict[str, StageSettings]:
     """The settings that are compared."""
     compared = {
-        "none": StageSettings(),
+        "no stage": StageSettings(),
         "recency": StageSettings(boosts=BoostSettings(recency=RecencySettings())),
         "diversity 0.9": StageSettings(diversity=DiversitySettings(relevance=0.9)),
         "diversity 0.8": StageSettings(diversity=DiversitySettings(relevance=0.8)),
@@ -164,84 +147,79 @@ def stage_settings(cross_encoder: str | None) -> dict[str, StageSettings]:
     return compared
 
 
-def timed(call: Callable[..., T], *arguments: Any) -> tuple[T, float]:
-    """What a call gives, and how many milliseconds it took."""
-    began = time.perf_counter()
-    return call(*arguments), (time.perf_counter() - began) * 1000
+class Measured(NamedTuple):
+    """What one setting gave for each question: nDCG@10, ms of stages and search; and how many it rewrote."""
+
+    scores: list[float]
+    stages: list[float]
+    searches: list[float]
+    rewritten: int
 
 
-def line(name: str, scores: Sequence[float], plain: Sequence[float], times: Sequence[float]) -> str:
+def ask(
+    database: Database,
+    settings: Settings,
+    name: str,
+    embedders: Embedders,
+    stages: StageSettings,
+    questions: Sequence[Question],
+) -> Measured:
+    """Every question through these stages."""
+    index = settings.index(name).model_copy(update={"stages": stages})
+    changed = settings.model_copy(update={"indexes": {**settings.indexes, name: index}})
+    searcher = Searcher(database, changed, name, embedders)
+    searcher.prepare("default")
+    measured = Measured([], [], [], 0)
+    rewritten = 0
+    for warm_up in questions[:20]:
+        searcher.search(warm_up.text, tenant="default", k=K)
+    for one in questions:
+        result = searcher.search(one.text, tenant="default", k=K)
+        measured.scores.append(ndcg([hit.external_id for hit in result.hits], one.relevant))
+        measured.stages.append(sum(step.ms for step in result.steps))
+        measured.searches.append(result.search_ms)
+        rewritten += bool(result.rewritten and result.rewritten.changes)
+        failed = [step.note for step in result.steps if step.failed]
+        if failed:
+            raise SystemExit(failed[0])
+    searcher.close()
+    return measured._replace(rewritten=rewritten)
+
+
+def line(label: str, made: Measured, plain: Measured) -> str:
     """One row: mean nDCG@10, the mean difference to the plain search with its standard error, times."""
-    differences = [score - base for score, base in zip(scores, plain, strict=True)]
+    differences = [score - base for score, base in zip(made.scores, plain.scores, strict=True)]
     mean = sum(differences) / len(differences)
     error = math.sqrt(sum((one - mean) ** 2 for one in differences)) / len(differences)
-    ordered = sorted(times)
-    p50, p95 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
-    quality = f"nDCG@10 {sum(scores) / len(scores):.4f}  {mean:+.4f} ± {error:.4f}"
-    return f"{name:22} {quality}  p50 {p50:6.2f} ms  p95 {p95:6.2f} ms"
+    quality = f"nDCG@10 {sum(made.scores) / len(made.scores):.4f}  {mean:+.4f} ± {error:.4f}"
+    times = "  ".join(
+        f"{what} p50 {statistics.median(spent):6.2f} p95 {statistics.quantiles(spent, n=20)[18]:6.2f} ms"
+        for what, spent in (("stages", made.stages), ("search", made.searches))
+    )
+    return f"{label:22} {quality}  {times}" + (f"  {made.rewritten} rewritten" if made.rewritten else "")
 
 
 def measure(
     database: Database,
     settings: Settings,
     name: str,
-    asked_for: Sequence[Question],
+    embedders: Embedders,
+    questions: Sequence[Question],
     cross_encoder: str | None,
 ) -> None:
     """Print a row for each setting."""
-    with database.connection() as connection:
-        version = live_version(connection, name)
-    assert version is not None
-    searcher = Searcher(database, settings, name, Embedders(settings.data_dir))
-
-    def search(text: str) -> Result:
-        return searcher.search(text, tenant="default", k=50)
-
-    def score(hits: Sequence[Hit], one: Question) -> float:
-        return ndcg([hit.external_id for hit in hits], one.relevant)
-
-    found = [timed(search, one.text) for one in asked_for]
-    plain = [score(result.hits, one) for (result, _), one in zip(found, asked_for, strict=True)]
-    print(f"\n{name}, {len(asked_for)} questions")
-    print(line("search itself", plain, plain, [spent for _, spent in found]))
+    through = partial(ask, database, settings, name, embedders)
+    print(f"\n{name}, {len(questions)} questions; times without the embedding")
+    plain = through(StageSettings(), questions)
     for label, compared in stage_settings(cross_encoder).items():
-        stages = make_stages(compared)
-        stages.prepare()
-        scores, times = [], []
-        for (result, _), one in zip(found, asked_for, strict=True):
-            asked = asking(database, version.storage, one.text)
-            (candidates, _), spent = timed(stages.run, asked, result.hits)
-            scores.append(score([candidate.hit for candidate in candidates], one))
-            times.append(spent)
-        print(line(label, scores, plain, times), flush=True)
-    times = [timed(pack_context, result.hits[:K], 2000)[1] for result, _ in found]
-    print(line("packing to 2,000", plain, plain, times))
-
-    rewriter = Rewriter(RewritingSettings(spelling=True), database)
-    asked = asking(database, version.storage, "sanple")
-    _, spent = timed(partial(rewriter.rewrite, asked, wait_seconds=300))
-    print(f"vocabulary read in {spent:.0f} ms")
-
-    def rewritten(texts: Sequence[str], base: Sequence[float]) -> tuple[list[float], list[float], int]:
-        scores, times, changed = [], [], 0
-        for text, one, before in zip(texts, asked_for, base, strict=True):
-            asked = asking(database, version.storage, text)
-            made, spent = timed(rewriter.rewrite, asked)
-            times.append(spent)
-            changed += bool(made.changes)
-            scores.append(score(search(made.text).hits, one) if made.changes else before)
-        return scores, times, changed
-
+        print(line(label, through(compared, questions), plain), flush=True)
+    spelling = StageSettings(rewriting=RewritingSettings(spelling=True))
+    print(line("spelling, as typed", through(spelling, questions), plain), flush=True)
     rng = random.Random(1)
-    typed = [misspelt(one.text, rng) for one in asked_for]
-    wrong = [score(search(text).hits, one) for text, one in zip(typed, asked_for, strict=True)]
-    print(line("a word misspelt", wrong, plain, [0.0]))
-    scores, times, changed = rewritten(typed, wrong)
-    print(line("  and mended", scores, wrong, times), f"({changed} of {len(typed)} changed)")
-    scores, times, changed = rewritten([one.text for one in asked_for], plain)
-    print(line("spelling, as typed", scores, plain, times), f"({changed} of {len(typed)} changed)")
-    rewriter.close()
-    searcher.close()
+    typed = [Question(misspelt(one.text, rng), one.relevant) for one in questions]
+    wrong = through(StageSettings(), typed)
+    print(line("a word misspelt", wrong, plain), flush=True)
+    print(line("  and mended", through(spelling, typed), wrong), flush=True)
 
 
 def main() -> None:
@@ -267,7 +245,7 @@ def main() -> None:
                 prepare(database, settings, name, embedders)
                 folder, file, split = SETS[name]
                 asked_for = questions(arguments.data / folder, file, split, arguments.queries)
-                measure(database, settings, name, asked_for, arguments.cross_encoder)
+                measure(database, settings, name, embedders, asked_for, arguments.cross_encoder)
         finally:
             database.close()
             server.stop()

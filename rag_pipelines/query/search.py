@@ -144,6 +144,8 @@ class Searcher:
     def _searched(self, asking: _Asking, narrowing: Predicate) -> Result:
         """The search itself."""
         began = time.perf_counter()
+        if self._settings.query.unknown_user == "nothing" and not self._knows(asking):
+            return Result(self._index, self._pin().version.version_id, asking.mode, (), 0.0, 0.0)
         reading = partial(self._reading, asking.tenant, asking.principals)
         rewritten = self._rewritten(asking, reading)
         question = _Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
@@ -228,6 +230,13 @@ class Searcher:
     ) -> AbstractContextManager[None]:
         """Row-level security set to the caller, where the login is subject to it."""
         return reading_as(connection, tenant, principals) if self._as_reader else nullcontext()
+
+    def _knows(self, asking: _Asking) -> bool:
+        """Whether the caller is anybody to the tenant's groups and rules."""
+        own = [principal for principal in asking.principals if principal != EVERYONE]
+        with self._database.connection() as connection:
+            row = query(connection, "is_known", {"tenant": asking.tenant, "principals": own}).fetchone()
+        return row is not None and bool(row["known"])
 
     def _rewritten(self, asking: _Asking, reading: Reading) -> Rewritten | None:
         """The question as rewriting has it; as it was typed where that fails."""

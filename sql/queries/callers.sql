@@ -1,0 +1,2 @@
+-- name: is_known
+SELECT rag.is_known(%(tenant)s, %(principals)s) AS known;
