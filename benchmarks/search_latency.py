@@ -88,6 +88,7 @@ def configuration(home: Path) -> dict[str, Any]:
         "profiles": {"chunking": {"default": {"whole_document": True, "context": []}}},
         "sources": {"passages": {"connector": "records", "options": options}},
         "indexes": {"main": {"sources": ["passages"], "gates": {"min_recall": 0.9}}},
+        "query": {"cache": {"embeddings": 0}},  # each caller asks the same questions
     }
 
 
