@@ -22,15 +22,8 @@ from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.evaluation.sequential import evidence, upper_bound
 from rag_pipelines.index.gates import store_gate
-from rag_pipelines.index.promotion import refusals
-from rag_pipelines.index.versions import (
-    Gate,
-    Version,
-    candidate_version,
-    gates_of,
-    live_version,
-    version_by_id,
-)
+from rag_pipelines.index.promotion import find_candidate, refusals
+from rag_pipelines.index.versions import Gate, Version, gates_of, live_version
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import lease_owner
 
@@ -327,17 +320,7 @@ def report_of(connection: Pg, canary: Canary) -> Report:
 
 def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:
     """A candidate that has passed its gates."""
-    if version_id is None:
-        candidate = candidate_version(connection, name)
-    else:
-        candidate = version_by_id(connection, version_id)
-        if candidate.index_name != name or candidate.state not in ("built", "validated"):
-            candidate = None
-    if candidate is None:
-        wanted = "no candidate" if version_id is None else f"no candidate {version_id}"
-        raise UsageError(
-            f"index {name!r} has {wanted}; build one with `rag-pipelines index build {name} --no-promote`"
-        )
+    candidate = find_candidate(connection, name, version_id)
     reasons = refusals(candidate, gates_of(connection, candidate.version_id))
     if not reasons and candidate.state != "validated":
         reasons = [f"it is {candidate.state}, not validated"]

@@ -120,6 +120,51 @@ class Explanation(BaseModel):
     steps: list[ExplainedStep] = Field(description="The stages after dense, lexical and fused ranks.")
 
 
+class ContextCitation(BaseModel):
+    """Where a packed passage stands; `number` is what the text of the context calls it."""
+
+    number: int
+    label: str = Field(description="Title, section, page.")
+    title: str
+    url: str | None
+    source: str
+    external_id: str
+    document_id: int
+    heading_path: list[str]
+    pages: list[int] | None
+    start: int
+    end: int
+    version: int
+    as_of: datetime | None
+
+
+class ContextPassage(BaseModel):
+    """One numbered passage of a context: hits that overlap or adjoin are one."""
+
+    citation: ContextCitation
+    text: str
+    context: str
+    chunk_ids: list[str]
+    tokens: int
+    also: list[ContextCitation] = Field(description="Documents that say the same word for word.")
+    shortened: bool = Field(description="Whether its end is missing for want of room.")
+    instructions: list[Suspicion]
+
+
+class Context(BaseModel):
+    """What a model is given to read."""
+
+    text: str = Field(description="All passages, each with its number and citation in front of it.")
+    passages: list[ContextPassage]
+    answerable: bool | None = Field(
+        description="Whether it holds an answer; null where that was never learned for the index."
+    )
+    reason: str
+    confidence: float | None = Field(description="The learned probability that it holds an answer.")
+    tokens: int
+    left_out: int = Field(description="Passages for which there was no room.")
+
+
 class SearchResponse(BaseModel):
     """The passages that the caller may see, best first, all from one version of the index."""
 
@@ -127,6 +172,7 @@ class SearchResponse(BaseModel):
     version: int
     mode: Mode
     hits: list[Passage]
+    context: Context | None = None
     explanation: Explanation | None = None
     receipt: str = Field(description="What to show to `/v1/feedback` in order to vote on this answer.")
     request_id: str
@@ -189,6 +235,8 @@ def encoded(answered: Answered, request_id: str, *, explain: bool) -> bytes:
     result = answered.result
     answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode")}
     answer["hits"] = [_passage(hit) for hit in result.hits]
+    if answered.context is not None:
+        answer["context"] = {name: getattr(answered.context, name) for name in Context.model_fields}
     if explain:
         answer["explanation"] = {name: getattr(result, name) for name in Explanation.model_fields}
     return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})

@@ -267,7 +267,13 @@ def _for_callers() -> APIRouter:
 
         def work() -> tuple[Result, bytes]:
             answered = service.backend.search(
-                index, asked.query, caller, mode=asked.mode, k=asked.k, filters=filters
+                index,
+                asked.query,
+                caller,
+                mode=asked.mode,
+                k=asked.k,
+                filters=filters,
+                context_tokens=asked.context_tokens,
             )
             return answered.result, answers.encoded(answered, request_id, explain=asked.explain)
 

@@ -18,6 +18,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.query.canary import Canaries
+from rag_pipelines.query.context import PackedContext
 from rag_pipelines.query.feedback import Feedback, Reason, Verdict
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
@@ -47,6 +48,7 @@ class Answered(msgspec.Struct, frozen=True):
 
     result: Result
     receipt: str
+    context: PackedContext | None
 
 
 class Backend:
@@ -98,9 +100,17 @@ class Backend:
             return {name: live_version(connection, name) for name in indexes}
 
     def search(
-        self, index: str, question: str, caller: Caller, *, mode: Mode, k: int, filters: Filter | Filters
+        self,
+        index: str,
+        question: str,
+        caller: Caller,
+        *,
+        mode: Mode,
+        k: int,
+        filters: Filter | Filters,
+        context_tokens: int | None = None,
     ) -> Answered:
-        """As `Searcher.search`, for a caller."""
+        """As `Searcher.search`, for a caller; with `context_tokens` also what a model is given to read."""
         result = self._canaries.search(
             index,
             question,
@@ -111,7 +121,9 @@ class Backend:
             k=k,
             filters=filters,
         )
-        return Answered(result, self._feedback.receipt(result, caller.tenant, caller.name))
+        receipt = self._feedback.receipt(result, caller.tenant, caller.name)
+        packed = self._searchers[index].pack(result, context_tokens) if context_tokens else None
+        return Answered(result, receipt, packed)
 
     def vote(self, receipt: str, caller: Caller, verdict: Verdict, reason: Reason | None) -> tuple[str, int]:
         """As `Feedback.vote`, for a caller."""

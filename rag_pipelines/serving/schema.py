@@ -17,6 +17,8 @@ from rag_pipelines.query.hits import Filters, Mode
 
 MAX_TEXT = 10_000
 MAX_NUMBER = 2**63
+MAX_CONTEXT = 100_000
+"""Tokens."""
 
 _VISIBLE = r"[^\x00-\x20\x7f-\xa0\s]"
 """A character that can be seen."""
@@ -142,6 +144,7 @@ class SearchRequest(_Model):
                     "index": "handbook",
                     "mode": "lexical",
                     "filters": {"path_prefix": "handbook/", "since": "2026-01-01T00:00:00Z"},
+                    "context_tokens": 1500,
                     "explain": True,
                 },
             ]
@@ -166,6 +169,9 @@ class SearchRequest(_Model):
         examples=[
             {"all": [{"field": "path", "prefix": "hr/"}, {"not": {"field": "labels", "equals": "draft"}}]}
         ],
+    )
+    context_tokens: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_CONTEXT)] | None = Field(
+        default=None, description="Also pack the passages for a model to read, within so many tokens."
     )
     explain: bool = Field(
         default=False, strict=True, description="Say how the answer came about, stage by stage."

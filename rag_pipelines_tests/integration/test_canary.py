@@ -299,7 +299,7 @@ def test_only_one_canary_of_a_candidate_that_passed_its_gates_may_run(trial: Tri
     built = trial.workspace.build(full=True)
     with pytest.raises(GateError, match="has not been run"):
         start_canary(trial.database, "main", built.version_id)
-    with pytest.raises(UsageError, match="no candidate"):
+    with pytest.raises(UsageError, match="only a built or validated version"):
         start_canary(trial.database, "main", trial.live.version_id)
     with pytest.raises(UsageError, match="above 0"):
         start_canary(trial.database, "main", trial.candidate.version_id, share=0)

@@ -15,6 +15,8 @@ import pytest
 
 from rag_pipelines.errors import DatabaseError, UsageError
 from rag_pipelines.index.canary import start_canary, stop_canary
+from rag_pipelines.index.versions import version_by_id
+from rag_pipelines.query.confidence import Calibration, put_calibration
 from rag_pipelines_tests.integration.serving import (
     GLOBEX,
     HR,
@@ -116,6 +118,32 @@ def test_the_explanation_says_how_the_question_was_asked_and_what_each_stage_did
         hit["chunk_id"],
         1,
     )
+
+
+def test_passages_are_packed_for_a_model_within_the_tokens_that_are_asked_for(team: Workspace) -> None:
+    with served(team) as client:
+        asked = {**HARBOUR, "index": "main", "context_tokens": 200}
+        told = client.post("/v1/search", json=asked, headers=keyed(HR)).json()
+        context = told["context"]
+        assert context["tokens"] <= 200
+        assert context["text"].startswith(f"[1] {context['passages'][0]['citation']['label']}\n")
+        assert {one["citation"]["document_id"] for one in context["passages"]} == {
+            hit["document_id"] for hit in told["hits"]
+        }
+        assert (context["answerable"], context["confidence"]) == (None, None)
+        for wrong in (0, 1.5, "10", 10**6):
+            asked["context_tokens"] = wrong
+            told = problem(client.post("/v1/search", json=asked, headers=keyed(HR)), 422, "invalid-request")
+            assert told["errors"][0]["field"] == "context_tokens"
+        version = team.rows("SELECT version_id FROM rag.index_version WHERE index_name = 'main'")[0]
+        nothing = Calibration({"dense": 0.0}, -5.0, 0.5, 10, 10)
+        with team.database.transaction() as connection:
+            put_calibration(connection, version_by_id(connection, version["version_id"]), "hybrid", nothing)
+        asked["context_tokens"] = 200
+        context = client.post("/v1/search", json=asked, headers=keyed(HR)).json()["context"]
+        assert context["answerable"] is False
+        assert context["confidence"] < 0.01
+        assert "learned from 10 answerable" in context["reason"]
 
 
 def test_orders_to_a_model_are_marked_in_the_passage_that_holds_them(

@@ -4,6 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const SECRET = "rag-pipelines-login";
 const SNIPPET = 420; // characters
+const CONTEXT = 2000; // tokens
 let indexes = [];
 let asking = null;
 let receipt = null; // of the answer that is shown
@@ -74,6 +75,7 @@ async function enter() {
 function leave() {
   receipt = null;
   $("vote").hidden = true;
+  $("context").hidden = true;
   $("results").replaceChildren();
   $("stages").replaceChildren();
   $("explanation").hidden = true;
@@ -87,7 +89,7 @@ function request() {
   if ($("until").value) filters.until = `${$("until").value}T00:00:00Z`;
   return {
     query: $("query").value, index: $("index").value || null, mode: $("mode").value,
-    k: Number($("k").value), filters, explain: $("explain").checked,
+    k: Number($("k").value), filters, context_tokens: CONTEXT, explain: $("explain").checked,
   };
 }
 
@@ -207,6 +209,17 @@ function explain(answer) {
   $("explanation").hidden = false;
 }
 
+function showContext(context) {
+  $("packed").textContent = context.text;
+  $("context").hidden = !context.text;
+}
+
+// Without anything learned of the index nothing is claimed.
+function summary({ hits, version, context }) {
+  const verdict = { true: "They seem to hold an answer", false: "They seem to hold no answer" }[context.answerable];
+  return `${hits.length} passage(s) of version ${version}` + (verdict ? `. ${verdict}: ${context.reason}.` : "");
+}
+
 async function vote(verdict) {
   const reason = verdict === "down" && $("reason").value || null;
   try {
@@ -248,8 +261,8 @@ async function search() {
     if (answer.explanation) explain(answer);
     receipt = answer.receipt;
     $("vote").hidden = false;
-    say(answer.hits.length ? `${answer.hits.length} passage(s) of version ${answer.version}`
-      : "Nothing was found that you may see.");
+    showContext(answer.context);
+    say(answer.hits.length ? summary(answer) : "Nothing was found that you may see.");
   } catch (error) {
     if (!signal.aborted) say(error.message, true);
   }
