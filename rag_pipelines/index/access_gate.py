@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import sql
@@ -38,6 +38,12 @@ K = 50
 SHOWN = 10
 """Faults that are kept of each kind."""
 
+TIE = 1e-6
+"""Scores closer than this are equal."""
+
+SEARCH = {"fixed": True, "k": K, "candidates": 100, "dense_weight": 1.0, "rrf_k": None}
+"""What the search statement takes beside the caller and the question."""
+
 Passage = tuple[int, int]
 """A document and one of its chunk sets."""
 
@@ -57,6 +63,15 @@ class Facts(NamedTuple):
     deleted: bool
     rule: AccessRule
     former: tuple[str, AccessRule] | None = None
+
+
+class Question(NamedTuple):
+    """A stored passage asked for: how near each sampled passage is to it, and which have one of its words."""
+
+    vector: str
+    text: str
+    nearness: dict[Passage, float]
+    matching: set[Passage]
 
 
 class Oracle:
@@ -123,7 +138,11 @@ def access_proof(subject: Subject) -> Gate:
     connection = subject.connection
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.execute("SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)")
+        for name, value in (
+            ("hnsw.iterative_scan", "relaxed_order"),
+            ("plan_cache_mode", "force_generic_plan"),
+        ):
+            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
         return _Proof(subject).run()
 
 
@@ -131,15 +150,24 @@ class _Proof:
     """One proof over one snapshot."""
 
     def __init__(self, subject: Subject) -> None:
+        from rag_pipelines.query.statement import VersionSearch
+
         self._connection: Pg = subject.connection
         document = composed("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
-            **subject.storage.parts("vectors", "lexical", "type"),
+            **subject.storage.parts("vectors", "lexical", "type", "language"),
             "visible": composed("visible", {"document": document, "text": composed("current_text")}),
-            "caller": composed("proof_caller", {"passes": composed("passes")}),
+            "caller": composed("proof_caller", {"caller": composed("caller")}),
         }
+        walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
+        self._ways = (
+            ("approximate", walked, "dense"),
+            ("exact", compared, "dense"),
+            ("lexical", walked, "lexical"),
+        )
         self._rng = random.Random(SEED)
         self._facts: dict[Passage, Facts] = {}
+        self._sharing: set[Passage] = set()
         self._leaks: list[dict[str, Any]] = []
         self._denials: list[dict[str, Any]] = []
         self._decisions = self._leaked = self._denied = 0
@@ -153,17 +181,24 @@ class _Proof:
         tenants = sorted({facts.tenant for facts in self._facts.values()})
         rules = sorted({facts.rule for facts in self._facts.values()}, key=repr)
         asking = callers(tenants, rules, self._members, self._rng)
-        questions = query(self._connection, "proof_questions", {"sample": QUESTIONS}, self._parts).fetchall()
-        for caller in asking:
-            held = self._oracle.held(caller)
-            expected = {one for one in sample if self._oracle.may_read(caller, held, self._facts[one])}
-            for way, seen in self._by_id(caller, sample):
-                self._compare(caller, way, seen, expected, len(sample))
-            for question in questions:
-                for way, seen in self._by_search(caller, question):
-                    self._learn(seen)
-                    allowed = {one for one in seen if self._oracle.may_read(caller, held, self._facts[one])}
-                    self._compare(caller, way, seen, allowed, len(seen))
+        questions = self._questions(sample)
+        for as_reader in (False, True) if self._reader else (False,):
+            for caller in asking:
+                held = self._oracle.held(caller)
+                expected = {one for one in sample if self._oracle.may_read(caller, held, self._facts[one])}
+                if as_reader:
+                    for way, seen, due in self._as_stored(caller, held, sample, expected):
+                        self._compare(caller, way, seen, due, len(sample))
+                else:
+                    for way, seen in self._by_id(caller, sample):
+                        self._compare(caller, way, seen, expected, len(sample))
+                for question in questions:
+                    for way, seen, due in self._by_search(caller, question, expected, as_reader):
+                        self._learn(seen)
+                        allowed = {
+                            one for one in seen if self._oracle.may_read(caller, held, self._facts[one])
+                        }
+                        self._compare(caller, way, seen, allowed | due, len(seen | due))
         detail = {
             "seed": SEED,
             "callers": len(asking),
@@ -182,8 +217,21 @@ class _Proof:
     def _sample(self) -> set[Passage]:
         rows = query(self._connection, "proof_sample", {"sample": DOCUMENTS}, self._parts).fetchall()
         sample = {(row["document_id"], row["chunk_set_id"]) for row in rows}
-        self._learn(sample)
+        rows = query(self._connection, "proof_sharing", {"sets": [one[1] for one in sample]}).fetchall()
+        self._sharing = {(row["document_id"], row["chunk_set_id"]) for row in rows}
+        self._learn(sample | self._sharing)
         return sample & self._facts.keys()
+
+    def _questions(self, sample: set[Passage]) -> list[Question]:
+        documents = sorted({document for document, _ in sample})
+        questions = []
+        for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, self._parts).fetchall():
+            params = {"documents": documents, "vector": row["vector"], "words": row["words"]}
+            rows = query(self._connection, "proof_nearness", params, self._parts).fetchall()
+            near = {(one["document_id"], one["chunk_set_id"]): one["nearness"] for one in rows}
+            matching = {(one["document_id"], one["chunk_set_id"]) for one in rows if one["matches"]}
+            questions.append(Question(row["vector"], row["text"], near, matching))
+        return questions
 
     def _learn(self, passages: Iterable[Passage]) -> None:
         """Fetch what decides about passages that are new to us."""
@@ -199,29 +247,81 @@ class _Proof:
             )
 
     def _by_id(self, caller: Caller, sample: set[Passage]) -> Iterator[tuple[str, set[Passage]]]:
-        """What the caller gets of the sampled documents when they are asked for by id."""
-        documents = sorted({document for document, _ in sample})
+        """What the search's predicate gives the caller of the sampled documents, asked by id."""
+        params = {**_asked(caller), "documents": sorted({document for document, _ in sample})}
         for table in ("vectors", "lexical"):
-            parts = {**self._parts, "table": self._parts[table]}
-            params = {**_asked(caller), "documents": documents}
-            rows = query(self._connection, "proof_by_id", params, parts)
+            rows = query(
+                self._connection, "proof_by_id", params, {**self._parts, "table": self._parts[table]}
+            )
             yield f"{table} by id", {(row["document_id"], row["chunk_set_id"]) for row in rows} & sample
-            if self._reader is not None:
-                with self._as_reader(caller):
-                    rows = query(self._connection, "proof_as_reader", {"documents": documents}, parts)
-                    seen = {(row["document_id"], row["chunk_set_id"]) for row in rows}
-                yield f"{table} as reader", seen & sample
 
-    def _by_search(self, caller: Caller, question: dict[str, Any]) -> Iterator[tuple[str, set[Passage]]]:
-        """What the caller finds by a passage's vector, approximately and exactly, and by its words."""
-        for way, name, order in (
-            ("approximate", "proof_dense", sql.SQL("")),
-            ("exact", "proof_dense", sql.SQL("+ 0")),
-            ("lexical", "proof_lexical", sql.SQL("")),
-        ):
-            params = {**_asked(caller), **question, "k": K}
-            rows = query(self._connection, name, params, {**self._parts, "order": order})
-            yield way, {(row["document_id"], row["chunk_set_id"]) for row in rows}
+    def _as_stored(
+        self, caller: Caller, held: Collection[str], sample: set[Passage], readable: set[Passage]
+    ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
+        """What the policies alone give of every table with text, asked by id, and what they should give.
+
+        A document shows itself although one of its texts is withheld; text shows with any of its documents.
+        """
+        params = {
+            "documents": sorted({document for document, _ in sample}),
+            "sets": sorted({chunk_set for _, chunk_set in sample}),
+        }
+        for table in ("vectors", "lexical"):
+            with self._as_reader(caller):
+                rows = query(self._connection, "proof_rows", params, {"table": self._parts[table]}).fetchall()
+            seen = {(row["document_id"], row["chunk_set_id"]) for row in rows}
+            yield f"{table} as reader", seen & sample, readable
+        with self._as_reader(caller):
+            shown = {row["document_id"] for row in query(self._connection, "proof_documents", params)}
+        now = {one: self._facts[one]._replace(former=None) for one in sample}
+        mine = {one for one in sample if self._oracle.may_read(caller, held, now[one])}
+        yield "document as reader", {one for one in sample if one[0] in shown}, mine
+        let_in = {
+            chunk_set
+            for document, chunk_set in self._sharing
+            if self._oracle.may_read(caller, held, self._facts[document, chunk_set])
+        }
+        for table in ("chunk_set", "chunk"):
+            with self._as_reader(caller):
+                rows = query(self._connection, "proof_texts", params, {"table": table}).fetchall()
+            texts = {row["chunk_set_id"] for row in rows}
+            due = {one for one in sample if one[1] in let_in}
+            yield f"{table} as reader", {one for one in sample if one[1] in texts}, due
+
+    def _by_search(
+        self, caller: Caller, question: Question, expected: set[Passage], as_reader: bool
+    ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
+        """What the caller finds by a passage's vector, approximately and exactly, and by its words.
+
+        With it comes which sampled passages are due among the hits: all that match where there are fewer hits
+        than asked for, and of an exact search all that are nearer than the last hit.
+        """
+        for way, search, mode in self._ways:
+            params = {
+                **SEARCH,
+                **_asked(caller),
+                "index_name": search.version.index_name,
+                "vector": question.vector,
+                "text": question.text,
+                "dense": mode == "dense",
+                "lexical": mode == "lexical",
+            }
+            with self._as_reader(caller) if as_reader else nullcontext():
+                rows = search.rows(self._connection, params, NO_FILTER) or []
+            hits = [row for row in rows if row["score"] is not None]
+            due = expected if mode == "dense" else expected & question.matching
+            if len(hits) == K:
+                last = min(row["score"] for row in hits) + TIE
+                due = {one for one in due if way == "exact" and question.nearness[one] > last}
+            yield f"{way} as reader" if as_reader else way, self._passages(hits), due
+
+    def _passages(self, hits: Sequence[dict[str, Any]]) -> set[Passage]:
+        keys = [row["chunk_set_key"] for row in hits]
+        sets = {
+            row["key"]: row["chunk_set_id"]
+            for row in query(self._connection, "find_chunk_sets", {"keys": keys})
+        }
+        return {(row["document_id"], sets[row["chunk_set_key"]]) for row in hits}
 
     def _compare(
         self, caller: Caller, way: str, seen: set[Passage], expected: set[Passage], decisions: int

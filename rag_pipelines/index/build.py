@@ -178,6 +178,11 @@ def _source_params(plan: IndexPlan) -> dict[str, Any]:
     return {"sources": list(plan.sources), "chunker_id": plan.chunker_id, "model_id": plan.model_id}
 
 
+def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
+    lexical = plan.settings.lexical
+    return {"average_length": average_length, "k1": lexical.k1, "b": lexical.b}
+
+
 def _build_fully(
     database: Database, connection: Pg, plan: IndexPlan, version: Version, progress: BuildProgress
 ) -> None:
@@ -193,14 +198,13 @@ def _build_fully(
                 f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
                 "embedded chunks; run `rag-pipelines ingest` first"
             )
-        storage.create(connection)
-        progress("loading vectors", 0, members["expected_rows"])
-        rows = storage.load_vectors(connection, _source_params(plan))
-        progress("loading vectors", rows, rows)
+        progress("loading words and vectors", 0, members["expected_rows"])
+        rows, average = storage.load(connection, _source_params(plan), lexical.k1, lexical.b)
+        progress("loading words and vectors", rows, rows)
     connection.isolation_level = None
-    progress("loading words", 0, rows)
-    average = storage.load_lexical(connection, lexical.k1, lexical.b)
-    progress("loading words", rows, rows)
+    progress("turning words around", 0, rows)
+    storage.load_postings(connection, _weighting(plan, average))
+    progress("turning words around", rows, rows)
     storage.build_indexes(database, connection, rows, progress)
     with connection.transaction():
         hold_lease(connection, version)
@@ -211,9 +215,8 @@ def _catch_up(
     connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: BuildProgress
 ) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
-    storage, lexical = storage_of(plan, base.storage), plan.settings.lexical
+    storage = storage_of(plan, base.storage)
     average = float(base.params["average_length"])
-    weights = {"average_length": average, "k1": lexical.k1, "b": lexical.b}
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         hold_lease(connection, version)
@@ -222,17 +225,12 @@ def _catch_up(
         query(connection, "collect_changed", {"sources": list(plan.sources), "watermark": base.watermark})
         query(connection, "add_departed", None, storage.parts("vectors"))
         progress("catching up", 0, None)
-        query(connection, "forget_terms", None, storage.parts("terms", "lexical"))
-        query(connection, "forget_rows", None, storage.parts("lexical"))
-        query(connection, "forget_vectors", None, storage.parts("vectors"))
-        query(connection, "add_vectors", _source_params(plan), storage.parts("vectors", "type"))
-        query(connection, "add_lexical", weights, storage.parts("vectors", "lexical", "language"))
-        query(connection, "add_terms", None, storage.parts("terms", "lexical"))
+        storage.catch_up(connection, _source_params(plan), _weighting(plan, average))
         query(connection, "consume_base", {"version_id": base.version_id})
         members = _members(connection, plan)
         _finish(connection, plan, version, storage, members, watermark["watermark"], average)
     connection.isolation_level = None
-    query(connection, "analyze_storage", None, storage.parts("vectors", "lexical", "terms"))
+    storage.analyze(connection)
     progress("catching up", 1, 1)
 
 

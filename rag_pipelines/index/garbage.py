@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.index.storage import forget
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
@@ -73,11 +74,7 @@ def forget_documents(connection: Pg, ids: Sequence[int]) -> int:
     rows = 0
     query(connection, "begin_purge", {"ids": list(ids)})
     for storage in storages(connection):
-        parts = {kind: f"{kind}_{storage}" for kind in ("vectors", "lexical", "terms")}
-        query(connection, "forget_terms", None, {kind: parts[kind] for kind in ("terms", "lexical")})
-        query(connection, "drop_forgotten_terms", None, {"terms": parts["terms"]})
-        query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
-        rows += query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).rowcount
+        rows += forget(connection, storage)
     query(connection, "purge_documents", {"ids": list(ids)})
     return rows
 

@@ -87,7 +87,8 @@ def dimension_and_norm(subject: Subject) -> Gate:
 
 def vector_index_valid(subject: Subject) -> Gate:
     """The vector index and the word index are there and valid."""
-    params = {"vectors": f"rag.{subject.storage.vectors}", "lexical": f"rag.{subject.storage.lexical}"}
+    number = subject.storage.number
+    params = {"vectors": f"rag.vectors_{number}", "lexical": f"rag.lexical_{number}"}
     rows = query(subject.connection, "gate_indexes", params).fetchall()
     methods = {row["method"]: row["valid"] for row in rows}
     passed = methods == {"hnsw": True, "gin": True}

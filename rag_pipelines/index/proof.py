@@ -21,6 +21,7 @@ from psycopg import sql
 
 from rag_pipelines.errors import MissingContentError
 from rag_pipelines.index.garbage import storages
+from rag_pipelines.index.storage import TABLES
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
 
@@ -167,7 +168,7 @@ class _Hit(NamedTuple):
 
 def content_tables(connection: Pg) -> list[str]:
     """`CONTENT`, and the tables of every version."""
-    versions = [f"{kind}_{n}" for n in storages(connection) for kind in ("vectors", "lexical", "terms")]
+    versions = [f"{kind}_{n}" for n in storages(connection) for kind in TABLES]
     return [*CONTENT, *versions]
 
 

@@ -1,7 +1,7 @@
 """The physical tables of a version: made, filled, indexed, dropped.
 
-What belongs here: SQL on the tables vectors_N, lexical_N and terms_N. What does not: versions' rows,
-and the order of a build.
+What belongs here: SQL on the tables vectors_N, lexical_N, terms_N and postings_N. What does not: versions'
+rows, and the order of a build.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from psycopg import sql
 
 from rag_pipelines.config.settings import VectorSettings
 from rag_pipelines.errors import TransientError
-from rag_pipelines.store.database import Database, Part, Pg, query
+from rag_pipelines.store.database import Database, Part, Pg, composed, query
+
+TABLES = ("vectors", "lexical", "terms", "postings")
+"""What a version's tables are called, before their number."""
 
 OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
 """Inner product: vectors are unit length, so it is the cosine, and cheaper."""
 
 BUILD_MEMORY_MB = (64, 2048)
 """Least and most memory for building a vector index; above the graph's size more does not help."""
+
+SORT_MEMORY_MB = 256
+"""For sorting the words of a version."""
 
 POLL_SECONDS = 0.5
 
@@ -35,10 +41,6 @@ class Storage:
 
     def __init__(self, number: int, vector: VectorSettings, dimensions: int, language: str) -> None:
         self.number = number
-        self.vectors = f"vectors_{number}"
-        self.lexical = f"lexical_{number}"
-        self.terms = f"terms_{number}"
-        self.staging = f"staging_{number}"
         self._vector = vector
         self._dimensions = dimensions
         self._language = language
@@ -51,10 +53,7 @@ class Storage:
     def parts(self, *names: str) -> dict[str, Part]:
         """Placeholders by name, for `query`."""
         known: dict[str, Part] = {
-            "vectors": self.vectors,
-            "lexical": self.lexical,
-            "terms": self.terms,
-            "staging": self.staging,
+            **tables_of(self.number),
             "type": self.type,
             "language": sql.Literal(self._language),
             "workers": sql.SQL(str(_workers())),
@@ -64,40 +63,60 @@ class Storage:
         }
         return {name: known[name] for name in names}
 
-    def create(self, connection: Pg) -> None:
-        """Make the empty tables, open to readers under row-level security."""
-        query(
-            connection, "create_storage", None, self.parts("vectors", "lexical", "terms", "type", "workers")
-        )
-        query(connection, "protect_storage", {"storage": self.number})
-
     def drop(self, connection: Pg, wait_ms: int = 10_000) -> None:
         """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
         _set_local(connection, "lock_timeout", f"{wait_ms}ms")
-        query(connection, "drop_storage", None, self.parts("vectors", "lexical", "terms"))
-        query(connection, "drop_staging", None, self.parts("staging"))
+        query(connection, "drop_storage", None, self.parts(*TABLES))
 
-    def load_vectors(self, connection: Pg, params: dict[str, Any]) -> int:
-        """Copy vectors in from the catalogue; returns the rows."""
-        return query(connection, "load_vectors", params, self.parts("vectors", "type")).rowcount
+    def load(self, connection: Pg, members: dict[str, Any], k1: float, b: float) -> tuple[int, float]:
+        """Make the tables, open to readers under row-level security, and copy words and vectors in.
 
-    def load_lexical(self, connection: Pg, k1: float, b: float) -> float:
-        """Fill the lexical tables; returns the average length in words, which weights later rows too."""
+        Args:
+            members: which rows of the catalogue.
+            k1: BM25's saturation.
+            b: BM25's share of the length.
+
+        Returns:
+            The rows, and the average length in words, which weights later rows too.
+        """
+        _set_local(connection, "max_parallel_workers_per_gather", _workers())
+        query(
+            connection, "create_storage", None, self.parts("vectors", "terms", "postings", "type", "workers")
+        )
+        query(connection, "load_words", members, self.parts("lexical", "language"))
+        query(connection, "protect_storage", {"storage": self.number})
+        row = query(connection, "average_length", None, self.parts("lexical")).fetchone()
+        assert row is not None
+        average = float(row["average_length"])
+        params = {**members, "average_length": average, "k1": k1, "b": b}
+        rows = query(connection, "load_vectors", params, self.parts("vectors", "lexical", "type")).rowcount
+        return rows, average
+
+    def load_postings(self, connection: Pg, weighting: dict[str, Any]) -> None:
+        """Turn the words of all rows around, so that a word leads to its rows."""
         with connection.transaction():
-            _set_local(connection, "max_parallel_workers_per_gather", _workers())
-            query(connection, "load_words", None, self.parts("staging", "vectors", "language"))
-            row = query(connection, "average_length", None, self.parts("staging")).fetchone()
-            assert row is not None
-            average = float(row["average_length"])
-            params = {"average_length": average, "k1": k1, "b": b}
-            query(connection, "load_lexical", params, self.parts("lexical", "staging"))
-            query(connection, "drop_staging", None, self.parts("staging"))
-            query(connection, "load_terms", None, self.parts("terms", "lexical"))
-        return average
+            _set_local(connection, "work_mem", f"{SORT_MEMORY_MB}MB")
+            parts = {**self.parts("postings"), "words": self._words(self.parts("vectors")["vectors"])}
+            query(connection, "load_postings", weighting, parts)
+            query(connection, "load_terms", None, self.parts("terms", "postings", "lexical"))
+
+    def catch_up(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
+        """Inside a transaction: replace the rows of the documents in the temporary table `changed`."""
+        forget(connection, self.number)
+        params = {**members, **weighting}
+        query(connection, "add_words", members, self.parts("lexical", "language"))
+        query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
+        fresh = composed("changed_rows", self.parts("vectors"))
+        parts = {**self.parts("postings"), "words": self._words(fresh)}
+        query(connection, "add_postings", weighting, parts)
+        query(connection, "add_terms", None, self.parts("terms", "lexical"))
+
+    def _words(self, rows: Part) -> sql.Composable:
+        return composed("word_postings", {**self.parts("lexical"), "rows": rows})
 
     def build_indexes(self, database: Database, connection: Pg, rows: int, progress: BuildProgress) -> None:
         """Keys, the word index and the vector index, built after the load; the latter in parallel."""
-        query(connection, "index_keys", None, self.parts("vectors", "lexical", "terms"))
+        query(connection, "index_keys", None, self.parts(*TABLES))
         query(connection, "index_words", None, self.parts("lexical"))
         with connection.transaction():
             _set_local(connection, "maintenance_work_mem", f"{self._build_memory(rows)}MB")
@@ -109,14 +128,32 @@ class Storage:
                     None,
                     self.parts("vectors", "opclass", "m", "ef_construction"),
                 )
-        query(connection, "analyze_storage", None, self.parts("vectors", "lexical", "terms"))
+        self.analyze(connection)
         query(connection, "prewarm", None, self.parts("vectors"))
+
+    def analyze(self, connection: Pg) -> None:
+        """Let the planner know what the tables hold."""
+        query(connection, "analyze_storage", None, self.parts(*TABLES))
 
     def _build_memory(self, rows: int) -> int:
         width = 2 if self._vector.type == "halfvec" else 4
         per_row = self._dimensions * width + self._vector.m * 40 + 300
         least, most = BUILD_MEMORY_MB
         return int(min(max(rows * per_row * 1.3 / 2**20, least), most))
+
+
+def tables_of(number: int) -> dict[str, Part]:
+    """The tables of a storage number, by what they are called before it."""
+    return {kind: f"{kind}_{number}" for kind in TABLES}
+
+
+def forget(connection: Pg, number: int) -> int:
+    """Inside a transaction: remove the documents in the temporary table `changed`; returns their rows."""
+    parts = tables_of(number)
+    query(connection, "forget_words", None, parts)
+    query(connection, "drop_forgotten_words", None, {kind: parts[kind] for kind in ("terms", "postings")})
+    query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
+    return query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).rowcount
 
 
 def _set_local(connection: Pg, setting: str, value: object) -> None:

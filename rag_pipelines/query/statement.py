@@ -12,16 +12,18 @@ from typing import Any
 from psycopg import sql
 
 from rag_pipelines.index.gates import storage_of_version
+from rag_pipelines.index.storage import TABLES
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, Scores
+from rag_pipelines.query.postings import NOTHING, matches
 from rag_pipelines.store.database import Part, Pg, Row, composed
 
 FEW_CHUNKS = 5_000
 """So many are compared one by one; the vector index would skip too much that the caller may not see."""
 
-POSTINGS = 5_000
-"""Chunks that the rare words of a question may have in all; what is commoner is read two words by two."""
+FIRST_MATCHES, MORE_MATCHES = 1_000, 20_000
+"""Rows with the question's words that are looked up, best first; more where the caller sees too few."""
 
 STATEMENTS = 200
 """Kinds of filters whose statements are kept; more, and all are made anew."""
@@ -31,16 +33,19 @@ class VersionSearch:
     """The statements of one version, made when first needed.
 
     What a plan depends on is written into them, so that one generic plan serves every search: planning
-    so large a statement takes longer than running it.
+    so large a statement takes longer than running it. `few_chunks` replaces `FEW_CHUNKS`.
     """
 
-    def __init__(self, version: Version) -> None:
+    def __init__(self, version: Version, few_chunks: int | None = None) -> None:
         self.version = version
+        self._few_chunks = few_chunks
         self.parts: dict[str, Part] = {
-            **storage_of_version(version).parts("vectors", "lexical", "terms", "type", "language"),
+            **storage_of_version(version).parts("type", "language", *TABLES),
             "text": composed("current_text"),
-            "passes": composed("passes"),
+            "caller": composed("caller"),
         }
+        words = {name: self.parts[name] for name in ("terms", "postings", "language")}
+        self._words_asked = composed("words_asked", words)
         self._statements: dict[tuple[str, int, int], sql.SQL | sql.Composed] = {}
 
     def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
@@ -48,18 +53,26 @@ class VersionSearch:
 
         Raises `psycopg.errors.UndefinedTable` when the version's tables are gone.
         """
-        params = {
-            **params,
-            "version_id": self.version.version_id,
-            "rows": float(self.version.row_count or 0),
-            "postings": POSTINGS,
-            "thorough": False,
-        }
-        statement = self._statement(params, narrowing)
-        rows = connection.execute(statement, params, prepare=True).fetchall()
-        if rows and _may_be_more(rows, params):
-            statement = self._statement(params, narrowing, exact=params["dense"])
-            rows = connection.execute(statement, {**params, "thorough": True}).fetchall()
+        found = matches(connection, self._words_asked, params) if params["lexical"] else NOTHING
+        params = {**params, "version_id": self.version.version_id, "weights": found.weights}
+
+        def run(looked_up: int, *, exact: bool = False) -> list[Row]:
+            statement = self._statement(params, narrowing, exact=exact)
+            asked = {**params, "matches": found.best(looked_up)}
+            return connection.execute(statement, asked, prepare=not exact).fetchall()
+
+        looked_up = max(FIRST_MATCHES, 2 * params["k"])
+        rows = run(looked_up)
+        if rows and not rows[0]["exact"]:
+            if len(found) > looked_up and rows[0]["with_words"] < params["k"]:
+                looked_up = MORE_MATCHES
+                rows = run(looked_up)
+            if _hits(rows) < params["k"] and (
+                params["dense"] or len(found) > looked_up or not found.thorough
+            ):
+                rows = run(0, exact=True)
+        for row in rows:
+            row["thorough"] = row["exact"] or found.thorough
         return rows if rows and rows[0]["version_id"] == self.version.version_id else None
 
     def _statement(
@@ -87,9 +100,10 @@ class VersionSearch:
 
     @property
     def _few_documents(self) -> int:
-        """Documents that together have about `FEW_CHUNKS` chunks."""
+        """Documents that together have about so many chunks as are compared one by one."""
+        few = FEW_CHUNKS if self._few_chunks is None else self._few_chunks
         documents, rows = self.version.document_count or 0, self.version.row_count or 0
-        return max(int(FEW_CHUNKS * documents / rows), 1) if rows else FEW_CHUNKS
+        return max(int(few * documents / rows), 1) if rows else few
 
 
 def hit_of(row: Row) -> Hit:
@@ -127,8 +141,5 @@ def hit_of(row: Row) -> Hit:
     )
 
 
-def _may_be_more(rows: Sequence[Row], params: dict[str, Any]) -> bool:
-    """Whether fewer hits than asked for were found although a slower way might find more."""
-    if sum(row["score"] is not None for row in rows) >= params["k"] or rows[0]["exact"]:
-        return False
-    return bool(params["dense"]) or not rows[0]["thorough"]
+def _hits(rows: Sequence[Row]) -> int:
+    return sum(row["score"] is not None for row in rows)

@@ -11,9 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg import sql
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 from typer.testing import CliRunner, Result
 
 from rag_pipelines.cli import main
@@ -22,7 +20,7 @@ from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import FetchError, UsageError
 from rag_pipelines.model import AccessRule
 from rag_pipelines.query.access import Explanation, explain, judge, user_principal
-from rag_pipelines.store.database import composed
+from rag_pipelines.store.documents import AccessRules
 from rag_pipelines.store.principals import memberships_of
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -295,9 +293,10 @@ RULES = st.builds(
 
 
 DECISIONS = """
-WITH caller AS MATERIALIZED (SELECT unnest(rag.principals_of('acme', %(principals)s)) AS principal)
-SELECT rag.may_read(clauses, deny, held) AS may_read, {passes} AS searched, held
-FROM (SELECT %(clauses)s, %(deny)s::text[], array(SELECT principal FROM caller)) AS rule (clauses, deny, held)
+WITH caller AS MATERIALIZED (SELECT rag.principals_of('acme', %(principals)s) AS held)
+SELECT rag.may_read(clauses, deny, held) AS may_read, held,
+       access_id = ANY(rag.rules_of('acme', %(principals)s)) AS searched
+FROM rag.access_rule, caller WHERE access_id = %(access_id)s
 """
 
 
@@ -325,12 +324,7 @@ def test_an_explanation_says_what_the_search_decides(
                 sources.execute(statement, params)
         caller = ["everyone", *given_]
         row = sources.execute(
-            sql.SQL(DECISIONS).format(passes=composed("passes")),
-            {
-                "clauses": Jsonb([list(clause) for clause in rule.clauses]),
-                "deny": list(rule.deny),
-                "principals": caller,
-            },
+            DECISIONS, {"principals": caller, "access_id": AccessRules(sources).id_of(rule)}
         ).fetchone()
         verdict = judge(rule, given_, memberships_of(sources, "acme", caller))
     assert row is not None

@@ -184,10 +184,19 @@ def test_a_version_that_caught_up_equals_one_built_anew(filled: Workspace) -> No
         )
 
     def terms(storage: int) -> list[dict[str, object]]:
-        return filled.rows(f"SELECT term, documents FROM rag.terms_{storage} WHERE documents > 0 ORDER BY 1")
+        return filled.rows(f"SELECT tenant, term, documents FROM rag.terms_{storage} ORDER BY 1, 2")
+
+    def postings(storage: int) -> list[dict[str, object]]:
+        return filled.rows(
+            "SELECT p.tenant, p.term, v.document_id, v.ordinal "
+            f"FROM rag.postings_{storage} p, generate_series(0, length(p.entries) / 5 - 1) AS place, "
+            "LATERAL substring(p.entries FROM place * 5 + 1 FOR 5) AS entry "
+            f"LEFT JOIN rag.vectors_{storage} v ON int4send(v.slot) = substring(entry FOR 4) ORDER BY 1, 2, 3, 4"
+        )
 
     assert content(caught_up.storage) == content(anew.storage)
     assert terms(caught_up.storage) == terms(anew.storage)
+    assert postings(caught_up.storage) == postings(anew.storage) != []
 
 
 def test_a_change_that_commits_late_is_not_missed_by_the_next_catch_up(
@@ -398,7 +407,8 @@ def test_the_golden_set_of_an_index_is_a_gate(filled: Workspace) -> None:
     live = filled.publish()
     assert gates_by_name(filled, live)["quality"].detail["questions"] == len(rows)
     worse = filled.build(full=True)
-    filled.rows(f"WITH x AS (UPDATE rag.lexical_{worse.storage} SET words = '' RETURNING 1) SELECT 1")
+    no_words = "UPDATE rag.vectors_{} SET weights = '{{}}/1000000000' RETURNING 1"
+    filled.rows(no_words.format(worse.storage))
     assert filled.validate(worse)["quality"] is False
     with pytest.raises(GateError, match=r"gate quality failed: .*below the live version's"):
         promote(filled.database, "main", worse.version_id)

@@ -20,8 +20,8 @@ from rag_pipelines_tests.integration.workspace import Workspace
 DOCUMENTS = 240
 BATCH = 16
 MOMENTS = (
-    "phase start", "phase list", "phase prepare", "embed", "embed", "phase build", "phase loading vectors",
-    "phase loading words", "phase indexing", "phase gates", "phase promote",
+    "phase start", "phase list", "phase prepare", "embed", "embed", "phase build", "phase loading words and vectors",
+    "phase turning words around", "phase indexing", "phase gates", "phase promote",
 )  # fmt: skip
 """Where a run is killed: a random moment after it has said so. In the order of a run, because each run goes
 on where the last one was killed."""
@@ -68,8 +68,8 @@ def content(workspace: Workspace) -> tuple[list[dict], list[dict], list[dict]]:
     )
     live = workspace.rows("SELECT storage FROM rag.index_version WHERE state = 'live'")[0]["storage"]
     rows = workspace.rows(
-        f"SELECT d.external_id, v.ordinal, v.embedding::text, l.weights::text FROM rag.vectors_{live} v "
-        f"JOIN rag.lexical_{live} l USING (document_id, chunk_set_id, ordinal) "
+        "SELECT d.external_id, v.ordinal, v.embedding::text, v.weights::text, l.words::text "
+        f"FROM rag.vectors_{live} v JOIN rag.lexical_{live} l USING (document_id, chunk_set_id, ordinal) "
         "JOIN rag.document d USING (document_id) ORDER BY 1, 2"
     )
     return documents, chunks, rows

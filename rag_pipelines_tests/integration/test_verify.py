@@ -185,8 +185,10 @@ FAULTS = {
     "not_indexed": "DELETE FROM {vectors} WHERE {which}; DELETE FROM {words} WHERE {which}",
     "vector_rows": "DELETE FROM {vectors} WHERE {which} AND ordinal = 1",
     "word_rows": "DELETE FROM {words} WHERE {which} AND ordinal = 0",
-    "surplus": "INSERT INTO {vectors} SELECT document_id, 7, ordinal, embedding FROM {vectors} WHERE {which}",
-    "stray": "INSERT INTO {vectors} SELECT 99, chunk_set_id, ordinal, embedding FROM {vectors} LIMIT 1",
+    "surplus": "INSERT INTO {vectors} (document_id, chunk_set_id, ordinal, embedding, weights) "
+    "SELECT document_id, 7, ordinal, embedding, weights FROM {vectors} WHERE {which}",
+    "stray": "INSERT INTO {vectors} (document_id, chunk_set_id, ordinal, embedding, weights) "
+    "SELECT 99, chunk_set_id, ordinal, embedding, weights FROM {vectors} LIMIT 1",
 }
 
 

@@ -22,22 +22,29 @@ LEFT JOIN rag.document_content c USING (document_id, chunk_set_id)
 LEFT JOIN rag.access_rule f ON f.access_id = c.access_id;
 
 -- name: proof_questions
--- Stored passages as questions; the same ones each time.
-SELECT v.embedding::text AS vector, l.words::text AS words
+-- Stored passages as questions, the same ones each time; of the words those that are read as they are stored.
+SELECT v.embedding::text AS vector, asked.text, asked.words
 FROM (SELECT document_id, chunk_set_id, ordinal, embedding FROM {vectors}
       ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s) v
-JOIN {lexical} l USING (document_id, chunk_set_id, ordinal);
+JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
+CROSS JOIN LATERAL (
+    SELECT coalesce(string_agg(lexeme, ' '), '') AS text, coalesce(string_agg(quote_literal(lexeme), ' | '), '') AS words
+    FROM (SELECT lexeme FROM unnest(l.words)
+          WHERE rag.words({language}::regconfig, lexeme) = to_tsvector('pg_catalog.simple', lexeme)
+          ORDER BY length(lexeme) DESC, lexeme LIMIT 5) AS longest
+) asked;
+
+-- name: proof_nearness
+-- How near sampled documents are to a question, and whether they have one of its words; whoever may read them.
+SELECT v.document_id, v.chunk_set_id, max(-(v.embedding <#> %(vector)s::text::{type})) AS nearness,
+       bool_or(l.words @@ %(words)s::tsquery) AS matches
+FROM {vectors} v JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
+WHERE v.document_id = ANY(%(documents)s)
+GROUP BY 1, 2;
 
 -- name: proof_caller
 -- What the predicate of a search reads, as `search` makes it.
-WITH caller AS MATERIALIZED (
-    SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
-), allowed AS MATERIALIZED (
-    SELECT access_id FROM rag.access_rule WHERE {passes}
-), withheld AS MATERIALIZED (
-    SELECT document_id, chunk_set_id FROM rag.document_content
-    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
-)
+WITH {caller}
 
 -- name: proof_by_id
 -- Documents that are asked for by id, through the search's own predicate.
@@ -46,28 +53,21 @@ SELECT DISTINCT v.document_id, v.chunk_set_id
 FROM {table} v JOIN rag.document d USING (document_id)
 WHERE d.document_id = ANY(%(documents)s) AND {visible};
 
--- name: proof_as_reader
--- The same without a predicate, by a login that only the policies hold for; with the text, which has its own.
-SELECT DISTINCT v.document_id, v.chunk_set_id
-FROM {table} v JOIN rag.chunk c USING (chunk_set_id, ordinal)
-WHERE v.document_id = ANY(%(documents)s);
+-- name: proof_sharing
+-- Every document that has or had these texts.
+SELECT document_id, chunk_set_id FROM rag.document_content WHERE chunk_set_id = ANY(%(sets)s);
 
--- name: proof_dense
-{caller}
-SELECT v.document_id, v.chunk_set_id
-FROM {vectors} v JOIN rag.document d USING (document_id)
-WHERE {visible}
-ORDER BY (v.embedding <#> %(vector)s::text::{type}) {order}
-LIMIT %(k)s;
+-- name: proof_rows
+-- Rows of a version without a predicate, by a login that only the policies hold for.
+SELECT DISTINCT document_id, chunk_set_id FROM {table} WHERE document_id = ANY(%(documents)s);
 
--- name: proof_lexical
-{caller}
-SELECT v.document_id, v.chunk_set_id
-FROM {lexical} v JOIN rag.document d USING (document_id)
-WHERE {visible} AND v.words @@ (
-    SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery
-    FROM (SELECT lexeme FROM unnest(%(words)s::tsvector) ORDER BY length(lexeme) DESC, lexeme LIMIT 5) AS longest)
-LIMIT %(k)s;
+-- name: proof_documents
+-- The same of the catalogue.
+SELECT document_id FROM rag.document WHERE document_id = ANY(%(documents)s);
+
+-- name: proof_texts
+-- The same of texts.
+SELECT DISTINCT chunk_set_id FROM {table} WHERE chunk_set_id = ANY(%(sets)s);
 
 -- name: proof_reader
 -- A reader's role that this login may take on.

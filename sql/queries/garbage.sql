@@ -26,9 +26,6 @@ WHERE schemaname = 'rag' AND tablename ~ '^vectors_[0-9]+$' ORDER BY 1;
 -- The documents whose rows leave every version; the name is the one that `forget_rows` and its kin read.
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT unnest(%(ids)s::bigint[]) AS document_id;
 
--- name: drop_forgotten_terms
-DELETE FROM {terms} WHERE documents <= 0;
-
 -- name: drop_sources
 -- Sources that are not configured any more and hold no document; their runs, plans and the like go with them.
 DELETE FROM rag.source s

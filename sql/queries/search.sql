@@ -10,6 +10,16 @@ d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT acc
 -- Both, for a version's rows `v` of the documents `d`: every search decides by this and by nothing else.
 {document} AND {text}
 
+-- name: caller
+-- For whom a statement reads: the rules that let the caller in, and text that was taken out of documents while
+-- they had a rule that does not.
+allowed AS MATERIALIZED (
+    SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id
+), withheld AS MATERIALIZED (
+    SELECT document_id, chunk_set_id FROM rag.document_content
+    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
+)
+
 -- name: few_by_access
 -- Documents of the caller's rules, rule by rule: the inner limit keeps this a walk along the index, which ends as
 -- soon as there are too many.
@@ -22,98 +32,63 @@ SELECT found.document_id FROM allowed a CROSS JOIN LATERAL (
 -- name: few_by_filter
 SELECT d.document_id FROM rag.document d WHERE {document} LIMIT {few_documents} + 1
 
--- name: passes
--- Whether a rule lets the caller in, as rag.may_read has it. IS TRUE keeps the principals a set that is hashed once;
--- otherwise they are joined to each rule anew, which somebody in a thousand groups would notice.
-NOT EXISTS (SELECT FROM unnest(deny) AS denied WHERE (denied IN (SELECT principal FROM caller)) IS TRUE)
-  AND NOT EXISTS (
-    SELECT FROM jsonb_array_elements(clauses) AS clause
-    WHERE NOT EXISTS (SELECT FROM jsonb_array_elements_text(clause) AS named
-                      WHERE (named IN (SELECT principal FROM caller)) IS TRUE))
+-- name: words_asked
+-- The words of a question that a tenant's rows have: each with its idf (Robertson and Sparck Jones 1976, as Lucene has
+-- it) and its postings. Rarest first; once their postings are many, those of commoner words are left out: candidates
+-- come from the rare ones, and the score counts all.
+SELECT w.term, w.documents, w.idf, p.entries
+FROM (
+    SELECT t.term, t.documents, ln(1 + (n.documents - t.documents + 0.5) / (t.documents + 0.5))::float8 AS idf,
+           sum(t.documents) OVER (ORDER BY t.documents, t.term) - t.documents AS read_before
+    FROM (SELECT DISTINCT rag.term_id(lexeme) AS term FROM unnest(rag.words({language}::regconfig, %(text)s))) q
+    JOIN {terms} t ON t.tenant = %(tenant)s AND t.term = q.term
+    JOIN {terms} n ON n.tenant = %(tenant)s AND n.term = 0
+) w LEFT JOIN {postings} p ON p.tenant = %(tenant)s AND p.term = w.term AND w.read_before < %(postings)s
+ORDER BY w.term;
 
 -- name: search
--- Candidates from each side, both scores for the union of them, fused; then the best with their texts. Reads
--- the tables of the version that the caller knows, and says in the same snapshot which version is live: one
--- row without a hit means that nothing matched, or that another version is live now and the caller asks again.
+-- Candidates from each side with both scores, fused; then the best with their texts. Reads the tables of the version
+-- that the caller knows, and says in the same snapshot which version is live: one row without a hit means that
+-- nothing matched, or that another version is live now and the caller asks again.
 --
 -- Routed by how many documents the caller's rules and filters leave: few are compared one by one, which is exact;
--- else the vector index is walked. That is known when the statement runs, so the planner has no say in it; and each
--- row that comes is looked up (a scalar sub-select), because a join would be planned with all documents first.
+-- else the vector index is walked, and the rows that have the question's words (`matches`, best first) are looked up.
+-- That is known when the statement runs, so the planner has no say in it; and each row that comes is looked up
+-- (a scalar sub-select), because a join would be planned with all documents first.
 WITH live AS (
     SELECT version_id FROM rag.index_version
     WHERE CASE WHEN %(fixed)s THEN version_id = %(version_id)s ELSE index_name = %(index_name)s AND state = 'live' END
-), caller AS MATERIALIZED (
-    SELECT unnest(rag.principals_of(%(tenant)s, %(principals)s)) AS principal
-), allowed AS MATERIALIZED (
-    SELECT access_id FROM rag.access_rule WHERE {passes}
-), withheld AS MATERIALIZED (
-    SELECT document_id, chunk_set_id FROM rag.document_content
-    WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
-), few AS MATERIALIZED (
+), {caller}, few AS MATERIALIZED (
     {few}
 ), route AS MATERIALIZED (
     SELECT count(*) <= {few_documents} AS exact FROM few
 ), asked AS MATERIALIZED (
-    SELECT %(vector)s::text::{type} AS vector
-), terms AS MATERIALIZED (
-    SELECT '''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''' AS word, t.term, t.documents,
-           ln(1 + (%(rows)s - t.documents + 0.5) / (t.documents + 0.5)) AS idf,
-           row_number() OVER (ORDER BY t.documents, w.lexeme) AS place,
-           sum(t.documents) OVER (ORDER BY t.documents, w.lexeme) > %(postings)s AS common
-    FROM unnest(rag.words({language}::regconfig, %(text)s)) w JOIN {terms} t ON t.term = rag.term_id(w.lexeme)
-    WHERE t.documents > 0
-), likely AS (
-    -- Where the best by BM25 are, without reading the long lists of common words for themselves: every rare word, and
-    -- common ones two by two. One common word alone is read in full, for it is all there is.
-    SELECT word FROM terms WHERE NOT common OR (SELECT count(*) FROM terms) = 1
-    UNION ALL
-    SELECT a.word || ' & ' || b.word FROM terms a JOIN terms b ON a.place < b.place
-    WHERE a.common AND b.place < (SELECT min(place) FROM terms WHERE common) + 6
-), question AS MATERIALIZED (
-    SELECT string_agg(word, ' | ')::tsquery AS words,
-           CASE WHEN %(thorough)s THEN string_agg(word, ' | ')
-                ELSE (SELECT string_agg('(' || word || ')', ' | ') FROM likely) END::tsquery AS likely,
-           ('{{' || (SELECT string_agg(term || ':' || idf::real, ',')
-                     FROM (SELECT term, max(idf) AS idf FROM terms GROUP BY term) AS one)
-            || '}}/1000000000')::sparsevec AS weights
-    FROM terms
-), dense AS (
-    (SELECT v.document_id, v.chunk_set_id, v.ordinal
-     FROM few, LATERAL (SELECT * FROM {vectors} v WHERE v.document_id = few.document_id OFFSET 0) v
-     WHERE %(dense)s AND (SELECT exact FROM route)
-       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
-     ORDER BY (v.embedding <#> (SELECT vector FROM asked)) + 0
-     LIMIT {candidates})
-    UNION ALL
-    (SELECT v.document_id, v.chunk_set_id, v.ordinal
+    SELECT %(vector)s::text::{type} AS vector, %(weights)s::text::sparsevec AS weights
+), near AS MATERIALIZED (
+    SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)) AS dense_score,
+           -(v.weights <#> (SELECT weights FROM asked)) AS lexical_score
+    FROM few, LATERAL (SELECT * FROM {vectors} v WHERE v.document_id = few.document_id OFFSET 0) v
+    WHERE (SELECT exact FROM route) AND {text}
+), candidates AS (
+    (SELECT * FROM near WHERE %(dense)s ORDER BY dense_score DESC LIMIT {candidates})
+    UNION
+    (SELECT * FROM near WHERE lexical_score > 0 ORDER BY lexical_score DESC LIMIT {candidates})
+    UNION
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)),
+            -(v.weights <#> (SELECT weights FROM asked))
      FROM {vectors} v
      WHERE %(dense)s AND NOT (SELECT exact FROM route)
        AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
      ORDER BY v.embedding <#> (SELECT vector FROM asked)
      LIMIT {candidates})
-), lexical AS (
-    (SELECT v.document_id, v.chunk_set_id, v.ordinal
-     FROM few, LATERAL (SELECT * FROM {lexical} v WHERE v.document_id = few.document_id OFFSET 0) v
-     WHERE %(lexical)s AND (SELECT exact FROM route) AND v.words @@ (SELECT words FROM question)
+    UNION
+    (SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)),
+            -(v.weights <#> (SELECT weights FROM asked))
+     FROM unnest(%(matches)s::text::int[]) AS match,
+          LATERAL (SELECT * FROM {vectors} v WHERE v.slot = match OFFSET 0) v
+     WHERE NOT (SELECT exact FROM route)
        AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
-     ORDER BY v.weights <#> (SELECT weights FROM question)
      LIMIT {candidates})
-    UNION ALL
-    (SELECT v.document_id, v.chunk_set_id, v.ordinal
-     FROM (SELECT * FROM {lexical}
-           WHERE %(lexical)s AND NOT (SELECT exact FROM route) AND words @@ (SELECT likely FROM question)
-           ORDER BY weights <#> (SELECT weights FROM question) OFFSET 0) v
-     WHERE (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
-     LIMIT {candidates})
-), candidates AS (
-    SELECT * FROM dense UNION SELECT * FROM lexical
-), scored AS (
-    SELECT c.*,
-           CASE WHEN %(dense)s THEN -(v.embedding <#> (SELECT vector FROM asked)) END AS dense_score,
-           CASE WHEN %(lexical)s THEN coalesce(-(l.weights <#> (SELECT weights FROM question)), 0) END AS lexical_score
-    FROM candidates c
-    JOIN {vectors} v USING (document_id, chunk_set_id, ordinal)
-    JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
 ), ranked AS (
     SELECT *,
            rank() OVER (ORDER BY dense_score DESC NULLS LAST) AS dense_rank,
@@ -121,7 +96,7 @@ WITH live AS (
            coalesce((dense_score - min(dense_score) OVER ())
                     / nullif(max(dense_score) OVER () - min(dense_score) OVER (), 0), 1) AS dense_share,
            coalesce(lexical_score / nullif(max(lexical_score) OVER (), 0), 0) AS lexical_share
-    FROM scored
+    FROM candidates
 ), fused AS (
     SELECT *, (CASE
         WHEN NOT %(lexical)s THEN dense_score
@@ -133,7 +108,8 @@ WITH live AS (
     END)::float8 AS score
     FROM ranked
 )
-SELECT live.version_id, (SELECT exact FROM route) AS exact, (SELECT likely = words FROM question) AS thorough, hit.*
+SELECT live.version_id, (SELECT exact FROM route) AS exact,
+       (SELECT count(*) FROM candidates WHERE lexical_score > 0) AS with_words, hit.*
 FROM live LEFT JOIN LATERAL (
     SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
            cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
