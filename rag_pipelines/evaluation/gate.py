@@ -22,10 +22,10 @@ from rag_pipelines.evaluation.golden import read_golden
 from rag_pipelines.evaluation.run import ALL, Run, Setting, Summary, evaluate, slices_of, summary
 from rag_pipelines.evaluation.scoring import Answer
 from rag_pipelines.evaluation.significance import Difference
-from rag_pipelines.evaluation.store import put_run
+from rag_pipelines.evaluation.store import get_run, put_run
 from rag_pipelines.index.gates import QUALITY
 from rag_pipelines.index.versions import Gate, live_version
-from rag_pipelines.store.database import Database
+from rag_pipelines.store.database import Database, Pg
 from rag_pipelines.sync.targets import Embedders
 
 MAX_REASONS = 20
@@ -75,20 +75,32 @@ def quality_gate(
             refused += _below_floors(mode, found, bounds)
         refused += _violations(mode, candidate)
         refused += _too_slow(mode, before, candidate, bounds)
-        figures[mode] = {"run": candidate.run_id, **_means(found)}
+        figures[mode] = {"run": candidate.run_id, "means": _means(found)}
         if before is not None:
             compared = _compared(before, candidate, bounds)
             refused += _losses(mode, compared, bounds)
             largest = max([largest, *(-one.mean for one in compared[ALL].values())])
-            figures[mode] |= {"live_run": before.run_id, "live": _means(summary(before))}
+            figures[mode] |= {"live_run": before.run_id, "live_means": _means(summary(before))}
     detail = {
         "golden": asked.name,
         "questions": len(asked.questions),
         "live": live.version_id if live else None,
         "refused": _shortened(refused),
-        **figures,
+        "figures": figures,
     }
     return Gate(QUALITY, not refused, round(largest, 6), bounds.tolerance, detail)
+
+
+def judged_runs(connection: Pg, gate: Gate) -> dict[str, tuple[Run | None, Run]]:
+    """The kept runs that a result of the gate rests on, by mode: the live version's, if there was one, and
+    the candidate's."""
+    return {
+        mode: (
+            get_run(connection, figures["live_run"]) if "live_run" in figures else None,
+            get_run(connection, figures["run"]),
+        )
+        for mode, figures in gate.detail.get("figures", {}).items()
+    }
 
 
 def _shortened(reasons: Sequence[str]) -> list[str]:

@@ -11,8 +11,9 @@ from html import escape
 import msgspec
 
 from rag_pipelines.evaluation import plots
-from rag_pipelines.evaluation.comparison import Comparison, changes
+from rag_pipelines.evaluation.comparison import Comparison, changes, compare
 from rag_pipelines.evaluation.run import ALL, Run, described, slices_of, summary
+from rag_pipelines.evaluation.scoring import main_measure
 
 WORST = 20
 """Questions that are listed."""
@@ -83,12 +84,20 @@ def comparison_report(first: Run, second: Run, comparison: Comparison) -> Report
     )
 
 
-def main_measure(run: Run) -> str:
-    """The measure that a run is judged by first: nDCG, unless it has only others."""
-    measures = [name for answer in run.answers for name in answer.figures]
-    return next(
-        (name for name in measures if name.startswith("nDCG")), measures[0] if measures else "nDCG@10"
-    )
+def judgement_report(index: str, runs: Mapping[str, tuple[Run | None, Run]]) -> Report:
+    """What the quality gate saw, by mode: the candidate against the live version, or alone if there is none.
+
+    What came back is named by number only: of a document that is purged later, no name is left in it.
+    """
+    sections: list[Section] = []
+    for mode, (live, candidate) in runs.items():
+        if live is None:
+            made = _run_sections(candidate, {})
+        else:
+            made = _comparison_sections(live, candidate, compare(live, candidate))
+        sections += [msgspec.structs.replace(one, title=f"{mode}: {one.title}") for one in made]
+    first = next(iter(runs.values()))[1]
+    return Report(f"{index}: version {first.version} on {first.golden}", tuple(sections))
 
 
 def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
@@ -106,7 +115,7 @@ def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
     plot = plots.intervals([(name, one.mean, one.low, one.high) for name, one in whole.items()])
     yield Section("Figures", lines, ("measure", "mean", "95 % interval", "questions"), rows, plot)
 
-    measure = main_measure(run)
+    measure = main_measure(_measures(run))
     sliced = [(name, of[measure]) for name, of in found.figures.items() if name != ALL and measure in of]
     if sliced:
         rows = tuple(
@@ -171,7 +180,7 @@ def _comparison_sections(first: Run, second: Run, found: Comparison) -> Iterator
             around_zero=True,
         ),
     )
-    measure = main_measure(first)
+    measure = main_measure(_measures(first))
     sliced = {name: of[measure] for name, of in found.differences.items() if name != ALL and measure in of}
     if sliced:
         yield Section(
@@ -192,6 +201,10 @@ def _comparison_sections(first: Run, second: Run, found: Comparison) -> Iterator
             yield Section(f"{title}, {measure}", (), ("question", "query", "first", "second"), rows)
     if found.unpaired:
         yield Section("Only in one of the runs", (", ".join(found.unpaired[:WORST]),))
+
+
+def _measures(run: Run) -> list[str]:
+    return [name for answer in run.answers for name in answer.figures]
 
 
 def _difference_cells(

@@ -15,7 +15,7 @@ rate), over documents: a document stands where its first passage does. Measures 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -67,6 +67,12 @@ def ranking_measures(k: int, depth: int) -> tuple[str, ...]:
     """The measures of rankings at a cut-off, and recall at the depth where that is more."""
     names = ("nDCG", "RR", "Success", "R", "P")
     return (*(f"{name}@{k}" for name in names), *((f"R@{depth}",) if depth > k else ()))
+
+
+def main_measure(measures: Iterable[str]) -> str:
+    """The one that a run is judged by first: nDCG, unless there are only others."""
+    names = list(measures)
+    return next((name for name in names if name.startswith("nDCG")), min(names, default="nDCG@10"))
 
 
 def ranking_figures(

@@ -74,6 +74,18 @@ def list_runs(connection: Pg, index: str | None = None, limit: int = 50) -> list
     return [(row, msgspec.convert(row["summary"], Summary)) for row in rows]
 
 
+def version_scores(connection: Pg, run: Run, limit: int = 60) -> list[tuple[Row, Summary]]:
+    """What the newest versions of the index of `run` scored on its golden set, by mode, newest first."""
+    params = {
+        "index_name": run.index,
+        "golden": run.golden,
+        "golden_key": run.golden_key,
+        "limit": limit,
+    }
+    rows = query(connection, "version_scores", params)
+    return [(row, msgspec.convert(row["summary"], Summary)) for row in rows]
+
+
 def names_of(connection: Pg, documents: Iterable[int]) -> dict[int, str]:
     """``source/external id`` of documents; those that are gone are left out."""
     rows = query(connection, "evaluation_names", {"documents": sorted(set(documents))})

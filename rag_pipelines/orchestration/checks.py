@@ -14,13 +14,14 @@ import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index.gates import GATE_MEANINGS, REQUIRED_GATES
+from rag_pipelines.index.gates import GATE_MEANINGS, QUALITY, REQUIRED_GATES
 from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
 from rag_pipelines.orchestration.partitions import source_partitions
+from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.runner import RunSuite, check_source
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
@@ -134,25 +135,34 @@ def _gate_checks(name: str) -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name=f"{name.replace('-', '_')}_gates", specs=specs)
-    def checks(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
+    def checks(
+        context: dg.AssetCheckExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+    ):
         with dagster_failures(), database.connection() as connection:
             version = candidate_version(connection, name) or live_version(connection, name)
             stored = gates_of(connection, version.version_id) if version else []
-        results = {gate.gate: gate for gate in stored}
+            results = {gate.gate: gate for gate in stored}
+            quality = results.get(QUALITY)
+            answered = quality_metadata(connection, settings, name, quality) if quality else {}
         for gate in REQUIRED_GATES:
-            yield _gated(key, gate, version.version_id if version else None, results.get(gate))
+            more = answered if gate == QUALITY else {}
+            yield _gated(key, gate, version.version_id if version else None, results.get(gate), more)
 
     return checks
 
 
-def _gated(key: dg.AssetKey, name: str, version: int | None, gate: Gate | None) -> dg.AssetCheckResult:
+def _gated(
+    key: dg.AssetKey, name: str, version: int | None, gate: Gate | None, more: shown.Metadata
+) -> dg.AssetCheckResult:
     found: shown.Metadata = {"version": version if version is not None else "none"}
     if gate is None:
         found["missing"] = "the gate has not been run for this version"
     else:
         figures = {"observed": gate.observed, "threshold": gate.threshold}
         found |= {figure: value for figure, value in figures.items() if value is not None}
-        found |= {part: shown.detail(value) for part, value in gate.detail.items()}
+        found |= {part: shown.detail(value) for part, value in gate.detail.items()} | more
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=name,

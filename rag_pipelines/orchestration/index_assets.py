@@ -30,6 +30,7 @@ from rag_pipelines.orchestration.ingest_assets import (
     EMBEDDINGS,
     PREFIX,
 )
+from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.targets import Embedders
 
@@ -139,6 +140,7 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
                 "gates_s": round(judged - built, 3),
                 **shown.version_metadata(version),
                 **shown.gates_metadata(gates),
+                **quality_figures(gates),
             }
         )
 
@@ -169,6 +171,8 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 version = promote(database, name, actor=actor, override=config.decision)
             else:
                 version = before
+            with database.connection() as connection:
+                gates = gates_of(connection, version.version_id)
         return dg.MaterializeResult(
             metadata={
                 "index": name,
@@ -176,6 +180,7 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 "promoted": before is None or version.version_id != before.version_id,
                 "version_before": before.version_id if before else "none",
                 **shown.version_metadata(version),
+                **quality_figures(gates),
             }
         )
 

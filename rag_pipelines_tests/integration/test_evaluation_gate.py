@@ -105,7 +105,8 @@ def test_an_equal_candidate_passes_each_time(shop: Workspace) -> None:
         gate = judged(shop, candidate)
         assert gate.passed, gate.detail["refused"]
         assert gate.observed == 0
-    assert gate.detail["hybrid"]["live"]["nDCG@10"] == gate.detail["hybrid"]["nDCG@10"]
+    hybrid = gate.detail["figures"]["hybrid"]
+    assert hybrid["live_means"]["nDCG@10"] == hybrid["means"]["nDCG@10"]
     kept = shop.rows("SELECT version_id, label FROM rag.evaluation_run")
     assert len(kept) == 3 * 2 * 3
     assert {row["version_id"] for row in kept} == {1, candidate.version_id}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -130,6 +132,38 @@ def test_a_failed_gate_stops_the_promotion_in_its_run_and_is_refused_in_any_othe
     assert "gate chunk_statistics failed" in failure.step_failure_data.user_failure_data.description
     with pytest.raises(GateError, match="chunk_statistics"):
         promote(shell.workspace.database, "main")
+
+
+def test_the_check_of_quality_shows_the_comparison_with_the_live_version_and_what_versions_scored(
+    shell: Shell,
+):
+    golden = shell.workspace.folder / "golden.jsonl"
+    rows = ({"id": str(n), "query": f"guide {n}", "expect": [{"path": f"guide-{n}.md"}]} for n in range(6))
+    golden.write_text("\n".join(map(json.dumps, rows)))
+    shell.workspace.document["indexes"]["main"]["golden"] = "golden.jsonl"
+    shell.ingest()
+    shell.run("build_index")
+    shell.workspace.write("guide-0.md", "# Zero\n\nNothing of what it was.")
+    shell.ingest()
+
+    result = shell.run("build_index")
+
+    (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "quality"]
+    shown = {name: value.value for name, value in check.metadata.items()}
+    assert "| nDCG@10 | " in shown["report"]
+    lost = shown["report"].partition("## lexical: Lost most, nDCG@10")[2]
+    assert "| 0 | guide 0 | 1.000 | 0.000 |" in lost
+    assert "<svg" in Path(shown["report_page"]).read_text(encoding="utf-8")
+    scores = [dict(record.data) for record in check.metadata["scores_of_versions"].records]
+    assert {(row["version"], row["mode"]) for row in scores} == {
+        (version, mode) for version in (1, 2) for mode in ("hybrid", "dense", "lexical")
+    }
+    assert {row["same_questions"] for row in scores} == {True}
+    lexical = next(row["nDCG@10"] for row in scores if (row["version"], row["mode"]) == (2, "lexical"))
+    assert shell.metadata(result, "main", "index_candidate")["lexical_nDCG@10"] == pytest.approx(
+        lexical, abs=1e-4
+    )
+    assert shell.metadata(result, "main", "live_index")["lexical_nDCG@10"] == pytest.approx(lexical, abs=1e-4)
 
 
 def test_somebody_with_a_reason_promotes_a_candidate_that_a_gate_refuses(shell: Shell):

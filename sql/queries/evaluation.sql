@@ -47,6 +47,15 @@ FROM rag.evaluation_run r JOIN rag.index_version v USING (version_id)
 WHERE %(index_name)s::text IS NULL OR r.index_name = %(index_name)s
 ORDER BY r.run_id DESC LIMIT %(limit)s;
 
+-- name: version_scores
+-- The newest run of each of an index's newest versions by mode, and whether it asked this golden set as it is now.
+SELECT DISTINCT ON (r.version_id, r.setting ->> 'mode') r.version_id, v.state, r.setting ->> 'mode' AS mode, r.golden,
+       r.golden_key = %(golden_key)s AS same_questions, r.summary, r.started_at
+FROM rag.evaluation_run r JOIN rag.index_version v USING (version_id)
+WHERE r.index_name = %(index_name)s AND r.golden = %(golden)s
+ORDER BY r.version_id DESC, mode, r.run_id DESC
+LIMIT %(limit)s;
+
 -- name: label_documents
 -- What questions can be made of: the documents of some sources, with who may read them.
 SELECT d.document_id, s.name AS source, d.external_id, d.path, d.url, d.tenant, d.raw_sha256, p.blocks_sha256, p.media_type,
