@@ -47,9 +47,10 @@ def test_a_person_sees_passages_with_marks_scores_and_nothing_that_runs(
     workspace.refresh()
     workspace.document["serving"] = {"anonymous": {"tenant": "default"}}
     with served(workspace) as client:
-        page = shown(f"{client.base_url}/#q=harbour+meals&explain=1")
+        page = shown(f"{client.base_url}/#q=the+harbour+meals&explain=1")
     results = page[page.index('<ol id="results">') : page.index("</ol>")]
     assert "<mark>harbour</mark>" in results
+    assert "<mark>the" not in results
     assert "<mark>Meals</mark> at the" in results
     assert "Travel policy" in results
     assert re.search(r"score \d", results)

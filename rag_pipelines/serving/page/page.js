@@ -5,6 +5,10 @@ const $ = (id) => document.getElementById(id);
 const SECRET = "rag-pipelines-login";
 const SNIPPET = 420; // characters
 const CONTEXT = 2000; // tokens
+// Words of a question that say nothing about a passage, English and German.
+const COMMON = new Set(("about and any are auf can das dem den der des die does ein eine einer for from get gibt has have how "
+  + "ist mit much many not our should that the them there they this und von was were what when where which who whom why wie "
+  + "will with wo would you your").split(" "));
 let indexes = [];
 let asking = null;
 let receipt = null; // of the answer that is shown
@@ -96,7 +100,8 @@ function request() {
 // The question's words, longest first; a word also marks what begins with it (claim, claims).
 function wordPattern(question) {
   const words = question.match(/[\p{L}\p{N}][\p{L}\p{N}_-]*/gu) || [];
-  const worth = [...new Set(words.filter((word) => word.length > 2 || /\p{N}/u.test(word)))];
+  const tells = (word) => word.length > 2 && !COMMON.has(word.toLowerCase()) || /\p{N}/u.test(word);
+  const worth = [...new Set(words.filter(tells))];
   if (!worth.length) return null;
   worth.sort((a, b) => b.length - a.length);
   return new RegExp(`(?<![\\p{L}\\p{N}])(?:${worth.join("|")})[\\p{L}\\p{N}]{0,3}`, "giu");
