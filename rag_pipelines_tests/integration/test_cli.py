@@ -351,6 +351,7 @@ def test_the_demo_tells_its_story_and_has_nothing_to_do_the_second_time(
     config = yaml.safe_load(rag_pipelines.config.DEMO_CONFIG.read_text(encoding="utf-8"))
     for name, source in config["sources"].items():
         source["options"]["root"] = str(demo.corpus_path() / name)
+    del config["indexes"]["handbook"]["golden"]
     config |= {"profiles": {"embedding": {"default": {"provider": "hash"}}}, "limits": {"workers": 2}}
     file = tmp_path / "demo.yaml"
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
