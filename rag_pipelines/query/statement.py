@@ -63,7 +63,9 @@ class VersionSearch:
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
         rows = run(looked_up)
-        if rows and not rows[0]["exact"]:
+        if not rows or rows[0]["version_id"] != self.version.version_id:
+            return None
+        if not rows[0]["exact"]:
             if len(found) > looked_up and rows[0]["with_words"] < params["k"]:
                 looked_up = MORE_MATCHES
                 rows = run(looked_up)

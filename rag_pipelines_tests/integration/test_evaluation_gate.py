@@ -71,9 +71,8 @@ def judged(shop: Workspace, version: Version, bounds: QualityBounds = QualityBou
 
 def spoil(shop: Workspace, version: Version, statement: str) -> None:
     """Change the tables of a candidate behind its back."""
-    tables = {"vectors": f"rag.vectors_{version.storage}", "lexical": f"rag.lexical_{version.storage}"}
     with shop.database.connection() as connection:
-        connection.execute(statement.format(**tables))  # type: ignore[arg-type]
+        connection.execute(statement.format(vectors=f"rag.vectors_{version.storage}"))  # type: ignore[arg-type]
 
 
 SPOILT = {
@@ -84,8 +83,11 @@ SPOILT = {
                      lead(embedding, 1) OVER (ORDER BY document_id) AS embedding FROM {vectors}) o
         WHERE (v.document_id, v.chunk_set_id, v.ordinal) = (o.document_id, o.chunk_set_id, o.ordinal)
           AND o.embedding IS NOT NULL""",
-    "words broken": "UPDATE {lexical} SET words = ''",
-    "weights of words broken": "UPDATE {lexical} SET weights = '{{1:1}}/1000000000'",
+    "words lost": "UPDATE {vectors} SET weights = '{{}}/1000000000'",
+    "weights of words broken": """
+        UPDATE {vectors} v SET weights = o.weights
+        FROM (SELECT slot, lead(weights) OVER (ORDER BY slot) AS weights FROM {vectors}) o
+        WHERE v.slot = o.slot AND o.weights IS NOT NULL""",
 }
 
 
@@ -115,8 +117,8 @@ def test_an_equal_candidate_passes_each_time(shop: Workspace) -> None:
 def test_a_loss_that_one_slice_bears_is_refused(shop: Workspace) -> None:
     """All questions together may lose less than the tolerance."""
     candidate = shop.build(full=True)
-    spoil(shop, candidate, "DELETE FROM {lexical} l USING rag.document d WHERE d.document_id = l.document_id "
-          "AND d.path LIKE 'new/%'")  # fmt: skip
+    spoil(shop, candidate, "UPDATE {vectors} v SET weights = '{{}}/1000000000' FROM rag.document d "
+          "WHERE d.document_id = v.document_id AND d.path LIKE 'new/%'")  # fmt: skip
     gate = judged(shop, candidate, QualityBounds(tolerance=0.9, modes=("lexical",)))
     assert not gate.passed
     refused = " ".join(gate.detail["refused"])

@@ -61,7 +61,9 @@ WITH live AS (
 ), {caller}, few AS MATERIALIZED (
     {few}
 ), route AS MATERIALIZED (
-    SELECT count(*) <= {few_documents} AS exact FROM few
+    -- Neither when another version is live: then nothing is read.
+    SELECT CASE WHEN (SELECT version_id FROM live) = %(version_id)s
+                THEN (SELECT count(*) FROM few) <= {few_documents} END AS exact
 ), asked AS MATERIALIZED (
     SELECT %(vector)s::text::{type} AS vector, %(weights)s::text::sparsevec AS weights
 ), near AS MATERIALIZED (
