@@ -100,7 +100,7 @@ def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]
 
 def storage_of(plan: IndexPlan, number: int) -> Storage:
     """The tables of a build of this index."""
-    return Storage(number, plan.settings.vector, plan.dimensions, plan.settings.lexical.language)
+    return Storage(number, plan.settings.vector, plan.dimensions, plan.settings.lexical)
 
 
 def _fail_abandoned(connection: Pg, name: str) -> list[int]:

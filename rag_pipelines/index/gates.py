@@ -39,7 +39,7 @@ class Subject:
 def storage_of_version(version: Version) -> Storage:
     """The tables of a version, as it was built."""
     built = IndexSettings.model_validate(version.params["index"])
-    return Storage(version.storage, built.vector, version.params["dimensions"], built.lexical.language)
+    return Storage(version.storage, built.vector, version.params["dimensions"], built.lexical)
 
 
 def row_parity(subject: Subject) -> Gate:

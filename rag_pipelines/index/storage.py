@@ -6,6 +6,7 @@ rows, and the order of a build.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 from psycopg import sql
 
-from rag_pipelines.config.settings import VectorSettings
+from rag_pipelines.config.settings import LexicalSettings, VectorSettings
 from rag_pipelines.errors import TransientError
 from rag_pipelines.store.database import Database, Part, Pg, composed, query
 
@@ -39,11 +40,13 @@ BuildProgress = Callable[[str, int, int | None], None]
 class Storage:
     """The tables of one storage number, for one kind of vector."""
 
-    def __init__(self, number: int, vector: VectorSettings, dimensions: int, language: str) -> None:
+    def __init__(
+        self, number: int, vector: VectorSettings, dimensions: int, lexical: LexicalSettings
+    ) -> None:
         self.number = number
         self._vector = vector
         self._dimensions = dimensions
-        self._language = language
+        self._lexical = lexical
 
     @property
     def type(self) -> sql.SQL:
@@ -55,7 +58,9 @@ class Storage:
         known: dict[str, Part] = {
             **tables_of(self.number),
             "type": self.type,
-            "language": sql.Literal(self._language),
+            "language": sql.Literal(self._lexical.language),
+            "languages": sql.Literal(json.dumps(self._lexical.languages)),
+            "configurations": sql.Literal(self._lexical.configurations),
             "workers": sql.SQL(str(_workers())),
             "opclass": sql.SQL(OPCLASS[self._vector.type]),
             "m": sql.SQL(str(int(self._vector.m))),
@@ -83,7 +88,7 @@ class Storage:
         query(
             connection, "create_storage", None, self.parts("vectors", "terms", "postings", "type", "workers")
         )
-        query(connection, "load_words", members, self.parts("lexical", "language"))
+        query(connection, "load_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
         query(connection, "protect_storage", {"storage": self.number})
         row = query(connection, "average_length", None, self.parts("lexical")).fetchone()
         assert row is not None
@@ -104,12 +109,16 @@ class Storage:
         """Inside a transaction: replace the rows of the documents in the temporary table `changed`."""
         forget(connection, self.number)
         params = {**members, **weighting}
-        query(connection, "add_words", members, self.parts("lexical", "language"))
+        query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
         query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
         fresh = composed("changed_rows", self.parts("vectors"))
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)
         query(connection, "add_terms", None, self.parts("terms", "lexical"))
+
+    @property
+    def _chunk_words(self) -> Part:
+        return composed("chunk_words", self.parts("language", "languages"))
 
     def _words(self, rows: Part) -> sql.Composable:
         return composed("word_postings", {**self.parts("lexical"), "rows": rows})

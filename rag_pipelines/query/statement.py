@@ -17,6 +17,7 @@ from rag_pipelines.index.versions import Version
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, Scores
 from rag_pipelines.query.postings import NOTHING, matches
+from rag_pipelines.query.question import phrases
 from rag_pipelines.store.database import Part, Pg, Row, composed
 
 FEW_CHUNKS = 5_000
@@ -40,21 +41,28 @@ class VersionSearch:
         self.version = version
         self._few_chunks = few_chunks
         self.parts: dict[str, Part] = {
-            **storage_of_version(version).parts("type", "language", *TABLES),
+            **storage_of_version(version).parts("type", "language", "configurations", *TABLES),
             "text": composed("current_text"),
             "caller": composed("caller"),
         }
-        words = {name: self.parts[name] for name in ("terms", "postings", "language")}
+        words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
         self._words_asked = composed("words_asked", words)
-        self._statements: dict[tuple[str, int, int], sql.SQL | sql.Composed] = {}
+        self._phrases_asked = composed("phrases_asked", {"configurations": self.parts["configurations"]})
+        self._statements: dict[tuple[str, int, int, bool], sql.SQL | sql.Composed] = {}
 
     def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
         """The statement's rows, or None when another version is live.
 
         Raises `psycopg.errors.UndefinedTable` when the version's tables are gone.
         """
+        quoted = self._phrases(connection, params["text"]) if params["lexical"] else None
         found = matches(connection, self._words_asked, params) if params["lexical"] else NOTHING
-        params = {**params, "version_id": self.version.version_id, "weights": found.weights}
+        params = {
+            **params,
+            "version_id": self.version.version_id,
+            "weights": found.weights,
+            "phrases": quoted,
+        }
 
         def run(looked_up: int, *, exact: bool = False) -> list[Row]:
             statement = self._statement(params, narrowing, exact=exact)
@@ -62,7 +70,7 @@ class VersionSearch:
             return connection.execute(statement, asked, prepare=not exact).fetchall()
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
-        rows = run(looked_up)
+        rows = run(looked_up, exact=quoted is not None)
         if not rows or rows[0]["version_id"] != self.version.version_id:
             return None
         if not rows[0]["exact"]:
@@ -77,12 +85,20 @@ class VersionSearch:
             row["thorough"] = row["exact"] or found.thorough
         return rows if rows and rows[0]["version_id"] == self.version.version_id else None
 
+    def _phrases(self, connection: Pg, text: str) -> str | None:
+        """What a row's words have to match to hold every quoted phrase; None where nothing is asked of it."""
+        quoted = phrases(text)
+        if not quoted:
+            return None
+        row = connection.execute(self._phrases_asked, {"phrases": list(quoted)}).fetchone()
+        return None if row is None else row["phrases"]
+
     def _statement(
         self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
     ) -> sql.SQL | sql.Composed:
         """The search with these parameters; `exact` compares everything that the caller may see."""
         few = 2**31 if exact else self._few_documents
-        key = (narrowing.text, few, params["candidates"])
+        key = (narrowing.text, few, params["candidates"], params["phrases"] is not None)
         known = self._statements.get(key)
         if known is None:
             document = composed("visible_document", {"filters": sql.SQL(narrowing.text)})
@@ -93,8 +109,12 @@ class VersionSearch:
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
             }
-            walk = composed("few_by_access" if narrowing == NO_FILTER else "few_by_filter", parts)
-            known = composed("search", {**parts, "few": walk})
+            quoted = params["phrases"] is not None
+            walk = (
+                "few_by_phrase" if quoted else "few_by_access" if narrowing == NO_FILTER else "few_by_filter"
+            )
+            holds = composed("holds_phrases", parts) if quoted else sql.SQL("true")
+            known = composed("search", {**parts, "few": composed(walk, parts), "quoted": holds})
             if len(self._statements) >= STATEMENTS:
                 self._statements.clear()
             self._statements[key] = known

@@ -32,6 +32,20 @@ SELECT found.document_id FROM allowed a CROSS JOIN LATERAL (
 -- name: few_by_filter
 SELECT d.document_id FROM rag.document d WHERE {document} LIMIT {few_documents} + 1
 
+-- name: few_by_phrase
+-- Documents with a row that holds every quoted phrase.
+SELECT DISTINCT d.document_id FROM {lexical} l JOIN rag.document d USING (document_id)
+WHERE l.tenant = %(tenant)s AND l.words @@ %(phrases)s::text::tsquery AND {document}
+
+-- name: holds_phrases
+-- Whether a version's row `v` does.
+(SELECT l.words @@ %(phrases)s::text::tsquery FROM {lexical} l
+ WHERE l.document_id = v.document_id AND l.chunk_set_id = v.chunk_set_id AND l.ordinal = v.ordinal)
+
+-- name: phrases_asked
+-- What the quoted phrases of a question ask of a row's words.
+SELECT rag.phrases_query({configurations}::regconfig[], %(phrases)s::text[])::text AS phrases;
+
 -- name: words_asked
 -- The words of a question that a tenant's rows have: each with its idf (Robertson and Sparck Jones 1976, as Lucene has
 -- it) and its postings. Rarest first; once their postings are many, those of commoner words are left out: candidates
@@ -40,7 +54,7 @@ SELECT w.term, w.documents, w.idf, p.entries
 FROM (
     SELECT t.term, t.documents, ln(1 + (n.documents - t.documents + 0.5) / (t.documents + 0.5))::float8 AS idf,
            sum(t.documents) OVER (ORDER BY t.documents, t.term) - t.documents AS read_before
-    FROM (SELECT DISTINCT rag.term_id(lexeme) AS term FROM unnest(rag.words({language}::regconfig, %(text)s))) q
+    FROM (SELECT DISTINCT rag.term_id(lexeme) AS term FROM unnest(rag.question_words({configurations}::regconfig[], %(text)s))) q
     JOIN {terms} t ON t.tenant = %(tenant)s AND t.term = q.term
     JOIN {terms} n ON n.tenant = %(tenant)s AND n.term = 0
 ) w LEFT JOIN {postings} p ON p.tenant = %(tenant)s AND p.term = w.term AND w.read_before < %(postings)s
@@ -70,7 +84,7 @@ WITH live AS (
     SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)) AS dense_score,
            -(v.weights <#> (SELECT weights FROM asked)) AS lexical_score
     FROM few, LATERAL (SELECT * FROM {vectors} v WHERE v.document_id = few.document_id OFFSET 0) v
-    WHERE (SELECT exact FROM route) AND {text}
+    WHERE (SELECT exact FROM route) AND {text} AND {quoted}
 ), candidates AS (
     (SELECT * FROM near WHERE %(dense)s ORDER BY dense_score DESC LIMIT {candidates})
     UNION

@@ -39,13 +39,14 @@ WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned';
 -- The indexed words of every chunk that has a vector: what the model sees is what the lexical index sees.
 CREATE TABLE {lexical} AS
 SELECT d.tenant COLLATE "C" AS tenant, d.document_id, c.chunk_set_id, c.ordinal,
-       rag.words({language}::regconfig, left(c.prefix || c.text, 500000)) AS words
+       {chunk_words} AS words
 FROM rag.source s
 JOIN rag.document d USING (source_id)
 JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id = %(chunker_id)s
 JOIN rag.chunk_set_embedded e ON e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s
 JOIN rag.chunk c ON c.chunk_set_id = dc.chunk_set_id
 JOIN rag.embedding v ON v.model_id = %(model_id)s AND v.input_key = c.input_key
+LEFT JOIN rag.parse p USING (parse_id)
 WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned';
 
 -- name: average_length
@@ -149,13 +150,14 @@ DELETE FROM {vectors} USING changed WHERE {vectors}.document_id = changed.docume
 -- name: add_words
 INSERT INTO {lexical} (tenant, document_id, chunk_set_id, ordinal, words)
 SELECT d.tenant, d.document_id, c.chunk_set_id, c.ordinal,
-       rag.words({language}::regconfig, left(c.prefix || c.text, 500000))
+       {chunk_words}
 FROM changed
 JOIN rag.document d USING (document_id)
 JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id = %(chunker_id)s
 JOIN rag.chunk_set_embedded e ON e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s
 JOIN rag.chunk c ON c.chunk_set_id = dc.chunk_set_id
 JOIN rag.embedding v ON v.model_id = %(model_id)s AND v.input_key = c.input_key
+LEFT JOIN rag.parse p USING (parse_id)
 WHERE d.state <> 'tombstoned';
 
 -- name: add_vectors
