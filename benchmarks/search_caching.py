@@ -125,8 +125,11 @@ def measure_round(
     """Seconds of the two ingests into a new database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    database = Database(url.replace("/postgres?", f"/{name}?"))
+    server, _, options = url.partition("?")
+    database = Database(f"{server.rpartition('/')[0]}/{name}?{options}")
     database.migrate()
+    with database.connection() as connection:
+        assert not connection.execute("SELECT FROM rag.document LIMIT 1").fetchone(), "the database is new"
     if not counting:
         uncount(database)
     (folder / name).mkdir()
