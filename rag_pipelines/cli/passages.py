@@ -94,7 +94,7 @@ def _before(result: Result) -> Iterator[tuple[str, float | None, str]]:
     yield "embedding", result.embed_ms, ""
     if route:
         dense = "all that the caller may see was compared" if route.exact else "by the vector index"
-        words = "" if route.thorough else "; passages with one common word alone were not looked at"
+        words = "" if route.thorough else "; the commonest words gave no candidates"
         yield "search", result.search_ms - sum(step.ms for step in result.steps), dense + words
 
 

@@ -8,8 +8,7 @@ RETURN EXISTS (
       AND (m.member = ANY(is_known.principals) OR m.principal = ANY(is_known.principals))
 ) OR EXISTS (
     SELECT FROM rag.access_rule r
-    WHERE (r.deny && is_known.principals
-           OR EXISTS (SELECT FROM jsonb_array_elements(r.clauses) AS clause WHERE clause ?| is_known.principals))
+    WHERE (r.named && is_known.principals OR r.deny && is_known.principals)
       AND EXISTS (SELECT FROM rag.document d
                   WHERE d.tenant = is_known.tenant AND d.access_id = r.access_id AND d.state <> 'tombstoned')
 );
