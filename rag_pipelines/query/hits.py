@@ -96,8 +96,8 @@ class Rewritten(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """How the statement found its candidates.
 
-    `exact`: all that the caller may see was compared; else the vector index was walked. `thorough`: every word
-    of the question could give candidates; else the commonest gave none.
+    `exact`: all that the caller may see was compared; else the vector index was walked. `thorough`: every
+    word of the question could give candidates; else the commonest gave none.
     """
 
     exact: bool

@@ -226,7 +226,7 @@ def mend(text: str, corrections: Mapping[str, str]) -> Rewritten:
 
 def words_found(asked: Asked, words: Iterable[str]) -> set[str]:
     """Those of `words` that some passage has which the caller may see."""
-    parts = {name: asked.parts[name] for name in ("lexical", "language")}
+    parts = {name: asked.parts[name] for name in ("lexical", "configurations")}
     params = {"tenant": asked.tenant, "principals": asked.principals, "words": sorted(words)}
     with asked.reading() as connection:
         rows = query(connection, "words_found", params, parts).fetchall()

@@ -33,8 +33,8 @@ class Asked(msgspec.Struct, frozen=True):
     """One search, as its stages need to know it.
 
     `reading` gives a connection as the statement had it, for as long as a stage reads: none is held while a
-    model is waited for. `parts` are placeholders of the statement: `vectors`, `lexical` and `language` of the
-    version that was searched. `principals` are those that the statement was given.
+    model is waited for. `parts` are placeholders of the statement: `vectors`, `lexical` and `configurations`
+    of the version that was searched. `principals` are those that the statement was given.
     """
 
     text: str

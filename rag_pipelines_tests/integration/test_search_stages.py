@@ -75,7 +75,7 @@ def asking(
     parts: dict[str, Part] = {
         "vectors": "vectors_1",
         "lexical": "lexical_1",
-        "language": sql.Literal("english"),
+        "configurations": sql.Literal(["english"]),
     }
     given = ["everyone", *principals]
 
@@ -336,3 +336,20 @@ def test_the_vocabulary_of_that_login_has_the_words_of_what_everybody_may_read(
     assert vocabulary is not None
     assert vocabulary.near("insuranxe") == ["insurance"]
     assert vocabulary.near("bluefalcom") == []
+
+
+def test_a_word_of_any_of_the_indexs_languages_is_known(shelf: Workspace) -> None:
+    """Stemmed as English, what a German page has would be no word of it, and be mended to another."""
+    shelf.document["indexes"]["main"]["lexical"] = {"languages": {"de": "german"}}
+    page = "# Häuser\n\nDie Wanderungen beginnen an den Häusern, und die Wanderung ist nicht weit von dort."
+    shelf.write("de.md", page)
+    shelf.write("zwei.md", page + " Auch hier.")
+    shelf.ingest()
+    shelf.publish(full=True)
+    with searching(shelf, rewriting=RewritingSettings(spelling=True)) as searcher:
+        searcher.prepare("default")
+        known = searcher.search("Wanderungen", tenant="default")
+        mended = searcher.search("Wanderumgen", tenant="default")
+    assert known.rewritten == Rewritten("Wanderungen")
+    assert mended.rewritten is not None
+    assert mended.rewritten.text == "Wanderungen"

@@ -39,16 +39,18 @@ GROUP BY 1 HAVING count(*) >= %(least)s
 ORDER BY 2 DESC, 1 LIMIT %(words)s;
 
 -- name: words_found
--- Which of some words a passage has that the caller may see and that its document has now; stop words count as found.
+-- Which of some words, read in any of the index's languages, a passage has that the caller may see and that its
+-- document has now; stop words count as found.
 WITH allowed AS MATERIALIZED (
     SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id
 )
-SELECT word
-FROM (SELECT word, plainto_tsquery({language}::regconfig, word) AS wanted FROM unnest(%(words)s::text[]) AS word) AS asked
+SELECT DISTINCT word
+FROM unnest(%(words)s::text[]) AS word, unnest({configurations}::regconfig[]) AS language,
+     plainto_tsquery(language, word) AS wanted
 WHERE numnode(wanted) = 0 OR EXISTS (
     SELECT FROM {lexical} l
     JOIN rag.document d USING (document_id)
     JOIN rag.document_content c USING (document_id, chunk_set_id)
-    WHERE l.words @@ asked.wanted AND d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND c.access_id IS NULL
+    WHERE l.words @@ wanted AND d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND c.access_id IS NULL
       AND d.access_id IN (SELECT access_id FROM allowed)
 );
