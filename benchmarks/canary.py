@@ -16,17 +16,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from quality_gate import CORPUS, INDEX, RIGHT, SPOILT, Trial
 
 from rag_pipelines.config.query import CacheSettings, QuerySettings
 from rag_pipelines.evaluation.golden import read_golden
-from rag_pipelines.index.canary import Report, latest_reports, start_canary, stop_canary
+from rag_pipelines.index.canary import Mode, Report, latest_reports, start_canary, stop_canary
 from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.canary import Canaries
@@ -73,9 +73,9 @@ class Service:
             return latest_reports(connection, INDEX)[0]
 
     @contextmanager
-    def canary(self, version: Version, mode: Literal["serve", "shadow"] = "serve") -> Iterator[None]:
-        """All callers take part."""
-        start_canary(self.trial.database, INDEX, version.version_id, share=1.0, mode=mode)
+    def canary(self, version: Version, mode: Mode = "serve", share: float = 1.0) -> Iterator[None]:
+        """By default all callers take part."""
+        start_canary(self.trial.database, INDEX, version.version_id, share=share, mode=mode)
         self.canaries.look()
         try:
             yield
@@ -137,19 +137,19 @@ def judged(
 
 
 def cost(service: Service, version: Version, seconds: float) -> None:
-    """Latency of the callers without a canary, beside a shadow, and in a canary; interleaved, prints it."""
-    modes: tuple[Literal["shadow", "serve"], ...] = ("shadow", "serve")
-    taken: dict[str, list[float]] = {"none": [], **{mode: [] for mode in modes}}
+    """Latency of `CLIENTS` without a pause: no canary, beside a shadow, in a canary; prints it."""
+    tried: tuple[tuple[Mode, float], ...] = (("shadow", 0.05), ("shadow", 1.0), ("serve", 1.0))
+    taken: dict[str, list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
         taken["none"] += latencies(service, seconds / ROUNDS)
-        for mode in modes:
-            with service.canary(version, mode):
-                taken[mode] += latencies(service, seconds / ROUNDS)
+        for mode, share in tried:
+            with service.canary(version, mode, share):
+                taken[f"{mode} {share:.0%}"] += latencies(service, seconds / ROUNDS)
                 service.canaries.settle()
-    print(f"{'canary':<10} {'searches':>8} {'p50 ms':>8} {'p95 ms':>8}")
+    print(f"{'canary':<12} {'searches':>8} {'p50 ms':>8} {'p95 ms':>8}")
     for kind, milliseconds in taken.items():
         p50, p95 = np.percentile(milliseconds, [50, 95])
-        print(f"{kind:<10} {len(milliseconds):>8,} {p50:>8.2f} {p95:>8.2f}", flush=True)
+        print(f"{kind:<12} {len(milliseconds):>8,} {p50:>8.2f} {p95:>8.2f}", flush=True)
 
 
 def latencies(service: Service, seconds: float) -> list[float]:
