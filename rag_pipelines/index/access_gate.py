@@ -21,10 +21,12 @@ from psycopg import sql
 from rag_pipelines.index.versions import Gate
 from rag_pipelines.model import EVERYONE, AccessRule
 from rag_pipelines.query.filter_predicate import NO_FILTER
-from rag_pipelines.store.database import Part, Pg, composed, query
+from rag_pipelines.store.database import Part, Pg, Row, composed, query
 
 if TYPE_CHECKING:
     from rag_pipelines.index.gates import Subject
+    from rag_pipelines.query.hits import Mode
+    from rag_pipelines.query.statement import VersionSearch
 
 SEED = 20
 DOCUMENTS = 2_000
@@ -34,14 +36,17 @@ RULES = 4
 """Rules whose edge is tried, by a caller with all but one of their principals and one who is denied."""
 
 QUESTIONS = 3
-K = 50
+
+K, FEW = 50, 5
+"""Hits that are asked for; few of an approximate search, which compares everything where it finds too few."""
+
 SHOWN = 10
 """Faults that are kept of each kind."""
 
 TIE = 1e-6
 """Scores closer than this are equal."""
 
-SEARCH = {"fixed": True, "k": K, "candidates": 100, "dense_weight": 1.0, "rrf_k": None}
+SEARCH = {"fixed": True, "candidates": 100, "dense_weight": 1.0, "rrf_k": None}
 """What the search statement takes beside the caller and the question."""
 
 Passage = tuple[int, int]
@@ -72,6 +77,20 @@ class Question(NamedTuple):
     text: str
     nearness: dict[Passage, float]
     matching: set[Passage]
+
+
+class Way(NamedTuple):
+    """A way of searching, for so many hits."""
+
+    name: str
+    search: VersionSearch
+    mode: Mode
+    k: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether all that the caller may see is compared."""
+        return self.name == "exact"
 
 
 class Oracle:
@@ -161,10 +180,11 @@ class _Proof:
         }
         walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
         self._ways = (
-            ("approximate", walked, "dense"),
-            ("exact", compared, "dense"),
-            ("lexical", walked, "lexical"),
+            Way("approximate", walked, "dense", FEW),
+            Way("exact", compared, "dense", K),
+            Way("lexical", walked, "lexical", K),
         )
+        self._sets: dict[Any, int] = {}
         self._rng = random.Random(SEED)
         self._facts: dict[Passage, Facts] = {}
         self._sharing: set[Passage] = set()
@@ -192,13 +212,10 @@ class _Proof:
                 else:
                     for way, seen in self._by_id(caller, sample):
                         self._compare(caller, way, seen, expected, len(sample))
-                for question in questions:
-                    for way, seen, due in self._by_search(caller, question, expected, as_reader):
-                        self._learn(seen)
-                        allowed = {
-                            one for one in seen if self._oracle.may_read(caller, held, self._facts[one])
-                        }
-                        self._compare(caller, way, seen, allowed | due, len(seen | due))
+                for way, seen, due in self._by_search(caller, questions, expected, as_reader):
+                    self._learn(seen)
+                    allowed = {one for one in seen if self._oracle.may_read(caller, held, self._facts[one])}
+                    self._compare(caller, way, seen, allowed | due, len(seen | due))
         detail = {
             "seed": SEED,
             "callers": len(asking),
@@ -289,39 +306,46 @@ class _Proof:
             yield f"{table} as reader", {one for one in sample if one[1] in texts}, due
 
     def _by_search(
-        self, caller: Caller, question: Question, expected: set[Passage], as_reader: bool
+        self, caller: Caller, questions: Sequence[Question], expected: set[Passage], as_reader: bool
     ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
-        """What the caller finds by a passage's vector, approximately and exactly, and by its words.
+        """What the caller finds by passages' vectors, approximately and exactly, and by their words.
 
         With it comes which sampled passages are due among the hits: all that match where there are fewer hits
         than asked for, and of an exact search all that are nearer than the last hit.
         """
-        for way, search, mode in self._ways:
-            params = {
-                **SEARCH,
-                **_asked(caller),
-                "index_name": search.version.index_name,
-                "vector": question.vector,
-                "text": question.text,
-                "dense": mode == "dense",
-                "lexical": mode == "lexical",
-            }
-            with self._as_reader(caller) if as_reader else nullcontext():
-                rows = search.rows(self._connection, params, NO_FILTER) or []
-            hits = [row for row in rows if row["score"] is not None]
-            due = expected if mode == "dense" else expected & question.matching
-            if len(hits) == K:
+        with self._as_reader(caller) if as_reader else nullcontext():
+            answers = [
+                (way, question, self._hits(caller, question, way))
+                for question in questions
+                for way in self._ways
+            ]
+        for way, question, hits in answers:
+            due = expected if way.mode == "dense" else expected & question.matching
+            if len(hits) == way.k:
                 last = min(row["score"] for row in hits) + TIE
-                due = {one for one in due if way == "exact" and question.nearness[one] > last}
-            yield f"{way} as reader" if as_reader else way, self._passages(hits), due
+                due = {one for one in due if way.exact and question.nearness[one] > last}
+            yield f"{way.name} as reader" if as_reader else way.name, self._passages(hits), due
 
-    def _passages(self, hits: Sequence[dict[str, Any]]) -> set[Passage]:
-        keys = [row["chunk_set_key"] for row in hits]
-        sets = {
-            row["key"]: row["chunk_set_id"]
-            for row in query(self._connection, "find_chunk_sets", {"keys": keys})
+    def _hits(self, caller: Caller, question: Question, way: Way) -> list[Row]:
+        params = {
+            **SEARCH,
+            **_asked(caller),
+            "index_name": way.search.version.index_name,
+            "vector": question.vector,
+            "text": question.text,
+            "k": way.k,
+            "dense": way.mode == "dense",
+            "lexical": way.mode == "lexical",
         }
-        return {(row["document_id"], sets[row["chunk_set_key"]]) for row in hits}
+        rows = way.search.rows(self._connection, params, NO_FILTER) or []
+        return [row for row in rows if row["score"] is not None]
+
+    def _passages(self, hits: Sequence[Row]) -> set[Passage]:
+        unknown = [row["chunk_set_key"] for row in hits if row["chunk_set_key"] not in self._sets]
+        if unknown:
+            for row in query(self._connection, "find_chunk_sets", {"keys": unknown}):
+                self._sets[row["key"]] = row["chunk_set_id"]
+        return {(row["document_id"], self._sets[row["chunk_set_key"]]) for row in hits}
 
     def _compare(
         self, caller: Caller, way: str, seen: set[Passage], expected: set[Passage], decisions: int

@@ -18,8 +18,8 @@ from psycopg import sql
 from rag_pipelines.errors import UsageError
 from rag_pipelines.store.database import Pg, Row, query
 
-OPEN_TABLES = re.compile(r"(access_rule|index_version|membership|principal_group|source|terms_\d+)\Z")
-"""What a reader sees without policies: rules, groups, versions and how often words occur, but no text."""
+OPEN_TABLES = re.compile(r"(access_rule|index_version|membership|principal_group|source)\Z")
+"""What a reader sees without policies: rules, groups and versions, but nothing of documents."""
 
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 
@@ -48,14 +48,15 @@ def admit_reader(connection: Pg, role: str) -> list[str]:
         query(connection, "grant_reader", None, name)
         for row in query(connection, "version_storages").fetchall():
             query(connection, "protect_storage", {"storage": row["storage"]})
-        state = query(connection, "word_search").fetchone()
+        state = query(connection, "index_operators").fetchone()
         assert state is not None
         if not state["leakproof"] and state["superuser"]:
-            query(connection, "trust_word_search")
+            query(connection, "trust_index_operators")
         elif not state["leakproof"]:
             hints.append(
-                "words are looked for row by row until a superuser runs once: "
-                "ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF"
+                "words and metadata are looked for document by document until a superuser runs once: "
+                "ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF; "
+                "ALTER FUNCTION pg_catalog.jsonb_contains(jsonb, jsonb) LEAKPROOF"
             )
     return hints
 

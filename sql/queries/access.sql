@@ -143,14 +143,18 @@ GRANT SELECT ON rag.document, rag.document_content, rag.chunk_set, rag.chunk, ra
 GRANT SELECT (parse_id, blocks_sha256, media_type, title, language, pages) ON rag.parse TO {role};
 GRANT SELECT (source_id, name, tenant, listed_at, settled_at, groups_at) ON rag.source TO {role};
 
--- name: word_search
--- Under a policy Postgres asks an index only about operators that are marked as not telling what they see.
-SELECT proleakproof AS leakproof, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
-FROM pg_proc WHERE oid = 'pg_catalog.ts_match_vq(tsvector, tsquery)'::regprocedure;
+-- name: index_operators
+-- Under a policy Postgres asks an index only about operators that are marked as not telling what they see: words, and
+-- equality of metadata.
+SELECT bool_and(proleakproof) AS leakproof, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
+FROM pg_proc
+WHERE oid IN ('pg_catalog.ts_match_vq(tsvector, tsquery)'::regprocedure, 'pg_catalog.jsonb_contains(jsonb, jsonb)'::regprocedure);
 
--- name: trust_word_search
--- `tsvector @@ tsquery` raises no error that depends on the row.
+-- name: trust_index_operators
+-- Neither `tsvector @@ tsquery` nor `jsonb @> jsonb` raises an error that depends on the row: the second goes no deeper
+-- than the question is nested, which the service writes.
 ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF;
+ALTER FUNCTION pg_catalog.jsonb_contains(jsonb, jsonb) LEAKPROOF;
 
 -- name: read_as
 SELECT rag.read_as(%(tenant)s, %(principals)s);
