@@ -73,7 +73,7 @@ def show_explanation(result: Result) -> None:
         after = (step[hit.chunk_id] for step in places)
         rows.append((
             rank, hit.citation, _ranked(scores.dense, scores.dense_rank),
-            _ranked(scores.lexical, scores.lexical_rank), f"{scores.fused:.3f}",
+            _ranked(scores.lexical or None, scores.lexical_rank), f"{scores.fused:.3f}",
             *(_ranked(place.score, place.rank) for place in after),
         ))  # fmt: skip
     stages = (step.stage for step in result.steps)
@@ -91,15 +91,16 @@ def _before(result: Result) -> Iterator[tuple[str, float | None, str]]:
     if rewritten:
         changes = ", ".join(f"{change.kind}: {change.old} → {change.new}" for change in rewritten.changes)
         yield "rewriting", None, "; ".join(filter(None, (changes or "nothing to change", rewritten.note)))
-    yield "embedding", result.embed_ms, ""
+    yield "embedding", round(result.embed_ms, 1), ""
     if route:
         dense = "all that the caller may see was compared" if route.exact else "by the vector index"
         words = "" if route.thorough else "; the commonest words gave no candidates"
-        yield "search", result.search_ms - sum(step.ms for step in result.steps), dense + words
+        spent = result.search_ms - sum(step.ms for step in result.steps)
+        yield "search", round(spent, 1), dense + words
 
 
 def _done(step: Step) -> tuple[str, float, str]:
-    return step.stage, step.ms, step.note
+    return step.stage, round(step.ms, 1), step.note
 
 
 def mentioned(question: str) -> re.Pattern[str] | None:
