@@ -134,9 +134,12 @@ def test_a_candidate_is_judged_before_it_is_live(reserve: Workspace, golden_file
     golden = read_golden(golden_file)
     live = asked(reserve, golden)
     candidate = reserve.build(full=True)
-    vectors = f"rag.lexical_{candidate.storage}"
+    delete = (
+        f"DELETE FROM rag.vectors_{candidate.storage} WHERE (document_id, ordinal) IN "
+        f"(SELECT document_id, ordinal FROM rag.lexical_{candidate.storage} WHERE words @@ 'heron'::tsquery)"
+    )
     with reserve.database.connection() as connection:
-        connection.execute(f"DELETE FROM {vectors} WHERE words @@ 'heron'::tsquery")  # type: ignore[arg-type]
+        connection.execute(delete)  # type: ignore[arg-type]
     judged = asked(reserve, golden, Setting(mode="lexical", k=5, version=candidate.version_id))
     assert (live.version, judged.version) == (1, candidate.version_id)
     found = compare(live, judged)
