@@ -3,8 +3,9 @@
 What belongs here: an index of xquad (en) with a golden set of some of its questions, and ways to spoil a
 candidate. What does not: the gate.
 
-The exit status is 1 if a worse candidate passes or an equal one is refused. An equal candidate is a full
-rebuild: its vector index is another graph over the same vectors.
+Each candidate goes the whole way: it is built, judged by all gates, and promoted if they let it. The exit
+status is 1 if the gate on quality lets a worse candidate pass, or if an equal one is not promoted. An equal
+candidate is a full rebuild: its vector index is another graph over the same vectors.
 
     python benchmarks/quality_gate.py [--questions 300] [--equal 20]
 """
@@ -25,10 +26,12 @@ import yaml
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.evaluation.gate import quality_gate
+from rag_pipelines.errors import GateError
 from rag_pipelines.evaluation.golden import read_golden, write_golden
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.versions import Gate, Version
+from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -47,11 +50,15 @@ WRONG = {
 SPOILT = {
     "chunks shuffled": """
         UPDATE {vectors} v SET embedding = o.embedding
-        FROM (SELECT document_id, lead(embedding) OVER (ORDER BY document_id) AS embedding FROM {vectors}) o
-        WHERE v.document_id = o.document_id AND o.embedding IS NOT NULL""",
-    "half the documents missing": "DELETE FROM {vectors} WHERE document_id % 2 = 0",
-    "BM25 broken": "UPDATE {lexical} SET weights = '{{1:1}}/1000000000'",
-    "words lost": "UPDATE {lexical} SET words = ''",
+        FROM (SELECT slot, lead(embedding) OVER (ORDER BY slot) AS embedding FROM {vectors}) o
+        WHERE v.slot = o.slot AND o.embedding IS NOT NULL""",
+    "half the documents missing": """
+        DELETE FROM {vectors} WHERE document_id % 2 = 0; DELETE FROM {lexical} WHERE document_id % 2 = 0""",
+    "BM25 broken": """
+        UPDATE {vectors} v SET weights = o.weights
+        FROM (SELECT slot, lead(weights) OVER (ORDER BY slot) AS weights FROM {vectors}) o
+        WHERE v.slot = o.slot AND o.weights IS NOT NULL""",
+    "words lost": "UPDATE {vectors} SET weights = '{{}}/1000000000'",
 }
 
 
@@ -68,11 +75,8 @@ class Trial:
         self.database.migrate()
         self.embedders = Embedders(home)
         self.settings = self._settings(RIGHT)
-        live = self.candidate(RIGHT)
-        with self.database.connection() as connection:
-            connection.execute(
-                "UPDATE rag.index_version SET state = 'live' WHERE version_id = %s", (live.version_id,)
-            )
+        if refused := self.refused(self.candidate(RIGHT)):
+            sys.exit(f"the first version may not go live: {'; '.join(refused)}")
 
     def candidate(self, embedding: Mapping[str, str]) -> Version:
         """A full build with a model."""
@@ -84,20 +88,18 @@ class Trial:
 
     def spoil(self, version: Version, statement: str) -> None:
         """Change a candidate's tables."""
-        tables = {"vectors": f"rag.vectors_{version.storage}", "lexical": f"rag.lexical_{version.storage}"}
+        tables = {kind: f"rag.{kind}_{version.storage}" for kind in ("vectors", "lexical")}
         with self.database.connection() as connection:
             connection.execute(statement.format(**tables))
 
-    def judged(self, version: Version) -> Gate:
-        """The gate's result."""
-        return quality_gate(
-            self.database,
-            self.settings,
-            INDEX,
-            version.version_id,
-            golden=self.golden,
-            embedders=self.embedders,
-        )
+    def refused(self, version: Version) -> tuple[str, ...]:
+        """Judge a candidate and promote it; why it was refused, if it was."""
+        validate_version(self.database, self.settings, INDEX, version.version_id, embedders=self.embedders)
+        try:
+            promote(self.database, INDEX, version.version_id)
+        except GateError as error:
+            return error.reasons
+        return ()
 
     def close(self) -> None:
         """Stop the server."""
@@ -113,7 +115,7 @@ class Trial:
                 "embedding": {"default": dict(embedding), "right": RIGHT, "wrong": WRONG},
             },
             "sources": {INDEX: {"connector": "records", "options": columns, "access": "public"}},
-            "indexes": {INDEX: {"sources": [INDEX]}},
+            "indexes": {INDEX: {"sources": [INDEX], "golden": str(self.golden)}},
         }
         path = self.home / "rag.yaml"
         path.write_text(yaml.safe_dump(document))
@@ -137,34 +139,37 @@ def main() -> None:
 
 
 def worse_candidates(trial: Trial) -> int:
-    """How many candidates passed that are worse; prints each."""
+    """How many candidates passed the gate that are worse; prints each."""
     passed = 0
     for how in [*SPOILT, "wrong prompts"]:
         candidate = trial.candidate(WRONG if how == "wrong prompts" else RIGHT)
         if how in SPOILT:
             trial.spoil(candidate, SPOILT[how])
-        gate = trial.judged(candidate)
-        passed += gate.passed
+        reasons = trial.refused(candidate)
+        ours = [reason for reason in reasons if reason.startswith("gate quality failed")]
+        others = {reason.split()[1] for reason in reasons} - {"quality"}
+        passed += not ours
         print(
-            f"{how}: {'PASSED' if gate.passed else 'refused'}, largest loss {gate.observed:.4f}", flush=True
+            f"{how}: {f'refused, {len(ours)} reasons' if ours else 'PASSED'}"
+            f"{f'; refused by {sorted(others)} too' if others else ''}",
+            flush=True,
         )
-        for reason in gate.detail["refused"][:3]:
+        for reason in ours[:3]:
             print(f"    {reason}")
     return passed
 
 
 def equal_candidates(trial: Trial, count: int) -> int:
-    """How many candidates were refused that are as good."""
-    refused = 0
+    """How many candidates were not promoted that are as good."""
+    wrong = 0
     began = time.perf_counter()
     for _ in range(count):
-        gate = trial.judged(trial.candidate(RIGHT))
-        if not gate.passed:
-            refused += 1
-            print(f"an equal candidate was refused: {gate.detail['refused']}", flush=True)
+        if reasons := trial.refused(trial.candidate(RIGHT)):
+            wrong += 1
+            print(f"an equal candidate was refused: {'; '.join(reasons)}", flush=True)
     took = (time.perf_counter() - began) / max(1, count)
-    print(f"equal candidates: {count - refused} of {count} passed, {took:.0f} s each to build and judge")
-    return refused
+    print(f"equal candidates: {count - wrong} of {count} passed, {took:.0f} s each to build and judge")
+    return wrong
 
 
 if __name__ == "__main__":

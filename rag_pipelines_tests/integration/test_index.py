@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 
 import psycopg
@@ -23,7 +22,6 @@ from rag_pipelines.index.versions import (
     version_by_id,
     versions,
 )
-from rag_pipelines.query.search import Searcher
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import Embedders
@@ -191,7 +189,8 @@ def test_a_version_that_caught_up_equals_one_built_anew(filled: Workspace) -> No
             "SELECT p.tenant, p.term, v.document_id, v.ordinal "
             f"FROM rag.postings_{storage} p, generate_series(0, length(p.entries) / 5 - 1) AS place, "
             "LATERAL substring(p.entries FROM place * 5 + 1 FOR 5) AS entry "
-            f"LEFT JOIN rag.vectors_{storage} v ON int4send(v.slot) = substring(entry FOR 4) ORDER BY 1, 2, 3, 4"
+            f"LEFT JOIN rag.vectors_{storage} v ON int4send(v.slot) = substring(entry FOR 4) "
+            "ORDER BY 1, 2, 3, 4"
         )
 
     assert content(caught_up.storage) == content(anew.storage)
@@ -269,39 +268,6 @@ def test_a_rollback_without_a_retired_version_is_refused(filled: Workspace) -> N
     filled.publish()
     with pytest.raises(UsageError, match="no retired version is left"):
         rollback(filled.database, "main")
-
-
-def test_promotions_and_rollbacks_under_load_lose_and_mix_no_query(filled: Workspace) -> None:
-    versions_made = [filled.publish().version_id for _ in range(2)]
-    searcher = Searcher(filled.database, filled.settings, "main")
-    stop = threading.Event()
-    seen: set[int] = set()
-    wrong: list[object] = []
-
-    def ask() -> None:
-        while not stop.is_set():
-            try:
-                result = searcher.search("alpha words", tenant="default", k=12)
-            except Exception as error:
-                wrong.append(error)
-                return
-            seen.add(result.version)
-            if len(result.hits) != 12 or {hit.version for hit in result.hits} != {result.version}:
-                wrong.append(result)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    flips = 0
-    while not wrong and (flips < 40 or (len(seen) < 2 and flips < 4_000)):
-        rollback(filled.database, "main")
-        flips += 1
-    stop.set()
-    for thread in threads:
-        thread.join()
-    searcher.close()
-    assert wrong == []
-    assert seen == set(versions_made)
 
 
 def test_a_reader_of_a_collected_version_finds_the_live_one(filled: Workspace) -> None:
