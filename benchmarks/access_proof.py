@@ -1,13 +1,13 @@
-"""Who sees what, against an oracle, by each layer alone; what can be inferred; what row-level security costs.
+"""Who sees what, against an oracle, by each layer alone; what row-level security costs; what time tells.
 
     python benchmarks/access_proof.py [--worlds 334] [--rows 50000] [--queries 60]
 
 First random worlds: forty documents of two tenants with random rules, deletions and former rules, random
-groups in groups, and thirty random searches in each (caller, words, mode, route, number of hits), compared with
-the oracle; with the policies alone, the rows of every table by id as well. Then one index of `--rows` passages
-with random vectors: the same searches by the owner (the predicate alone) and by the reader (predicate and
-policies), turn by turn, so that both meet the same load; and questions whose words only hidden passages have
-beside questions whose words no passage has.
+groups in groups, and in each thirty random searches (caller, words, mode, route, number of hits), compared
+with the oracle; with the policies alone, the rows of every table by id as well. Then one index of `--rows`
+passages with random vectors: the same searches by the owner (predicate alone) and by the reader (predicate
+and policies), turn by turn, so that both meet the same load; and, turn by turn too, a word that only hidden
+passages have beside a word that none has.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from rag_pipelines.query.hits import Mode
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store import database as store
 from rag_pipelines.store.database import Database
@@ -38,7 +42,12 @@ from rag_pipelines_tests.integration.workspace import Workspace
 ROLE = "rag_reader"
 SEARCHES = 30
 SEED = 20
+WARM = 5
 SHARES = {"half": 2, "tenth": 10, "hundredth": 100, "thousandth": 1000}
+HIDDEN = {"umbriel": 2, "titania": 20, "ariel": 1000}
+"""Words that only documents have that `SHARES` does not show, and one in how many has them."""
+
+VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in ("ra", "lo", "ti", "mu", "ne")]
 
 
 def prove(folder: Path, url: str, rounds: int) -> None:
@@ -70,59 +79,96 @@ def prove(folder: Path, url: str, rounds: int) -> None:
 
 
 def measure(folder: Path, url: str, rows: int, queries: int) -> None:
-    """Print the p50 and p95 of the same searches with and without row-level security."""
-    rng = random.Random(SEED)
-    vocabulary = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in ("ra", "lo", "ti", "mu", "ne")]
+    """Print what row-level security costs, and what the time of an answer tells."""
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
-        for number in range(rows):
-            groups = [f"group:{name}" for name, share in SHARES.items() if number % share == 0]
-            text = " ".join(rng.choices(vocabulary, k=30))
-            row = {"id": f"d{number}", "text": f"{text} {number}", "access": ["group:all", *groups]}
-            file.write(json.dumps(row) + "\n")
+        file.writelines(json.dumps(row) + "\n" for row in corpus(rows))
     options = {"path": str(folder / "corpus.jsonl"), "id": "id", "text": "text", "access": "access"}
     workspace = Workspace(
         folder,
         url,
         sources={"docs": {"connector": "records", "options": options}},
         limits={"batch_documents": 1000},
+        query={"cache": {"results": 0}},
     )
     began = time.perf_counter()
     workspace.ingest()
     workspace.publish()
     (proof,) = workspace.rows("SELECT detail FROM rag.gate_result WHERE gate = 'access_proof'")
-    print(f"{rows:,} passages indexed in {time.perf_counter() - began:.0f} s; gate: {proof['detail']}")
+    print(f"\n{rows:,} passages indexed in {time.perf_counter() - began:.0f} s; gate: {proof['detail']}")
     with workspace.database.connection() as connection:
         admit_reader(connection, ROLE)
     owner = Searcher(workspace.database, workspace.settings, "main")
     workspace.document["database"]["reader_url"] = as_role(url, ROLE)
     reader = Searcher(workspace.database, workspace.settings, "main")
+    print_cost(owner, reader, queries)
+    print_timing(reader, queries)
+    for one in (owner, reader, workspace):
+        one.close()
+
+
+def corpus(rows: int) -> Iterator[dict[str, Any]]:
+    """Passages of random words; those with an odd number have words of their own, too."""
+    rng = random.Random(SEED)
+    for number in range(rows):
+        groups = [f"group:{name}" for name, share in SHARES.items() if number % share == 0]
+        words = [*rng.choices(VOCABULARY, k=30), str(number)]
+        words += [word for word, share in HIDDEN.items() if number % share == 1]
+        yield {"id": f"d{number}", "text": " ".join(words), "access": ["group:all", *groups]}
+
+
+def print_cost(owner: Searcher, reader: Searcher, queries: int) -> None:
+    """The same searches without and with row-level security, in milliseconds."""
     print(
         f"{'caller':<11} {'mode':<8} {'owner p50':>10} {'p95':>7} {'reader p50':>11} {'p95':>7} {'ratio':>6}"
     )
+    questions = [" ".join(random.Random(number).choices(VOCABULARY, k=4)) for number in range(queries + WARM)]
     for name in ("all", *SHARES):
         for mode in MODES:
-            times: dict[str, list[float]] = {"owner": [], "reader": []}
-            same = True
-            for number in range(queries + 5):
-                question = " ".join(random.Random(number).choices(vocabulary, k=4))
-                found = {}
-                for who, searcher in (("owner", owner), ("reader", reader)):
-                    began = time.perf_counter()
-                    hits = searcher.search(
-                        question, tenant="default", principals=[f"group:{name}"], mode=mode
-                    ).hits
-                    if number >= 5:
-                        times[who].append((time.perf_counter() - began) * 1000)
-                    found[who] = [hit.chunk_id for hit in hits]
-                same &= found["owner"] == found["reader"]
+            without, under = in_turns(
+                [partial(owner.search, text, **asking(name, mode)) for text in questions],
+                [partial(reader.search, text, **asking(name, mode)) for text in questions],
+            )
             (a, b), (c, d) = (
-                (statistics.median(some), statistics.quantiles(some, n=20)[18]) for some in times.values()
+                (statistics.median(ms), statistics.quantiles(ms, n=20)[18]) for ms in (without, under)
             )
-            print(
-                f"{name:<11} {mode:<8} {a:10.2f} {b:7.2f} {c:11.2f} {d:7.2f} {c / a:6.2f} {same}", flush=True
-            )
-    for one in (owner, reader, workspace):
-        one.close()
+            print(f"{name:<11} {mode:<8} {a:10.2f} {b:7.2f} {c:11.2f} {d:7.2f} {c / a:6.2f}", flush=True)
+
+
+def print_timing(reader: Searcher, queries: int) -> None:
+    """A word of hidden passages beside a word of none: how much longer it takes, and how often."""
+    print(f"\n{'caller':<11} {'mode':<8} {'hidden passages':>15} {'ms':>8} {'no word ms':>10} {'longer':>7}")
+    for name in ("half", "hundredth"):
+        for mode in MODES[1:]:
+            for word, share in HIDDEN.items():
+                hidden, none = in_turns(
+                    [partial(reader.search, word, **asking(name, mode))] * (queries + WARM),
+                    [partial(reader.search, "oberon", **asking(name, mode))] * (queries + WARM),
+                )
+                longer = sum(a > b for a, b in zip(hidden, none, strict=True)) / len(hidden)
+                print(
+                    f"{name:<11} {mode:<8} {'1 in ' + str(share):>15} {statistics.median(hidden):8.2f} "
+                    f"{statistics.median(none):10.2f} {longer:7.0%}",
+                    flush=True,
+                )
+
+
+def asking(group: str, mode: Mode) -> dict[str, Any]:
+    """A search by somebody in a group."""
+    return {"tenant": "default", "principals": [f"group:{group}"], "mode": mode}
+
+
+def in_turns(
+    first: Sequence[Callable[[], Any]], second: Sequence[Callable[[], Any]]
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of each call, made in turns; the first few are left out."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number, calls in enumerate(zip(first, second, strict=True)):
+        for side in (0, 1) if number % 2 else (1, 0):
+            began = time.perf_counter()
+            calls[side]()
+            if number >= WARM:
+                times[side].append((time.perf_counter() - began) * 1000)
+    return times
 
 
 def main() -> None:
@@ -141,7 +187,8 @@ def main() -> None:
                     connection.execute(f"CREATE DATABASE {name}")
                 database.close()
                 (Path(folder) / name).mkdir()
-            prove(Path(folder) / "worlds", url.replace("/rag?", "/worlds?"), arguments.worlds)
+            if arguments.worlds:
+                prove(Path(folder) / "worlds", url.replace("/rag?", "/worlds?"), arguments.worlds)
             if arguments.rows:
                 cost = url.replace("/rag?", "/cost?")
                 measure(Path(folder) / "cost", cost, arguments.rows, arguments.queries)

@@ -146,6 +146,17 @@ def test_the_memberships_of_another_tenant_never_count(team: Team) -> None:
     assert not team.explain("hr/pay.md", "ann@example.com").may_read
 
 
+def test_a_document_of_another_tenant_than_before_is_found_there_by_its_words(team: Team) -> None:
+    team.publish()
+    team.write("hr/.access.yaml", "public: true\ntenant: globex\n")
+    team.ingest()
+    assert team.paths("salary") == {"open/news.md"}
+    assert team.paths("salary", tenant="globex") == {"hr/pay.md"}
+    team.publish()
+    assert team.paths("salary", tenant="globex", mode="lexical") == {"hr/pay.md"}
+    assert team.paths("salary", mode="lexical") == set()
+
+
 def test_narrowed_access_holds_although_the_new_content_cannot_be_loaded(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,8 @@ WITH doubted AS (
     WHERE d.document_id = %(document_id)s AND c.document_id = d.document_id AND c.access_id IS NULL
       AND (d.tenant, d.access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s)
 )
-UPDATE rag.document SET tenant = %(tenant)s, access_id = %(access_id)s, updated_at = clock_timestamp()
+UPDATE rag.document SET tenant = %(tenant)s, access_id = %(access_id)s, updated_at = clock_timestamp(),
+    changed_xid = CASE WHEN tenant = %(tenant)s THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s AND (tenant, access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s);
 
 -- name: trust_content

@@ -25,17 +25,19 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
     attributes_key = EXCLUDED.attributes_key, access_id = EXCLUDED.access_id,
     raw_sha256 = EXCLUDED.raw_sha256, raw_bytes = EXCLUDED.raw_bytes, modified_at = EXCLUDED.modified_at,
     status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
-    changed_xid = CASE WHEN document.state = 'present' THEN document.changed_xid ELSE pg_current_xact_id() END,
+    changed_xid = CASE WHEN document.state = 'present' AND document.tenant = EXCLUDED.tenant THEN document.changed_xid
+                       ELSE pg_current_xact_id() END,
     state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp();
 
 -- name: set_attributes
--- A change of metadata, access or token alone: no content, no chunk and no vector is touched.
+-- A change of metadata, access or token alone: no content, no chunk and no vector is touched. Versions count words by
+-- tenant, so that a document of another tenant has changed for them.
 UPDATE rag.document SET
     tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s, hint = %(hint)s, url = %(url)s,
     given_title = %(given_title)s, author = %(author)s, declared_type = %(declared_type)s,
     metadata = %(metadata)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
     modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp(),
-    changed_xid = CASE WHEN state = 'present' THEN changed_xid ELSE pg_current_xact_id() END
+    changed_xid = CASE WHEN state = 'present' AND tenant = %(tenant)s THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s;
 
 -- name: rename_document
