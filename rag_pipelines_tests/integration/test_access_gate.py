@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,34 +92,22 @@ def withhold(shelf: Workspace) -> None:
     )
 
 
-VISIBLE = "AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)\n     "
+LOOK_UP = r"AND \(SELECT .* FROM rag\.document d .*\n *"
 STATEMENTS = {
-    "the tenant": ("visible_document", "d.tenant = %(tenant)s AND", "%(tenant)s::text IS NOT NULL AND"),
+    "the tenant": ("visible_document", r"d\.tenant = %\(tenant\)s AND", "%(tenant)s::text IS NOT NULL AND"),
     "deletion": ("visible_document", "d.state <> 'tombstoned' AND", ""),
-    "the rule": ("visible_document", "d.access_id IN (SELECT access_id FROM allowed)", "true"),
-    "withheld text": (
-        "current_text",
-        "(v.document_id, v.chunk_set_id) IN",
-        "(v.document_id, -v.chunk_set_id) IN",
-    ),
-    "the tenant of few": ("few_by_access", "d.tenant = %(tenant)s AND", ""),
+    "the rule": ("visible_document", r"d\.access_id IN \(SELECT access_id FROM allowed\)", "true"),
+    "withheld text": ("current_text", r"v\.chunk_set_id\) IN", "-v.chunk_set_id) IN"),
+    "the tenant of few": ("few_by_access", r"d\.tenant = %\(tenant\)s AND", ""),
     "deletion of few": ("few_by_access", "AND d.state <> 'tombstoned'", ""),
-    "the rule of few": ("few_by_access", "d.access_id = a.access_id AND", ""),
-    "whose text is withheld": ("caller", "AND access_id IN (SELECT access_id FROM allowed)", ""),
-    "the caller": (
-        "caller",
-        "rag.rules_of(%(tenant)s, %(principals)s)",
-        "ARRAY(SELECT access_id FROM rag.access_rule)",
-    ),
-    "who is near": ("search", VISIBLE + "ORDER BY v.embedding", "ORDER BY v.embedding"),
-    "who has the words": ("search", VISIBLE + "LIMIT", "LIMIT"),
-    "withheld text of few": (
-        "search",
-        "WHERE (SELECT exact FROM route) AND {text}",
-        "WHERE (SELECT exact FROM route)",
-    ),
+    "the rule of few": ("few_by_access", r"d\.access_id = a\.access_id AND", ""),
+    "whose text is withheld": ("caller", r"AND access_id IN \(SELECT access_id FROM allowed\)", ""),
+    "the caller": ("caller", r"rag\.rules_of\(.*\)\)", "ARRAY(SELECT access_id FROM rag.access_rule))"),
+    "who is near": ("search", LOOK_UP + "ORDER BY v.embedding", "ORDER BY v.embedding"),
+    "who has the words": ("search", LOOK_UP + "LIMIT", "LIMIT"),
+    "withheld text of few": ("search", r"(WHERE \(SELECT exact FROM route\)) AND \{text\}", r"\1"),
 }
-"""What a statement may forget: the query, what it says, what it says without it."""
+"""What a statement may forget: the query, a pattern of what it says, what it says without it."""
 
 
 @pytest.mark.parametrize("forgotten", STATEMENTS)
@@ -129,10 +118,10 @@ def test_a_search_that_forgets_part_of_the_rule_is_refused(
 
     version = shelf.build()
     withhold(shelf)
-    name, before, after = STATEMENTS[forgotten]
+    name, said, left = STATEMENTS[forgotten]
     broken = dict(stored.queries())
-    assert before in broken[name]
-    broken[name] = broken[name].replace(before, after)
+    broken[name], times = re.subn(said, left, broken[name])
+    assert times, f"{name} does not say {said} any more"
     monkeypatch.setattr("rag_pipelines.store.database.queries", lambda: broken)
     assert not shelf.validate(version)["access_proof"]
     found = proof(shelf, version)
