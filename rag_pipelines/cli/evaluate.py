@@ -112,7 +112,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
         first = next(iter(figures.figures.get(ALL, {}).items()), None)
         rows.append((
             row["run_id"], row["index_name"], f"{row['version_id']} ({row['state']})", row["golden"],
-            row["label"] or described(row["setting"]), figures.questions,
+            ", ".join(filter(None, (row["label"], described(row["setting"])))), figures.questions,
             f"{first[0]} {first[1].mean:.4f}" if first else None, figures.violations,
             f"{row['started_at']:%Y-%m-%d %H:%M}",
         ))  # fmt: skip

@@ -92,14 +92,16 @@ def quality_gate(
 
 
 def judged_runs(connection: Pg, gate: Gate) -> dict[str, tuple[Run | None, Run]]:
-    """The kept runs that a result of the gate rests on, by mode: the live version's, if there was one, and
-    the candidate's."""
+    """The kept runs that a result of the gate rests on, by mode, hybrid first: the live version's, if there
+    was one, and the candidate's."""
+    figures: Mapping[str, Any] = gate.detail.get("figures", {})
     return {
         mode: (
-            get_run(connection, figures["live_run"]) if "live_run" in figures else None,
-            get_run(connection, figures["run"]),
+            get_run(connection, figures[mode]["live_run"]) if "live_run" in figures[mode] else None,
+            get_run(connection, figures[mode]["run"]),
         )
-        for mode, figures in gate.detail.get("figures", {}).items()
+        for mode in QualityBounds().modes
+        if mode in figures
     }
 
 

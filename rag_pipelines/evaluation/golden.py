@@ -30,6 +30,7 @@ from rag_pipelines.errors import ConfigError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.access import user_principal
+from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters
 
 Reason = Literal["access", "tenant", "outdated", "deleted", "other"]
@@ -90,7 +91,7 @@ class Question(
     tenant: str | None = None
     user: str | None = None
     principals: tuple[str, ...] = ()
-    filters: Filters = Filters()
+    filters: Any = Filters()  # Filters | Filter, which msgspec could not tell apart
     expect: tuple[Reference, ...] | None = None
     must_not_return: tuple[Forbidden, ...] = ()
     unanswerable: bool = False
@@ -207,9 +208,9 @@ def _checked(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Qu
     seen: dict[str, int] = {}
     for line, row in rows:
         try:
-            _known_filters(row)
             question = msgspec.convert(row, Question)
-        except msgspec.ValidationError as error:
+            question = msgspec.structs.replace(question, filters=_filters(question.filters))
+        except (msgspec.ValidationError, UsageError) as error:
             problems.add(line, str(error))
             continue
         wrong = list(_problems_of(question))
@@ -222,15 +223,20 @@ def _checked(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Qu
             yield question
 
 
-def _known_filters(row: Any) -> None:
-    """Refuse a filter that does not exist: it would narrow nothing."""
-    filters = row.get("filters") if isinstance(row, dict) else None
-    unknown = set(filters) - set(Filters.__struct_fields__) if isinstance(filters, dict) else set()
+def _filters(given: Any) -> Filters | Filter:
+    """What a question is narrowed to. A filter that does not exist is refused: it would narrow nothing."""
+    if isinstance(given, Filters):
+        return given
+    unknown = set(given) - set(Filters.__struct_fields__) if isinstance(given, dict) else set()
+    if unknown and unknown & {"field", "all", "any", "not"}:
+        return filter_from_json(given, "filters")
     if unknown:
         valid = ", ".join(Filters.__struct_fields__)
-        raise msgspec.ValidationError(
-            f"there is no filter {', '.join(map(repr, sorted(unknown)))}; valid: {valid}"
+        raise UsageError(
+            f"there is no filter {', '.join(map(repr, sorted(unknown)))}; valid: {valid}, or a filter with "
+            "'field', 'all', 'any' or 'not'"
         )
+    return msgspec.convert(given, Filters)
 
 
 def _problems_of(question: Question) -> Iterator[str]:

@@ -5,7 +5,7 @@ What belongs here: choosing and wording. What does not: figures (`run`, `compari
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 import msgspec
@@ -21,9 +21,9 @@ WORST = 20
 _STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #8884; vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+.number { text-align: right; font-variant-numeric: tabular-nums }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 """
 
@@ -96,8 +96,10 @@ def judgement_report(index: str, runs: Mapping[str, tuple[Run | None, Run]]) -> 
         else:
             made = _comparison_sections(live, candidate, compare(live, candidate))
         sections += [msgspec.structs.replace(one, title=f"{mode}: {one.title}") for one in made]
-    first = next(iter(runs.values()))[1]
-    return Report(f"{index}: version {first.version} on {first.golden}", tuple(sections))
+    live, candidate = next(iter(runs.values()))
+    against = "" if live is None else f" against version {live.version}"
+    title = f"{index}: version {candidate.version}{against}, asked {candidate.golden}"
+    return Report(title, tuple(sections))
 
 
 def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
@@ -232,14 +234,19 @@ def _mean(run: Run, slice_name: str, measure: str) -> float:
 def _html_table(section: Section) -> str:
     if not section.rows:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in section.columns)
-    rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in section.rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    numeric = [all(map(_is_number, column)) for column in zip(*section.rows, strict=True)]
+
+    def row(tag: str, texts: Sequence[str]) -> str:
+        marks = (' class="number"' if number else "" for number in numeric)
+        cells = zip(texts, marks, strict=True)
+        return f"<tr>{''.join(f'<{tag}{mark}>{escape(text)}</{tag}>' for text, mark in cells)}</tr>"
+
+    body = "".join(row("td", texts) for texts in section.rows)
+    return f"<table><thead>{row('th', section.columns)}</thead><tbody>{body}</tbody></table>"
 
 
-def _html_cell(text: str) -> str:
-    numeric = text.replace(",", "").lstrip("+-").replace(".", "", 1).isdigit()
-    return f'<td class="number">{text}</td>' if numeric else f"<td>{escape(text)}</td>"
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").lstrip("+-").replace(".", "", 1).isdigit()
 
 
 def _cell(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from rag_pipelines.demo import queries_path
 from rag_pipelines.errors import ConfigError, UsageError
 from rag_pipelines.evaluation.golden import Question, Reference, read_golden, write_golden
+from rag_pipelines.query.filters import Prefix, Range
 
 WADING = {
     "id": "wading",
@@ -39,6 +41,17 @@ def test_a_question_has_what_it_asks_who_asks_and_what_answers_it(golden: Callab
     assert question.filters.path_prefix == "ops/"
     assert question.expect == (Reference(path="manual.pdf", page=12, quote="stay out", grade=2),)
     assert question.answerable is True
+
+
+def test_a_question_is_narrowed_by_a_composed_filter_too(golden: Callable[..., Path], tmp_path: Path) -> None:
+    recent = {"field": "modified_at", "gte": "2026-01-01T00:00:00Z"}
+    row = {**WADING, "filters": {"all": [{"field": "path", "prefix": "ops/"}, {"not": recent}]}}
+    (question,) = read_golden(golden(row)).questions
+    assert question.filters == Prefix("path", "ops/") & ~Range(
+        "modified_at", gte=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    write_golden(tmp_path / "copy.jsonl", [question])
+    assert read_golden(tmp_path / "copy.jsonl").questions == (question,)
 
 
 def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
@@ -75,7 +88,9 @@ def test_the_demo_set_is_a_golden_set() -> None:
         ({"id": "x", "query": "what"}, "neither what to expect"),
         ({**WADING, "as": ["everyone"]}, "need not name 'everyone'"),
         ({**WADING, "must_not_return": [{"path": "a", "because": "dull"}]}, "Invalid enum value 'dull'"),
-        ({**WADING, "filters": {"colour": "red"}}, "colour"),
+        ({**WADING, "filters": {"colour": "red"}}, "no filter 'colour'; valid: sources, path_prefix"),
+        ({**WADING, "filters": {"field": "colour", "equals": "red"}}, "filters: received the field 'colour'"),
+        ({**WADING, "filters": {"path_prefix": 3}}, "Expected `str"),
     ],
 )
 def test_a_fault_is_named_with_its_line(golden: Callable[..., Path], row: Any, problem: str) -> None:
