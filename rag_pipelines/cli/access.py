@@ -136,6 +136,8 @@ def _show(found: Explanation, caller: str) -> None:
     if not verdict.clauses:
         facts.append(("clauses", "none: everybody of the tenant passes"))
     facts.append(("deny", ", ".join(_named(one, verdict) for one in verdict.denied_by) or "no hit"))
+    if found.section:
+        facts.append(("section", " › ".join(found.section)))
     facts += _state(document)
     print_facts(f"{caller} {answer} {document.source}:{document.external_id}", facts)
     for hint in found.hints:

@@ -65,8 +65,9 @@ class Verdict(msgspec.Struct, frozen=True):
 class DocumentState(msgspec.Struct, frozen=True):
     """A document as access and search see it.
 
-    `passages` counts, by index, those in its live version. `listed_at` and `groups_at` are when the
-    source's last complete listings of documents and of groups began: how old what is known of access is.
+    `passages` counts, by index, those in its live version: all, or the one that was asked for. `listed_at`
+    and `groups_at` are when the source's last complete listings of documents and of groups began: how old
+    what is known of access is.
     """
 
     source: str
@@ -83,8 +84,9 @@ class Explanation(msgspec.Struct, frozen=True):
     """Whether a caller of `tenant` may read a document, and everything that follows from.
 
     `reasons` say why not, in sentences; none means that a search may show it. `hints` say what else keeps
-    it from being found or what the figures cannot say. `former` is set for a passage that the document no
-    longer has, or may not have: what the rule that held when it had it means for the caller.
+    it from being found or what the figures cannot say. Of one passage, `section` says where in the document
+    it stands, and `former` is set where the document no longer has it, or may not have it: what the rule
+    that held when it had it means for the caller.
     """
 
     tenant: str
@@ -93,6 +95,7 @@ class Explanation(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     hints: tuple[str, ...]
     former: Verdict | None = None
+    section: tuple[str, ...] = ()
 
     @property
     def may_read(self) -> bool:
@@ -204,7 +207,9 @@ def _explain(connection: Pg, row: Row, given: Sequence[str], tenant: str | None)
                 f"the document's text {why} after this passage; who did not pass its rule then may not"
             )
     hints = tuple(_hints(document, verdict, given, named))
-    return Explanation(asked, document, verdict, tuple(reasons), hints, former)
+    return Explanation(
+        asked, document, verdict, tuple(reasons), hints, former, tuple(row.get("heading_path", ()))
+    )
 
 
 def _ways(given: Iterable[str], memberships: Iterable[Membership]) -> dict[str, tuple[Membership, ...]]:
@@ -226,7 +231,7 @@ def _ways(given: Iterable[str], memberships: Iterable[Membership]) -> dict[str, 
 def _document(connection: Pg, row: Row) -> DocumentState:
     passages = {}
     for version in query(connection, "live_storages").fetchall():
-        params = {"document_id": row["document_id"]}
+        params = {name: row.get(name) for name in ("document_id", "chunk_set_id", "ordinal")}
         parts = {"vectors": f"vectors_{version['storage']}"}
         found = query(connection, "passages_in_version", params, parts).fetchone()
         assert found is not None
@@ -257,10 +262,10 @@ def _hints(
         yield "the source did not list the document any more; its deletion waits for a person"
     if not document.passages:
         status = f"its status is {document.status}"
-        yield f"no live version of an index holds a passage of it, so no search finds it; {status}"
+        yield f"no live version of an index holds it, so no search finds it; {status}"
     known = {held.principal for held in verdict.held if held.through}
     known |= {step.member for held in verdict.held for step in held.through} | {*named}
-    for principal in given:
+    for principal in given if {*named} - {EVERYONE} else ():
         if principal not in known:
             spelling = "is it spelled as in the source?"
             yield f"no group has {principal} as a member and the rule does not name it; {spelling}"

@@ -397,9 +397,17 @@ def test_the_command_explains_clause_by_clause(team: Team, call: Call) -> None:
 def test_the_command_explains_a_passage_by_the_rule_of_its_document_and_of_its_own_time(
     team: Team, call: Call
 ) -> None:
-    (hit,) = team.search("salary", principals=["group:hr"], k=1)
+    team.write(
+        "hr/pay.md", f"# Pay\n\n{'Much else. ' * 300}\n\n## Bands\n\nThe sensor team has a salary band."
+    )
+    team.refresh()
+    (hit,) = team.search("salary", principals=["group:hr"], mode="lexical", k=1)
     no = call("access", "explain", "--principal", "group:it", "--chunk", hit.chunk_id)
     assert no.stdout.startswith("group:it may not read docs:hr/pay.md")
+    assert "Bands" in no.stdout
+    assert "1 passage in main" in no.stdout
+    open_to_all = call("access", "explain", "--user", "eve", "--document", "docs:open/news.md")
+    assert "spelled" not in open_to_all.stderr
     team.write("hr/pay.md", "# Pay\n\nThe sensor team has no salary band.")
     team.ingest()
     team.restrict("hr", "group:hr", "group:it")

@@ -3,7 +3,7 @@
 -- and that for its document.
 
 -- Every look-up by a policy or a search's predicate, from the index alone.
-CREATE INDEX document_readable ON rag.document (document_id) INCLUDE (tenant, access_id) WHERE state <> 'tombstoned';
+CREATE INDEX document_readable ON rag.document (document_id) INCLUDE (tenant, access_id, state) WHERE state <> 'tombstoned';
 
 -- What stands here of a document is two numbers; who may see the document may know that it had other text before.
 DROP POLICY reader ON rag.document_content;

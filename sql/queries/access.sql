@@ -101,7 +101,8 @@ WHERE s.name = %(source)s AND d.external_id = %(external_id)s;
 -- name: chunk_access
 -- The documents that have or had a passage, each as `document_access` gives it, with the rule of text that is former.
 SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.deny, s.name AS source,
-       s.listed_at, s.groups_at, c.tenant AS former_tenant, c.doubted, f.clauses AS former_clauses, f.deny AS former_deny
+       s.listed_at, s.groups_at, c.tenant AS former_tenant, c.doubted, f.clauses AS former_clauses, f.deny AS former_deny,
+       p.chunk_set_id, p.ordinal, p.heading_path
 FROM rag.chunk_set cs
 JOIN rag.chunk p ON p.chunk_set_id = cs.chunk_set_id AND p.ordinal = %(ordinal)s
 JOIN rag.document_content c ON c.chunk_set_id = cs.chunk_set_id
@@ -121,7 +122,10 @@ WHERE s.name = %(source)s AND q.external_id = %(external_id)s ORDER BY q.last_at
 SELECT index_name, version_id, storage FROM rag.index_version WHERE state = 'live' ORDER BY index_name;
 
 -- name: passages_in_version
-SELECT count(*) AS passages FROM {vectors} WHERE document_id = %(document_id)s;
+-- Of a document, or one of them.
+SELECT count(*) AS passages FROM {vectors}
+WHERE document_id = %(document_id)s
+  AND (%(chunk_set_id)s::bigint IS NULL OR (chunk_set_id = %(chunk_set_id)s AND ordinal = %(ordinal)s));
 
 -- name: role
 -- Whether a role is there, and whether policies would not hold for it.
