@@ -150,7 +150,7 @@ def worse_candidates(trial: Trial) -> int:
         others = {reason.split()[1] for reason in reasons} - {"quality"}
         passed += not ours
         print(
-            f"{how}: {f'refused, {len(ours)} reasons' if ours else 'PASSED'}"
+            f"{how}: {'refused' if ours else 'PASSED'}"
             f"{f'; refused by {sorted(others)} too' if others else ''}",
             flush=True,
         )

@@ -59,9 +59,7 @@ def quality_gate(
 
     def ask(version: int, mode: Any) -> Run:
         setting = Setting(mode=mode, k=bounds.k, version=version)
-        made = evaluate(
-            database, settings, index, asked, embedders=shared, setting=setting, label=f"gate, {mode}"
-        )
+        made = evaluate(database, settings, index, asked, embedders=shared, setting=setting, label="gate")
         return put_run(database, made)
 
     refused: list[str] = []
