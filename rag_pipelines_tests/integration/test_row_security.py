@@ -220,6 +220,24 @@ def test_searching_words_asks_the_word_index_also_under_the_policy(
     assert any("words @@" in row["QUERY PLAN"] and "Index Cond" in row["QUERY PLAN"] for row in rows)
 
 
+def test_equality_of_metadata_asks_its_index_also_under_the_policy(
+    shelf: Workspace, reader: Database
+) -> None:
+    execute(
+        shelf,
+        "INSERT INTO rag.document (source_id, external_id, tenant, token, name, path, hint, metadata, "
+        "attributes_key, access_id, raw_sha256, raw_bytes) "
+        "SELECT source_id, path || n, tenant, '', name, path, hint, jsonb_build_object('n', n), "
+        "attributes_key, access_id, raw_sha256, raw_bytes "
+        "FROM rag.document, generate_series(1, 1000) AS n; ANALYZE rag.document",
+    )
+    with reader.connection() as connection, reading_as(connection, "default", ["everyone"]):
+        rows = connection.execute(
+            """EXPLAIN SELECT FROM rag.document WHERE metadata @> ANY('{"{\\"n\\": 7}"}'::jsonb[])"""
+        ).fetchall()
+    assert any("metadata @>" in row["QUERY PLAN"] and "Index Cond" in row["QUERY PLAN"] for row in rows)
+
+
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
