@@ -37,8 +37,8 @@ CROSS JOIN LATERAL (
 -- name: proof_nearness
 -- How near sampled documents are to a question, and whether they have one of its words; whoever may read them.
 SELECT v.document_id, v.chunk_set_id, max(-(v.embedding <#> %(vector)s::text::{type})) AS nearness,
-       bool_or(l.words @@ %(words)s::tsquery) AS matches
-FROM {vectors} v JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
+       coalesce(bool_or(l.words @@ %(words)s::tsquery), false) AS matches
+FROM {vectors} v LEFT JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
 WHERE v.document_id = ANY(%(documents)s)
 GROUP BY 1, 2;
 
