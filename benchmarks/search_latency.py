@@ -2,7 +2,9 @@
 
 The texts are sentences of open corpora, mixed anew; the vectors are real ones of MiniLM, mixed as
 normalise(0.85 a + 0.15 b + noise), because embedding so many would take an hour. Questions are sentences;
-their embedding is part of every time. Recall is that of the dense side against an exact scan.
+their embedding is part of every time. `recall` is how many of the ten hits are those of a search that
+compares everything that the caller may see; `added` is what the module takes beside the same statements
+sent by hand, as a share of these.
 
     python benchmarks/search_latency.py --home FOLDER [--rows 200000] [--queries 200]
 
@@ -18,8 +20,10 @@ import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import yaml
@@ -31,9 +35,11 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
+from rag_pipelines.query import statement
+from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.chunks import put_vectors
-from rag_pipelines.store.database import Database
+from rag_pipelines.store.database import Database, Pg, Prepared
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
@@ -43,6 +49,7 @@ SHARES = {"all": 1.0, "half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth"
 """Groups by the share of documents that they may see."""
 TEAMS = 1000
 REAL_VECTORS = 8_000
+RECALL_QUESTIONS = 50
 SEED = 20
 
 
@@ -118,25 +125,74 @@ def fill(database: Database, settings: Settings, embedders: Embedders, texts: Se
     promote(database, "main", version.version_id)
 
 
-def measure(
-    searcher: Searcher, questions: Sequence[str], **options: Any
-) -> tuple[float, float, float, float]:
-    """p50 and p95 of a whole search in ms, the mean number of hits, the p50 of the embedding alone."""
+Sent = tuple[Prepared, dict[str, Any], dict[str, Any]]
+
+
+class Figures(NamedTuple):
+    """Times in ms of whole searches and of their embedding; hits and recall as means; `added` as a share."""
+
+    p50: float
+    p95: float
+    embed: float
+    hits: float
+    recall: float
+    added: float
+
+
+def measure(searcher: Searcher, questions: Sequence[str], **options: Any) -> Figures:
+    """Each question asked as a user would, then its statements once more by hand, then compared exactly."""
     for question in questions[:20]:
         searcher.search(question, tenant="default", **options)
-    times, hits, embed = [], [], []
+    times, embed, hits, recall, added = [], [], [], [], []
     for question in questions:
-        began = time.perf_counter()
-        result = searcher.search(question, tenant="default", **options)
-        times.append((time.perf_counter() - began) * 1000)
-        hits.append(len(result.hits))
+        with sent() as statements:
+            began = time.perf_counter()
+            result = searcher.search(question, tenant="default", **options)
+            times.append((time.perf_counter() - began) * 1000)
         embed.append(result.embed_ms)
-    return (
+        hits.append(len(result.hits))
+        by_hand = again(searcher, statements)
+        added.append((times[-1] - result.embed_ms) / by_hand - 1)
+    for question in questions[:RECALL_QUESTIONS]:
+        found = ids(searcher.search(question, tenant="default", **options))
+        with patch.object(statement, "FEW_CHUNKS", 2**30):
+            truth = ids(searcher.search(question, tenant="default", **options))
+        recall.append(len(found & truth) / max(len(truth), 1))
+    return Figures(
         statistics.median(times),
         statistics.quantiles(times, n=20)[18],
-        statistics.mean(hits),
         statistics.median(embed),
+        statistics.mean(hits),
+        statistics.mean(recall),
+        statistics.median(added),
     )
+
+
+def ids(result: Result) -> set[str]:
+    return {hit.chunk_id for hit in result.hits}
+
+
+@contextmanager
+def sent() -> Iterator[list[Sent]]:
+    """What searches send to Postgres meanwhile."""
+    statements: list[Sent] = []
+    run = Prepared.run
+
+    def noted(self: Prepared, connection: Pg, params: Any, **how: Any) -> Any:
+        statements.append((self, params, how))
+        return run(self, connection, params, **how)
+
+    with patch.object(Prepared, "run", noted):
+        yield statements
+
+
+def again(searcher: Searcher, statements: Sequence[Sent]) -> float:
+    """The ms that the same statements take with nothing around them."""
+    with searcher._database.connection() as connection:
+        began = time.perf_counter()
+        for prepared, params, how in statements:
+            prepared.run(connection, params, **how).fetchall()
+        return (time.perf_counter() - began) * 1000
 
 
 def main() -> None:
@@ -165,12 +221,13 @@ def main() -> None:
         fill(database, settings, embedders, texts)
     searcher = Searcher(database, settings, "main", embedders)
     questions = [text[:80] for text in texts[-arguments.queries :]]
-    print(f"{'caller':<12} {'mode':<8} {'p50 ms':>8} {'p95 ms':>8} {'hits':>6} {'embed':>6}")
+    columns = ("p50 ms", "p95 ms", "embed", "hits", "recall", "added")
+    print(f"{'caller':<12} {'mode':<8}", *(f"{column:>7}" for column in columns))
     callers = {name: f"group:{name}" for name in SHARES} | {"one team": "group:team7"}
     for name, principal in callers.items():
         for mode in ("dense", "lexical", "hybrid"):
-            p50, p95, hits, embed = measure(searcher, questions, mode=mode, principals=[principal])
-            print(f"{name:<12} {mode:<8} {p50:8.2f} {p95:8.2f} {hits:6.2f} {embed:6.2f}", flush=True)
+            found = measure(searcher, questions, mode=mode, principals=[principal])
+            print(f"{name:<12} {mode:<8}", *(f"{figure:7.2f}" for figure in found), flush=True)
     searcher.close()
     embedders.close()
     database.close()

@@ -225,7 +225,7 @@ class FusionSettings(_Section):
     method: Literal["weighted", "rrf"] = "weighted"
     dense_weight: Share = 0.5
     rrf_k: int = Field(default=60, ge=1)
-    candidates: int = Field(default=100, ge=1, le=1000)
+    candidates: int = Field(default=50, ge=1, le=1000)
 
 
 class GateSettings(_Section):

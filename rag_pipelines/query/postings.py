@@ -13,11 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from psycopg import sql
 
-from rag_pipelines.store.database import Pg
-
-Query = sql.SQL | sql.Composed
+from rag_pipelines.store.database import Pg, Prepared
 
 POSTINGS = 1_000_000
 """So many are read for a question's rarer words (5 bytes each); then commoner ones give no candidates."""
@@ -51,10 +48,9 @@ class Matches:
         return "{" + ",".join(map(str, slots[np.lexsort((slots, -scores))].tolist())) + "}"
 
 
-def matches(connection: Pg, statement: Query, params: Mapping[str, Any]) -> Matches:
+def matches(connection: Pg, statement: Prepared, params: Mapping[str, Any]) -> Matches:
     """The rows of a tenant that match a question; `statement` is ``words_asked`` for a version."""
-    params = {**params, "postings": POSTINGS}
-    rows = connection.execute(statement, params, prepare=True, binary=True).fetchall()
+    rows = statement.run(connection, {**params, "postings": POSTINGS}, binary=True).fetchall()
     idf = {row["term"]: row["idf"] for row in rows}
     blocks = [(row["entries"], row["idf"]) for row in rows if row["entries"] is not None]
     found = np.frombuffer(b"".join(entries for entries, _ in blocks), POSTING)
@@ -77,7 +73,7 @@ def _added(slots: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarra
         slots, places = np.unique(slots, return_inverse=True)
         return slots, np.bincount(places, weights=shares)
     scores = np.bincount(slots, weights=shares)
-    slots = np.flatnonzero(scores)
+    slots = np.flatnonzero(scores > 0)
     return slots, scores[slots]
 
 

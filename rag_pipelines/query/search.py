@@ -37,7 +37,7 @@ from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stages import Asked, Reading, make_stages
-from rag_pipelines.query.statement import hit_of
+from rag_pipelines.query.statement import SCANNED_CHUNKS, hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.sync.targets import Embedders
@@ -82,6 +82,7 @@ class Searcher:
         self._database = database.tuned(
             {
                 "hnsw.iterative_scan": "relaxed_order",
+                "hnsw.max_scan_tuples": str(SCANNED_CHUNKS),
                 "hnsw.ef_search": str(self._index_settings.vector.ef_search),
                 "plan_cache_mode": "force_generic_plan",
             }

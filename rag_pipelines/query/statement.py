@@ -18,10 +18,13 @@ from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, Scores
 from rag_pipelines.query.postings import NOTHING, matches
 from rag_pipelines.query.question import phrases
-from rag_pipelines.store.database import Part, Pg, Row, composed
+from rag_pipelines.store.database import Part, Pg, Prepared, Row, composed
 
-FEW_CHUNKS = 5_000
+FEW_CHUNKS = 2_000
 """So many are compared one by one; the vector index would skip too much that the caller may not see."""
+
+SCANNED_CHUNKS = 2_500
+"""The vector index gives the caller's nearest from among so many; where that is too few, all are compared."""
 
 FIRST_MATCHES, MORE_MATCHES = 1_000, 20_000
 """Rows with the question's words that are looked up, best first; more where the caller sees too few."""
@@ -46,9 +49,9 @@ class VersionSearch:
             "caller": composed("caller"),
         }
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
-        self._words_asked = composed("words_asked", words)
+        self._words_asked = Prepared(composed("words_asked", words))
         self._phrases_asked = composed("phrases_asked", {"configurations": self.parts["configurations"]})
-        self._statements: dict[tuple[str, int, int, bool], sql.SQL | sql.Composed] = {}
+        self._statements: dict[tuple[str, int, int, bool], Prepared] = {}
 
     def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
         """The statement's rows, or None when another version is live.
@@ -67,7 +70,7 @@ class VersionSearch:
         def run(looked_up: int, *, exact: bool = False) -> list[Row]:
             statement = self._statement(params, narrowing, exact=exact)
             asked = {**params, "matches": found.best(looked_up)}
-            return connection.execute(statement, asked, prepare=not exact).fetchall()
+            return statement.run(connection, asked, prepare=not exact).fetchall()
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
         rows = run(looked_up, exact=quoted is not None)
@@ -93,9 +96,7 @@ class VersionSearch:
         row = connection.execute(self._phrases_asked, {"phrases": list(quoted)}).fetchone()
         return None if row is None else row["phrases"]
 
-    def _statement(
-        self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
-    ) -> sql.SQL | sql.Composed:
+    def _statement(self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False) -> Prepared:
         """The search with these parameters; `exact` compares everything that the caller may see."""
         few = 2**31 if exact else self._few_documents
         key = (narrowing.text, few, params["candidates"], params["phrases"] is not None)
@@ -114,7 +115,7 @@ class VersionSearch:
                 "few_by_phrase" if quoted else "few_by_access" if narrowing == NO_FILTER else "few_by_filter"
             )
             holds = composed("holds_phrases", parts) if quoted else sql.SQL("true")
-            known = composed("search", {**parts, "few": composed(walk, parts), "quoted": holds})
+            known = Prepared(composed("search", {**parts, "few": composed(walk, parts), "quoted": holds}))
             if len(self._statements) >= STATEMENTS:
                 self._statements.clear()
             self._statements[key] = known

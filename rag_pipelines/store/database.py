@@ -5,13 +5,14 @@ What belongs here: what every module of `store` needs of a connection. What does
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import psycopg
-from psycopg import Connection, Cursor, sql
+from psycopg import Connection, Cursor, RawCursor, sql
 from psycopg.rows import dict_row
 
 from rag_pipelines.errors import DatabaseError, TransientError
@@ -23,6 +24,8 @@ Pg = Connection[Row]
 
 MIGRATION_LOCK = 7_316_441_902
 """Advisory lock key under which migrations run, so that two processes starting at once do not collide."""
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 _TRANSIENT = (
     psycopg.errors.DeadlockDetected,
@@ -164,6 +167,28 @@ def query(
 ) -> Cursor[Row]:
     """Run the query `name`; `parts` fills its ``{placeholders}``."""
     return connection.execute(composed(name, parts), params, binary=binary)
+
+
+class Prepared:
+    """A query that is run often, with its parameters numbered once: psycopg takes a while for a long text."""
+
+    def __init__(self, text: sql.Composable) -> None:
+        self._names: list[str] = []
+        self._text = _PARAMETER.sub(self._number, text.as_string(None)).replace("%%", "%").encode()
+
+    def run(
+        self, connection: Pg, params: Mapping[str, Any], *, binary: bool = False, prepare: bool = True
+    ) -> Cursor[Row]:
+        """As `Connection.execute`."""
+        cursor = RawCursor(connection, row_factory=dict_row)
+        values = [params[name] for name in self._names]
+        return cursor.execute(self._text, values, prepare=prepare, binary=binary)
+
+    def _number(self, match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in self._names:
+            self._names.append(name)
+        return f"${self._names.index(name) + 1}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def server_settings() -> dict[str, str | int | float]:
         "unix_socket_permissions": "0700",
         "cluster_name": "rag_pipelines",
         "max_connections": 100,
-        "shared_buffers": f"{min(max(megabytes // 8, 64), 512)}MB",
+        "shared_buffers": f"{min(max(megabytes // 8, 64), 4096)}MB",
         "effective_cache_size": f"{max(megabytes // 2, 128)}MB",
         "maintenance_work_mem": f"{min(max(megabytes // 8, 64), 1024)}MB",
         "work_mem": "16MB",

@@ -94,7 +94,7 @@ WITH live AS (
             -(v.weights <#> (SELECT weights FROM asked))
      FROM {vectors} v
      WHERE %(dense)s AND NOT (SELECT exact FROM route)
-       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
      ORDER BY v.embedding <#> (SELECT vector FROM asked)
      LIMIT {candidates})
     UNION
@@ -103,7 +103,7 @@ WITH live AS (
      FROM unnest(%(matches)s::text::int[]) AS match,
           LATERAL (SELECT * FROM {vectors} v WHERE v.slot = match OFFSET 0) v
      WHERE NOT (SELECT exact FROM route)
-       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id)
+       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
      LIMIT {candidates})
 ), ranked AS (
     SELECT *,
