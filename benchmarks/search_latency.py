@@ -48,7 +48,7 @@ from rag_pipelines.sync.targets import Embedders, source_targets
 SHARES = {"all": 1.0, "half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 """Groups by the share of documents that they may see."""
 TEAMS = 1000
-REAL_VECTORS = 8_000
+REAL_VECTORS = 32_000
 RECALL_QUESTIONS = 50
 SEED = 20
 

@@ -20,8 +20,9 @@ from rag_pipelines_tests.integration.workspace import Workspace
 DOCUMENTS = 240
 BATCH = 16
 MOMENTS = (
-    "phase start", "phase list", "phase prepare", "embed", "embed", "phase build", "phase loading words and vectors",
-    "phase turning words around", "phase indexing", "phase gates", "phase promote",
+    "phase start", "phase list", "phase prepare", "embed", "embed", "phase build",
+    "phase loading words and vectors", "phase turning words around", "phase indexing", "phase gates",
+    "phase promote",
 )  # fmt: skip
 """Where a run is killed: a random moment after it has said so. In the order of a run, because each run goes
 on where the last one was killed."""
