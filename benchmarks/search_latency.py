@@ -3,8 +3,8 @@
 The texts are sentences of open corpora, mixed anew; the vectors are real ones of MiniLM, mixed as
 normalise(0.85 a + 0.15 b + noise), because embedding so many would take an hour. Questions are sentences;
 their embedding is part of every time. `recall` is how many of the ten hits are those of a search that
-compares everything that the caller may see; `added` is what the module takes beside the same statements
-sent by hand, as a share of these.
+compares everything that the caller may see; `added` is what the module takes beside its statements, as a
+share of these.
 
     python benchmarks/search_latency.py --home FOLDER [--rows 200000] [--queries 200]
 
@@ -125,9 +125,6 @@ def fill(database: Database, settings: Settings, embedders: Embedders, texts: Se
     promote(database, "main", version.version_id)
 
 
-Sent = tuple[Prepared, dict[str, Any], dict[str, Any]]
-
-
 class Figures(NamedTuple):
     """Times in ms of whole searches and of their embedding; hits and recall as means; `added` as a share."""
 
@@ -140,7 +137,7 @@ class Figures(NamedTuple):
 
 
 def measure(searcher: Searcher, questions: Sequence[str], **options: Any) -> Figures:
-    """Each question asked as a user would, then its statements once more by hand, then compared exactly."""
+    """Each question asked as a user would, and compared exactly."""
     for question in questions[:20]:
         searcher.search(question, tenant="default", **options)
     times, embed, hits, recall, added = [], [], [], [], []
@@ -151,8 +148,7 @@ def measure(searcher: Searcher, questions: Sequence[str], **options: Any) -> Fig
             times.append((time.perf_counter() - began) * 1000)
         embed.append(result.embed_ms)
         hits.append(len(result.hits))
-        by_hand = again(searcher, statements)
-        added.append((times[-1] - result.embed_ms) / by_hand - 1)
+        added.append((times[-1] - result.embed_ms) / sum(statements) - 1)
     for question in questions[:RECALL_QUESTIONS]:
         found = ids(searcher.search(question, tenant="default", **options))
         with patch.object(statement, "FEW_CHUNKS", 2**30):
@@ -173,26 +169,21 @@ def ids(result: Result) -> set[str]:
 
 
 @contextmanager
-def sent() -> Iterator[list[Sent]]:
-    """What searches send to Postgres meanwhile."""
-    statements: list[Sent] = []
+def sent() -> Iterator[list[float]]:
+    """The ms that each statement of the searches meanwhile takes, its rows included."""
+    statements: list[float] = []
     run = Prepared.run
 
-    def noted(self: Prepared, connection: Pg, params: Any, **how: Any) -> Any:
-        statements.append((self, params, how))
-        return run(self, connection, params, **how)
-
-    with patch.object(Prepared, "run", noted):
-        yield statements
-
-
-def again(searcher: Searcher, statements: Sequence[Sent]) -> float:
-    """The ms that the same statements take with nothing around them."""
-    with searcher._database.connection() as connection:
+    def timed(self: Prepared, connection: Pg, params: Any, **how: Any) -> Any:
         began = time.perf_counter()
-        for prepared, params, how in statements:
-            prepared.run(connection, params, **how).fetchall()
-        return (time.perf_counter() - began) * 1000
+        cursor = run(self, connection, params, **how)
+        if cursor.fetchall():
+            cursor.scroll(0, "absolute")
+        statements.append((time.perf_counter() - began) * 1000)
+        return cursor
+
+    with patch.object(Prepared, "run", timed):
+        yield statements
 
 
 def main() -> None:

@@ -197,7 +197,7 @@ class VectorSettings(_Section):
     type: Literal["halfvec", "vector"] = "halfvec"
     m: int = Field(default=16, ge=2, le=100)
     ef_construction: int = Field(default=128, ge=4, le=1000)
-    ef_search: int = Field(default=100, ge=1, le=1000)
+    ef_search: int = Field(default=200, ge=1, le=1000)
 
 
 class LexicalSettings(_Section):
