@@ -73,6 +73,27 @@ def test_nothing_is_left_in_any_table_version_or_blob(gone: Workspace) -> None:
     assert gone.ingest().changes == {"unchanged": 1}
 
 
+def test_no_word_of_any_version_leads_to_what_is_gone(gone: Workspace) -> None:
+    storages = [row["storage"] for row in gone.rows("SELECT DISTINCT storage FROM rag.index_version")]
+    term = gone.rows("SELECT rag.term_id('quetzalcoatlus') AS term")[0]["term"]
+
+    def postings(storage: int) -> list[dict[str, object]]:
+        return gone.rows(
+            f"SELECT term, slot FROM rag.postings_{storage} p CROSS JOIN "
+            "generate_series(0, length(p.entries) / 5 - 1) AS place "
+            f"LEFT JOIN rag.vectors_{storage} "
+            "ON int4send(slot) = substring(p.entries FROM place * 5 + 1 FOR 4)"
+        )
+
+    assert any(one["term"] == term for storage in storages for one in postings(storage))
+    purge(gone)
+    for storage in storages:
+        found = postings(storage)
+        assert found
+        assert all(one["slot"] is not None and one["term"] != term for one in found)
+        assert not gone.rows(f"SELECT FROM rag.terms_{storage} WHERE term = {term}")
+
+
 def test_a_revision_that_no_version_ever_showed_goes_too(workspace: Workspace) -> None:
     workspace.write(SECRET, f"# Dismissal\n\n{OLD}")
     workspace.ingest()
