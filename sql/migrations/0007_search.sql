@@ -62,30 +62,8 @@ RETURN (
     WHERE substring(entry FOR 4) NOT IN (SELECT int4send(gone) FROM unnest(rows) AS gone)
 );
 
--- As in 0004_access.sql; a reader sees the words of its own tenant, and of those only numbers.
-CREATE OR REPLACE FUNCTION rag.protect_version(storage integer) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    rows_of text;
-    reader name;
-BEGIN
-    FOREACH rows_of IN ARRAY ARRAY['vectors_' || storage, 'lexical_' || storage] LOOP
-        EXECUTE format('ALTER TABLE rag.%I ENABLE ROW LEVEL SECURITY', rows_of);
-        EXECUTE format('DROP POLICY IF EXISTS reader ON rag.%I', rows_of);
-        EXECUTE format('CREATE POLICY reader ON rag.%1$I FOR SELECT USING ((SELECT true FROM rag.document_content c '
-                       'WHERE c.document_id = %1$I.document_id AND c.chunk_set_id = %1$I.chunk_set_id))', rows_of);
-    END LOOP;
-    FOREACH rows_of IN ARRAY ARRAY['terms_' || storage, 'postings_' || storage] LOOP
-        EXECUTE format('ALTER TABLE rag.%I ENABLE ROW LEVEL SECURITY', rows_of);
-        EXECUTE format('DROP POLICY IF EXISTS reader ON rag.%I', rows_of);
-        EXECUTE format('CREATE POLICY reader ON rag.%I FOR SELECT USING (tenant = (SELECT rag.reader_tenant()))', rows_of);
-    END LOOP;
-    FOR reader IN SELECT role FROM rag.reader JOIN pg_roles ON rolname = role LOOP
-        EXECUTE format('GRANT SELECT ON rag.%I, rag.%I, rag.%I, rag.%I TO %I', 'vectors_' || storage, 'lexical_' || storage,
-                       'terms_' || storage, 'postings_' || storage, reader);
-    END LOOP;
-END $$;
-
--- The tables of versions that were built before: their rows get numbers, and their words postings.
+-- The tables of versions that were built before: their rows get numbers, and their words postings. What is made anew
+-- gets its policies in 0011_policies.sql.
 DO $$
 DECLARE
     number integer;
@@ -142,6 +120,5 @@ BEGIN
         IF hnsw IS NOT NULL THEN
             EXECUTE hnsw;
         END IF;
-        PERFORM rag.protect_version(number);
     END LOOP;
 END $$;

@@ -146,11 +146,6 @@ UPDATE rag.document SET
     state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
 WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s) AND state <> 'tombstoned';
 
--- name: live_documents
--- External id and content hash of everything a source holds now.
-SELECT external_id, encode(raw_sha256, 'hex') AS sha256, raw_bytes, status, path
-FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned' ORDER BY external_id;
-
 -- name: close_resolved
 -- Quarantine rows of documents that are fine now or gone.
 DELETE FROM rag.quarantine q
@@ -167,4 +162,3 @@ WITH parked AS (
 )
 UPDATE rag.document d SET state = 'missing', deletion_id = parked.deletion_id, updated_at = clock_timestamp()
 FROM parked WHERE d.source_id = %(source_id)s AND d.external_id = ANY(%(ids)s) AND d.state = 'present';
-

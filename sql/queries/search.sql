@@ -7,7 +7,7 @@ d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT acc
 ((v.document_id, v.chunk_set_id) IN (SELECT document_id, chunk_set_id FROM withheld)) IS NOT TRUE
 
 -- name: visible
--- Both, for a version's rows `v` of the documents `d`: every search decides by this and by nothing else.
+-- Both, for a version's rows `v` of the documents `d`: every search decides by these two and by nothing else.
 {document} AND {text}
 
 -- name: caller

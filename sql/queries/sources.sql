@@ -73,8 +73,3 @@ LEFT JOIN LATERAL (
 WHERE s.name = ANY(%(names)s)
 GROUP BY s.source_id, r.run_id, r.started_at, r.finished_at, r.outcome, r.report
 ORDER BY s.name;
-
--- name: status_counts
--- Documents of a source by status.
-SELECT status, count(*) AS documents FROM rag.document
-WHERE source_id = %(source_id)s AND state <> 'tombstoned' GROUP BY status ORDER BY status;

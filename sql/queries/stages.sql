@@ -137,8 +137,3 @@ WHERE chunk_set_id = ANY(%(sets)s) ORDER BY chunk_set_id, ordinal;
 SELECT dc.chunk_set_id, d.document_id, d.external_id, encode(d.raw_sha256, 'hex') AS sha256
 FROM rag.document_chunks dc JOIN rag.document d USING (document_id)
 WHERE d.source_id = %(source_id)s AND dc.chunk_set_id = ANY(%(sets)s) AND d.state <> 'tombstoned';
-
--- name: parse_of_document
-SELECT d.document_id, d.name, p.parse_id, p.status, p.message, p.media_type, p.blocks_sha256, p.title, p.pages
-FROM rag.document d LEFT JOIN rag.parse p USING (parse_id)
-WHERE d.source_id = %(source_id)s AND d.external_id = %(external_id)s;

@@ -193,9 +193,6 @@ FROM {lexical} l JOIN changed USING (document_id),
 GROUP BY 1, 2
 ON CONFLICT (tenant, term) DO UPDATE SET documents = t.documents + EXCLUDED.documents;
 
--- name: count_rows
-SELECT count(*) AS rows, count(DISTINCT document_id) AS documents FROM {vectors};
-
 -- name: chunk_statistics
 SELECT count(*) AS chunks, count(DISTINCT v.document_id) AS documents, avg(c.tokens)::float8 AS mean_tokens,
        coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY c.tokens), 0)::float8 AS p95_tokens

@@ -154,7 +154,7 @@ function table(columns, rows) {
 }
 
 function passage(hit, pattern) {
-  const facts = [`score ${shown(hit.scores.fused)}`, hit.source, hit.path];
+  const facts = [hit.source, hit.path];
   if (hit.modified_at) facts.push(`modified ${hit.modified_at.slice(0, 10)}`);
   if (hit.as_of) facts.push(`as of ${hit.as_of.slice(0, 10)}`);
   const text = hit.context ? `${hit.context}\n${hit.text}` : hit.text;
