@@ -26,11 +26,11 @@ from quality_gate import CORPUS, INDEX, RIGHT, SPOILT, Trial
 
 from rag_pipelines.config.query import CacheSettings, QuerySettings
 from rag_pipelines.evaluation.golden import read_golden
-from rag_pipelines.index.canary import Mode, Report, latest_reports, start_canary, stop_canary
-from rag_pipelines.index.gates import validate_version
+from rag_pipelines.gates.canary import Mode, Report, latest_reports, start_canary, stop_canary
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.versions import Version
-from rag_pipelines.query.canary import Canaries
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.serving.canary import Canaries
 
 CLIENTS = 2
 LOOK_AFTER = 10

@@ -29,12 +29,12 @@ from rich.table import Table
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.evaluation.chunking import ChunkingScores, RangeQuestion, judge_chunking
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
-from rag_pipelines.sync.targets import Embedders
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "chunkeval"

@@ -38,8 +38,8 @@ from rich.table import Table
 
 from rag_pipelines.errors import DocumentError, EmptyDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.atlassian.confluence_macros import MACROS
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.confluence_macros import MACROS
 from rag_pipelines.parsing.detect import CONFLUENCE
 from rag_pipelines.parsing.registry import parse
 

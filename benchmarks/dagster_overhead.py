@@ -132,9 +132,9 @@ def run_arm(arm: str, config: Path) -> dict[str, float]:
 
 
 def _by_core(settings) -> dict[str, float]:
+    from rag_pipelines.embedding.embedders import Embedders
     from rag_pipelines.store.database import Database
     from rag_pipelines.sync.engine import ingest
-    from rag_pipelines.sync.targets import Embedders
 
     database = Database(settings.database.url.get_secret_value())
     database.migrate()

@@ -33,7 +33,7 @@ from typing import Any, Literal
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
-from rag_pipelines.parsing.pdf import parse
+from rag_pipelines.parsing.pdf.parse import parse
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "icdar2013-tables" / "competition-dataset-eu"

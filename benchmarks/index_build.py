@@ -15,11 +15,11 @@ import yaml
 from pgvector.psycopg import register_vector
 
 from rag_pipelines.config import load_config
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import build_index
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 WORDS = 3_000
 CHUNKS_PER_DOCUMENT = 10

@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from rag_pipelines.config import load_config
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.evaluation.significance import roc
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.query.confidence import calibrate, signals_of
@@ -31,7 +32,6 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 FOLDS = 5
 REPEATS = 5

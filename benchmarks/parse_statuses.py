@@ -30,12 +30,13 @@ from rich.progress import track
 from rich.table import Table
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.parsing.base import ParseOptions
-from rag_pipelines.parsing.jobs import Outcome
-from rag_pipelines.parsing.pool import WorkerPool
-from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.pool import WorkerPool
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SUITES = ("unstructured-docs", "docling-testdata", "markitdown-testfiles", "pypdf-sample-files", "pdf-misc")

@@ -37,19 +37,20 @@ from rich.table import Table
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import FusionSettings, Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.evaluation.comparison import differences, paired
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
-from rag_pipelines.evaluation.golden import GoldenSet, Question, Reference, read_golden
+from rag_pipelines.evaluation.golden import read_golden
+from rag_pipelines.evaluation.questions import GoldenSet, Question, Reference
 from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.hits import Mode
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 MODES: tuple[Mode, ...] = ("dense", "lexical", "hybrid")

@@ -20,14 +20,14 @@ from pathlib import Path
 import yaml
 
 from rag_pipelines.config import load_config
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 PUBLISHED = {"dense (all-MiniLM-L6-v2)": 0.6602, "lexical (BM25, bm25s)": 0.6960}
 DEPTH = 100

@@ -24,15 +24,15 @@ from psycopg import sql
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.caching import state_of
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 WARM_UP = 20
 COUNTED = ("document", "document_content", "membership", "source")

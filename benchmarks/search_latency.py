@@ -31,8 +31,9 @@ import yaml
 from rag_pipelines.batching import blocks
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.query import statement
@@ -43,7 +44,7 @@ from rag_pipelines.store.database import Database, Pg, Prepared
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Embedders, source_targets
+from rag_pipelines.sync.targets import source_targets
 
 SHARES = {"all": 1.0, "half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 """Groups by the share of documents that they may see."""

@@ -36,15 +36,15 @@ from rag_pipelines.config.query import (
     StageSettings,
 )
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 K = 10
 SETS = {

@@ -131,3 +131,24 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     pages: tuple[int, int] | None = None
     context: str = ""
     forced: bool = False
+
+
+def user_principal(user: str) -> str:
+    """The principal of a user: ``ann@example.com`` is ``user:ann@example.com``; addresses are lower case."""
+    if user.startswith("user:"):
+        return user
+    return f"user:{user.lower() if '@' in user else user}"
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A parsed document without its text; `blocks` counts by kind, `metadata` holds JSON values."""
+
+    media_type: str
+    title: str | None
+    pages: int | None
+    language: str | None
+    characters: int
+    blocks: dict[str, int]
+    metadata: dict[str, Any]
+    counters: dict[str, int]
+    warnings: tuple[str, ...]

@@ -19,9 +19,9 @@ import yaml
 from rag_pipelines.cli import main
 from rag_pipelines.cli.invocation import ExitCode
 from rag_pipelines.config import DEMO_CONFIG, load_config
-from rag_pipelines.connectors.access import Sidecar
 from rag_pipelines.connectors.registry import BUILTIN
-from rag_pipelines.index.gates import REQUIRED_GATES
+from rag_pipelines.connectors.sidecars import Sidecar
+from rag_pipelines.index.gate_results import REQUIRED_GATES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

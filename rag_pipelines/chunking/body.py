@@ -16,9 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer, chunker_fingerprint
-from rag_pipelines.chunking.boundaries import ANY, last_cut, strip
 from rag_pipelines.chunking.ruler import ruler_for
 from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
+from rag_pipelines.text.boundaries import ANY, last_cut, strip
 
 FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 PREFIX_SHARE = 3

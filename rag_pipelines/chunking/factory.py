@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rag_pipelines.chunking.base import Chunker, ChunkOptions, SentenceEmbedder, Tokenizer
-from rag_pipelines.chunking.boundaries import ANY, WORD
 from rag_pipelines.chunking.semantic import SemanticChunker
 from rag_pipelines.chunking.structure import StructureChunker
 from rag_pipelines.chunking.whole import WholeDocumentChunker
 from rag_pipelines.chunking.windows import WindowChunker
 from rag_pipelines.errors import ConfigError
+from rag_pipelines.text.boundaries import ANY, WORD
 
 SMALLEST_BUDGET = 16
 """Tokens beside the model's own; fewer cannot hold a heading and a sentence."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from rag_pipelines.chunking.base import ChunkOptions, SentenceEmbedder, Tokenizer
 from rag_pipelines.chunking.body import Body, BodyChunker, Span
-from rag_pipelines.chunking.boundaries import ANY, sentences
 from rag_pipelines.model import BlockKind
+from rag_pipelines.text.boundaries import ANY, sentences
 
 WHOLE = frozenset({BlockKind.TITLE, BlockKind.HEADING, BlockKind.TABLE, BlockKind.CODE, BlockKind.LIST_ITEM})
 """Kinds of blocks that count as one sentence."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from rag_pipelines.chunking.body import Body, BodyChunker, Span
-from rag_pipelines.chunking.boundaries import CODE, LINE, PROSE, ROW
 from rag_pipelines.model import Block, BlockKind
+from rag_pipelines.text.boundaries import CODE, LINE, PROSE, ROW
 
 HEADINGS = frozenset({BlockKind.HEADING, BlockKind.TITLE})
 HEADER_SHARE = 2

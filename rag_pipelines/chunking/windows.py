@@ -12,7 +12,7 @@ from re import Pattern
 
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
 from rag_pipelines.chunking.body import Body, BodyChunker, Span
-from rag_pipelines.chunking.boundaries import PROSE, first_cut, last_cut, strip
+from rag_pipelines.text.boundaries import PROSE, first_cut, last_cut, strip
 
 
 class WindowChunker(BodyChunker):

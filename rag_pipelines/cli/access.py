@@ -13,7 +13,7 @@ from rag_pipelines.cli.output import AsJson, age, number, print_facts, print_jso
 from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from rag_pipelines.query.access import Clause, DocumentState, Explanation, Verdict
+    from rag_pipelines.query.explain_access import Clause, DocumentState, Explanation, Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and list groups.")
 
@@ -44,8 +44,8 @@ def explain(
     """Say why a user may or may not read a document or a passage, clause by clause."""
     import msgspec
 
-    from rag_pipelines.query.access import explain as explain_access
-    from rag_pipelines.query.access import explain_chunk
+    from rag_pipelines.query.explain_access import explain as explain_access
+    from rag_pipelines.query.explain_access import explain_chunk
 
     if (document is None) == (chunk is None):
         raise UsageError("give either --document SOURCE:ID or --chunk CHUNK_ID")

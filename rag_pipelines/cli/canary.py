@@ -10,7 +10,7 @@ from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.output import AsJson, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from rag_pipelines.index.canary import Canary, Report
+    from rag_pipelines.gates.canary import Canary, Report
 
 app = typer.Typer(no_args_is_help=True, help="Let some callers of the service read a candidate, and compare.")
 
@@ -56,7 +56,7 @@ def start(
     Every running `rag-pipelines serve` notices within a second or two. A candidate that does worse than the
     index's `canary` allows is broken off for everybody, and may not be promoted.
     """
-    from rag_pipelines.index.canary import start_canary
+    from rag_pipelines.gates.canary import start_canary
 
     chosen = invocation(context)
     started = start_canary(
@@ -79,7 +79,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show the newest canary of each index, with both versions side by side."""
-    from rag_pipelines.index.canary import latest_reports
+    from rag_pipelines.gates.canary import latest_reports
 
     chosen = invocation(context)
     if index is not None:
@@ -98,7 +98,7 @@ def status(
 @app.command()
 def stop(context: typer.Context, index: Index, reason: Reason = "", as_json: AsJson = False) -> None:
     """End a canary: every caller reads the live version again; the candidate stays one."""
-    from rag_pipelines.index.canary import stop_canary
+    from rag_pipelines.gates.canary import stop_canary
 
     chosen = invocation(context)
     chosen.settings.index(index)

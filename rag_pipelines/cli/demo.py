@@ -94,8 +94,8 @@ def _show_quarantine(chosen: Invocation) -> None:
 def _build(chosen: Invocation) -> bool:
     """Whether a new version was built and made live."""
     from rag_pipelines.cli.index import show_built, show_gates
+    from rag_pipelines.gates.judge import validate_version
     from rag_pipelines.index.build import build_index
-    from rag_pipelines.index.gates import validate_version
     from rag_pipelines.index.promotion import promote
 
     _heading("Building the index; its gates decide whether it goes live")

@@ -12,7 +12,8 @@ from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
 
 if TYPE_CHECKING:
-    from rag_pipelines.index.versions import Gate, Version
+    from rag_pipelines.index.gate_results import Gate
+    from rag_pipelines.index.versions import Version
 
 app = typer.Typer(no_args_is_help=True, help="Build, promote and roll back versions of an index.")
 
@@ -36,8 +37,8 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build a new version, run its gates, and make it live if all pass; the exit code is 1 if not."""
+    from rag_pipelines.gates.judge import validate_version
     from rag_pipelines.index.build import build_index
-    from rag_pipelines.index.gates import validate_version
     from rag_pipelines.index.promotion import promote as make_live
     from rag_pipelines.index.promotion import refusals
 
@@ -79,9 +80,9 @@ def build(
 @app.command()
 def judge(context: typer.Context, name: Name, version: VersionNumber = None, as_json: AsJson = False) -> None:
     """Run the gates of a candidate again, by default the newest; the exit code is 1 if it may not go live."""
-    from rag_pipelines.index.gates import validate_version
+    from rag_pipelines.gates.judge import validate_version
+    from rag_pipelines.index.gate_results import gates_of
     from rag_pipelines.index.promotion import find_candidate, refusals
-    from rag_pipelines.index.versions import gates_of
 
     chosen = invocation(context)
     chosen.settings.index(name)
@@ -108,7 +109,8 @@ def list_versions(
     as_json: AsJson = False,
 ) -> None:
     """List versions with their gates, newest first."""
-    from rag_pipelines.index.versions import gates_of, versions
+    from rag_pipelines.index.gate_results import gates_of
+    from rag_pipelines.index.versions import versions
 
     chosen = invocation(context)
     if name is not None:
@@ -175,8 +177,8 @@ def gc(
 
     Without NAME, also purge deleted documents whose grace is over, and drop content that nothing refers to.
     """
-    from rag_pipelines.index.garbage import collect_garbage
     from rag_pipelines.index.promotion import collect_versions
+    from rag_pipelines.retention.garbage import collect_garbage
 
     chosen = invocation(context)
     database, settings = chosen.database, chosen.settings

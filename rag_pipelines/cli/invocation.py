@@ -20,8 +20,8 @@ from rag_pipelines.errors import ConfigError, CredentialError, RagError, Transie
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
+    from rag_pipelines.embedding.embedders import Embedders
     from rag_pipelines.store.database import Database
-    from rag_pipelines.sync.targets import Embedders
 
 
 class ExitCode(IntEnum):
@@ -87,7 +87,7 @@ class Invocation:
     @cached_property
     def embedders(self) -> Embedders:
         """The models; each is loaded when it has something to embed."""
-        from rag_pipelines.sync.targets import Embedders
+        from rag_pipelines.embedding.embedders import Embedders
 
         return Embedders(self.settings.data_dir)
 

@@ -41,7 +41,7 @@ def mcp(
     """
     from rag_pipelines.adapters.mcp import Caller, make_server
     from rag_pipelines.cli.query import chosen_index
-    from rag_pipelines.query.access import user_principal
+    from rag_pipelines.model import user_principal
     from rag_pipelines.query.asynchronous import AsyncSearcher
     from rag_pipelines.query.search import Searcher
 

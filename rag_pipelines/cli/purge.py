@@ -12,8 +12,8 @@ from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, pr
 from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from rag_pipelines.index.proof import Proof
-    from rag_pipelines.index.purge import Purged
+    from rag_pipelines.retention.proof import Proof
+    from rag_pipelines.retention.purge import Purged
 
 
 def purge(
@@ -49,7 +49,7 @@ def purge(
     the id word for word. It works later too, by the digests in the audit. The exit code is 1 if anything is
     left.
     """
-    from rag_pipelines.index.purge import purge_document
+    from rag_pipelines.retention.purge import purge_document
 
     chosen = invocation(context)
     done: list[Purged] = []

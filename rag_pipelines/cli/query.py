@@ -66,7 +66,7 @@ def query(
     """
     import msgspec
 
-    from rag_pipelines.query.access import user_principal
+    from rag_pipelines.model import user_principal
     from rag_pipelines.query.hits import Filters
     from rag_pipelines.query.search import Searcher
 

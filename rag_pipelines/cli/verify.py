@@ -11,7 +11,7 @@ from rag_pipelines.cli.options import SourceNames
 from rag_pipelines.cli.output import AsJson, age, print_json, print_table, say, stage_bars
 
 if TYPE_CHECKING:
-    from rag_pipelines.sync.drift import Certificate
+    from rag_pipelines.verification.drift import Certificate
 
 
 def verify(
@@ -31,8 +31,8 @@ def verify(
     and gates as ever. The certificates are kept. The exit code is 3 while anything has drifted.
     """
     from rag_pipelines.sync.engine import check_names
-    from rag_pipelines.sync.repair import repair_source
-    from rag_pipelines.sync.verify import verify_source
+    from rag_pipelines.verification.repair import repair_source
+    from rag_pipelines.verification.verify import verify_source
 
     chosen = invocation(context)
     found: dict[str, dict[str, Any]] = {}
@@ -57,7 +57,7 @@ def verify(
 
 
 def _show(source: str, certificates: list[Certificate]) -> None:
-    from rag_pipelines.sync.drift import KINDS
+    from rag_pipelines.verification.drift import KINDS
 
     catalogue = certificates[0].counts
     stages = ("listed", "stored", "parsed", "chunked", "embedded", "quarantined", "chunks", "vectors")

@@ -1,7 +1,7 @@
 """The settings of an index's canaries: how many callers read the candidate, and what it must keep to.
 
-What belongs here: fields, defaults and bounds of `canary`. What does not: running one (`query.canary`), and
-judging it (`index.canary`).
+What belongs here: fields, defaults and bounds of `canary`. What does not: running one (`serving.canary`), and
+judging it (`gates.canary`).
 """
 
 from __future__ import annotations

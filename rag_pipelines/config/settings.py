@@ -29,6 +29,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
+from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.values import (
@@ -44,7 +45,6 @@ from rag_pipelines.config.values import (
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
-from rag_pipelines.evaluation.bounds import QualityBounds
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What the Confluence and Jira connectors share: how to log in, how to read, how to turn pages.
 
 What belongs here: the settings of a site, requests by path, the three ways of paging that
-Atlassian's interfaces have. What does not: retries and errors of HTTP (`http_session`), or what any
+Atlassian's interfaces have. What does not: retries and errors of HTTP (`http.session`), or what any
 one endpoint's answer means (the connectors).
 
 Requests go through `atlassian.rest_client.AtlassianRestAPI`, but not through the client classes built
@@ -22,7 +22,7 @@ from rag_pipelines.connectors.base import Options, from_config_folder
 from rag_pipelines.errors import TransientError
 
 if TYPE_CHECKING:
-    from rag_pipelines.connectors.http_session import Traffic
+    from rag_pipelines.http.session import Traffic
 
 Json = dict[str, Any]
 
@@ -169,8 +169,8 @@ class AtlassianClient:
     def __init__(self, options: AtlassianOptions, context: str = "", **transport: Any) -> None:
         from atlassian.rest_client import AtlassianRestAPI
 
-        from rag_pipelines.connectors.http_pacing import Patience
-        from rag_pipelines.connectors.http_session import Credential, HttpSession, Transport
+        from rag_pipelines.http.pacing import Patience
+        from rag_pipelines.http.session import Credential, HttpSession, Transport
 
         self.url = options.url if options.url.endswith(context) else options.url + context
         self._context = context
@@ -202,7 +202,7 @@ class AtlassianClient:
 
     def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The decoded answer; values of `params` that are None are left out, lists are repeated."""
-        from rag_pipelines.connectors.http_answers import decode_json
+        from rag_pipelines.http.answers import decode_json
 
         given = {name: _plain(value) for name, value in (params or {}).items() if value is not None}
         response = self._api.get(self.relative(path), params=given, advanced_mode=True)

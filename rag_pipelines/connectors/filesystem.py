@@ -23,13 +23,6 @@ from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
 
-from rag_pipelines.connectors.access import (
-    MAX_SIDECAR_BYTES,
-    SIDECAR_SUFFIX,
-    Access,
-    SidecarTree,
-    both,
-)
 from rag_pipelines.connectors.base import (
     Capabilities,
     Complete,
@@ -51,6 +44,7 @@ from rag_pipelines.connectors.paths import (
     media_type,
     path_of,
 )
+from rag_pipelines.connectors.sidecars import MAX_SIDECAR_BYTES, SIDECAR_SUFFIX, Access, SidecarTree, both
 from rag_pipelines.errors import (
     CredentialError,
     FetchError,

@@ -1,7 +1,7 @@
 """A remote model behind any endpoint that speaks OpenAI's embeddings protocol.
 
 What belongs here: requests, their faults, and what they cost. What does not: time arithmetic
-(`throttle`) and splitting a refused batch among many texts (`batch`).
+(`http.throttle`) and splitting a refused batch among many texts (`batch`).
 
 Protocol: POST {base_url}/embeddings with ``{"model", "input": [...], "encoding_format": "base64"}``,
 answered by ``{"data": [{"index", "embedding"}], "usage": {"total_tokens"}}``; an embedding is a list
@@ -28,7 +28,7 @@ from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, CredentialError, EmbeddingError, ThrottledError, TransientError
 from rag_pipelines.fingerprint import sha256
-from rag_pipelines.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
+from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
 
 if TYPE_CHECKING:
     import httpx

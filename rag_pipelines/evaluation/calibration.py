@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.evaluation.golden import GoldenSet
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Setting, results_of, version_of
 from rag_pipelines.evaluation.significance import Roc, roc
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.confidence import LEAST_EACH, Calibration, calibrate, put_calibration, signals_of
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.report import Progress, no_progress
-from rag_pipelines.sync.targets import Embedders
 
 FOLDS = 5
 

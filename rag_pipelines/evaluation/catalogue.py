@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag_pipelines.evaluation.golden import Forbidden, Question, Reference
+from rag_pipelines.evaluation.questions import Forbidden, Question, Reference
 from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Pg, Row, query

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.base import Embedder, ModelIdentity
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
-from rag_pipelines.sync.targets import Embedders
 
 if TYPE_CHECKING:
     import numpy as np

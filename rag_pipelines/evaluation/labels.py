@@ -24,13 +24,13 @@ import msgspec
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import MissingContentError
 from rag_pipelines.evaluation.deidentify import deidentify
-from rag_pipelines.evaluation.golden import Problems, Question, Reference
+from rag_pipelines.evaluation.questions import Problems, Question, Reference
 from rag_pipelines.fingerprint import text_key
 from rag_pipelines.index.versions import Version
 from rag_pipelines.model import EVERYONE, BlockKind
-from rag_pipelines.parsing.prepare import decode_parsed
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.sync.prepare import decode_parsed
 
 WORDS = range(2, 13)
 """How many words a mined question may have."""

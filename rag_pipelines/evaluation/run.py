@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.config.settings import FusionSettings, Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.catalogue import Resolved, resolve
-from rag_pipelines.evaluation.golden import GoldenSet, Question
+from rag_pipelines.evaluation.questions import GoldenSet, Question
 from rag_pipelines.evaluation.scoring import (
     Answer,
     Found,
@@ -29,12 +30,11 @@ from rag_pipelines.evaluation.scoring import (
 )
 from rag_pipelines.evaluation.significance import Interval, Roc, interval, roc
 from rag_pipelines.index.versions import Version, live_version, version_by_id
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.confidence import Calibration, calibration_of, signals_of
 from rag_pipelines.query.hits import Mode, Result
 from rag_pipelines.query.search import Searcher, tenants_of
 from rag_pipelines.store.database import Database, Pg
-from rag_pipelines.sync.report import Progress, no_progress
-from rag_pipelines.sync.targets import Embedders
 
 ALL = "all"
 """The slice that every question is in."""

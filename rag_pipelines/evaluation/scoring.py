@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from rag_pipelines.evaluation.catalogue import Resolved
-from rag_pipelines.evaluation.golden import Reason
+from rag_pipelines.evaluation.questions import Reason
 from rag_pipelines.evaluation.ranges import Span, overlap
 from rag_pipelines.query.hits import Hit
 

@@ -1,7 +1,7 @@
 """Tests that may be looked at after every observation and still err as rarely as they say.
 
-What belongs here: evidence from plain sums. What does not: what is observed (`query.canary`), bounds and
-decisions (`index.canary`). A test of fixed size, asked every second, refuses anything sooner or later.
+What belongs here: evidence from plain sums. What does not: what is observed (`serving.canary`), bounds and
+decisions (`gates.canary`). A test of fixed size, asked every second, refuses anything sooner or later.
 """
 
 from __future__ import annotations

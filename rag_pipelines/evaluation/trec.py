@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.evaluation.golden import GoldenSet, Problems, Question, Reference
+from rag_pipelines.evaluation.questions import GoldenSet, Problems, Question, Reference
 
 
 def read_beir(folder: Path, split: str | None = None) -> GoldenSet:

@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
-from rag_pipelines.evaluation.golden import GoldenSet
+from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Run, Setting, evaluate
 from rag_pipelines.evaluation.significance import SEED, Difference, difference
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.report import Progress, no_progress
-from rag_pipelines.sync.targets import Embedders
 
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RRF_K = (10, 60)

@@ -20,8 +20,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
-from rag_pipelines.index.gates import REQUIRED_GATES
+from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.storage import BuildProgress, Storage
 from rag_pipelines.index.versions import (
     IndexPlan,
@@ -32,10 +33,9 @@ from rag_pipelines.index.versions import (
     plan_index,
     version_by_id,
 )
+from rag_pipelines.progress import no_progress
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
-from rag_pipelines.sync.report import no_progress
-from rag_pipelines.sync.targets import Embedders
 
 
 def build_index(

@@ -16,16 +16,9 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
-from rag_pipelines.index.gates import INTEGRITY, storage_of_version
-from rag_pipelines.index.versions import (
-    Gate,
-    Version,
-    candidate_version,
-    gates_of,
-    index_lock,
-    live_version,
-    version_by_id,
-)
+from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
+from rag_pipelines.index.storage import storage_of_version
+from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
 from rag_pipelines.store.database import Database, Pg, mapped_errors, query
 from rag_pipelines.store.lease import lease_owner
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from psycopg import sql
 
-from rag_pipelines.config.settings import LexicalSettings, VectorSettings
+from rag_pipelines.config.settings import IndexSettings, LexicalSettings, VectorSettings
 from rag_pipelines.errors import TransientError
+from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Database, Part, Pg, composed, query
 
 TABLES = ("vectors", "lexical", "terms", "postings")
@@ -197,3 +198,9 @@ def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -
     finally:
         ended.set()
         watcher.join()
+
+
+def storage_of_version(version: Version) -> Storage:
+    """The tables of a version, as it was built."""
+    built = IndexSettings.model_validate(version.params["index"])
+    return Storage(version.storage, built.vector, version.params["dimensions"], built.lexical)

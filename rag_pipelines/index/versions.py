@@ -18,11 +18,12 @@ from uuid import UUID
 import msgspec
 
 from rag_pipelines.config.settings import IndexSettings, Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import LeaseLostError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
-from rag_pipelines.sync.targets import Embedders, index_profiles
+from rag_pipelines.store.profiles import index_profiles
 
 STORAGE_VERSION = 1
 """Counts up when the layout of a version's tables changes."""
@@ -67,18 +68,6 @@ class Version:
     def sources(self) -> list[str]:
         """Names of the sources that were built in."""
         return list(self.params["sources"])
-
-
-@dataclass(frozen=True)
-class Gate:
-    """The stored result of one check of one version."""
-
-    gate: str
-    passed: bool
-    observed: float | None
-    threshold: float | None
-    detail: Mapping[str, Any]
-    checked_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -184,8 +173,3 @@ def candidate_version(connection: Pg, name: str) -> Version | None:
 def versions(connection: Pg, name: str | None = None, limit: int = 100) -> list[Version]:
     """Versions of one index or of all, newest first."""
     return [Version.of(row) for row in query(connection, "versions", {"index_name": name, "limit": limit})]
-
-
-def gates_of(connection: Pg, version_id: int) -> list[Gate]:
-    """The stored gate results of a version."""
-    return [Gate(**row) for row in query(connection, "gates", {"version_id": version_id})]

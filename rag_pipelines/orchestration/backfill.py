@@ -16,11 +16,11 @@ from typing import Any
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.quality.process import SuiteProcess
-from rag_pipelines.sync.targets import Embedders
 
 SILENT = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller says on the console what happened; the instance has the whole log."""

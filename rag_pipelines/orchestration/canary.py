@@ -1,7 +1,7 @@
 """What Dagster shows of canaries: a check of each candidate, and a sensor that evaluates it when one ends.
 
 What belongs here: how a canary looks in Dagster. What does not: running, judging and ending one: serving
-processes do that by themselves (`query.canary`, `index.canary`), and none of it waits for Dagster.
+processes do that by themselves (`serving.canary`, `gates.canary`), and none of it waits for Dagster.
 See https://docs.dagster.io/guides/test/asset-checks
 """
 
@@ -13,7 +13,7 @@ import json
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index.canary import Report, latest_reports
+from rag_pipelines.gates.canary import Report, latest_reports
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.store.database import Database

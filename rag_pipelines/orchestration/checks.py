@@ -1,7 +1,7 @@
 """Checks: the quality suites between the stages, and the gates of an index candidate.
 
 What belongs here: how a result looks in Dagster. What does not: what is checked (`rag_pipelines.quality`,
-`rag_pipelines.index.gates`). A blocking check stops its own run only; what refuses a promotion in every run
+`rag_pipelines.gates.checks`). A blocking check stops its own run only; what refuses a promotion in every run
 is the stored result, which `promote` reads. No check may be left out of its group (`can_subset` stays off),
 because Dagster lets a run pass a blocking check that was not evaluated.
 See https://docs.dagster.io/guides/test/asset-checks
@@ -14,8 +14,9 @@ import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index.gates import GATE_MEANINGS, QUALITY, REQUIRED_GATES
-from rag_pipelines.index.versions import Gate, candidate_version, gates_of, live_version
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.index.gate_results import GATE_MEANINGS, QUALITY, REQUIRED_GATES, Gate, gates_of
+from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
@@ -27,7 +28,6 @@ from rag_pipelines.quality.runner import RunSuite, check_source
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.deletions import list_deletions, waiting_documents
-from rag_pipelines.sync.targets import Embedders
 
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

@@ -17,11 +17,13 @@ import dagster as dg
 from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
+from rag_pipelines.index.gate_results import gates_of
 from rag_pipelines.index.promotion import Override, promote
-from rag_pipelines.index.versions import candidate_version, gates_of, live_version
+from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import (
@@ -32,7 +34,6 @@ from rag_pipelines.orchestration.ingest_assets import (
 )
 from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.targets import Embedders
 
 GROUP = "index"
 SHORTEST_FRESHNESS = timedelta(seconds=60)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
@@ -29,7 +30,6 @@ from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Embedders
 
 PREFIX = "rag"
 GROUP = "ingest"

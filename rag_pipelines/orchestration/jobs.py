@@ -16,18 +16,15 @@ import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.index import garbage
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
 from rag_pipelines.quality.runner import RunSuite
+from rag_pipelines.retention import garbage
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.targets import Embedders
-
-INGEST_SOURCE = "ingest_source"
-BUILD_INDEX = "build_index"
-VERIFY_SOURCE = "verify_source"
 
 PRUNE_PAGE = 100
 """Old runs read at once."""

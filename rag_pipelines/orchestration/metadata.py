@@ -13,12 +13,14 @@ from typing import Any
 
 import dagster as dg
 
-from rag_pipelines.index.versions import Gate, Version
+from rag_pipelines.index.gate_results import Gate
+from rag_pipelines.index.versions import Version
+from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineFilter, quarantined
 from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.plan import SyncPlan
-from rag_pipelines.sync.report import Progress, SyncReport
+from rag_pipelines.sync.report import SyncReport
 
 Metadata = dict[str, Any]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.evaluation.gate import judged_runs
 from rag_pipelines.evaluation.report import judgement_report
 from rag_pipelines.evaluation.run import ALL, Run, Summary
 from rag_pipelines.evaluation.scoring import main_measure
 from rag_pipelines.evaluation.store import version_scores
-from rag_pipelines.index.versions import Gate
+from rag_pipelines.gates.quality import judged_runs
+from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.orchestration.metadata import Metadata, table
 from rag_pipelines.store.database import Pg
 

@@ -1,8 +1,8 @@
 """Reconciliation: the completeness of a source as an asset with checks, and another try for what failed.
 
 What belongs here: how verification and retries look in Dagster. What does not: doing either
-(`sync.verify`, `sync.repair`, `store.documents`). The checks show the newest certificate, and none blocks:
-what a run of the source would mend by itself warns, damage is an error.
+(`verification`, `store.documents`). The checks show the newest certificate, and none blocks: what a run of
+the source would mend by itself warns, damage is an error.
 See https://docs.dagster.io/guides/test/asset-checks
 """
 
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.config.values import parse_duration
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
@@ -27,10 +28,9 @@ from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_parti
 from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import QuarantineFilter, quarantined, retry_quarantined
-from rag_pipelines.sync.drift import CHECKS, KINDS, Certificate, Remedy
-from rag_pipelines.sync.repair import repair_source
-from rag_pipelines.sync.targets import Embedders
-from rag_pipelines.sync.verify import newest_certificates, verify_source
+from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate, Remedy
+from rag_pipelines.verification.repair import repair_source
+from rag_pipelines.verification.verify import newest_certificates, verify_source
 
 GROUP = "reconcile"
 COMPLETENESS = dg.AssetKey([PREFIX, "completeness"])

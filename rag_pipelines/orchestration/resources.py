@@ -13,10 +13,10 @@ from typing import Any
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.targets import Embedders
 
 
 def default_resources(settings: Settings) -> Mapping[str, Any]:

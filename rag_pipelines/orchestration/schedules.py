@@ -13,7 +13,7 @@ import dagster as dg
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.jobs import INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.names import INGEST_SOURCE, VERIFY_SOURCE
 
 NIGHTLY = "0 1 * * *"
 VERIFYING = "0 3 * * *"

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
-from rag_pipelines.orchestration.jobs import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
 from rag_pipelines.sync.stages import end_abandoned_runs
-from rag_pipelines.sync.targets import Embedders
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -1,14 +1,18 @@
 """The contract of a parser, and the request that reaches it.
 
 What belongs here: the types that every format module shares. What does not: finding the parser
-(`registry`), guarding it (`pool`), or any format's own code.
+(`registry`), guarding it (`workers.pool`), or any format's own code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+
+from rag_pipelines.errors import UnsupportedDocumentError
+from rag_pipelines.model import ParsedDocument
 
 
 class ParseLimits(msgspec.Struct, frozen=True):
@@ -26,7 +30,7 @@ class ParseOptions(msgspec.Struct, frozen=True):
     """The parser profile: everything that changes what a parser returns for the same bytes.
 
     `pdf_table_seconds` is how long one PDF may be searched for tables beyond the alignment of its text,
-    at the nominal cost of each page (`pdf_tables`). It does not follow from `ParseLimits.seconds`, so
+    at the nominal cost of each page (`pdf.tables`). It does not follow from `ParseLimits.seconds`, so
     that a limit decides whether a document is read and never what is found in it. Whoever raises it
     leaves at least as much again below that limit for the text, and for slower machines.
     """
@@ -44,11 +48,23 @@ class ParseOptions(msgspec.Struct, frozen=True):
         )
 
 
+def refuse_part(request: ParseRequest) -> ParsedDocument:
+    """What reads the parts of a document where nobody said what does."""
+    raise UnsupportedDocumentError(
+        f"the part {request.name!r} was not read: its document came without a registry"
+    )
+
+
 class ParseRequest(msgspec.Struct, frozen=True):
-    """One document to parse. `name` and `declared_type` are hints only; the content decides."""
+    """One document to parse. `name` and `declared_type` are hints only; the content decides.
+
+    `parse_part` reads a document inside the document, such as an attachment, whatever its format is; the
+    registry sets it.
+    """
 
     data: bytes
     name: str = ""
     declared_type: str | None = None
     options: ParseOptions = ParseOptions()
     limits: ParseLimits = ParseLimits()
+    parse_part: Callable[[ParseRequest], ParsedDocument] = refuse_part

@@ -11,7 +11,7 @@ import re
 
 from rag_pipelines.errors import EmptyDocumentError
 from rag_pipelines.parsing import encoding, signatures
-from rag_pipelines.parsing.languages import language_of
+from rag_pipelines.parsing.markup.languages import language_of
 
 HTML = "text/html"
 XML = "application/xml"

@@ -1,7 +1,7 @@
 """Bytes to text: byte order marks, declared encodings, and a guess where there is neither.
 
 What belongs here: finding the encoding of text in bytes. What does not: cleaning the text
-(`canonical`) or deciding what format it is (`detect`).
+(`text.canonical`) or deciding what format it is (`detect`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What belongs here: the table of formats, the checks around every parse, parser fingerprints. What
 does not: recognising a format (`detect`), reading one (its own module), guarding a parse against
-hanging and crashing (`pool`). Format modules are imported when a document needs them.
+hanging and crashing (`workers.pool`). Format modules are imported when a document needs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import BlockKind, ParsedDocument
-from rag_pipelines.parsing import canonical, detect, signatures
+from rag_pipelines.parsing import builder, detect, signatures
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 
 _VERSION = re.compile(r'^VERSION = "([^"]+)"$', re.M)
@@ -35,8 +35,9 @@ _VERSION = re.compile(r'^VERSION = "([^"]+)"$', re.M)
 class Format(NamedTuple):
     """How one media type is read.
 
-    `module` names a module of this package with ``VERSION`` and ``parse(request)``; `options` are the
-    fields of `ParseOptions` that change its result; `uses` are other format modules it hands parts to.
+    `module` is the dotted name, below this package, of a module with ``VERSION`` and ``parse(request)``;
+    `options` are the fields of `ParseOptions` that change its result; `uses` are other format modules that
+    it hands parts to.
     """
 
     module: str
@@ -45,43 +46,49 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    signatures.PDF: Format("pdf", options=("pdf", "pdf_table_seconds", "passwords")),
-    signatures.DOCX: Format("docx", uses=("ooxml_charts",)),
-    signatures.PPTX: Format("pptx", uses=("unstructured_runtime", "ooxml_charts")),
-    signatures.XLSX: Format("xlsx", uses=("sheets",)),
-    signatures.DOC: Format("doc"),
-    signatures.PPT: Format("ppt"),
-    signatures.XLS: Format("xls", uses=("sheets",)),
-    signatures.ODT: Format("odf"),
-    signatures.ODP: Format("odf"),
-    signatures.ODS: Format("odf", uses=("sheets",)),
-    signatures.RTF: Format("rtf"),
-    signatures.EPUB: Format("epub", uses=("html",)),
-    detect.HTML: Format("html", options=("html_main_content",)),
-    detect.MARKDOWN: Format("markdown", uses=("html",)),
-    detect.PLAIN: Format("text"),
-    detect.RST: Format("rst", uses=("text",)),
-    detect.ORG: Format("org", uses=("text",)),
-    detect.ASCIIDOC: Format("asciidoc", uses=("text",)),
-    detect.CODE: Format("code"),
-    detect.CSV: Format("delimited"),
-    detect.TSV: Format("delimited"),
-    detect.JSON: Format("json_document", uses=("code",)),
-    detect.NDJSON: Format("json_document", uses=("code",)),
-    detect.NOTEBOOK: Format("notebook", uses=("markdown", "html")),
-    detect.XML: Format("xml_document", uses=("html",)),
-    detect.CONFLUENCE: Format("confluence_storage", uses=("html",)),
-    detect.JIRA_ISSUE: Format("jira_issue", uses=("adf", "jira_wiki", "html")),
+    signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
+    signatures.DOCX: Format("office.docx", uses=("office.ooxml_charts",)),
+    signatures.PPTX: Format("office.pptx", uses=("office.unstructured_runtime", "office.ooxml_charts")),
+    signatures.XLSX: Format("office.xlsx", uses=("office.sheets",)),
+    signatures.DOC: Format("office.doc"),
+    signatures.PPT: Format("office.ppt"),
+    signatures.XLS: Format("office.xls", uses=("office.sheets",)),
+    signatures.ODT: Format("office.odf"),
+    signatures.ODP: Format("office.odf"),
+    signatures.ODS: Format("office.odf", uses=("office.sheets",)),
+    signatures.RTF: Format("office.rtf"),
+    signatures.EPUB: Format("html.epub", uses=("html.parse",)),
+    detect.HTML: Format("html.parse", options=("html_main_content",)),
+    detect.MARKDOWN: Format("markup.markdown", uses=("html.parse",)),
+    detect.PLAIN: Format("markup.text"),
+    detect.RST: Format("markup.rst", uses=("markup.text",)),
+    detect.ORG: Format("markup.org", uses=("markup.text",)),
+    detect.ASCIIDOC: Format("markup.asciidoc", uses=("markup.text",)),
+    detect.CODE: Format("markup.code"),
+    detect.CSV: Format("markup.delimited"),
+    detect.TSV: Format("markup.delimited"),
+    detect.JSON: Format("markup.json_document", uses=("markup.code",)),
+    detect.NDJSON: Format("markup.json_document", uses=("markup.code",)),
+    detect.NOTEBOOK: Format("markup.notebook", uses=("markup.markdown", "html.parse")),
+    detect.XML: Format("html.xml_document", uses=("html.parse",)),
+    detect.CONFLUENCE: Format("atlassian.confluence_storage", uses=("html.parse",)),
+    detect.JIRA_ISSUE: Format(
+        "atlassian.jira_issue", uses=("atlassian.adf", "atlassian.jira_wiki", "html.parse")
+    ),
 }
 
 _ANY_ATTACHMENT = {
     "options": ParseOptions.__struct_fields__,
-    "uses": ("mail", "unstructured_runtime", *sorted({known.module for known in FORMATS.values()})),
+    "uses": (
+        "mail.message",
+        "office.unstructured_runtime",
+        *sorted({known.module for known in FORMATS.values()}),
+    ),
 }
 """A mail's parsed form holds that of its attachments, which may be of any format."""
 
-FORMATS[signatures.MSG] = Format("msg", **_ANY_ATTACHMENT)
-FORMATS[detect.MAIL] = Format("eml", **_ANY_ATTACHMENT)
+FORMATS[signatures.MSG] = Format("mail.msg", **_ANY_ATTACHMENT)
+FORMATS[detect.MAIL] = Format("mail.eml", **_ANY_ATTACHMENT)
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -104,7 +111,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     declared = f"{media_type};{parameters}" if parameters else media_type
     try:
         document = _module(FORMATS[media_type].module).parse(
-            msgspec.structs.replace(request, declared_type=declared)
+            msgspec.structs.replace(request, declared_type=declared, parse_part=parse)
         )
     except DocumentError:
         raise
@@ -145,9 +152,9 @@ def fingerprints(options: ParseOptions | None = None) -> dict[str, str]:
 @lru_cache(maxsize=256)
 def _fingerprint(media_type: str, options: ParseOptions) -> str:
     chosen = FORMATS[media_type]
-    versions = {name: version(name) for name in (chosen.module, *chosen.uses)}
+    versions = {_short_name(name): version(name) for name in (chosen.module, *chosen.uses)}
     relevant = {name: getattr(options, name) for name in chosen.options}
-    return fingerprint([media_type, canonical.VERSION, versions, relevant])
+    return fingerprint([media_type, builder.VERSION, versions, relevant])
 
 
 @cache
@@ -156,11 +163,17 @@ def version(module: str) -> str:
 
     Importing every format module for its version would cost 50 ms, a tenth of a run that has nothing to do.
     """
-    source = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
     match = _VERSION.search(source)
     if match is None:
-        raise RuntimeError(f'parsing/{module}.py has no line VERSION = "..."; add one')
+        raise RuntimeError(f'parsing.{module} has no line VERSION = "..."; add one')
     return match[1]
+
+
+def _short_name(module: str) -> str:
+    """The name under which a module stands in fingerprints, wherever it lies."""
+    folder, _, name = module.rpartition(".")
+    return {"parse": folder, "message": "mail"}.get(name, name)
 
 
 def _module(name: str) -> ModuleType:

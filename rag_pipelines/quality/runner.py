@@ -2,7 +2,7 @@
 
 What belongs here: the parameters of the suites' queries and the stored results. What does not: expectations
 (`suites`), the library that computes them (`library`), and what a failure means for a run (`orchestration`)
-or a version (`index.gates`).
+or a version (`gates`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.library import Result, run_suite
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
 from rag_pipelines.store.database import Database, Pg, query
-from rag_pipelines.sync.targets import Embedders, source_targets
+from rag_pipelines.sync.targets import source_targets
 
 SUITES = ("documents", "chunks", "vectors")
 """The names of the suites, in the order of the stages."""

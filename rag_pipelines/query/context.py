@@ -13,13 +13,13 @@ from typing import Literal
 
 import msgspec
 
-from rag_pipelines.chunking.boundaries import BLANK_LINE, LINE, SENTENCE, WORD
 from rag_pipelines.embedding.tokenizer import CharacterTokenizer, TokenizerSpec
 from rag_pipelines.errors import UsageError
 from rag_pipelines.query.confidence import Calibration, signals_of
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.instructions import Mark, marks
 from rag_pipelines.query.ranges import Range, joined
+from rag_pipelines.text.boundaries import BLANK_LINE, LINE, SENTENCE, WORD
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text; the `count` of any tokenizer of this project."""

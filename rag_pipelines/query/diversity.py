@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from rag_pipelines.config.query import DiversitySettings
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, chunk_place
 from rag_pipelines.query.stages import Asked, Candidate, Outcome, spread
 from rag_pipelines.store.database import query
 
@@ -113,9 +112,3 @@ def vectors_of(asked: Asked, hits: Sequence[Hit]) -> Vectors:
     }
     nothing = np.zeros_like(next(iter(found.values()), np.zeros(1)))
     return np.array([found.get(place, nothing) for place in places], dtype=np.float32)
-
-
-def chunk_place(hit: Hit) -> tuple[UUID, int]:
-    """The key of a hit's chunk set and its ordinal there."""
-    key, _, ordinal = hit.chunk_id.partition("-")
-    return UUID(key), int(ordinal)

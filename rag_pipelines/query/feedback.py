@@ -1,7 +1,7 @@
 """What callers say of answers: receipts that go with an answer, and the votes that come back with them.
 
 What belongs here: signing and reading receipts, storing votes. What does not: HTTP, and what votes lead to
-(`index.canary`).
+(`gates.canary`).
 
 A receipt says which version answered, and is signed for the caller who asked; so nothing is written when a
 search is answered, any process can take the vote, and nobody votes on another's searches. A vote is stored

@@ -16,7 +16,6 @@ import msgspec
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from rag_pipelines.parsing.canonical import clean, plain_metadata
 from rag_pipelines.query.filters import (
     All,
     AnyOf,
@@ -37,6 +36,7 @@ from rag_pipelines.query.filters import (
 )
 from rag_pipelines.query.hits import Filters
 from rag_pipelines.store.database import composed
+from rag_pipelines.text.canonical import clean, plain_metadata
 
 _COLUMNS = {"id": "d.external_id", "path": "d.path", "author": "d.author", "modified_at": "d.modified_at"}
 _PARSE_COLUMNS = {"language": "p.language", "media_type": "p.media_type"}

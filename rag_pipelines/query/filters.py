@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.parsing.canonical import clean
+from rag_pipelines.text.canonical import clean
 
 MAX_DEPTH = 12
 """Levels of all, any and not, the condition included."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -143,3 +144,9 @@ class Result(msgspec.Struct, frozen=True):
     rewritten: Rewritten | None = None
     steps: tuple[Step, ...] = ()
     cached: bool = False
+
+
+def chunk_place(hit: Hit) -> tuple[UUID, int]:
+    """The key of a hit's chunk set and its ordinal there."""
+    key, _, ordinal = hit.chunk_id.partition("-")
+    return UUID(key), int(ordinal)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rag_pipelines.chunking.boundaries import BLANK_LINE, SENTENCE, strip
+from rag_pipelines.text.boundaries import BLANK_LINE, SENTENCE, strip
 
 THRESHOLD = 0.5
 """Suspicion from which a sentence is marked."""

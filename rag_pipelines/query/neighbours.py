@@ -16,8 +16,7 @@ from uuid import UUID
 import msgspec
 
 from rag_pipelines.config.query import NeighbourSettings
-from rag_pipelines.query.diversity import chunk_place
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, chunk_place
 from rag_pipelines.query.ranges import Range, joined
 from rag_pipelines.query.stages import Asked, Candidate, Outcome
 from rag_pipelines.store.database import Row, query

@@ -11,12 +11,12 @@ import msgspec
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.versions import Version, live_version, version_by_id
 from rag_pipelines.query.statement import VersionSearch
 from rag_pipelines.store.database import Pg
-from rag_pipelines.sync.targets import Embedders
 
 
 class Pinned(NamedTuple):

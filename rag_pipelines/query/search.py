@@ -25,9 +25,9 @@ import psycopg
 
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.model import EVERYONE
-from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
@@ -36,11 +36,12 @@ from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.rewriting import Rewriter
-from rag_pipelines.query.stages import Asked, Reading, make_stages
+from rag_pipelines.query.stage_chain import make_stages
+from rag_pipelines.query.stages import Asked, Reading
 from rag_pipelines.query.statement import SCANNED_CHUNKS, hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
-from rag_pipelines.sync.targets import Embedders
+from rag_pipelines.text.canonical import clean
 
 ATTEMPTS = 5
 """A second attempt fails only where a version was collected between two statements of one transaction."""

@@ -11,8 +11,7 @@ from typing import Any
 
 from psycopg import sql
 
-from rag_pipelines.index.gates import storage_of_version
-from rag_pipelines.index.storage import TABLES
+from rag_pipelines.index.storage import TABLES, storage_of_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, Scores

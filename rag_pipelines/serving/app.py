@@ -23,6 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 from rag_pipelines import __version__
 from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import predicate, sources_named
 from rag_pipelines.query.filters import Filter, filter_from_json
@@ -35,7 +36,6 @@ from rag_pipelines.serving.metrics import MEDIA_TYPE, Metrics
 from rag_pipelines.serving.problems import Problem
 from rag_pipelines.serving.requests import Requests
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.targets import Embedders
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ import msgspec
 
 from rag_pipelines.config.serving import OidcSettings, ServingSettings
 from rag_pipelines.errors import ConfigError, RagError, TransientError, UsageError
-from rag_pipelines.query.access import user_principal
+from rag_pipelines.model import user_principal
 
 KEYS_KEPT = 3600.0
 """Seconds after which the issuer is asked for its keys again; a key that it withdrew is trusted no longer."""

@@ -15,18 +15,18 @@ from datetime import timedelta
 import msgspec
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.versions import Version, live_version
-from rag_pipelines.query.canary import Canaries
 from rag_pipelines.query.context import PackedContext
 from rag_pipelines.query.feedback import Feedback, Reason, Verdict
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import Caller
+from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.reader import prove_reader
-from rag_pipelines.sync.targets import Embedders
 
 READINESS_KEPT = 2.0
 """Seconds for which an answer about readiness is given again, so that asking costs nothing."""

@@ -15,10 +15,9 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.errors import ChunkingError, DocumentError
 from rag_pipelines.fingerprint import text_key
-from rag_pipelines.model import Chunk
-from rag_pipelines.parsing.canonical import clean, plain_metadata
-from rag_pipelines.parsing.prepare import Summary
+from rag_pipelines.model import Chunk, Summary
 from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.text.canonical import clean, plain_metadata
 
 if TYPE_CHECKING:
     from rag_pipelines.embedding.base import Vectors

@@ -27,8 +27,8 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import AccessRule
-from rag_pipelines.parsing.canonical import clean, plain_metadata
 from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.text.canonical import clean, plain_metadata
 
 RETRY_SECONDS = 300.0
 """The first wait before a failure that may not last is tried again; it doubles up to a day."""

@@ -2,7 +2,7 @@
 
 What belongs here: writing and reading these rows on a connection the caller gives. What does not: when
 groups are listed and what a listing may remove (`sync.groups`), and what a membership means for a document
-(`query.access`).
+(`query.explain_access`).
 
 A group is one row, with the time when its members were last read; a membership is one row, with the time
 when it was first seen. So a listing that finds nothing new writes one row a group and none a member.

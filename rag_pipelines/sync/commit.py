@@ -18,12 +18,13 @@ from rag_pipelines.errors import (
     MissingContentError,
     PoisonDocumentError,
 )
-from rag_pipelines.parsing.prepare import Summary
+from rag_pipelines.model import Summary
 from rag_pipelines.store.chunks import ChunkSet, failed_row, parsed_row, put_chunk_sets, put_parses
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.profiles import ChunkTarget
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.sync.targets import FAILED_TYPE, ChunkTarget, Targets
+from rag_pipelines.sync.targets import FAILED_TYPE, Targets
 from rag_pipelines.sync.vectors import Refused, embedded_row, refusal
 
 

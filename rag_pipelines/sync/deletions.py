@@ -1,7 +1,7 @@
 """Deletions that wait for a person: listing them, approving, rejecting, and parking those of removed sources.
 
 What belongs here: decisions of people, and the parking that no listing does. What does not: parking above
-the guard (`settle`), purging what is tombstoned (`index.garbage`).
+the guard (`settle`), purging what is tombstoned (`retention.garbage`).
 
 A parked document is *missing*: served as before. Approved, it is tombstoned in every version at once and
 purged after its source's grace; rejected, it is served on until the source lists it again. A source that

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ConfigError
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.plan import plan_within_budget
-from rag_pipelines.sync.report import Progress, SyncReport, no_progress
+from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Embedders
 
 
 def ingest(

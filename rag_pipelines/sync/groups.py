@@ -18,11 +18,11 @@ from datetime import datetime
 from rag_pipelines.batching import batches
 from rag_pipelines.connectors.base import Complete, Connector, Failure, Group
 from rag_pipelines.errors import CorruptDocumentError, CredentialError, FetchError, RagError
-from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.text.canonical import clean
 
 DIRECTORY = "groups"
 """The entity in quarantine that stands for the listing of groups as a whole."""

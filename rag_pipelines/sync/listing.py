@@ -32,7 +32,6 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import CLOSED, AccessRule
-from rag_pipelines.parsing.canonical import clean
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     AccessRules,
@@ -50,6 +49,7 @@ from rag_pipelines.store.documents import (
 from rag_pipelines.sync.diff import Change, attributes_key, compare, compare_attributes
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.settle import Settlement
+from rag_pipelines.text.canonical import clean
 
 BLOCK = 500
 """Entries compared with the catalogue at once."""

@@ -23,20 +23,22 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import registry
-from rag_pipelines.parsing.canonical import clean
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
-from rag_pipelines.sync.report import Progress, SyncReport, no_progress
+from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Embedders, source_targets
+from rag_pipelines.sync.targets import source_targets
+from rag_pipelines.text.canonical import clean
 
 SHOWN = 10
 """Documents named when a plan does not fit any more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import msgspec
 
@@ -100,11 +99,3 @@ class SyncReport(msgspec.Struct):
         return self.changes.get(Change.FAILED, 0) + sum(
             n for status, n in self.statuses.items() if status not in ("ok", "empty")
         )
-
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with a stage name, how many are done, and how many there are (None where unknown)."""
-
-
-def no_progress(stage: str, done: int, total: int | None) -> None:
-    """A progress listener that does not listen."""

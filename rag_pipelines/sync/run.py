@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
-from rag_pipelines.parsing.pool import WorkerPool
-from rag_pipelines.parsing.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
+from rag_pipelines.progress import Progress
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.lease import SourceLease
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
-from rag_pipelines.sync.report import Progress, SyncReport
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
+from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.workers.pool import WorkerPool
 
 Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
 

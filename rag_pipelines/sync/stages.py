@@ -14,7 +14,9 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Row, query
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
@@ -22,9 +24,9 @@ from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import Listing
-from rag_pipelines.sync.report import Progress, SyncReport, no_progress
+from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun, worker_pool
-from rag_pipelines.sync.targets import Embedders, source_targets
+from rag_pipelines.sync.targets import source_targets
 
 
 @contextmanager

@@ -7,69 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import msgspec
-from psycopg.types.json import Jsonb
-
-from rag_pipelines.chunking.base import ChunkOptions, chunker_fingerprint
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.embedding.factory import make_embedder
-from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import registry
 from rag_pipelines.parsing.base import ParseOptions
-from rag_pipelines.parsing.prepare import ChunkerSpec
-from rag_pipelines.store.database import Pg, query
+from rag_pipelines.store.database import Pg
+from rag_pipelines.store.profiles import ChunkTarget, ModelTarget, index_profiles, profile_ids
 
 FAILED_TYPE = "failed"
 """The media type under which a failed parse is remembered: its own type may not even be known."""
-
-
-class Embedders:
-    """The models of a configuration, each made once and closed together. Making one loads nothing."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._made: dict[EmbeddingProfile, Embedder] = {}
-
-    def of(self, profile: EmbeddingProfile) -> Embedder:
-        """The embedder of a profile."""
-        if profile not in self._made:
-            self._made[profile] = make_embedder(profile, self._data_dir)
-        return self._made[profile]
-
-    def close(self) -> None:
-        """Release models and connections."""
-        for embedder in self._made.values():
-            embedder.close()
-        self._made.clear()
-
-
-@dataclass(frozen=True)
-class ChunkTarget:
-    """One chunking profile with one tokenizer."""
-
-    profile_id: int
-    spec: ChunkerSpec
-    embedder: Embedder
-
-    @property
-    def titled(self) -> bool:
-        """Whether the title is part of what is embedded."""
-        return "title" in self.spec.options.context
-
-
-@dataclass(frozen=True)
-class ModelTarget:
-    """The vectors one model owes to the chunks of one chunker."""
-
-    profile_id: int
-    chunker_id: int
-    embedder: Embedder
-    price_per_million_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,21 +40,6 @@ class Targets:
             "chunkers": [target.profile_id for target in chunkers],
             "titled": [target.titled for target in chunkers],
         }
-
-
-def index_profiles(
-    connection: Pg, options: ChunkOptions, embedder: Embedder
-) -> tuple[ChunkTarget, ModelTarget]:
-    """The profile rows of one pair of chunker and model."""
-    spec = ChunkerSpec(options, embedder.tokenizer_spec)
-    identity = embedder.identity
-    parts = (identity.fingerprint,) if spec.needs_embedder else ()
-    chunker = chunker_fingerprint(options, spec.tokenizer.fingerprint, *parts)
-    params = {"options": msgspec.to_builtins(options), "tokenizer": msgspec.to_builtins(spec.tokenizer)}
-    chunker_id = profile_ids(connection, "chunker", {chunker: params})[chunker]
-    model = identity.fingerprint
-    model_id = profile_ids(connection, "model", {model: msgspec.to_builtins(identity)})[model]
-    return ChunkTarget(chunker_id, spec, embedder), ModelTarget(model_id, chunker_id, embedder)
 
 
 def source_targets(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> Targets:
@@ -132,19 +66,3 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
         tuple(chunkers.values()),
         tuple(models.values()),
     )
-
-
-def profile_ids(connection: Pg, kind: str, params: Mapping[str, object]) -> dict[str, int]:
-    """Row ids by fingerprint; new fingerprints are stored with their parameters."""
-    rows = query(connection, "find_profiles", {"kind": kind, "fingerprints": list(params)})
-    found = {row["fingerprint"]: row["profile_id"] for row in rows}
-    for print_, value in params.items():
-        if print_ not in found:
-            row = query(
-                connection,
-                "ensure_profile",
-                {"kind": kind, "fingerprint": print_, "params": Jsonb(value)},
-            ).fetchone()
-            assert row is not None
-            found[print_] = row["profile_id"]
-    return found

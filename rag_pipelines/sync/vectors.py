@@ -21,8 +21,8 @@ from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import missing_vectors, put_vectors
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.sync.targets import ModelTarget
 
 VECTORS_PER_COMMIT = 256
 """What a kill can cost, in vectors; at 60 a second about 4 seconds of the model."""

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from psycopg import sql
 
 from rag_pipelines.connectors.base import Group
-from rag_pipelines.index.access_gate import Caller, Facts, Oracle
+from rag_pipelines.gates.access_proof import Caller, Facts, Oracle
 from rag_pipelines.model import EVERYONE, AccessRule
 from rag_pipelines.query import statement
 from rag_pipelines.query.hits import Mode

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.config import load_config
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.hashing import HashEmbedder
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.storage import Storage
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.engine import ingest
-from rag_pipelines.sync.targets import Embedders
 
 if TYPE_CHECKING:
     from rag_pipelines.embedding.base import Vectors

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from jwt.utils import base64url_encode
 
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.serving.app import create_app
 from rag_pipelines.serving.auth import digest
 from rag_pipelines.store.database import Database
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 ISSUER = "https://login.example"

@@ -18,8 +18,8 @@ from rag_pipelines.cli import main
 from rag_pipelines.connectors.base import Capabilities, Complete, Failure, Group
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import FetchError, UsageError
-from rag_pipelines.model import AccessRule
-from rag_pipelines.query.access import Explanation, explain, judge, user_principal
+from rag_pipelines.model import AccessRule, user_principal
+from rag_pipelines.query.explain_access import Explanation, explain, judge
 from rag_pipelines.store.documents import AccessRules
 from rag_pipelines.store.principals import memberships_of
 from rag_pipelines_tests.integration.workspace import Workspace

@@ -12,8 +12,8 @@ import pytest
 
 from rag_pipelines.connectors.base import Group
 from rag_pipelines.errors import GateError
-from rag_pipelines.index import access_gate
-from rag_pipelines.index.access_gate import Caller, Facts, Oracle, callers
+from rag_pipelines.gates import access_proof as access_gate
+from rag_pipelines.gates.access_proof import Caller, Facts, Oracle, callers
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines.store.principals import replace_groups

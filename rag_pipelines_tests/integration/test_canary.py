@@ -11,7 +11,7 @@ from typer.testing import Result as Invoked
 
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.errors import GateError, TransientError, UsageError
-from rag_pipelines.index.canary import (
+from rag_pipelines.gates.canary import (
     Canary,
     Figures,
     PairFigures,
@@ -24,10 +24,10 @@ from rag_pipelines.index.canary import (
 )
 from rag_pipelines.index.promotion import Override, promote, rollback
 from rag_pipelines.index.versions import Version
-from rag_pipelines.query.canary import WAITING, Canaries, place_of, too_slow
 from rag_pipelines.query.feedback import Feedback
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.serving.canary import WAITING, Canaries, place_of, too_slow
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTION = "harbour tariff"

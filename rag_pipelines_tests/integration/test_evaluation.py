@@ -12,16 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from rag_pipelines.cli.main import app
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation import tuning
 from rag_pipelines.evaluation.comparison import changes, compare
-from rag_pipelines.evaluation.golden import GoldenSet, read_golden
+from rag_pipelines.evaluation.golden import read_golden
+from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.report import run_report
 from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
 from rag_pipelines.evaluation.scoring import Violation
 from rag_pipelines.evaluation.store import get_run, list_runs, names_of, put_run
 from rag_pipelines.evaluation.tuning import tune
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "newt", "weasel", "magpie", "salmon", "lizard", "beetle")

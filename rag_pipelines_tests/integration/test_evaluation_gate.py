@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from rag_pipelines.config.quality import QualityBounds
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ConfigError
-from rag_pipelines.evaluation.bounds import QualityBounds
-from rag_pipelines.evaluation.gate import quality_gate
-from rag_pipelines.index.versions import Gate, Version
-from rag_pipelines.sync.targets import Embedders
+from rag_pipelines.gates.quality import quality_gate
+from rag_pipelines.index.gate_results import Gate
+from rag_pipelines.index.versions import Version
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTIONS = 24

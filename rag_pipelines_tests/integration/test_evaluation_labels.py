@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rag_pipelines.cli.main import app
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ConfigError
-from rag_pipelines.evaluation.golden import Question, Reference, read_golden
+from rag_pipelines.evaluation.golden import read_golden
 from rag_pipelines.evaluation.labels import import_log, mine_questions
+from rag_pipelines.evaluation.questions import Question, Reference
 from rag_pipelines.evaluation.run import Setting, evaluate
 from rag_pipelines.index.versions import live_version
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 

@@ -18,7 +18,6 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.parsing.canonical import plain_metadata
 from rag_pipelines.query.filter_predicate import predicate
 from rag_pipelines.query.filters import (
     All,
@@ -36,6 +35,7 @@ from rag_pipelines.query.filters import (
 )
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines.text.canonical import plain_metadata
 from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.unit.query import any_filters

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.index.garbage import collect_garbage, purge_subject
 from rag_pipelines.index.promotion import collect_versions, rollback
+from rag_pipelines.retention.garbage import collect_garbage, purge_subject
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.integration.workspace import Workspace
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import GateError, LeaseLostError, UsageError
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import REQUIRED_GATES, validate_version
+from rag_pipelines.index.gate_results import REQUIRED_GATES, Gate, gates_of
 from rag_pipelines.index.promotion import Override, collect_versions, promote, rollback
 from rag_pipelines.index.versions import (
-    Gate,
     Version,
-    gates_of,
     hold_lease,
     index_lock,
     live_version,
@@ -24,7 +24,6 @@ from rag_pipelines.index.versions import (
 )
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 

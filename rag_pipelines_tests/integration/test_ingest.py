@@ -11,12 +11,12 @@ import yaml
 
 from rag_pipelines.connectors.base import Complete, Window
 from rag_pipelines.connectors.filesystem import FilesystemConnector
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import EmptyListingError, LeaseLostError, UsageError
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.plan import plan_source
 from rag_pipelines.sync.stages import source_run
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 LONG = "\n\n".join(f"## Part {n}\n\n" + f"Sentence about topic {n}. " * 40 for n in range(12))

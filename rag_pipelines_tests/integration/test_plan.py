@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import BudgetError, DriftError, UsageError
 from rag_pipelines.sync.plan import SyncPlan, apply_plan, plan_source, waiting_plans
 from rag_pipelines.sync.report import SyncReport
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from rag_pipelines.cli import main
 from rag_pipelines.errors import UsageError
-from rag_pipelines.index.garbage import catalogue_alone, purge_subject
-from rag_pipelines.index.proof import Evidence, Mentions, choose_quotes, look
-from rag_pipelines.index.purge import Purged, purge_document
+from rag_pipelines.retention.garbage import catalogue_alone, purge_subject
+from rag_pipelines.retention.proof import Evidence, Mentions, choose_quotes, look
+from rag_pipelines.retention.purge import Purged, purge_document
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.integration.workspace import Workspace

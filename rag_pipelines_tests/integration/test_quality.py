@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import DatabaseError, GateError, RagError, UsageError
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import SUITES, check_source
 from rag_pipelines.quality.suites import documents_suite
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.integration.workspace import Workspace
 
 

@@ -131,7 +131,7 @@ def test_an_entity_counts_its_attempts_and_is_tried_with_each_listing(held: Work
 
 def failing_parser(monkeypatch: pytest.MonkeyPatch, error: DocumentError) -> list[str]:
     """Make reading of any document fail; returns the names that were tried."""
-    from rag_pipelines.parsing import pool
+    from rag_pipelines.workers import pool
 
     tried: list[str] = []
     original = pool.WorkerPool.map

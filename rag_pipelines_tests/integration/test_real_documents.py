@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions
-from rag_pipelines.parsing.canonical import CELL_SEPARATOR, clean
-from rag_pipelines.parsing.jobs import Outcome
-from rag_pipelines.parsing.pool import WorkerPool
-from rag_pipelines.parsing.prepare import ChunkerSpec, Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.parsing.builder import CELL_SEPARATOR
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.text.canonical import clean
+from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.pool import WorkerPool
 
 BUDGET = 256
 CHUNKER = ChunkerSpec(ChunkOptions(), TokenizerSpec("characters", max_tokens=BUDGET))

@@ -30,7 +30,8 @@ from rag_pipelines.query.hits import Change, Hit, Rewritten, Route
 from rag_pipelines.query.neighbours import Neighbours
 from rag_pipelines.query.rewriting import Rewriter, Vocabularies
 from rag_pipelines.query.search import Searcher
-from rag_pipelines.query.stages import Asked, make_stages
+from rag_pipelines.query.stage_chain import make_stages
+from rag_pipelines.query.stages import Asked
 from rag_pipelines.store.database import Database, Part, Pg
 from rag_pipelines.store.reader import admit_reader, reading_as
 from rag_pipelines.store.sql import queries

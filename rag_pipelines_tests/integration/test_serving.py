@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from rag_pipelines.errors import DatabaseError, UsageError
-from rag_pipelines.index.canary import start_canary, stop_canary
+from rag_pipelines.gates.canary import start_canary, stop_canary
 from rag_pipelines.index.versions import version_by_id
 from rag_pipelines.query.confidence import Calibration, put_calibration
 from rag_pipelines_tests.integration.serving import (

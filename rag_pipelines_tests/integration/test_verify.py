@@ -13,13 +13,13 @@ from typer.testing import CliRunner, Result
 from rag_pipelines.cli import main
 from rag_pipelines.connectors.base import Complete, Failure
 from rag_pipelines.connectors.filesystem import FilesystemConnector
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ForbiddenEntityError, UsageError
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.lease import source_lease
-from rag_pipelines.sync.drift import CHECKS, KINDS, Certificate
-from rag_pipelines.sync.repair import repair_source
-from rag_pipelines.sync.targets import Embedders
-from rag_pipelines.sync.verify import newest_certificates, verify_source
+from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate
+from rag_pipelines.verification.repair import repair_source
+from rag_pipelines.verification.verify import newest_certificates, verify_source
 from rag_pipelines_tests.integration.workspace import Workspace
 
 

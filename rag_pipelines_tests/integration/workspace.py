@@ -13,8 +13,9 @@ import yaml
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gates import validate_version
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.hits import Hit
@@ -22,7 +23,6 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.report import SyncReport
-from rag_pipelines.sync.targets import Embedders
 
 
 class Workspace:

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from rag_pipelines.orchestration.build import build_definitions
-from rag_pipelines.orchestration.jobs import INGEST_SOURCE
+from rag_pipelines.orchestration.names import INGEST_SOURCE
 from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.integration.workspace import Workspace
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.sensors import clean_up
 from rag_pipelines.sync.freshness import SourceFreshness
-from rag_pipelines.sync.targets import Embedders
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 

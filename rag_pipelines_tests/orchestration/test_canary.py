@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_pipelines.index.canary import Figures, PairFigures, record, start_canary
+from rag_pipelines.gates.canary import Figures, PairFigures, record, start_canary
 from rag_pipelines.orchestration.canary import canary_sensor
 from rag_pipelines_tests.orchestration.conftest import Shell
 

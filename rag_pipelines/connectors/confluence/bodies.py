@@ -1,7 +1,7 @@
 """The bytes of documents: bodies in bulk or one by one, with the names of people who are mentioned.
 
 What belongs here: loading, and what was read ahead. What does not: endpoints (`site`), parsing
-(`rag_pipelines.parsing.confluence_storage`).
+(`parsing.atlassian.confluence_storage`).
 
 The bytes of a page are its storage format as Confluence has it, with one addition: a mention names an
 account by its id only, so the account's name is put beside it as the attribute ``ri:display-name``.

@@ -10,8 +10,8 @@ one role or group may see are a document of their own, and so is each attachment
     issue/10001/attachment/10200
 
 Ids and not keys, because a key changes when the issue moves. The content is JSON of the media type
-`MEDIA_TYPE`, read by `parsing.jira_issue`. Of linked issues it holds the key, not the summary: who may see
-this issue need not see that one.
+`MEDIA_TYPE`, read by `parsing.atlassian.jira_issue`. Of linked issues it holds the key, not the summary:
+who may see this issue need not see that one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The requests that a Jira site answers, on either deployment.
 
 What belongs here: paths, parameters and paging, and where the two deployments differ. What does not:
-HTTP (`http_session`), what issues mean (`issues`), who may see them (`schemes`).
+HTTP (`http.session`), what issues mean (`issues`), who may see them (`schemes`).
 
 Cloud: https://developer.atlassian.com/cloud/jira/platform/rest/v3/, Data Center:
 https://developer.atlassian.com/server/jira/platform/rest/. All requests are GET.

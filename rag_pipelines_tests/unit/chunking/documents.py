@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind, ParsedDocument
-from rag_pipelines.parsing.canonical import DocumentBuilder
+from rag_pipelines.parsing.builder import DocumentBuilder
 
 _SENTENCE = "the policy of every team names one owner who reviews access each quarter and reports gaps"
 WORDS = _SENTENCE.split()

@@ -10,7 +10,7 @@ from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.model import BlockKind, Chunk, ParsedDocument
-from rag_pipelines.parsing.canonical import DocumentBuilder
+from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines_tests.unit.chunking.documents import one_block, outline, prose
 
 TOKENIZER = load_tokenizer(TokenizerSpec("characters", 100))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipelines.connectors.access import (
+from rag_pipelines.connectors.sidecars import (
     MAX_SIDECAR_BYTES,
     Access,
     Sidecar,

@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from rag_pipelines.connectors.atlassian_client import AtlassianClient, AtlassianOptions
-from rag_pipelines.connectors.http_pacing import Pacers
 from rag_pipelines.errors import CredentialError, GoneError, TooLargeDocumentError, TransientError
+from rag_pipelines.http.pacing import Pacers
 from rag_pipelines_tests.doubles.faults import Status
 from rag_pipelines_tests.doubles.server import Answer, Request, Server
 

@@ -17,9 +17,6 @@ from typing import Any
 import pytest
 import requests.certs
 
-from rag_pipelines.connectors.http_answers import Answer, decode_json, fault_of
-from rag_pipelines.connectors.http_pacing import Pacer, Pacers, Patience
-from rag_pipelines.connectors.http_session import Credential, HttpSession, Transport
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -32,6 +29,9 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
+from rag_pipelines.http.answers import Answer, decode_json, fault_of
+from rag_pipelines.http.pacing import Pacer, Pacers, Patience
+from rag_pipelines.http.session import Credential, HttpSession, Transport
 from rag_pipelines_tests.doubles.faults import (
     PROXY_PAGE,
     STORM,
@@ -353,7 +353,7 @@ def test_a_limit_counts_what_a_compressed_body_unfolds_to(server: Server, reader
 
 
 def test_a_listing_has_a_limit_too(server: Server, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_pipelines.connectors.http_session.MAX_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr("rag_pipelines.http.session.MAX_ANSWER_BYTES", 10_000)
     server.faults.script(Oversized(20_000))
     with pytest.raises(UsageError, match="lower page_size"):
         reader.json()

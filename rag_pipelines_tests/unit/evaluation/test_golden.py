@@ -12,7 +12,8 @@ import pytest
 
 from rag_pipelines.demo import queries_path
 from rag_pipelines.errors import ConfigError, UsageError
-from rag_pipelines.evaluation.golden import Question, Reference, read_golden, write_golden
+from rag_pipelines.evaluation.golden import read_golden, write_golden
+from rag_pipelines.evaluation.questions import Question, Reference
 from rag_pipelines.query.filters import Prefix, Range
 
 WADING = {
@@ -130,7 +131,7 @@ def test_a_missing_file_is_a_wrong_request(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_changes_with_what_is_asked_and_expected() -> None:
-    from rag_pipelines.evaluation.golden import GoldenSet
+    from rag_pipelines.evaluation.questions import GoldenSet
 
     one = Question(id="a", query="what", expect=())
     other = Question(id="a", query="what", expect=(Reference(path="b"),))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from rag_pipelines.evaluation.catalogue import Expected, Resolved
-from rag_pipelines.evaluation.golden import Forbidden, Question, Reference
+from rag_pipelines.evaluation.questions import Forbidden, Question, Reference
 from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.evaluation.scoring import (
     Violation,

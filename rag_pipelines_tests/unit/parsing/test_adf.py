@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind, ParsedDocument
-from rag_pipelines.parsing import adf
-from rag_pipelines.parsing.canonical import DocumentBuilder
-from rag_pipelines.parsing.html import add_html
+from rag_pipelines.parsing.atlassian import adf
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.html.parse import add_html
 from rag_pipelines_tests.unit.parsing.reading import shown, tables
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
-from rag_pipelines.parsing.canonical import DocumentBuilder, clean
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.text.canonical import clean
 
 ANY_TEXT = st.text(st.characters(), max_size=60) | st.text(
     st.sampled_from("a é\n\r\t\0\x0b\x85\u2028\u200b\u200d\u0301\ud83d\ude00\ufeff\u202e\xad\u1780 |"),

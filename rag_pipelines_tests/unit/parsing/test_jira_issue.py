@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from rag_pipelines.errors import CorruptDocumentError, DocumentError, EmptyDocumentError
 from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parsing.atlassian.jira_issue import parse
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.detect import JIRA_ISSUE
-from rag_pipelines.parsing.jira_issue import parse
 from rag_pipelines_tests.unit.parsing import reading
 from rag_pipelines_tests.unit.parsing.reading import shown
 

@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from rag_pipelines.errors import EmptyDocumentError, EncryptedDocumentError
-from rag_pipelines.parsing import mail
+from rag_pipelines.parsing.mail import message as mail
 from rag_pipelines_tests.unit.parsing.office import outline, parse, saved, status, tables
 
 

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind
-from rag_pipelines.parsing.markdown import _SIGNS, _parser
-from rag_pipelines.parsing.markdown_inline import parsed_text, plain_text
+from rag_pipelines.parsing.markup.markdown import _SIGNS, _parser
+from rag_pipelines.parsing.markup.markdown_inline import parsed_text, plain_text
 from rag_pipelines_tests.unit.parsing.reading import read, shown, tables, texts
 
 

@@ -17,7 +17,7 @@ from rag_pipelines.errors import (
     EncryptedDocumentError,
     TooLargeDocumentError,
 )
-from rag_pipelines.parsing.office_package import parse_xml
+from rag_pipelines.parsing.zip_package import parse_xml
 from rag_pipelines_tests.unit.parsing.office import edited, parse, saved, status, zipped
 
 BILLION_LAUGHS = (

@@ -20,8 +20,8 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
-from rag_pipelines.parsing.pdf import parse
-from rag_pipelines.parsing.pdf_engine import mupdf
+from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.parse import parse
 
 pymupdf = mupdf()
 
@@ -298,7 +298,7 @@ def test_damaged_bytes_give_a_document_or_a_document_error(end: int, changes: li
 def test_the_fast_path_does_not_load_the_models() -> None:
     program = (
         "import sys; from rag_pipelines.parsing.base import ParseOptions, ParseRequest;"
-        "from rag_pipelines.parsing.pdf import parse;"
+        "from rag_pipelines.parsing.pdf.parse import parse;"
         "print(parse(ParseRequest(sys.stdin.buffer.read(), options=ParseOptions(pdf='auto'))).counters);"
         "assert 'onnxruntime' not in sys.modules"
     )

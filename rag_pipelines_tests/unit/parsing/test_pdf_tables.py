@@ -11,11 +11,11 @@ import pytest
 
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
-from rag_pipelines.parsing.pdf import parse
-from rag_pipelines.parsing.pdf_engine import mupdf
-from rag_pipelines.parsing.pdf_page import Box
-from rag_pipelines.parsing.pdf_structure import continued
-from rag_pipelines.parsing.pdf_tables import MOST_SHAPES, Table, cell_text
+from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.page import Box
+from rag_pipelines.parsing.pdf.parse import parse
+from rag_pipelines.parsing.pdf.structure import continued
+from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Table, cell_text
 
 pymupdf = mupdf()
 

@@ -25,8 +25,8 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.parsing.jobs import Outcome
-from rag_pipelines.parsing.pool import WorkerPool
+from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing import misdeeds
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, Report, do, echo
 
@@ -332,7 +332,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits both as ignored
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.parsing.pool import WorkerPool
+from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, do
 with WorkerPool(do, workers=2, limits=ParseLimits(memory_mb=256)) as pool:
     print("ready", flush=True)

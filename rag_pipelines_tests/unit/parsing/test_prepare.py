@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import ConfigError, EmptyDocumentError, RagError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
-from rag_pipelines.parsing.pool import WorkerPool
-from rag_pipelines.parsing.prepare import (
-    ChunkerSpec,
+from rag_pipelines.sync.prepare import (
     Prepared,
     PrepareTask,
     Rechunked,
@@ -24,6 +23,7 @@ from rag_pipelines.parsing.prepare import (
     process,
     summarise,
 )
+from rag_pipelines.workers.pool import WorkerPool
 
 WORDS = TokenizerSpec("characters", max_tokens=64)
 STRUCTURE = ChunkerSpec(ChunkOptions(), WORDS)
@@ -87,7 +87,7 @@ def test_a_cheap_tokenizer_needs_no_numpy() -> None:
         "import sys\n"
         "from rag_pipelines.chunking.base import ChunkOptions\n"
         "from rag_pipelines.embedding.tokenizer import TokenizerSpec\n"
-        "from rag_pipelines.parsing.prepare import ChunkerSpec, PrepareTask, prepare\n"
+        "from rag_pipelines.sync.prepare import ChunkerSpec, PrepareTask, prepare\n"
         "chunker = ChunkerSpec(ChunkOptions(), TokenizerSpec('characters', max_tokens=64))\n"
         "assert prepare(PrepareTask(data=b'# Leave', name='a.md', chunkers=(chunker,))).chunks[0]\n"
         "print('numpy' in sys.modules)\n"

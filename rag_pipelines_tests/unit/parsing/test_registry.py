@@ -15,8 +15,9 @@ from rag_pipelines.errors import (
     TooLargeDocumentError,
     UnsupportedDocumentError,
 )
-from rag_pipelines.parsing import detect, registry, signatures, text
+from rag_pipelines.parsing import detect, registry, signatures
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+from rag_pipelines.parsing.markup import text
 from rag_pipelines.parsing.registry import FORMATS, fingerprints, parse, parser_fingerprint, version
 from rag_pipelines_tests.unit.parsing.reading import read
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_pipelines.errors import EmptyDocumentError, TooLargeDocumentError
-from rag_pipelines.parsing.canonical import DocumentBuilder
-from rag_pipelines.parsing.number_formats import display
-from rag_pipelines.parsing.sheets import add_sheet
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office.number_formats import display
+from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines_tests.unit.parsing.office import edited, outline, parse, saved, tables
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.markdown import _parser
-from rag_pipelines.parsing.markdown_inline import parsed_text, plain_text
+from rag_pipelines.parsing.markup.markdown import _parser
+from rag_pipelines.parsing.markup.markdown_inline import parsed_text, plain_text
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines_tests.unit.parsing.reading import read, shown
 

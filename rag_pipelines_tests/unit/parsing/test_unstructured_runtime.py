@@ -13,8 +13,8 @@ import urllib.request
 import pytest
 
 from rag_pipelines.model import BlockKind
-from rag_pipelines.parsing import unstructured_runtime
-from rag_pipelines.parsing.canonical import DocumentBuilder
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office import unstructured_runtime
 from rag_pipelines_tests.unit.parsing.office import outline, saved
 
 OPT_OUTS = ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "UNSTRUCTURED_DISABLE_NOTICE")
@@ -77,7 +77,7 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
 
         sys.addaudithook(watch)
         from rag_pipelines.parsing import unstructured_runtime
-        from rag_pipelines.parsing.canonical import DocumentBuilder
+        from rag_pipelines.parsing.builder import DocumentBuilder
 
         builder = DocumentBuilder("text/plain")
         unstructured_runtime.add_plain_text(builder, {PROSE!r})

@@ -16,7 +16,7 @@ from rag_pipelines.config.query import RerankSettings
 from rag_pipelines.errors import RagError, TransientError
 from rag_pipelines.query.hits import Step
 from rag_pipelines.query.rerank import LocalReranker, Rerank, ServiceReranker, passage_text
-from rag_pipelines.query.stages import Stages
+from rag_pipelines.query.stage_chain import Stages
 from rag_pipelines_tests.doubles.faults import Drip
 from rag_pipelines_tests.doubles.server import Answer, Request, Server
 from rag_pipelines_tests.unit.query.examples import asked, candidates, hit

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from rag_pipelines.config.query import StageSettings
-from rag_pipelines.query.stages import make_stages
+from rag_pipelines.query.stage_chain import make_stages
 
 FILE = """
 rewriting:

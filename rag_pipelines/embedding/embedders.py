@@ -1,0 +1,32 @@
+"""The models of a configuration, made once and shared.
+
+What belongs here: keeping embedders. What does not: making one (`factory`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.factory import make_embedder
+from rag_pipelines.embedding.profile import EmbeddingProfile
+
+
+class Embedders:
+    """The models of a configuration, each made once and closed together. Making one loads nothing."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._made: dict[EmbeddingProfile, Embedder] = {}
+
+    def of(self, profile: EmbeddingProfile) -> Embedder:
+        """The embedder of a profile."""
+        if profile not in self._made:
+            self._made[profile] = make_embedder(profile, self._data_dir)
+        return self._made[profile]
+
+    def close(self) -> None:
+        """Release models and connections."""
+        for embedder in self._made.values():
+            embedder.close()
+        self._made.clear()

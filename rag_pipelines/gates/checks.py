@@ -1,0 +1,117 @@
+"""The gates: checks of one built version whose stored results decide whether it may go live.
+
+What belongs here: what is checked and against which threshold. What does not: the decision (`promotion`
+re-reads the stored results in its own transaction), golden sets and the access proof (each has a module
+of its own).
+"""
+
+from __future__ import annotations
+
+from rag_pipelines.gates.subject import Subject
+from rag_pipelines.index.gate_results import Gate
+from rag_pipelines.index.versions import live_version
+from rag_pipelines.store.database import query
+
+RECALL_K = 10
+TIE = 1e-6
+"""Scores closer than this are equal: any of several equally near neighbours is right."""
+
+
+def row_parity(subject: Subject) -> Gate:
+    """Every chunk of every document of the sources is in the version, once, and nothing is left out."""
+    statistics = subject.version.statistics
+    expected, found = statistics["expected_rows"], subject.version.row_count or 0
+    left_out = statistics["not_embedded"]
+    return Gate(
+        "row_parity",
+        passed=found == expected and found > 0 and left_out == 0,
+        observed=float(found),
+        threshold=float(expected),
+        detail={
+            "documents": subject.version.document_count,
+            "expected_documents": statistics["expected_documents"],
+            "documents_not_embedded": left_out,
+        },
+    )
+
+
+def no_orphans(subject: Subject) -> Gate:
+    """Every row leads to a chunk and to a document of the version's sources, in both tables."""
+    row = query(
+        subject.connection,
+        "gate_orphans",
+        {"sources": subject.version.sources},
+        subject.storage.parts("vectors", "lexical"),
+    ).fetchone()
+    assert row is not None
+    orphans = sum(row.values())
+    return Gate("no_orphans", orphans == 0, float(orphans), 0.0, row)
+
+
+def dimension_and_norm(subject: Subject) -> Gate:
+    """Every vector has the model's dimensions and length 1."""
+    params = {
+        "dimensions": subject.version.params["dimensions"],
+        "tolerance": subject.settings.gates.norm_tolerance,
+    }
+    row = query(subject.connection, "gate_norms", params, subject.storage.parts("vectors")).fetchone()
+    assert row is not None
+    wrong = row["wrong_dimensions"] + row["wrong_norm"]
+    return Gate("dimension_and_norm", wrong == 0, float(wrong), 0.0, row)
+
+
+def vector_index_valid(subject: Subject) -> Gate:
+    """The vector index and the word index are there and valid."""
+    number = subject.storage.number
+    params = {"vectors": f"rag.vectors_{number}", "lexical": f"rag.lexical_{number}"}
+    rows = query(subject.connection, "gate_indexes", params).fetchall()
+    methods = {row["method"]: row["valid"] for row in rows}
+    passed = methods == {"hnsw": True, "gin": True}
+    return Gate("vector_index_valid", passed, float(sum(methods.values())), 2.0, methods)
+
+
+def recall(subject: Subject) -> Gate:
+    """recall@10 of the approximate search against the exact one, over a sample of stored vectors.
+
+    A neighbour counts as found when its score reaches the tenth exact score, so ties cost nothing.
+    """
+    connection, storage, settings = subject.connection, subject.storage, subject.settings
+    parts = storage.parts("vectors", "type")
+    sample = query(
+        connection, "recall_sample", {"sample": settings.gates.recall_sample}, storage.parts("vectors")
+    ).fetchall()
+    found = wanted = 0
+    with connection.transaction():
+        connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(settings.vector.ef_search),))
+        for row in sample:
+            params = {"query": row["embedding"], "k": RECALL_K}
+            exact = [r["score"] for r in query(connection, "nearest_exact", params, parts)]
+            near = [r["score"] for r in query(connection, "nearest_approximate", params, parts)]
+            wanted += len(exact)
+            found += sum(score >= exact[-1] - TIE for score in near)
+    value = min(found / wanted, 1.0) if wanted else 0.0
+    threshold = settings.gates.min_recall
+    detail = {"k": RECALL_K, "queries": len(sample), "ef_search": settings.vector.ef_search}
+    return Gate("recall", value >= threshold, round(value, 6), threshold, detail)
+
+
+def chunk_statistics(subject: Subject) -> Gate:
+    """The version has not lost more chunks, compared with the live one, than the settings allow."""
+    live = live_version(subject.connection, subject.version.index_name)
+    allowed = subject.settings.gates.max_chunk_drop
+    if live is None or not live.row_count:
+        return Gate("chunk_statistics", True, 0.0, allowed, {"live": None})
+    drop = 1 - (subject.version.row_count or 0) / live.row_count
+    keys = ("chunks", "documents", "mean_tokens", "p95_tokens")
+    detail = {
+        "live": {key: live.statistics.get(key) for key in keys},
+        "candidate": {key: subject.version.statistics.get(key) for key in keys},
+    }
+    return Gate("chunk_statistics", drop <= allowed, round(max(drop, 0.0), 6), allowed, detail)
+
+
+def source_quality(subject: Subject) -> Gate:
+    """No blocking quality expectation of a source stands failed; sources that were never checked pass."""
+    rows = query(subject.connection, "quality_failures", {"sources": subject.version.sources}).fetchall()
+    failed = [f"{row['source']}: {row['suite']}.{row['expectation']}" for row in rows]
+    return Gate("source_quality", not failed, float(len(failed)), 0.0, {"failed": failed})

@@ -1,0 +1,89 @@
+"""Runs every gate of a built version and stores what they found.
+
+What belongs here: which gates there are, and their order. What does not: the gates themselves (`checks`,
+`access_proof`, `quality`), the stored results (`index.gate_results`), the decision (`index.promotion`
+re-reads the results in its own transaction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rag_pipelines.config.settings import Settings
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.errors import UsageError
+from rag_pipelines.gates.access_proof import access_proof
+from rag_pipelines.gates.checks import (
+    chunk_statistics,
+    dimension_and_norm,
+    no_orphans,
+    recall,
+    row_parity,
+    source_quality,
+    vector_index_valid,
+)
+from rag_pipelines.gates.quality import quality_gate
+from rag_pipelines.gates.subject import Subject
+from rag_pipelines.index.gate_results import INTEGRITY, REQUIRED_GATES, Gate, store_gate
+from rag_pipelines.index.storage import storage_of_version
+from rag_pipelines.index.versions import version_by_id
+from rag_pipelines.store.database import Database, query
+
+GATES: tuple[Callable[[Subject], Gate], ...] = (
+    row_parity,
+    no_orphans,
+    dimension_and_norm,
+    vector_index_valid,
+    recall,
+    chunk_statistics,
+    source_quality,
+    access_proof,
+)
+
+
+def validate_version(
+    database: Database, settings: Settings, name: str, version_id: int, *, embedders: Embedders
+) -> list[Gate]:
+    """Run and store every gate of a built version of the index `name`: ``validated`` if all passed.
+
+    Quality is judged last, and not of a version that is broken: it may not even bear a search.
+
+    Raises:
+        UsageError: the version is not a candidate, or the golden set does not fit the index.
+        ConfigError: the golden set cannot be read.
+    """
+    with database.connect() as connection:
+        version = version_by_id(connection, version_id)
+        if version.state not in ("built", "validated"):
+            raise UsageError(
+                f"version {version_id} is {version.state}; gates are for versions that are built or validated"
+            )
+        subject = Subject(connection, version, settings.index(name), storage_of_version(version))
+        results = [gate(subject) for gate in GATES]
+        if all(gate.passed for gate in results if gate.gate in INTEGRITY):
+            results.append(_quality(database, settings, name, version_id, embedders))
+        with connection.transaction():
+            for gate in results:
+                store_gate(connection, version_id, gate)
+            passed = {gate.gate for gate in results if gate.passed} >= set(REQUIRED_GATES)
+            query(
+                connection,
+                "set_state",
+                {"version_id": version_id, "state": "validated" if passed else "built"},
+            )
+    return results
+
+
+def _quality(
+    database: Database, settings: Settings, name: str, version_id: int, embedders: Embedders
+) -> Gate:
+    index = settings.index(name)
+    return quality_gate(
+        database,
+        settings,
+        name,
+        version_id,
+        golden=index.golden,
+        bounds=index.gates.quality,
+        embedders=embedders,
+    )

@@ -1,0 +1,102 @@
+"""When the next request of a credential may go out, and what a server says about that.
+
+What belongs here: time arithmetic, and the state that requests of one credential share. What does
+not: sending requests or judging answers (`session`, `answers`).
+
+Headers: Retry-After is RFC 9110, 10.2.3; X-RateLimit-Remaining, -Reset (ISO 8601) are those of
+https://developer.atlassian.com/cloud/jira/platform/rate-limiting/, X-RateLimit-Interval-Seconds those of
+https://confluence.atlassian.com/doc/_ratelimiting_httpheaders-992678779.html.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rag_pipelines.http.throttle import Clock, retry_after
+
+LONGEST_ASKED = 86_400.0
+"""Seconds that a server can keep a credential waiting; a longer wait is taken for a slip of its own."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try one request; all times in seconds.
+
+    `total_timeout` bounds reading one body, however slowly it drips. `max_wait` bounds what all
+    waits of one request add up to; `retries` are tries after the first.
+    """
+
+    retries: int = 6
+    first_delay: float = 0.5
+    longest_delay: float = 60.0
+    max_wait: float = 300.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    total_timeout: float = 300.0
+
+    def backoff(self, attempt: int, rng: random.Random) -> float:
+        """The wait after try `attempt` (from 1) failed: exponential with full jitter.
+
+        After M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
+        """
+        return rng.uniform(0, min(self.longest_delay, self.first_delay * 2 ** (attempt - 1)))
+
+
+class Pacer:
+    """The moment before which no request of one credential goes out. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._not_before = float("-inf")
+        self._lock = threading.Lock()
+
+    def hold(self, seconds: float, clock: Clock) -> None:
+        """Let nothing out for `seconds`; never shortens what was asked before."""
+        with self._lock:
+            self._not_before = max(self._not_before, clock.monotonic() + seconds)
+
+    def remaining(self, clock: Clock) -> float:
+        """Seconds until a request may go out; 0 when it may now."""
+        with self._lock:
+            return max(0.0, self._not_before - clock.monotonic())
+
+
+class Pacers:
+    """The pacer of each (host, credential), so that sources with one credential wait together."""
+
+    def __init__(self) -> None:
+        self._pacers: dict[tuple[str, str], Pacer] = {}
+        self._lock = threading.Lock()
+
+    def of(self, host: str, credential: str) -> Pacer:
+        with self._lock:
+            return self._pacers.setdefault((host, credential), Pacer())
+
+
+PACERS = Pacers()
+"""Those of this process."""
+
+
+def asked_wait(status: int, headers: Mapping[str, str], clock: Clock) -> float | None:
+    """Seconds that an answer asks for before the next request, or None if it asks for nothing.
+
+    A server that has granted the last request says so on the answer to it, which saves a refusal.
+    """
+    seconds = retry_after(headers.get("Retry-After"), clock)
+    spent = status == 429 or headers.get("X-RateLimit-Remaining") == "0"
+    if seconds is None and spent:
+        seconds = _until(headers.get("X-RateLimit-Reset"), clock)
+        if seconds is None:
+            seconds = retry_after(headers.get("X-RateLimit-Interval-Seconds"), clock)
+    return None if seconds is None else min(seconds, LONGEST_ASKED)
+
+
+def _until(moment: str | None, clock: Clock) -> float | None:
+    try:
+        reset = datetime.fromisoformat(moment or "")
+    except ValueError:
+        return None
+    return max(0.0, (reset if reset.tzinfo else reset.replace(tzinfo=UTC)).timestamp() - clock.time())

@@ -1,0 +1,311 @@
+"""A `requests` session that reads well from a server that throttles, stalls and breaks off.
+
+What belongs here: sending GET requests, trying again, time-outs, caps on bodies, and where a
+credential may go. What does not: judging answers (`answers`), time arithmetic (`pacing`),
+or anything one vendor only has. A client library is given an `HttpSession` and has its own retries
+switched off: everything it reads comes through `Transport`, complete, or as an error of this project.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import os
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    RagError,
+    ThrottledError,
+    TooLargeDocumentError,
+    TransientError,
+    UsageError,
+)
+from rag_pipelines.fingerprint import sha256
+from rag_pipelines.http.answers import Answer, fault_of, is_login_page, place_of
+from rag_pipelines.http.pacing import PACERS, Pacer, Pacers, Patience, asked_wait
+from rag_pipelines.http.throttle import Clock
+
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
+"""Of one answer that is not a document, decompressed."""
+_PIECE = 256 * 1024
+_USER_AGENT = "rag-pipelines"
+
+
+@dataclass
+class Traffic:
+    """What went over the wire: tries (`requests`), those that were repeats (`retries`), seconds `waited`."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    waited: float = 0.0
+
+
+class Credential(AuthBase):
+    """An Authorization header, sent to the origin (scheme, host, port) of `url` only and never shown."""
+
+    def __init__(self, url: str, authorization: str) -> None:
+        self.url = url
+        self.identity = sha256(authorization.encode()).hex()
+        self._authorization = authorization
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Forms in which a server might echo it."""
+        kind, _, value = self._authorization.partition(" ")
+        if kind != "Basic":
+            return (value,)
+        return value, base64.b64decode(value).decode().partition(":")[2]
+
+    def belongs_to(self, url: str) -> bool:
+        return _origin(url) == _origin(self.url)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.belongs_to(request.url or ""):
+            request.headers["Authorization"] = self._authorization
+        return request
+
+    def __repr__(self) -> str:
+        return "Credential(**********)"
+
+
+class Transport(HTTPAdapter):
+    """Sends a GET until its answer is complete, or raises what the answer stands for.
+
+    urllib3's `Retry` sees an answer's head only and knows nothing of other requests, so a body that
+    breaks off and a throttled credential are beyond it; hence this loop, over an adapter that
+    does not retry.
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        patience: Patience = Patience(),
+        *,
+        clock: Clock = time,
+        rng: random.Random | None = None,
+        pacers: Pacers = PACERS,
+    ) -> None:
+        super().__init__(max_retries=0)
+        self.traffic = Traffic()
+        self._credential = credential
+        self._patience = patience
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._pacers = pacers
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        size: int | None = None,
+    ) -> requests.Response:
+        """The answer with its whole body; `stream` and `timeout` are ignored in favour of `Patience`.
+
+        `max_bytes` and `size` are those of `HttpSession.get_bytes`.
+        """
+        if request.method != "GET":
+            raise UsageError(f"a connector only reads; {request.method} is not allowed")
+        url = request.url or ""
+        place = place_of(url)
+        wants_json = "json" in str(request.headers.get("Accept", ""))
+        if wants_json and not self._credential.belongs_to(url):
+            raise CredentialError(
+                f"{place_of(self._credential.url)} redirects to {place}, where the login is not sent: set "
+                "url to where the site answers, or keep single sign-on from standing in front of it"
+            )
+        pacer = self._pacers.of(urlsplit(url).netloc, self._credential.identity)
+        waited = 0.0
+        for attempt in itertools.count(1):
+            waited += self._await_turn(pacer, place, self._patience.max_wait - waited)
+            self.traffic.requests += 1
+            self.traffic.retries += attempt > 1
+            try:
+                response = self._exchange(request, place, verify, cert, proxies, max_bytes)
+                self._judge(response, url, wants_json, pacer)
+                _check_size(response, place, size)
+                return response
+            except TransientError as error:
+                delay = self._patience.backoff(attempt, self._rng)
+                if isinstance(error, ThrottledError):
+                    pacer.hold(delay + (error.retry_after or 0), self._clock)
+                    delay = 0.0
+                if attempt > self._patience.retries or waited + delay > self._patience.max_wait:
+                    raise
+                self._sleep(delay)
+                waited += delay
+        raise AssertionError("unreachable")
+
+    def _await_turn(self, pacer: Pacer, place: str, budget: float) -> float:
+        """Wait until the credential may be used again; the seconds that took."""
+        waited = 0.0
+        while (wait := pacer.remaining(self._clock)) > 0:
+            if waited + wait > budget:
+                raise ThrottledError(
+                    f"{place}: the server asks to wait {wait:,.0f} s, more than max_wait leaves "
+                    f"({budget - waited:,.0f} s)",
+                    wait,
+                )
+            self._sleep(wait)
+            waited += wait
+        return waited
+
+    def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self._clock.sleep(seconds)
+            self.traffic.waited += seconds
+
+    def _exchange(
+        self,
+        request: requests.PreparedRequest,
+        place: str,
+        verify: bool | str,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+        max_bytes: int | None,
+    ) -> requests.Response:
+        """One try. Errors of the library are replaced, not chained: their frames hold the credential."""
+        timeout = (self._patience.connect_timeout, self._patience.read_timeout)
+        try:
+            response = super().send(request, True, timeout, verify, cert, proxies)
+            try:
+                body = self._body(response, place, max_bytes)
+            finally:
+                self.traffic.bytes += response.raw.tell()
+                response.close()
+        except requests.exceptions.SSLError as error:
+            raise _tls_fault(place, error) from None
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise TransientError(f"{place} did not answer: {_reason(error)}") from None
+        response.raw = io.BytesIO(body)
+        return response
+
+    def _judge(self, response: requests.Response, url: str, wants_json: bool, pacer: Pacer) -> None:
+        """Raise what the answer stands for; note what it says about the next request."""
+        status, headers = response.status_code, response.headers
+        wait = asked_wait(status, headers, self._clock)
+        if wait:
+            pacer.hold(wait, self._clock)
+        answer = Answer(url, status, headers, response.content, wants_json, self._credential.secrets)
+        if (fault := fault_of(answer, wait)) is not None:
+            raise fault
+
+    def _body(self, response: requests.Response, place: str, max_bytes: int | None) -> bytes:
+        """The decompressed body. `read1` returns after each packet, so a slow drip meets the time limit."""
+        deadline = self._clock.monotonic() + self._patience.total_timeout
+        limit = MAX_ANSWER_BYTES if max_bytes is None else max_bytes
+        body = bytearray()
+        while piece := response.raw.read1(_PIECE, decode_content=True):
+            body += piece
+            if len(body) > limit and max_bytes is not None:
+                raise TooLargeDocumentError(
+                    f"{place} has more than {limit:,} bytes; raise max_bytes or exclude it"
+                )
+            if len(body) > limit:
+                raise UsageError(f"{place} answered with more than {limit:,} bytes; lower page_size")
+            if self._clock.monotonic() > deadline:
+                raise TransientError(
+                    f"{place} sent {len(body):,} bytes in {self._patience.total_timeout:g} s and was not done"
+                )
+        return bytes(body)
+
+
+class HttpSession(requests.Session):
+    """A session for one site and one credential; give it to a client library, or call `get_bytes`."""
+
+    def __init__(self, credential: Credential, transport: Transport, verify: bool | str = True) -> None:
+        super().__init__()
+        if isinstance(verify, str) and not os.path.exists(verify):
+            raise ConfigError(
+                f"ca_bundle: received {verify!r}, which does not exist; give a file in PEM format"
+            )
+        self.auth = credential
+        self.verify = verify
+        self.max_redirects = 5
+        self.headers["User-Agent"] = _USER_AGENT
+        self.mount("https://", transport)
+        self.mount("http://", transport)
+
+    def get_bytes(self, url: str, max_bytes: int, size: int | None = None) -> bytes:
+        """The content at `url`, at most `max_bytes` of it decompressed; `TooLargeDocumentError` is above.
+
+        `size` is how many bytes a listing promised: it tells whether a body whose end no header marks,
+        because the connection just closes after it, is whole.
+        """
+        request = self.prepare_request(requests.Request("GET", url, headers={"Accept": "*/*"}))
+        settings = self.merge_environment_settings(request.url, {}, None, self.verify, None)
+        response = self.send(request, max_bytes=max_bytes, size=size, **settings)
+        if response.history and is_login_page(response.url, response.headers.get("Content-Type", "")):
+            raise CredentialError(
+                f"{place_of(url)} redirects to the login page {place_of(response.url)}: renew the token"
+            )
+        return response.content
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        try:
+            return super().send(request, **kwargs)
+        except requests.RequestException as error:
+            raise UsageError(
+                f"{place_of(request.url or '')} cannot be read: {type(error).__name__} after a redirect"
+            ) from None
+
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
+        """The environment's proxies and CA certificates; what `verify` says explicitly is stronger."""
+        settings = super().merge_environment_settings(*args, **kwargs)
+        if self.verify is not True:
+            settings["verify"] = self.verify
+        return settings
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """A redirect elsewhere loses the credential, and no other is taken from a .netrc file."""
+        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+
+
+def _check_size(response: requests.Response, place: str, size: int | None) -> None:
+    headers, received = response.headers, len(response.content)
+    marked = "Content-Length" in headers or "Transfer-Encoding" in headers
+    if size is not None and response.status_code == 200 and not marked and received < size:
+        raise TransientError(f"{place} broke off after {received:,} of {size:,} bytes")
+
+
+def _tls_fault(place: str, error: Exception) -> RagError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return UsageError(
+            f"the certificate of {place} is not trusted: {_reason(error)}; give its CA as ca_bundle"
+        )
+    return TransientError(f"{place} did not answer: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason, without the pool and the URL that the outer messages repeat."""
+    inner: Any = error
+    while (
+        deeper := getattr(inner, "reason", None) or next(iter(getattr(inner, "args", ())), None)
+    ) and isinstance(deeper, Exception):
+        inner = deeper
+    return f"{type(inner).__name__}: {inner}"[:300]

@@ -1,0 +1,3 @@
+"""Confluence storage format, Jira issues, the Atlassian document format and wiki markup."""
+
+from __future__ import annotations

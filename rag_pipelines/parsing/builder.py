@@ -1,0 +1,180 @@
+"""Canonical text, and the builder through which every parser makes its document.
+
+What belongs here: the one definition of clean text, and the assembly of blocks whose spans are exact.
+What does not: anything that knows a file format.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rag_pipelines.errors import TooLargeDocumentError
+from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
+from rag_pipelines.text.canonical import clean, one_line, plain_metadata
+
+VERSION = "1"
+"""Bumped when canonical text, the recognition of media types or that of encodings changes its results."""
+
+
+SEPARATOR = "\n\n"
+CELL_SEPARATOR = " | "
+
+_BLANKS = " \t\u00a0"
+
+
+def _without_trailing_blanks(text: str) -> str:
+    if " \n" in text or "\t\n" in text or "\u00a0\n" in text:
+        text = "\n".join([line.rstrip(_BLANKS) for line in text.split("\n")])
+    return text.rstrip(_BLANKS)
+
+
+class DocumentBuilder:
+    """Collects blocks in reading order and ends as a `ParsedDocument` with exact spans.
+
+    Text is cleaned and stripped here; empty blocks are dropped. Blocks are joined by a blank line.
+    The heading path is kept by the builder: a heading of level n closes all headings of level n and
+    deeper. HEADER and FOOTER blocks are moved after the body, so that body text is contiguous across
+    pages; equal furniture is kept once.
+
+    Args:
+        media_type: what the parser recognised the bytes as.
+        max_characters: the builder raises `TooLargeDocumentError` when the text grows past this.
+    """
+
+    def __init__(self, media_type: str, *, max_characters: int = 20_000_000) -> None:
+        self.media_type = media_type
+        self.title: str | None = None
+        self.pages: int | None = None
+        self.language: str | None = None
+        self.metadata: dict[str, Any] = {}
+        self.counters: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self._max_characters = max_characters
+        self._parts: list[str] = []
+        self._length = 0
+        self._blocks: list[Block] = []
+        self._headings: list[tuple[int, str]] = []
+        self._path: tuple[str, ...] = ()
+        self._furniture: dict[tuple[BlockKind, str], int | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._blocks)
+
+    @property
+    def heading_path(self) -> tuple[str, ...]:
+        """The headings that are open now, outermost first."""
+        return self._path
+
+    def add(
+        self,
+        kind: BlockKind,
+        text: str,
+        *,
+        level: int | None = None,
+        page: int | None = None,
+        language: str | None = None,
+    ) -> None:
+        """Add one block of text. Headings and titles become one line; code keeps its white space."""
+        text = _without_trailing_blanks(clean(text, self.counters))
+        if kind in (BlockKind.HEADING, BlockKind.TITLE):
+            text = one_line(text)
+        elif kind is BlockKind.CODE:
+            text = text.strip("\n")
+        else:
+            text = text.strip()
+        if not text:
+            return
+        if kind in (BlockKind.HEADER, BlockKind.FOOTER):
+            self._furniture.setdefault((kind, text), page)
+            return
+        if kind is BlockKind.TITLE:
+            self.title = self.title or text
+        if kind is BlockKind.HEADING:
+            level = level or 1
+            while self._headings and self._headings[-1][0] >= level:
+                self._headings.pop()
+            self._path = tuple([heading for _, heading in self._headings])
+        start = self._append(text)
+        self._blocks.append(Block(kind, start, start + len(text), self._path, page, level, language=language))
+        if kind is BlockKind.HEADING:
+            self._headings.append((level or 1, text))
+            self._path = (*self._path, text)
+
+    def add_table(
+        self, rows: Iterable[Sequence[str]], *, header_rows: int = 0, page: int | None = None
+    ) -> None:
+        """Add a table: each row is one line of the text, cells joined by ' | '. Blank rows are dropped."""
+        kept: list[tuple[str, ...]] = []
+        lines: list[str] = []
+        length = self._length
+        blank_headers = 0
+        for number, row in enumerate(rows):
+            cells = tuple([one_line(clean(cell, self.counters)) for cell in row])
+            if any(cells):
+                line = CELL_SEPARATOR.join(cells)
+                kept.append(cells)
+                lines.append(line)
+                length += len(line) + 1
+                if length > self._max_characters:
+                    raise self._too_large()
+            elif number < header_rows:
+                blank_headers += 1
+        if not kept:
+            return
+        start = self._append("\n".join(lines))
+        spans: list[TableRow] = []
+        at = start
+        for cells, line in zip(kept, lines, strict=True):
+            spans.append(TableRow(cells, at, at + len(line)))
+            at += len(line) + 1
+        self._blocks.append(
+            Block(
+                BlockKind.TABLE,
+                start,
+                at - 1,
+                self._path,
+                page,
+                rows=tuple(spans),
+                header_rows=min(header_rows - blank_headers, len(kept)),
+            )
+        )
+
+    def finish(self) -> ParsedDocument:
+        """The document. It may be empty; the caller decides what an empty document means."""
+        self._headings.clear()
+        self._path = ()
+        for (kind, text), page in self._furniture.items():
+            start = self._append(text)
+            self._blocks.append(Block(kind, start, start + len(text), (), page))
+        self._furniture.clear()
+        title = one_line(clean(self.title, self.counters)) if self.title else None
+        return ParsedDocument(
+            media_type=self.media_type,
+            text="".join(self._parts),
+            blocks=tuple(self._blocks),
+            title=title or None,
+            pages=self.pages,
+            language=self.language,
+            metadata=plain_metadata(self.metadata, self.counters),
+            counters=dict(self.counters),
+            warnings=tuple(self.warnings),
+        )
+
+    def _append(self, text: str) -> int:
+        """Append `text` behind a separator; returns where it starts."""
+        if self._parts:
+            self._parts.append(SEPARATOR)
+            self._length += len(SEPARATOR)
+        start = self._length
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > self._max_characters:
+            raise self._too_large()
+        return start
+
+    def _too_large(self) -> TooLargeDocumentError:
+        return TooLargeDocumentError(
+            f"more than {self._max_characters:,} characters of text; raise limits.max_characters to accept it"
+        )

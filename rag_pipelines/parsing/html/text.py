@@ -1,0 +1,97 @@
+"""The text inside one HTML element: as one line, or as preformatted code.
+
+What belongs here: collecting strings below an element. What does not: the order of blocks (`html`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rag_pipelines.parsing.html.boilerplate import NEVER_TEXT, is_hidden
+from rag_pipelines.text.canonical import one_line
+
+if TYPE_CHECKING:
+    from bs4.element import Tag
+
+BLOCK_TAGS = frozenset({
+    "address", "article", "aside", "body", "center", "details", "div", "dd", "dl", "dt", "fieldset",
+    "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "main", "nav", "optgroup",
+    "option", "p", "section", "summary", "tr", "td", "th", "tbody", "thead", "tfoot", "caption",
+})  # fmt: skip
+_PERMALINK_CLASSES = frozenset({"headerlink", "header-anchor", "anchorjs-link", "hash-link", "permalink"})
+_LINE_NUMBER_CLASSES = frozenset({"linenos", "lineno", "linenodiv", "gutter", "line-numbers-rows"})
+_LANGUAGE_CLASS = re.compile(
+    r"(?:language|lang|highlight|highlight-source|brush:?|src|sourceCode)-?:?\s*([\w+#.-]+)"
+)
+_NO_LANGUAGE = frozenset(
+    {"none", "text", "plain", "plaintext", "default", "notranslate", "highlight", "sourcecode"}
+)
+
+
+def text_of(tag: Tag) -> str:
+    """All visible text below an element as one line."""
+    return one_line("".join(_strings(tag)))
+
+
+def _strings(root: Tag) -> Iterator[str]:
+    from bs4.element import NavigableString, Tag
+
+    stack = [iter(root.contents)]
+    while stack:
+        for child in stack[-1]:
+            if type(child) is NavigableString:
+                yield child
+            elif isinstance(child, Tag) and child.name not in NEVER_TEXT and not is_hidden(child):
+                if child.name == "img":
+                    yield f" {child.get('alt') or ''} "
+                elif not (child.name == "a" and is_permalink(child)):
+                    if child.name in BLOCK_TAGS or child.name in ("br", "li", "table"):
+                        yield " "
+                    stack.append(iter(child.contents))
+                    break
+        else:
+            stack.pop()
+
+
+def verbatim(pre: Tag) -> str:
+    """The text of preformatted code as written, without line numbers."""
+    from bs4.element import NavigableString, Tag
+
+    parts: list[str] = []
+    stack = [iter(pre.contents)]
+    while stack:
+        for child in stack[-1]:
+            if type(child) is NavigableString:
+                parts.append(child)
+            elif isinstance(child, Tag):
+                if child.name == "br":
+                    parts.append("\n")
+                elif _LINE_NUMBER_CLASSES.isdisjoint(child.get_attribute_list("class")):
+                    stack.append(iter(child.contents))
+                    break
+        else:
+            stack.pop()
+    return "".join(parts)
+
+
+def code_language(pre: Tag) -> str | None:
+    """The language that the class of the code, or of what wraps it, names."""
+    inner = pre.find("code")
+    wrappers = [tag for tag in (pre.parent, pre.parent and pre.parent.parent) if tag is not None]
+    for tag in (inner, pre, *wrappers):
+        if tag is None:
+            continue
+        declared = tag.get("data-lang") or tag.get("data-language")
+        if declared:
+            return str(declared).lower()
+        for word in tag.get_attribute_list("class"):
+            match = _LANGUAGE_CLASS.fullmatch(word or "")
+            if match and match[1].lower() not in _NO_LANGUAGE:
+                return match[1].lower()
+    return None
+
+
+def is_permalink(tag: Tag) -> bool:
+    return "class" in tag.attrs and not _PERMALINK_CLASSES.isdisjoint(tag.get_attribute_list("class"))

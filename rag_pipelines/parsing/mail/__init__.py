@@ -1,0 +1,3 @@
+"""Mail messages: EML and MSG."""
+
+from __future__ import annotations

@@ -1,0 +1,114 @@
+"""Outlook messages (MSG), opened with python-oxmsg, the reader that unstructured uses and brings along.
+
+What belongs here: Outlook's own format. What does not: turning a message into blocks (`message`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parsing import encoding
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.mail import eml
+from rag_pipelines.parsing.mail import message as mail
+
+if TYPE_CHECKING:
+    from oxmsg import Message as OutlookMessage
+    from oxmsg.attachment import Attachment as OutlookAttachment
+
+VERSION = "1"
+MEDIA_TYPE = "application/vnd.ms-outlook"
+
+# Property ids and sizes of [MS-OXPROPS] and [MS-OXMSG].
+_DISPLAY_TO, _DISPLAY_CC, _HTML = 0x0E04, 0x0E03, 0x1013
+_IN_REPLY_TO, _MESSAGE_ID, _SHORT_NAME = 0x1042, 0x1035, 0x3704
+_EMBEDDED_MESSAGE = "__substg1.0_3701000D"
+_EMBEDDED_HEADER_SIZE = 24
+_MAX_DEPTH = mail.MAX_DEPTH + 1
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The blocks of an Outlook message.
+
+    Raises:
+        EncryptedDocumentError: the content is encrypted with S/MIME or PGP.
+    """
+    from oxmsg import Message
+
+    return mail.document(_read(Message.load(request.data), 0), request, MEDIA_TYPE)
+
+
+def _read(outlook: OutlookMessage, depth: int) -> mail.Message:
+    properties = outlook.properties
+    headers = outlook.message_headers
+    content_type = next(
+        (value for name, value in headers.items() if name.lower() == "content-type"), ""
+    ).lower()
+    kind = outlook.message_class.lower()
+    message = mail.Message(subject=outlook.subject, metadata=_metadata(outlook))
+    message.encrypted = "encrypted" in content_type or (
+        kind.endswith(".smime") and "signed-data" not in content_type
+    )
+    message.bodies.append(mail.Body(outlook.body or "", _html(properties, outlook)))
+    if message.encrypted:
+        return message
+    for attachment in outlook.attachments:
+        if (found := _attachment(attachment, depth)) is not None:
+            message.attachments.append(found)
+    return message
+
+
+def _metadata(outlook: OutlookMessage) -> dict[str, Any]:
+    properties = outlook.properties
+    sent: datetime | None = outlook.sent_date
+    values = {
+        "author": mail.decoded_words(outlook.sender or ""),
+        "to": _names(properties.str_prop_value(_DISPLAY_TO)),
+        "cc": _names(properties.str_prop_value(_DISPLAY_CC)),
+        "created": sent.isoformat() if sent else None,
+        "message_id": properties.str_prop_value(_MESSAGE_ID),
+        "in_reply_to": properties.str_prop_value(_IN_REPLY_TO),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _names(joined: str | None) -> list[str]:
+    return [name.strip() for name in (joined or "").split(";") if name.strip("\0 ")]
+
+
+def _html(properties: Any, outlook: OutlookMessage) -> str:
+    """The HTML body. Decoded here, because the code page that Outlook notes is often not the one used."""
+    data: bytes | None = properties.binary_prop_value(_HTML)
+    return encoding.decode(data, properties.body_encoding) if data else outlook.html_body or ""
+
+
+def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | None:
+    name = attachment.file_name or attachment.properties.str_prop_value(_SHORT_NAME) or "unnamed"
+    storages: Any = attachment._storage
+    inner = next((one for one in storages.storages if one.name == _EMBEDDED_MESSAGE), None)
+    if inner is not None:
+        if depth >= _MAX_DEPTH:
+            return None
+        message = _read(_embedded(inner), depth + 1)
+        return mail.Attachment(message.subject or name, message, eml.MEDIA_TYPE)
+    data = attachment.file_bytes
+    return (
+        mail.Attachment(name.replace("\\", "/").rpartition("/")[2], data, attachment.mime_type)
+        if data
+        else None
+    )
+
+
+def _embedded(storage: Any) -> OutlookMessage:
+    """The message in an attachment's storage, whose property stream has a shorter header than a file's."""
+    from oxmsg import Message
+    from oxmsg.properties import Properties
+
+    class EmbeddedMessage(Message):
+        @property
+        def properties(self) -> Properties:
+            return Properties(self._storage, properties_header_offset=_EMBEDDED_HEADER_SIZE)
+
+    return EmbeddedMessage(storage)

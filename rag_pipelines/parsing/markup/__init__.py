@@ -1,0 +1,3 @@
+"""Text and text with marks: Markdown, reStructuredText, AsciiDoc, Org, code, JSON, CSV, notebooks."""
+
+from __future__ import annotations

@@ -1,0 +1,92 @@
+"""reStructuredText: section titles, code, lists and paragraphs; everything else stays as text.
+
+What belongs here: what can be told line by line. What does not: roles and directives that need
+docutils, which also includes files and evaluates Python.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.markup.text import Paragraphs, read
+
+VERSION = "1"
+
+_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
+_DIRECTIVE = re.compile(r"\s*\.\. ([\w:-]+)::\s*(.*)")
+_CODE_DIRECTIVES = frozenset({"code", "code-block", "sourcecode", "highlight", "prompt", "parsed-literal"})
+_SILENT_DIRECTIVES = frozenset({
+    "contents", "toctree", "image", "include", "literalinclude", "raw", "meta", "highlight", "index",
+    "automodule", "autoclass", "autofunction", "module", "currentmodule", "default-role",
+})  # fmt: skip
+_OPTION_OR_COMMENT = re.compile(r"\s+:[\w-]+:(?:\s|$)|\s*\.\.(?:\s(?!\w[\w:-]*::)|$)")
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The blocks of a reStructuredText document."""
+    builder = DocumentBuilder("text/x-rst", max_characters=request.limits.max_characters)
+    paragraphs = Paragraphs(builder)
+    styles: list[tuple[str, bool]] = []
+    lines = read(request, builder).split("\n")
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        title = _title_at(lines, at)
+        directive = _DIRECTIVE.fullmatch(line)
+        if title:
+            text, style, at = title
+            if style not in styles:
+                styles.append(style)
+            paragraphs.flush()
+            builder.add(BlockKind.HEADING, text, level=styles.index(style) + 1)
+            builder.title = builder.title or text
+        elif directive:
+            paragraphs.flush()
+            name, argument = directive[1], directive[2]
+            if name in _CODE_DIRECTIVES:
+                code, at = _indented(lines, at + 1, options=True)
+                builder.add(BlockKind.CODE, code, language=argument.lower() or None)
+            elif name in _SILENT_DIRECTIVES:
+                _, at = _indented(lines, at + 1, options=True)
+            else:
+                paragraphs.add(argument)
+                at += 1
+        elif line.rstrip().endswith("::"):
+            paragraphs.add(line.rstrip().removesuffix(":").removesuffix(" :"))
+            paragraphs.flush()
+            code, at = _indented(lines, at + 1, options=False)
+            builder.add(BlockKind.CODE, code)
+        else:
+            if not _OPTION_OR_COMMENT.match(line):
+                paragraphs.add(line)
+            at += 1
+    paragraphs.flush()
+    return builder.finish()
+
+
+def _title_at(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:
+    """The title at line `at`, its style (adornment, overlined), and the line behind it."""
+    if at + 2 < len(lines) and _ADORNMENT.fullmatch(lines[at]) and lines[at + 1].strip():
+        if lines[at + 2].rstrip() == lines[at].rstrip():
+            return lines[at + 1].strip(), (lines[at][0], True), at + 3
+        return None
+    if at + 1 < len(lines) and lines[at].strip() and not lines[at][0].isspace():
+        under = lines[at + 1].rstrip()
+        if _ADORNMENT.fullmatch(under) and len(under) >= len(lines[at].rstrip()):
+            return lines[at].strip(), (under[0], False), at + 2
+    return None
+
+
+def _indented(lines: list[str], at: int, *, options: bool) -> tuple[str, int]:
+    """The indented block from line `at` on, dedented, and the line behind it."""
+    block: list[str] = []
+    while at < len(lines) and (not lines[at].strip() or lines[at][0].isspace()):
+        is_option = options and not any(block) and lines[at].lstrip().startswith(":")
+        if not is_option:
+            block.append(lines[at])
+        at += 1
+    return textwrap.dedent("\n".join(block)), at

@@ -1,0 +1,75 @@
+"""Plain text: paragraphs between blank lines, in whatever encoding.
+
+What belongs here: plain text, and the paragraph buffer that the light markup formats (`rst`, `org`,
+`asciidoc`) share. What does not: finding the encoding (`encoding`), source code (`code`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.encoding import charset_of, decode
+from rag_pipelines.text.canonical import clean
+
+VERSION = "1"
+
+_BLANK_LINES = re.compile(r"\n(?:[ \t\u00a0\u3000]*\n)+")
+_BULLET = re.compile(r"(?:[-*+•]|(\d{1,9}[.)]))[ \t]+(?=\S)")
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The paragraphs of a plain text; a form feed ends one too."""
+    builder = DocumentBuilder("text/plain", max_characters=request.limits.max_characters)
+    for paragraph in _BLANK_LINES.split(read(request, builder)):
+        builder.add(BlockKind.PARAGRAPH, paragraph)
+    return builder.finish()
+
+
+def read(request: ParseRequest, builder: DocumentBuilder) -> str:
+    """The whole document as clean text; what was mended is counted in `builder`."""
+    text = decode(request.data, charset_of(request.declared_type))
+    return clean(text.replace("\f", "\n\n"), builder.counters)
+
+
+class Paragraphs:
+    """Gathers lines into paragraphs and list items, for formats that are read line by line."""
+
+    def __init__(self, builder: DocumentBuilder) -> None:
+        self._builder = builder
+        self._lines: list[str] = []
+        self._indents: list[int] = []
+        self._item: str | None = None
+
+    def add(self, line: str) -> None:
+        """Add one line; a blank line ends the paragraph, a bullet or number begins a list item."""
+        stripped = line.strip()
+        if not stripped:
+            self.flush()
+            return
+        bullet = _BULLET.match(stripped)
+        indent = len(line) - len(line.lstrip())
+        if bullet:
+            self.flush()
+            while self._indents and self._indents[-1] >= indent:
+                self._indents.pop()
+            self._indents.append(indent)
+            self._item = f"{bullet[1]} " if bullet[1] else ""
+            stripped = stripped[bullet.end() :]
+        elif not self._lines and indent == 0:
+            self._indents.clear()
+        self._lines.append(stripped)
+
+    def flush(self) -> None:
+        """End the paragraph or item that is being gathered."""
+        if not self._lines:
+            return
+        text = "\n".join(self._lines)
+        if self._item is None:
+            self._builder.add(BlockKind.PARAGRAPH, text)
+        else:
+            self._builder.add(BlockKind.LIST_ITEM, self._item + text, level=len(self._indents))
+        self._lines.clear()
+        self._item = None

@@ -1,0 +1,216 @@
+"""Old binary presentations (PPT, PowerPoint 97 to 2003): the text of the slides in their order.
+
+What belongs here: as much of [MS-PPT] as the text needs; section numbers are of that document. What does
+not: OLE2 containers (`ole`).
+
+A page is a slide. Its title is a heading of level 1. Text in tables of this format is text in shapes,
+and comes as paragraphs. Why not `unstructured` here: it calls LibreOffice, which must be installed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
+from rag_pipelines.parsing.zip_package import meaningful_title
+
+VERSION = "1"
+MEDIA_TYPE = "application/vnd.ms-powerpoint"
+
+# Record types (2.13.24).
+_DOCUMENT, _SLIDE, _NOTES, _SLIDE_LIST = 0x03E8, 0x03EE, 0x03F0, 0x0FF0
+_SLIDE_PERSIST, _SLIDE_ATOM, _OUTLINE_REFERENCE = 0x03F3, 0x03EF, 0x0F9E
+_TEXT_HEADER, _TEXT_UTF16, _TEXT_LATIN = 0x0F9F, 0x0FA0, 0x0FA8
+_USER_EDIT, _PERSIST_DIRECTORY, _SLIDE_SHOW_INFO = 0x0FF5, 0x1772, 0x03F9
+
+_ENCRYPTED_TOKEN = 0xF3D1C4DF
+_TITLES = (0, 6)
+_BODIES = (1, 5, 7, 8)
+_HIDDEN = 0x0004
+_CONTAINER = 0xF
+_MAX_DEPTH = 32
+_MAX_EDITS = 10_000
+_LINE_BREAK = "\x0b"
+
+
+class _Record(NamedTuple):
+    kind: int
+    instance: int
+    data: memoryview
+    is_container: bool
+
+
+class _Text(NamedTuple):
+    """A text and what kind of placeholder it is in (2.13.33)."""
+
+    kind: int
+    text: str
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The blocks of a presentation, slide by slide: title, texts, speaker notes.
+
+    Raises:
+        EncryptedDocumentError: the presentation has a password.
+        CorruptDocumentError: its parts cannot be found.
+    """
+    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    with open_ole(request.data) as container:
+        token, edit = struct.unpack_from("<12xII", read_stream(container, "Current User"))
+        if token == _ENCRYPTED_TOKEN:
+            raise EncryptedDocumentError("the presentation is protected with a password")
+        stream = memoryview(read_stream(container, "PowerPoint Document"))
+        builder.metadata = document_properties(container)
+    deck = _Deck(stream, edit)
+    opening: str | None = None
+    for page, (slide, outline) in enumerate(deck.slides(), 1):
+        builder.pages = page
+        if _is_hidden(slide):
+            builder.counters["hidden_slides"] += 1
+            continue
+        title = _add_slide(builder, list(_texts(slide, outline)), page)
+        notes = "\n".join(text.text for text in deck.notes(slide) if text.kind == 2)
+        builder.add(BlockKind.PARAGRAPH, notes and f"Speaker notes: {notes}", page=page)
+        opening = opening or title
+    builder.title = meaningful_title(builder.metadata.get("title")) or opening
+    return builder.finish()
+
+
+def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int) -> str | None:
+    title = next((text for text in texts if text.kind in _TITLES and text.text.strip()), None)
+    if texts:
+        builder.add(BlockKind.HEADING, title.text if title else f"Slide {page}", level=1, page=page)
+    for text in texts:
+        if text is title:
+            continue
+        lines = text.text.replace(_LINE_BREAK, " ").split("\r")
+        kind = BlockKind.LIST_ITEM if text.kind in _BODIES and len(lines) > 1 else BlockKind.PARAGRAPH
+        for line in lines:
+            builder.add(kind, line, level=1 if kind is BlockKind.LIST_ITEM else None, page=page)
+    return title.text.strip() if title else None
+
+
+class _Deck:
+    """The live objects of a presentation: saving only appends, and a directory says what counts (2.1.2)."""
+
+    def __init__(self, stream: memoryview, edit: int) -> None:
+        self._stream = stream
+        self._offsets: dict[int, int] = {}
+        document = 0
+        for _ in range(_MAX_EDITS):
+            record = _record_at(stream, edit)
+            if record is None or record.kind != _USER_EDIT:
+                raise CorruptDocumentError("the presentation has no record of its last edit")
+            previous, directory, reference = struct.unpack_from("<8xIII", record.data)
+            document = document or reference
+            for identifier, offset in _persisted(_record_at(stream, directory)):
+                self._offsets.setdefault(identifier, offset)
+            if not previous or previous >= edit:
+                break
+            edit = previous
+        found = self._object(document)
+        if found is None or found.kind != _DOCUMENT:
+            raise CorruptDocumentError("the presentation has no document record")
+        self._document = found
+        self._notes = self._notes_by_slide()
+
+    def slides(self) -> Iterator[tuple[_Record, list[_Text]]]:
+        """Each slide in order, with the texts that the outline keeps for it."""
+        for reference, _, outline in self._listed(0):
+            slide = self._object(reference)
+            if slide is not None and slide.kind == _SLIDE:
+                yield slide, outline
+
+    def notes(self, slide: _Record) -> list[_Text]:
+        """The texts of a slide's notes page."""
+        atom = next((record for record in _children(slide) if record.kind == _SLIDE_ATOM), None)
+        identifier = struct.unpack_from("<16xI", atom.data)[0] if atom and len(atom.data) >= 20 else 0
+        page = self._notes.get(identifier)
+        return list(_texts(page, [])) if page else []
+
+    def _notes_by_slide(self) -> dict[int, _Record]:
+        found = ((identifier, self._object(reference)) for reference, identifier, _ in self._listed(2))
+        return {identifier: page for identifier, page in found if page is not None and page.kind == _NOTES}
+
+    def _listed(self, instance: int) -> Iterator[tuple[int, int, list[_Text]]]:
+        """Reference, identifier and outline texts of each slide (instance 0) or notes page (2)."""
+        for one in _children(self._document):
+            if one.kind != _SLIDE_LIST or one.instance != instance:
+                continue
+            reference = identifier = -1
+            texts: list[_Text] = []
+            for record in _children(one):
+                if record.kind == _SLIDE_PERSIST:
+                    if reference >= 0:
+                        yield reference, identifier, texts
+                    reference, identifier = struct.unpack_from("<I8xI", record.data)
+                    texts = []
+                else:
+                    _add_text(record, texts)
+            if reference >= 0:
+                yield reference, identifier, texts
+
+    def _object(self, reference: int) -> _Record | None:
+        offset = self._offsets.get(reference)
+        return None if offset is None else _record_at(self._stream, offset)
+
+
+def _persisted(directory: _Record | None) -> Iterator[tuple[int, int]]:
+    """Identifier and offset of each object in a directory (2.3.4)."""
+    if directory is None or directory.kind != _PERSIST_DIRECTORY:
+        return
+    words = [word for (word,) in struct.iter_unpack("<I", directory.data[: len(directory.data) // 4 * 4])]
+    at = 0
+    while at < len(words):
+        first, count = words[at] & 0xFFFFF, words[at] >> 20
+        yield from enumerate(words[at + 1 : at + 1 + count], first)
+        at += 1 + count
+
+
+def _record_at(data: memoryview, at: int) -> _Record | None:
+    if at + 8 > len(data):
+        return None
+    head, kind, size = struct.unpack_from("<HHI", data, at)
+    return _Record(kind, head >> 4, data[at + 8 : at + 8 + size], head & 0xF == _CONTAINER)
+
+
+def _children(record: _Record) -> Iterator[_Record]:
+    at = 0
+    while (child := _record_at(record.data, at)) is not None:
+        yield child
+        at += 8 + len(child.data)
+
+
+def _texts(record: _Record, outline: list[_Text], depth: int = 0) -> Iterator[_Text]:
+    """The texts below a slide; a reference stands for the text that the outline keeps."""
+    found: list[_Text] = []
+    for child in _children(record):
+        if child.is_container and depth < _MAX_DEPTH:
+            yield from _texts(child, outline, depth + 1)
+        elif child.kind == _OUTLINE_REFERENCE:
+            (place,) = struct.unpack_from("<I", child.data)
+            if place < len(outline):
+                yield outline[place]
+        else:
+            _add_text(child, found)
+    yield from (text for text in found if text.text.strip("\r\x0b "))
+
+
+def _add_text(record: _Record, texts: list[_Text]) -> None:
+    """Take up a record of text: a header begins one, the characters follow."""
+    if record.kind == _TEXT_HEADER:
+        texts.append(_Text(int.from_bytes(record.data[:4], "little"), ""))
+    elif record.kind in (_TEXT_UTF16, _TEXT_LATIN) and texts:
+        encoding = "utf-16-le" if record.kind == _TEXT_UTF16 else "latin-1"
+        texts[-1] = _Text(texts[-1].kind, bytes(record.data).decode(encoding, "replace"))
+
+
+def _is_hidden(slide: _Record) -> bool:
+    info = next((record for record in _children(slide) if record.kind == _SLIDE_SHOW_INFO), None)
+    return info is not None and bool(int.from_bytes(info.data[10:12], "little") & _HIDDEN)

@@ -1,0 +1,71 @@
+"""Old binary Excel workbooks (XLS, Excel 5 to 2003), read with xlrd.
+
+What belongs here: reading cells. What does not: finding tables in them (`sheets`) and number formats
+(`number_formats`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
+from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office.number_formats import Value, display
+from rag_pipelines.parsing.office.sheets import add_sheet
+
+VERSION = "1"
+MEDIA_TYPE = "application/vnd.ms-excel"
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The blocks of a workbook: each visible sheet a heading over its tables.
+
+    Raises:
+        EncryptedDocumentError: the workbook has a password.
+        CorruptDocumentError: xlrd cannot open it.
+        TooLargeDocumentError: a table grows past the limit.
+    """
+    import xlrd
+
+    try:
+        book = xlrd.open_workbook(
+            file_contents=request.data, formatting_info=True, ragged_rows=True, logfile=io.StringIO()
+        )
+    except xlrd.XLRDError as error:
+        if "encrypted" in str(error):
+            raise EncryptedDocumentError("the workbook is protected with a password") from error
+        raise CorruptDocumentError(f"cannot be read as an Excel workbook: {error}") from error
+    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    for sheet in book.sheets():
+        if sheet.visibility:
+            builder.counters["hidden_sheets"] += 1
+            continue
+        add_sheet(builder, sheet.name, _rows(book, sheet), max_characters=request.limits.max_characters)
+    builder.metadata = {"author": book.user_name} if book.user_name else {}
+    return builder.finish()
+
+
+def _rows(book: Any, sheet: Any) -> Iterator[list[str]]:
+    for number in range(sheet.nrows):
+        yield [_shown(book, cell) for cell in sheet.row(number)]
+
+
+def _shown(book: Any, cell: Any) -> str:
+    import xlrd
+
+    value: Value = cell.value
+    if cell.ctype == xlrd.XL_CELL_DATE:
+        moment = xlrd.xldate.xldate_as_datetime(cell.value, book.datemode)
+        value = moment.time() if cell.value < 1 else moment
+    elif cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        value = bool(cell.value)
+    elif cell.ctype == xlrd.XL_CELL_ERROR:
+        value = xlrd.error_text_from_code.get(cell.value, "#ERROR")
+    elif cell.ctype == xlrd.XL_CELL_NUMBER:
+        style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
+        return display(value, style.format_str if style else "General")
+    return display(value)

@@ -1,0 +1,3 @@
+"""PDF: pages, reading order, columns, tables, structure."""
+
+from __future__ import annotations

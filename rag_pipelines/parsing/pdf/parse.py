@@ -1,0 +1,327 @@
+"""PDF documents, read with PyMuPDF: text in reading order, headings, lists, tables, furniture.
+
+What belongs here: opening a file, the pass over its pages, and the assembly of blocks. What does not:
+the page (`page`), its reading order (`flow`), its tables (`tables`), what paragraphs are
+(`structure`), the library's own state (`engine`).
+
+Modes (`ParseOptions.pdf`): ``fast`` reads text and its alignment only; ``auto`` looks for tables with
+the line finder and the models on the pages that show signs of one; ``layout`` runs the models on every
+page and takes their captions, headings and furniture too. Counters of the result: ``pages``,
+``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
+``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
+tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
+``tiny_lines_removed``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rag_pipelines.errors import (
+    CorruptDocumentError,
+    EmptyDocumentError,
+    EncryptedDocumentError,
+    TooLargeDocumentError,
+)
+from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warnings_since_last
+from rag_pipelines.parsing.pdf.flow import (
+    Paragraph,
+    ends_sentence,
+    in_reading_order,
+    joined_text,
+    starts_lower,
+)
+from rag_pipelines.parsing.pdf.page import Page, read_page
+from rag_pipelines.parsing.pdf.structure import Headings, continued, find_furniture, is_caption
+from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, Table, aligned_tables, find
+from rag_pipelines.parsing.zip_package import meaningful_title
+
+VERSION = "1"
+MEDIA_TYPE = "application/pdf"
+
+PAGES_PER_RELEASE = 50
+WARNINGS_KEPT = 5
+INDENT = 4.0
+"""List items whose left edges differ by more points are on different levels."""
+
+_DATE = re.compile(r"D:(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:(Z)|([+-]\d{2})'?(\d{2})?)?")
+_METADATA = ("title", "author", "subject", "keywords", "creator", "producer")
+_PLACEHOLDER = re.compile(r"\((?:anonymous|unspecified)\)", re.IGNORECASE)
+_BULLET = re.compile(r"[^\w(]")
+
+
+def parse(request: ParseRequest) -> ParsedDocument:
+    """The blocks of a PDF, each with its page.
+
+    Raises:
+        EncryptedDocumentError: neither the empty password nor one of ``options.passwords`` opens it.
+        EmptyDocumentError: zero bytes, or no page holds text; the message tells a scan from blank pages.
+        CorruptDocumentError: MuPDF cannot open it, it has no pages, or none of them can be read.
+        TooLargeDocumentError: more pages or characters than the limits allow.
+    """
+    warnings_since_last()
+    with _open(request) as document:
+        if document.page_count > request.limits.max_pages:
+            raise TooLargeDocumentError(
+                f"{document.page_count:,} pages, the limit is {request.limits.max_pages:,}; "
+                "raise limits.max_pages to accept it"
+            )
+        builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+        builder.pages = document.page_count
+        builder.metadata = _metadata(document)
+        pages, findings = _read(document, request, builder)
+        if not any(page.lines for page in pages):
+            raise EmptyDocumentError(_why_empty(document))
+        _assemble(builder, pages, findings, document)
+    builder.counters["pages"] = builder.pages
+    warnings = warnings_since_last()
+    if warnings:
+        builder.counters["mupdf_warnings"] = len(warnings)
+        builder.warnings.extend(warnings[:WARNINGS_KEPT])
+    release_memory()
+    return builder.finish()
+
+
+def _open(request: ParseRequest) -> Any:
+    """The opened and, where needed, unlocked document."""
+    pymupdf = mupdf()
+    if not request.data:
+        raise EmptyDocumentError("the file has 0 bytes")
+    try:
+        document = pymupdf.open(stream=request.data, filetype="pdf")
+    except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+        raise CorruptDocumentError(f"MuPDF cannot open it as a PDF: {_reason(error)}") from error
+    if document.needs_pass and not any(
+        document.authenticate(password) for password in ("", *request.options.passwords)
+    ):
+        document.close()
+        raise EncryptedDocumentError(
+            f"it needs a password; the empty one and {len(request.options.passwords)} configured ones "
+            "do not open it; add its password to the source's passwords"
+        )
+    try:
+        pages = document.page_count
+    except (RuntimeError, pymupdf.mupdf.FzErrorBase) as error:
+        document.close()
+        raise CorruptDocumentError(f"its page tree cannot be read: {_reason(error)}") from error
+    if not pages:
+        document.close()
+        raise CorruptDocumentError("it opens as a PDF but has no pages")
+    return document
+
+
+def _read(
+    document: Any, request: ParseRequest, builder: DocumentBuilder
+) -> tuple[list[Page], list[Findings]]:
+    """All pages and what was found on them; pages that cannot be read are counted and left out.
+
+    Looking for tables stops when its nominal cost reaches ``options.pdf_table_seconds``: a long document
+    loses the tables of its last pages instead of being lost whole. The cost is nominal, not measured, so
+    that the same bytes give the same blocks on every machine.
+    """
+    pages: list[Page] = []
+    findings: list[Findings] = []
+    seconds_left = request.options.pdf_table_seconds
+    for number in range(document.page_count):
+        try:
+            mupdf_page = document.load_page(number)
+            page = read_page(mupdf_page)
+        except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
+            builder.counters["pages_failed"] += 1
+            builder.warnings.append(f"page {number + 1} cannot be read: {_reason(error)}")
+            continue
+        mode = request.options.pdf if seconds_left > 0 else "fast"
+        found = _find_tables(mupdf_page, page, mode, builder)
+        seconds_left -= found.seconds
+        for line in page.lines:
+            line.label = next((region.label for region in found.regions if region.box.holds(line.box)), None)
+        builder.counters["layout_pages"] += found.used_models
+        builder.counters["ruled_pages"] += found.used_rules
+        if mode != request.options.pdf:
+            builder.counters["pages_over_budget"] += 1
+        if page.tiny_lines:
+            builder.counters["tiny_lines_removed"] += page.tiny_lines
+        page.shapes.clear()
+        pages.append(page)
+        findings.append(found)
+        if number % PAGES_PER_RELEASE == PAGES_PER_RELEASE - 1:
+            release_memory()
+    if not pages:
+        raise CorruptDocumentError(
+            f"none of its {document.page_count} pages can be read: {builder.warnings[0]}"
+        )
+    if over := builder.counters.get("pages_over_budget"):
+        builder.warnings.append(f"tables of the last {over:,} pages are read by alignment only, to save time")
+    return pages, findings
+
+
+def _find_tables(mupdf_page: Any, page: Page, mode: str, builder: DocumentBuilder) -> Findings:
+    """The tables of a page; by alignment where the finders fail, which are no reason to lose the text."""
+    if mode != "fast" and len(page.shapes) > MOST_SHAPES:
+        builder.counters["crowded_pages"] += 1
+        builder.warnings.append(
+            f"page {page.number}: tables are read by alignment only among {len(page.shapes):,} shapes"
+        )
+    elif mode != "fast":
+        try:
+            return find(mupdf_page, page, mode)
+        except MemoryError:
+            raise
+        except Exception as error:
+            builder.counters["table_finder_failures"] += 1
+            builder.warnings.append(f"page {page.number}: the table finder failed: {_reason(error)}")
+    return Findings(aligned_tables(page))
+
+
+def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findings], document: Any) -> None:
+    """Add the blocks of all pages in reading order."""
+    tables = [found.tables for found in findings]
+    furniture = find_furniture(pages, tables)
+    items: list[Paragraph | Table] = []
+    page_of: dict[int, int] = {}
+    for page, found in zip(pages, tables, strict=True):
+        page.lines = [line for line in page.lines if id(line) not in furniture.lines]
+        for item in in_reading_order(page, found):
+            items.append(item)
+            page_of[id(item)] = page.number
+    headings = Headings([item for item in items if isinstance(item, Paragraph)], _outline(document))
+    builder.title = meaningful_title(builder.metadata.pop("title", None)) or headings.title
+    _Writer(builder, headings).write(items, page_of)
+    for text, number in furniture.headers.items():
+        builder.add(BlockKind.HEADER, text, page=number)
+    for text, number in furniture.footers.items():
+        builder.add(BlockKind.FOOTER, text, page=number)
+
+
+class _Writer:
+    """Turns paragraphs and tables into blocks, and joins a sentence that runs over a column or page."""
+
+    def __init__(self, builder: DocumentBuilder, headings: Headings) -> None:
+        self._builder = builder
+        self._headings = headings
+        self._open: Paragraph | None = None
+        self._indents: list[float] = []
+
+    def write(self, items: list[Paragraph | Table], page_of: dict[int, int]) -> None:
+        """Add all items, of which each stands on the page that `page_of` names by its id."""
+        previous: Table | None = None
+        for item in items:
+            if isinstance(item, Table):
+                self._flush()
+                on_next_page = previous is not None and page_of[id(previous)] == page_of[id(item)] - 1
+                table = continued(item, previous if on_next_page else None)
+                self._builder.counters["continued_tables"] += table is not item
+                self._builder.counters["tables"] += 1
+                self._builder.add_table(table.rows, header_rows=table.header_rows, page=page_of[id(item)])
+                page_of[id(table)] = page_of[id(item)]
+                previous = table
+            else:
+                self._paragraph(item)
+                previous = None
+        self._flush()
+
+    def _paragraph(self, paragraph: Paragraph) -> None:
+        add, text = self._builder.add, paragraph.text
+        level = self._headings.level(paragraph)
+        if level is not None:
+            self._flush()
+            self._indents.clear()
+            if self._headings.is_title(paragraph):
+                add(BlockKind.TITLE, paragraph.whole, page=paragraph.page)
+            else:
+                add(BlockKind.HEADING, paragraph.whole, level=level, page=paragraph.page)
+        elif paragraph.mono and paragraph.lines > 1 and not self._headings.mono_body:
+            self._flush()
+            add(BlockKind.CODE, text, page=paragraph.page)
+        elif paragraph.marker:
+            self._flush()
+            bullet = _BULLET.fullmatch(paragraph.marker) is not None
+            add(
+                BlockKind.LIST_ITEM,
+                text if bullet else paragraph.whole,
+                level=self._depth(paragraph.box.x0),
+                page=paragraph.page,
+            )
+        elif is_caption(paragraph):
+            self._flush()
+            add(BlockKind.CAPTION, text, page=paragraph.page)
+        elif self._open is not None and _runs_on(self._open, paragraph):
+            self._open.text = joined_text(self._open.text, text)
+        else:
+            self._flush()
+            self._indents.clear()
+            self._open = paragraph
+
+    def _depth(self, left: float) -> int:
+        """The nesting depth of a list item that begins at `left` points."""
+        while self._indents and left < self._indents[-1] - INDENT:
+            self._indents.pop()
+        if not self._indents or left > self._indents[-1] + INDENT:
+            self._indents.append(left)
+        return len(self._indents)
+
+    def _flush(self) -> None:
+        if self._open is not None:
+            self._builder.add(BlockKind.PARAGRAPH, self._open.text, page=self._open.page)
+            self._open = None
+
+
+def _runs_on(first: Paragraph, second: Paragraph) -> bool:
+    """Whether the sentence at the end of one paragraph goes on in the next, over a column or page break."""
+    return first.size == second.size and not ends_sentence(first.text) and starts_lower(second.text)
+
+
+def _metadata(document: Any) -> dict[str, Any]:
+    """What the file says about itself; dates as ISO 8601. The title is taken out again by `_assemble`."""
+    raw = document.metadata or {}
+    values = {name: (raw.get(name) or "").strip() for name in _METADATA}
+    found: dict[str, Any] = {
+        name: value for name, value in values.items() if value and not _PLACEHOLDER.fullmatch(value)
+    }
+    for key, name in (("creationDate", "created"), ("modDate", "modified")):
+        if date := _iso_date(raw.get(key) or ""):
+            found[name] = date
+    return found
+
+
+def _iso_date(text: str) -> str | None:
+    """A PDF date (ISO 32000-1, 7.9.4) as ISO 8601 as precise as it is, None if it is not one."""
+    match = _DATE.match(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, zulu, hours, minutes = match.groups()
+    date = "-".join(filter(None, (year, month, day)))
+    if not (day and hour and minute):
+        return date
+    zone = "+00:00" if zulu else f"{hours}:{minutes or '00'}" if hours else ""
+    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
+
+
+def _outline(document: Any) -> list[tuple[int, str, int]]:
+    """The outline as (level, title, page); empty where it is broken."""
+    try:
+        return [(level, title, page) for level, title, page in document.get_toc(simple=True)]
+    except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
+        return []
+
+
+def _why_empty(document: Any) -> str:
+    """Whether a document without text is a scan, drawings, or blank."""
+    images = drawings = 0
+    for page in document:
+        images += len(page.get_images())
+        drawings += any(kind != "fill-image" for kind, _ in page.get_bboxlog())
+    pages = f"{document.page_count} pages"
+    if images:
+        return f"no text on its {pages}, but {images} images: a scan; run optical character recognition first"
+    if drawings:
+        return f"no text on its {pages}, drawings only; run optical character recognition first"
+    return f"nothing on its {pages}: blank"
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

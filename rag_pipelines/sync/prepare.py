@@ -1,0 +1,173 @@
+"""The tasks that run in a worker: parse a document and chunk it, or chunk stored blocks again.
+
+What belongs here: what goes into a worker and what comes back, kept small because it crosses a process
+boundary. What does not: the parsers (`parsing.registry`), the chunkers, the workers (`workers.pool`).
+
+    with WorkerPool(process, limits=limits) as pool:
+        for outcome in pool.map(tasks): ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import lru_cache
+
+import msgspec
+
+from rag_pipelines.chunking.base import Chunker
+from rag_pipelines.embedding.specs import ChunkerSpec
+from rag_pipelines.errors import ChunkingError, RagError
+from rag_pipelines.model import Chunk, ParsedDocument, Summary
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+
+
+class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One document to parse and chunk. `name` and `declared_type` are hints; `title` is the system's own.
+
+    Where `title` is None, the title found in the document is given to the chunkers.
+    """
+
+    data: bytes
+    name: str = ""
+    declared_type: str | None = None
+    options: ParseOptions = ParseOptions()
+    limits: ParseLimits = ParseLimits()
+    title: str | None = None
+    chunkers: tuple[ChunkerSpec, ...] = ()
+
+
+class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Blocks to chunk: `encoded` as `encode_parsed` returned it; the rest as in `PrepareTask`."""
+
+    encoded: bytes
+    title: str | None = None
+    chunkers: tuple[ChunkerSpec, ...] = ()
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Wall time of each stage, in seconds."""
+
+    parse: float
+    encode: float
+    chunk: float
+
+
+Chunked = tuple[tuple[Chunk, ...] | None, ...]
+"""The chunks by each chunker of a task, in its order; None where the chunker `needs_embedder`."""
+
+
+class Prepared(msgspec.Struct, frozen=True, tag=True):
+    """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks."""
+
+    encoded: bytes
+    summary: Summary
+    chunks: Chunked
+    seconds: Seconds
+
+
+class Rechunked(msgspec.Struct, frozen=True, tag=True):
+    """New chunks of stored blocks."""
+
+    chunks: Chunked
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
+_decoder = msgspec.msgpack.Decoder(ParsedDocument)
+
+
+def encode_parsed(document: ParsedDocument) -> bytes:
+    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text."""
+    return _encoder.encode(document)
+
+
+def decode_parsed(encoded: bytes) -> ParsedDocument:
+    """The document that `encode_parsed` encoded. Raises `RagError` for anything else."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.MsgspecError as error:
+        raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
+
+
+_SAMPLE = b"---\ntitle: Sample\n---\n# Heading\n\nSome *text* and `code`.\n\n- item\n\n| a |\n|---|\n| 1 |\n"
+
+
+def preload() -> None:
+    """Import and set up what most documents need; a worker does so while it waits for its first task."""
+    from rag_pipelines.chunking import factory  # noqa: F401
+    from rag_pipelines.parsing import registry
+
+    registry.parse(ParseRequest(_SAMPLE, "sample.md"))
+
+
+def process(task: PrepareTask | RechunkTask) -> Prepared | Rechunked:
+    """Either of the two tasks, so that one pool serves both."""
+    return prepare(task) if isinstance(task, PrepareTask) else rechunk(task)
+
+
+def prepare(task: PrepareTask) -> Prepared:
+    """Parse one document and chunk it.
+
+    Raises:
+        DocumentError: this document cannot be parsed or chunked.
+        ConfigError: a chunker cannot be built.
+    """
+    from rag_pipelines.parsing import registry
+
+    start = time.perf_counter()
+    document = registry.parse(
+        ParseRequest(task.data, task.name, task.declared_type, task.options, task.limits)
+    )
+    parsed = time.perf_counter()
+    encoded = encode_parsed(document)
+    encoded_at = time.perf_counter()
+    chunks = _chunk(document, task.title, task.chunkers)
+    chunked = time.perf_counter()
+    seconds = Seconds(parsed - start, encoded_at - parsed, chunked - encoded_at)
+    return Prepared(encoded, summarise(document), chunks, seconds)
+
+
+def rechunk(task: RechunkTask) -> Rechunked:
+    """Chunk stored blocks. Raises `ChunkingError`, or `ConfigError` when a chunker cannot be built."""
+    return Rechunked(_chunk(decode_parsed(task.encoded), task.title, task.chunkers))
+
+
+def summarise(document: ParsedDocument) -> Summary:
+    """What the catalogue keeps of a parsed document."""
+    counters = dict(document.counters)
+    if headed := sum(block.header_rows > 0 for block in document.blocks):
+        counters["tables_with_header"] = headed
+    return Summary(
+        media_type=document.media_type,
+        title=document.title,
+        pages=document.pages,
+        language=document.language,
+        characters=len(document.text),
+        blocks=dict(Counter(str(block.kind) for block in document.blocks)),
+        metadata=msgspec.to_builtins(document.metadata, str_keys=True, enc_hook=str),
+        counters=counters,
+        warnings=document.warnings,
+    )
+
+
+def _chunk(document: ParsedDocument, title: str | None, specs: tuple[ChunkerSpec, ...]) -> Chunked:
+    title = title or document.title
+    return tuple(None if spec.needs_embedder else _chunks(document, title, spec) for spec in specs)
+
+
+def _chunks(document: ParsedDocument, title: str | None, spec: ChunkerSpec) -> tuple[Chunk, ...]:
+    chunker = _chunker(spec)
+    try:
+        return tuple(chunker.chunk(document, title))
+    except (RagError, MemoryError):
+        raise
+    except Exception as error:
+        raise ChunkingError(f"the strategy {spec.options.strategy!r} failed: {error!r}") from error
+
+
+@lru_cache(maxsize=32)
+def _chunker(spec: ChunkerSpec) -> Chunker:
+    from rag_pipelines.chunking.factory import make_chunker
+    from rag_pipelines.embedding.tokenizer import load_tokenizer
+
+    return make_chunker(spec.options, load_tokenizer(spec.tokenizer))
