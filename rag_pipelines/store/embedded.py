@@ -10,12 +10,15 @@ serialised by a file lock, and a first initialisation is built beside its place 
 it can be killed at any moment and tried again.
 
 Layout of the folder: ``data`` (PGDATA), ``server.log``, ``lock``, and the Unix socket, unless the path is too
-long for one (108 bytes on Linux), when the socket gets a private folder under the temporary one.
+long for one (108 bytes on Linux), when the socket gets a private folder under the temporary one. Under root
+the server is another user (`server_account`), who owns what it writes: ``data``, ``server.log`` and ``run``,
+which then holds the socket. The folder itself stays root's.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shlex
@@ -30,11 +33,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import uuid4
 
 from rag_pipelines.errors import DatabaseError, UsageError
+from rag_pipelines.store.server_account import ServerAccount, server_account, unusable
 from rag_pipelines.store.tuning import server_settings
 
 if TYPE_CHECKING:
@@ -52,7 +56,10 @@ START_SECONDS = 120.0
 
 _SOCKET_PATH_BYTES = 100
 _PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
-_SERVER_USER = "pgserver"
+_SHORT_FOLDER = Path("/tmp/rag-pipelines-")
+"""How the folder of a socket begins whose own path would be too long."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,11 +127,13 @@ class EmbeddedServer:
             found = self._living()
             if found is None:
                 return False
+            self.folder.chmod(self._folder_mode())
             self._run(
                 "pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_SECONDS))
             )
-            if Path(found.socket_dir) != self.folder:
-                shutil.rmtree(found.socket_dir, ignore_errors=True)
+            for place in (Path(found.socket_dir), Path(found.socket_dir).parent):
+                if str(place).startswith(str(_SHORT_FOLDER)):
+                    shutil.rmtree(place, ignore_errors=True)
             return True
 
     def _answering(self) -> _PidFile | None:
@@ -191,18 +200,21 @@ class EmbeddedServer:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "lock").open("w") as lock:
+                if os.geteuid() == 0:
+                    os.fchown(lock.fileno(), self.folder.stat().st_uid, self.folder.stat().st_gid)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except PermissionError as error:
             raise self._not_ours() from error
 
     def _start(self) -> _PidFile:
-        self._grant_access()
+        self._open_to_server()
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         if self._living() is None:
-            for left_over in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{PORT}.lock"):
-                left_over.unlink(missing_ok=True)
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            for place in (self.folder, self.folder / "run"):
+                (place / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
             self._launch()
         deadline = time.monotonic() + START_SECONDS
         while (found := self._answering()) is None:
@@ -220,6 +232,7 @@ class EmbeddedServer:
         for left_over in self.folder.glob("new-*"):
             shutil.rmtree(left_over, ignore_errors=True)
         fresh = self.folder / f"new-{uuid4().hex}"
+        self._make_folder(fresh)
         self._run(
             *(
                 "initdb",
@@ -263,40 +276,58 @@ class EmbeddedServer:
                 time.sleep(0.1)
 
     def _socket_dir(self) -> str:
-        path = str(self.folder)
-        if len(f"{path}/.s.PGSQL.{PORT}".encode()) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(path):
-            return path
-        short = tempfile.mkdtemp(prefix="rag-pipelines-", dir="/tmp")
-        if user := _server_user():
-            os.chown(short, user.pw_uid, user.pw_gid)
-        return short
+        place = self.folder if self._owns_folder() else self.folder / "run"
+        if not _holds_socket(place):
+            short = Path(tempfile.mkdtemp(prefix=_SHORT_FOLDER.name, dir=_SHORT_FOLDER.parent))
+            short.chmod(self._folder_mode())
+            place = short / "run"
+        if place != self.folder:
+            self._make_folder(place)
+        return str(place)
 
-    def _grant_access(self) -> None:
-        """As root, which Postgres refuses to run as, let the server's own user reach what it needs.
+    def _open_to_server(self) -> None:
+        """Make the folder private; under root, leave it passable for the server's account and no other use.
 
-        Folders above get the right to be passed through, not to be read.
+        Raises:
+            UsageError: the account cannot run the server; nothing outside the folder is changed.
         """
-        user = _server_user()
-        if user is None:
-            self.folder.chmod(0o700)
+        self.folder.chmod(self._folder_mode())
+        account = self._account()
+        if account is None:
             return
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
-        self.folder.chmod(0o700)
-        for place in (self.folder, _binaries()):
-            for above in place.parents:
-                if not above.stat().st_mode & 0o001:
-                    above.chmod(above.stat().st_mode | 0o001)
+        try:
+            self._run("postgres", "--version")
+        except DatabaseError as error:
+            raise unusable(f"it cannot run as the {account}: {error}") from error
+        self.log.touch()
+        os.chown(self.log, account.uid, account.gid)
+        log.warning("running as root: the embedded Postgres in %s runs as the %s", self.folder, account)
+
+    def _account(self) -> ServerAccount | None:
+        return server_account(self.data, (self.folder, _binaries() / "postgres"))
+
+    def _owns_folder(self) -> bool:
+        account = self._account()
+        return account is None or self.folder.stat().st_uid == account.uid
+
+    def _folder_mode(self) -> int:
+        """Private to its owner; passable where that is root and the server has no right to pass anyway."""
+        account = self._account()
+        return 0o700 if self._owns_folder() or (account and account.capability) else 0o711
+
+    def _make_folder(self, path: Path) -> None:
+        """Make a private folder of the server's, if it is not there."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        if account := self._account():
+            os.chown(path, account.uid, account.gid)
 
     def _run(self, program: str, *arguments: str, input: str | None = None) -> None:
         """Run one of the server's programs as its user, in a session of its own and without our pipes."""
-        user = _server_user()
-        identity: dict[str, Any] = (
-            {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-        )
+        account = self._account()
         with tempfile.TemporaryFile() as output:
             try:
                 result = subprocess.run(
-                    [str(_binaries() / program), *arguments],
+                    [*(account.program if account else ()), str(_binaries() / program), *arguments],
                     input=input.encode() if input else None,
                     stdin=None if input else subprocess.DEVNULL,
                     stdout=output,
@@ -304,7 +335,7 @@ class EmbeddedServer:
                     cwd=self.folder,
                     env={**os.environ, "LC_ALL": "C", "LC_MESSAGES": "C"},
                     start_new_session=True,
-                    **identity,
+                    **(account.identity if account else {}),
                 )
             except OSError as error:
                 raise DatabaseError(
@@ -331,6 +362,12 @@ def require_server() -> None:
     _binaries()
 
 
+def _holds_socket(folder: Path) -> bool:
+    path = str(folder)
+    short = len(f"{path}/.s.PGSQL.{PORT}".encode()) <= _SOCKET_PATH_BYTES
+    return short and _PLAIN_PATH.fullmatch(path) is not None
+
+
 def _url(socket_dir: str) -> str:
     return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(socket_dir, safe='')}&port={PORT}"
 
@@ -346,24 +383,6 @@ def _binaries() -> Path:
             "RAG_DATABASE_URL (Postgres 15 or later with pgvector), or pip install 'rag-pipelines[embedded]'"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
-
-
-def _server_user() -> Any:
-    """The account the server runs under when we are root (`pwd.struct_passwd`), else None."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    with suppress(KeyError):
-        return pwd.getpwnam(_SERVER_USER)
-    made = subprocess.run(["useradd", "--system", _SERVER_USER], capture_output=True, text=True)
-    try:
-        return pwd.getpwnam(_SERVER_USER)
-    except KeyError:
-        raise UsageError(
-            f"Postgres refuses to run as root, and the user {_SERVER_USER!r} could not be made "
-            f"({made.stderr.strip()}); run as an ordinary user, or set RAG_DATABASE_URL"
-        ) from None
 
 
 def _ctype() -> str:
