@@ -96,8 +96,7 @@ def empty_database_url(postgres: str) -> Iterator[str]:
 
 
 def _server_folder() -> tempfile.TemporaryDirectory[str]:
-    """In memory where there is room, because a server waits for its disk most of the time. Not below
-    pytest's folder: each session of pytest closes that to other users, and root's server is another."""
+    """In memory where there is room, because a server waits for its disk most of the time."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2 * 2**30
     return tempfile.TemporaryDirectory(
