@@ -1,0 +1,1 @@
+"""Databases of earlier releases, kept in ``samples/upgrade``, under the code of today."""

@@ -1,0 +1,107 @@
+"""What an upgrade finds: everything an earlier release stored answers, and nothing is made again that need not be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.embedding.hashing import HashEmbedder
+from rag_pipelines.index.versions import live_version, plan_index
+from rag_pipelines_tests.upgrade.restored import Restored
+
+INDEXES = ("desk", "handbook")
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Every passage that is embedded from now on."""
+    texts: list[str] = []
+    embed = HashEmbedder.embed_documents
+
+    def noted(self: HashEmbedder, passages: Any) -> Any:
+        texts.extend(passages)
+        return embed(self, passages)
+
+    monkeypatch.setattr(HashEmbedder, "embed_documents", noted)
+    yield texts
+
+
+def test_both_indexes_answer_as_they_did(restored: Restored) -> None:
+    asked = [command for command in restored.answers if command.startswith("query ")]
+    assert {restored.answers[command]["index"] for command in asked} == set(INDEXES)
+    for command in asked:
+        before, now = restored.answers[command], restored.answer(command)
+        assert now["version"] == before["version"]
+        assert [_passage(hit) for hit in now["hits"]] == [_passage(hit) for hit in before["hits"]], command
+
+
+def test_a_calibration_still_tells_how_sure_an_answer_is(restored: Restored) -> None:
+    command = next(one for one in restored.answers if "--context" in one)
+    before, now = restored.answers[command]["context"], restored.answer(command)["context"]
+    assert now["confidence"] == pytest.approx(before["confidence"])
+    assert (now["answerable"], now["text"]) == (before["answerable"], before["text"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "apply --json",
+        "quarantine list --json",
+        "canary status --json",
+        "eval runs --json",
+        "deletes list --json",
+    ],
+)
+def test_what_was_stored_is_told_as_it_was(restored: Restored, command: str) -> None:
+    assert restored.answer(command) == restored.answers[command]
+
+
+def test_versions_and_sources_stand_as_they_did(restored: Restored) -> None:
+    versions = "index versions --json"
+    assert restored.answer(versions) == restored.answers[versions]
+    before, now = restored.answers["status --json"], restored.answer("status --json")
+    for one in (*before["sources"], *now["sources"], *before["indexes"], *now["indexes"]):
+        for moving in ("lag_seconds", "overdue", "live_seconds"):
+            one.pop(moving, None)
+    assert now == before
+
+
+def test_an_ingest_embeds_only_what_changed(restored: Restored, embedded: list[str]) -> None:
+    del restored.document["sources"]["tickets"]["budget"]
+    restored.call("ingest")
+    assert embedded
+    assert {text.removeprefix("passage: ").splitlines()[0] for text in embedded} == {"The dipper", "Ticket 6"}
+    embedded.clear()
+    restored.call("ingest", "--full")
+    assert embedded == []
+
+
+def test_stored_versions_are_built_alike(restored: Restored) -> None:
+    restored.call("status")
+    embedders = Embedders(restored.settings.data_dir)
+    with restored.database.connection() as connection:
+        for index in INDEXES:
+            live = live_version(connection, index)
+            assert live is not None
+            assert plan_index(connection, restored.settings, index, embedders).fingerprint == live.fingerprint
+
+
+def test_a_build_catches_up_from_what_the_release_built(restored: Restored) -> None:
+    restored.call("canary", "stop", "handbook")
+    restored.call("ingest", "wiki")
+    restored.call("index", "build", "handbook")
+    built = json.loads(restored.call("index", "versions", "--json"))
+    newest = max((one for one in built if one["index"] == "handbook"), key=lambda one: one["version"])
+    assert (newest["state"], newest["kind"]) == ("live", "catch_up")
+    found = json.loads(restored.call("query", "B-102", "--index", "handbook", "--mode", "lexical", "--json"))
+    assert found["hits"][0]["path"] == "birds/dipper.md"
+
+
+def _passage(hit: dict[str, Any]) -> dict[str, Any]:
+    """A hit with its scores rounded, as both modes of a plan add them up."""
+    scores = {name: value and round(value, 5) for name, value in hit["scores"].items()}
+    return {**hit, "scores": scores}
