@@ -10,22 +10,28 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+# A process for each core; one that has run its share takes over tests of another.
+IN_PARALLEL := -n logical --dist worksteal
+FAST := rag_pipelines_tests/unit
 
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test dev lint bench clean
+.PHONY: help demo test test-fast dev lint bench clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 demo: $(STAMP)  ## Ingest a demo corpus, build and promote its index, answer sample questions.
 	@$(BIN)/rag-pipelines demo
 
 test: $(STAMP)  ## Run every test. RAG_DATA_DIR names the folder of the real corpora.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --durations=20 $(ARGS)
+
+test-fast: $(STAMP)  ## Run the tests of the inner loop: under a minute, nothing marked as slow.
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" $(FAST) $(ARGS)
 
 dev: $(STAMP) .dagster/dagster.yaml  ## Open the Dagster UI and daemon on RAG_CONFIG, or on the demo.
 	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster instance info > /dev/null

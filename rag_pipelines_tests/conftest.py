@@ -5,7 +5,6 @@ What belongs here: what two or more folders of tests need. What does not: a sing
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import tempfile
@@ -17,6 +16,9 @@ import pytest
 from psycopg import sql
 
 from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines_tests.databases import copied_database, database_of
+
+pytest_plugins = ["rag_pipelines_tests.connectors.table"]
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
@@ -31,8 +33,6 @@ for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
     os.environ.pop(name, None)
 
 CORPORA = Path(os.environ.get("RAG_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
-
-_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -57,7 +57,13 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of an empty database on a server of this session's own."""
+    """The URL of an empty database on the server of ``RAG_TEST_DATABASE_URL``, or on one of this
+    process's own. That of the variable may be of any supported version; its user is ``postgres``, comes in
+    without a password, and makes databases and roles, which are gone at the end."""
+    foreign = os.environ.get("RAG_TEST_DATABASE_URL")
+    if foreign:
+        yield foreign
+        return
     folder = _server_folder()
     server = EmbeddedServer(Path(folder.name) / "server")
     url = server.start()
@@ -71,28 +77,29 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres: str) -> str:
+def template_database(postgres: str) -> Iterator[str]:
     """The name of a database that has the project's schema and no rows."""
     from rag_pipelines.store.database import Database
 
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE template_rag")
-    database = Database(_with_database(postgres, "template_rag"))
-    database.migrate()
-    database.close()
-    return "template_rag"
+    with copied_database(postgres, "template1") as url:
+        database = Database(url)
+        database.migrate()
+        database.close()
+        yield database_of(url)
 
 
 @pytest.fixture
 def database_url(postgres: str, template_database: str) -> Iterator[str]:
     """The URL of a migrated, empty database of this test's own."""
-    yield from _database(postgres, template_database)
+    with copied_database(postgres, template_database) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres: str) -> Iterator[str]:
     """The URL of a database without the project's schema, of this test's own."""
-    yield from _database(postgres, "template1")
+    with copied_database(postgres, "template1") as url:
+        yield url
 
 
 def _server_folder() -> tempfile.TemporaryDirectory[str]:
@@ -102,18 +109,3 @@ def _server_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(
         prefix="rag-tests-", dir=memory if roomy else None, ignore_cleanup_errors=True
     )
-
-
-def _database(server_url: str, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
-    yield _with_database(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _with_database(url: str, name: str) -> str:
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"

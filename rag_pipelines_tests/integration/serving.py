@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import jwt
-import psycopg
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -126,16 +125,6 @@ class Issuer:
         header = base64url_encode(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "one"}).encode()).decode()
         signature = hmac.digest(secret, f"{header}.{claims}".encode(), "sha256")
         return f"{header}.{claims}.{base64url_encode(signature).decode()}"
-
-
-@contextmanager
-def a_database(server_url: str, template: str) -> Iterator[str]:
-    """The URL of a migrated, empty database, for more than one test."""
-    head, _, options = server_url.partition("?")
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE serving TEMPLATE {template}")
-        yield f"{head.rpartition('/')[0]}/serving?{options}"
-        connection.execute("DROP DATABASE serving WITH (FORCE)")
 
 
 def made_app(workspace: Workspace) -> FastAPI:

@@ -17,12 +17,12 @@ from rag_pipelines.errors import DatabaseError, UsageError
 from rag_pipelines.gates.canary import start_canary, stop_canary
 from rag_pipelines.index.versions import version_by_id
 from rag_pipelines.query.confidence import Calibration, put_calibration
+from rag_pipelines_tests.databases import copied_database
 from rag_pipelines_tests.integration.serving import (
     GLOBEX,
     HR,
     STAFF,
     Issuer,
-    a_database,
     made_app,
     served,
     texts,
@@ -38,7 +38,7 @@ def both(
     tmp_path_factory: pytest.TempPathFactory, postgres: str, template_database: str
 ) -> Iterator[Workspace]:
     """Made once: no test of this module writes to it."""
-    with a_database(postgres, template_database) as url:
+    with copied_database(postgres, template_database) as url:
         made = two_tenants(tmp_path_factory.mktemp("serving"), url)
         yield made
         made.close()
