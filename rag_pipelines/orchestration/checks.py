@@ -21,7 +21,7 @@ from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
-from rag_pipelines.orchestration.partitions import source_partitions
+from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.runner import RunSuite, check_source
@@ -57,7 +57,7 @@ def deletion_check(settings: Settings) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name="deletions", specs=[spec])
     def check(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
-        source = context.partition_key
+        source = source_of(context)
         with dagster_failures(), database.connection() as connection:
             waiting = list_deletions(connection, sources=[source])
             found: shown.Metadata = {
@@ -95,7 +95,7 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
         embedders: dg.ResourceParam[Embedders],
         quality: dg.ResourceParam[RunSuite],
     ):
-        source = context.partition_key
+        source = source_of(context)
         with dagster_failures():
             results = check_source(
                 database, settings, source, embedders=embedders, names=[suite.name], run=quality

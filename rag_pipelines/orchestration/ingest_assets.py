@@ -22,7 +22,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
-from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
+from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.store.database import Database, Row, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.deletions import park_removed_sources
@@ -80,7 +80,6 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "group_name": GROUP,
         "owners": owners or [DEFAULT_OWNER],
         "partitions_def": source_partitions(settings),
-        "backfill_policy": BACKFILL_POLICY,
     }
     profiles = settings.profiles
 
@@ -107,7 +106,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "window": config.window,
                 "allow_deletes": config.allow_deletes,
             }
-            source = context.partition_key
+            source = source_of(context)
             plan = plan_within_budget(database, settings, source, embedders=embedders, **arguments)
             _note_removed_sources(context, database, settings)
 
@@ -208,7 +207,7 @@ def _run_stage(
     continued: bool = False,
 ) -> dg.MaterializeResult:
     """Do one stage of the partition's source and say what came of it."""
-    source = context.partition_key
+    source = source_of(context)
     progress = shown.logged(context.log.info)
     with (
         dagster_failures(),

@@ -24,7 +24,7 @@ from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
-from rag_pipelines.orchestration.partitions import BACKFILL_POLICY, source_partitions
+from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import QuarantineFilter, quarantined, retry_quarantined
@@ -94,7 +94,6 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
         owners=owners or [DEFAULT_OWNER],
         kinds={"python", "postgres"},
         partitions_def=source_partitions(settings),
-        backfill_policy=BACKFILL_POLICY,
         code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
         description="A certificate of what the source lists, what is stored, processed and indexed of it, "
         "re-derived from a fresh listing of ids and from the live versions.",
@@ -106,7 +105,7 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
         database: dg.ResourceParam[Database],
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
-        source = context.partition_key
+        source = source_of(context)
         shared: dict[str, Any] = {
             "embedders": embedders,
             "deep": config.deep,
@@ -136,7 +135,7 @@ def completeness_checks(settings: Settings) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name="completeness_checks", specs=specs)
     def checks(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
-        source = context.partition_key
+        source = source_of(context)
         with dagster_failures(), database.connection() as connection:
             certificates = newest_certificates(connection, source)
         for name in CHECKS:

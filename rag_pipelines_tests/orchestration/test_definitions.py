@@ -138,13 +138,13 @@ def test_the_live_index_is_checked_for_freshness_by_its_own_promise(workspace: W
     assert asset.freshness_policy.fail_window.to_timedelta().total_seconds() == 6 * 3600
 
 
-def test_the_ingest_chain_shares_one_partitioning_and_one_backfill_policy(shell: Shell):
+def test_the_ingest_chain_shares_one_partitioning_and_a_backfill_is_one_run_a_source(shell: Shell):
     graph = shell.definitions.get_repository_def().asset_graph
     chain = [node for node in graph.asset_nodes if node.group_name == "ingest"]
 
     assert len({id(type(node.partitions_def)) for node in chain}) == 1
     assert {tuple(node.partitions_def.get_partition_keys()) for node in chain} == {("docs", "team-notes")}
-    assert {node.backfill_policy for node in chain} == {dg.BackfillPolicy.multi_run(1)}
+    assert {node.backfill_policy for node in chain} == {None}
 
 
 def test_an_index_depends_on_its_own_sources_only(workspace: Workspace, shell: Shell):
