@@ -165,7 +165,7 @@ def _settle_quarantine(
     quarantine(run.connection, run.source_id, entries)
     bad = {entry.external_id for entry in entries}
     fine = [work.row["external_id"] for work in works if work.row["external_id"] not in bad]
-    query(run.connection, "resolve_quarantine", {"source_id": run.source_id, "ids": fine})
+    query(run.connection, "resolve_processing_failures", {"source_id": run.source_id, "ids": fine})
 
 
 def _partly_refused(

@@ -220,8 +220,12 @@ class Listing:
         origins = known_documents(connection, source_id, list(moves))
         with self._run.writing():
             for old_id, item in moves.items():
+                if item.external_id in taken or old_id in items:
+                    continue
+                place = {"source_id": source_id, "old_id": old_id, "external_id": item.external_id}
+                query(connection, "rename_quarantined", place)
                 origin = origins.get(old_id)
-                if origin is None or item.external_id in taken or old_id in items:
+                if origin is None:
                     continue
                 query(
                     connection,

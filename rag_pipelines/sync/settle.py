@@ -151,6 +151,8 @@ class Settlement:
         for row in query(run.connection, "merge_moves", params).fetchall():
             row["metadata"] = Jsonb(row["metadata"])
             query(run.connection, "apply_move", row)
+            moved = {"old_id": row["old_external_id"], "external_id": row["external_id"]}
+            query(run.connection, "rename_quarantined", {"source_id": run.source_id, **moved})
             run.redecide(Change.ADDED, Change.MOVED, row["external_id"])
 
     def _delete_vanished(self, vanished: int, known: int) -> None:

@@ -37,9 +37,13 @@ KINDS: Mapping[str, Kind] = {
     "not_stored": Kind("listed_is_stored", "the source names it, we do not hold it", Remedy.INGEST),
     "gone": Kind("listed_is_stored", "we hold it, the source does not name it", Remedy.INGEST),
     "parked": Kind("listed_is_stored", "gone, and its deletion waits for a decision", Remedy.PERSON),
+    "kept": Kind("listed_is_stored", "gone, and served on because its deletion was rejected", Remedy.PERSON),
     "not_parsed": Kind("stored_is_processed", "its bytes have not been parsed", Remedy.INGEST),
     "not_chunked": Kind("stored_is_processed", "its blocks have not been chunked", Remedy.INGEST),
     "not_embedded": Kind("stored_is_processed", "its chunks have not been embedded", Remedy.INGEST),
+    "not_quarantined": Kind(
+        "stored_is_processed", "it failed, and quarantine does not say so", Remedy.INGEST
+    ),
     "chunks_lost": Kind("content_is_there", "chunks are missing that were stored", Remedy.REOPEN),
     "vectors_lost": Kind("content_is_there", "vectors are missing that were stored", Remedy.REOPEN),
     "bytes_lost": Kind("content_is_there", "its bytes are not in the blob store", Remedy.REOPEN),
@@ -101,7 +105,8 @@ class Certificate(msgspec.Struct, frozen=True):
     def advice(self, drift: Drift) -> str:
         """The command that mends `drift`."""
         index = drift.samples[0] if drift.kind == "no_version" else self.index
-        return ADVICE[KINDS[drift.kind].remedy].format(source=self.source, index=index)
+        decided = " --all" if drift.kind == "kept" else ""
+        return ADVICE[KINDS[drift.kind].remedy].format(source=self.source, index=index) + decided
 
 
 def remedies(certificates: Iterable[Certificate]) -> set[Remedy]:

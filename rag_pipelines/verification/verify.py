@@ -199,12 +199,11 @@ class _Look:
             "limit": BLOCK,
             "after": 0,
         }
-        found: dict[str, list[str]] = {"not_parsed": [], "not_chunked": []}
+        found: dict[str, list[str]] = {"not_parsed": [], "not_chunked": [], "not_quarantined": []}
         while rows := query(self._connection, "pending_documents", params).fetchall():
             for row in rows:
                 if not row["attempts"]:
-                    kind = "not_parsed" if row["parse_id"] is None else "not_chunked"
-                    found[kind].append(row["external_id"])
+                    found[_lack(row)].append(row["external_id"])
             params["after"] = rows[-1]["document_id"]
         return [Drift(kind, len(ids), sorted(ids)[:SAMPLES]) for kind, ids in found.items() if ids]
 
@@ -245,6 +244,13 @@ class _Look:
             "age_s": age["age_s"] if age else None,
         }
         return Certificate(self._source, version.index_name, version.version_id, counts, drift)
+
+
+def _lack(row: Row) -> str:
+    """Why a document is pending."""
+    if row["parse_id"] is None:
+        return "not_parsed"
+    return "not_chunked" if row["status"] == "ok" else "not_quarantined"
 
 
 def _late(seconds: int | None, allowed: timedelta) -> bool:

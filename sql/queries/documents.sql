@@ -88,12 +88,13 @@ WITH gone AS (
     FROM rag.document d JOIN seen s USING (external_id)
     WHERE d.source_id = %(source_id)s AND d.state = 'present' AND d.created_at > %(since)s
 ), named AS (
-    SELECT DISTINCT ON (f.document_id) g.document_id AS old_id, f.document_id AS new_id
+    SELECT DISTINCT ON (f.document_id) g.document_id AS old_id, g.external_id AS old_external_id,
+           f.document_id AS new_id
     FROM (SELECT *, row_number() OVER (PARTITION BY raw_sha256, name ORDER BY external_id) AS n FROM gone) g
     JOIN (SELECT *, row_number() OVER (PARTITION BY raw_sha256, name ORDER BY external_id) AS n FROM fresh) f
       USING (raw_sha256, name, n)
 ), other AS (
-    SELECT g.document_id AS old_id, f.document_id AS new_id
+    SELECT g.document_id AS old_id, g.external_id AS old_external_id, f.document_id AS new_id
     FROM (SELECT *, row_number() OVER (PARTITION BY raw_sha256 ORDER BY external_id) AS n FROM gone
           WHERE document_id NOT IN (SELECT old_id FROM named)) g
     JOIN (SELECT *, row_number() OVER (PARTITION BY raw_sha256 ORDER BY external_id) AS n FROM fresh
@@ -103,7 +104,7 @@ WITH gone AS (
     SELECT * FROM named UNION ALL SELECT * FROM other
 ), taken AS (
     DELETE FROM rag.document d USING pairs WHERE d.document_id = pairs.new_id
-    RETURNING pairs.old_id, d.*
+    RETURNING pairs.old_id, pairs.old_external_id, d.*
 )
 SELECT * FROM taken;
 

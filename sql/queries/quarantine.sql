@@ -50,6 +50,18 @@ SELECT EXISTS (
       AND (attempts < %(max_attempts)s OR error_class = ANY(%(passing)s))
 ) AS due;
 
+-- name: rename_quarantined
+-- A document that moved takes its failure along, with its attempts, unless its new place has one already.
+UPDATE rag.quarantine q SET external_id = %(external_id)s
+WHERE q.source_id = %(source_id)s AND q.external_id = %(old_id)s
+  AND NOT EXISTS (SELECT FROM rag.quarantine taken
+                  WHERE taken.source_id = q.source_id AND taken.external_id = %(external_id)s);
+
+-- name: resolve_processing_failures
+-- These documents were parsed, chunked and embedded; what could not be listed or loaded of them still waits.
+DELETE FROM rag.quarantine
+WHERE source_id = %(source_id)s AND stage IN ('parse', 'embed') AND external_id = ANY(%(ids)s);
+
 -- name: resolve_quarantine
 DELETE FROM rag.quarantine WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 

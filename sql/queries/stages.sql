@@ -9,7 +9,8 @@ RETURNING profile_id;
 -- name: pending_documents
 -- Documents whose parse or chunks are not what their bytes and the current profiles call for, in order of
 -- id after `after`. `memo` is a parse of the same bytes by the current parser, made for whatever document.
--- A document that killed or starved its worker is tried again only after its delay and up to a limit.
+-- A document that killed or starved its worker is tried again only after its delay and up to a limit. One whose
+-- bytes are known to be bad is pending until quarantine says so; blank files are not quarantined.
 SELECT d.document_id, d.external_id, d.name, d.hint, d.declared_type, d.given_title, d.raw_sha256, d.raw_bytes,
        memo.parse_id, memo.status, memo.message, memo.media_type, memo.blocks_sha256, memo.title,
        coalesce(q.attempts, 0) AS attempts
@@ -29,6 +30,9 @@ WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND d.document_id 
     (memo.parse_id IS NULL
      AND (q.quarantine_id IS NULL OR (q.attempts < %(max_attempts)s AND q.next_try_at <= now())))
     OR memo.parse_id <> coalesce(d.parse_id, 0)
+    OR (memo.status <> 'ok' AND (memo.status <> 'empty' OR d.raw_bytes > 0)
+        AND NOT EXISTS (SELECT FROM rag.quarantine any_stage
+                        WHERE any_stage.source_id = d.source_id AND any_stage.external_id = d.external_id))
     OR (memo.status = 'ok' AND EXISTS (
         SELECT FROM unnest(%(chunkers)s::int[], %(titled)s::boolean[]) AS c (profile_id, titled)
         WHERE NOT EXISTS (
@@ -116,15 +120,18 @@ SELECT k.key FROM unnest(%(keys)s::uuid[]) AS k (key)
 WHERE NOT EXISTS (SELECT FROM rag.embedding e WHERE e.model_id = %(model_id)s AND e.input_key = k.key);
 
 -- name: pending_chunk_sets
--- Chunk sets of a source's documents that are not embedded under a model, after `after`.
+-- Chunk sets of a source's documents that are not embedded under a model, after `after`; and those with refused
+-- chunks of which quarantine does not know.
 SELECT DISTINCT dc.chunk_set_id, cs.chunks
 FROM rag.document d
 JOIN rag.document_chunks dc USING (document_id)
 JOIN rag.chunk_set cs USING (chunk_set_id)
+LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND dc.profile_id = %(chunker_id)s
   AND dc.chunk_set_id > %(after)s
-  AND NOT EXISTS (SELECT FROM rag.chunk_set_embedded e
-                  WHERE e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s)
+  AND (e.chunk_set_id IS NULL
+       OR (e.missing > 0 AND NOT EXISTS (SELECT FROM rag.quarantine q
+                                         WHERE q.source_id = d.source_id AND q.external_id = d.external_id)))
 ORDER BY dc.chunk_set_id
 LIMIT %(limit)s;
 

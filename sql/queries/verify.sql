@@ -53,10 +53,11 @@ FROM (
                       AND d.state <> 'tombstoned')
       AND NOT EXISTS (SELECT FROM rag.quarantine q WHERE q.source_id = %(source_id)s AND q.external_id = l.external_id)
     UNION ALL
-    SELECT CASE WHEN d.state = 'present' THEN 'gone' ELSE 'parked' END, d.external_id
+    SELECT CASE WHEN d.state = 'present' THEN 'gone' WHEN x.state = 'rejected' THEN 'kept' ELSE 'parked' END,
+           d.external_id
     FROM rag.document d LEFT JOIN rag.deletion x USING (deletion_id)
     WHERE d.source_id = %(source_id)s AND NOT EXISTS (SELECT FROM listed l WHERE l.external_id = d.external_id)
-      AND (d.state = 'present' OR (d.state = 'missing' AND x.state IS DISTINCT FROM 'rejected'))
+      AND d.state <> 'tombstoned'
 ) drift GROUP BY kind;
 
 -- name: verify_content
@@ -67,6 +68,9 @@ FROM (
     SELECT d.external_id,
            CASE WHEN cs.chunks IS DISTINCT FROM stored.chunks THEN 'chunks_lost'
                 WHEN e.chunk_set_id IS NULL THEN 'not_embedded'
+                WHEN e.missing > 0 AND NOT EXISTS (
+                     SELECT FROM rag.quarantine q
+                     WHERE q.source_id = d.source_id AND q.external_id = d.external_id) THEN 'not_quarantined'
                 WHEN stored.chunks - stored.vectors > e.missing THEN 'vectors_lost' END AS kind
     FROM unnest(%(chunkers)s::int[], %(models)s::int[]) AS pair (chunker_id, model_id)
     JOIN rag.document_chunks dc ON dc.profile_id = pair.chunker_id
