@@ -1,0 +1,185 @@
+"""The code that a stage runs: its modules and all that they import inside the package, as one digest.
+
+What belongs here: finding sources, following imports, and remembering what sources say. What does not:
+what one source says (`modules`), and which modules a stage begins with (each stage knows its own).
+
+A module stands for itself by what it says, together with what the modules say that define the names it
+imports; so a moved or renamed module changes nothing, and a name that comes from another place does.
+Imports inside functions are followed; those under ``if TYPE_CHECKING`` are not. The ``__init__`` of a
+package counts where names are imported from it.
+
+What a module says is remembered by the hash of its bytes in a file of the user's cache. A process then
+reads the sources and parses none; an entry cannot be out of date, and where the file cannot be written
+every process parses.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from rag_pipelines.provenance.modules import FORM, ModuleCode, Origin, digest_of, read_module
+
+IGNORED: Mapping[str, str] = {
+    "rag_pipelines.errors": "an error ends a document; nothing of it is in what a stage gives out",
+}
+"""Modules that cannot change what a stage gives out, with the reason. They are not followed."""
+
+
+class Code(NamedTuple):
+    """The code of a stage: its digest, and the top-level names of the libraries that it imports."""
+
+    digest: str
+    libraries: tuple[str, ...]
+
+
+class Package:
+    """The sources of a package.
+
+    Args:
+        root: its folder.
+        name: what it is called in imports.
+        ignored: modules that are not followed.
+        memory: the file that remembers what sources say; None: nothing outlives this object.
+    """
+
+    def __init__(
+        self, root: Path, name: str, ignored: Iterable[str] = (), memory: Path | None = None
+    ) -> None:
+        self._root, self._name, self._ignored = root, name, frozenset(ignored)
+        self._memory = _Memory(memory)
+        self._sources: dict[str, str] = {}
+        self._codes: dict[str, ModuleCode] = {}
+        self._links: dict[str, str] = {}
+
+    def code_of(
+        self, modules: Iterable[str], *, alone: Iterable[str] = (), texts: Iterable[str] = ()
+    ) -> Code:
+        """The code that is reached from `modules`.
+
+        Args:
+            modules: dotted names.
+            alone: modules of which their own statements count and their imports are not followed.
+            texts: code in another language, which counts as it stands.
+
+        Raises:
+            RuntimeError: a module has no source here.
+        """
+        members = self.members(modules)
+        linked = {self._linked(module) for module in (*members, *alone)}
+        libraries = {name for module in members for name in self._code(module).libraries}
+        self._memory.save()
+        return Code(digest_of("\n".join([*sorted(linked), *texts])), tuple(sorted(libraries)))
+
+    def members(self, modules: Iterable[str]) -> list[str]:
+        """The dotted names of `modules` and of all that they reach."""
+        reached: dict[str, None] = {}
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            if module not in reached and module not in self._ignored:
+                reached[module] = None
+                code = self._code(module)
+                waiting += [self._target(origin)[0] for origin in (*code.uses, *code.more)]
+        return list(reached)
+
+    def _linked(self, module: str) -> str:
+        """What a module says and what its imported names mean."""
+        if module not in self._links:
+            code = self._code(module)
+            uses, more = map(self._meaning, code.uses), sorted(map(self._meaning, code.more))
+            self._links[module] = digest_of(repr([code.digest, list(uses), more]))
+        return self._links[module]
+
+    def _meaning(self, origin: Origin) -> tuple[str, str]:
+        module, name = self._target(origin)
+        return ("" if module in self._ignored else self._code(module).digest, name)
+
+    def _target(self, origin: Origin) -> tuple[str, str]:
+        """The module that an origin means and the name in it, which is empty where the module is meant."""
+        inner = f"{origin.module}.{origin.name}"
+        return (inner, "") if origin.name and inner in self._files() else (origin.module, origin.name)
+
+    def _code(self, module: str) -> ModuleCode:
+        if module not in self._codes:
+            file = self._files().get(module)
+            if file is None:
+                raise RuntimeError(
+                    f"{self._root} holds no source of {module}; fingerprints of stages are made of the "
+                    "sources, so install the package with them"
+                )
+            with open(file, "rb") as source:
+                self._codes[module] = self._memory.read(source.read(), self._name)
+        return self._codes[module]
+
+    def _files(self) -> dict[str, str]:
+        """The source file of every module, by its dotted name."""
+        if not self._sources:
+            cut = len(str(self._root)) + 1
+            for folder, inner, names in os.walk(self._root):
+                inner[:] = [name for name in inner if name.isidentifier() and name != "__pycache__"]
+                dotted = ".".join((self._name, *folder[cut:].split(os.sep))).rstrip(".")
+                for name in names:
+                    if name == "__init__.py":
+                        self._sources[dotted] = os.path.join(folder, name)
+                    elif name.endswith(".py"):
+                        self._sources[f"{dotted}.{name[:-3]}"] = os.path.join(folder, name)
+        return self._sources
+
+
+@cache
+def this_package() -> Package:
+    """The package that this module is part of, read at most once a process."""
+    root = Path(__file__).resolve().parent.parent
+    return Package(root, root.name, IGNORED, _cache_folder() / f"code-{FORM}.json")
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rag-pipelines"
+
+
+class _Memory:
+    """What sources say, by the hash of their bytes, kept in a file."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._kept: dict[str, ModuleCode] | None = None
+        self._asked: dict[str, ModuleCode] = {}
+        self._changed = False
+
+    def read(self, source: bytes, package: str) -> ModuleCode:
+        """What a source says, as it was remembered or read now."""
+        if self._kept is None:
+            self._kept = self._load()
+        key = sha256(source).hexdigest()[:32]
+        if key not in self._kept:
+            self._kept[key] = read_module(source, package)
+            self._changed = True
+        self._asked[key] = self._kept[key]
+        return self._kept[key]
+
+    def save(self) -> None:
+        """Write what is new, all at once or not at all."""
+        if not self._changed or self._file is None:
+            return
+        self._changed = False
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".code-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode(self._kept))
+            os.replace(temporary, self._file)
+
+    def _load(self) -> dict[str, ModuleCode]:
+        if self._file is not None:
+            with suppress(OSError, msgspec.MsgspecError):
+                return msgspec.json.decode(self._file.read_bytes(), type=dict[str, ModuleCode])
+        return {}
