@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.model import Chunk, ParsedDocument
 
 if TYPE_CHECKING:
@@ -35,15 +34,6 @@ class ChunkOptions(msgspec.Struct, frozen=True):
     context: tuple[Literal["title", "headings"], ...] = ("title", "headings")
     whole_document: bool = False
     semantic_percentile: float = 90.0
-
-
-VERSION = "1"
-"""Counts up when any strategy's output changes."""
-
-
-def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
-    """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`."""
-    return fingerprint([VERSION, msgspec.to_builtins(options), tokenizer, *parts])
 
 
 class Tokenizer(Protocol):
@@ -88,8 +78,6 @@ class Fingerprinted(Protocol):
 
 class Chunker(Protocol):
     """Cuts a parsed document into chunks; deterministic, pure."""
-
-    fingerprint: str
 
     def chunk(self, document: ParsedDocument, title: str | None) -> list[Chunk]:
         """The chunks of `document` in order. `title` is the title to embed, or None."""

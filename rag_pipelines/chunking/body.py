@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rag_pipelines.chunking.base import ChunkOptions, Tokenizer, chunker_fingerprint
+from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
 from rag_pipelines.chunking.ruler import ruler_for
 from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
 from rag_pipelines.text.boundaries import ANY, last_cut, strip
@@ -209,12 +209,11 @@ class Body:
 
 
 class BodyChunker(ABC):
-    """A strategy that cuts a `Body` into spans; `fingerprint` covers code version and all parameters."""
+    """A strategy that cuts a `Body` into spans."""
 
-    def __init__(self, options: ChunkOptions, tokenizer: Tokenizer, *parts: str) -> None:
+    def __init__(self, options: ChunkOptions, tokenizer: Tokenizer) -> None:
         self.options = options
         self.tokenizer = tokenizer
-        self.fingerprint = chunker_fingerprint(options, tokenizer.fingerprint, *parts)
 
     def chunk(self, document: ParsedDocument, title: str | None) -> list[Chunk]:
         """The chunks of `document` in order, none for a document without a body."""

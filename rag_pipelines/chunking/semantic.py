@@ -24,7 +24,7 @@ class SemanticChunker(BodyChunker):
     def __init__(
         self, options: ChunkOptions, tokenizer: Tokenizer, sentence_embedder: SentenceEmbedder
     ) -> None:
-        super().__init__(options, tokenizer, sentence_embedder.identity.fingerprint)
+        super().__init__(options, tokenizer)
         self._embedder = sentence_embedder
 
     def spans(self, body: Body) -> Iterator[Span]:

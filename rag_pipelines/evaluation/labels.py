@@ -28,9 +28,9 @@ from rag_pipelines.evaluation.questions import Problems, Question, Reference
 from rag_pipelines.fingerprint import text_key
 from rag_pipelines.index.versions import Version
 from rag_pipelines.model import EVERYONE, BlockKind
+from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
-from rag_pipelines.sync.prepare import decode_parsed
 
 WORDS = range(2, 13)
 """How many words a mined question may have."""

@@ -14,10 +14,6 @@ from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
 from rag_pipelines.text.canonical import clean, one_line, plain_metadata
 
-VERSION = "1"
-"""Bumped when canonical text, the recognition of media types or that of encodings changes its results."""
-
-
 SEPARATOR = "\n\n"
 CELL_SEPARATOR = " | "
 

@@ -29,7 +29,8 @@ import msgspec
 from rag_pipelines.provenance.modules import FORM, ModuleCode, Origin, digest_of, read_module
 
 IGNORED: Mapping[str, str] = {
-    "rag_pipelines.errors": "an error ends a document; nothing of it is in what a stage gives out",
+    "rag_pipelines.errors": "an error ends a document; of it only a warning about a part can be in another",
+    "rag_pipelines.parsing.formats": "the table of formats; what it says of one is the start of its stage",
 }
 """Modules that cannot change what a stage gives out, with the reason. They are not followed."""
 
@@ -91,6 +92,17 @@ class Package:
                 waiting += [self._target(origin)[0] for origin in (*code.uses, *code.more)]
         return list(reached)
 
+    def source_of(self, module: str) -> bytes:
+        """The source of a module. Raises `RuntimeError` where there is none."""
+        file = self._files().get(module)
+        if file is None:
+            raise RuntimeError(
+                f"{self._root} holds no source of {module}; fingerprints of stages are made of the sources, "
+                "so install the package with them"
+            )
+        with open(file, "rb") as source:
+            return source.read()
+
     def _linked(self, module: str) -> str:
         """What a module says and what its imported names mean."""
         if module not in self._links:
@@ -110,14 +122,7 @@ class Package:
 
     def _code(self, module: str) -> ModuleCode:
         if module not in self._codes:
-            file = self._files().get(module)
-            if file is None:
-                raise RuntimeError(
-                    f"{self._root} holds no source of {module}; fingerprints of stages are made of the "
-                    "sources, so install the package with them"
-                )
-            with open(file, "rb") as source:
-                self._codes[module] = self._memory.read(source.read(), self._name)
+            self._codes[module] = self._memory.read(self.source_of(module), self._name)
         return self._codes[module]
 
     def _files(self) -> dict[str, str]:

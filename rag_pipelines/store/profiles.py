@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 from psycopg.types.json import Jsonb
 
-from rag_pipelines.chunking.base import ChunkOptions, chunker_fingerprint
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.chunking.fingerprints import chunker_fingerprint
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.store.database import Pg, query

@@ -20,11 +20,12 @@ from uuid import UUID
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
+from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
 from rag_pipelines.store.database import query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, decode_parsed
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused

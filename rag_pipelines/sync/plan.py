@@ -26,7 +26,7 @@ from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, UsageError
 from rag_pipelines.fingerprint import fingerprint
-from rag_pipelines.parsing import registry
+from rag_pipelines.parsing import fingerprints
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, Row, query
@@ -273,7 +273,7 @@ def _settings_key(settings: Settings, source: str) -> str:
     return fingerprint(
         [
             settings.source(source).model_dump(mode="json"),
-            sorted(registry.fingerprints(settings.parse_options(source)).items()),
+            sorted(fingerprints.parser_fingerprints(settings.parse_options(source)).items()),
             [
                 [
                     name,

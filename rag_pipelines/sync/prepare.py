@@ -10,7 +10,6 @@ boundary. What does not: the parsers (`parsing.registry`), the chunkers, the wor
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import lru_cache
 
 import msgspec
@@ -20,6 +19,7 @@ from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.errors import ChunkingError, RagError
 from rag_pipelines.model import Chunk, ParsedDocument, Summary
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
+from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
 
 
 class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -72,23 +72,6 @@ class Rechunked(msgspec.Struct, frozen=True, tag=True):
     chunks: Chunked
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
-_decoder = msgspec.msgpack.Decoder(ParsedDocument)
-
-
-def encode_parsed(document: ParsedDocument) -> bytes:
-    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text."""
-    return _encoder.encode(document)
-
-
-def decode_parsed(encoded: bytes) -> ParsedDocument:
-    """The document that `encode_parsed` encoded. Raises `RagError` for anything else."""
-    try:
-        return _decoder.decode(encoded)
-    except msgspec.MsgspecError as error:
-        raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
-
-
 _SAMPLE = b"---\ntitle: Sample\n---\n# Heading\n\nSome *text* and `code`.\n\n- item\n\n| a |\n|---|\n| 1 |\n"
 
 
@@ -130,24 +113,6 @@ def prepare(task: PrepareTask) -> Prepared:
 def rechunk(task: RechunkTask) -> Rechunked:
     """Chunk stored blocks. Raises `ChunkingError`, or `ConfigError` when a chunker cannot be built."""
     return Rechunked(_chunk(decode_parsed(task.encoded), task.title, task.chunkers))
-
-
-def summarise(document: ParsedDocument) -> Summary:
-    """What the catalogue keeps of a parsed document."""
-    counters = dict(document.counters)
-    if headed := sum(block.header_rows > 0 for block in document.blocks):
-        counters["tables_with_header"] = headed
-    return Summary(
-        media_type=document.media_type,
-        title=document.title,
-        pages=document.pages,
-        language=document.language,
-        characters=len(document.text),
-        blocks=dict(Counter(str(block.kind) for block in document.blocks)),
-        metadata=msgspec.to_builtins(document.metadata, str_keys=True, enc_hook=str),
-        counters=counters,
-        warnings=document.warnings,
-    )
 
 
 def _chunk(document: ParsedDocument, title: str | None, specs: tuple[ChunkerSpec, ...]) -> Chunked:

@@ -12,7 +12,7 @@ from typing import Any
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
-from rag_pipelines.parsing import registry
+from rag_pipelines.parsing import fingerprints
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget, index_profiles, profile_ids
@@ -45,7 +45,7 @@ class Targets:
 def source_targets(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> Targets:
     """What the documents of `source` must become, by the indexes that it feeds."""
     options = settings.parse_options(source)
-    by_type = registry.fingerprints(options)
+    by_type = fingerprints.parser_fingerprints(options)
     code_version = fingerprint(sorted(by_type.items()))
     by_type[FAILED_TYPE] = code_version
     params = {print_: {"media_type": media_type} for media_type, print_ in by_type.items()}

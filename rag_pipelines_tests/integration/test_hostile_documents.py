@@ -13,7 +13,8 @@ from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import DocumentError, ParseCrashError, ParseMemoryError, ParseTimeoutError
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.parsing.stored import decode_parsed
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
 from rag_pipelines.workers.jobs import Outcome
 from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure

@@ -21,7 +21,7 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
-from rag_pipelines.parsing import registry
+from rag_pipelines.parsing import fingerprints
 from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import (
     QuarantineEntry,
@@ -170,10 +170,11 @@ def test_bytes_that_kill_the_parser_are_tried_max_attempts_times_and_then_only_a
     assert len(tried) == 4
     assert workspace.rows("SELECT attempts FROM rag.quarantine") == [{"attempts": 1}]
 
-    fingerprints = registry.fingerprints
+    parser_fingerprints = fingerprints.parser_fingerprints
     monkeypatch.setattr(
-        "rag_pipelines.parsing.registry.fingerprints",
-        lambda options: {kind: f"{print_}+" for kind, print_ in fingerprints(options).items()},
+        fingerprints,
+        "parser_fingerprints",
+        lambda options: {kind: f"{print_}+" for kind, print_ in parser_fingerprints(options).items()},
     )
     workspace.ingest()
     assert len(tried) == 5
@@ -188,10 +189,11 @@ def test_bytes_that_cannot_be_read_are_tried_once_by_each_code(
         workspace.ingest()
     assert len(tried) == 1
 
-    fingerprints = registry.fingerprints
+    parser_fingerprints = fingerprints.parser_fingerprints
     monkeypatch.setattr(
-        "rag_pipelines.parsing.registry.fingerprints",
-        lambda options: {kind: f"{print_}+" for kind, print_ in fingerprints(options).items()},
+        fingerprints,
+        "parser_fingerprints",
+        lambda options: {kind: f"{print_}+" for kind, print_ in parser_fingerprints(options).items()},
     )
     for _ in range(2):
         workspace.ingest()

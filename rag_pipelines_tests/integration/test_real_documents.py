@@ -15,7 +15,8 @@ from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.parsing.builder import CELL_SEPARATOR
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, decode_parsed, prepare
+from rag_pipelines.parsing.stored import decode_parsed
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
 from rag_pipelines.text.canonical import clean
 from rag_pipelines.workers.jobs import Outcome
 from rag_pipelines.workers.pool import WorkerPool

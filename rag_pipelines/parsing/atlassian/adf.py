@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 
 from rag_pipelines.text.canonical import clean
 
-VERSION = "1"
-
 
 class Tags(NamedTuple):
     """What stands in front of the content of a node, and behind it."""

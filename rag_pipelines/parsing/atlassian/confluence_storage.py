@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import Tag
 
-VERSION = "1"
-"""Bumped when this module, `confluence_elements` or `confluence_macros` changes its results."""
 
 _MOST_NAMED = 20
 """Unknown macros that the warning names; a page may be made of nothing else."""

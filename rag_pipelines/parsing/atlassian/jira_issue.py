@@ -34,8 +34,6 @@ from rag_pipelines.parsing.detect import JIRA_ISSUE
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.html.parse import add_html, fragment_text
 
-VERSION = "1"
-
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
 

@@ -19,8 +19,6 @@ from html import escape
 from rag_pipelines.parsing.atlassian import adf
 from rag_pipelines.text.canonical import clean
 
-VERSION = "1"
-
 _PARAMETERS = r"(?::(?P<parameters>[^{}\n\0]*))?"
 _UNESCAPED = r"(?<!(?<!\\)\\)"
 _VERBATIM = re.compile(rf"{_UNESCAPED}\{{(?P<name>code|noformat|adf){_PARAMETERS}\}}")

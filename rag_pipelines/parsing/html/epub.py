@@ -23,7 +23,6 @@ from rag_pipelines.parsing.zip_package import meaningful_title, open_package, pa
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-VERSION = "1"
 MEDIA_TYPE = "application/epub+zip"
 
 _CONTAINER = "META-INF/container.xml"

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from bs4.element import Tag
 
-VERSION = "1"
 
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*>")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)

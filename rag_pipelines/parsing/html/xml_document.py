@@ -23,7 +23,6 @@ from rag_pipelines.text.canonical import one_line
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-VERSION = "1"
 
 _DECLARED_ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")

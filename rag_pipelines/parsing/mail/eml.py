@@ -19,7 +19,6 @@ from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.mail.message import Attachment, Body, Message, decoded_words, document
 
-VERSION = "1"
 MEDIA_TYPE = "message/rfc822"
 
 MAX_MULTIPART_DEPTH = 50

@@ -28,8 +28,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html import parse as html
 
-VERSION = "1"
-
 MAX_DEPTH = 4
 """Messages inside messages inside messages: below this, attachments are named but not read."""
 MAX_ATTACHMENTS = 100

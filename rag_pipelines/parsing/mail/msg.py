@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from oxmsg import Message as OutlookMessage
     from oxmsg.attachment import Attachment as OutlookAttachment
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.ms-outlook"
 
 # Property ids and sizes of [MS-OXPROPS] and [MS-OXMSG].

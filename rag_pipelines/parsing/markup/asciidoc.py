@@ -13,8 +13,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 
-VERSION = "1"
-
 _TITLE = re.compile(r"(={1,6}|#{1,6})\s+(\S.*)")
 _ATTRIBUTE = re.compile(r":([\w-]+):\s*(.*)")
 _BLOCK_ATTRIBUTES = re.compile(r"\[([^\]]*)\]\s*")

@@ -14,8 +14,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.languages import language_of
 from rag_pipelines.parsing.markup.text import read
 
-VERSION = "1"
-
 _SHEBANG = re.compile(
     r"#!\s*\S*?(?:/|\benv\s+(?:-S\s+)?)(python|bash|zsh|sh|node|ruby|perl|php|Rscript)[\d.]*\b"
 )

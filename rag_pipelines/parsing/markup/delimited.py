@@ -18,8 +18,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
 
-VERSION = "1"
-
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS = 65_536
 _SAMPLE_ROWS = 100

@@ -20,8 +20,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.markup.code import add_code
 
-VERSION = "1"
-
 _MAX_SECTION_LEVEL = 3
 _MAX_DEPTH = 40
 _MAX_CELL = 300

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
-VERSION = "1"
 
 _MAX_NESTING = 100
 """Levels of quotes, lists and their items; lines that lie deeper are read as plain text."""

@@ -17,8 +17,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.markup.markdown import add_markdown
 
-VERSION = "1"
-
 
 class _Cell(msgspec.Struct):
     cell_type: str

@@ -13,8 +13,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 
-VERSION = "1"
-
 _HEADLINE = re.compile(r"(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING)\s+)?(?:\[#\w\]\s+)?(.+?)(?:\s+:[\w@:]+:)?\s*")
 _KEYWORD = re.compile(r"#\+(\w+):\s*(.*)")
 _BEGIN = re.compile(r"\s*#\+begin_(\w+)\s*(\S*).*", re.I)

@@ -14,8 +14,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 
-VERSION = "1"
-
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 _DIRECTIVE = re.compile(r"\s*\.\. ([\w:-]+)::\s*(.*)")
 _CODE_DIRECTIVES = frozenset({"code", "code-block", "sourcecode", "highlight", "prompt", "parsed-literal"})

@@ -14,8 +14,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.text.canonical import clean
 
-VERSION = "1"
-
 _BLANK_LINES = re.compile(r"\n(?:[ \t\u00a0\u3000]*\n)+")
 _BULLET = re.compile(r"(?:[-*+•]|(\d{1,9}[.)]))[ \t]+(?=\S)")
 

@@ -20,7 +20,6 @@ from rag_pipelines.parsing.office.doc_binary import HEADING_STYLES, BinaryWord, 
 from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
 from rag_pipelines.parsing.zip_package import meaningful_title
 
-VERSION = "1"
 MEDIA_TYPE = "application/msword"
 
 _WORD_97 = 0x00C1

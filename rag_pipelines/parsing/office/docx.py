@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from docx.document import Document
     from lxml.etree import _Element
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"

@@ -25,7 +25,6 @@ from rag_pipelines.parsing.zip_package import meaningful_title, open_package, pa
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-VERSION = "1"
 
 _NS: Final = "{urn:oasis:names:tc:opendocument:xmlns:"
 OFFICE: Final = f"{_NS}office:1.0}}"

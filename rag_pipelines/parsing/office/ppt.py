@@ -20,7 +20,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
 from rag_pipelines.parsing.zip_package import meaningful_title
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.ms-powerpoint"
 
 # Record types (2.13.24).

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pptx.slide import Slide
     from unstructured.documents.elements import Element
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
 

@@ -17,7 +17,6 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.zip_package import meaningful_title
 
-VERSION = "1"
 MEDIA_TYPE = "application/rtf"
 
 _CELL, _ROW_START, _ROW_END, _LIST_ITEM = "\ue000", "\ue001", "\ue002", "\ue003"

@@ -17,8 +17,6 @@ from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
 
-VERSION = "1"
-
 Row = Sequence[str]
 
 MAX_HEADER_ROWS = 3

@@ -35,7 +35,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
 
-VERSION = "1"
 
 _SETTINGS = {
     "DO_NOT_TRACK": "true",

@@ -17,7 +17,6 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.number_formats import Value, display
 from rag_pipelines.parsing.office.sheets import add_sheet
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.ms-excel"
 
 

@@ -22,7 +22,6 @@ from rag_pipelines.parsing.office.number_formats import display
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines.parsing.zip_package import checked_ooxml, core_properties, meaningful_title
 
-VERSION = "1"
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 

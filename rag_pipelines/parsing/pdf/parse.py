@@ -40,7 +40,6 @@ from rag_pipelines.parsing.pdf.structure import Headings, continued, find_furnit
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, Table, aligned_tables, find
 from rag_pipelines.parsing.zip_package import meaningful_title
 
-VERSION = "1"
 MEDIA_TYPE = "application/pdf"
 
 PAGES_PER_RELEASE = 50

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
+from rag_pipelines.chunking.fingerprints import STRATEGIES, chunker_fingerprint, chunker_stage
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.provenance.package import this_package
 
 TOKENIZER = load_tokenizer(TokenizerSpec("characters", 256, 2))
 
@@ -36,7 +40,7 @@ def test_all_problems_are_named_at_once():
 
 def test_every_parameter_and_the_tokenizer_are_in_the_fingerprint():
     variants = [
-        make_chunker(options, tokenizer).fingerprint
+        chunker_fingerprint(options, tokenizer.fingerprint)
         for options, tokenizer in [
             (ChunkOptions(), TOKENIZER),
             (ChunkOptions("recursive"), TOKENIZER),
@@ -49,3 +53,18 @@ def test_every_parameter_and_the_tokenizer_are_in_the_fingerprint():
         ]
     ]
     assert len(set(variants)) == len(variants)
+
+
+def test_chunks_of_the_release_before_keep_their_fingerprint():
+    """Their profile said version 1, and what this code cuts is the same; else all would be cut again."""
+    options, tokenizer = ChunkOptions(), TOKENIZER.fingerprint
+    before = fingerprint(["1", msgspec.to_builtins(options), tokenizer])
+    assert chunker_fingerprint(options, tokenizer) == before
+
+
+def test_a_strategy_is_what_its_module_reaches_and_no_other_strategy():
+    reached = {name: set(this_package().members(chunker_stage(name).modules)) for name in STRATEGIES}
+    for name, module in STRATEGIES.items():
+        rooms = {f"rag_pipelines.chunking.{other}" for other in STRATEGIES.values()}
+        assert reached[name] & rooms == {f"rag_pipelines.chunking.{module}"}
+        assert {"rag_pipelines.chunking.body", "rag_pipelines.text.boundaries"} <= reached[name]

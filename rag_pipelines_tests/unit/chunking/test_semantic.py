@@ -6,6 +6,7 @@ import numpy as np
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
+from rag_pipelines.chunking.fingerprints import chunker_fingerprint
 from rag_pipelines.embedding.hashing import HashEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
@@ -51,4 +52,8 @@ def test_a_heading_is_not_parted_from_its_text():
 
 def test_another_embedding_model_is_another_fingerprint():
     other = HashEmbedder(EmbeddingProfile(provider="hash", dimensions=8))
-    assert make_chunker(chunker().options, TOKENIZER, other).fingerprint != chunker().fingerprint
+    prints = {
+        chunker_fingerprint(chunker().options, TOKENIZER.fingerprint, model.identity.fingerprint)
+        for model in (other, TopicEmbedder(EmbeddingProfile(provider="hash")))
+    }
+    assert len(prints) == 2

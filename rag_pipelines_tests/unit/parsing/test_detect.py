@@ -18,7 +18,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.parsing import detect as types
 from rag_pipelines.parsing import signatures
 from rag_pipelines.parsing.detect import detect
-from rag_pipelines.parsing.registry import FORMATS
+from rag_pipelines.parsing.formats import FORMATS
 
 MAIL = b"From: ann@example.com\r\nTo: bob@example.com\r\nSubject: Lunch\r\n\r\nAt noon?\r\n"
 

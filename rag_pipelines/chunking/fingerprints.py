@@ -1,0 +1,36 @@
+"""What chunks are known by: the fingerprint of whatever cuts them out of the same blocks.
+
+What belongs here: which code a chunking profile runs. What does not: how code becomes a digest
+(`provenance`), and cutting.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.provenance.stages import Stage, made_by
+
+_ROOM = __name__.rpartition(".")[0]
+
+STRATEGIES = {
+    "structure": "structure",
+    "recursive": "windows",
+    "tokens": "windows",
+    "semantic": "semantic",
+    "whole": "whole",
+}
+"""The module that each strategy begins with; ``whole`` is what `ChunkOptions.whole_document` asks for."""
+
+
+def chunker_stage(strategy: str) -> Stage:
+    """The code of a strategy: its module, and of the factory the choice among them alone."""
+    modules = (f"{_ROOM}.{STRATEGIES[strategy]}",)
+    return Stage(f"chunker:{strategy}", modules, alone=(f"{_ROOM}.factory",))
+
+
+def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
+    """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`, libraries."""
+    made = made_by(chunker_stage("whole" if options.whole_document else options.strategy))
+    return fingerprint([made.code, msgspec.to_builtins(options), tokenizer, *parts, *made.libraries.items()])

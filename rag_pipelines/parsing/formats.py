@@ -1,0 +1,59 @@
+"""The formats that are read: which module reads a media type, and which options change its result.
+
+What belongs here: the table. What does not: recognising a format (`detect`), reading one (its own module),
+calling the reader (`registry`), and what its results are known by (`fingerprints`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rag_pipelines.parsing import detect, signatures
+from rag_pipelines.parsing.base import ParseOptions
+
+
+class Format(NamedTuple):
+    """How one media type is read.
+
+    `module` is the dotted name, below this package, of a module with ``parse(request)``; `options` are the
+    fields of `ParseOptions` that change its result; `parts` says that it hands parts of a document to
+    whatever module reads their type.
+    """
+
+    module: str
+    options: tuple[str, ...] = ()
+    parts: bool = False
+
+
+FORMATS: Mapping[str, Format] = {
+    signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
+    signatures.DOCX: Format("office.docx"),
+    signatures.PPTX: Format("office.pptx"),
+    signatures.XLSX: Format("office.xlsx"),
+    signatures.DOC: Format("office.doc"),
+    signatures.PPT: Format("office.ppt"),
+    signatures.XLS: Format("office.xls"),
+    signatures.ODT: Format("office.odf"),
+    signatures.ODP: Format("office.odf"),
+    signatures.ODS: Format("office.odf"),
+    signatures.RTF: Format("office.rtf"),
+    signatures.EPUB: Format("html.epub"),
+    detect.HTML: Format("html.parse", options=("html_main_content",)),
+    detect.MARKDOWN: Format("markup.markdown"),
+    detect.PLAIN: Format("markup.text"),
+    detect.RST: Format("markup.rst"),
+    detect.ORG: Format("markup.org"),
+    detect.ASCIIDOC: Format("markup.asciidoc"),
+    detect.CODE: Format("markup.code"),
+    detect.CSV: Format("markup.delimited"),
+    detect.TSV: Format("markup.delimited"),
+    detect.JSON: Format("markup.json_document"),
+    detect.NDJSON: Format("markup.json_document"),
+    detect.NOTEBOOK: Format("markup.notebook"),
+    detect.XML: Format("html.xml_document"),
+    detect.CONFLUENCE: Format("atlassian.confluence_storage"),
+    detect.JIRA_ISSUE: Format("atlassian.jira_issue"),
+    signatures.MSG: Format("mail.msg", options=ParseOptions.__struct_fields__, parts=True),
+    detect.MAIL: Format("mail.eml", options=ParseOptions.__struct_fields__, parts=True),
+}

@@ -1,0 +1,47 @@
+"""What is kept of a parsed document: its encoded blocks, and a summary for the catalogue.
+
+What belongs here: the form in which blocks are stored. What does not: storing them (`store.blobs`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from rag_pipelines.errors import RagError
+from rag_pipelines.model import ParsedDocument, Summary
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
+_decoder = msgspec.msgpack.Decoder(ParsedDocument)
+
+
+def encode_parsed(document: ParsedDocument) -> bytes:
+    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text."""
+    return _encoder.encode(document)
+
+
+def decode_parsed(encoded: bytes) -> ParsedDocument:
+    """The document that `encode_parsed` encoded. Raises `RagError` for anything else."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.MsgspecError as error:
+        raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
+
+
+def summarise(document: ParsedDocument) -> Summary:
+    """What the catalogue keeps of a parsed document."""
+    counters = dict(document.counters)
+    if headed := sum(block.header_rows > 0 for block in document.blocks):
+        counters["tables_with_header"] = headed
+    return Summary(
+        media_type=document.media_type,
+        title=document.title,
+        pages=document.pages,
+        language=document.language,
+        characters=len(document.text),
+        blocks=dict(Counter(str(block.kind) for block in document.blocks)),
+        metadata=msgspec.to_builtins(document.metadata, str_keys=True, enc_hook=str),
+        counters=counters,
+        warnings=document.warnings,
+    )
