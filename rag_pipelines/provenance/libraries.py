@@ -25,6 +25,7 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
 
 WITHOUT_SAY: Mapping[str, str] = {
     "msgspec": "it holds values and writes them in a fixed form",
+    "numpy": "it adds and sorts numbers, as any version of it does",
 }
 """Libraries that cannot change what a stage gives out, with the reason."""
 
