@@ -28,6 +28,7 @@ from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, CredentialError, EmbeddingError, ThrottledError, TransientError
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
 from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ BATCH_TOKENS = 100_000
 MAX_TOKENS = 8_191
 RESERVED_TOKENS = 2
 
-_DENIED = frozenset({401, 403})
-_PASSING = frozenset({408, 409, 425, 429})
 _EXCERPT = 300
+_DENIED = Meaning(CredentialError, "check 'api_key' and the model's permissions")
+REFUSALS = Meanings(
+    unauthorised=_DENIED,
+    forbidden=_DENIED,
+    missing=Meaning(ConfigError, "check 'base_url' and 'model'"),
+    refused=Meaning(EmbeddingError),
+)
 
 
 class OpenAIEmbedder:
@@ -231,16 +237,9 @@ class OpenAIEmbedder:
         said = " ".join(response.text.split())[:_EXCERPT]
         if self._profile.api_key:
             said = said.replace(self._profile.api_key.get_secret_value(), "***")
-        message = f"{self._where} answered {status}: {said}"
-        if status in _DENIED:
-            return CredentialError(f"{message}; check 'api_key' and the model's permissions")
-        if status in _PASSING or status >= 500:
-            wait = retry_after(response.headers.get("Retry-After"), self._clock)
-            throttled = status == 429 or wait is not None
-            return ThrottledError(message, wait) if throttled else TransientError(message)
-        if status == 404:
-            return ConfigError(f"{message}; check 'base_url' and 'model'")
-        return EmbeddingError(f"{message} (for {count} texts)")
+        message = f"{self._where} answered {status} (for {count} texts): {said}"
+        wait = retry_after(response.headers.get("Retry-After"), self._clock)
+        return error_of_status(status, message, wait, REFUSALS) or ConfigError(f"{message}; check 'base_url'")
 
     @property
     def _where(self) -> str:

@@ -1,7 +1,7 @@
 """What an HTTP answer means: the error of the project's tree that it stands for, or that it is fine.
 
-What belongs here: judging one complete answer. What does not: sending, waiting, trying again
-(`session`, `pacing`), or what an answer's content means to a connector.
+What belongs here: judging one complete answer. What does not: what a status alone means (`statuses`),
+sending, waiting, trying again (`session`, `pacing`), or what an answer's content means to a connector.
 """
 
 from __future__ import annotations
@@ -18,18 +18,12 @@ import msgspec
 
 from rag_pipelines.errors import (
     CredentialError,
-    ForbiddenEntityError,
-    GoneError,
-    MissingEntityError,
     RagError,
-    ThrottledError,
     TransientError,
-    UsageError,
 )
+from rag_pipelines.http.statuses import error_of_status, is_passing
 
 _EXCERPT = 300
-_PASSING = frozenset({408, 425, 429})
-_PERMANENT = frozenset({501, 505})
 _DENIED_LOGINS = frozenset({"AUTHENTICATION_DENIED", "AUTHENTICATED_FAILED"})
 _LOGIN_PATH = re.compile(r"/(login|signin|sso|saml|oauth2?|authorize|adfs)\b", re.IGNORECASE)
 _LOGIN_FORM = re.compile(rb"type=[\"']?password|SAMLRequest|os_destination|login-form", re.IGNORECASE)
@@ -74,21 +68,10 @@ def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
     """
     where, status = place_of(answer.url), answer.status
     said = f"{where} answered {status}" + (f": {words}" if (words := _words(answer)) else "")
-    if status == 401:
-        return CredentialError(f"{said}; the login was refused: renew the token, or check whose it is")
-    if status in _PASSING or (status >= 500 and status not in _PERMANENT):
-        throttled = status == 429 or wait is not None
-        return ThrottledError(said, wait) if throttled else TransientError(said)
-    if reason := _denied_login(answer):
+    if status != 401 and not is_passing(status) and (reason := _denied_login(answer)):
         return CredentialError(f"{said}; {reason}")
-    if status == 403:
-        return ForbiddenEntityError(f"{said}; the login is valid but may not read this")
-    if status == 404:
-        return MissingEntityError(said)
-    if status == 410:
-        return GoneError(said)
     if status >= 400:
-        return UsageError(said)
+        return error_of_status(status, said, wait)
     if status >= 300 or not answer.wants_json:
         return None
     if answer.is_html:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rag_pipelines.http.throttle import Clock, retry_after
+from rag_pipelines.http.throttle import FIRST_DELAY, LONGEST_DELAY, Clock, backoff, retry_after
 
 LONGEST_ASKED = 86_400.0
 """Seconds that a server can keep a credential waiting; a longer wait is taken for a slip of its own."""
@@ -31,19 +31,16 @@ class Patience:
     """
 
     retries: int = 6
-    first_delay: float = 0.5
-    longest_delay: float = 60.0
+    first_delay: float = FIRST_DELAY
+    longest_delay: float = LONGEST_DELAY
     max_wait: float = 300.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     total_timeout: float = 300.0
 
     def backoff(self, attempt: int, rng: random.Random) -> float:
-        """The wait after try `attempt` (from 1) failed: exponential with full jitter.
-
-        After M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
-        """
-        return rng.uniform(0, min(self.longest_delay, self.first_delay * 2 ** (attempt - 1)))
+        """The wait after try `attempt` (from 1) failed."""
+        return backoff(attempt, self.first_delay, self.longest_delay, rng)
 
 
 class Pacer:

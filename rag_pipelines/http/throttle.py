@@ -9,6 +9,7 @@ import random
 import threading
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from types import ModuleType
 from typing import Protocol
 
 FIRST_DELAY = 0.5
@@ -52,12 +53,17 @@ class TokenBucket:
             self._clock.sleep(wait)
 
 
-def backoff(attempt: int) -> float:
-    """Seconds before try `attempt` (from 1): exponential with full jitter.
+def backoff(
+    attempt: int,
+    first: float = FIRST_DELAY,
+    longest: float = LONGEST_DELAY,
+    rng: random.Random | ModuleType = random,
+) -> float:
+    """Seconds to wait after try `attempt` (from 1) failed: exponential with full jitter.
 
     After M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
     """
-    return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt))
+    return rng.uniform(0, min(longest, first * 2 ** (attempt - 1)))
 
 
 def retry_after(value: str | None, clock: Clock) -> float | None:

@@ -23,10 +23,11 @@ from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
     RagError,
-    ThrottledError,
     TransientError,
     UsageError,
 )
+from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
+from rag_pipelines.http.throttle import retry_after
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.stages import Asked, Candidate, Outcome, spread
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 4_000_000
 """More is not an answer to a thousand passages."""
+
+_DENIED = Meaning(CredentialError, "check 'api_key'")
+_WRONG = Meaning(UsageError, "check 'url', 'model' and 'provider'")
+REFUSALS = Meanings(unauthorised=_DENIED, forbidden=_DENIED, missing=_WRONG, refused=_WRONG)
 
 
 class Reranker(Protocol):
@@ -256,16 +261,9 @@ def passage_text(hit: Hit) -> str:
 
 
 def _refusal(url: str, response: httpx.Response, body: bytes) -> RagError:
-    status = response.status_code
-    said = f"{url} answered {status}: {body.decode('utf-8', 'replace')}"
-    if status in (401, 403):
-        return CredentialError(f"{said}; check 'api_key'")
-    if status == 429:
-        wait = response.headers.get("retry-after", "")
-        return ThrottledError(said, float(wait) if wait.isdigit() else None)
-    if status >= 500 or status == 408:
-        return TransientError(said)
-    return UsageError(f"{said}; check 'url', 'model' and 'provider'")
+    said = f"{url} answered {response.status_code}: {body.decode('utf-8', 'replace')}"
+    wait = retry_after(response.headers.get("Retry-After"), time)
+    return error_of_status(response.status_code, said, wait, REFUSALS) or UsageError(f"{said}; check 'url'")
 
 
 def _finite(scores: Sequence[float], expected: int) -> list[float]:

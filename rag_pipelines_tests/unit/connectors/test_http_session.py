@@ -332,7 +332,8 @@ def test_a_web_page_is_fine_where_a_file_was_asked_for(server: Server, reader: R
     assert reader.bytes("/login.html") == page
 
 
-def test_a_file_above_its_limit_is_not_read_to_its_end(server: Server, reader: Reader) -> None:
+def test_a_file_above_its_limit_is_not_read_to_its_end(server: Server) -> None:
+    reader = Reader(server, read_timeout=10.0)
     server.faults.script(Oversized(20_000_000))
     with pytest.raises(TooLargeDocumentError, match=r"more than 100,000 bytes"):
         reader.bytes(max_bytes=100_000)
