@@ -1,6 +1,6 @@
 """How text is read for the lexical index: what it finds, in which language, and what reading costs.
 
-What belongs here: the functions of `sql/migrations/0010_words.sql` beside Postgres' own parser, under one
+What belongs here: the functions of `sql/objects/01_words.sql` beside Postgres' own parser, under one
 BM25 in memory. What does not: the search statement (`retrieval_sets`, `search_latency`).
 
 - Ranking: nDCG@10 on beir-scifact (train), feedbackqa (valid), cranfield, xquad (en, de).

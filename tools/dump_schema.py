@@ -29,7 +29,14 @@ _NOISE = re.compile(r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(?:un)?res
 def dump_schema(url: str) -> str:
     """The schema `rag` of a database as statements, without owners, grants and what differs from run to run."""
     made = subprocess.run(
-        [str(server_programs() / "pg_dump"), "--schema-only", "--schema=rag", "--no-owner", "--no-privileges", url],
+        [
+            str(server_programs() / "pg_dump"),
+            "--schema-only",
+            "--schema=rag",
+            "--no-owner",
+            "--no-privileges",
+            url,
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -4,7 +4,7 @@ What belongs here: `rag.canary`, its figures, and the judgement of a candidate b
 reads the candidate and how searches are compared (`serving.canary`), statistics (`evaluation.sequential`).
 
 A canary ends by itself when its candidate is promoted or dropped, and when another version becomes live: a
-trigger of `sql/migrations/0009_canary.sql` sees to that. One that breaks a bound leaves a failed gate with
+trigger of `sql/objects/07_trials.sql` sees to that. One that breaks a bound leaves a failed gate with
 the candidate, so that it is promoted only by somebody who overrides that gate.
 """
 

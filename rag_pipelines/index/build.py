@@ -208,6 +208,7 @@ def _build_fully(
     storage.build_indexes(database, connection, rows, progress)
     with connection.transaction():
         hold_lease(connection, version)
+        storage.protect(connection)
         _finish(connection, plan, version, storage, members, watermark["watermark"], average)
 
 

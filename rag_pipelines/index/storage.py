@@ -75,7 +75,7 @@ class Storage:
         query(connection, "drop_storage", None, self.parts(*TABLES))
 
     def load(self, connection: Pg, members: dict[str, Any], k1: float, b: float) -> tuple[int, float]:
-        """Make the tables, open to readers under row-level security, and copy words and vectors in.
+        """Make the tables, which nobody else may read yet, and copy words and vectors in.
 
         Args:
             members: which rows of the catalogue.
@@ -90,13 +90,16 @@ class Storage:
             connection, "create_storage", None, self.parts("vectors", "terms", "postings", "type", "workers")
         )
         query(connection, "load_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
-        query(connection, "protect_storage", {"storage": self.number})
         row = query(connection, "average_length", None, self.parts("lexical")).fetchone()
         assert row is not None
         average = float(row["average_length"])
         params = {**members, "average_length": average, "k1": k1, "b": b}
         rows = query(connection, "load_vectors", params, self.parts("vectors", "lexical", "type")).rowcount
         return rows, average
+
+    def protect(self, connection: Pg) -> None:
+        """Open the tables to readers, under the row-level security of now."""
+        query(connection, "protect_storage", {"storage": self.number})
 
     def load_postings(self, connection: Pg, weighting: dict[str, Any]) -> None:
         """Turn the words of all rows around, so that a word leads to its rows."""

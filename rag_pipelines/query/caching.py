@@ -4,7 +4,7 @@ What belongs here: bounded memory, and the state of the database by which a kept
 current. What does not: what a result depends on beside that state (`search` makes its key).
 
 Every transaction that changes what a caller sees also counts up the changes of a tenant
-(`sql/migrations/0008_caching.sql`). A search reads the count, then searches, and keeps the result under the
+(`sql/objects/06_changes.sql`). A search reads the count, then searches, and keeps the result under the
 count that it read: a change in between makes the result unreachable, never wrong.
 """
 

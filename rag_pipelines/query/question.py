@@ -1,7 +1,7 @@
 """How a question is read before it is asked: which parts of it are quoted.
 
 What belongs here: the marks that quote, and what they quote. What does not: the words of a question, which
-Postgres reads as it reads texts (`sql/migrations/0010_words.sql`), and what is changed in it (`rewriting`).
+Postgres reads as it reads texts (`sql/objects/01_words.sql`), and what is changed in it (`rewriting`).
 
 A hit of a lexical or hybrid search holds every quoted phrase: its words next to each other in this order,
 each in any inflection; stop words between them are not compared, but keep their places. An identifier is

@@ -1,7 +1,7 @@
 """The login that serves searches: its grants, for whom it reads, and the proof that it cannot read more.
 
 What belongs here: the role, the settings of a transaction that the policies go by, and the probe. What does
-not: the policies (`sql/migrations/0004_access.sql`, `0011_policies.sql`), and searching.
+not: the policies (`sql/objects/08_policies.sql`), and searching.
 
 The policies trust what `reading_as` sets, so they guard against a statement that forgot whom it is for.
 Whoever may send SQL of their own as this login may name any caller: its password is the service's secret.

@@ -1,16 +1,16 @@
 """Brings a database to the schema of this code, whatever earlier or later code has made of it.
 
-What belongs here: deciding what a database lacks, and applying it under one lock. What does not: the statements
-(`sql/migrations`, `sql/objects`) and what their tables mean.
+What belongs here: deciding what a database lacks, and applying it under one lock. What does not: the
+statements (`sql/migrations`, `sql/objects`) and what their tables mean.
 
-Tables change by migrations. Each is applied once and kept with its checksum: a text that changed afterwards is
-an error, because no database would get the change. Functions, triggers, policies and views are objects: each is
-applied again when its text changes, all of them after a migration, and one that is no longer there is dropped.
-What was interrupted is gone on with by the next process that starts.
+Tables change by migrations. Each is applied once and kept with its checksum: a text that changed afterwards
+is an error, because no database would get the change. Functions, triggers, policies and views are objects:
+each is applied again when its text changes, all of them after a migration, and one that is no longer there
+is dropped. What was interrupted is gone on with by the next process that starts.
 
 Every release leaves a row in `rag.schema_release` that says from which release on code may use its schema.
-Older code that is in this range uses a newer schema as it is and changes nothing; code out of it is refused. So
-a schema may only add to what the release before needs: what that one reads is dropped one release later.
+Older code that is in this range uses a newer schema as it is and changes nothing; code out of it is refused.
+So a schema may only add to what the release before needs: what that one reads is dropped one release later.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def migrate(connection: Connection[dict[str, Any]], schema: Schema | None = None
         rows = connection.execute(queries()["applied_migrations"]).fetchall()
         applied = {row["name"]: row["checksum"] for row in rows}
         _check_history(applied, wanted)
-        # Nobody uses an empty database, so that all may be done at once. In others each change is a transaction, that
-        # it holds one table: a search that has that one and waits for another would never end.
+        # Nobody uses an empty database. In others each change is a transaction of its own and holds one table: while
+        # it waited for a second one, a search that has that would wait for the first.
         with nullcontext() if applied else connection.transaction():
             done = _apply_migrations(connection, wanted, applied) + _apply_objects(connection, wanted)
             release = {"release": wanted.release, "serves_from": wanted.serves_from, "digest": wanted.digest}
@@ -145,7 +145,7 @@ def _is_settled(connection: Connection[dict[str, Any]], schema: Schema) -> bool:
 def _apply_migrations(
     connection: Connection[dict[str, Any]], schema: Schema, applied: Mapping[str, str | None]
 ) -> list[str]:
-    """Apply what is missing. A database without a name of `legacy` is empty, and its baseline stands for them."""
+    """Apply what is missing. The baseline makes an empty database, and is noted where `legacy` has made it."""
     is_legacy = schema.baseline not in applied and any(name in applied for name in schema.legacy)
     done: list[str] = []
     for name, text in {**schema.legacy, **schema.migrations}.items():
@@ -201,7 +201,7 @@ def _apply_objects(connection: Connection[dict[str, Any]], schema: Schema) -> li
 
 
 def _is_made_anew(identity: str, text: str) -> bool:
-    """Whether an object is dropped before it is created: policies and constraint triggers cannot be replaced."""
+    """Whether an object is dropped before it is created: Postgres replaces no policy or constraint trigger."""
     return identity.startswith("POLICY ") or (
         identity.startswith("TRIGGER ") and "CREATE OR REPLACE TRIGGER" not in text
     )

@@ -4,8 +4,8 @@ A query file holds blocks that begin with ``-- name: some_name``; comment lines 
 query does. Parameters are ``%(named)s``; ``{placeholders}`` are identifiers filled in with
 `psycopg.sql` (the tables of an index version), never text from a caller.
 
-A file of objects holds blocks that begin with ``-- object: FUNCTION rag.some_name(integer)``: what stands behind
-``DROP`` to remove what the block creates. The order of files and blocks is that in which they are applied.
+A file of objects holds blocks that begin with ``-- object: FUNCTION rag.some_name(integer)``: what stands
+behind ``DROP`` to remove what the block creates. Files and blocks are applied in their order.
 """
 
 from __future__ import annotations

@@ -75,10 +75,15 @@ def test_a_database_with_some_migrations_of_0_1_0_ends_with_the_same_schema(
     assert Database(empty_database_url).migrate() == []
     assert dump_schema(empty_database_url) == dump_schema(database_url)
     names = "SELECT name FROM rag.migration ORDER BY name"
-    assert connect(empty_database_url).execute(names).fetchall() == connect(database_url).execute(names).fetchall()
+    assert (
+        connect(empty_database_url).execute(names).fetchall()
+        == connect(database_url).execute(names).fetchall()
+    )
 
 
-def test_every_object_is_what_its_header_says(database_url: str, connect: Callable[[str], Connection]) -> None:
+def test_every_object_is_what_its_header_says(
+    database_url: str, connect: Callable[[str], Connection]
+) -> None:
     connection = connect(database_url)
     for identity in reversed(current_schema().objects):
         kind, _, rest = identity.partition(" ")
@@ -215,7 +220,9 @@ def test_older_code_is_refused_by_a_schema_that_does_not_serve_it(
 ) -> None:
     connection = connect(database_url)
     migrate(connection, replace(current_schema(), release="9.2.0", serves_from="9.1.0"))
-    with pytest.raises(UsageError, match=r"schema of rag-pipelines 9\.2\.0, .* Install rag-pipelines 9\.1\.0 or"):
+    with pytest.raises(
+        UsageError, match=r"schema of rag-pipelines 9\.2\.0, .* Install rag-pipelines 9\.1\.0 or"
+    ):
         migrate(connection)
 
 
@@ -267,9 +274,7 @@ def test_processes_of_the_last_release_answer_while_this_one_migrates_and_work_o
     old = last_release.start(tree, folder, empty_database_url, "refresh", "pump oil")
     assert last_release.answer(old) == ["pump.md"]
 
-    serving = last_release.start(
-        tree, folder, empty_database_url, "serve", "pump oil", str(ready), str(stop)
-    )
+    serving = last_release.start(tree, folder, empty_database_url, "serve", "pump oil", str(ready), str(stop))
     while not ready.exists():
         assert serving.poll() is None, serving.communicate()
     workspace = Workspace(folder, empty_database_url)  # migrates
@@ -299,7 +304,9 @@ def test_a_change_gives_way_to_a_session_that_holds_a_table_and_comes_again(
             target=lambda: applied.extend(Database(empty_database_url).migrate()), daemon=True
         )
         migrating.start()
-        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        waiting = (
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         while other.execute(waiting).fetchone() is None:
             assert migrating.is_alive()
         # A search that comes now queues behind the change, for no longer than the change waits.

@@ -1,4 +1,4 @@
--- Fragments for the statements that fill and read a version's words; see sql/migrations/0010_words.sql.
+-- Fragments for the statements that fill and read a version's words; see sql/objects/01_words.sql.
 
 -- name: chunk_words
 -- The indexed words of a chunk `c` of the document `d` with the parse `p`: what the model sees is what the lexical index
