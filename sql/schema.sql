@@ -1,4 +1,4 @@
--- The whole schema, as pg_dump of Postgres 18 prints it: what sql/migrations and sql/objects make of an empty database.
+-- The whole schema: what sql/migrations and sql/objects make, as pg_dump of Postgres 18 prints it.
 -- Written by `make schema`; to be read, not run.
 
 CREATE SCHEMA rag;

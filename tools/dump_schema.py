@@ -19,7 +19,7 @@ from rag_pipelines.store.embedded import EmbeddedServer, server_programs
 from rag_pipelines.store.sql import sql_folder
 
 HEADER = """\
--- The whole schema, as pg_dump of Postgres {major} prints it: what sql/migrations and sql/objects make of an empty database.
+-- The whole schema: what sql/migrations and sql/objects make, as pg_dump of Postgres {major} prints it.
 -- Written by `make schema`; to be read, not run.
 """
 
@@ -27,10 +27,10 @@ _NOISE = re.compile(r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(?:un)?res
 
 
 def dump_schema(url: str) -> str:
-    """The schema `rag` of a database as statements, without owners, grants and what differs from run to run."""
+    """The schema `rag` of a database as statements, without owners, grants and what differs by run."""
     made = subprocess.run(
         [
-            str(server_programs() / "pg_dump"),
+            server_programs() / "pg_dump",
             "--schema-only",
             "--schema=rag",
             "--no-owner",

@@ -105,8 +105,8 @@ def migrate(connection: Connection[dict[str, Any]], schema: Schema | None = None
         rows = connection.execute(queries()["applied_migrations"]).fetchall()
         applied = {row["name"]: row["checksum"] for row in rows}
         _check_history(applied, wanted)
-        # Nobody uses an empty database. In others each change is a transaction of its own and holds one table: while
-        # it waited for a second one, a search that has that would wait for the first.
+        # An empty database has no users. In others each change is a transaction of its own, which holds one
+        # table: while it waited for a second one, a search with that one would wait for the first.
         with nullcontext() if applied else connection.transaction():
             done = _apply_migrations(connection, wanted, applied) + _apply_objects(connection, wanted)
             release = {"release": wanted.release, "serves_from": wanted.serves_from, "digest": wanted.digest}
@@ -145,7 +145,7 @@ def _is_settled(connection: Connection[dict[str, Any]], schema: Schema) -> bool:
 def _apply_migrations(
     connection: Connection[dict[str, Any]], schema: Schema, applied: Mapping[str, str | None]
 ) -> list[str]:
-    """Apply what is missing. The baseline makes an empty database, and is noted where `legacy` has made it."""
+    """Apply what is missing. The baseline makes an empty database; where `legacy` made it, it is noted."""
     is_legacy = schema.baseline not in applied and any(name in applied for name in schema.legacy)
     done: list[str] = []
     for name, text in {**schema.legacy, **schema.migrations}.items():
@@ -201,7 +201,7 @@ def _apply_objects(connection: Connection[dict[str, Any]], schema: Schema) -> li
 
 
 def _is_made_anew(identity: str, text: str) -> bool:
-    """Whether an object is dropped before it is created: Postgres replaces no policy or constraint trigger."""
+    """Whether an object is dropped before it is created, as policies and constraint triggers must be."""
     return identity.startswith("POLICY ") or (
         identity.startswith("TRIGGER ") and "CREATE OR REPLACE TRIGGER" not in text
     )

@@ -1,4 +1,4 @@
-"""The schema: what makes it, how databases of earlier code come to it, and what later code leaves to this one."""
+"""The schema: what makes it, how databases of earlier code come to it, and what later code leaves to us."""
 
 from __future__ import annotations
 
@@ -75,10 +75,8 @@ def test_a_database_with_some_migrations_of_0_1_0_ends_with_the_same_schema(
     assert Database(empty_database_url).migrate() == []
     assert dump_schema(empty_database_url) == dump_schema(database_url)
     names = "SELECT name FROM rag.migration ORDER BY name"
-    assert (
-        connect(empty_database_url).execute(names).fetchall()
-        == connect(database_url).execute(names).fetchall()
-    )
+    upgraded, fresh = (connect(url).execute(names).fetchall() for url in (empty_database_url, database_url))
+    assert upgraded == fresh
 
 
 def test_every_object_is_what_its_header_says(
