@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.automation_tick_evaluation_context import (
     build_run_requests_with_backfill_policies,
 )
+from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus
 
 from rag_pipelines_tests.orchestration.conftest import Shell, failed_checks
