@@ -76,7 +76,7 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
                 print("FORBIDDEN", event, arguments)
 
         sys.addaudithook(watch)
-        from rag_pipelines.parsing import unstructured_runtime
+        from rag_pipelines.parsing.office import unstructured_runtime
         from rag_pipelines.parsing.builder import DocumentBuilder
 
         builder = DocumentBuilder("text/plain")
