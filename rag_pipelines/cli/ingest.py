@@ -15,6 +15,7 @@ import typer
 from rag_pipelines.cli.invocation import ExitCode, exit_code, invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
+from rag_pipelines.cli.reparse import parsed_again
 from rag_pipelines.errors import RagError, ThrottledError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def show_report(report: SyncReport, seconds: float) -> None:
                 "loaded",
                 f"{report.bytes_loaded:,} bytes; {report.parsed:,} parsed, {report.parse_reused:,} reused",
             ),
+            ("parsed again", parsed_again(report.reparsed, report.reparsed_equal)),
             ("chunks", f"{report.chunks:,}"),
             ("vectors", f"{vectors}; {report.tokens:,} tokens{cost}"),
             ("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in report.seconds.items())),

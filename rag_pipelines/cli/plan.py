@@ -11,6 +11,7 @@ from rag_pipelines.cli.ingest import counted, show_report
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
+from rag_pipelines.cli.reparse import parsed_again
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.plan import SyncPlan
@@ -121,6 +122,7 @@ def _show(plan: SyncPlan) -> None:
     facts = [
         ("read", f"{plan.bytes_loaded:,} bytes"),
         ("statuses", counted(plan.statuses)),
+        ("parsed again", parsed_again(plan.reparsed, plan.reparsed_equal)),
         ("embed", f"{new}{cost}{spent}"),
         ("above the budget", "; ".join(plan.exceeds)),
         ("to do exactly this", f"rag-pipelines apply {plan.plan_id}"),

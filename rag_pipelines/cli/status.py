@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.output import AsJson, age, print_json, print_table
+from rag_pipelines.cli.output import AsJson, age, print_json, print_table, say
+from rag_pipelines.cli.reparse import to_parse_again
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
@@ -40,6 +41,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             for row in sources
         ),
     )
+    for row in sources:
+        if row["to_parse_again"]:
+            say(f"note: {row['source']}: {to_parse_again(row['to_parse_again'])}")
     print_table(
         (
             "index",
@@ -71,6 +75,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
     """What is known of each configured source, in the file's order, seen or not."""
     from rag_pipelines.store.database import query
     from rag_pipelines.sync.freshness import source_freshness
+    from rag_pipelines.sync.targets import outdated_parses
 
     now = datetime.now(UTC)
     found = {r["name"]: r for r in query(connection, "source_status", {"names": list(settings.sources)})}
@@ -84,6 +89,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "bytes": row.get("bytes", 0),
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
+                "to_parse_again": outdated_parses(connection, settings, fresh.source),
                 "parked_deletes": row.get("missing", 0),
                 "deleted": row.get("tombstoned", 0),
                 "newest_change": row.get("newest_change"),

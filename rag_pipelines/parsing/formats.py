@@ -57,3 +57,11 @@ FORMATS: Mapping[str, Format] = {
     signatures.MSG: Format("mail.msg", options=ParseOptions.__struct_fields__, parts=True),
     detect.MAIL: Format("mail.eml", options=ParseOptions.__struct_fields__, parts=True),
 }
+
+
+def format_name(media_type: str) -> str:
+    """What people call a format: ``pdf``, ``docx``, ``json document``; an unknown type is its own name."""
+    known = FORMATS.get(media_type)
+    if known is None:
+        return media_type
+    return known.module.removesuffix(".parse").rpartition(".")[2].replace("_", " ")

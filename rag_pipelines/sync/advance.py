@@ -94,12 +94,20 @@ class Advance:
             after = page[-1]["document_id"]
 
     def _reuse(self, works: list[Work]) -> None:
-        """Take over earlier parses of the same bytes and chunk sets of the same blocks."""
+        """Take over earlier parses of the same bytes and chunk sets of the same blocks.
+
+        Of a document that has to be parsed again the chunk sets are looked up as well: its blocks may come
+        out as they were.
+        """
         wanted: dict[UUID, list[tuple[Work, ChunkTarget]]] = {}
         for work in works:
             row = work.row
             if row["parse_id"] is None:
-                work.lacks = self._chunkers
+                work.lacks, work.title = self._chunkers, row["earlier_title"]
+                for target in self._chunkers if row["earlier_blocks"] else ():
+                    blocks_sha256 = bytes(row["earlier_blocks"])
+                    key = chunk_set_key(blocks_sha256, target.profile_id, work.embedded_title(target))
+                    wanted.setdefault(key, []).append((work, target))
                 continue
             work.parse_id, work.title = row["parse_id"], row["title"]
             if row["status"] != "ok":
@@ -113,7 +121,10 @@ class Advance:
         found = find_chunk_sets(self._run.connection, wanted) if wanted else {}
         for key, users in wanted.items():
             for work, target in users:
-                if key in found:
+                if work.parse_id is None:
+                    if key in found:
+                        work.earlier_set_ids[target.profile_id] = found[key]["chunk_set_id"]
+                elif key in found:
                     work.set_ids[target.profile_id] = found[key]["chunk_set_id"]
                 else:
                     work.lacks += (target,)
@@ -136,6 +147,7 @@ class Advance:
         """What a worker has to do for a document; None if all is known."""
         row, specs = work.row, tuple(target.spec for target in work.lacks)
         if work.parse_id is None:
+            known = row["earlier_blocks"] and len(work.earlier_set_ids) == len(work.lacks)
             return PrepareTask(
                 data=self._run.blobs.get("raw", bytes(row["raw_sha256"])),
                 name=row["name"],
@@ -144,6 +156,7 @@ class Advance:
                 limits=self._run.settings.limits.parse,
                 title=row["given_title"],
                 chunkers=specs,
+                known_blocks=bytes(row["earlier_blocks"]) if known else None,
             )
         if specs:
             assert work.blocks_sha256 is not None
@@ -159,7 +172,13 @@ class Advance:
             work.blocks_sha256 = self._run.blobs.put("blocks", result.encoded)
             self._run.report.spend("parse (workers)", result.seconds.parse + result.seconds.encode)
             self._run.report.spend("chunk (workers)", result.seconds.chunk)
+            if work.row["again"]:
+                equal = work.row["earlier_blocks"] == work.blocks_sha256
+                self._run.report.reparse(work.row["earlier_type"], equal=equal)
         assert work.blocks_sha256 is not None
+        if result.chunks is None:
+            work.set_ids.update(work.earlier_set_ids)
+            return
         for target, chunks in zip(work.lacks, result.chunks, strict=True):
             try:
                 made = self._semantic(work, target) if chunks is None else chunks

@@ -6,7 +6,7 @@ state, quarantine. What does not: making any of it (`advance`, `vectors`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Work:
     lacks: tuple[ChunkTarget, ...] = ()
     sets: dict[int, ChunkSet] = field(default_factory=dict)
     set_ids: dict[int, int] = field(default_factory=dict)
+    earlier_set_ids: dict[int, int] = field(default_factory=dict)
+    """Chunk sets of the blocks of its earlier parse, by chunker: its own, if these blocks come out again."""
 
     @property
     def document_id(self) -> int:
@@ -74,7 +76,7 @@ def commit(
         for work in works:
             if work.error is None:
                 work.set_ids.update({profile_id: ids[made.key] for profile_id, made in work.sets.items()})
-        _map_chunks(connection, works)
+        changed = _map_chunks(connection, works)
         embedded = [
             embedded_row(model.profile_id, ids[made.key], made.input_keys, refused[model.profile_id])
             for model in targets.models
@@ -84,7 +86,7 @@ def commit(
         ]
         query(connection, "mark_embedded", {"rows": Jsonb(embedded)})
         done = "ok" if chunked or not targets.chunkers else "pending"
-        rows = [_document_row(work, done) for work in works]
+        rows = [_document_row(work, done, changed) for work in works]
         query(connection, "finish_documents", {"rows": Jsonb(rows)})
         _settle_quarantine(run, targets, works, partly)
     report = run.report
@@ -114,8 +116,8 @@ def _lasting(error: DocumentError) -> bool:
     return not isinstance(error, PoisonDocumentError | MissingContentError)
 
 
-def _map_chunks(connection: Pg, works: Sequence[Work]) -> None:
-    """A failed document keeps the chunks it had; one without text loses them."""
+def _map_chunks(connection: Pg, works: Sequence[Work]) -> set[int]:
+    """The documents that have other chunks now. A failed one keeps what it had; one without text loses it."""
     mapping = [
         {
             "document_id": work.document_id,
@@ -128,19 +130,20 @@ def _map_chunks(connection: Pg, works: Sequence[Work]) -> None:
         if work.error is None
         for profile_id, chunk_set_id in work.set_ids.items()
     ]
-    query(connection, "map_chunks", {"rows": Jsonb(mapping)})
+    mapped = {row["document_id"] for row in query(connection, "map_chunks", {"rows": Jsonb(mapping)})}
     blank = [work.document_id for work in works if isinstance(work.error, EmptyDocumentError)]
     query(connection, "unmap_chunks", {"ids": blank})
+    return mapped.union(blank)
 
 
-def _document_row(work: Work, done: str) -> dict[str, Any]:
+def _document_row(work: Work, done: str, changed: Set[int]) -> dict[str, Any]:
     error = work.error
     return {
         "document_id": work.document_id,
         "raw_sha256": work.raw_sha256.hex(),
         "parse_id": work.parse_id,
         "status": error.status if error else done,
-        "changed": isinstance(error, EmptyDocumentError) or (error is None and bool(work.set_ids)),
+        "changed": work.document_id in changed,
         "reload": isinstance(error, MissingContentError),
     }
 

@@ -49,10 +49,12 @@ _COPY_DECIDED = "COPY decided (external_id, change, fingerprint) FROM STDIN"
 class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an ingest of one source would do.
 
-    `changes` counts documents by kind of change, `samples` names some of each. `bytes_loaded` is what was
-    read to find out, `chunks` how many new vectors are needed, `tokens` what they hold, `cost` their price
-    by the embedding profile, `embed_seconds` their time at the rate of the last runs, None before the
-    first. `parked_deletes` would wait for a person; `exceeds` says where the plan is above the budget.
+    `changes` counts documents by kind of change, `samples` names some of each; `reparsed` counts by media
+    type those that other code had parsed, of `reparsed_equal` of which the text is the same.
+    `bytes_loaded` is what was read to find out, `chunks` how many new vectors are needed, `tokens` what
+    they hold, `cost` their price by the embedding profile, `embed_seconds` their time at the rate of the
+    last runs, None before the first. `parked_deletes` would wait for a person; `exceeds` says where the
+    plan is above the budget.
     """
 
     plan_id: int | None = None
@@ -62,6 +64,8 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     samples: dict[str, list[str]]
     statuses: dict[str, int]
     listed: int
+    reparsed: dict[str, int] = {}
+    reparsed_equal: int = 0
     bytes_loaded: int
     chunks: int
     tokens: int
@@ -242,6 +246,8 @@ def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:
         samples=report.samples,
         statuses=report.statuses,
         listed=report.listed,
+        reparsed=report.reparsed,
+        reparsed_equal=report.reparsed_equal,
         bytes_loaded=report.bytes_loaded,
         chunks=chunks,
         tokens=tokens,

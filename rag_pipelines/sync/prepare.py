@@ -17,6 +17,7 @@ import msgspec
 from rag_pipelines.chunking.base import Chunker
 from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.errors import ChunkingError, RagError
+from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk, ParsedDocument, Summary
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
 from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
@@ -25,7 +26,8 @@ from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
 class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One document to parse and chunk. `name` and `declared_type` are hints; `title` is the system's own.
 
-    Where `title` is None, the title found in the document is given to the chunkers.
+    Where `title` is None, the title found in the document is given to the chunkers. `known_blocks` is the
+    SHA-256 of encoded blocks of which every chunk is known: where they come out, nothing is chunked.
     """
 
     data: bytes
@@ -35,6 +37,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     limits: ParseLimits = ParseLimits()
     title: str | None = None
     chunkers: tuple[ChunkerSpec, ...] = ()
+    known_blocks: bytes | None = None
 
 
 class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -58,11 +61,14 @@ Chunked = tuple[tuple[Chunk, ...] | None, ...]
 
 
 class Prepared(msgspec.Struct, frozen=True, tag=True):
-    """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks."""
+    """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks.
+
+    `chunks` is None where the blocks are those whose chunks were known.
+    """
 
     encoded: bytes
     summary: Summary
-    chunks: Chunked
+    chunks: Chunked | None
     seconds: Seconds
 
 
@@ -104,7 +110,8 @@ def prepare(task: PrepareTask) -> Prepared:
     parsed = time.perf_counter()
     encoded = encode_parsed(document)
     encoded_at = time.perf_counter()
-    chunks = _chunk(document, task.title, task.chunkers)
+    known = task.known_blocks is not None and sha256(encoded) == task.known_blocks
+    chunks = None if known else _chunk(document, task.title, task.chunkers)
     chunked = time.perf_counter()
     seconds = Seconds(parsed - start, encoded_at - parsed, chunked - encoded_at)
     return Prepared(encoded, summarise(document), chunks, seconds)

@@ -11,8 +11,10 @@ from rag_pipelines.sync.diff import Change
 
 class SyncReport(msgspec.Struct):
     """Counts of one sync of one source. Bytes are raw bytes loaded, tokens those of newly embedded inputs.
-    `access_closed` counts listed documents that nobody may see, because their access is not known or above
-    a limit. `groups` and `memberships` were read anew; those of `groups_failed` groups stay as they were.
+    `reparsed` counts documents by media type that other code had parsed before; of `reparsed_equal` of
+    them the text came out as it was. `access_closed` counts listed documents that nobody may see, because
+    their access is not known or above a limit. `groups` and `memberships` were read anew; those of
+    `groups_failed` groups stay as they were.
 
     `outcome` is ``complete`` (everything was listed), ``partial`` (a window, a feed with gaps, or an
     incomplete listing) or ``failed``. `notes` are sentences for people, each with what to do.
@@ -26,6 +28,8 @@ class SyncReport(msgspec.Struct):
     bytes_loaded: int = 0
     parsed: int = 0
     parse_reused: int = 0
+    reparsed: dict[str, int] = {}
+    reparsed_equal: int = 0
     statuses: dict[str, int] = {}
     chunk_sets: int = 0
     chunks: int = 0
@@ -58,6 +62,11 @@ class SyncReport(msgspec.Struct):
             self.samples[before].remove(external_id)
         self.count(after, external_id)
 
+    def reparse(self, media_type: str, *, equal: bool) -> None:
+        """Count a document whose same bytes other code had parsed."""
+        self.reparsed[media_type] = self.reparsed.get(media_type, 0) + 1
+        self.reparsed_equal += equal
+
     def status(self, name: str) -> None:
         """Count one processed document by its status word."""
         self.statuses[name] = self.statuses.get(name, 0) + 1
@@ -77,6 +86,8 @@ class SyncReport(msgspec.Struct):
             outcome="failed" if later.outcome == "failed" else self.outcome,
             parsed=self.parsed + later.parsed,
             parse_reused=max(self.parse_reused, later.parse_reused),
+            reparsed=dict(Counter(self.reparsed) + Counter(later.reparsed)),
+            reparsed_equal=self.reparsed_equal + later.reparsed_equal,
             statuses={word: max(self.statuses.get(word, 0), later.statuses.get(word, 0)) for word in words},
             chunk_sets=self.chunk_sets + later.chunk_sets,
             chunks=self.chunks + later.chunks,

@@ -14,7 +14,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import fingerprints
 from rag_pipelines.parsing.base import ParseOptions
-from rag_pipelines.store.database import Pg
+from rag_pipelines.store.database import Pg, query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget, index_profiles, profile_ids
 
 FAILED_TYPE = "failed"
@@ -42,12 +42,23 @@ class Targets:
         }
 
 
+def current_parsers(options: ParseOptions) -> dict[str, str]:
+    """The parser fingerprint of every media type; that of a failed parse is of all parsers together."""
+    by_type = fingerprints.parser_fingerprints(options)
+    return {**by_type, FAILED_TYPE: fingerprint(sorted(by_type.items()))}
+
+
+def outdated_parses(connection: Pg, settings: Settings, source: str) -> dict[str, int]:
+    """Documents of `source` that the next run parses again, because other code parsed them, by media type."""
+    prints = list(current_parsers(settings.parse_options(source)).values())
+    rows = query(connection, "outdated_parses", {"source": source, "fingerprints": prints})
+    return {row["media_type"]: row["documents"] for row in rows}
+
+
 def source_targets(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> Targets:
     """What the documents of `source` must become, by the indexes that it feeds."""
     options = settings.parse_options(source)
-    by_type = fingerprints.parser_fingerprints(options)
-    code_version = fingerprint(sorted(by_type.items()))
-    by_type[FAILED_TYPE] = code_version
+    by_type = current_parsers(options)
     params = {print_: {"media_type": media_type} for media_type, print_ in by_type.items()}
     parser_ids = profile_ids(connection, "parser", params)
     chunkers: dict[int, ChunkTarget] = {}
@@ -62,7 +73,7 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
     return Targets(
         options,
         {media_type: parser_ids[print_] for media_type, print_ in by_type.items()},
-        code_version,
+        by_type[FAILED_TYPE],
         tuple(chunkers.values()),
         tuple(models.values()),
     )

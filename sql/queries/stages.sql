@@ -11,10 +11,14 @@ RETURNING profile_id;
 -- id after `after`. `memo` is a parse of the same bytes by the current parser, made for whatever document.
 -- A document that killed or starved its worker is tried again only after its delay and up to a limit. One whose
 -- bytes are known to be bad is pending until quarantine says so; blank files are not quarantined.
+-- `earlier` is the document's own last parse; `again` says that it was of the same bytes, so by other code.
 SELECT d.document_id, d.external_id, d.name, d.hint, d.declared_type, d.given_title, d.raw_sha256, d.raw_bytes,
        memo.parse_id, memo.status, memo.message, memo.media_type, memo.blocks_sha256, memo.title,
-       coalesce(q.attempts, 0) AS attempts
+       coalesce(q.attempts, 0) AS attempts, earlier.media_type AS earlier_type,
+       earlier.blocks_sha256 AS earlier_blocks, earlier.title AS earlier_title,
+       coalesce(earlier.raw_sha256 = d.raw_sha256 AND earlier.hint = d.hint, false) AS again
 FROM rag.document d
+LEFT JOIN rag.parse earlier ON earlier.parse_id = d.parse_id
 LEFT JOIN LATERAL (
     SELECT p.* FROM rag.parse p
     JOIN unnest(%(media_types)s::text[], %(parsers)s::int[]) AS current (media_type, profile_id)
@@ -41,6 +45,7 @@ WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND d.document_id 
               AND cs.blocks_sha256 = memo.blocks_sha256
               AND cs.title IS NOT DISTINCT FROM
                   CASE WHEN c.titled THEN coalesce(d.given_title, memo.title) END)))
+    OR (memo.status = 'ok' AND d.status = 'pending' AND cardinality(%(chunkers)s::int[]) > 0)
   )
 ORDER BY d.document_id
 LIMIT %(limit)s;
@@ -51,6 +56,16 @@ SELECT count(*) AS pending FROM rag.document d LEFT JOIN rag.parse p USING (pars
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
   AND (p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 OR p.profile_id <> ALL(%(parsers)s::int[])
        OR d.status = 'pending');
+
+-- name: outdated_parses
+-- Documents of a source whose bytes were parsed by another parser than those of now, by media type.
+SELECT p.media_type, count(*) AS documents
+FROM rag.source s
+JOIN rag.document d USING (source_id)
+JOIN rag.parse p ON p.parse_id = d.parse_id AND p.raw_sha256 = d.raw_sha256 AND p.hint = d.hint
+JOIN rag.profile f USING (profile_id)
+WHERE s.name = %(source)s AND d.state <> 'tombstoned' AND f.fingerprint <> ALL(%(fingerprints)s)
+GROUP BY p.media_type;
 
 -- name: find_chunk_sets
 SELECT key, chunk_set_id, chunks FROM rag.chunk_set WHERE key = ANY(%(keys)s);
@@ -92,13 +107,16 @@ WHERE d.document_id = r.document_id AND d.raw_sha256 = decode(r.raw_sha256, 'hex
 
 -- name: map_chunks
 -- Unless the document has other bytes or another title by now: it would answer for text that it no longer has.
+-- Returns the documents that have other chunks than before.
 INSERT INTO rag.document_chunks (document_id, profile_id, chunk_set_id)
 SELECT r.document_id, r.profile_id, r.chunk_set_id
 FROM jsonb_to_recordset(%(rows)s) AS r (
     document_id bigint, raw_sha256 text, given_title text, profile_id int, chunk_set_id bigint)
 JOIN rag.document d ON d.document_id = r.document_id AND d.raw_sha256 = decode(r.raw_sha256, 'hex')
  AND d.given_title IS NOT DISTINCT FROM r.given_title
-ON CONFLICT (document_id, profile_id) DO UPDATE SET chunk_set_id = EXCLUDED.chunk_set_id;
+ON CONFLICT (document_id, profile_id) DO UPDATE SET chunk_set_id = EXCLUDED.chunk_set_id
+WHERE document_chunks.chunk_set_id <> EXCLUDED.chunk_set_id
+RETURNING document_id;
 
 -- name: unmap_chunks
 -- These documents have no text any more.

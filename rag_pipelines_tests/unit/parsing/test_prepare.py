@@ -5,24 +5,17 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import ConfigError, EmptyDocumentError, RagError
+from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
-from rag_pipelines.sync.prepare import (
-    Prepared,
-    PrepareTask,
-    Rechunked,
-    RechunkTask,
-    decode_parsed,
-    encode_parsed,
-    prepare,
-    process,
-    summarise,
-)
+from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, prepare, process
 from rag_pipelines.workers.pool import WorkerPool
 
 WORDS = TokenizerSpec("characters", max_tokens=64)
@@ -129,6 +122,16 @@ def test_an_impossible_chunker_ends_the_run_instead_of_failing_every_document() 
     impossible = ChunkerSpec(ChunkOptions(max_tokens=4), WORDS)
     with WorkerPool(prepare, workers=1) as pool, pytest.raises(ConfigError):
         list(pool.map([handbook(impossible)]))
+
+
+def test_nothing_is_chunked_where_the_blocks_are_known() -> None:
+    task = handbook(STRUCTURE)
+    first = prepare(task)
+    assert first.chunks is not None
+    again = prepare(msgspec.structs.replace(task, known_blocks=sha256(first.encoded)))
+    assert (again.encoded, again.summary, again.chunks) == (first.encoded, first.summary, None)
+    other = prepare(msgspec.structs.replace(task, known_blocks=sha256(b"other blocks")))
+    assert other.chunks == first.chunks
 
 
 def test_equal_documents_have_equal_encodings_whatever_the_order_of_their_metadata() -> None:
