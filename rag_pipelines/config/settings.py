@@ -79,10 +79,13 @@ class BlobSettings(_Section):
 class LimitSettings(_Section):
     """How much one run takes at once, and what one document may cost.
 
-    `access_principals` is how many principals one access rule may name; a larger rule is closed.
+    `access_principals` is how many principals one access rule may name; a larger rule is closed. Without
+    `sandbox` documents are parsed in the process of the run, where `parse.seconds` and `parse.memory_mb`
+    bound nothing: for debugging a parser, never for documents that are not trusted.
     """
 
     workers: int | None = Field(default=None, ge=1)
+    sandbox: bool = True
     batch_documents: int = Field(default=64, ge=1)
     batch_bytes: Size = Field(default=16_000_000, ge=1)
     access_principals: int = Field(default=10_000, ge=1)

@@ -20,13 +20,19 @@ from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.workers.local import LocalPool
 from rag_pipelines.workers.pool import WorkerPool
 
 Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
 
 
 def worker_pool(limits: LimitSettings) -> Workers:
-    """The parser processes of a run; none is started before there is something to parse."""
+    """The parser processes of a run; none is started before there is something to parse.
+
+    Without `limits.sandbox` there are none: this process parses.
+    """
+    if not limits.sandbox:
+        return LocalPool(process)
     return WorkerPool(process, workers=limits.worker_count, limits=limits.parse)
 
 

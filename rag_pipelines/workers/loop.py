@@ -118,7 +118,7 @@ def main() -> None:
     gc.freeze()
     for payload in _frames(tasks):
         os.truncate(2, 0)
-        reply = _answer(function, decoder, encoder, payload)
+        reply = answer(function, decoder, encoder, payload)
         _send(replies, encoder.encode(reply))
         if reply.seconds > _LONG_TASK:
             del reply
@@ -146,12 +146,13 @@ def _send(replies: BinaryIO, payload: bytes) -> None:
     replies.flush()
 
 
-def _answer(
+def answer(
     function: Callable[[Any], Any],
     decoder: msgspec.msgpack.Decoder[Any],
     encoder: msgspec.msgpack.Encoder,
     payload: bytes,
 ) -> Reply:
+    """Run a task: the encoded value that `function` returns, or the error it raises."""
     reply = Reply()
     cpu, start = time.process_time(), time.perf_counter()
     try:

@@ -144,7 +144,7 @@ class WorkerPool(Generic[Task, Result]):
                         pending.append(self._submit(item, task))
                 if not pending:
                     return
-                outcome = self._jobs.wait(pending[0])
+                outcome = self._settle(pending[0])
                 pending.popleft()
                 yield outcome
         finally:
@@ -186,9 +186,17 @@ class WorkerPool(Generic[Task, Result]):
             )
             return job
         job.size = len(job.payload)
+        self._enqueue(job)
+        return job
+
+    def _enqueue(self, job: Job) -> None:
+        """Give a job to whoever runs it."""
         if self._jobs.add(job) and len(self._threads) < self._workers:
             self._start_worker()
-        return job
+
+    def _settle(self, job: Job) -> Outcome[Any, Result]:
+        """The outcome of a job, as soon as there is one."""
+        return self._jobs.wait(job)
 
     def _start_worker(self, *, early: bool = False) -> None:
         if self._folder is None:
@@ -279,7 +287,7 @@ class _Worker(threading.Thread):
             reply = _decoded(_decode_reply, answer)
             if reply.error == ParseMemoryError.__name__:
                 raise Lost(ParseMemoryError(reply.message))
-            outcome = self._outcome(self._sent[0].item, reply)
+            outcome = outcome_of(self._sent[0].item, reply, self._decode)
         except Lost as lost:
             self._lose_child(lost.error)
             return
@@ -290,18 +298,6 @@ class _Worker(threading.Thread):
         self._worn = self._answers >= self._recycle_after or child.memory > self._recycle_bytes
         if self._worn and not self._sent:
             self._drop_child()
-
-    def _outcome(self, item: Any, reply: Reply) -> Outcome[Any, Any]:
-        """The outcome that a reply means; an error that is not about the document is raised."""
-        outcome: Outcome[Any, Any] = Outcome(item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds)
-        if reply.error is None:
-            outcome.value = _decoded(self._decode, reply.value)
-        else:
-            error = error_of(reply)
-            if not isinstance(error, DocumentError):
-                raise error
-            outcome.error = error
-        return outcome
 
     def _lose_child(self, error: PoisonDocumentError) -> None:
         """Blame the oldest job or try it once more in a fresh child; give the others back."""
@@ -320,6 +316,19 @@ class _Worker(threading.Thread):
             self._child.close()
             self._child = None
         self._answers, self._worn = 0, False
+
+
+def outcome_of(item: Any, reply: Reply, decode: Callable[[msgspec.Raw], Any]) -> Outcome[Any, Any]:
+    """The outcome that a reply means; an error that is not about the document is raised."""
+    outcome: Outcome[Any, Any] = Outcome(item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds)
+    if reply.error is None:
+        outcome.value = _decoded(decode, reply.value)
+    else:
+        error = error_of(reply)
+        if not isinstance(error, DocumentError):
+            raise error
+        outcome.error = error
+    return outcome
 
 
 def _decoded(decode: Callable[[Any], Result], message: bytes | msgspec.Raw) -> Result:

@@ -45,7 +45,7 @@ def apply(corpus: Path, step: int, folder: Path) -> list[dict[str, str]]:
 def handbook(workspace: Workspace, data_set: Callable[[str], Path]) -> tuple[Workspace, Path]:
     """The handbook at step 0, ingested and published."""
     corpus = data_set("replay-sourcegraph-handbook")
-    workspace.document["limits"]["workers"] = 2
+    workspace.document["limits"] = {"workers": 2}
     unpack(corpus / "base.tar.gz", workspace.docs)
     workspace.refresh()
     return workspace, corpus

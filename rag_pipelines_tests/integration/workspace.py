@@ -26,7 +26,9 @@ from rag_pipelines.sync.report import SyncReport
 
 
 class Workspace:
-    """One source `docs` (a folder) feeding one index `main`, with the hash model, unless told otherwise."""
+    """One source `docs` (a folder) feeding one index `main`, with the hash model, unless told otherwise.
+
+    Documents are parsed in the process of the test: a test about processes takes its `limits` away."""
 
     def __init__(self, folder: Path, database_url: str, **overrides: Any) -> None:
         self.folder = folder
@@ -36,7 +38,7 @@ class Workspace:
         self.document: dict[str, Any] = {
             "data_dir": str(folder / "home"),
             "database": {"url": database_url},
-            "limits": {"workers": 1},
+            "limits": {"workers": 1, "sandbox": False},
             "profiles": {"embedding": {"default": {"provider": "hash"}}},
             "sources": {
                 "docs": {
