@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from rag_pipelines_tests.conftest import _database, _with_database
+from rag_pipelines_tests.databases import copied_database, database_of
 from rag_pipelines_tests.upgrade.restored import RELEASES, Restored, restore_database
 
 
 @pytest.fixture(scope="session")
-def release_template(postgres: str) -> Callable[[str], str]:
+def release_template(postgres: str) -> Iterator[Callable[[str], str]]:
     """The name of a database that holds a release's dump, as it was."""
+    with ExitStack() as databases:
 
-    @cache
-    def restore(release: str) -> str:
-        name = f"template_{release}"
-        with psycopg.connect(postgres, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        restore_database(release, _with_database(postgres, name))
-        return name
+        @cache
+        def restore(release: str) -> str:
+            url = databases.enter_context(copied_database(postgres, "template1"))
+            restore_database(release, url)
+            return database_of(url)
 
-    return restore
+        yield restore
 
 
 @pytest.fixture(params=RELEASES)
@@ -34,7 +32,7 @@ def restored(
     request: pytest.FixtureRequest, tmp_path: Path, postgres: str, release_template: Callable[[str], str]
 ) -> Iterator[Restored]:
     """A release's pipeline as its own code left it."""
-    for url in _database(postgres, release_template(request.param)):
+    with copied_database(postgres, release_template(request.param)) as url:
         made = Restored(request.param, tmp_path, url)
         yield made
         made.close()
