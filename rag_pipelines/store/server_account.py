@@ -28,7 +28,7 @@ _RIGHTS = {"dac_read_search": 2, "dac_override": 1}
 
 @dataclass(frozen=True)
 class ServerAccount:
-    """An account, and the capability it needs to reach the server's files: `closed` is what it cannot pass."""
+    """An account and the capability it needs to reach the server's files; `closed` is what it cannot pass."""
 
     name: str
     uid: int

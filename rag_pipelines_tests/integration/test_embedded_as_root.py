@@ -155,5 +155,5 @@ def test_an_account_that_cannot_be_taken_on_is_refused_with_what_was_found(
         accounts.ServerAccount, "program", property(lambda _: ["sh", "-c", "echo no such luck >&2; exit 1"])
     )
 
-    with pytest.raises(UsageError, match="it cannot run as the user .*no such luck.*RAG_DATABASE_URL"):
+    with pytest.raises(UsageError, match=r"it cannot run as the user .*no such luck.*RAG_DATABASE_URL"):
         server.start()
