@@ -26,6 +26,7 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     file = config_path(invocation(context).config)
     try:
         settings = load_config(file)
+        _check_own_suites(settings)
     except ConfigError as error:
         if not as_json:
             raise
@@ -66,6 +67,19 @@ def schema() -> None:
     from rag_pipelines.config.schema import json_schema
 
     print_json(json_schema())
+
+
+def _check_own_suites(settings: Settings) -> None:
+    """Have Great Expectations check the arguments of own expectations; it takes seconds to load.
+
+    Raises:
+        ConfigError: it refuses some of them.
+    """
+    if settings.quality.suites:
+        from rag_pipelines.quality.library import check_suites
+        from rag_pipelines.quality.suites import own_suite
+
+        check_suites(own_suite(name, suite) for name, suite in settings.quality.suites.items())
 
 
 def _warnings(settings: Settings, document: Document) -> list[str]:

@@ -2,34 +2,98 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.options import SourceNames
 from rag_pipelines.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from rag_pipelines.quality.data_docs import DataDocs
     from rag_pipelines.quality.library import Result
 
 
-def quality(context: typer.Context, sources: SourceNames = None, as_json: AsJson = False) -> None:
+class _RunByDefault(TyperGroup):
+    """`quality handbook` is `quality run handbook`, and `quality docs` too, unless it says where to."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        asks_help = any(one in ("--help", "-h") for one in args)
+        site = args[:1] == ["docs"] and any(one.startswith("--out") for one in args)
+        if not (asks_help or site or args[:1] == ["run"]):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunByDefault, help="Check what is stored of sources; without a command: `quality run`."
+)
+
+
+@app.command()
+def run(context: typer.Context, sources: SourceNames = None, as_json: AsJson = False) -> None:
     """Check stored documents, chunks and vectors; keep the results for the gate `source_quality`.
 
-    The exit code is 1 if a blocking expectation failed: no index of the source is promoted until it passes.
+    Suites of the configuration (`quality.suites`) are run with the built-in ones. The exit code is 1 if a
+    blocking expectation failed: no index of the source is promoted until it passes.
     """
+    found = _check(context, sources, None)
+    if as_json:
+        print_json(found)
+    else:
+        for name, results in found.items():
+            _show(name, results)
+    _end(found)
+
+
+@app.command()
+def docs(
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder of the site: new, empty, or written before.")
+    ],
+    sources: SourceNames = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check as `quality run` does, and write what was found as a site (Data Docs of Great Expectations).
+
+    The pages need no server and no network. They show a few rows that broke an expectation, by their ids.
+    """
+    from rag_pipelines.quality.data_docs import DataDocs
+
+    site = DataDocs(out)
+    found = _check(context, sources, site)
+    page = site.write()
+    if as_json:
+        print_json({"index": page, "results": found})
+    else:
+        typer.echo(f"written: {page}")
+    _end(found)
+
+
+def _check(
+    context: typer.Context, sources: list[str] | None, site: DataDocs | None
+) -> dict[str, list[Result]]:
     from rag_pipelines.quality.runner import check_source
     from rag_pipelines.sync.engine import check_names
 
     chosen = invocation(context)
-    found: dict[str, list[Result]] = {}
-    for name in check_names(chosen.settings, sources or []):
-        found[name] = check_source(chosen.database, chosen.settings, name, embedders=chosen.embedders)
-        if not as_json:
-            _show(name, found[name])
-    if as_json:
-        print_json(found)
+    return {
+        name: check_source(
+            chosen.database,
+            chosen.settings,
+            name,
+            embedders=chosen.embedders,
+            run=site.runner(name) if site else None,
+        )
+        for name in check_names(chosen.settings, sources or [])
+    }
+
+
+def _end(found: dict[str, list[Result]]) -> None:
     if any(one.blocking and not one.passed for results in found.values() for one in results):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rag_pipelines.config.document import CONFIG_DIR, Document, read_document
 from rag_pipelines.config.document import Path as Place
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.config.suites import suite_problems
 from rag_pipelines.errors import ConfigError
 
 DEMO_CONFIG = Path(__file__).parent.parent / "demo" / "demo.yaml"
@@ -97,7 +98,11 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         wanted = fields.get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):
             check(("indexes", name, "sources", position), source, sources, "source")
-    return found
+    for name, suite in _mapping(_mapping(data.get("quality")).get("suites")).items():
+        wanted = _mapping(suite).get("sources")
+        for position, source in enumerate(wanted if isinstance(wanted, list) else []):
+            check(("quality", "suites", name, "sources", position), source, sources, "source")
+    return [*found, *suite_problems(data)]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     SecretStr,
     SerializeAsAny,
     ValidationInfo,
@@ -32,12 +30,14 @@ from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.serving import ServingSettings
+from rag_pipelines.config.suites import QualitySettings
 from rag_pipelines.config.values import (
     Access,
     Cron,
     Duration,
     LanguageCode,
     Name,
+    NamesOrAll,
     Owner,
     Size,
     StructOptions,
@@ -261,25 +261,10 @@ class KeepSettings(_Section):
     age: Duration = timedelta(days=7)
 
 
-def _all_or_names(value: Any) -> Any:
-    return ("*",) if value == "*" else value
-
-
-def _names_or_all(names: tuple[str, ...]) -> str | list[str]:
-    return "*" if names == ("*",) else list(names)
-
-
 class IndexSettings(_Section):
     """A named retrieval target over some sources. `golden` is the set that its versions are judged by."""
 
-    sources: Annotated[
-        tuple[str, ...],
-        BeforeValidator(_all_or_names),
-        PlainSerializer(_names_or_all),
-        WithJsonSchema(
-            {"oneOf": [{"const": "*"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-        ),
-    ] = Field(min_length=1)
+    sources: NamesOrAll
     chunking: str = "default"
     embedding: str = "default"
     vector: VectorSettings = VectorSettings()
@@ -310,6 +295,7 @@ class Settings(_Section):
     profiles: Profiles = Profiles()
     sources: dict[Name, SourceSettings] = {}
     indexes: dict[Name, IndexSettings] = {}
+    quality: QualitySettings = QualitySettings()
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
 

@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     PlainSerializer,
     PlainValidator,
@@ -111,6 +112,14 @@ def format_access(rule: AccessRule) -> str | list[str]:
     return principals or "closed"
 
 
+def _all_or_names(value: Any) -> Any:
+    return ("*",) if value == "*" else value
+
+
+def _names_or_all(names: tuple[str, ...]) -> str | list[str]:
+    return "*" if names == ("*",) else list(names)
+
+
 def _matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
     def check(value: str) -> str:
         if not pattern.fullmatch(value):
@@ -155,6 +164,15 @@ Name = Annotated[
     str,
     _matching(_NAME, "1 to 48 lower-case letters, digits, '_' or '-', beginning with a letter"),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
+]
+NamesOrAll = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(_all_or_names),
+    PlainSerializer(_names_or_all),
+    WithJsonSchema(
+        {"oneOf": [{"const": "*"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
 ]
 Owner = Annotated[str, _matching(_OWNER, "team:NAME or an e-mail address")]
 Cron = Annotated[

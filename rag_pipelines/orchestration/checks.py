@@ -10,6 +10,8 @@ See https://docs.dagster.io/guides/test/asset-checks
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
+import re
+
 import dagster as dg
 import msgspec
 
@@ -24,20 +26,23 @@ from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
-from rag_pipelines.quality.runner import RunSuite, check_source
-from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
+from rag_pipelines.quality.runner import RunSuite, check_source, suite_names
+from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.deletions import list_deletions, waiting_documents
 
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """The suite of each stage's asset, evaluated for the partition of the run."""
-    suites = {
-        PARSED: documents_suite(),
-        CHUNKS: chunks_suite(),
-        EMBEDDINGS: vectors_suite(),
-    }
-    return [_suite_checks(settings, key, suite) for key, suite in suites.items()]
+    """The suites of each stage's asset, built-in and configured, evaluated for the partition of the run."""
+    assets = {"documents": PARSED, "chunks": CHUNKS, "vectors": EMBEDDINGS}
+    built_in = (documents_suite(), chunks_suite(), vectors_suite())
+    return [
+        *(_suite_checks(settings, assets[suite.name], suite) for suite in built_in),
+        *(
+            _suite_checks(settings, assets[chosen.stage], own_suite(name, chosen))
+            for name, chosen in settings.quality.suites.items()
+        ),
+    ]
 
 
 def gate_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -78,7 +83,7 @@ def deletion_check(settings: Settings) -> dg.AssetChecksDefinition:
 def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(
-            one.name,
+            _check_name(settings, suite.name, one.name),
             asset=key,
             description=one.description,
             blocking=one.blocking,
@@ -87,7 +92,7 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
         for one in suite.expectations
     ]
 
-    @dg.multi_asset_check(name=f"{suite.name}_quality", specs=specs)
+    @dg.multi_asset_check(name=f"{suite.name.replace('-', '_')}_quality", specs=specs)
     def checks(
         context: dg.AssetCheckExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -96,17 +101,28 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
         quality: dg.ResourceParam[RunSuite],
     ):
         source = source_of(context)
+        if suite.name not in suite_names(settings, source):
+            note = {"source": source, "skipped": "this suite is not for this source"}
+            for spec in specs:
+                yield dg.AssetCheckResult(asset_key=key, check_name=spec.name, passed=True, metadata=note)
+            return
         with dagster_failures():
             results = check_source(
                 database, settings, source, embedders=embedders, names=[suite.name], run=quality
             )
         for one in results:
-            yield _checked(key, source, one)
+            yield _checked(key, _check_name(settings, suite.name, one.expectation), source, one)
 
     return checks
 
 
-def _checked(key: dg.AssetKey, source: str, result: Result) -> dg.AssetCheckResult:
+def _check_name(settings: Settings, suite: str, expectation: str) -> str:
+    """Checks of configured suites carry the suite's name, so that they stand apart from the built-in ones."""
+    name = f"{suite}__{expectation}" if suite in settings.quality.suites else expectation
+    return re.sub(r"\W", "_", name)
+
+
+def _checked(key: dg.AssetKey, name: str, source: str, result: Result) -> dg.AssetCheckResult:
     found: shown.Metadata = {"source": source}
     if result.rows is not None:
         found["rows_checked"] = result.rows
@@ -120,7 +136,7 @@ def _checked(key: dg.AssetKey, source: str, result: Result) -> dg.AssetCheckResu
         found["error"] = result.error
     return dg.AssetCheckResult(
         asset_key=key,
-        check_name=result.expectation,
+        check_name=name,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
         metadata=found,

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import psycopg
 
-from rag_pipelines.errors import DatabaseError
+from rag_pipelines.errors import ConfigError, DatabaseError
 from rag_pipelines.quality.suites import Expectation, Suite
 from rag_pipelines.store.database import mapped_errors
 from rag_pipelines.store.sql import queries
@@ -31,7 +31,9 @@ SAMPLES = 10
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 """The library takes only a query that begins with SELECT."""
 
-_ROWS = Expectation("rows", "ExpectTableRowCountToBeBetween", {"min_value": 0}, "How many rows there are.")
+_ROWS = Expectation(
+    "rows", "expect_table_row_count_to_be_between", {"min_value": 0}, "How many rows there are."
+)
 
 
 @dataclass(frozen=True)
@@ -58,36 +60,113 @@ def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]
     where it does not.
 
     Raises:
+        ConfigError: the library refuses the arguments of an expectation.
         DatabaseError: the suite's rows cannot be read.
         TransientError: Postgres cannot be reached.
     """
-    with mapped_errors(), psycopg.connect(url) as connection:
-        statement = _COMMENT.sub("", queries()[suite.query])
-        rows = psycopg.ClientCursor(connection).mogrify(statement, params)
-    with _batch(url, rows) as batch:
-        answers = _validate(batch, suite.expectations, "BOOLEAN_ONLY")
+    made = _make_all(suite)
+    with _batch(url, suite, params) as batch:
+        answers = _by_name(_validate(batch, made.values(), "BOOLEAN_ONLY"))
         counted = [
-            one for one in suite.expectations if not answers[one.name].success or "mostly" in one.arguments
+            made[one.name]
+            for one in suite.expectations
+            if not answers[one.name].success or "mostly" in one.arguments
         ]
-        summary = {
-            "result_format": "SUMMARY",
-            "unexpected_index_column_names": list(suite.key),
-            "partial_unexpected_count": SAMPLES,
-        }
-        answers |= _validate(batch, [*counted, _ROWS], summary)
-    checked = answers[_ROWS.name].result.get("observed_value")
-    return [_result(suite, one, answers[one.name], checked) for one in suite.expectations]
+        rows = _make(_ROWS)
+        answers |= _by_name(_validate(batch, [*counted, rows], _summary(suite)))
+    return _results(suite, answers)
 
 
-def _validate(batch: Any, expectations: Iterable[Expectation], result_format: Any) -> dict[str, Any]:
-    """The library's answers by the names of the expectations."""
-    library = load_library()
-    made = [
-        getattr(library.expectations, one.kind)(**one.arguments, meta={"name": one.name})
-        for one in expectations
-    ]
-    suite = library.ExpectationSuite(name="suite", expectations=made)
-    report = batch.validate(suite, result_format=result_format)
+def run_whole_suite(url: str, suite: Suite, params: Mapping[str, Any], name: str) -> tuple[list[Result], Any]:
+    """What `run_suite` gives, and the library's own report called `name`, with figures of what holds too.
+
+    Raises:
+        As `run_suite`.
+    """
+    made = _make_all(suite)
+    with _batch(url, suite, params) as batch:
+        report = _validate(batch, made.values(), _summary(suite), name)
+        rows = _validate(batch, [_make(_ROWS)], _summary(suite))
+    return _results(suite, _by_name(report) | _by_name(rows)), report
+
+
+def check_suites(suites: Iterable[Suite]) -> None:
+    """Raises `ConfigError` with every argument of an expectation that the library refuses."""
+    problems: list[str] = []
+    for suite in suites:
+        try:
+            _make_all(suite)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems=problems)
+
+
+def _make_all(suite: Suite) -> dict[str, Any]:
+    """The library's own expectations of `suite`, by name. Raises `ConfigError` as `check_suites`."""
+    problems: list[str] = []
+    made: dict[str, Any] = {}
+    for one in suite.expectations:
+        try:
+            made[one.name] = _make(one)
+        except Exception as error:
+            problems += _refusals(suite, one, error)
+    if problems:
+        raise ConfigError(problems=problems)
+    return made
+
+
+def _make(one: Expectation) -> Any:
+    load_library()
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    kind: Any = get_expectation_impl(one.kind)
+    return kind(
+        **one.arguments,
+        meta={"name": one.name},
+        description=one.description,
+        severity="critical" if one.blocking else "warning",
+    )
+
+
+def _refusals(suite: Suite, one: Expectation, error: Exception) -> list[str]:
+    """What the library has against the arguments of an expectation, one line for each."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    place = f"quality.suites.{suite.name}, {one.name} ({one.kind})"
+    if not hasattr(error, "errors"):
+        return [f"{place}: {error}"]
+    takes = sorted({*get_expectation_impl(one.kind).__fields__} - _FIELDS_OF_ALL)
+    lines = []
+    for fault in error.errors():
+        argument = ".".join(str(part) for part in fault["loc"] if part != "__root__")
+        lines.append(f"{place}: {f'{argument}: ' if argument else ''}{fault['msg']}")
+    return [f"{line}; arguments that it takes: {', '.join(takes)}" for line in dict.fromkeys(lines)]
+
+
+_FIELDS_OF_ALL = {
+    *("id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content"),
+    *("severity", "windows", "batch_id"),
+}
+"""Fields of every expectation that are not arguments, or that are ours to set."""
+
+
+def _summary(suite: Suite) -> dict[str, Any]:
+    """The library's form of a result with counts and a few broken rows, each by its key."""
+    return {
+        "result_format": "SUMMARY",
+        "unexpected_index_column_names": list(suite.key),
+        "partial_unexpected_count": SAMPLES,
+    }
+
+
+def _validate(batch: Any, expectations: Iterable[Any], result_format: Any, name: str = "suite") -> Any:
+    """The library's report on a batch."""
+    suite = load_library().ExpectationSuite(name=name, expectations=list(expectations))
+    return batch.validate(suite, result_format=result_format)
+
+
+def _by_name(report: Any) -> dict[str, Any]:
     return {answer.expectation_config.meta["name"]: answer for answer in report.results}
 
 
@@ -100,7 +179,7 @@ def load_library() -> Any:
 
 
 @cache
-def _context() -> Any:
+def library_context() -> Any:
     """The library's context: in memory and silent."""
     context: Any = load_library().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -108,11 +187,14 @@ def _context() -> Any:
 
 
 @contextmanager
-def _batch(url: str, rows: str) -> Iterator[Any]:
-    """The rows of a query as a batch. The connection string stays out of the library's configuration."""
+def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
+    """The rows of a suite as a batch. The connection string stays out of the library's configuration."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    sources, name = _context().data_sources, uuid4().hex
+    with mapped_errors(), psycopg.connect(url) as connection:
+        statement = _COMMENT.sub("", queries()[suite.query])
+        rows = psycopg.ClientCursor(connection).mogrify(statement, params)
+    sources, name = library_context().data_sources, uuid4().hex
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = sources.add_sql(
@@ -133,12 +215,20 @@ def _batch(url: str, rows: str) -> Iterator[Any]:
         sources.delete(name)
 
 
+def _results(suite: Suite, answers: Mapping[str, Any]) -> list[Result]:
+    """The library's answers, by the names of the expectations and with that of the rows, as plain values."""
+    rows = answers[_ROWS.name].result.get("observed_value")
+    return [_result(suite, one, answers[one.name], rows) for one in suite.expectations]
+
+
 def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | None) -> Result:
-    """The library's answer to one expectation, as plain values."""
     raised = answer.exception_info or {}
     faults = [raised] if "raised_exception" in raised else list(raised.values())
     errors = [fault["exception_message"] for fault in faults if fault.get("raised_exception")]
     found = answer.result
+    samples = [_plain(row) for row in found.get("partial_unexpected_index_list") or []]
+    if not samples and not answer.success and found.get("observed_value") is not None:
+        samples = [_plain({"observed_value": found["observed_value"]})]
     return Result(
         suite.name,
         expectation.name,
@@ -146,7 +236,7 @@ def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | Non
         blocking=expectation.blocking,
         rows=rows,
         unexpected=found.get("unexpected_count", 0 if answer.success else None),
-        samples=[_plain(row) for row in found.get("partial_unexpected_index_list") or []],
+        samples=samples,
         error=errors[0].partition("\n[SQL")[0] if errors else None,
     )
 

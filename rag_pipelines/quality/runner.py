@@ -15,15 +15,20 @@ from psycopg.types.json import Jsonb
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.library import Result, run_suite
-from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, vectors_suite
+from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.sync.targets import source_targets
 
 SUITES = ("documents", "chunks", "vectors")
-"""The names of the suites, in the order of the stages."""
+"""The names of the built-in suites, in the order of the stages."""
 
 RunSuite = Callable[[str, Suite, Mapping[str, Any]], list[Result]]
 """Runs a suite: the URL of the database, the suite, the parameters of its query."""
+
+
+def suite_names(settings: Settings, source: str) -> list[str]:
+    """The suites that look at `source`: the built-in ones, then those of the configuration."""
+    return [*SUITES, *(name for name, suite in settings.quality.suites.items() if suite.covers(source))]
 
 
 def suite_of(settings: Settings, source: str, name: str) -> Suite:
@@ -31,6 +36,8 @@ def suite_of(settings: Settings, source: str, name: str) -> Suite:
     if name == "documents":
         chosen = settings.source(source)
         return documents_suite(chosen.delete_guard.share, chosen.quarantine.documents, chosen.quarantine.age)
+    if name in settings.quality.suites:
+        return own_suite(name, settings.quality.suites[name])
     return {"chunks": chunks_suite, "vectors": vectors_suite}[name]()
 
 
@@ -40,17 +47,18 @@ def check_source(
     source: str,
     *,
     embedders: Embedders,
-    names: Iterable[str] = SUITES,
+    names: Iterable[str] | None = None,
     run: RunSuite | None = None,
 ) -> list[Result]:
     """Run suites over what is stored of `source` and keep the results.
 
     Args:
-        names: which suites.
+        names: which suites; by default all that look at the source.
         run: how a suite is run; by default `run_suite`, in this process.
 
     Raises:
         UsageError: there is no such source.
+        ConfigError: Great Expectations refuses the arguments of an expectation.
         TransientError: Postgres cannot be reached.
     """
     settings.source(source)
@@ -59,7 +67,9 @@ def check_source(
         params = _params(connection, settings, source, embedders)
         if params is None:
             return []
-        for name in names:
+        known = suite_names(settings, source)
+        query(connection, "forget_retired_quality", {"source_id": params["source_id"], "suites": known})
+        for name in known if names is None else names:
             found = (run or run_suite)(database.url, suite_of(settings, source, name), params)
             _store(connection, params["source_id"], name, found)
             results += found
