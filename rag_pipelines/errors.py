@@ -18,6 +18,7 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     ├── LeaseLostError              another run took the lease; this one must stop writing
     ├── GateError                   promotion refused; carries the missing and failed gates
     ├── DatabaseError               Postgres refused; the driver's error is in __cause__
+    ├── StoredFormError             what is stored is of a form that this release does not read
     └── DocumentError               this one document cannot be processed; the run goes on
         ├── EmptyDocumentError          opens, holds no text (a scan, an empty page)
         ├── EncryptedDocumentError      needs a password we do not have
@@ -125,6 +126,10 @@ class GateError(RagError):
 
 class DatabaseError(RagError):
     """Postgres refused the operation."""
+
+
+class StoredFormError(RagError):
+    """A stored value is of a form that this release does not read."""
 
 
 class DocumentError(RagError):

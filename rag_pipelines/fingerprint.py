@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 
 def sha256(data: bytes) -> bytes:
@@ -28,6 +31,25 @@ def text_key(*parts: str) -> UUID:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return UUID(bytes=digest.digest())
+
+
+def lasting(value: msgspec.Struct, first: Collection[str]) -> dict[str, Any]:
+    """The fields of `value` that its fingerprint is taken of: one that is added later changes none stored.
+
+    Args:
+        value: something whose fingerprint is a stored key.
+        first: the fields that are always in it: those that the first release had. Any other is in it only
+            where it is not at its default, so a default may never change.
+    """
+    fields = msgspec.structs.fields(value)
+    plain = msgspec.to_builtins(value)
+    later = {field.encode_name: field for field in fields if field.name not in first}
+    return {name: one for name, one in plain.items() if name not in later or one != _default(later[name])}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return msgspec.to_builtins(field.default if factory is msgspec.NODEFAULT else factory())
 
 
 def fingerprint(value: Any) -> str:

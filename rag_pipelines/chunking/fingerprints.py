@@ -6,10 +6,8 @@ What belongs here: which code a chunking profile runs. What does not: how code b
 
 from __future__ import annotations
 
-import msgspec
-
 from rag_pipelines.chunking.base import ChunkOptions
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.fingerprint import fingerprint, lasting
 from rag_pipelines.provenance.stages import Stage, made_by
 
 _ROOM = __name__.rpartition(".")[0]
@@ -24,6 +22,20 @@ STRATEGIES = {
 """The module that each strategy begins with; ``whole`` is what `ChunkOptions.whole_document` asks for."""
 
 
+_FIRST_OPTIONS = frozenset(
+    {
+        "strategy",
+        "max_tokens",
+        "min_tokens",
+        "overlap_tokens",
+        "context",
+        "whole_document",
+        "semantic_percentile",
+    }
+)
+"""Options that every fingerprint holds; later ones are in it where they are not at their default."""
+
+
 def chunker_stage(strategy: str) -> Stage:
     """The code of a strategy: its module, and of the factory the choice among them alone."""
     modules = (f"{_ROOM}.{STRATEGIES[strategy]}",)
@@ -33,4 +45,4 @@ def chunker_stage(strategy: str) -> Stage:
 def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
     """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`, libraries."""
     made = made_by(chunker_stage("whole" if options.whole_document else options.strategy))
-    return fingerprint([made.code, msgspec.to_builtins(options), tokenizer, *parts, *made.libraries.items()])
+    return fingerprint([made.code, lasting(options, _FIRST_OPTIONS), tokenizer, *parts, *made.libraries.items()])

@@ -236,7 +236,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "kind": version.kind,
         "fingerprint": version.fingerprint,
         "sources": version.sources,
-        "model": version.params["model"]["model"],
+        "model": version.spec.model_name,
         "rows": version.row_count,
         "documents": version.document_count,
         "as_of": version.as_of,

@@ -13,7 +13,7 @@ import msgspec
 
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.fingerprint import fingerprint, lasting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
     """Shape (n, dimensions), L2-normalised rows."""
+
+
+_FIRST_FIELDS = frozenset(
+    {
+        "provider",
+        "model",
+        "weights",
+        "dimensions",
+        "runtime",
+        "precision",
+        "max_tokens",
+        "query_prompt",
+        "document_prompt",
+    }
+)
 
 
 class ModelIdentity(msgspec.Struct, frozen=True):
@@ -43,7 +58,7 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """The key under which this model's vectors are cached."""
-        return fingerprint(msgspec.to_builtins(self))
+        return fingerprint(lasting(self, _FIRST_FIELDS))
 
 
 class Usage(msgspec.Struct):

@@ -19,9 +19,9 @@ TIE = 1e-6
 
 def row_parity(subject: Subject) -> Gate:
     """Every chunk of every document of the sources is in the version, once, and nothing is left out."""
-    statistics = subject.version.statistics
-    expected, found = statistics["expected_rows"], subject.version.row_count or 0
-    left_out = statistics["not_embedded"]
+    figures = subject.version.figures
+    expected, found = figures.expected_rows, subject.version.row_count or 0
+    left_out = figures.not_embedded
     return Gate(
         "row_parity",
         passed=found == expected and found > 0 and left_out == 0,
@@ -29,7 +29,7 @@ def row_parity(subject: Subject) -> Gate:
         threshold=float(expected),
         detail={
             "documents": subject.version.document_count,
-            "expected_documents": statistics["expected_documents"],
+            "expected_documents": figures.expected_documents,
             "documents_not_embedded": left_out,
         },
     )
@@ -51,7 +51,7 @@ def no_orphans(subject: Subject) -> Gate:
 def dimension_and_norm(subject: Subject) -> Gate:
     """Every vector has the model's dimensions and length 1."""
     params = {
-        "dimensions": subject.version.params["dimensions"],
+        "dimensions": subject.version.spec.dimensions,
         "tolerance": subject.settings.gates.norm_tolerance,
     }
     row = query(subject.connection, "gate_norms", params, subject.storage.parts("vectors")).fetchone()
@@ -104,8 +104,8 @@ def chunk_statistics(subject: Subject) -> Gate:
     drop = 1 - (subject.version.row_count or 0) / live.row_count
     keys = ("chunks", "documents", "mean_tokens", "p95_tokens")
     detail = {
-        "live": {key: live.statistics.get(key) for key in keys},
-        "candidate": {key: subject.version.statistics.get(key) for key in keys},
+        "live": {key: getattr(live.figures, key) for key in keys},
+        "candidate": {key: getattr(subject.version.figures, key) for key in keys},
     }
     return Gate("chunk_statistics", drop <= allowed, round(max(drop, 0.0), 6), allowed, detail)
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -23,7 +24,8 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
-from rag_pipelines.index.storage import BuildProgress, Storage
+from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures
+from rag_pipelines.index.storage import BuildProgress, Storage, drop_tables
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
@@ -100,7 +102,7 @@ def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]
 
 def storage_of(plan: IndexPlan, number: int) -> Storage:
     """The tables of a build of this index."""
-    return Storage(number, plan.settings.vector, plan.dimensions, plan.settings.lexical)
+    return Storage(number, plan.spec)
 
 
 def _fail_abandoned(connection: Pg, name: str) -> list[int]:
@@ -138,15 +140,7 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
 
 
 def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
-    params = {
-        "index": plan.settings.model_dump(mode="json"),
-        "sources": list(plan.sources),
-        "dimensions": plan.dimensions,
-        "model": dict(plan.model),
-        "chunker": dict(plan.chunker),
-    }
-    if base is not None:
-        params = {**params, "average_length": base.params["average_length"]}
+    spec = msgspec.structs.replace(plan.spec, average_length=base.spec.average_length if base else None)
     row = query(
         connection,
         "begin_version",
@@ -158,7 +152,7 @@ def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
             "storage": base.storage if base else None,
             "chunker_id": plan.chunker_id,
             "model_id": plan.model_id,
-            "params": Jsonb(params),
+            "params": Jsonb(STORAGE_SPEC.encode(spec)),
             "required_gates": list(REQUIRED_GATES),
             "lease_token": uuid4(),
             "lease_owner": lease_owner(),
@@ -217,7 +211,7 @@ def _catch_up(
 ) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
     storage = storage_of(plan, base.storage)
-    average = float(base.params["average_length"])
+    average = float(base.spec.average_length or 0.0)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         hold_lease(connection, version)
@@ -259,7 +253,7 @@ def _finish(
             "watermark": watermark,
             "row_count": statistics["chunks"],
             "document_count": statistics["documents"],
-            "statistics": Jsonb({**statistics, **expected}),
+            "statistics": Jsonb(BUILD_FIGURES.encode(BuildFigures(**statistics, **expected))),
             "params": Jsonb({"average_length": average_length}),
             "as_of": members["as_of"],
         },
@@ -277,4 +271,4 @@ def _give_up(
     query(connection, "fail_version", params)
     if base is None:
         with connection.transaction():
-            storage_of(plan, version.storage).drop(connection)
+            drop_tables(connection, version.storage)

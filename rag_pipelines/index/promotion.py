@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
-from rag_pipelines.index.storage import storage_of_version
+from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
 from rag_pipelines.store.database import Database, Pg, mapped_errors, query
 from rag_pipelines.store.lease import lease_owner
@@ -196,7 +196,7 @@ def _collected(connection: Pg, version: Version, owns_storage: bool) -> bool:
                 if version_by_id(connection, version.version_id).state != version.state:
                     return False
                 if owns_storage:
-                    storage_of_version(version).drop(connection, DROP_LOCK_MS)
+                    drop_tables(connection, version.storage, DROP_LOCK_MS)
                 query(connection, "mark_collected", {"version_id": version.version_id})
                 _audit(connection, "", "collect", version.index_name, {"version": version.version_id})
                 return True

@@ -15,8 +15,8 @@ from typing import Any
 
 from psycopg import sql
 
-from rag_pipelines.config.settings import IndexSettings, LexicalSettings, VectorSettings
 from rag_pipelines.errors import TransientError
+from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Database, Part, Pg, composed, query
 
@@ -39,15 +39,13 @@ BuildProgress = Callable[[str, int, int | None], None]
 
 
 class Storage:
-    """The tables of one storage number, for one kind of vector."""
+    """The tables of one storage number, laid out as `spec` says."""
 
-    def __init__(
-        self, number: int, vector: VectorSettings, dimensions: int, lexical: LexicalSettings
-    ) -> None:
+    def __init__(self, number: int, spec: StorageSpec) -> None:
         self.number = number
-        self._vector = vector
-        self._dimensions = dimensions
-        self._lexical = lexical
+        self._vector = spec.index.vector
+        self._dimensions = spec.dimensions
+        self._lexical = spec.index.lexical
 
     @property
     def type(self) -> sql.SQL:
@@ -68,11 +66,6 @@ class Storage:
             "ef_construction": sql.SQL(str(int(self._vector.ef_construction))),
         }
         return {name: known[name] for name in names}
-
-    def drop(self, connection: Pg, wait_ms: int = 10_000) -> None:
-        """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
-        _set_local(connection, "lock_timeout", f"{wait_ms}ms")
-        query(connection, "drop_storage", None, self.parts(*TABLES))
 
     def load(self, connection: Pg, members: dict[str, Any], k1: float, b: float) -> tuple[int, float]:
         """Make the tables, which nobody else may read yet, and copy words and vectors in.
@@ -160,6 +153,12 @@ def tables_of(number: int) -> dict[str, Part]:
     return {kind: f"{kind}_{number}" for kind in TABLES}
 
 
+def drop_tables(connection: Pg, number: int, wait_ms: int = 10_000) -> None:
+    """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
+    _set_local(connection, "lock_timeout", f"{wait_ms}ms")
+    query(connection, "drop_storage", None, tables_of(number))
+
+
 def forget(connection: Pg, number: int) -> int:
     """Inside a transaction: remove the documents in the temporary table `changed`; returns their rows."""
     parts = tables_of(number)
@@ -204,6 +203,5 @@ def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -
 
 
 def storage_of_version(version: Version) -> Storage:
-    """The tables of a version, as it was built."""
-    built = IndexSettings.model_validate(version.params["index"])
-    return Storage(version.storage, built.vector, version.params["dimensions"], built.lexical)
+    """The tables of a version, as it was built. Raises `StoredFormError` where a newer release built it."""
+    return Storage(version.storage, version.spec)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,17 @@ import msgspec
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import LeaseLostError, UsageError
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.fingerprint import fingerprint, lasting
+from rag_pipelines.index.spec import (
+    BUILD_FIGURES,
+    STORAGE_SPEC,
+    BuildFigures,
+    LexicalSpec,
+    StorageSpec,
+    TableSpec,
+    VectorSpec,
+    describe_model,
+)
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
@@ -28,13 +39,16 @@ from rag_pipelines.store.profiles import index_profiles
 STORAGE_VERSION = 1
 """Counts up when the layout of a version's tables changes."""
 
+_LEXICAL = frozenset({"language", "languages", "k1", "b"})
+"""Settings that every fingerprint holds; later ones are in it where they are not at their default."""
+
 MAX_DIMENSIONS = {"halfvec": 4000, "vector": 2000}
 """pgvector's limits for an HNSW index; rows of these sizes also fit a page without TOAST."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """One physical build of an index. `params` holds sources, dimensions, settings, lexical statistics."""
+    """One physical build of an index. `params` and `statistics` are as stored; read `spec` and `figures`."""
 
     version_id: int
     index_name: str
@@ -64,10 +78,20 @@ class Version:
         values = {name: row[name] for name in cls.__dataclass_fields__}
         return cls(**{**values, "required_gates": tuple(row["required_gates"])})
 
+    @cached_property
+    def spec(self) -> StorageSpec:
+        """What it was built from. Raises `StoredFormError` where a newer release built it."""
+        return STORAGE_SPEC.decode(self.params)
+
+    @cached_property
+    def figures(self) -> BuildFigures:
+        """What its build found."""
+        return BUILD_FIGURES.decode(self.statistics)
+
     @property
     def sources(self) -> list[str]:
         """Names of the sources that were built in."""
-        return list(self.params["sources"])
+        return list(self.spec.sources)
 
 
 @dataclass(frozen=True)
@@ -76,17 +100,19 @@ class IndexPlan:
 
     name: str
     settings: IndexSettings
-    sources: tuple[str, ...]
     chunker_id: int
     model_id: int
-    dimensions: int
-    model: Mapping[str, Any]
-    chunker: Mapping[str, Any]
+    spec: StorageSpec
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that are built in."""
+        return self.spec.sources
 
     @property
     def fingerprint(self) -> str:
-        """Equal for builds that may catch up from one another."""
-        vector, lexical = self.settings.vector, self.settings.lexical
+        """Equal for builds that may catch up from one another, also by releases with more settings."""
+        vector = self.spec.index.vector
         return fingerprint(
             [
                 STORAGE_VERSION,
@@ -94,7 +120,7 @@ class IndexPlan:
                 self.chunker_id,
                 self.model_id,
                 [vector.type, vector.m, vector.ef_construction],
-                lexical.model_dump(),
+                lasting(self.spec.index.lexical, _LEXICAL),
             ]
         )
 
@@ -102,7 +128,8 @@ class IndexPlan:
 def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedders) -> IndexPlan:
     """Resolve the index `name`. Raises `UsageError` where the model's vectors do not fit the vector type."""
     index = settings.index(name)
-    embedder = embedders.of(settings.embedding_profile(name))
+    profile = settings.embedding_profile(name)
+    embedder = embedders.of(profile)
     chunker, model = index_profiles(connection, settings.chunk_options(name), embedder)
     identity = embedder.identity
     limit = MAX_DIMENSIONS[index.vector.type]
@@ -111,19 +138,23 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
             f"index {name!r}: {identity.model} gives {identity.dimensions} dimensions; {index.vector.type} "
             f"can index at most {limit}" + ("; use type halfvec" if index.vector.type == "vector" else "")
         )
-    return IndexPlan(
-        name,
-        index,
-        (*settings.sources_of(name), *_served_without_source(connection, settings, index)),
-        chunker.profile_id,
-        model.profile_id,
-        identity.dimensions,
-        msgspec.to_builtins(identity),
-        {
+    sources = (*settings.sources_of(name), *_served_without_source(connection, settings, index))
+    vector, lexical = index.vector, index.lexical
+    spec = StorageSpec(
+        sources=sources,
+        dimensions=identity.dimensions,
+        index=TableSpec(
+            VectorSpec(vector.type, vector.m, vector.ef_construction),
+            LexicalSpec(lexical.language, dict(lexical.languages), lexical.k1, lexical.b),
+            sources,
+        ),
+        chunker={
             "options": msgspec.to_builtins(chunker.spec.options),
             "tokenizer": chunker.spec.tokenizer.fingerprint,
         },
+        **describe_model(identity, profile),
     )
+    return IndexPlan(name, index, chunker.profile_id, model.profile_id, spec)
 
 
 def _served_without_source(connection: Pg, settings: Settings, index: IndexSettings) -> list[str]:

@@ -92,7 +92,7 @@ def quarantine_metadata(connection: Pg, source: str) -> Metadata:
 
 def version_metadata(version: Version) -> Metadata:
     """What a version of an index holds."""
-    statistics = version.statistics
+    figures = version.figures
     return {
         "version": version.version_id,
         "state": version.state,
@@ -101,8 +101,8 @@ def version_metadata(version: Version) -> Metadata:
         "sources": ", ".join(version.sources),
         "dagster/row_count": version.row_count or 0,
         "documents": version.document_count or 0,
-        "mean_tokens": round(statistics.get("mean_tokens") or 0.0, 1),
-        "p95_tokens": round(statistics.get("p95_tokens") or 0.0, 1),
+        "mean_tokens": round(figures.mean_tokens or 0.0, 1),
+        "p95_tokens": round(figures.p95_tokens or 0.0, 1),
         **({"as_of": dg.MetadataValue.timestamp(version.as_of)} if version.as_of else {}),
     }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
+from pydantic import ValidationError
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.base import Embedder
@@ -61,22 +61,32 @@ def _named_version(connection: Pg, index: str, number: int) -> Version:
 
 def _embedder_of(version: Version, settings: Settings, embedders: Embedders) -> Embedder:
     """The model that the version was built with, which need not be the configured one any more."""
-    wanted = version.params["model"]
+    wanted = version.spec
     configured = settings.profiles.embedding.values()
-    profiles = [settings.embedding_profile(version.index_name), *configured, *_recorded_profile(wanted)]
+    profiles = [
+        settings.embedding_profile(version.index_name),
+        *configured,
+        *_recorded_profile(wanted.profile),
+    ]
     for profile in profiles:
         embedder = embedders.of(profile)
-        if msgspec.to_builtins(embedder.identity) == wanted:
+        if embedder.identity.fingerprint == wanted.model_fingerprint:
             return embedder
+    how = ", ".join(str(wanted.model[name]) for name in ("runtime", "precision") if name in wanted.model)
     raise UsageError(
-        f"version {version.version_id} of index {version.index_name!r} was built with {wanted['model']} "
-        f"({wanted['runtime']}, {wanted['precision']}), and no embedding profile of the configuration "
+        f"version {version.version_id} of index {version.index_name!r} was built with "
+        f"{wanted.model_name} ({how}), and no embedding profile of the configuration "
         "gives that model here; add one, or build the index anew"
     )
 
 
-def _recorded_profile(model: dict[str, Any]) -> list[EmbeddingProfile]:
-    """A profile made from a version's own record, for local models that the configuration dropped."""
-    if model["provider"] == "openai":
+def _recorded_profile(stored: dict[str, Any] | None) -> list[EmbeddingProfile]:
+    """The profile that a version was built with, for local models that the configuration dropped.
+
+    Settings that have been retired since are left out; the fingerprint tells whether it is the same model.
+    """
+    known = {name: value for name, value in (stored or {}).items() if name in EmbeddingProfile.model_fields}
+    try:
+        return [EmbeddingProfile.model_validate(known)] if known else []
+    except ValidationError:
         return []
-    return [EmbeddingProfile.model_validate({"provider": model["provider"], "model": model["model"]})]

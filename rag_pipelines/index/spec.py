@@ -1,0 +1,114 @@
+"""What is stored with an index version: all that its tables and their vectors depend on, and nothing else.
+
+What belongs here: these values and their forms. What does not: settings of an index that a search or a gate
+takes from the configuration of its own day, and the tables themselves (`storage`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from rag_pipelines.embedding.base import ModelIdentity
+from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.stored import Form
+
+_LOCAL = ("sentence-transformers", "hash")
+_NOT_KEPT = {"api_key", "allow_download"}
+"""Secrets and permissions are the configuration's to give, each day anew."""
+
+
+class VectorSpec(msgspec.Struct, frozen=True):
+    """How vectors are stored and indexed (HNSW)."""
+
+    type: Literal["halfvec", "vector"]
+    m: int = 16
+    ef_construction: int = 64
+
+
+class LexicalSpec(msgspec.Struct, frozen=True):
+    """How words are read and weighted: text search configurations by ISO 639 code, and BM25's parameters."""
+
+    language: str = "english"
+    languages: dict[str, str] = {}
+    k1: float = 1.2
+    b: float = 0.75
+
+    @property
+    def configurations(self) -> list[str]:
+        """Every text search configuration in use, `language` first."""
+        return list(dict.fromkeys([self.language, *self.languages.values()]))
+
+
+class TableSpec(msgspec.Struct, frozen=True):
+    """How the tables are laid out. `sources` is here for releases before 0.2, which look for settings."""
+
+    vector: VectorSpec
+    lexical: LexicalSpec = LexicalSpec()
+    sources: tuple[str, ...] = ()
+
+
+class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version was built from.
+
+    `model_fingerprint` decides which model may be asked; `model` is that model's identity as it was then,
+    which names it to people; `profile` makes it again where the configuration dropped it, None for a remote
+    model.
+    `average_length` is in words, None until the words are loaded.
+    """
+
+    sources: tuple[str, ...]
+    dimensions: int
+    index: TableSpec
+    model: dict[str, Any]
+    model_fingerprint: str
+    profile: dict[str, Any] | None = None
+    chunker: dict[str, Any] = {}
+    average_length: float | None = None
+
+    @property
+    def model_name(self) -> str:
+        """What people call the model."""
+        return str(self.model.get("model", "a model without a name"))
+
+
+class BuildFigures(msgspec.Struct, frozen=True):
+    """What a build found: rows and documents in the version, tokens of a chunk, and what was expected."""
+
+    chunks: int = 0
+    documents: int = 0
+    mean_tokens: float | None = None
+    p95_tokens: float | None = None
+    expected_rows: int = 0
+    expected_documents: int = 0
+    not_embedded: int = 0
+
+
+def describe_model(identity: ModelIdentity, profile: EmbeddingProfile) -> dict[str, Any]:
+    """The fields of a `StorageSpec` that are about its model."""
+    kept = profile.model_dump(mode="json", exclude_unset=True, exclude=_NOT_KEPT)
+    return {
+        "model": msgspec.to_builtins(identity),
+        "model_fingerprint": identity.fingerprint,
+        "profile": kept if profile.provider in _LOCAL else None,
+    }
+
+
+def _with_fingerprint(stored: dict[str, Any]) -> dict[str, Any]:
+    """The first form held all settings of the index, and the identity without its fingerprint."""
+    model = stored["model"]
+    sizes = ("dimensions", "max_tokens") if model.get("provider") == "hash" else ()
+    wanted = ("provider", "model", "query_prompt", "document_prompt", *sizes)
+    profile = {name: model[name] for name in wanted if name in model}
+    return {
+        **stored,
+        "index": {**stored["index"], "sources": stored["sources"]},
+        "model_fingerprint": fingerprint(model),
+        "profile": profile if model.get("provider") in _LOCAL else None,
+    }
+
+
+STORAGE_SPEC = Form("index version", StorageSpec, (_with_fingerprint,))
+BUILD_FIGURES = Form("index statistics", BuildFigures)
