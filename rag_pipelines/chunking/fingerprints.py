@@ -45,4 +45,6 @@ def chunker_stage(strategy: str) -> Stage:
 def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
     """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`, libraries."""
     made = made_by(chunker_stage("whole" if options.whole_document else options.strategy))
-    return fingerprint([made.code, lasting(options, _FIRST_OPTIONS), tokenizer, *parts, *made.libraries.items()])
+    return fingerprint(
+        [made.code, lasting(options, _FIRST_OPTIONS), tokenizer, *parts, *made.libraries.items()]
+    )

@@ -56,26 +56,28 @@ def test_a_calibration_still_tells_how_sure_an_answer_is(restored: Restored) -> 
     ],
 )
 def test_what_was_stored_is_told_as_it_was(restored: Restored, command: str) -> None:
-    assert restored.answer(command) == restored.answers[command]
+    before = restored.answers[command]
+    assert _as_before(restored.answer(command), before) == before
 
 
 def test_versions_and_sources_stand_as_they_did(restored: Restored) -> None:
     versions = "index versions --json"
-    assert restored.answer(versions) == restored.answers[versions]
+    known = restored.answers[versions]
+    assert _as_before(restored.answer(versions), known) == known
     before, now = restored.answers["status --json"], restored.answer("status --json")
     for one in (*before["sources"], *now["sources"], *before["indexes"], *now["indexes"]):
         for moving in ("lag_seconds", "overdue", "live_seconds"):
             one.pop(moving, None)
-    assert now == before
+    assert _as_before(now, before) == before
 
 
 def test_an_ingest_embeds_only_what_changed(restored: Restored, embedded: list[str]) -> None:
     del restored.document["sources"]["tickets"]["budget"]
-    restored.call("ingest")
+    restored.call("ingest", exit_code=3)  # the broken file is tried again by new code
     assert embedded
     assert {text.removeprefix("passage: ").splitlines()[0] for text in embedded} == {"The dipper", "Ticket 6"}
     embedded.clear()
-    restored.call("ingest", "--full")
+    restored.call("ingest", "--full", exit_code=3)
     assert embedded == []
 
 
@@ -91,13 +93,20 @@ def test_stored_versions_are_built_alike(restored: Restored) -> None:
 
 def test_a_build_catches_up_from_what_the_release_built(restored: Restored) -> None:
     restored.call("canary", "stop", "handbook")
-    restored.call("ingest", "wiki")
+    restored.call("ingest", "wiki", exit_code=3)
     restored.call("index", "build", "handbook")
     built = json.loads(restored.call("index", "versions", "--json"))
     newest = max((one for one in built if one["index"] == "handbook"), key=lambda one: one["version"])
     assert (newest["state"], newest["kind"]) == ("live", "catch_up")
     found = json.loads(restored.call("query", "B-102", "--index", "handbook", "--mode", "lexical", "--json"))
     assert found["hits"][0]["path"] == "birds/dipper.md"
+
+
+def _as_before(now: Any, before: Any) -> Any:
+    """`now` without the fields that `before` did not have."""
+    if isinstance(before, dict):
+        return {name: _as_before(now[name], value) for name, value in before.items()}
+    return [_as_before(*pair) for pair in zip(now, before, strict=True)] if isinstance(before, list) else now
 
 
 def _passage(hit: dict[str, Any]) -> dict[str, Any]:
