@@ -2,8 +2,9 @@
 
     python -m tools.release_check
 
-Checked: the version has a dated heading in CHANGELOG.md, the tree is clean, generated files are current, wheel and
-sdist can be built, their metadata renders, and they hold what an installation needs. Builds in a temporary folder.
+Checked: the version has a dated heading in CHANGELOG.md, the tree is clean, generated files are current,
+wheel and sdist can be built, their metadata renders, and they hold what an installation needs. Builds in a
+temporary folder.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 
 def needed_files() -> set[str]:
-    """What an installation needs, by its path inside the wheel: every tracked file of the package and of `sql`."""
+    """What an installation needs, by its path in the wheel: each tracked file of the package and of `sql`."""
     tracked = _output("git", "ls-files", PACKAGE, "sql").splitlines()
     return {re.sub(r"^sql/", f"{PACKAGE}/_sql/", path) for path in tracked}
 

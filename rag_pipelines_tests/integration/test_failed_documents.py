@@ -1,4 +1,4 @@
-"""A document that failed is in quarantine as long as its source has it, whatever happened to it in between."""
+"""A document that failed is in quarantine as long as its source has it, whatever happened in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release can be cut from this tree: versions agree, and what is built holds all that an installation needs."""
+"""A release can be cut from this tree: versions agree, and what is built holds all that is needed."""
 
 from __future__ import annotations
 
