@@ -66,10 +66,12 @@ def _fields(definition: dict[str, Any]) -> list[str]:
     if not properties:
         return [f"No keys; type {_type(definition)}."]
     required = set(definition.get("required", ()))
+    branches = [one["then"]["properties"] for one in definition.get("allOf", ()) if "then" in one]
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, field in properties.items():
         default = "required" if key in required else _default(field)
-        rows.append(f"| `{key}` | {_type(field)} | {default} | {_cell(field.get('description', ''))} |")
+        by_kind = ", ".join(_type(branch[key]) for branch in branches if key in branch)
+        rows.append(f"| `{key}` | {by_kind or _type(field)} | {default} | {_cell(field.get('description', ''))} |")
     return rows
 
 
@@ -89,8 +91,9 @@ def _type(field: dict[str, Any]) -> str:
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}))}"
     if field.get("type") == "object":
-        values = field.get("additionalProperties")
-        return f"name: {_type(values)}" if isinstance(values, dict) else "mapping"
+        values = [*field.get("patternProperties", {}).values(), field.get("additionalProperties")]
+        known = [_type(one) for one in values if isinstance(one, dict)]
+        return f"names, each with {known[0]}" if known else "mapping"
     kind = field.get("type", "anything")
     words = " or ".join(kind) if isinstance(kind, list) else kind
     if field.get("format") == "password":
@@ -152,11 +155,11 @@ def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 def _parameters(command: Any, name: str) -> list[str]:
     """The usage of a command and a table of its parameters, from its own help."""
     context = command.context_class(command, info_name=f"rag-pipelines {name}".strip())
-    usage = command.get_usage(context).removeprefix("Usage: ").replace("{", "").replace("}", "")
+    usage = re.sub(r"\[(\[\w+\](?:\.\.\.)?)\](?:\.\.\.)?", r"\1", command.get_usage(context).removeprefix("Usage: "))
     records = filter(None, (one.get_help_record(context) for one in command.params if not one.hidden))
     rows = [f"| {_cell(f'`{names}`')} | {_cell(_bounds(help))} |" for names, help in records]
     table = ["| argument or option | meaning |", "|---|---|", *rows] if rows else []
-    return ["```text", usage.replace("[[", "[").replace("]]", "]"), "```", "", *table]
+    return ["```text", usage.replace("{", "").replace("}", ""), "```", "", *table]
 
 
 def _bounds(help: str) -> str:
@@ -219,7 +222,7 @@ def exit_codes_and_errors() -> str:
 
 def gates_and_checks() -> str:
     """The gates of a version and the quality expectations of the stored data."""
-    from rag_pipelines.index.gates import GATE_MEANINGS, INTEGRITY
+    from rag_pipelines.index.gate_results import GATE_MEANINGS, INTEGRITY
     from rag_pipelines.quality import suites
 
     gates = [
