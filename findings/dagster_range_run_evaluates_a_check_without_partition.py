@@ -1,13 +1,13 @@
 """Dagster: in a run over a range of partitions a check is evaluated once, for no partition.
 
 Library    dagster 1.13.27
-Behaviour  A run over several partitions (what the UI starts under a backfill policy of one run) records one
-           materialization for each of them, but a partitioned check is evaluated once, and the evaluation
-           carries no partition. In a run of one partition it carries that partition.
+Behaviour  A run over several partitions (what the UI starts under a backfill policy of one run) records
+           one materialization for each of them, but a partitioned check is evaluated once, and the
+           evaluation carries no partition. In a run of one partition it carries that partition.
 Seen       One partition: materialized ['wiki'], evaluated ['wiki'].
            wiki...jira:   materialized ['jira', 'wiki'], evaluated [None].
-Who        Anybody who looks for a failed check beside a partition after "materialize all": the check of the one
-           broken source shows for none of them.
+Who        Anybody who looks for a failed check beside a partition after "materialize all": the check of
+           the one broken source shows for none of them.
 """
 
 from __future__ import annotations

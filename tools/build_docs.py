@@ -1,4 +1,4 @@
-"""Builds the site of docs/: `python tools/build_docs.py [FOLDER]`, by default into build/site.
+"""Builds the site of docs/: `python -m tools.build_docs [FOLDER]`, by default into build/site.
 
 What belongs here: the pages of the reference that follow from the code (configuration, command line, errors,
 gates, Dagster's names), made anew by each build so that none can drift, and the call of the generator. What
@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,35 +44,32 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         "",
-        "Every key of the file, as `rag-pipelines config schema` prints it for editors. How the file is found "
-        "and how values refer to the environment is told in [Add a source](../how-to/add-a-source.md).",
-        "Unknown keys are refused. Durations are written `90m`, `24h`, `7d`; sizes `200MB`, `2GiB`.",
+        "Every key of the file, as `rag-pipelines config schema` prints it for editors. [Add a "
+        "source](../how-to/add-a-source.md#file) says how the file is found and how values refer to the "
+        "environment. Unknown keys are refused. Durations are written `90m`, `24h`, `7d`; sizes `200MB`, "
+        "`2GiB`.",
         "",
         "## The file { #file }",
         "",
         *_fields(schema),
     ]
     for name in order:
-        definition = definitions[name]
         lines += ["", f"## {name} {{ #{name.lower()} }}", ""]
-        if definition.get("description"):
-            lines += [_prose(definition["description"]), ""]
-        lines += _fields(definition)
+        if description := definitions[name].get("description"):
+            lines += [_prose(description), ""]
+        lines += _fields(definitions[name])
     return "\n".join(lines) + "\n"
 
 
 def _fields(definition: dict[str, Any]) -> list[str]:
-    properties = definition.get("properties", {})
-    if not properties:
-        return [f"No keys; type {_type(definition)}."]
     required = set(definition.get("required", ()))
     branches = [one["then"]["properties"] for one in definition.get("allOf", ()) if "then" in one]
-    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key, field in properties.items():
-        default = "required" if key in required else _default(field)
+    rows = []
+    for key, field in definition.get("properties", {}).items():
         by_kind = ", ".join(_type(branch[key]) for branch in branches if key in branch)
-        rows.append(f"| `{key}` | {by_kind or _type(field)} | {default} | {_cell(field.get('description', ''))} |")
-    return rows
+        default = "required" if key in required else _default(field)
+        rows.append((f"`{key}`", by_kind or _type(field), default, field.get("description", "")))
+    return _table(("key", "type", "default", "meaning"), rows)
 
 
 def _type(field: dict[str, Any]) -> str:
@@ -80,7 +77,7 @@ def _type(field: dict[str, Any]) -> str:
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
-    for several in ("anyOf", "oneOf", "allOf"):
+    for several in ("anyOf", "oneOf"):
         if several in field:
             found = [_type(one) for one in field[several] if one.get("type") != "null"]
             return " or ".join(dict.fromkeys(found)) or "anything"
@@ -88,6 +85,8 @@ def _type(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
+    if field.get("format") == "password":
+        return "secret"
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}))}"
     if field.get("type") == "object":
@@ -95,29 +94,18 @@ def _type(field: dict[str, Any]) -> str:
         known = [_type(one) for one in values if isinstance(one, dict)]
         return f"names, each with {known[0]}" if known else "mapping"
     kind = field.get("type", "anything")
-    words = " or ".join(kind) if isinstance(kind, list) else kind
-    if field.get("format") == "password":
-        return "secret"
-    bounds = [
-        f"{sign} {field[key]}"
-        for key, sign in (
-            ("minimum", "≥"),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "≤"),
-            ("exclusiveMaximum", "<"),
-        )
-        if key in field
-    ]
-    return f"{words} {', '.join(bounds)}".strip()
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = ", ".join(f"{sign} {field[key]}" for key, sign in signs.items() if key in field)
+    return f"{' or '.join(kind) if isinstance(kind, list) else kind} {bounds}".strip()
 
 
 def _default(field: dict[str, Any]) -> str:
-    if "default" not in field or field["default"] is None:
+    value = field.get("default")
+    if value is None:
         return ""
-    if isinstance(field["default"], dict) and "$ref" in field:
+    if isinstance(value, dict) and "$ref" in field:
         return "see there"
-    text = str(field["default"]) if field["default"] not in ("", [], {}, ()) else "empty"
-    return f"`{text}`" if text != "empty" else text
+    return f"`{value}`" if value or value in (0, False) else "empty"
 
 
 def commands() -> str:
@@ -128,9 +116,9 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "`rag-pipelines COMMAND --help` says the same. Where a command has `--json`, it prints one JSON value on "
-        "standard output; messages for people go to standard error. How a command ends is told in "
-        "[Exit codes and errors](exit-codes-and-errors.md).",
+        "`rag-pipelines COMMAND --help` says the same. Where a command has `--json`, it prints one JSON "
+        "value on standard output; messages for people go to standard error. [Exit codes and "
+        "errors](exit-codes-and-errors.md) says how a command ends.",
         "",
         "## Global options { #global }",
         "",
@@ -155,16 +143,16 @@ def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 def _parameters(command: Any, name: str) -> list[str]:
     """The usage of a command and a table of its parameters, from its own help."""
     context = command.context_class(command, info_name=f"rag-pipelines {name}".strip())
-    usage = re.sub(r"\[(\[\w+\](?:\.\.\.)?)\](?:\.\.\.)?", r"\1", command.get_usage(context).removeprefix("Usage: "))
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    usage = re.sub(r"\[(\[\w+\](?:\.\.\.)?)\](?:\.\.\.)?", r"\1", usage).replace("{", "").replace("}", "")
     records = filter(None, (one.get_help_record(context) for one in command.params if not one.hidden))
-    rows = [f"| {_cell(f'`{names}`')} | {_cell(_bounds(help))} |" for names, help in records]
-    table = ["| argument or option | meaning |", "|---|---|", *rows] if rows else []
-    return ["```text", usage.replace("{", "").replace("}", ""), "```", "", *table]
+    rows = [(f"`{names}`", _bounds(help)) for names, help in records]
+    return ["```text", usage, "```", "", *_table(("argument or option", "meaning"), rows)]
 
 
 def _bounds(help: str) -> str:
-    """Help whose remarks in brackets read as a sentence of their own."""
-    return re.sub(r"\s*\[([^\]]+)\]$", lambda found: f" ({found[1]})", help).strip()
+    """Help whose remark in brackets reads as a part of the sentence."""
+    return re.sub(r"\s*\[([^\]]+)\]$", r" (\1)", help).strip()
 
 
 def exit_codes_and_errors() -> str:
@@ -172,49 +160,39 @@ def exit_codes_and_errors() -> str:
     from rag_pipelines import errors
     from rag_pipelines.cli.invocation import EXIT_CODES, ExitCode
 
-    source = inspect.getsource(ExitCode)
-    meanings = dict(re.findall(r'(\w+) = \d+\n\s+"""(.*?)"""', source))
-    rows = [f"| {code.value} | `{code.name}` | {_cell(meanings.get(code.name, 'Done.'))} |" for code in ExitCode]
+    meanings = dict(re.findall(r'(\w+) = \d+\n\s+"""(.*?)"""', inspect.getsource(ExitCode)))
+    codes = [(str(code.value), f"`{code.name}`", meanings.get(code.name, "Done.")) for code in ExitCode]
     tree = re.search(r"^    RagError\n.*?(?=^\S)", errors.__doc__ or "", re.MULTILINE | re.DOTALL)
     assert tree is not None, "the docstring of rag_pipelines/errors.py draws the tree"
-    classes = [
-        one
-        for one in vars(errors).values()
-        if inspect.isclass(one) and issubclass(one, errors.RagError) and one is not errors.RagError
-    ]
-    named = []
-    for one in classes:
-        code = next(code for kind, code in EXIT_CODES if issubclass(one, kind))
-        stored = f"`{one.status}`" if issubclass(one, errors.DocumentError) else ""
-        ends = "" if issubclass(one, errors.DocumentError) else str(code.value)
-        summary = _cell((one.__doc__ or "").strip().splitlines()[0])
-        named.append(f"| `{one.__name__}` | {summary} | {ends} | {stored} |")
+    rows = []
+    for one in vars(errors).values():
+        if inspect.isclass(one) and issubclass(one, errors.RagError) and one is not errors.RagError:
+            of_document = issubclass(one, errors.DocumentError)
+            code = next(code for kind, code in EXIT_CODES if issubclass(one, kind))
+            ends, status = ("", f"`{one.status}`") if of_document else (str(code.value), "")
+            rows.append((f"`{one.__name__}`", _first_line(one.__doc__), ends, status))
     return "\n".join(
         [
             "# Exit codes and errors",
             "",
             "## Exit codes { #exit-codes }",
             "",
-            "| code | name | meaning |",
-            "|---|---|---|",
-            *rows,
+            *_table(("code", "name", "meaning"), codes),
             "",
             "## The error tree { #tree }",
             "",
             "Every error that leaves a public function is one of these (`rag_pipelines.errors`).",
             "",
             "```text",
-            *(line[4:] for line in tree[0].rstrip().splitlines()),
+            inspect.cleandoc(f"\n{tree[0]}"),
             "```",
             "",
             "## Every error { #errors }",
             "",
-            "An error of one document ends no command: the document goes into quarantine under the word of the "
-            "last column, and the command ends with 3. The others end it with the exit code given.",
+            "An error of one document ends no command: the document goes into quarantine under the word of "
+            "the last column, and the command ends with 3. The others end it with the exit code given.",
             "",
-            "| error | says | exit code | status in quarantine |",
-            "|---|---|---|---|",
-            *named,
+            *_table(("error", "says", "exit code", "status in quarantine"), rows),
             "",
         ]
     )
@@ -226,7 +204,7 @@ def gates_and_checks() -> str:
     from rag_pipelines.quality import suites
 
     gates = [
-        f"| `{name}` | {_cell(_first_paragraph(meaning))} | {'no' if name in INTEGRITY else 'yes'} |"
+        (f"`{name}`", _first_paragraph(meaning), "no" if name in INTEGRITY else "yes")
         for name, meaning in GATE_MEANINGS.items()
     ]
     lines = [
@@ -235,28 +213,22 @@ def gates_and_checks() -> str:
         "## Gates { #gates }",
         "",
         "Stored with each version and read again by the promotion. What may be overridden takes a name and a "
-        "reason ([Promote and roll back](../how-to/promote-and-roll-back.md)).",
+        "reason ([Promote and roll back](../how-to/promote-and-roll-back.md#override)).",
         "",
-        "| gate | passes when | may be overridden |",
-        "|---|---|---|",
-        *gates,
+        *_table(("gate", "passes when", "may be overridden"), gates),
         "",
-        "A candidate that was broken off as a canary keeps the failed gate `canary`, which may be overridden too.",
+        "A candidate that was broken off as a canary keeps the failed gate `canary`, which may be overridden, "
+        "too.",
         "",
         "## Quality suites { #suites }",
         "",
-        "Great Expectations suites that run inside Postgres over what is stored of a source. A failed blocking "
-        "expectation stops its run and fails the gate `source_quality`.",
+        "Great Expectations suites that run inside Postgres over what is stored of a source. A failed "
+        "blocking expectation stops its run and fails the gate `source_quality`.",
     ]
     for suite in (suites.documents_suite(), suites.chunks_suite(), suites.vectors_suite()):
-        lines += [
-            "",
-            f"### {suite.name} {{ #suite-{suite.name} }}",
-            "",
-            "| expectation | says | blocking |",
-            "|---|---|---|",
-            *(f"| `{one.name}` | {_cell(one.description)} | {'yes' if one.blocking else 'no'} |" for one in suite.expectations),
-        ]
+        rows = [(f"`{one.name}`", one.description, _yes(one.blocking)) for one in suite.expectations]
+        lines += ["", f"### {suite.name} {{ #suite-{suite.name} }}", ""]
+        lines += _table(("expectation", "says", "blocking"), rows)
     return "\n".join(lines) + "\n"
 
 
@@ -265,68 +237,62 @@ def dagster() -> str:
     from rag_pipelines.config import DEMO_CONFIG, load_config
     from rag_pipelines.orchestration.build import build_definitions
 
-    definitions = build_definitions(settings=load_config(DEMO_CONFIG, {}))
-    graph = definitions.resolve_asset_graph()
-    assets = []
-    for key in sorted(graph.get_all_asset_keys(), key=lambda one: one.to_user_string()):
-        node = graph.get(key)
-        assets.append(f"| `{key.to_user_string()}` | `{node.group_name}` | {_cell(_first_paragraph(node.description or ''))} |")
-    checks = [
-        f"| `{key.asset_key.to_user_string()}` | `{key.name}` | {_cell(_first_paragraph(graph.get(key).description or ''))} | "
-        f"{'yes' if graph.get(key).blocking else 'no'} |"
-        for key in sorted(graph.asset_check_keys, key=lambda one: (one.asset_key.to_user_string(), one.name))
+    found = build_definitions(settings=load_config(DEMO_CONFIG, {}))
+    graph = found.resolve_asset_graph()
+    assets = [
+        (f"`{key.to_user_string()}`", f"`{graph.get(key).group_name}`", graph.get(key).description)
+        for key in sorted(graph.get_all_asset_keys())
     ]
-
-    def rows(found: Any, describe: Callable[[Any], str | None]) -> list[str]:
-        return [f"| `{one.name}` | {_cell(describe(one) or '')} |" for one in sorted(found, key=lambda one: one.name)]
-
+    checks = [
+        (f"`{key.asset_key.to_user_string()}`", f"`{key.name}`", node.description, _yes(node.blocking))
+        for key, node in sorted((key, graph.get(key)) for key in graph.asset_check_keys)
+    ]
+    jobs = [(f"`{one.name}`", one.description) for one in found.jobs]
+    schedules = [(f"`{one.name}`", f"`{one.cron_schedule}`", one.description) for one in found.schedules]
+    sensors = [(f"`{one.name}`", one.default_status.value.lower(), one.description) for one in found.sensors]
     return "\n".join(
         [
             "# Dagster: assets, checks, jobs, schedules, sensors",
             "",
-            "As built for the demo's configuration (sources `acme-sensors` and `brightwater`, index `handbook`). "
-            "Yours has two assets for each of your indexes, and a schedule for each source that has one.",
+            "As built for the demo's configuration: sources `acme-sensors` and `brightwater`, index "
+            "`handbook`. Yours has two assets for each of your indexes, and a schedule for each source that has one.",
             "",
             "## Assets { #assets }",
             "",
-            "| asset | group | what it is |",
-            "|---|---|---|",
-            *assets,
+            *_table(("asset", "group", "what it is"), assets),
             "",
             "## Asset checks { #checks }",
             "",
-            "| asset | check | says | blocking |",
-            "|---|---|---|---|",
-            *checks,
+            *_table(("asset", "check", "says", "blocking"), checks),
             "",
             "## Jobs { #jobs }",
             "",
-            "| job | does |",
-            "|---|---|",
-            *rows(definitions.jobs, lambda one: one.description),
+            *_table(("job", "does"), sorted(jobs)),
             "",
             "## Schedules { #schedules }",
             "",
             "All begin stopped.",
             "",
-            "| schedule | does |",
-            "|---|---|",
-            *rows(definitions.schedules, lambda one: f"{one.description} (`{one.cron_schedule}`)"),
+            *_table(("schedule", "when", "does"), sorted(schedules)),
             "",
             "## Sensors { #sensors }",
             "",
             "Those that begin running only tidy up after runs that failed or were cancelled.",
             "",
-            "| sensor | does |",
-            "|---|---|",
-            *rows(definitions.sensors, lambda one: f"{one.description} Begins {one.default_status.value.lower()}."),
+            *_table(("sensor", "begins", "does"), sorted(sensors)),
             "",
         ]
     )
 
 
-def _first_paragraph(text: str) -> str:
-    return inspect.cleandoc(text).partition("\n\n")[0]
+def _table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
+    """A table in Markdown; nothing where there are no rows. Of a longer text its first paragraph stands."""
+    lines = [f"| {' | '.join(_cell(cell or '') for cell in row)} |" for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines] if lines else []
+
+
+def _cell(text: str) -> str:
+    return _prose(_first_paragraph(text)).replace("\n", " ").replace("|", "\\|")
 
 
 def _prose(text: str) -> str:
@@ -334,9 +300,16 @@ def _prose(text: str) -> str:
     return inspect.cleandoc(text).replace("``", "`")
 
 
-def _cell(text: str) -> str:
-    """Text that fits into one cell of a table."""
-    return _prose(text).replace("\n", " ").replace("|", "\\|")
+def _first_paragraph(text: str) -> str:
+    return inspect.cleandoc(text).partition("\n\n")[0]
+
+
+def _first_line(text: str | None) -> str:
+    return inspect.cleandoc(text or "").partition("\n")[0]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -60,5 +60,8 @@ globals().update(
     }
 )
 # These are about the connectors of the repository.
-for _name in ("test_what_is_not_applicable_names_a_promise_and_a_reason", "test_every_capability_is_declared_by_some_connector"):
+for _name in (
+    "test_what_is_not_applicable_names_a_promise_and_a_reason",
+    "test_every_capability_is_declared_by_some_connector",
+):
     globals().pop(_name, None)
