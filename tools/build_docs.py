@@ -217,8 +217,8 @@ def gates_and_checks() -> str:
         "",
         *_table(("gate", "passes when", "may be overridden"), gates),
         "",
-        "A candidate that was broken off as a canary keeps the failed gate `canary`, which may be overridden, "
-        "too.",
+        "A candidate that was broken off as a canary keeps the failed gate `canary`, which may be "
+        "overridden, too.",
         "",
         "## Quality suites { #suites }",
         "",
@@ -254,8 +254,9 @@ def dagster() -> str:
         [
             "# Dagster: assets, checks, jobs, schedules, sensors",
             "",
-            "As built for the demo's configuration: sources `acme-sensors` and `brightwater`, index "
-            "`handbook`. Yours has two assets for each of your indexes, and a schedule for each source that has one.",
+            "As built for the demo's configuration: sources `acme-sensors` and `brightwater`, "
+            "index `handbook`. Yours has two assets for each of your indexes, and a schedule for each source "
+            "that has one.",
             "",
             "## Assets { #assets }",
             "",
@@ -280,6 +281,24 @@ def dagster() -> str:
             "Those that begin running only tidy up after runs that failed or were cancelled.",
             "",
             *_table(("sensor", "begins", "does"), sorted(sensors)),
+            "",
+        ]
+    )
+
+
+def python_api() -> str:
+    """Every public name with its signature, as the listing beside the pages has it."""
+    names = (ROOT / "docs" / "reference" / "public-api.txt").read_text(encoding="utf-8")
+    return "\n".join(
+        [
+            "# Python",
+            "",
+            "What is public, module by module. Before 1.0 a minor release may change it; `CHANGELOG.md` "
+            "says so. [Search from Python](../how-to/search.md#python) shows how it is used.",
+            "",
+            "```text",
+            names.strip(),
+            "```",
             "",
         ]
     )
@@ -318,6 +337,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/exit-codes-and-errors.md": exit_codes_and_errors,
     "reference/gates-and-checks.md": gates_and_checks,
     "reference/dagster.md": dagster,
+    "reference/python.md": python_api,
 }
 """Where each page stands in the site, and what makes it."""
 
