@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from rag_pipelines.config import Settings, load_config
-from rag_pipelines.orchestration.canary import canary_checks, canary_sensor
-from rag_pipelines.orchestration.checks import deletion_check, gate_checks, quality_checks
+from rag_pipelines.orchestration.canary import canary_checks
+from rag_pipelines.orchestration.checks import gate_checks, quality_checks
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
@@ -18,6 +18,7 @@ from rag_pipelines.orchestration.reconcile import completeness, completeness_che
 from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines.orchestration.schedules import default_schedules
 from rag_pipelines.orchestration.sensors import default_sensors
+from rag_pipelines.orchestration.state_checks import index_checks, source_checks
 
 
 def build_definitions(
@@ -42,7 +43,8 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
     return dg.Definitions(
         assets=[*ingest_assets(settings), *index_assets(settings), completeness(settings)],
         asset_checks=[
-            deletion_check(settings),
+            source_checks(settings),
+            *index_checks(settings),
             *quality_checks(settings),
             *gate_checks(settings),
             *canary_checks(settings),
@@ -50,7 +52,7 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
         ],
         jobs=default_jobs(),
         schedules=default_schedules(settings),
-        sensors=[*default_sensors(), canary_sensor],
+        sensors=default_sensors(),
         resources={**default_resources(settings), **resource_overrides},
         executor=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""What Dagster shows of canaries: a check of each candidate, and a sensor that evaluates it when one ends.
+"""What Dagster shows of canaries: a check of each candidate, evaluated again when a canary begins or ends.
 
 What belongs here: how a canary looks in Dagster. What does not: running, judging and ending one: serving
 processes do that by themselves (`serving.canary`, `gates.canary`), and none of it waits for Dagster.
@@ -7,8 +7,6 @@ See https://docs.dagster.io/guides/test/asset-checks
 
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
-
-import json
 
 import dagster as dg
 
@@ -26,29 +24,17 @@ def canary_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     return [_canary_check(name) for name in settings.indexes]
 
 
-@dg.sensor(
-    minimum_interval_seconds=60,
-    description="Evaluate the check `canary` of an index when a canary begins, ends or is broken off.",
-)
-def canary_sensor(
-    context: dg.SensorEvaluationContext,
-    settings: dg.ResourceParam[Settings],
-    database: dg.ResourceParam[Database],
-) -> dg.SensorResult | dg.SkipReason:
-    """One evaluation for each index whose canary changed since the last look."""
-    known = json.loads(context.cursor or "{}")
-    with database.connection() as connection:
-        reports = {one.canary.index_name: one for one in latest_reports(connection)}
-    now = {
-        name: f"{one.canary.canary_id} {one.canary.state}"
-        for name, one in reports.items()
-        if name in settings.indexes
-    }
-    changed = [name for name in now if now[name] != known.get(name)]
-    if not changed:
-        return dg.SkipReason("no canary began or ended")
-    events = [_evaluation(name, reports[name]) for name in changed]
-    return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
+def canary_result(name: str, report: Report | None) -> dg.AssetCheckResult:
+    """What the newest canary of an index came to; none passes."""
+    canary = report.canary if report else None
+    return dg.AssetCheckResult(
+        asset_key=candidate_key(name),
+        check_name=CHECK,
+        passed=not (report and _breached(report)),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"canary {canary.canary_id} is {canary.state}" if canary else "there was none yet",
+        metadata=_metadata(report) if report else {},
+    )
 
 
 def _canary_check(name: str) -> dg.AssetChecksDefinition:
@@ -60,23 +46,9 @@ def _canary_check(name: str) -> dg.AssetChecksDefinition:
     def check(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
         with dagster_failures(), database.connection() as connection:
             reports = latest_reports(connection, name)
-        return dg.AssetCheckResult(
-            passed=not (reports and _breached(reports[0])),
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata=_metadata(reports[0]) if reports else {"canary": "there was none yet"},
-        )
+        return canary_result(name, reports[0] if reports else None)
 
     return check
-
-
-def _evaluation(name: str, report: Report) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=candidate_key(name),
-        check_name=CHECK,
-        passed=not _breached(report),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=_metadata(report),
-    )
 
 
 def _breached(report: Report) -> bool:

@@ -13,7 +13,6 @@ See https://docs.dagster.io/guides/test/asset-checks
 import re
 
 import dagster as dg
-import msgspec
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
@@ -22,14 +21,13 @@ from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
-from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED, RAW
+from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.runner import RunSuite, check_source, suite_names
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
-from rag_pipelines.store.database import Database
-from rag_pipelines.sync.deletions import list_deletions, waiting_documents
+from rag_pipelines.store.database import Database, Pg
 
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -48,36 +46,6 @@ def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 def gate_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """The gates of every index's candidate."""
     return [_gate_checks(name) for name in settings.indexes]
-
-
-def deletion_check(settings: Settings) -> dg.AssetChecksDefinition:
-    """Whether deletions of the run's source wait for a person; fails with the list."""
-    spec = dg.AssetCheckSpec(
-        "deletions_decided",
-        asset=RAW,
-        description="No deletion above the guard waits for a person. What waits is served until it is "
-        "approved or rejected: `rag-pipelines deletes`.",
-        partitions_def=source_partitions(settings),
-    )
-
-    @dg.multi_asset_check(name="deletions", specs=[spec])
-    def check(context: dg.AssetCheckExecutionContext, database: dg.ResourceParam[Database]):
-        source = source_of(context)
-        with dagster_failures(), database.connection() as connection:
-            waiting = list_deletions(connection, sources=[source])
-            found: shown.Metadata = {
-                "source": source,
-                "waiting_documents": sum(one.waiting for one in waiting),
-            }
-            if waiting:
-                found["deletions"] = shown.table(map(msgspec.to_builtins, waiting))
-                rows = [row for one in waiting for row in waiting_documents(connection, one.deletion_id, 50)]
-                found["documents"] = shown.table(rows)
-        yield dg.AssetCheckResult(
-            asset_key=RAW, check_name="deletions_decided", passed=not waiting, metadata=found
-        )
-
-    return check
 
 
 def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.AssetChecksDefinition:
@@ -157,16 +125,24 @@ def _gate_checks(name: str) -> dg.AssetChecksDefinition:
         database: dg.ResourceParam[Database],
     ):
         with dagster_failures(), database.connection() as connection:
-            version = candidate_version(connection, name) or live_version(connection, name)
-            stored = gates_of(connection, version.version_id) if version else []
-            results = {gate.gate: gate for gate in stored}
-            quality = results.get(QUALITY)
-            answered = quality_metadata(connection, settings, name, quality) if quality else {}
-        for gate in REQUIRED_GATES:
-            more = answered if gate == QUALITY else {}
-            yield _gated(key, gate, version.version_id if version else None, results.get(gate), more)
+            results = gate_results(connection, settings, name)
+        yield from results
 
     return checks
+
+
+def gate_results(connection: Pg, settings: Settings, name: str) -> list[dg.AssetCheckResult]:
+    """The stored gates of an index's candidate, of its live version where there is none."""
+    version = candidate_version(connection, name) or live_version(connection, name)
+    stored = gates_of(connection, version.version_id) if version else []
+    results = {gate.gate: gate for gate in stored}
+    quality = results.get(QUALITY)
+    answered = quality_metadata(connection, settings, name, quality) if quality else {}
+    number = version.version_id if version else None
+    return [
+        _gated(candidate_key(name), gate, number, results.get(gate), answered if gate == QUALITY else {})
+        for gate in REQUIRED_GATES
+    ]
 
 
 def _gated(

@@ -2,15 +2,16 @@
 
 What belongs here: how building and promoting look in Dagster. What does not: doing either
 (`rag_pipelines.index`). An index is a pair of assets rather than a partition, so that each has its own
-freshness policy (Dagster knows one an asset, not one a partition), owner, history and upstream sources.
-See https://docs.dagster.io/guides/observe/asset-freshness-policies
+promise of freshness, owner, history and upstream sources. That promise is a check (`state_checks`) and no
+freshness policy of Dagster: a policy counts materializations, so that a quiet day is late and a run that
+changed nothing is on time.
+See https://docs.dagster.io/guides/build/assets
 """
 
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
 import time
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -32,12 +33,11 @@ from rag_pipelines.orchestration.ingest_assets import (
     EMBEDDINGS,
     PREFIX,
 )
+from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.store.database import Database
 
 GROUP = "index"
-SHORTEST_FRESHNESS = timedelta(seconds=60)
-"""What Dagster accepts."""
 
 
 class BuildConfig(dg.Config):
@@ -149,15 +149,12 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
 
 
 def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
-    allowed = max(settings.index(name).freshness, SHORTEST_FRESHNESS)
-
     @dg.asset(
         key=live_key(name),
         deps=[candidate_key(name)],
         description=f"The version of the index `{name}` that queries read. Promotion re-reads the stored "
         "gates in its own transaction and refuses with the list of what is missing, whatever started it. To "
         "promote all the same, materialize this asset alone with `override`, `by` and `reason`.",
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=allowed),
         **_common(settings, name),
     )
     def live_index(
@@ -168,8 +165,7 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 candidate = candidate_version(connection, name)
                 before = live_version(connection, name)
             if candidate is not None or before is None:
-                actor = f"dagster run {context.run_id}"
-                version = promote(database, name, actor=actor, override=config.decision)
+                version = promote(database, name, actor=actor_of(context.run_id), override=config.decision)
             else:
                 version = before
             with database.connection() as connection:

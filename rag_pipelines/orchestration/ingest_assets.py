@@ -8,7 +8,8 @@ See https://docs.dagster.io/guides/build/assets
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,8 +23,9 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
-from rag_pipelines.store.database import Database, Row, query
+from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.deletions import park_removed_sources
 from rag_pipelines.sync.plan import plan_within_budget
@@ -34,6 +36,9 @@ from rag_pipelines.sync.stages import advance_source, list_source, source_run
 PREFIX = "rag"
 GROUP = "ingest"
 DEFAULT_OWNER = "team:data-platform"
+SYNC_RUN = "sync_run"
+"""The figure that says which run of the catalogue a materialization shows."""
+
 EMBEDDER_POOL = "embedder"
 """The concurrency pool of whatever runs a model: by default one at a time in a deployment."""
 
@@ -113,19 +118,12 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         def work(run: SourceRun) -> None:
             list_source(run, **arguments)
 
-        def listed(report: SyncReport, totals: Row) -> shown.Metadata:
-            stored = {"stored_bytes": int(totals["bytes"])}
-            return {**shown.listing_metadata(report), **shown.plan_metadata(plan), **stored}
-
-        return _run_stage(context, settings, database, work, listed, "sample_documents", "documents")
+        return _run_stage(context, settings, database, work, RAW, shown.plan_metadata(plan))
 
     parsed = _stage_asset(
         PARSED,
         RAW,
         Stage.PARSED,
-        _parsed,
-        "sample_parses",
-        "parsed",
         description="Blocks (headings, paragraphs, tables, code) with page and place in the canonical text, "
         "of every document whose bytes or parser changed. What cannot be read ends in quarantine.",
         kinds={"python", "postgres"},
@@ -136,9 +134,6 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         CHUNKS,
         PARSED,
         Stage.CHUNKED,
-        _chunked,
-        "sample_chunks",
-        "chunks",
         description="Chunks within the model's token budget, each with its offsets, pages and heading path.",
         kinds={"python", "postgres"},
         code_version=fingerprint(
@@ -150,9 +145,6 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         EMBEDDINGS,
         CHUNKS,
         Stage.EMBEDDED,
-        _embedded,
-        None,
-        "vectors",
         description="A vector of every chunk under every model that an index asks for. Cached by exact input "
         "and model, so only new text reaches a model.",
         kinds={
@@ -167,19 +159,29 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [raw_documents, parsed, chunks, embeddings]
 
 
-Shown = Callable[[SyncReport, Row], shown.Metadata]
-"""The metadata of one stage, from its report and the totals of its source."""
+def stage_shown(
+    connection: Pg, row: Row, key: dg.AssetKey, source: str, report: SyncReport
+) -> shown.Metadata:
+    """What the asset `key` shows of the run `row` of `source`, of which `report` tells."""
+    source_id, look = row["source_id"], LOOKS[key]
+    totals = query(connection, "stage_totals", {"source_id": source_id}).fetchone()
+    assert totals is not None
+    found = {
+        "source": source,
+        SYNC_RUN: row["run_id"],
+        "dagster/partition_row_count": int(totals[look.total]),
+        **look.show(report, totals),
+        **shown.stage_metadata(report),
+        **shown.quarantine_metadata(connection, source),
+        **(shown.samples(connection, look.sample, source_id) if look.sample else {}),
+    }
+    if key == CHUNKS:
+        rows = query(connection, "token_histogram", {"source_id": source_id}).fetchall()
+        found |= shown.token_chart(rows)
+    return found
 
 
-def _stage_asset(
-    key: dg.AssetKey,
-    above: dg.AssetKey,
-    stage: Stage,
-    show: Shown,
-    sample: str | None,
-    total: str,
-    **options: Any,
-) -> dg.AssetsDefinition:
+def _stage_asset(key: dg.AssetKey, above: dg.AssetKey, stage: Stage, **options: Any) -> dg.AssetsDefinition:
     @dg.asset(key=key, deps=[above], **options)
     def advance(
         context: dg.AssetExecutionContext,
@@ -190,7 +192,7 @@ def _stage_asset(
         def work(run: SourceRun) -> None:
             advance_source(run, embedders, stage)
 
-        return _run_stage(context, settings, database, work, show, sample, total, continued=True)
+        return _run_stage(context, settings, database, work, key, {}, continued=True)
 
     return advance
 
@@ -200,9 +202,8 @@ def _run_stage(
     settings: Settings,
     database: Database,
     work: Callable[[SourceRun], None],
-    show: Shown,
-    sample: str | None,
-    total: str,
+    key: dg.AssetKey,
+    more: shown.Metadata,
     *,
     continued: bool = False,
 ) -> dg.MaterializeResult:
@@ -213,24 +214,14 @@ def _run_stage(
         dagster_failures(),
         source_run(database, settings, source, progress, continued=continued) as run,
     ):
+        run.report.actor = actor_of(context.run_id)
         work(run)
-        totals = query(run.connection, "stage_totals", {"source_id": run.source_id}).fetchone()
-        assert totals is not None
-        found = {
-            "source": source,
-            "run_id": context.run_id,
-            "dagster/partition_row_count": int(totals[total]),
-            **show(run.report, totals),
-            **shown.stage_metadata(run.report),
-            **shown.quarantine_metadata(run.connection, source),
-            **(shown.samples(run.connection, sample, run.source_id) if sample else {}),
-        }
-        if sample == "sample_chunks":
-            rows = query(run.connection, "token_histogram", {"source_id": run.source_id}).fetchall()
-            found |= shown.token_chart(rows)
+        row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
+        assert row is not None
+        found = stage_shown(run.connection, {**row, "source_id": run.source_id}, key, source, run.report)
     for note in run.report.notes:
         context.log.warning(note)
-    return dg.MaterializeResult(metadata=found)
+    return dg.MaterializeResult(metadata={"run_id": context.run_id, **found, **more})
 
 
 def _note_removed_sources(context: dg.AssetExecutionContext, database: Database, settings: Settings) -> None:
@@ -239,6 +230,10 @@ def _note_removed_sources(context: dg.AssetExecutionContext, database: Database,
             f"source {parked.source} is not configured any more: {parked.documents} documents are served "
             f"until somebody decides; see `rag-pipelines deletes show {parked.deletion_id}`"
         )
+
+
+def _listed(report: SyncReport, totals: Row) -> shown.Metadata:
+    return {**shown.listing_metadata(report), "stored_bytes": int(totals["bytes"])}
 
 
 def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:
@@ -267,3 +262,21 @@ def _embedded(report: SyncReport, totals: Row) -> shown.Metadata:
         "embed_cost": report.cost,
         "vectors_per_s": round(report.embedded / seconds, 1) if seconds else 0.0,
     }
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How the asset of a stage looks: its figures, the query of its sample rows, the total that it counts."""
+
+    show: Callable[[SyncReport, Row], shown.Metadata]
+    sample: str | None
+    total: str
+
+
+LOOKS: Mapping[dg.AssetKey, _Look] = {
+    RAW: _Look(_listed, "sample_documents", "documents"),
+    PARSED: _Look(_parsed, "sample_parses", "parsed"),
+    CHUNKS: _Look(_chunked, "sample_chunks", "chunks"),
+    EMBEDDINGS: _Look(_embedded, None, "vectors"),
+}
+"""The assets of the chain, in the order of the stages."""

@@ -22,6 +22,7 @@ from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.observe import observe_catalogue
 from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.retention import garbage
 from rag_pipelines.store.database import Database
@@ -186,7 +187,7 @@ def prune_runs() -> None:
 def default_jobs() -> list[Any]:
     """Every job."""
     retry = reconcile.retry_quarantine
-    return [*asset_jobs(), refresh_all, retry, rollback_index, collect_garbage, prune_runs]
+    return [*asset_jobs(), refresh_all, retry, rollback_index, collect_garbage, prune_runs, observe_catalogue]
 
 
 def _tags(*, hours: int) -> dict[str, str]:

@@ -1,11 +1,16 @@
-"""Names of jobs, by which schedules, sensors and people start them."""
+"""Names of jobs, by which schedules, sensors and people start them, and how a run signs what it does."""
 
 from __future__ import annotations
 
 INGEST_SOURCE = "ingest_source"
-
-
 BUILD_INDEX = "build_index"
-
-
 VERIFY_SOURCE = "verify_source"
+OBSERVE_CATALOGUE = "observe_catalogue"
+
+ACTOR = "dagster run "
+"""What the signature of a run begins with."""
+
+
+def actor_of(run_id: str) -> str:
+    """The name under which the catalogue keeps what a run did."""
+    return f"{ACTOR}{run_id}"

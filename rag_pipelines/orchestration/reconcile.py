@@ -10,7 +10,7 @@ See https://docs.dagster.io/guides/test/asset-checks
 # ruff: noqa: I002
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -116,10 +116,15 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
             certificates = verify_source(database, settings, source, **shared)
             if config.repair and not all(one.complete for one in certificates):
                 done = repair_source(database, settings, certificates, **shared)
-                certificates = verify_source(database, settings, source, **shared)
+                verify_source(database, settings, source, **shared)
+            with database.connection() as connection:
+                certificates = newest_certificates(connection, source)
         for line in done:
             context.log.info(f"repair: {line}")
-        return dg.MaterializeResult(metadata=_certified(source, context.run_id, certificates, done))
+        found = {"run_id": context.run_id, **certificate_shown(source, certificates)}
+        if done:
+            found["repaired"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in done))
+        return dg.MaterializeResult(metadata=found)
 
     return completeness
 
@@ -138,10 +143,37 @@ def completeness_checks(settings: Settings) -> dg.AssetChecksDefinition:
         source = source_of(context)
         with dagster_failures(), database.connection() as connection:
             certificates = newest_certificates(connection, source)
-        for name in CHECKS:
-            yield _checked(name, source, certificates)
+        yield from certificate_results(source, certificates)
 
     return checks
+
+
+def certificate_results(source: str, certificates: list[Certificate]) -> list[dg.AssetCheckResult]:
+    """What the newest certificates of a source say, by check."""
+    return [_checked(name, source, certificates) for name in CHECKS]
+
+
+def certified_at(certificates: list[Certificate]) -> datetime:
+    """When stored certificates of one verification were made."""
+    return max(one.made_at for one in certificates if one.made_at is not None)
+
+
+def certificate_shown(source: str, certificates: list[Certificate]) -> shown.Metadata:
+    """What the newest certificates of a source say, in figures; the first is that of the catalogue."""
+    catalogue = certificates[0].counts
+    versions = (
+        {"index": one.index, "version": one.version, **one.counts, "complete": one.complete}
+        for one in certificates[1:]
+    )
+    return {
+        "source": source,
+        "certified_at": dg.MetadataValue.timestamp(certified_at(certificates)),
+        "complete": all(one.complete for one in certificates),
+        "drifted_documents": sum(drift.documents for one in certificates for drift in one.drift),
+        **{name: value for name, value in catalogue.items() if value is not None},
+        "versions": shown.table(versions),
+        "drift": _drift_table(certificates),
+    }
 
 
 def _checked(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
@@ -159,26 +191,6 @@ def _checked(name: str, source: str, certificates: list[Certificate]) -> dg.Asse
         severity=dg.AssetCheckSeverity.ERROR if damaged else dg.AssetCheckSeverity.WARN,
         metadata=found,
     )
-
-
-def _certified(source: str, run_id: str, certificates: list[Certificate], done: list[str]) -> shown.Metadata:
-    catalogue = certificates[0].counts
-    versions = (
-        {"index": one.index, "version": one.version, **one.counts, "complete": one.complete}
-        for one in certificates[1:]
-    )
-    found: shown.Metadata = {
-        "source": source,
-        "run_id": run_id,
-        "complete": all(one.complete for one in certificates),
-        "drifted_documents": sum(drift.documents for one in certificates for drift in one.drift),
-        **{name: value for name, value in catalogue.items() if value is not None},
-        "versions": shown.table(versions),
-        "drift": _drift_table(certificates),
-    }
-    if done:
-        found["repaired"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in done))
-    return found
 
 
 def _drift_table(certificates: Iterable[Certificate], check: str | None = None) -> Any:

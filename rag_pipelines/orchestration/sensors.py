@@ -1,8 +1,8 @@
 """Sensors: overdue sources, stale indexes, and what a dead run leaves behind.
 
 What belongs here: turning a question to our own database into run requests. What does not: the question
-(`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source. All but the
-clean-up begin stopped.
+(`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source. Those that start
+work begin stopped; the clean-up and `observe`, which only tell the truth, run.
 See https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -16,20 +16,14 @@ import dagster as dg
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
+from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
-from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.orchestration.observe import catalogue_sensor
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
 from rag_pipelines.sync.stages import end_abandoned_runs
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dg.sensor(
@@ -47,7 +41,7 @@ def source_freshness_sensor(
     with database.connection() as connection:
         now = server_time(connection)
         sources = source_freshness(connection, settings)
-    busy = _partitions_running(context.instance)
+    busy = busy_partitions(context.instance)
     waiting: list[str] = []
     for one in sources:
         if not one.overdue(now):
@@ -75,7 +69,7 @@ def index_staleness_sensor(
     embedders: dg.ResourceParam[Embedders],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One request for each stale index."""
-    busy = _partitions_running(context.instance)
+    busy = busy_partitions(context.instance)
     stale = 0
     for name in settings.indexes:
         if busy & set(settings.sources_of(name)):
@@ -131,18 +125,9 @@ def clean_up_after_cancellation(
 def default_sensors() -> list[dg.SensorDefinition]:
     """Every sensor."""
     return [
+        catalogue_sensor,
         source_freshness_sensor,
         index_staleness_sensor,
         clean_up_after_failure,
         clean_up_after_cancellation,
     ]
-
-
-def _partitions_running(instance: dg.DagsterInstance) -> set[str]:
-    """Sources with an unfinished run that holds their lease."""
-    running = [
-        run
-        for job in (INGEST_SOURCE, VERIFY_SOURCE)
-        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED))
-    ]
-    return {run.tags["dagster/partition"] for run in running if "dagster/partition" in run.tags}

@@ -44,6 +44,8 @@ class SyncReport(msgspec.Struct):
     memberships: int = 0
     seconds: dict[str, float] = {}
     notes: list[str] = []
+    actor: str = ""
+    """Who ran it, where a shell says so."""
 
     def count(self, change: Change, external_id: str, n: int = 1) -> None:
         """Count `n` documents under `change`, keeping a few ids as samples."""

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from rag_pipelines.orchestration.state_checks import index_fresh
 from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.orchestration.conftest import Shell
 
@@ -49,7 +50,8 @@ def test_what_there_is(shell: Shell):
     for key in graph.asset_check_keys:
         checks.setdefault(key.asset_key.path[-1], set()).add(key.name)
     assert checks == {
-        "raw_documents": {"deletions_decided"},
+        "raw_documents": {"listing_complete", "deletions_decided", "fresh"},
+        "live_index": {"fresh"},
         "parsed_documents": {
             "unique_ids",
             "content_stored",
@@ -99,6 +101,7 @@ def test_what_there_is(shell: Shell):
         "build_index",
         "collect_garbage",
         "ingest_source",
+        "observe_catalogue",
         "prune_runs",
         "refresh_all",
         "retry_quarantine",
@@ -113,7 +116,7 @@ def test_what_there_is(shell: Shell):
         "verify_daily",
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
-        "canary_sensor",
+        "catalogue_sensor",
         "clean_up_after_cancellation",
         "clean_up_after_failure",
         "index_staleness_sensor",
@@ -132,10 +135,15 @@ def test_every_asset_says_who_owns_it_what_it_is_and_which_code_it_has(shell: Sh
 
 def test_the_live_index_is_checked_for_freshness_by_its_own_promise(workspace: Workspace, shell: Shell):
     workspace.document["indexes"]["main"]["freshness"] = "6h"
-    asset = shell.definitions.get_repository_def().asset_graph.get(dg.AssetKey(["rag", "main", "live_index"]))
+    key = dg.AssetKey(["rag", "main", "live_index"])
 
-    assert asset.freshness_policy is not None
-    assert asset.freshness_policy.fail_window.to_timedelta().total_seconds() == 6 * 3600
+    with workspace.database.connection() as connection:
+        answer = index_fresh(connection, workspace.settings, "main")
+
+    assert answer.description == "not behind; promised within 6h"
+    graph = shell.definitions.get_repository_def().asset_graph
+    assert dg.AssetCheckKey(key, "fresh") in graph.asset_check_keys
+    assert graph.get(key).freshness_policy is None, "a policy counts materializations"
 
 
 def test_the_ingest_chain_shares_one_partitioning_and_a_backfill_is_one_run_a_source(shell: Shell):

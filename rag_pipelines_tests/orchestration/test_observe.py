@@ -1,0 +1,199 @@
+"""What was done outside Dagster is shown by it: as the catalogue has it, once, for the right partition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus
+
+from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.index.promotion import rollback
+from rag_pipelines.orchestration.observe import catalogue_sensor, unrecorded
+from rag_pipelines.verification.verify import verify_source
+from rag_pipelines_tests.orchestration.conftest import Shell
+
+CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
+
+
+def looked(shell: Shell) -> Any:
+    """What one evaluation of the sensor gives."""
+    resources = {"settings": shell.workspace.settings, "database": shell.workspace.database}
+    with dg.build_sensor_context(
+        instance=shell.instance, resources=resources, definitions=shell.definitions
+    ) as context:
+        return catalogue_sensor(context)
+
+
+def recorded(shell: Shell) -> list[str]:
+    """What one run of the job records, as words."""
+    result = shell.run("observe_catalogue")
+    assert result.success
+    return [
+        f"{event.materialization.asset_key.path[-1]} {event.partition or ''}".strip()
+        if event.is_step_materialization
+        else f"{evaluated.asset_key.path[-1]}.{evaluated.check_name} {evaluated.partition or ''} "
+        f"{'passed' if evaluated.passed else 'failed'}"
+        for event in result.all_events
+        if event.is_step_materialization or event.event_type_value == "ASSET_CHECK_EVALUATION"
+        for evaluated in [event.event_specific_data]
+    ]
+
+
+def shown(shell: Shell, asset: str, partition: str | None, *names: str) -> list[Any]:
+    """Figures of the newest materialization of an asset."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=dg.AssetKey(["rag", *asset.split("/")]), asset_partitions=[partition] if partition else None
+    )
+    (record,) = shell.instance.fetch_materializations(wanted, limit=1).records
+    assert record.asset_materialization is not None
+    return [record.asset_materialization.metadata[name].value for name in names]
+
+
+def failing(shell: Shell, asset: str, check: str) -> set[str]:
+    """The partitions for which Dagster shows that a check failed."""
+    key = dg.AssetCheckKey(dg.AssetKey(["rag", *asset.split("/")]), check)
+    partitions = shell.definitions.get_repository_def().asset_graph.get(key).partitions_def
+    state = shell.instance.event_log_storage.get_asset_check_state([(key, partitions)])[key]
+    subset = state.subsets[AssetCheckExecutionResolvedStatus.FAILED]
+    return set(subset.value.get_partition_keys()) if partitions else {"all"} if subset.size else set()
+
+
+def publish(shell: Shell) -> None:
+    shell.workspace.ingest("docs")
+    shell.workspace.ingest("team-notes")
+    shell.workspace.publish()
+
+
+def test_an_ingest_of_the_command_line_is_materializations_of_its_source(shell: Shell):
+    shell.workspace.ingest("docs")
+
+    assert isinstance(looked(shell), dg.RunRequest)
+    assert recorded(shell) == [
+        *(f"{asset} docs" for asset in CHAIN),
+        "raw_documents.listing_complete docs passed",
+        "raw_documents.deletions_decided docs passed",
+        "raw_documents.fresh docs passed",
+    ]
+    assert shown(shell, "raw_documents", "docs", "documents_listed", "documents_added") == [6, 6]
+    assert shown(shell, "embeddings", "docs", "dagster/partition_row_count")[0] >= 6
+    assert recorded(shell) == []
+    assert "shows what the catalogue holds" in looked(shell).skip_message
+
+
+def test_a_version_of_the_command_line_is_a_candidate_with_its_gates_and_a_live_index(shell: Shell):
+    publish(shell)
+    said = recorded(shell)
+
+    assert {"index_candidate", "live_index", "live_index.fresh  passed"} <= set(said)
+    assert "index_candidate.row_parity  passed" in said
+    assert shown(shell, "main/live_index", None, "version", "state") == [1, "live"]
+    assert shown(shell, "main/index_candidate", None, "gate_recall")[0] >= 0.5
+    assert recorded(shell) == []
+
+    shell.workspace.write("more.md", "# More\n\nOf the same.")
+    shell.workspace.refresh()
+    rollback(shell.workspace.database, "main")
+    recorded(shell)
+    assert shown(shell, "main/index_candidate", None, "version") == [1], "the candidate was never seen"
+    assert shown(shell, "main/live_index", None, "version") == [1]
+
+
+def test_a_rollback_is_a_new_live_version(shell: Shell):
+    publish(shell)
+    shell.workspace.write("more.md", "# More\n\nOf the same.")
+    shell.workspace.refresh()
+    recorded(shell)
+    assert shown(shell, "main/live_index", None, "version") == [2]
+
+    rollback(shell.workspace.database, "main")
+
+    assert recorded(shell)[0] == "live_index"
+    assert shown(shell, "main/live_index", None, "version") == [1]
+
+
+def test_what_runs_of_dagster_did_is_not_told_twice(shell: Shell):
+    shell.ingest("docs")
+    shell.ingest("team-notes")
+    shell.run("build_index")
+    shell.run("verify_source", "docs")
+
+    assert list(unrecorded(shell.instance, shell.workspace.database, shell.workspace.settings)) == []
+
+
+def test_a_verification_is_a_certificate_and_its_checks(shell: Shell):
+    publish(shell)
+    recorded(shell)
+    (shell.workspace.docs / "guide-0.md").unlink()
+    workspace = shell.workspace
+    embedders = Embedders(workspace.settings.data_dir)
+    verify_source(workspace.database, workspace.settings, "docs", embedders=embedders)
+
+    said = recorded(shell)
+
+    assert said[0] == "completeness docs"
+    assert "completeness.listed_is_stored docs failed" in said
+    assert failing(shell, "completeness", "listed_is_stored") == {"docs"}
+    assert recorded(shell) == []
+
+
+def test_a_run_that_failed_outside_is_a_failed_check_of_its_source_alone(shell: Shell):
+    publish(shell)
+    recorded(shell)
+    for file in shell.workspace.docs.iterdir():
+        file.unlink()
+    with pytest.raises(Exception, match="listed nothing"):
+        shell.workspace.ingest("docs")
+
+    said = recorded(shell)
+
+    assert said == ["raw_documents.listing_complete docs failed"]
+    assert failing(shell, "raw_documents", "listing_complete") == {"docs"}
+
+
+def test_a_source_that_becomes_late_is_a_failed_check_and_the_next_listing_a_passed_one(shell: Shell):
+    publish(shell)
+    recorded(shell)
+    with shell.workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.source SET listed_at = listed_at - interval '2 hours'")
+
+    assert recorded(shell) == ["raw_documents.fresh docs failed", "raw_documents.fresh team-notes passed"]
+    assert failing(shell, "raw_documents", "fresh") == {"docs"}
+
+    shell.workspace.ingest("docs")
+    assert "raw_documents.fresh docs passed" in recorded(shell)
+    assert failing(shell, "raw_documents", "fresh") == set()
+
+
+def test_an_index_is_late_when_a_change_waits_too_long_and_not_on_a_quiet_day(shell: Shell):
+    publish(shell)
+    with shell.workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.document SET updated_at = updated_at - interval '3 days'")
+        connection.execute("UPDATE rag.index_version SET promoted_at = promoted_at - interval '3 days'")
+    recorded(shell)
+    assert failing(shell, "main/live_index", "fresh") == set(), "nothing changed for three days"
+
+    shell.workspace.write("new.md", "# New\n\nA change.")
+    shell.workspace.ingest("docs")
+    recorded(shell)
+    assert failing(shell, "main/live_index", "fresh") == set(), "it may wait for a day"
+
+    with shell.workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.document SET updated_at = updated_at - interval '2 days'")
+    assert "live_index.fresh  failed" in recorded(shell)
+    shell.run("build_index", asset_selection=[dg.AssetKey(["rag", "main", "index_candidate"])])
+    assert failing(shell, "main/live_index", "fresh") == {"all"}, "a build that nobody reads helps nobody"
+
+    shell.run("build_index")
+    assert failing(shell, "main/live_index", "fresh") == set()
+
+
+def test_a_source_that_a_run_works_on_is_left_to_that_run(shell: Shell):
+    shell.workspace.ingest("docs")
+    job = shell.definitions.resolve_job_def("ingest_source")
+    shell.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "docs"}
+    )
+
+    assert recorded(shell) == []
