@@ -36,26 +36,29 @@ def backfill(
     names = check_names(chosen.settings, sources or [])
     span = window(since, until)
     from rag_pipelines.orchestration.backfill import run_backfill, run_build
+    from rag_pipelines.orchestration.build import shared_definitions
+    from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 
     def ended(outcome: RunOutcome) -> None:
         if not as_json:
             print_findings([(outcome.name, outcome.success, _detail(outcome))])
 
-    outcomes = run_backfill(
-        chosen.settings,
-        names,
-        since=span.since,
-        until=span.until,
-        full=full,
-        allow_deletes=allow_deletes,
-        continue_on_failure=go_on,
-        ended=ended,
-    )
-    failed = not all(outcome.success for outcome in outcomes)
-    if build and not failed:
-        outcomes.append(run_build(chosen.settings))
-        ended(outcomes[-1])
-        failed = not outcomes[-1].success
+    with shared_definitions(chosen.settings) as definitions:
+        outcomes = run_backfill(
+            definitions.resolve_job_def(INGEST_SOURCE),
+            names,
+            since=span.since,
+            until=span.until,
+            full=full,
+            allow_deletes=allow_deletes,
+            continue_on_failure=go_on,
+            ended=ended,
+        )
+        failed = not all(outcome.success for outcome in outcomes)
+        if build and not failed:
+            outcomes.append(run_build(definitions.resolve_job_def(BUILD_INDEX)))
+            ended(outcomes[-1])
+            failed = not outcomes[-1].success
     if as_json:
         print_json(outcomes)
     elif len(outcomes) < len(names):

@@ -1,26 +1,22 @@
 """Runs of the jobs in this process: backfills without a daemon, recorded in the Dagster instance.
 
 What belongs here: one `ingest_source` run a source, and the `build_index` run after them. What does not: the
-command line, and backfills through the daemon, which need no code of ours.
+command line, the definitions (it is handed the jobs), and backfills through the daemon, which need no code of
+ours. A run of Dagster starts no other in this way (`run_others`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.orchestration.build import build_definitions
+from rag_pipelines.errors import UsageError
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
-from rag_pipelines.quality.process import SuiteProcess
 
 SILENT = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller says on the console what happened; the instance has the whole log."""
@@ -41,7 +37,7 @@ class RunOutcome:
 
 
 def run_backfill(
-    settings: Settings,
+    job: dg.JobDefinition,
     sources: Sequence[str],
     *,
     since: datetime | None = None,
@@ -50,26 +46,26 @@ def run_backfill(
     allow_deletes: bool = False,
     continue_on_failure: bool = False,
     instance: dg.DagsterInstance | None = None,
-    resource_overrides: Mapping[str, Any] | None = None,
     ended: Callable[[RunOutcome], None] = lambda outcome: None,
 ) -> list[RunOutcome]:
     """Run the job `ingest_source` for each source, in order, in this process; no daemon is needed.
 
     Args:
+        job: the job, as `shared_definitions` resolves it.
         since, until: take only what was modified in this half-open window; deletes nothing, moves no cursor.
         full: list everything and load every document again.
         allow_deletes: apply deletions above the delete guard.
         continue_on_failure: go on with the next source after a failed one.
         instance: where the runs are recorded; by default the one of DAGSTER_HOME, else one in memory.
-        resource_overrides: resources that replace the default ones, by name; models and the quality library
-            are loaded once for all runs anyway.
         ended: called as each run ends.
 
     Raises:
         UsageError: there is no such source; nothing was run.
     """
+    known = job.partitions_def.get_partition_keys() if job.partitions_def else []
     for name in sources:
-        settings.source(name)
+        if name not in known:
+            raise UsageError(f"there is no source {name!r}; valid: {', '.join(known)}")
     config = ListingConfig(
         full=full,
         since=since.isoformat() if since else None,
@@ -77,8 +73,7 @@ def run_backfill(
         allow_deletes=allow_deletes,
     )
     outcomes: list[RunOutcome] = []
-    with _instance(instance) as used, _shared(settings, resource_overrides or {}) as resources:
-        job = _job(settings, INGEST_SOURCE, resources)
+    with _instance(instance) as used:
         for name in sources:
             outcome = _execute(job, name, used, config, partition=name)
             outcomes.append(outcome)
@@ -88,32 +83,10 @@ def run_backfill(
     return outcomes
 
 
-def run_build(
-    settings: Settings,
-    *,
-    instance: dg.DagsterInstance | None = None,
-    resource_overrides: Mapping[str, Any] | None = None,
-) -> RunOutcome:
+def run_build(job: dg.JobDefinition, *, instance: dg.DagsterInstance | None = None) -> RunOutcome:
     """Run the job `build_index` in this process: every index in which something changed."""
     with _instance(instance) as used:
-        return _execute(_job(settings, BUILD_INDEX, resource_overrides), BUILD_INDEX, used)
-
-
-@contextmanager
-def _shared(settings: Settings, overrides: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Resources for several runs in a row: models and the quality library are loaded once."""
-    with ExitStack() as stack:
-        resources = dict(overrides)
-        if "embedders" not in resources:
-            resources["embedders"] = stack.enter_context(closing(Embedders(settings.data_dir)))
-        if "quality" not in resources:
-            resources["quality"] = stack.enter_context(SuiteProcess()).run
-        yield resources
-
-
-def _job(settings: Settings, name: str, overrides: Mapping[str, Any] | None) -> dg.JobDefinition:
-    definitions = build_definitions(settings=settings, resource_overrides=overrides)
-    return definitions.resolve_job_def(name)
+        return _execute(job, job.name, used)
 
 
 def _execute(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import dagster as dg
 
 from rag_pipelines.config import Settings, load_config
+from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.canary import canary_checks
 from rag_pipelines.orchestration.checks import gate_checks, quality_checks
 from rag_pipelines.orchestration.index_assets import index_assets
@@ -19,6 +21,7 @@ from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines.orchestration.schedules import default_schedules
 from rag_pipelines.orchestration.sensors import default_sensors
 from rag_pipelines.orchestration.state_checks import index_checks, source_checks
+from rag_pipelines.quality.process import SuiteProcess
 
 
 def build_definitions(
@@ -37,6 +40,20 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return _definitions(settings, resource_overrides or {})
+
+
+@contextmanager
+def shared_definitions(
+    settings: Settings, *, resource_overrides: Mapping[str, Any] | None = None
+) -> Iterator[dg.Definitions]:
+    """Definitions for several runs in this process: models and the quality library are loaded once."""
+    with ExitStack() as stack:
+        resources = dict(resource_overrides or {})
+        if "embedders" not in resources:
+            resources["embedders"] = stack.enter_context(closing(Embedders(settings.data_dir)))
+        if "quality" not in resources:
+            resources["quality"] = stack.enter_context(SuiteProcess()).run
+        yield build_definitions(settings=settings, resource_overrides=resources)
 
 
 def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:

@@ -10,20 +10,20 @@ See https://docs.dagster.io/guides/build/jobs
 # ruff: noqa: I002
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
 from rag_pipelines.orchestration.observe import observe_catalogue
-from rag_pipelines.quality.runner import RunSuite
+from rag_pipelines.orchestration.run_others import refresh_all, retry_quarantine
 from rag_pipelines.retention import garbage
 from rag_pipelines.store.database import Database
 
@@ -31,6 +31,7 @@ PRUNE_PAGE = 100
 """Old runs read at once."""
 
 
+@cache
 def asset_jobs() -> list[Any]:
     """The jobs that materialize assets, with the checks of these assets."""
     return [
@@ -103,36 +104,6 @@ def collect(
     context.add_output_metadata({**dropped, **msgspec.structs.asdict(removed)})
 
 
-@dg.op(description="Ingest every source, each in a run of its own, then build what changed.")
-def refresh(
-    context: dg.OpExecutionContext,
-    settings: dg.ResourceParam[Settings],
-    database: dg.ResourceParam[Database],
-    embedders: dg.ResourceParam[Embedders],
-    quality: dg.ResourceParam[RunSuite],
-) -> None:
-    """Run `ingest_source` for each source and `build_index` after them, if none failed."""
-    from rag_pipelines.orchestration.backfill import run_backfill, run_build
-
-    resources = {"database": database, "embedders": embedders, "quality": quality}
-    results = run_backfill(
-        settings,
-        list(settings.sources),
-        continue_on_failure=True,
-        instance=context.instance,
-        resource_overrides=resources,
-    )
-    failed = [result.name for result in results if not result.success]
-    if failed:
-        raise dg.Failure(
-            f"not built: the ingest of {', '.join(failed)} failed; see the runs of these partitions",
-            allow_retries=False,
-        )
-    built = run_build(settings, instance=context.instance, resource_overrides=resources)
-    if not built.success:
-        raise dg.Failure(built.error or "the build failed", allow_retries=False)
-
-
 @dg.op(description="Forget old finished runs; Dagster itself keeps the events of every run for ever.")
 def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
     """Delete old runs from the instance."""
@@ -169,15 +140,6 @@ def collect_garbage() -> None:
     collect()
 
 
-@dg.job(
-    executor_def=dg.in_process_executor,
-    description="Everything at once: ingest every source, each in a run of its own, then build what changed.",
-)
-def refresh_all() -> None:
-    """Ingest and build everything."""
-    refresh()
-
-
 @dg.job(executor_def=dg.in_process_executor, description="Delete finished Dagster runs older than some days.")
 def prune_runs() -> None:
     """Delete old runs."""
@@ -186,8 +148,8 @@ def prune_runs() -> None:
 
 def default_jobs() -> list[Any]:
     """Every job."""
-    retry = reconcile.retry_quarantine
-    return [*asset_jobs(), refresh_all, retry, rollback_index, collect_garbage, prune_runs, observe_catalogue]
+    operations = [rollback_index, collect_garbage, prune_runs]
+    return [*asset_jobs(), refresh_all, retry_quarantine, observe_catalogue, *operations]
 
 
 def _tags(*, hours: int) -> dict[str, str]:

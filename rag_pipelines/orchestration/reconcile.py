@@ -10,24 +10,20 @@ See https://docs.dagster.io/guides/test/asset-checks
 # ruff: noqa: I002
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.config.values import parse_duration
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
-from rag_pipelines.quality.runner import RunSuite
 from rag_pipelines.store.database import Database
-from rag_pipelines.store.documents import QuarantineFilter, quarantined, retry_quarantined
 from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate, Remedy
 from rag_pipelines.verification.repair import repair_source
 from rag_pipelines.verification.verify import newest_certificates, verify_source
@@ -44,43 +40,6 @@ class VerifyConfig(dg.Config):
 
     repair: bool = Field(default=False, description="Mend what can be mended without a person, look again.")
     deep: bool = Field(default=False, description="Read every stored object and compare it with its digest.")
-
-
-class RetryConfig(dg.Config):
-    """Which quarantine entries are tried again: those that fit all that is given."""
-
-    source: str | None = Field(default=None, description="Only of this source.")
-    stage: str | None = Field(default=None, description="Only of this stage, such as fetch or parse.")
-    status: str | None = Field(default=None, description="Only with this status, such as encrypted.")
-    error_class: str | None = Field(
-        default=None, description="Only with this error, such as ParseTimeoutError."
-    )
-    older_than: str | None = Field(
-        default=None, description="Only what failed first so long ago, such as 7d."
-    )
-    ids: list[int] = Field(default=[], description="Only these entries.")
-    everything: bool = Field(default=False, description="Everything, where nothing else is given.")
-
-    @property
-    def chosen(self) -> QuarantineFilter:
-        """The filter. Raises `UsageError` where nothing is given, or what is no span of time."""
-        age = None if self.older_than is None else _span(self.older_than)
-        found = QuarantineFilter(self.source, self.stage, self.status, self.error_class, age, tuple(self.ids))
-        if not (any(found) or self.everything):
-            raise UsageError("nothing says what to retry; give a filter, or `everything: true`")
-        return found
-
-
-def _span(text: str) -> timedelta:
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"older_than: received {text!r}; valid: {error}") from None
-    if not isinstance(found, timedelta):
-        raise UsageError(
-            f"older_than: received {text!r}; valid: a number with a unit, such as 90m, 24h or 7d"
-        )
-    return found
 
 
 def completeness(settings: Settings) -> dg.AssetsDefinition:
@@ -207,60 +166,3 @@ def _drift_table(certificates: Iterable[Certificate], check: str | None = None) 
         for drift in one.drift
         if check in (None, KINDS[drift.kind].check)
     )
-
-
-@dg.op(description="Let quarantine entries be tried again, and ingest their sources.")
-def retry_and_ingest(
-    context: dg.OpExecutionContext,
-    config: RetryConfig,
-    settings: dg.ResourceParam[Settings],
-    database: dg.ResourceParam[Database],
-    embedders: dg.ResourceParam[Embedders],
-    quality: dg.ResourceParam[RunSuite],
-) -> None:
-    """Retry what the configuration chooses; each source in a run of its own."""
-    from rag_pipelines.orchestration.backfill import run_backfill
-
-    with dagster_failures(), database.transaction() as connection:
-        rows = retry_quarantined(connection, config.chosen)
-    sources = [name for name in settings.sources if name in {row["source"] for row in rows}]
-    outcomes = run_backfill(
-        settings,
-        sources,
-        continue_on_failure=True,
-        instance=context.instance,
-        resource_overrides={"database": database, "embedders": embedders, "quality": quality},
-    )
-    with dagster_failures(), database.connection() as connection:
-        left = {row["quarantine_id"] for row in quarantined(connection)}
-    still = [row for row in rows if row["quarantine_id"] in left]
-    context.add_output_metadata(
-        {
-            "retried_entries": len(rows),
-            "mended_entries": len(rows) - len(still),
-            "sources": ", ".join(sources) or "none",
-            "still_failing": shown.table(
-                {
-                    "source": row["source"],
-                    "what": row["external_id"] or row["entity"],
-                    "message": row["message"],
-                }
-                for row in still[: shown.ROWS]
-            ),
-        }
-    )
-    failed = [outcome.name for outcome in outcomes if not outcome.success]
-    if failed:
-        raise dg.Failure(
-            f"the ingest of {', '.join(failed)} failed; see the runs of these partitions", allow_retries=False
-        )
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    description="Try documents again that are in quarantine, by a filter, whatever was tried before, and "
-    "ingest their sources.",
-)
-def retry_quarantine() -> None:
-    """Retry and ingest."""
-    retry_and_ingest()

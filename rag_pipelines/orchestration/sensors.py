@@ -2,7 +2,7 @@
 
 What belongs here: turning a question to our own database into run requests. What does not: the question
 (`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source. Those that start
-work begin stopped; the clean-up and `observe`, which only tell the truth, run.
+work by themselves begin stopped.
 See https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -18,8 +18,10 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
 from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
+from rag_pipelines.orchestration.jobs import asset_jobs
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.orchestration.observe import catalogue_sensor
+from rag_pipelines.orchestration.run_others import follow_up_sensor
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
@@ -126,6 +128,7 @@ def default_sensors() -> list[dg.SensorDefinition]:
     """Every sensor."""
     return [
         catalogue_sensor,
+        follow_up_sensor(asset_jobs()),
         source_freshness_sensor,
         index_staleness_sensor,
         clean_up_after_failure,

@@ -11,6 +11,7 @@ import pytest
 
 from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.names import INGEST_SOURCE
+from rag_pipelines.orchestration.run_others import follow_ups
 from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -23,6 +24,7 @@ class Shell:
     def __init__(self, workspace: Workspace, instance: dg.DagsterInstance) -> None:
         self.workspace = workspace
         self.instance = instance
+        self._requested: set[str | None] = set()
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -48,6 +50,21 @@ class Shell:
         """Run the ingest chain of a source."""
         ops = {"rag__raw_documents": {"config": listing}} if listing else None
         return self.run(INGEST_SOURCE, source, ops)
+
+    def follow_up(self) -> list[dg.ExecuteInProcessResult]:
+        """Run what succeeded runs asked for, and what those ask for, as the sensor and the queue do."""
+        results: list[dg.ExecuteInProcessResult] = []
+        while requests := [
+            (request.run_key, request)
+            for run in self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
+            for request in follow_ups(self.instance, run)
+            if request.run_key not in self._requested
+        ]:
+            for key, request in dict(requests).items():
+                self._requested.add(key)
+                tags = request.tags
+                results.append(self.run(request.job_name, request.partition_key, tags=tags))
+        return results
 
     def metadata(self, result: dg.ExecuteInProcessResult, *key: str) -> dict[str, Any]:
         """What the materialization of an asset says, as plain values."""

@@ -10,19 +10,17 @@ import pytest
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.versions import live_version, versions
 from rag_pipelines.orchestration.backfill import RunOutcome, run_backfill
+from rag_pipelines.orchestration.build import shared_definitions
 from rag_pipelines.quality.library import run_suite
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 
 def backfill(shell: Shell, *sources: str, **options) -> list[RunOutcome]:
-    return run_backfill(
-        shell.workspace.settings,
-        sources,
-        instance=shell.instance,
-        resource_overrides={"database": shell.workspace.database, "quality": run_suite},
-        **options,
-    )
+    overrides = {"database": shell.workspace.database, "quality": run_suite}
+    with shared_definitions(shell.workspace.settings, resource_overrides=overrides) as definitions:
+        job = definitions.resolve_job_def("ingest_source")
+        return run_backfill(job, sources, instance=shell.instance, **options)
 
 
 def test_a_backfill_runs_each_source_and_records_it_in_the_instance(shell: Shell):
@@ -74,10 +72,14 @@ def test_a_failed_check_is_named_in_the_outcome(shell: Shell):
     assert outcome.failed_checks == ("chunks.has_tokens",)
 
 
-def test_refresh_all_ingests_every_source_and_builds(shell: Shell):
-    result = shell.run("refresh_all")
+def test_refresh_all_ingests_every_source_in_a_run_of_its_own_and_builds_after_the_last(shell: Shell):
+    asked = shell.run("refresh_all")
+    results = shell.follow_up()
 
-    assert result.success
+    assert asked.success
+    assert all(result.success for result in results)
+    assert [result.job_def.name for result in results] == ["ingest_source", "ingest_source", "build_index"]
+    assert {run.tags.get("rag/asked_by") for run in shell.instance.get_runs()} == {None, asked.run_id}
     with shell.workspace.database.connection() as connection:
         live = live_version(connection, "main")
     assert live is not None
@@ -86,19 +88,37 @@ def test_refresh_all_ingests_every_source_and_builds(shell: Shell):
 
 def test_refresh_all_builds_nothing_when_a_source_failed(shell: Shell):
     with source_lease(shell.workspace.database, "docs", "filesystem"):
-        result = shell.run("refresh_all")
+        shell.run("refresh_all")
+        results = shell.follow_up()
 
-    assert not result.success
-    (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "not built: the ingest of docs failed" in (failure.step_failure_data.user_failure_data.description)
+    assert sorted(result.success for result in results) == [False, True]
+    (failed,) = [result for result in results if not result.success]
+    (failure,) = [event for event in failed.all_events if event.is_step_failure]
+    assert "source 'docs' is being synced" in failure.step_failure_data.user_failure_data.description
     with shell.workspace.database.connection() as connection:
         assert versions(connection, "main") == []
 
 
+def test_the_sensor_requests_what_a_run_asked_for(shell: Shell):
+    asked = shell.run("refresh_all")
+    sensor = shell.definitions.resolve_sensor_def("follow_up_sensor")
+    run = shell.instance.get_run_by_id(asked.run_id)
+    event = next(event for event in asked.all_events if event.event_type_value == "PIPELINE_SUCCESS")
+    context = dg.build_run_status_sensor_context(sensor.name, event, shell.instance, run)
+
+    requests = list(sensor(context))
+
+    assert [(one.job_name, one.partition_key) for one in requests] == [
+        ("ingest_source", "docs"),
+        ("ingest_source", "team-notes"),
+    ]
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+
+
 def test_rollback_makes_the_version_before_live_again_and_collection_keeps_it(shell: Shell):
-    shell.run("refresh_all")
+    shell.workspace.refresh()
     shell.workspace.write("extra.md", "# Extra\n\nOne more document.")
-    shell.run("refresh_all")
+    shell.workspace.refresh()
 
     rolled_back = shell.run("rollback_index", ops={"roll_back": {"config": {"index": "main"}}})
     collected = shell.run("collect_garbage")

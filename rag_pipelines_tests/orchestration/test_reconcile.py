@@ -99,9 +99,11 @@ def test_a_retry_by_filter_ingests_the_sources_of_what_it_chose(sound: Shell):
     sound.workspace.ingest()
 
     result, found = retry(sound, stage="parse", status="corrupt")
+    (ingest,) = sound.follow_up()
 
     assert result.success
-    assert (found["retried_entries"], found["mended_entries"], found["sources"]) == (1, 0, "docs")
+    assert ingest.success
+    assert (found["retried_entries"], found["asked_for"]) == (1, "docs")
     rows = sound.workspace.rows("SELECT attempts FROM rag.quarantine")
     assert rows == [{"attempts": 1}], "tried again, from the beginning"
     runs = sound.instance.get_runs(dg.RunsFilter(job_name="ingest_source"))
@@ -130,5 +132,6 @@ def test_a_retry_of_nothing_runs_nothing(sound: Shell):
     result, found = retry(sound, everything=True)
 
     assert result.success
-    assert found["retried_entries"] == 0
+    assert (found["retried_entries"], found["asked_for"]) == (0, "none")
+    assert sound.follow_up() == []
     assert len(sound.instance.get_runs()) == before + 1
