@@ -64,7 +64,6 @@ def test_no_packages_import_each_other_in_a_circle(graph: grimp.ImportGraph):
     assert _circle(rooms) == []
 
 
-@pytest.mark.xfail(strict=True, reason="jobs of `orchestration` still run each other in their own process")
 def test_no_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph):
     modules = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
