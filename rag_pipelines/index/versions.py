@@ -32,6 +32,7 @@ from rag_pipelines.index.spec import (
     VectorSpec,
     describe_model,
 )
+from rag_pipelines.index.words import FIRST_CODE, words_code
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
@@ -113,6 +114,7 @@ class IndexPlan:
     def fingerprint(self) -> str:
         """Equal for builds that may catch up from one another, also by releases with more settings."""
         vector = self.spec.index.vector
+        code = words_code()
         return fingerprint(
             [
                 STORAGE_VERSION,
@@ -121,6 +123,7 @@ class IndexPlan:
                 self.model_id,
                 [vector.type, vector.m, vector.ef_construction],
                 lasting(self.spec.index.lexical, _LEXICAL),
+                *([] if code == FIRST_CODE else [code]),
             ]
         )
 

@@ -16,6 +16,7 @@ every process parses.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -33,6 +34,13 @@ IGNORED: Mapping[str, str] = {
     "rag_pipelines.parsing.formats": "the table of formats; what it says of one is the start of its stage",
 }
 """Modules that cannot change what a stage gives out, with the reason. They are not followed."""
+
+
+_SQL = re.compile(
+    r"""(?P<nothing>(?:\s|--[^\n]*|/\*.*?\*/)+) | '(?:[^']|'')*' | "[^"]*" | [^\s'"/-]+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
+"""White space and comments, quoted text, and what else there is."""
 
 
 class Code(NamedTuple):
@@ -138,6 +146,12 @@ class Package:
                     elif name.endswith(".py"):
                         self._sources[f"{dotted}.{name[:-3]}"] = os.path.join(folder, name)
         return self._sources
+
+
+def plain_sql(text: str) -> str:
+    """SQL without its comments, and white space outside of quotes as one space."""
+    parts = _SQL.finditer(text)
+    return "".join(" " if one["nothing"] else one[0] for one in parts).strip()
 
 
 @cache
