@@ -4,7 +4,7 @@ What belongs here: the pins. What does not: which modules a stage begins with an
 fingerprint holds (each stage knows its own).
 
 A pin says that the code with a digest gives out the same as that which stored fingerprints name. It is
-written by ``python -m tools.pin_stages`` when the golden corpus comes out as before. Without a pin a
+written by ``python tools/pin_stages.py`` when the golden corpus comes out as before. Without a pin a
 digest is its own name, so code that nobody pinned makes results anew, which costs time and is never wrong.
 """
 
