@@ -14,9 +14,19 @@ from rag_pipelines.provenance.stages import Stage, made_by
 from rag_pipelines.store.sql import objects, queries
 
 QUERIES = (
-    "create_storage chunk_words load_words add_words average_length load_vectors add_vectors "
-    "word_postings load_postings add_postings load_terms add_terms"
-).split()
+    "create_storage",
+    "chunk_words",
+    "load_words",
+    "add_words",
+    "average_length",
+    "load_vectors",
+    "add_vectors",
+    "word_postings",
+    "load_postings",
+    "add_postings",
+    "load_terms",
+    "add_terms",
+)
 """The named queries that fill a version's tables, in a build and when it catches up."""
 
 FIRST_CODE = "1"

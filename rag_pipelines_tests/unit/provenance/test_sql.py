@@ -9,7 +9,7 @@ from rag_pipelines.provenance.package import plain_sql
 from rag_pipelines.store.sql import queries
 
 FUNCTIONS = {
-    "FUNCTION rag.words(text)": "CREATE FUNCTION rag.words(content text) ... RETURN rag.parts(content) -- of it",
+    "FUNCTION rag.words(text)": "CREATE FUNCTION rag.words(content text) ... RETURN rag.parts(content) -- x",
     "FUNCTION rag.parts(text)": "CREATE FUNCTION rag.parts(content text) ... RETURN content",
     "FUNCTION rag.other(text)": "CREATE FUNCTION rag.other(content text) ... RETURN content",
     "TRIGGER words ON rag.chunk": "CREATE TRIGGER words ... EXECUTE FUNCTION rag.other()",
