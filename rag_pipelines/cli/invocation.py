@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from rag_pipelines import logs
 from rag_pipelines.errors import ConfigError, CredentialError, RagError, TransientError, UsageError
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
     from rag_pipelines.embedding.embedders import Embedders
     from rag_pipelines.store.database import Database
+
+log = logs.get(__name__)
 
 
 class ExitCode(IntEnum):
@@ -132,6 +135,7 @@ class Commands(TyperGroup):
         except Exception as error:
             if type(error).__module__.partition(".")[0] in ("typer", "click"):
                 raise
+            log.error("a bug ended the command", error=type(error).__name__, exit_code=int(ExitCode.BUG))
             traceback.print_exception(error)
             raise typer.Exit(ExitCode.BUG) from None
         finally:

@@ -40,6 +40,7 @@ from rag_pipelines.cli import (
     verify,
 )
 from rag_pipelines.cli.invocation import Commands, Invocation
+from rag_pipelines.cli.records import LogFormat, LogLevel, write_log
 
 app = typer.Typer(
     name="rag-pipelines",
@@ -82,6 +83,21 @@ def options(
         Path | None,
         typer.Option("--config", metavar="FILE", help="The YAML file; else RAG_CONFIG, else the demo's."),
     ] = None,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(
+            help="The least level of log records on stderr: what needs a look (warning) by default, "
+            "and nothing where a person watches a terminal.",
+            envvar="RAG_LOG_LEVEL",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Lines for people (text, the default), or all that is written to stderr as JSON lines.",
+            envvar="RAG_LOG_FORMAT",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=lambda value: _show_version(value))
@@ -89,6 +105,7 @@ def options(
 ) -> None:
     """Ingest documents, build versioned pgvector indexes, and query them with citations."""
     context.obj = Invocation(config, debug)
+    write_log(context, log_level, log_format)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -104,17 +121,21 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+VALUED = ("--config", "--log-level", "--log-format")
+"""Global options that take a value."""
+
+
 def _global_options_first(arguments: Sequence[str]) -> list[str]:
-    """`--config` and `--debug` moved to the front, so that they may also follow a command."""
+    """The global options moved to the front, so that they may also follow a command."""
     front: list[str] = []
     rest: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
         if argument == "--":
             rest += ["--", *remaining]
-        elif argument == "--config":
+        elif argument in VALUED:
             front += [argument, *([value] if (value := next(remaining, None)) is not None else [])]
-        elif argument == "--debug" or argument.startswith("--config="):
+        elif argument == "--debug" or argument.startswith(tuple(f"{name}=" for name in VALUED)):
             front.append(argument)
         else:
             rest.append(argument)

@@ -8,14 +8,20 @@ Rich is imported on the first use.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from rag_pipelines import logs
+
+log = logs.get(__name__)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,10 +91,25 @@ def print_findings(findings: Iterable[tuple[str, bool | None, str]]) -> None:
 
 
 def say(message: str) -> None:
-    """One line for a person, on stderr."""
+    """One line for a person, on stderr; a record where stderr is a log for programs."""
+    if records.kept:
+        kind, _, text = message.partition(": ")
+        level = {"error": logging.ERROR, "note": logging.WARNING}.get(kind)
+        log.log(level or logging.INFO, message if level is None else text)
+        return
     from rich.text import Text
 
     stderr().print(Text(message))
+
+
+@dataclass
+class Records:
+    """Whether what is said to people is kept as records: set once, from the command line."""
+
+    kept: bool = False
+
+
+records = Records()
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from rag_pipelines import logs
 from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.output import say
+from rag_pipelines.cli.output import records, say
 from rag_pipelines.errors import UsageError
 
 
@@ -66,14 +67,14 @@ def _uvicorn() -> Any:
 
 
 def _log_to_stderr() -> None:
-    """One line an event; those of the access log are JSON and nothing else."""
-    plain = logging.StreamHandler(sys.stderr)
-    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    """Requests as JSON and nothing else, and the server's own records in the form of all others."""
+    told = logging.StreamHandler(sys.stderr)
+    told.setFormatter(logs.FORMATTERS["json" if records.kept else "text"]())
     bare = logging.StreamHandler(sys.stderr)
     bare.setFormatter(logging.Formatter("%(message)s"))
     for name in ("rag_pipelines", "uvicorn"):
         logger = logging.getLogger(name)
-        logger.addHandler(plain)
+        logger.handlers = [told]
         logger.setLevel(logging.INFO)
     access = logging.getLogger("rag_pipelines.serving.access")
     access.addHandler(bare)

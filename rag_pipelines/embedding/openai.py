@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_pipelines import logs
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.base import ModelIdentity, Usage, normalise
 from rag_pipelines.embedding.profile import EmbeddingProfile
@@ -30,6 +31,8 @@ from rag_pipelines.errors import ConfigError, CredentialError, EmbeddingError, T
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
 from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
+
+log = logs.get(__name__)
 
 if TYPE_CHECKING:
     import httpx
@@ -180,6 +183,7 @@ class OpenAIEmbedder:
                 delay = backoff(attempt) if asked is None else asked
                 if attempt > self._profile.retries or delay > LONGEST_DELAY:
                     raise
+                log.warning("request tried again", attempt=attempt, wait=round(delay, 1), reason=str(error))
                 self._clock.sleep(delay)
         raise AssertionError("unreachable")
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.evaluation.sequential import evidence, upper_bound
@@ -26,6 +27,8 @@ from rag_pipelines.index.promotion import find_candidate, refusals
 from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import lease_owner
+
+log = logs.get(__name__)
 
 CANARY = "canary"
 """The gate that a breached canary leaves with its candidate."""
@@ -346,6 +349,7 @@ def _break_off(database: Database, canary: Canary, broken: Sequence[str]) -> Non
         _audit(
             connection, "canary", "canary breach", canary.index_name, {"version": canary.version_id, **detail}
         )
+    log.warning("canary broken off", index=canary.index_name, version=canary.version_id, **detail)
 
 
 def _end(connection: Pg, canary_id: int, state: str, actor: str, verdict: str) -> Canary | None:

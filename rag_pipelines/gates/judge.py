@@ -7,8 +7,12 @@ re-reads the results in its own transaction).
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
+from functools import partial
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
@@ -28,6 +32,8 @@ from rag_pipelines.index.gate_results import INTEGRITY, REQUIRED_GATES, Gate, st
 from rag_pipelines.index.storage import storage_of_version
 from rag_pipelines.index.versions import version_by_id
 from rag_pipelines.store.database import Database, query
+
+log = logs.get(__name__)
 
 GATES: tuple[Callable[[Subject], Gate], ...] = (
     row_parity,
@@ -59,9 +65,10 @@ def validate_version(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
         subject = Subject(connection, version, settings.index(name), storage_of_version(version))
-        results = [gate(subject) for gate in GATES]
-        if all(gate.passed for gate in results if gate.gate in INTEGRITY):
-            results.append(_quality(database, settings, name, version_id, embedders))
+        with logs.context(index=name, version=version_id):
+            results = [_logged(partial(gate, subject)) for gate in GATES]
+            if all(gate.passed for gate in results if gate.gate in INTEGRITY):
+                results.append(_logged(partial(_quality, database, settings, name, version_id, embedders)))
         with connection.transaction():
             for gate in results:
                 store_gate(connection, version_id, gate)
@@ -72,6 +79,21 @@ def validate_version(
                 {"version_id": version_id, "state": "validated" if passed else "built"},
             )
     return results
+
+
+def _logged(judge: Callable[[], Gate]) -> Gate:
+    """The gate's result, with its numbers in the log."""
+    began = time.perf_counter()
+    gate = judge()
+    log.log(
+        logging.INFO if gate.passed else logging.WARNING,
+        "gate passed" if gate.passed else "gate failed",
+        gate=gate.gate,
+        observed=gate.observed,
+        threshold=gate.threshold,
+        seconds=round(time.perf_counter() - began, 3),
+    )
+    return gate
 
 
 def _quality(

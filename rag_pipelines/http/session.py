@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
+from rag_pipelines import logs
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -38,9 +39,13 @@ from rag_pipelines.http.answers import Answer, fault_of, is_login_page, place_of
 from rag_pipelines.http.pacing import PACERS, Pacer, Pacers, Patience, asked_wait
 from rag_pipelines.http.throttle import Clock
 
+log = logs.get(__name__)
+
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Of one answer that is not a document, decompressed."""
 _PIECE = 256 * 1024
+LONG_WAIT = 1.0
+"""Seconds; a longer wait is worth a warning."""
 _USER_AGENT = "rag-pipelines"
 
 
@@ -149,7 +154,9 @@ class Transport(HTTPAdapter):
                     pacer.hold(delay + (error.retry_after or 0), self._clock)
                     delay = 0.0
                 if attempt > self._patience.retries or waited + delay > self._patience.max_wait:
+                    log.warning("request given up", tries=attempt, waited=round(waited, 1), reason=str(error))
                     raise
+                log.info("request tried again", attempt=attempt, wait=round(delay, 1), reason=str(error))
                 self._sleep(delay)
                 waited += delay
         raise AssertionError("unreachable")
@@ -170,6 +177,10 @@ class Transport(HTTPAdapter):
 
     def _sleep(self, seconds: float) -> None:
         if seconds > 0:
+            if seconds > LONG_WAIT:
+                log.warning(
+                    "waiting for the server", host=urlsplit(self._credential.url).netloc, seconds=seconds
+                )
             self._clock.sleep(seconds)
             self.traffic.waited += seconds
 

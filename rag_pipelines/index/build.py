@@ -11,6 +11,7 @@ when it was loaded, so that rows committed out of order are never missed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
@@ -38,6 +40,8 @@ from rag_pipelines.index.versions import (
 from rag_pipelines.progress import no_progress
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
+
+log = logs.get(__name__)
 
 
 def build_index(
@@ -66,15 +70,25 @@ def build_index(
             return None
         base = None if full else _base(connection, plan)
         version = _begin(connection, plan, base)
-        try:
-            if base is None:
-                _build_fully(database, connection, plan, version, progress)
-            else:
-                _catch_up(connection, plan, version, base, progress)
-        except BaseException as error:
-            _give_up(connection, plan, version, base, error)
-            raise
-        return version_by_id(connection, version.version_id)
+        began = time.perf_counter()
+        with logs.context(index=name, version=version.version_id):
+            log.info("build started", kind=version.kind, base=base.version_id if base else None)
+            try:
+                if base is None:
+                    _build_fully(database, connection, plan, version, progress)
+                else:
+                    _catch_up(connection, plan, version, base, progress)
+            except BaseException as error:
+                log.error(
+                    "build failed", seconds=_since(began), error=type(error).__name__, reason=str(error)
+                )
+                _give_up(connection, plan, version, base, error)
+                raise
+            built = version_by_id(connection, version.version_id)
+            log.info(
+                "build ended", seconds=_since(began), rows=built.row_count, documents=built.document_count
+            )
+        return built
 
 
 def pending_changes(database: Database, settings: Settings, name: str, *, embedders: Embedders) -> str | None:
@@ -103,6 +117,10 @@ def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]
 def storage_of(plan: IndexPlan, number: int) -> Storage:
     """The tables of a build of this index."""
     return Storage(number, plan.spec)
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)
 
 
 def _fail_abandoned(connection: Pg, name: str) -> list[int]:

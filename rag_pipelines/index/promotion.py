@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
@@ -21,6 +22,8 @@ from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
 from rag_pipelines.store.database import Database, Pg, mapped_errors, query
 from rag_pipelines.store.lease import lease_owner
+
+log = logs.get(__name__)
 
 DROP_LOCK_MS = 10
 """How long a drop waits for each of a version's tables: searches that still look there queue behind it."""
@@ -64,6 +67,9 @@ def promote(
         overridden = _overridden(candidate, override)
         reasons = refusals(candidate, gates, overridden)
         if reasons:
+            log.warning(
+                "promotion refused", index=name, version=candidate.version_id, reasons="; ".join(reasons)
+            )
             raise GateError(
                 f"version {candidate.version_id} of index {name!r} may not go live: {'; '.join(reasons)}",
                 reasons,
@@ -157,6 +163,7 @@ def _flip(connection: Pg, name: str, target: Version, action: str, actor: str) -
     query(connection, "set_state", {"version_id": target.version_id, "state": "live"})
     detail = {"version": target.version_id, "before": before.version_id if before else None}
     _audit(connection, actor, action, name, detail)
+    log.info(action, index=name, **detail)
 
 
 def _audit(connection: Pg, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
@@ -199,6 +206,7 @@ def _collected(connection: Pg, version: Version, owns_storage: bool) -> bool:
                     drop_tables(connection, version.storage, DROP_LOCK_MS)
                 query(connection, "mark_collected", {"version_id": version.version_id})
                 _audit(connection, "", "collect", version.index_name, {"version": version.version_id})
+                log.info("version collected", index=version.index_name, version=version.version_id)
                 return True
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > given_up:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import LeaseLostError, UsageError
@@ -36,6 +37,8 @@ from rag_pipelines.index.words import FIRST_CODE, words_code
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
+
+log = logs.get(__name__)
 
 STORAGE_VERSION = 1
 """Counts up when the layout of a version's tables changes."""
@@ -181,6 +184,7 @@ def hold_lease(connection: Pg, version: Version) -> None:
     """Inside a transaction: make sure that the build is still ours and stays so until commit."""
     params = {"version_id": version.version_id, "lease_token": version.lease_token}
     if query(connection, "hold_version_lease", params).fetchone() is None:
+        log.warning("lease lost", version=version.version_id)
         raise LeaseLostError(f"version {version.version_id} was taken over by another build; this one stops")
 
 

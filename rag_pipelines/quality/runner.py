@@ -7,17 +7,21 @@ or a version (`gates`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.library import Result, run_suite
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.sync.targets import source_targets
+
+log = logs.get(__name__)
 
 SUITES = ("documents", "chunks", "vectors")
 """The names of the built-in suites, in the order of the stages."""
@@ -72,6 +76,17 @@ def check_source(
         for name in known if names is None else names:
             found = (run or run_suite)(database.url, suite_of(settings, source, name), params)
             _store(connection, params["source_id"], name, found)
+            for one in found:
+                log.log(
+                    logging.INFO if one.passed else logging.WARNING,
+                    "expectation passed" if one.passed else "expectation failed",
+                    source=source,
+                    suite=one.suite,
+                    expectation=one.expectation,
+                    blocking=one.blocking,
+                    rows=one.rows,
+                    unexpected=one.unexpected,
+                )
             results += found
     return results
 

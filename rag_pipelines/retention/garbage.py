@@ -16,12 +16,15 @@ from contextlib import contextmanager
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.storage import forget
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
+
+log = logs.get(__name__)
 
 PURGE_BATCH = 500
 
@@ -50,6 +53,7 @@ def collect_garbage(database: Database, settings: Settings) -> Collected:
         params = {"sources": list(settings.sources)}
         collected.sources = query(connection, "drop_sources", params).rowcount
         sweep(connection, BlobStore(settings.blobs_url), collected)
+    log.info("garbage collected", **msgspec.structs.asdict(collected))
     return collected
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.errors import (
     DocumentError,
@@ -29,6 +30,8 @@ from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import AccessRule
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.text.canonical import clean, plain_metadata
+
+log = logs.get(__name__)
 
 RETRY_SECONDS = 300.0
 """The first wait before a failure that may not last is tried again; it doubles up to a day."""
@@ -177,6 +180,15 @@ def quarantine(connection: Pg, source_id: int, entries: Iterable[QuarantineEntry
             "delay": delay,
             "free": free,
         }
+        log.warning(
+            "quarantined",
+            stage=entry.stage,
+            document=entry.external_id,
+            entity=entry.entity,
+            status=params["status"],
+            error=params["error_class"],
+            next_try_seconds=delay,
+        )
         kind = "document" if entry.external_id is not None else "entity"
         query(connection, f"put_quarantine_{kind}", params)
 

@@ -16,8 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from rag_pipelines import logs
 from rag_pipelines.errors import LeaseLostError, UsageError
 from rag_pipelines.store.database import Database, Pg, query
+
+log = logs.get(__name__)
 
 
 def lease_owner() -> str:
@@ -70,6 +73,7 @@ class SourceLease:
         """Inside a transaction: make sure that the lease is still ours and stays so until commit."""
         params = {"source_id": self.source_id, "token": self.token}
         if query(connection, "hold_source_lease", params).fetchone() is None:
+            log.warning("lease lost", source_id=self.source_id)
             raise LeaseLostError(f"another run took the lease of source {self.source_id}; this run stops")
 
 
@@ -97,4 +101,6 @@ def source_lease(database: Database, name: str, connector: str) -> Iterator[Sour
                 "take_source_lease",
                 {"source_id": row["source_id"], "token": token, "owner": lease_owner()},
             )
+            log.info("lease taken", source=name, before=found["lease_owner"] if found else None)
             yield SourceLease(connection, row["source_id"], token)
+            log.debug("lease given back", source=name)

@@ -39,6 +39,14 @@ class Stage(IntEnum):
     EMBEDDED = 3
 
 
+STAGE_NAMES = {
+    Stage.PARSED: "parse",
+    Stage.CHUNKED: "parse and chunk",
+    Stage.EMBEDDED: "parse, chunk and embed",
+}
+"""What the log calls the work of a run through each stage."""
+
+
 class Advance:
     """Works off what is pending of one source, in batches of documents."""
 
@@ -52,13 +60,14 @@ class Advance:
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
         size = self._run.settings.limits.batch_documents
-        with closing(self._prepared()) as works:
+        with self._run.stage(STAGE_NAMES[self._through]), closing(self._prepared()) as works:
             for batch in blocks(self._watched(works), size):
                 self._finish(batch)
-        for model in self._models:
-            embed_pending(self._run, model)
         if self._models:
-            resolve_refused(self._run, self._models)
+            with self._run.stage("embed what is pending"):
+                for model in self._models:
+                    embed_pending(self._run, model)
+                resolve_refused(self._run, self._models)
 
     def _watched(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""

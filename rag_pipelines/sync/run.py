@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import structs
+
+from rag_pipelines import logs
 from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.blobs import BlobStore
@@ -22,6 +25,8 @@ from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, Rechunk
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.workers.local import LocalPool
 from rag_pipelines.workers.pool import WorkerPool
+
+log = logs.get(__name__)
 
 Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
 
@@ -85,6 +90,22 @@ class SourceRun:
             yield self.connection
 
     @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Log the beginning and the end of a stage, with what the report gained in it."""
+        began, before = time.perf_counter(), counts_of(self.report)
+        with logs.context(stage=name):
+            log.info("stage started")
+            try:
+                yield
+            except BaseException as error:
+                log.error(
+                    "stage failed", seconds=_since(began), error=type(error).__name__, reason=str(error)
+                )
+                raise
+            gained = {key: n - before.get(key, 0) for key, n in counts_of(self.report).items()}
+            log.info("stage ended", seconds=_since(began), **{key: n for key, n in gained.items() if n})
+
+    @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the wall seconds of the block to `stage` in the report."""
         began = time.perf_counter()
@@ -92,3 +113,13 @@ class SourceRun:
             yield
         finally:
             self.report.spend(stage, time.perf_counter() - began)
+
+
+def counts_of(report: SyncReport) -> dict[str, int]:
+    """The numbers of a report by their names; changes and statuses by the words that they count."""
+    plain = {name: value for name, value in structs.asdict(report).items() if isinstance(value, int)}
+    return {**plain, **report.changes, **report.statuses}
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)

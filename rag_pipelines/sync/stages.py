@@ -6,12 +6,15 @@ What does not: the halves themselves (`listing`, `advance`), and deciding whethe
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
@@ -25,8 +28,10 @@ from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import Listing
 from rag_pipelines.sync.report import SyncReport
-from rag_pipelines.sync.run import SourceRun, worker_pool
+from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.targets import source_targets
+
+log = logs.get(__name__)
 
 
 @contextmanager
@@ -58,13 +63,17 @@ def source_run(
             query(run.connection, "end_abandoned_runs", {"source_id": run.source_id})
             began = query(run.connection, "begin_run", {"source_id": run.source_id}).fetchone()
         assert began is not None
+        began_at = time.perf_counter()
         try:
-            yield run
+            with logs.context(run=began["run_id"], source=source):
+                log.info("run continued" if continued else "run started")
+                yield run
         except BaseException as error:
             report.outcome = "failed"
             report.notes.append(f"{type(error).__name__}: {error}")
             raise
         finally:
+            _log_end(began["run_id"], report, round(time.perf_counter() - began_at, 3))
             if not run.connection.closed and not run.connection.broken:
                 whole = earlier.followed_by(report) if earlier else report
                 params = {
@@ -73,6 +82,15 @@ def source_run(
                     "report": Jsonb(msgspec.to_builtins(whole)),
                 }
                 query(run.connection, "end_run", params)
+
+
+def _log_end(run_id: int, report: SyncReport, seconds: float) -> None:
+    level = {"complete": logging.INFO, "partial": logging.WARNING}.get(report.outcome, logging.ERROR)
+    counts = {name: n for name, n in counts_of(report).items() if n}
+    with logs.context(run=run_id, source=report.source):
+        for note in report.notes:
+            log.log(level, "note", note=note)
+        log.log(level, "run ended", outcome=report.outcome, seconds=seconds, **counts)
 
 
 def _continued_run(run: SourceRun) -> Row | None:
@@ -104,8 +122,13 @@ def list_source(
 ) -> None:
     """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded."""
     with closing(run.settings.connector(run.name)) as connector:
-        sync_groups(run, connector, full=full, allow_deletes=allow_deletes)
-        Listing(run, connector, full=full, window=window, allow_deletes=allow_deletes, loading=loading).run()
+        with run.stage("groups"):
+            sync_groups(run, connector, full=full, allow_deletes=allow_deletes)
+        listing = Listing(
+            run, connector, full=full, window=window, allow_deletes=allow_deletes, loading=loading
+        )
+        with run.stage("list and load"):
+            listing.run()
 
 
 def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:

@@ -8,6 +8,7 @@ but certificates is written.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Complete, Connector, Failure
@@ -28,6 +30,8 @@ from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.targets import Targets, source_targets
 from rag_pipelines.verification.drift import Certificate, Drift
+
+log = logs.get(__name__)
 
 SAMPLES = 10
 """Ids kept of each kind of drift."""
@@ -78,6 +82,16 @@ def verify_source(
                 }
                 query(lease.connection, "put_certificate", put)
             query(lease.connection, "prune_certificates", {"source_id": lease.source_id, "keep": KEPT})
+    for one in certificates:
+        log.log(
+            logging.INFO if one.complete else logging.WARNING,
+            "verified",
+            source=source,
+            index=one.index,
+            version=one.version,
+            complete=one.complete,
+            drifted=sum(drift.documents for drift in one.drift),
+        )
     return certificates
 
 

@@ -20,12 +20,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from rag_pipelines import logs
 from rag_pipelines.errors import (
     DocumentError,
     ParseCrashError,
@@ -38,6 +40,8 @@ from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.workers.child import Child, Interrupted, Lost
 from rag_pipelines.workers.jobs import Job, Jobs, Outcome
 from rag_pipelines.workers.loop import Reply, Settings, error_of, wire_types
+
+log = logs.get(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -243,9 +247,13 @@ class _Worker(threading.Thread):
         self._sent: deque[Job] = deque()
         self._began = 0.0
         self._task_seconds = _AHEAD_SECONDS
+        self._context = copy_context()
 
     def run(self) -> None:
         """Work until the pool is closed."""
+        self._context.run(self._work)
+
+    def _work(self) -> None:
         try:
             if self._early:
                 self._child = self._start_child()
@@ -303,10 +311,18 @@ class _Worker(threading.Thread):
         """Blame the oldest job or try it once more in a fresh child; give the others back."""
         fresh, seconds = self._answers == 0, time.monotonic() - self._began
         self._drop_child()
+        blamed = fresh or isinstance(error, ParseTimeoutError)
+        log.warning(
+            "worker died",
+            error=type(error).__name__,
+            reason=str(error),
+            seconds=round(seconds, 3),
+            then="its document failed" if blamed else "its document is tried once more in a fresh worker",
+        )
         suspect = self._sent.popleft()
         self._jobs.put_back(self._sent)
         self._sent.clear()
-        if fresh or isinstance(error, ParseTimeoutError):
+        if blamed:
             self._jobs.settle(suspect, Outcome(suspect.item, error=error, seconds=seconds), 0)
         else:
             self._send(suspect)
