@@ -33,8 +33,8 @@ class LogFormat(StrEnum):
 def write_log(context: typer.Context, level: LogLevel | None, format: LogFormat | None) -> None:
     """Write the records of the command to stderr until it ends.
 
-    Where nothing was asked for: warnings, but nothing where a person watches, who is told by messages. In JSON
-    form messages for people become records too, so that every line of stderr is an object.
+    Where nothing was asked for: warnings, but nothing where a person watches, who is told by messages. In
+    JSON form messages for people become records too, so that every line of stderr is an object.
     """
     records.kept = format is LogFormat.JSON
     if level is None and format is None and sys.stderr.isatty():

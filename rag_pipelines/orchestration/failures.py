@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from rag_pipelines.errors import GateError, RagError, ThrottledError, TransientError
+from rag_pipelines.orchestration.run_log import core_records_in_run_log
 
 RETRIES = 2
 RETRY_SECONDS = 30.0
@@ -15,9 +16,13 @@ RETRY_SECONDS = 30.0
 
 @contextmanager
 def dagster_failures() -> Iterator[None]:
-    """Raises `dg.RetryRequested` for passing faults, and `dg.Failure` without retries for other errors."""
+    """Raises `dg.RetryRequested` for passing faults, and `dg.Failure` without retries for other errors.
+
+    What the core logs in the block reaches the log of the run.
+    """
     try:
-        yield
+        with core_records_in_run_log():
+            yield
     except TransientError as error:
         wait = error.retry_after if isinstance(error, ThrottledError) else None
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait or RETRY_SECONDS) from error

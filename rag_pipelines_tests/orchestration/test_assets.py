@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,20 @@ def test_the_stages_of_one_run_are_one_row_of_the_run_history(shell: Shell):
     report = rows[0]["report"]
     assert (report["listed"], report["parsed"], report["statuses"]) == (6, 6, {"ok": 6})
     assert report["embedded"] == report["chunks"] > 0
+
+
+def test_the_log_of_a_run_holds_what_the_core_logged_in_it(shell: Shell):
+    (shell.workspace.docs / "locked.pdf").write_bytes(b"%PDF-1.4 nobody can open this")
+
+    result = shell.ingest()
+
+    told = {
+        (record.level, record.user_message.split("  ")[0])
+        for record in shell.instance.all_logs(result.run_id)
+        if record.dagster_event is None
+    }
+    assert {(logging.INFO, "stage ended"), (logging.WARNING, "quarantined")} <= told
+    assert not logging.getLogger("rag_pipelines").handlers[1:], "a run leaves no handler behind"
 
 
 def test_a_window_takes_only_what_changed_in_it_and_deletes_nothing(shell: Shell):

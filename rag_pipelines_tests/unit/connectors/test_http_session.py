@@ -32,6 +32,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.http.answers import Answer, decode_json, fault_of
 from rag_pipelines.http.pacing import Pacer, Pacers, Patience
 from rag_pipelines.http.session import Credential, HttpSession, Transport
+from rag_pipelines.logs import fields_of
 from rag_pipelines_tests.doubles.faults import (
     PROXY_PAGE,
     STORM,
@@ -338,6 +339,20 @@ def test_a_file_above_its_limit_is_not_read_to_its_end(server: Server) -> None:
     with pytest.raises(TooLargeDocumentError, match=r"more than 100,000 bytes"):
         reader.bytes(max_bytes=100_000)
     assert reader.transport.traffic.bytes < 5_000_000
+
+
+def test_a_wait_above_a_second_and_each_try_are_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.script(Status(429, retry_after=7))
+    server.faults.script(Status(500), nth=2)
+    with caplog.at_level("INFO", logger="rag_pipelines"):
+        Reader(server).json()
+    told = [(record.levelname, record.getMessage(), fields_of(record)) for record in caplog.records]
+    assert ("WARNING", "waiting for the server") in [(level, message) for level, message, _ in told]
+    assert any(fields.get("seconds", 0) >= 7 for _, _, fields in told)
+    tries = [fields for _, message, fields in told if message == "request tried again"]
+    assert ["429" in tries[0]["reason"], "500" in tries[1]["reason"]] == [True, True]
 
 
 def test_a_file_of_exactly_its_limit_is_read(reader: Reader) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rag_pipelines import errors
+from rag_pipelines import errors, logs
 from rag_pipelines.errors import (
     ConfigError,
     DocumentError,
@@ -192,6 +192,16 @@ def test_a_worker_killed_by_the_system_is_taken_for_out_of_memory() -> None:
     (killed,) = run(Deed("kill", "SIGKILL"))
     assert isinstance(killed.error, ParseMemoryError)
     assert "from outside" in str(killed.error)
+
+
+def test_a_worker_that_dies_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with logs.context(source="docs"):
+        run(Deed("kill", "SIGKILL"))
+    (record,) = [record for record in caplog.records if record.getMessage() == "worker died"]
+    fields = logs.fields_of(record)
+    assert record.levelname == "WARNING"
+    assert (fields["source"], fields["error"]) == ("docs", "ParseMemoryError")
+    assert "from outside" in fields["reason"]
 
 
 @linux
