@@ -7,7 +7,8 @@ shape of the file and the wording of a single problem.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,19 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         wanted = _mapping(suite).get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):
             check(("quality", "suites", name, "sources", position), source, sources, "source")
-    return [*found, *suite_problems(data)]
+    return [*found, *suite_problems(data), *engine_problems(profiles)]
+
+
+def engine_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Engines of parsing profiles whose package is not installed."""
+    if find_spec("unstructured") is not None:
+        return
+    for name, profile in _mapping(profiles.get("parsing")).items():
+        for kind, engine in _mapping(_mapping(profile).get("engines")).items():
+            if engine == "unstructured":
+                place = ("profiles", "parsing", name, "engines", kind)
+                installed = "unstructured after pip install 'rag-pipelines[unstructured]'"
+                yield place, f"received {engine!r}; valid: native, or {installed}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

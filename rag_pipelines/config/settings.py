@@ -45,7 +45,7 @@ from rag_pipelines.config.values import (
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
-from rag_pipelines.parsing.base import ParseLimits, ParseOptions
+from rag_pipelines.parsing.base import Engines, ParseLimits, ParseOptions
 
 if TYPE_CHECKING:
     from rag_pipelines.connectors.base import Connector
@@ -106,7 +106,13 @@ class Profiles(_Section):
 
     model_config = ConfigDict(validate_default=True)
 
-    parsing: dict[Name, Annotated[ParseOptions, StructOptions(passwords=tuple[SecretStr, ...])]] = {}
+    parsing: dict[
+        Name,
+        Annotated[
+            ParseOptions,
+            StructOptions(passwords=tuple[SecretStr, ...], engines=Annotated[Engines, StructOptions()]),
+        ],
+    ] = {}
     chunking: dict[Name, Annotated[ChunkOptions, StructOptions()]] = {}
     embedding: dict[Name, EmbeddingProfile] = {}
 

@@ -26,6 +26,17 @@ class ParseLimits(msgspec.Struct, frozen=True):
     max_expansion_bytes: int = 1_000_000_000
 
 
+Engine = Literal["native", "unstructured"]
+
+
+class Engines(msgspec.Struct, frozen=True):
+    """Which library reads a format: this package's own parsers, or `unstructured` (an extra)."""
+
+    docx: Engine = "native"
+    pptx: Engine = "native"
+    html: Engine = "native"
+
+
 class ParseOptions(msgspec.Struct, frozen=True):
     """The parser profile: everything that changes what a parser returns for the same bytes.
 
@@ -33,18 +44,21 @@ class ParseOptions(msgspec.Struct, frozen=True):
     at the nominal cost of each page (`pdf.tables`). It does not follow from `ParseLimits.seconds`, so
     that a limit decides whether a document is read and never what is found in it. Whoever raises it
     leaves at least as much again below that limit for the text, and for slower machines.
+    With an engine other than the native one, options of that format have no effect.
     """
 
     pdf: Literal["fast", "auto", "layout"] = "auto"
     pdf_table_seconds: float = 20.0
     html_main_content: bool = True
+    engines: Engines = Engines()
     passwords: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Without the passwords."""
         return (
             f"ParseOptions(pdf={self.pdf!r}, pdf_table_seconds={self.pdf_table_seconds}, "
-            f"html_main_content={self.html_main_content}, passwords=({len(self.passwords)} hidden))"
+            f"html_main_content={self.html_main_content}, engines={self.engines}, "
+            f"passwords=({len(self.passwords)} hidden))"
         )
 
 

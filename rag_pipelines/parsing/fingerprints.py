@@ -17,8 +17,8 @@ from rag_pipelines.provenance.stages import Stage, made_by
 _ROOM = __name__.rpartition(".")[0]
 
 
-def parser_stage(media_type: str) -> Stage:
-    """The code that reads one media type: what every parse runs, and the module of its format.
+def parser_stage(media_type: str, options: ParseOptions | None = None) -> Stage:
+    """The code that reads one media type: what every parse runs, and the module of its format and engine.
 
     A format whose documents have parts of any type runs the modules of all formats.
 
@@ -30,7 +30,8 @@ def parser_stage(media_type: str) -> Stage:
             f"no parser for media type {media_type!r}; there are {', '.join(sorted(FORMATS))}"
         )
     chosen = FORMATS[media_type]
-    read = {known.module for known in FORMATS.values()} if chosen.parts else {chosen.module}
+    formats = FORMATS.values() if chosen.parts else [chosen]
+    read = {known.reader(options or ParseOptions()) for known in formats}
     modules = ("registry", "stored", *sorted(read))
     return Stage(f"parser:{media_type}", tuple(f"{_ROOM}.{name}" for name in modules))
 
@@ -51,6 +52,6 @@ def parser_fingerprints(options: ParseOptions | None = None) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _fingerprint(media_type: str, options: ParseOptions) -> str:
-    made = made_by(parser_stage(media_type))
+    made = made_by(parser_stage(media_type, options))
     relevant = {name: getattr(options, name) for name in FORMATS[media_type].options}
     return fingerprint([media_type, made.code, made.libraries, relevant])

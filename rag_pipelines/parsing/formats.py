@@ -18,18 +18,29 @@ class Format(NamedTuple):
 
     `module` is the dotted name, below this package, of a module with ``parse(request)``; `options` are the
     fields of `ParseOptions` that change its result; `parts` says that it hands parts of a document to
-    whatever module reads their type.
+    whatever module reads their type; `engine` is the field of `Engines` by which a profile may choose
+    another module.
     """
 
     module: str
     options: tuple[str, ...] = ()
     parts: bool = False
+    engine: str | None = None
+
+    def reader(self, options: ParseOptions) -> str:
+        """The module that reads the format under `options`."""
+        chosen = getattr(options.engines, self.engine) if self.engine else "native"
+        return self.module if chosen == "native" else OTHER_ENGINES[chosen]
+
+
+OTHER_ENGINES: Mapping[str, str] = {"unstructured": "unstructured.parse"}
+"""The module of each engine that is not the native one."""
 
 
 FORMATS: Mapping[str, Format] = {
     signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
-    signatures.DOCX: Format("office.docx"),
-    signatures.PPTX: Format("office.pptx"),
+    signatures.DOCX: Format("office.docx", engine="docx"),
+    signatures.PPTX: Format("office.pptx", engine="pptx"),
     signatures.XLSX: Format("office.xlsx"),
     signatures.DOC: Format("office.doc"),
     signatures.PPT: Format("office.ppt"),
@@ -39,7 +50,7 @@ FORMATS: Mapping[str, Format] = {
     signatures.ODS: Format("office.odf"),
     signatures.RTF: Format("office.rtf"),
     signatures.EPUB: Format("html.epub"),
-    detect.HTML: Format("html.parse", options=("html_main_content",)),
+    detect.HTML: Format("html.parse", options=("html_main_content",), engine="html"),
     detect.MARKDOWN: Format("markup.markdown"),
     detect.PLAIN: Format("markup.text"),
     detect.RST: Format("markup.rst"),

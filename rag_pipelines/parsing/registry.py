@@ -45,7 +45,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     parameters = (request.declared_type or "").partition(";")[2]
     declared = f"{media_type};{parameters}" if parameters else media_type
     try:
-        document = _module(FORMATS[media_type].module).parse(
+        document = _module(FORMATS[media_type].reader(request.options)).parse(
             msgspec.structs.replace(request, declared_type=declared, parse_part=parse)
         )
     except DocumentError:

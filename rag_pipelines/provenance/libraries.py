@@ -18,7 +18,7 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "markdown_it": ("markdown-it-py",),
     "oxmsg": ("python-oxmsg",),
     "pptx": ("python-pptx", "lxml"),
-    "unstructured": ("unstructured", "python-pptx", "lxml"),
+    "unstructured": ("unstructured", "python-docx", "python-pptx", "beautifulsoup4", "lxml"),
     "yaml": ("pyyaml",),
 }
 """What stands behind an import whose distribution is called otherwise, or that has another do the work."""

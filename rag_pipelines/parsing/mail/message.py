@@ -4,7 +4,6 @@ What belongs here: the message as all mail formats give it, and its turning into
 the formats (`eml`, `msg`), HTML bodies (`html`), attachments (`ParseRequest.parse_part` reads them).
 
 Why not `unstructured`'s mail partitioner: it drops quotes, attachment names and messages inside messages.
-It does read the plain-text bodies here, for it knows hard-wrapped paragraphs from lists.
 
 The subject is the title; sender, recipients and date are metadata. Each attachment is a section of its
 own under a heading with its name. An attachment that cannot be read costs a warning, not the message.
@@ -13,7 +12,7 @@ own under a heading with its name. An attachment that cannot be read costs a war
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html import parse as html
+from rag_pipelines.parsing.markup.text import Paragraphs
 
 MAX_DEPTH = 4
 """Messages inside messages inside messages: below this, attachments are named but not read."""
@@ -187,8 +187,6 @@ def _nested() -> Iterator[_Nesting]:
 
 def _add_plain_body(builder: DocumentBuilder, text: str) -> None:
     """Add a plain-text body: quoted lines and what follows a forwarding line as quotes, the rest as text."""
-    from rag_pipelines.parsing.office.unstructured_runtime import add_plain_text
-
     text = text.replace("\r\n", "\n")
     forwarded = _FORWARDED.search(text)
     end = forwarded.start() if forwarded else len(text)
@@ -197,7 +195,7 @@ def _add_plain_body(builder: DocumentBuilder, text: str) -> None:
     for line in [*text[:end].split("\n"), None]:
         is_quoted = line is not None and _QUOTED_LINE.match(line) is not None
         if own and (line is None or is_quoted):
-            add_plain_text(builder, "\n".join(own))
+            _add_text(builder, own)
             own = []
         if quoted and not is_quoted:
             _add_quote(builder, "\n".join(quoted))
@@ -205,6 +203,13 @@ def _add_plain_body(builder: DocumentBuilder, text: str) -> None:
         if line is not None:
             (quoted if is_quoted else own).append(_QUOTED_LINE.sub("", line) if is_quoted else line)
     _add_quote(builder, text[end:])
+
+
+def _add_text(builder: DocumentBuilder, lines: Iterable[str]) -> None:
+    paragraphs = Paragraphs(builder, unwrap=True)
+    for line in lines:
+        paragraphs.add(line)
+    paragraphs.flush()
 
 
 def _add_quote(builder: DocumentBuilder, text: str) -> None:

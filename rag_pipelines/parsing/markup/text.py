@@ -15,6 +15,7 @@ from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.text.canonical import clean
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t\u00a0\u3000]*\n)+")
+_SHORT_LINE_WORDS = 4
 _BULLET = re.compile(r"(?:[-*+•]|(\d{1,9}[.)]))[ \t]+(?=\S)")
 
 
@@ -33,10 +34,15 @@ def read(request: ParseRequest, builder: DocumentBuilder) -> str:
 
 
 class Paragraphs:
-    """Gathers lines into paragraphs and list items, for formats that are read line by line."""
+    """Gathers lines into paragraphs and list items, for formats that are read line by line.
 
-    def __init__(self, builder: DocumentBuilder) -> None:
+    With `unwrap`, the lines of one paragraph become one, unless all are short: those of an address or a
+    signature were meant to be lines.
+    """
+
+    def __init__(self, builder: DocumentBuilder, *, unwrap: bool = False) -> None:
         self._builder = builder
+        self._unwrap = unwrap
         self._lines: list[str] = []
         self._indents: list[int] = []
         self._item: str | None = None
@@ -64,7 +70,8 @@ class Paragraphs:
         """End the paragraph or item that is being gathered."""
         if not self._lines:
             return
-        text = "\n".join(self._lines)
+        wrapped = self._unwrap and any(line.count(" ") >= _SHORT_LINE_WORDS for line in self._lines)
+        text = (" " if wrapped else "\n").join(self._lines)
         if self._item is None:
             self._builder.add(BlockKind.PARAGRAPH, text)
         else:

@@ -8,11 +8,16 @@ import pptx
 import pytest
 from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.enum.chart import XL_CHART_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
 from pptx.util import Inches
 
 from rag_pipelines.errors import EmptyDocumentError
 from rag_pipelines_tests.unit.parsing.office import outline, parse, saved, tables
 
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 BOX = (Inches(1), Inches(3), Inches(4), Inches(2))
 
 
@@ -69,6 +74,64 @@ def test_bullets_keep_their_depth(deck) -> None:
         bullet = '<a:buChar xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" char="•"/>'
         paragraph._p.get_or_add_pPr().append(parse_xml(bullet))
     assert outline(parse(saved(deck.save)))[1:] == [("list_item 1", "outer"), ("list_item 2", "inner")]
+
+
+def test_paragraphs_of_a_content_placeholder_are_the_list_that_the_master_makes_of_them(deck) -> None:
+    added = deck.slides.add_slide(deck.slide_layouts[1])
+    added.shapes.title.text = "Agenda"
+    frame = added.placeholders[1].text_frame
+    frame.text = "outer"
+    frame.add_paragraph().text = "inner"
+    frame.paragraphs[1].level = 1
+    plain = frame.add_paragraph()
+    plain.text = "It has no bullet."
+    plain._p.get_or_add_pPr().append(plain._p.makeelement(f"{A}buNone"))
+    assert outline(parse(saved(deck.save))) == [
+        ("heading 1", "Agenda"),
+        ("list_item 1", "outer"),
+        ("list_item 2", "inner"),
+        ("paragraph", "It has no bullet."),
+    ]
+
+
+def test_what_lies_partly_on_the_slide_is_read_and_what_lies_off_it_is_not(deck) -> None:
+    added = slide(deck, "Edge")
+    for left, text in ((-1, "It shows."), (-9, "It is left of it."), (99, "It is right of it.")):
+        box = added.shapes.add_textbox(Inches(left), Inches(3), Inches(4), Inches(1))
+        box.text_frame.text = text
+    assert outline(parse(saved(deck.save)))[1:] == [("paragraph", "It shows.")]
+
+
+def test_a_group_is_read_together_where_it_stands(deck) -> None:
+    added = slide(deck, "Groups")
+    say(added, "It is in between.", 4)
+    for top in (2, 5):
+        group = added.shapes.add_group_shape()
+        for offset in (0, 0.5):
+            box = group.shapes.add_textbox(Inches(1), Inches(top + offset), Inches(4), Inches(0.4))
+            box.text_frame.text = f"It is at {top + offset}."
+    texts = [content for _, content in outline(parse(saved(deck.save)))][1:]
+    assert texts == ["It is at 2.", "It is at 2.5.", "It is in between.", "It is at 5.", "It is at 5.5."]
+
+
+def test_a_table_without_a_header_row_has_none(deck) -> None:
+    table = slide(deck, "Table").shapes.add_table(1, 2, *BOX).table
+    table.first_row = False
+    table.cell(0, 0).text, table.cell(0, 1).text = "a", "b"
+    assert parse(saved(deck.save)).blocks[-1].header_rows == 0
+
+
+def test_the_texts_of_a_diagram_are_a_list(deck) -> None:
+    added = slide(deck, "Diagram")
+    point = "<dgm:pt><dgm:t><a:p><a:r><a:t>{}</a:t></a:r></a:p></dgm:t></dgm:pt>"
+    model = f'<dgm:dataModel xmlns:dgm="{DIAGRAM}" xmlns:a="{A[1:-1]}"><dgm:ptLst>'
+    model += point.format("plan") + point.format("build") + "</dgm:ptLst></dgm:dataModel>"
+    part = Part(PackURI("/ppt/diagrams/data1.xml"), "application/xml", added.part.package, model.encode())
+    frame = added.shapes.add_table(1, 1, *BOX)._element.graphic.graphicData
+    frame.set("uri", DIAGRAM)
+    frame[:] = [frame.makeelement(f"{{{DIAGRAM}}}relIds")]
+    frame[0].set(f"{{{RELATIONS}}}dm", added.part.relate_to(part, f"{RELATIONS}/diagramData"))
+    assert outline(parse(saved(deck.save)))[1:] == [("list_item 1", "plan"), ("list_item 1", "build")]
 
 
 def test_shapes_inside_groups_inside_groups_are_read(deck) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import subprocess
@@ -10,12 +9,12 @@ import sys
 import textwrap
 import urllib.request
 
+import docx
+import pptx
 import pytest
 
-from rag_pipelines.model import BlockKind
-from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.office import unstructured_runtime
-from rag_pipelines_tests.unit.parsing.office import outline, saved
+from rag_pipelines.parsing.unstructured import runtime
+from rag_pipelines_tests.unit.parsing.office import saved
 
 OPT_OUTS = ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "UNSTRUCTURED_DISABLE_NOTICE")
 PROSE = "The committee has decided that every request must be answered within two days.\n\n- one\n- two"
@@ -34,8 +33,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_presentation() -> bytes:
-    import pptx
-
     deck = pptx.Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
     slide.shapes.title.text = "Leave"
@@ -44,26 +41,15 @@ def a_presentation() -> bytes:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_text_and_slides_are_partitioned_without_a_network() -> None:
-    builder = DocumentBuilder("text/plain")
-    unstructured_runtime.add_plain_text(builder, PROSE)
-    unstructured_runtime.add_elements(builder, unstructured_runtime.partition_pptx(a_presentation()))
-    document = builder.finish()
-    assert outline(document)[1:3] == [("list_item 1", "one"), ("list_item 1", "two")]
-    assert "how leave is requested" in document.text
-
-
-@pytest.mark.usefixtures("no_network")
-def test_every_partitioner_we_might_use_classifies_text_without_a_network() -> None:
-    unstructured_runtime._load()
-    import docx
-    from unstructured.partition.docx import partition_docx
-    from unstructured.partition.html import partition_html
-
+def test_every_partitioner_classifies_text_without_a_network() -> None:
     word = docx.Document()
     word.add_paragraph(PROSE)
-    elements = partition_docx(file=io.BytesIO(saved(word.save))) + partition_html(text=f"<p>{PROSE}</p>")
-    assert any(element.category == "NarrativeText" for element in elements)
+    for elements in (
+        runtime.partition_docx(saved(word.save)),
+        runtime.partition_html(f"<p>{PROSE}</p>"),
+        runtime.partition_pptx(a_presentation()),
+    ):
+        assert any(element.category == "NarrativeText" for element in elements)
 
 
 def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> None:
@@ -76,13 +62,10 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
                 print("FORBIDDEN", event, arguments)
 
         sys.addaudithook(watch)
-        from rag_pipelines.parsing.office import unstructured_runtime
-        from rag_pipelines.parsing.builder import DocumentBuilder
+        from rag_pipelines.parsing.unstructured import runtime
 
-        builder = DocumentBuilder("text/plain")
-        unstructured_runtime.add_plain_text(builder, {PROSE!r})
-        unstructured_runtime.partition_pptx({a_presentation()!r})
-        print("BLOCKS", len(builder.finish().blocks))
+        elements = runtime.partition_html({f"<p>{PROSE}</p>"!r})
+        print("ELEMENTS", len(elements) + len(runtime.partition_pptx({a_presentation()!r})))
         print("HEAVY", sorted({{"spacy", "thinc", "torch", "nltk", "pandas"}} & set(sys.modules)))
         print("WORDS", len(sys.modules["unstructured.nlp.english_words"].ENGLISH_WORDS))
     """
@@ -94,12 +77,12 @@ def test_a_fresh_process_imports_no_model_library_and_opens_no_connection() -> N
         check=True,
         timeout=60,
     )
-    assert done.stdout.split("\n")[:3] == ["BLOCKS 3", "HEAVY []", "WORDS 0"]
+    assert done.stdout.split("\n")[:3] == ["ELEMENTS 3", "HEAVY []", "WORDS 0"]
     assert "unstructured" not in done.stderr.lower()
 
 
 def test_the_module_that_downloads_is_replaced_by_one_with_the_same_functions() -> None:
-    unstructured_runtime._load()
+    runtime._load()
     from unstructured.nlp import tokenize
     from unstructured.partition import text_type
 
@@ -109,7 +92,7 @@ def test_the_module_that_downloads_is_replaced_by_one_with_the_same_functions() 
 
 
 def test_prose_is_told_from_a_title() -> None:
-    unstructured_runtime._load()
+    runtime._load()
     from unstructured.partition.text_type import is_possible_narrative_text, is_possible_title
 
     assert is_possible_narrative_text("The office was closed because the heating had failed.")
@@ -118,9 +101,3 @@ def test_prose_is_told_from_a_title() -> None:
     assert not is_possible_title(
         "We met on Monday to talk about it. Then we agreed on the next steps to be taken."
     )
-
-
-def test_a_guess_about_wording_never_makes_a_heading() -> None:
-    builder = DocumentBuilder("text/plain")
-    unstructured_runtime.add_plain_text(builder, "Annual Leave Policy\n\nIt was changed.")
-    assert {block.kind for block in builder.finish().blocks} == {BlockKind.PARAGRAPH}

@@ -1,8 +1,7 @@
 """The one door to the `unstructured` library: made offline, silent and lean before anything is imported.
 
-What belongs here: preparing the library, the two partitioners we take from it (slides and running text),
-and the mapping of its elements to blocks. What does not: any other import of unstructured in this
-project, or anything that knows a file format.
+What belongs here: preparing the library, and the partitioners that we take from it. What does not: the
+mapping of its elements to blocks (`parse`), and any other import of unstructured in this project.
 
 Left alone, unstructured 0.27 does three things a document parser must not do. At the first text it
 classifies it downloads a spaCy model from GitHub and installs it into site-packages; it reports its
@@ -14,8 +13,7 @@ and a second module, a list of English words for a check that is off, is replace
 Importing the partitioners then takes 0.4 s and 65 MB instead of 1.9 s and 350 MB, and what is parsed
 does not depend on which models happen to be installed.
 
-The three functions only decide whether a text is called a title or a narrative. Headings come from what
-a file declares, never from such a guess; the one exception is the first line of a slide without a title.
+The three functions only decide whether a text is called a title or a narrative.
 """
 
 from __future__ import annotations
@@ -24,17 +22,18 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from rag_pipelines.model import BlockKind
-from rag_pipelines.parsing.builder import DocumentBuilder
-
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
 
+
+MISSING = (
+    "the engine 'unstructured' needs a package that is not installed; "
+    "pip install 'rag-pipelines[unstructured]', or choose the engine 'native'"
+)
 
 _SETTINGS = {
     "DO_NOT_TRACK": "true",
@@ -53,48 +52,34 @@ _AUXILIARY = re.compile(
 _VERB_ENDING = re.compile(r"\w{2,}(?:ed|ing|ize[sd]?|ise[sd]?|ify|ifies)")
 
 
+def partition_docx(data: bytes) -> list[Element]:
+    """The elements of a Word document; `metadata.page_number` where it tells its page breaks."""
+    _load()
+    from unstructured.partition.docx import partition_docx
+
+    return partition_docx(file=io.BytesIO(data), infer_table_structure=True, languages=_NO_LANGUAGE_DETECTION)
+
+
+def partition_html(text: str) -> list[Element]:
+    """The elements of a page of HTML, its tables with their cells."""
+    _load()
+    from unstructured.partition.html import partition_html
+
+    return partition_html(text=text, languages=_NO_LANGUAGE_DETECTION)
+
+
 def partition_pptx(data: bytes) -> list[Element]:
-    """The elements of a presentation in slide order, without notes; `metadata.page_number` is the slide."""
+    """The elements of a presentation in slide order, with notes; `metadata.page_number` is the slide."""
     _load()
     from unstructured.partition.pptx import partition_pptx
 
     return partition_pptx(
         file=io.BytesIO(data),
         include_page_breaks=False,
+        include_slide_notes=True,
         infer_table_structure=True,
         languages=_NO_LANGUAGE_DETECTION,
     )
-
-
-def add_plain_text(builder: DocumentBuilder, text: str) -> None:
-    """Add running text: hard-wrapped lines joined, bulleted and numbered lines as list items."""
-    _load()
-    from unstructured.partition.text import partition_text
-
-    add_elements(builder, partition_text(text=text, languages=_NO_LANGUAGE_DETECTION))
-
-
-def add_elements(builder: DocumentBuilder, elements: Iterable[Element]) -> None:
-    """Add unstructured's elements as blocks: tables, list items with their depth, all else as paragraphs."""
-    from unstructured.documents.elements import ListItem, Table
-
-    for element in elements:
-        page = element.metadata.page_number
-        if isinstance(element, ListItem):
-            level = (element.metadata.category_depth or 0) + 1
-            builder.add(BlockKind.LIST_ITEM, element.text, level=level, page=page)
-        elif isinstance(element, Table) and element.metadata.text_as_html:
-            builder.add_table(_cells(element.metadata.text_as_html), header_rows=1, page=page)
-        else:
-            builder.add(BlockKind.PARAGRAPH, element.text, page=page)
-
-
-def _cells(html: str) -> list[list[str]]:
-    """The cells of the plain grid that unstructured writes as HTML."""
-    from lxml.html import fragment_fromstring
-
-    table = fragment_fromstring(html)
-    return [[cell.text_content() for cell in row.iter("td", "th")] for row in table.iter("tr")]
 
 
 @lru_cache(maxsize=1)
