@@ -146,8 +146,12 @@ def _parameters(command: Any, name: str) -> list[str]:
     usage = command.get_usage(context).removeprefix("Usage: ")
     usage = re.sub(r"\[(\[\w+\](?:\.\.\.)?)\](?:\.\.\.)?", r"\1", usage).replace("{", "").replace("}", "")
     records = filter(None, (one.get_help_record(context) for one in command.params if not one.hidden))
-    rows = [(f"`{names}`", _bounds(help)) for names, help in records]
+    rows = [(f"`{_PLAIN_TYPE.sub('', names)}`", _bounds(help)) for names, help in records]
     return ["```text", usage, "```", "", *_table(("argument or option", "meaning"), rows)]
+
+
+_PLAIN_TYPE = re.compile(r" <(?:list\[)?(?:str|int|float|path|file)(?: range)?\]?>")
+"""The type of a parameter, where it says less than its name and its help."""
 
 
 def _bounds(help: str) -> str:
