@@ -206,6 +206,7 @@ def gates_and_checks() -> str:
     """The gates of a version and the quality expectations of the stored data."""
     from rag_pipelines.index.gate_results import GATE_MEANINGS, INTEGRITY
     from rag_pipelines.quality import suites
+    from rag_pipelines.verification.drift import ADVICE, KINDS
 
     gates = [
         (f"`{name}`", _first_paragraph(meaning), "no" if name in INTEGRITY else "yes")
@@ -233,7 +234,27 @@ def gates_and_checks() -> str:
         rows = [(f"`{one.name}`", one.description, _yes(one.blocking)) for one in suite.expectations]
         lines += ["", f"### {suite.name} {{ #suite-{suite.name} }}", ""]
         lines += _table(("expectation", "says", "blocking"), rows)
+    lines += [
+        "",
+        "## Drift { #drift }",
+        "",
+        "What `rag-pipelines verify` can find, the check of `rag/completeness` that it fails, and what mends it "
+        "([Verify and purge](../how-to/verify-and-purge.md#verify)).",
+        "",
+        *_table(
+            ("drift", "meaning", "check", "mended by"),
+            [
+                (f"`{name}`", kind.meaning, f"`{kind.check}`", f"`{_command(ADVICE[kind.remedy])}`")
+                for name, kind in KINDS.items()
+            ],
+        ),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _command(advice: str) -> str:
+    """A command with the names of the user's things in capitals."""
+    return re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), advice)
 
 
 def dagster() -> str:
