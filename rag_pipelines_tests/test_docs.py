@@ -192,6 +192,8 @@ def test_every_check_that_is_named_exists(definitions: Any) -> None:
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
     said = {
         "deletions_decided",
+        "listing_complete",
+        "fresh",
         "quarantine_documents",
         "quarantine_age",
         "volume_drop",

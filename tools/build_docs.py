@@ -238,8 +238,8 @@ def gates_and_checks() -> str:
         "",
         "## Drift { #drift }",
         "",
-        "What `rag-pipelines verify` can find, the check of `rag/completeness` that it fails, and what mends it "
-        "([Verify and purge](../how-to/verify-and-purge.md#verify)).",
+        "What `rag-pipelines verify` can find, the check of `rag/completeness` that it fails, and what mends "
+        "it ([Verify and purge](../how-to/verify-and-purge.md#verify)).",
         "",
         *_table(
             ("drift", "meaning", "check", "mended by"),
@@ -303,7 +303,8 @@ def dagster() -> str:
             "",
             "## Sensors { #sensors }",
             "",
-            "Those that begin running only tidy up after runs that failed or were cancelled.",
+            "Those that begin running start no work of their own accord: they tidy up, show what was done "
+            "elsewhere, and start what a job asked for.",
             "",
             *_table(("sensor", "begins", "does"), sorted(sensors)),
             "",
