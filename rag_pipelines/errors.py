@@ -12,6 +12,7 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     ├── ForbiddenEntityError        the credential is fine, this one entity is closed to it
     ├── MissingEntityError          this one entity is not there (any more)
     ├── GoneError                   the other side has given up this cursor or endpoint; begin anew
+    ├── UnlistableError             a source that is not where the configuration says, or closed to us
     ├── EmptyListingError           an empty listing of a source that holds documents
     ├── BudgetError                 a plan is above its source's budget; it waits for a person
     ├── DriftError                  the source is not any more what a plan was made for
@@ -95,6 +96,10 @@ class MissingEntityError(RagError):
 
 class GoneError(RagError):
     """The cursor has expired, or the endpoint was removed."""
+
+
+class UnlistableError(RagError):
+    """The source cannot be listed at all: it is not where the configuration says, or may not be read."""
 
 
 class EmptyListingError(RagError):

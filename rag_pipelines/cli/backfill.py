@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_pipelines.cli.ingest import say_notes
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, print_findings, print_json, say
+from rag_pipelines.cli.sources import end
 
 if TYPE_CHECKING:
     from rag_pipelines.orchestration.backfill import RunOutcome
@@ -28,9 +30,11 @@ def backfill(
     """Run the job of each source in turn, with its quality checks, and record the runs.
 
     They are recorded in the Dagster instance of DAGSTER_HOME, where the UI shows them; without it
-    they leave no record. The exit code is 1 if a run failed.
+    they leave no record. The exit code is 1 if a run failed, and 3 if documents failed or could not all be
+    listed.
     """
     from rag_pipelines.sync.engine import check_names
+    from rag_pipelines.sync.stages import newest_report
 
     chosen = invocation(context)
     names = check_names(chosen.settings, sources or [])
@@ -39,9 +43,17 @@ def backfill(
     from rag_pipelines.orchestration.build import shared_definitions
     from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 
+    sound = True
+
     def ended(outcome: RunOutcome) -> None:
+        nonlocal sound
         if not as_json:
             print_findings([(outcome.name, outcome.success, _detail(outcome))])
+        with chosen.database.connection() as connection:
+            report = newest_report(connection, outcome.name) if outcome.success else None
+        if report is not None:
+            say_notes(report)
+            sound = sound and report.sound
 
     with shared_definitions(chosen.settings) as definitions:
         outcomes = run_backfill(
@@ -65,6 +77,7 @@ def backfill(
         say(f"stopped; not run: {', '.join(names[len(outcomes) :])}. Go on after failures with --continue")
     if failed:
         raise typer.Exit(ExitCode.FAILED)
+    end({}, sound=sound)
 
 
 def _detail(outcome: RunOutcome) -> str:

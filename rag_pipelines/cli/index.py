@@ -10,10 +10,12 @@ import typer
 from rag_pipelines.cli.ingest import counted
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
+from rag_pipelines.cli.sources import say_waiting
 
 if TYPE_CHECKING:
     from rag_pipelines.index.gate_results import Gate
     from rag_pipelines.index.versions import Version
+    from rag_pipelines.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Build, promote and roll back versions of an index.")
 
@@ -57,12 +59,14 @@ def build(
     if version is None:
         unchanged = f"{name}: nothing has changed since the live version was built"
         print_json({"index": name, "built": False}) if as_json else typer.echo(unchanged)
+        say_open_ends(database, list(settings.sources_of(name)))
         return
     gates = validate_version(database, settings, name, version.version_id, embedders=chosen.embedders)
     reasons = refusals(version, gates)
     if not as_json:
         show_built(version)
         show_gates(gates)
+    say_open_ends(database, version.sources, gates)
     if promote and not reasons:
         make_live(database, name, version.version_id)
     promoted = promote and not reasons
@@ -207,6 +211,15 @@ def show_gates(gates: Iterable[Gate]) -> None:
     """The results of gates as a table."""
     rows = ((g.gate, "passed" if g.passed else "FAILED", g.observed, g.threshold) for g in gates)
     print_table(("gate", "result", "observed", "threshold"), rows)
+
+
+def say_open_ends(database: Database, sources: Sequence[str], gates: Iterable[Gate] = ()) -> None:
+    """What the gates let pass and should be known, and deletions that wait: their documents are built in."""
+    for gate in gates:
+        for note in gate.detail.get("notes", ()):
+            say(f"note: {note}")
+    with database.connection() as connection:
+        say_waiting(connection, sources)
 
 
 def _show_verdict(version: Version, reasons: Sequence[str]) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rag_pipelines.cli.invocation import ExitCode, exit_code, invocation
+from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
 from rag_pipelines.cli.reparse import parsed_again
+from rag_pipelines.cli.sources import end, say_deletion
 from rag_pipelines.errors import RagError, ThrottledError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def ingest(
 
     A failing source does not stop the others, and one that asks to slow down is tried once more after them.
     Sources that left the configuration are noticed when no source is named. The exit code is 3 when
-    documents failed.
+    documents failed or could not all be listed.
     """
     from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
@@ -77,26 +78,22 @@ def ingest(
         if isinstance(error, ThrottledError) and (error.retry_after or 0) <= PATIENCE_SECONDS:
             time.sleep(error.retry_after or 0)
             attempt(name)
-    for parked in [] if sources else park_removed_sources(chosen.database, chosen.settings):
-        say(
-            f"note: {parked.source} is not configured any more: {number(parked.documents, 'document')} still "
-            f"served; decide with `rag-pipelines deletes approve {parked.deletion_id}` or `… reject`"
-        )
+    if not sources:
+        for one in park_removed_sources(chosen.database, chosen.settings):
+            say_deletion(one)
     if as_json:
         print_json({"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}})
-    for name, reason in errors.items():
-        say(f"error: {name}: {reason}")
-    if errors:
-        raise typer.Exit(exit_code(next(iter(errors.values()))))
-    if any(report.failed for report in reports):
-        raise typer.Exit(ExitCode.PARTIAL)
+    end(errors, sound=all(report.sound for report in reports))
 
 
 def show_report(report: SyncReport, seconds: float) -> None:
     """What one run did, as lines of facts; a run that found nothing to do is one line."""
     listed = f"{report.source}: {number(report.listed, 'document')} listed in {seconds:.2f} s"
     if not (report.touched or report.bytes_loaded or report.statuses or report.embedded):
-        typer.echo(f"{listed}, nothing to do")
+        open_ends = ["incomplete"] * report.incomplete
+        if report.waiting_deletes:
+            open_ends.append(f"{number(report.waiting_deletes, 'deletion')} to decide on")
+        typer.echo(f"{listed}, {', '.join(open_ends) or 'nothing to do'}")
     else:
         vectors = f"{report.embedded:,} embedded, {report.vectors_reused:,} reused"
         cost = f", cost {report.cost:,.4f}" if report.cost else ""
@@ -114,6 +111,11 @@ def show_report(report: SyncReport, seconds: float) -> None:
             ("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in report.seconds.items())),
         ]
         print_facts(listed, facts)
+    say_notes(report)
+
+
+def say_notes(report: SyncReport) -> None:
+    """What a person should know of a run: its notes, and that documents failed."""
     for note in report.notes:
         say(f"note: {report.source}: {note}")
     if report.failed:

@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line or the configuration is wrong; nothing was done."""
     PARTIAL = 3
-    """Finished, but some documents failed and are in quarantine."""
+    """Finished, but not whole: documents failed, could not all be listed, or drifted."""
     CREDENTIAL = 4
     """A source or an endpoint rejected the credentials."""
     TRANSIENT = 5

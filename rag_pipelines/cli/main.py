@@ -3,8 +3,9 @@
 What belongs here: putting the commands together. What does not: the commands, one module a group.
 Only Typer is imported here; a command imports what it needs when it runs.
 
-Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished with
-failed documents, 4 credentials rejected, 5 passing fault, 70 a bug, 130 interrupted.
+Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, but
+documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, 70 a bug,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Ingest documents, build versioned pgvector indexes, and query them with citations.",
-    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished with "
-    "failed documents, 4 credentials rejected, 5 passing fault, 70 a bug, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, "
+    "but documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, "
+    "70 a bug, 130 interrupted.",
 )
 app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)

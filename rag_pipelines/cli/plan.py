@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag_pipelines.cli.ingest import counted, show_report
-from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.reparse import parsed_again
+from rag_pipelines.cli.sources import end, for_each
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.plan import SyncPlan
@@ -28,14 +29,18 @@ def plan(
     allow_deletes: AllowDeletes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an ingest with the same options would do, and keep the plan; nothing is embedded."""
+    """Say what an ingest with the same options would do, and keep the plan; nothing is embedded.
+
+    The exit code is 3 when documents would fail or could not all be listed.
+    """
     from rag_pipelines.sync.engine import check_names
     from rag_pipelines.sync.plan import plan_source
 
     chosen = invocation(context)
     span = window(since, until)
     plans: list[SyncPlan] = []
-    for name in check_names(chosen.settings, sources or []):
+
+    def make(name: str) -> None:
         with stage_bars(name, shown=not as_json) as progress:
             found = plan_source(
                 chosen.database,
@@ -50,8 +55,11 @@ def plan(
         plans.append(found)
         if not as_json:
             _show(found)
+
+    errors = for_each(check_names(chosen.settings, sources or []), make)
     if as_json:
         print_json(plans)
+    end(errors, sound=all(found.sound for found in plans))
 
 
 def apply(
@@ -84,8 +92,7 @@ def apply(
         print_json(report)
     else:
         show_report(report, time.perf_counter() - began)
-    if report.failed:
-        raise typer.Exit(ExitCode.PARTIAL)
+    end({}, sound=report.sound)
 
 
 def _show_waiting(plans: list[SyncPlan]) -> None:
@@ -130,6 +137,8 @@ def _show(plan: SyncPlan) -> None:
     print_facts("", facts)
     for note in plan.notes:
         say(f"note: {plan.source}: {note}")
+    if plan.failed:
+        say(f"{number(plan.failed, 'document')} would fail")
 
 
 def _samples(names: list[str], count: int) -> str:

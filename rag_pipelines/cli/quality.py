@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.options import SourceNames
 from rag_pipelines.cli.output import AsJson, print_json, print_table, say
+from rag_pipelines.cli.sources import end, for_each, say_waiting
+from rag_pipelines.errors import RagError
 
 if TYPE_CHECKING:
     from rag_pipelines.quality.data_docs import DataDocs
@@ -40,13 +42,13 @@ def run(context: typer.Context, sources: SourceNames = None, as_json: AsJson = F
     Suites of the configuration (`quality.suites`) are run with the built-in ones. The exit code is 1 if a
     blocking expectation failed: no index of the source is promoted until it passes.
     """
-    found = _check(context, sources, None)
+    found, errors = _check(context, sources, None)
     if as_json:
         print_json(found)
     else:
         for name, results in found.items():
             _show(name, results)
-    _end(found)
+    _end(found, errors)
 
 
 @app.command()
@@ -65,35 +67,42 @@ def docs(
     from rag_pipelines.quality.data_docs import DataDocs
 
     site = DataDocs(out)
-    found = _check(context, sources, site)
+    found, errors = _check(context, sources, site)
     page = site.write()
     if as_json:
         print_json({"index": page, "results": found})
     else:
         typer.echo(f"written: {page}")
-    _end(found)
+    _end(found, errors)
 
 
 def _check(
     context: typer.Context, sources: list[str] | None, site: DataDocs | None
-) -> dict[str, list[Result]]:
+) -> tuple[dict[str, list[Result]], dict[str, RagError]]:
     from rag_pipelines.quality.runner import check_source
     from rag_pipelines.sync.engine import check_names
 
     chosen = invocation(context)
-    return {
-        name: check_source(
+    found: dict[str, list[Result]] = {}
+
+    def check(name: str) -> None:
+        found[name] = check_source(
             chosen.database,
             chosen.settings,
             name,
             embedders=chosen.embedders,
             run=site.runner(name) if site else None,
         )
-        for name in check_names(chosen.settings, sources or [])
-    }
+
+    names = check_names(chosen.settings, sources or [])
+    errors = for_each(names, check)
+    with chosen.database.connection() as connection:
+        say_waiting(connection, names)
+    return found, errors
 
 
-def _end(found: dict[str, list[Result]]) -> None:
+def _end(found: dict[str, list[Result]], errors: dict[str, RagError]) -> None:
+    end(errors)
     if any(one.blocking and not one.passed for results in found.values() for one in results):
         raise typer.Exit(ExitCode.FAILED)
 

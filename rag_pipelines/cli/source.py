@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, print_findings, print_json, print_table
+from rag_pipelines.cli.sources import end, for_each
+
+if TYPE_CHECKING:
+    from rag_pipelines.connectors.base import Finding
 
 app = typer.Typer(no_args_is_help=True, help="List and check the configured sources.")
 
@@ -45,19 +50,20 @@ def check(
 ) -> None:
     """Try settings and credentials of sources without ingesting; the exit code is 1 if any fails."""
     settings = invocation(context).settings
-    found = {}
-    for name in names or settings.sources:
-        connector = settings.connector(name)
-        try:
+    found: dict[str, list[Finding]] = {}
+
+    def attempt(name: str) -> None:
+        with closing(settings.connector(name)) as connector:
             found[name] = connector.check()
-        finally:
-            connector.close()
+
+    errors = for_each(names or settings.sources, attempt)
     if as_json:
         print_json(found)
     else:
         print_findings(
             (f"{name} {f.name}", f.ok, f.detail) for name, findings in found.items() for f in findings
         )
+    end(errors)
     if not all(finding.ok for findings in found.values() for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.output import AsJson, age, print_json, print_table, say
+from rag_pipelines.cli.output import AsJson, age, number, print_json, print_table, say
 from rag_pipelines.cli.reparse import to_parse_again
+from rag_pipelines.cli.sources import say_waiting
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show sources with their lag, and indexes with their live version."""
+    from rag_pipelines.store.database import query
+
     chosen = invocation(context)
     with chosen.database.connection() as connection:
         sources = _sources(connection, chosen.settings)
         indexes = [_index(connection, chosen.settings, name) for name in chosen.settings.indexes]
+        waiting = say_waiting(connection)
+        for row in query(connection, "unconfigured_sources", {"configured": list(chosen.settings.sources)}):
+            say(
+                f"note: {row['name']} is not configured any more: {number(row['documents'], 'document')} "
+                "still served; `rag-pipelines ingest` puts their deletion up for decision"
+            )
     if as_json:
-        print_json({"sources": sources, "indexes": indexes})
+        print_json({"sources": sources, "indexes": indexes, "deletions": waiting})
         return
     print_table(
         ("source", "documents", "pending", "quarantined", "parked deletes", "listed", "promised", "last run"),
@@ -90,7 +99,8 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
                 "to_parse_again": outdated_parses(connection, settings, fresh.source),
-                "parked_deletes": row.get("missing", 0),
+                "parked_deletes": row.get("parked", 0),
+                "kept_deletes": row.get("kept", 0),
                 "deleted": row.get("tombstoned", 0),
                 "newest_change": row.get("newest_change"),
                 "listed_at": fresh.listed_at,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import SourceNames
-from rag_pipelines.cli.output import AsJson, age, print_json, print_table, say, stage_bars
+from rag_pipelines.cli.output import AsJson, age, number, print_json, print_table, say, stage_bars
+from rag_pipelines.cli.sources import end, for_each, say_waiting
 
 if TYPE_CHECKING:
     from rag_pipelines.verification.drift import Certificate
@@ -36,7 +37,8 @@ def verify(
 
     chosen = invocation(context)
     found: dict[str, dict[str, Any]] = {}
-    for name in check_names(chosen.settings, sources or []):
+
+    def look(name: str) -> None:
         with stage_bars(name, shown=not as_json) as progress:
             shared: dict[str, Any] = {"embedders": chosen.embedders, "deep": deep, "progress": progress}
             certificates = verify_source(chosen.database, chosen.settings, name, **shared)
@@ -50,10 +52,14 @@ def verify(
             for line in done:
                 say(f"repair: {line}")
             _show(name, certificates)
+
+    names = check_names(chosen.settings, sources or [])
+    errors = for_each(names, look)
+    with chosen.database.connection() as connection:
+        say_waiting(connection, sources or None)
     if as_json:
-        print_json(found)
-    if not all(one["complete"] for one in found.values()):
-        raise typer.Exit(ExitCode.PARTIAL)
+        print_json(found | {name: {"complete": False, "error": str(why)} for name, why in errors.items()})
+    end(errors, sound=all(one["complete"] for one in found.values()))
 
 
 def _show(source: str, certificates: list[Certificate]) -> None:
@@ -86,7 +92,9 @@ def _show(source: str, certificates: list[Certificate]) -> None:
         print_table(("index", "live version", "documents", "rows", "sources as of"), rows)
     drifted = [(one, drift) for one in certificates for drift in one.drift]
     if not drifted:
-        typer.echo(f"{source} is complete: what it lists is stored, processed and indexed")
+        failed = catalogue["quarantined"]
+        besides = f", but for {number(failed, 'failure')} in quarantine" if failed else ""
+        typer.echo(f"{source} is complete: what it lists is stored, processed and indexed{besides}")
         return
     columns = ("drift", "where", "documents", "meaning", "such as", "what to do")
     print_table(

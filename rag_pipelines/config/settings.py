@@ -243,6 +243,7 @@ class GateSettings(_Section):
     min_recall: Share = 0.95
     recall_sample: int = Field(default=50, ge=1)
     max_chunk_drop: Share = 0.2
+    max_missing_share: Share = 0.0
     norm_tolerance: float = Field(default=0.01, gt=0)
     quality: Annotated[
         QualityBounds,

@@ -20,7 +20,14 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-from rag_pipelines.errors import RagError, UsageError
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    RagError,
+    TransientError,
+    UnlistableError,
+    UsageError,
+)
 from rag_pipelines.model import AccessRule
 
 Cursor = Mapping[str, Any]
@@ -95,6 +102,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     A failed document stays alive; a failed entity may hide documents, so a connector that yields one
     must not end with a `Complete` that claims everything was seen. `hides_documents` False marks an
     entity that holds none (an access sidecar, a second row with the same id): it is only reported.
+    `whole` marks the source itself, when nothing of it can be listed: the run fails, and deletes nothing.
     """
 
     error: RagError
@@ -102,6 +110,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     entity: str | None = None
     token: str | None = None
     hides_documents: bool = True
+    whole: bool = False
+
+
+def source_failure(source: str, failure: Failure) -> RagError:
+    """What ends a run over `source`, of which nothing can be listed (`Failure.whole`)."""
+    error = failure.error
+    if isinstance(error, ConfigError | CredentialError | TransientError):
+        return error
+    return UnlistableError(f"source {source!r} cannot be listed: {error}")
 
 
 class Removed(msgspec.Struct, frozen=True):

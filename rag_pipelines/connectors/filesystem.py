@@ -91,7 +91,7 @@ class FilesystemConnector(Connector):
         try:
             tree = self._open()
         except RagError as error:
-            yield Failure(error=error, entity=self.options.root)
+            yield Failure(error=error, entity=self.options.root, whole=True)
             yield Complete(0, full=False)
             return
         count = 0
@@ -197,7 +197,8 @@ class _Walk:
             except CredentialError:
                 raise
             except RagError as error:
-                yield Failure(error=error, entity=external_id(folder) or ".")
+                place = external_id(folder) or self._options.root
+                yield Failure(error=error, entity=place, whole=not folder)
                 continue
             sidecars = {one.name for one in found if one.name.endswith(SIDECAR_SUFFIX)}
             access = self._sidecars.folder(folder, seen=SIDECAR_SUFFIX in sidecars)

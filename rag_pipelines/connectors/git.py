@@ -284,7 +284,7 @@ class GitConnector(Connector):
         return msgspec.to_builtins(GitCursor(commit, self._options_fingerprint))
 
     def _failed(self, error: RagError) -> Iterator[Failure | Complete]:
-        yield Failure(error=error, entity=self.options.repository)
+        yield Failure(error=error, entity=self.options.repository, whole=True)
         yield Complete(0, full=False)
 
     def _entries(

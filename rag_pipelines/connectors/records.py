@@ -219,8 +219,9 @@ class RecordsConnector(Connector):
         except CredentialError:
             raise
         except RagError as error:
+            whole = not (seen or hidden)
             hidden = True
-            yield Failure(error=error, entity=self.options.path or "query")
+            yield Failure(error=error, entity=self.options.path or "query", whole=whole)
         cursor = None
         if newest is not None and not hidden and (full or before):
             cursor = msgspec.to_builtins(RecordsCursor(newest, self._options_fingerprint))

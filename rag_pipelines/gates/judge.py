@@ -26,9 +26,10 @@ from rag_pipelines.gates.checks import (
     source_quality,
     vector_index_valid,
 )
+from rag_pipelines.gates.completeness import completeness
 from rag_pipelines.gates.quality import quality_gate
 from rag_pipelines.gates.subject import Subject
-from rag_pipelines.index.gate_results import INTEGRITY, REQUIRED_GATES, Gate, store_gate
+from rag_pipelines.index.gate_results import INTEGRITY, Gate, store_gate
 from rag_pipelines.index.storage import storage_of_version
 from rag_pipelines.index.versions import version_by_id
 from rag_pipelines.store.database import Database, query
@@ -37,6 +38,7 @@ log = logs.get(__name__)
 
 GATES: tuple[Callable[[Subject], Gate], ...] = (
     row_parity,
+    completeness,
     no_orphans,
     dimension_and_norm,
     vector_index_valid,
@@ -52,6 +54,7 @@ def validate_version(
 ) -> list[Gate]:
     """Run and store every gate of a built version of the index `name`: ``validated`` if all passed.
 
+    They are those that the version asked for when it was built: a later release may judge by more.
     Quality is judged last, and not of a version that is broken: it may not even bear a search.
 
     Raises:
@@ -65,14 +68,15 @@ def validate_version(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
         subject = Subject(connection, version, settings.index(name), storage_of_version(version))
+        wanted = [gate for gate in GATES if gate.__name__ in version.required_gates]
         with logs.context(index=name, version=version_id):
-            results = [_logged(partial(gate, subject)) for gate in GATES]
+            results = [_logged(partial(gate, subject)) for gate in wanted]
             if all(gate.passed for gate in results if gate.gate in INTEGRITY):
                 results.append(_logged(partial(_quality, database, settings, name, version_id, embedders)))
         with connection.transaction():
             for gate in results:
                 store_gate(connection, version_id, gate)
-            passed = {gate.gate for gate in results if gate.passed} >= set(REQUIRED_GATES)
+            passed = {gate.gate for gate in results if gate.passed} >= set(version.required_gates)
             query(
                 connection,
                 "set_state",

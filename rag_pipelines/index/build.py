@@ -26,6 +26,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
+from rag_pipelines.index.members import count_members, count_missing
 from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures
 from rag_pipelines.index.storage import BuildProgress, Storage, drop_tables
 from rag_pipelines.index.versions import (
@@ -180,12 +181,6 @@ def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
     return Version.of(row)
 
 
-def _members(connection: Pg, plan: IndexPlan) -> dict[str, Any]:
-    row = query(connection, "index_members", _source_params(plan)).fetchone()
-    assert row is not None
-    return row
-
-
 def _source_params(plan: IndexPlan) -> dict[str, Any]:
     return {"sources": list(plan.sources), "chunker_id": plan.chunker_id, "model_id": plan.model_id}
 
@@ -204,7 +199,7 @@ def _build_fully(
         hold_lease(connection, version)
         watermark = query(connection, "snapshot_xmin").fetchone()
         assert watermark is not None
-        members = _members(connection, plan)
+        members = count_members(connection, _source_params(plan))
         if not members["expected_rows"]:
             raise UsageError(
                 f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
@@ -240,7 +235,7 @@ def _catch_up(
         progress("catching up", 0, None)
         storage.catch_up(connection, _source_params(plan), _weighting(plan, average))
         query(connection, "consume_base", {"version_id": base.version_id})
-        members = _members(connection, plan)
+        members = count_members(connection, _source_params(plan))
         _finish(connection, plan, version, storage, members, watermark["watermark"], average)
     connection.isolation_level = None
     storage.analyze(connection)
@@ -261,7 +256,7 @@ def _finish(
     expected = {
         "expected_rows": members["expected_rows"],
         "expected_documents": members["documents"],
-        "not_embedded": members["not_embedded"],
+        "missing": count_missing(connection, _source_params(plan)),
     }
     query(
         connection,

@@ -19,6 +19,7 @@ QUALITY = "quality"
 
 GATE_MEANINGS: dict[str, str] = {
     "row_parity": "Every chunk of every document of the sources is in the version, once.",
+    "completeness": "Every document of the sources is in the version, in quarantine, or blank.",
     "no_orphans": "Every row leads to a chunk and to a document of the version's sources, in both tables.",
     "dimension_and_norm": "Every vector has the model's dimensions and length 1.",
     "vector_index_valid": "The vector index and the word index are there and valid.",

@@ -74,8 +74,31 @@ class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.model.get("model", "a model without a name"))
 
 
+class SourceGaps(msgspec.Struct, frozen=True):
+    """What a build could not hold of one source: how many of its `documents` waited for which stage.
+
+    `not_quarantined` failed, and quarantine does not say so. `listed` says that the source was listed
+    completely before, `running_since` when the run over it began that was under way (text, UTC).
+    """
+
+    documents: int = 0
+    not_parsed: int = 0
+    not_chunked: int = 0
+    not_embedded: int = 0
+    not_quarantined: int = 0
+    listed: bool = False
+    running_since: str | None = None
+
+    @property
+    def lacks(self) -> dict[str, int]:
+        """Documents by what they wait for, where any do."""
+        waits = ("not_parsed", "not_chunked", "not_embedded", "not_quarantined")
+        return {name: count for name in waits if (count := getattr(self, name))}
+
+
 class BuildFigures(msgspec.Struct, frozen=True):
-    """What a build found: rows and documents in the version, tokens of a chunk, and what was expected."""
+    """What a build found: rows and documents in the version, tokens of a chunk, what was expected, and what
+    of each source is `missing`. `not_embedded` was counted by releases that did not know the latter."""
 
     chunks: int = 0
     documents: int = 0
@@ -84,6 +107,7 @@ class BuildFigures(msgspec.Struct, frozen=True):
     expected_rows: int = 0
     expected_documents: int = 0
     not_embedded: int = 0
+    missing: dict[str, SourceGaps] = {}
 
 
 def describe_model(identity: ModelIdentity, profile: EmbeddingProfile) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from rag_pipelines.index.words import FIRST_CODE, words_code
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
+from rag_pipelines.sync.deletions import served_without_source
 
 log = logs.get(__name__)
 
@@ -165,10 +166,7 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
 
 def _served_without_source(connection: Pg, settings: Settings, index: IndexSettings) -> list[str]:
     """An index over all sources keeps what left the configuration until somebody decides on its deletion."""
-    if "*" not in index.sources:
-        return []
-    params = {"configured": list(settings.sources)}
-    return [row["name"] for row in query(connection, "served_without_source", params)]
+    return served_without_source(connection, settings) if "*" in index.sources else []
 
 
 @contextmanager

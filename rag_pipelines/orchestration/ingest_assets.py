@@ -225,11 +225,8 @@ def _run_stage(
 
 
 def _note_removed_sources(context: dg.AssetExecutionContext, database: Database, settings: Settings) -> None:
-    for parked in park_removed_sources(database, settings):
-        context.log.warning(
-            f"source {parked.source} is not configured any more: {parked.documents} documents are served "
-            f"until somebody decides; see `rag-pipelines deletes show {parked.deletion_id}`"
-        )
+    for waiting in park_removed_sources(database, settings):
+        context.log.warning(f"{waiting.subject}: {waiting.sentence}")
 
 
 def _listed(report: SyncReport, totals: Row) -> shown.Metadata:

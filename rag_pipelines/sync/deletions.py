@@ -43,6 +43,40 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str | None = None
     reason: str | None = None
 
+    @property
+    def sentence(self) -> str:
+        """What waits and how to decide on it, for people who see the source's name beside it."""
+        decide = (
+            f"decide with `rag-pipelines deletes approve {self.deletion_id}` or `… reject {self.deletion_id}`"
+        )
+        documents = f"{self.waiting:,} document{'s' * (self.waiting != 1)}"
+        if self.cause == "source_removed":
+            return f"{documents} still served; {decide}"
+        verb = "is" if self.waiting == 1 else "are"
+        return f"{documents} {verb} gone at the source and still served; {decide}"
+
+    @property
+    def subject(self) -> str:
+        """The source, and that it is not configured any more where this is why its documents wait."""
+        return f"{self.source} is not configured any more" if self.cause == "source_removed" else self.source
+
+
+def waiting_deletions(connection: Pg, sources: Sequence[str] | None = None) -> list[Deletion]:
+    """What nobody has decided on, of the given sources or of all, the newest first."""
+    return [one for one in list_deletions(connection, sources=sources) if one.waiting]
+
+
+def served_without_source(connection: Pg, settings: Settings) -> list[str]:
+    """Sources that the configuration no longer names and whose documents are served all the same."""
+    rows = query(connection, "served_without_source", {"configured": list(settings.sources)})
+    return [row["name"] for row in rows]
+
+
+def newest_deletion(connection: Pg) -> int:
+    """The number of the newest decision, 0 before the first."""
+    row = query(connection, "newest_deletion").fetchone()
+    return row["deletion_id"] if row else 0
+
 
 def list_deletions(
     connection: Pg, *, sources: Sequence[str] | None = None, states: Sequence[str] | None = ("parked",)
@@ -106,15 +140,16 @@ def reject(database: Database, deletion_id: int, *, reason: str, actor: str | No
 
 
 def park_removed_sources(database: Database, settings: Settings) -> list[Deletion]:
-    """Park all documents of every source that the configuration no longer names; returns what is new."""
-    parked: list[str] = []
+    """Park all documents of every source that the configuration no longer names; returns all that waits of
+    such sources, also what was parked before."""
     with database.connect() as connection:
-        for row in query(connection, "unconfigured_sources", {"configured": list(settings.sources)}):
+        configured = {"configured": list(settings.sources)}
+        for row in query(connection, "unconfigured_sources", configured).fetchall():
             lock = advisory_lock(connection, source_lock(row["name"]), busy="it is being synced")
             with suppress(UsageError), lock:
                 query(connection, "park_source", row)
-                parked.append(row["name"])
-        return list_deletions(connection, sources=parked)
+        gone = served_without_source(connection, settings)
+        return waiting_deletions(connection, gone) if gone else []
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class _GroupListing:
         """Remove what a complete listing did not name, and remember that there was one."""
         run, complete = self._run, self._complete
         if complete is None or not complete.full:
-            run.report.notes.append(
+            run.report.miss(
                 "the listing of groups did not see everything: no group was removed, the next run lists again"
             )
             return
@@ -134,7 +134,7 @@ class _GroupListing:
         assert counts is not None
         listed, stale = counts["listed"], counts["stale"]
         if not listed <= complete.count <= listed + len(self._failed):
-            run.report.notes.append(
+            run.report.miss(
                 f"the listing said {complete.count} groups and named {listed}: no group was removed, "
                 "the next run lists again"
             )
@@ -161,7 +161,7 @@ class _GroupListing:
         report = self._run.report
         report.groups_failed = len(self._failed)
         entity, error = next(iter(self._failed.items()))
-        report.notes.append(
+        report.miss(
             f"{len(self._failed)} failures of listing groups, such as {entity} ({type(error).__name__}: "
             f"{error}); what could not be read is kept; see `rag-pipelines quarantine list --stage {STAGE}`"
         )

@@ -13,40 +13,37 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
-from rag_pipelines import __version__
-from rag_pipelines.batching import batches, blocks
-from rag_pipelines.connectors.base import Complete, Connector, Cursor, Entry, Failure, Item, Removed, Window
-from rag_pipelines.errors import (
-    CredentialError,
-    DocumentError,
-    FetchError,
-    ForbiddenEntityError,
-    TooLargeDocumentError,
-    TransientError,
-    UsageError,
+from rag_pipelines.batching import blocks
+from rag_pipelines.connectors.base import (
+    Complete,
+    Connector,
+    Cursor,
+    Entry,
+    Failure,
+    Item,
+    Removed,
+    Window,
+    source_failure,
 )
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.errors import TooLargeDocumentError, UsageError
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     AccessRules,
-    Loaded,
     QuarantineEntry,
     attribute_params,
-    documents_not_due,
     known_documents,
-    put_documents,
     quarantine,
     retry_is_due,
     server_time,
     set_attributes,
 )
-from rag_pipelines.sync.diff import Change, attributes_key, compare, compare_attributes
+from rag_pipelines.sync.diff import Change, attributes_key, compare
+from rag_pipelines.sync.loading import Loading, Wanted
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.settle import Settlement
 from rag_pipelines.text.canonical import clean
@@ -54,20 +51,8 @@ from rag_pipelines.text.canonical import clean
 BLOCK = 500
 """Entries compared with the catalogue at once."""
 
-
-class _Wanted(NamedTuple):
-    """A listed item whose content has to be loaded, beside the row that is stored of it."""
-
-    item: Item
-    tenant: str
-    attributes: UUID
-    rule: AccessRule
-    access_id: int
-    known: Row | None
-
-    def about(self, digest: bytes) -> tuple[Any, ...]:
-        """What a decision on it rests on, when its content is `digest`."""
-        return self.item.token, self.attributes.hex, msgspec.to_builtins(self.rule), digest.hex()
+NAMED = 3
+"""Places that could not be listed, named in the report; quarantine has them all."""
 
 
 class Listing:
@@ -88,12 +73,12 @@ class Listing:
         self._full = full
         self._window = window
         self._allow_deletes = allow_deletes
-        self._loading = loading
+        self._loading = Loading(run, connector, loading)
         self._rules = AccessRules(run.connection)
-        self._loader = fingerprint([__version__, run.source.connector, run.settings.limits.parse.max_bytes])
         self._began = server_time(run.connection)
         self._feed = False
         self._removed: list[str] = []
+        self._unlisted: list[Failure] = []
         self._complete: Complete | None = None
 
     def run(self) -> None:
@@ -101,6 +86,7 @@ class Listing:
 
         Raises:
             CredentialError: the source refused the credentials; nothing was deleted.
+            UnlistableError, TransientError: nothing of the source can be listed; nothing was changed.
             EmptyListingError: the listing was empty and the source was not; nothing was deleted.
         """
         connection = self._run.connection
@@ -116,13 +102,15 @@ class Listing:
     def _settle(self, settled_at: datetime | None) -> None:
         """Moves, deletions and the cursor, as far as the listing allows."""
         report, complete = self._run.report, self._complete
+        for failure in self._unlisted[:NAMED]:
+            report.miss(f"{failure.entity} could not be listed: {failure.error}")
+        if more := len(self._unlisted[NAMED:]):
+            report.miss(f"and {more:,} more; see `rag-pipelines quarantine list --stage list`")
         if self._window:
             report.outcome = "partial"
         elif complete is None or not (complete.full or self._feed):
             report.outcome = "partial"
-            report.notes.append(
-                "the listing did not see everything: nothing was deleted, the next run lists again"
-            )
+            report.miss("the listing did not see everything: nothing was deleted, the next run lists again")
         else:
             began, allow_deletes = self._began, self._allow_deletes
             settlement = Settlement(self._run, self._connector, began=began, allow_deletes=allow_deletes)
@@ -173,6 +161,8 @@ class Listing:
                     if self._window.holds(entry.modified_at):
                         items[entry.external_id] = entry
                 case Failure():
+                    if entry.whole:
+                        raise source_failure(self._run.name, entry)
                     failures.append(entry)
                 case Removed():
                     self._removed.append(entry.external_id)
@@ -196,6 +186,7 @@ class Listing:
         self._run.progress("list", report.listed, None)
 
     def _record(self, failures: list[Failure]) -> None:
+        self._unlisted += [one for one in failures if one.entity is not None and one.hides_documents]
         for failure in failures:
             error = type(failure.error).__name__
             self._run.decide(Change.FAILED, failure.external_id or failure.entity or "?", error)
@@ -240,7 +231,7 @@ class Listing:
         source = self._run.source
         attributes: list[dict[str, Any]] = []
         access: list[dict[str, Any]] = []
-        to_load: list[_Wanted] = []
+        to_load: list[Wanted] = []
         held: list[str] = []
         rules = self._rules_of(items)
         for item in items.values():
@@ -251,7 +242,7 @@ class Listing:
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._full)
             if change in (Change.ADDED, Change.CHANGED):
-                to_load.append(_Wanted(item, tenant, key, rule, access_id, row))
+                to_load.append(Wanted(item, tenant, key, rule, access_id, row))
                 if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
                     access.append(
                         {"document_id": row["document_id"], "tenant": tenant, "access_id": access_id}
@@ -272,27 +263,7 @@ class Listing:
             params = {"source_id": self._run.source_id, "ids": held}
             query(connection, "trust_content", params)
             query(connection, "resolve_listing_failures", params)
-        limits = self._run.settings.limits
-        for batch in batches(
-            self._due(to_load), limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0
-        ):
-            self._load(batch)
-
-    def _due(self, wanted: list[_Wanted]) -> list[_Wanted]:
-        """Those that should be loaded now; what failed before waits for its time, and counts as failed."""
-        if self._full or not wanted:
-            return wanted
-        run = self._run
-        late = documents_not_due(
-            run.connection,
-            run.source_id,
-            {one.item.external_id: one.item.token for one in wanted},
-            code_version=self._loader,
-            max_attempts=run.source.max_attempts,
-        )
-        for external_id in sorted(late):
-            run.decide(Change.FAILED, external_id, "not due")
-        return [one for one in wanted if one.item.external_id not in late]
+        self._loading.load(to_load, full=self._full)
 
     def _rules_of(self, items: dict[str, Item]) -> dict[str, AccessRule]:
         """Who may see each item. A rule above the limit is closed, and in quarantine until it fits again."""
@@ -313,65 +284,6 @@ class Listing:
             quarantine(connection, run.source_id, entries)
             query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
         return rules
-
-    def _load(self, batch: list[_Wanted]) -> None:
-        """Load, store and commit one batch of new or changed content."""
-        if self._loading:
-            self._loading()
-        run = self._run
-        loaded: list[Loaded] = []
-        same: list[dict[str, Any]] = []
-        failures: list[QuarantineEntry] = []
-        contents: list[tuple[_Wanted, bytes]] = []
-        decided: list[tuple[Change, str, Any]] = []
-        self._connector.prefetch([one.item for one in batch])
-        for one in batch:
-            try:
-                data = self._content(one.item)
-            except (DocumentError, ForbiddenEntityError, TransientError) as error:
-                identity, token = one.item.external_id, one.item.token
-                failures.append(
-                    QuarantineEntry("fetch", error, identity, content=token, code_version=self._loader)
-                )
-                decided.append((Change.FAILED, one.item.external_id, type(error).__name__))
-                continue
-            run.report.bytes_loaded += len(data)
-            contents.append((one, data))
-        digests = run.blobs.put_all("raw", [data for _, data in contents])
-        for (one, data), digest in zip(contents, digests, strict=True):
-            row, item = one.known, one.item
-            if row is not None and bytes(row["raw_sha256"]) == digest:
-                change = compare_attributes(one.attributes, one.access_id, row)
-                params = attribute_params(item, one.tenant, one.attributes, one.access_id)
-                same.append({"document_id": row["document_id"], **params})
-            else:
-                change = Change.ADDED if row is None else Change.CHANGED
-                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, len(data)))
-            decided.append((change, item.external_id, one.about(digest)))
-        with run.writing() as connection:
-            put_documents(connection, run.source_id, loaded)
-            set_attributes(connection, same)
-            quarantine(connection, run.source_id, failures)
-            unchanged = [one["external_id"] for one in same]
-            query(connection, "trust_content", {"source_id": run.source_id, "ids": unchanged})
-            fetched = [one.item.external_id for one in loaded] + unchanged
-            query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
-        for change, external_id, about in decided:
-            run.decide(change, external_id, about)
-
-    def _content(self, item: Item) -> bytes:
-        """The item's bytes; anything unforeseen that its connector raises costs this item alone."""
-        limit = self._run.settings.limits.parse.max_bytes
-        if item.size is not None and item.size > limit:
-            raise TooLargeDocumentError(
-                f"{item.size:,} bytes, the limit is {limit:,}; raise limits.parse.max_bytes to accept it"
-            )
-        try:
-            return item.load()
-        except (DocumentError, ForbiddenEntityError, TransientError, CredentialError):
-            raise
-        except Exception as error:
-            raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
 
 
 def _access_of(external_id: str) -> str:

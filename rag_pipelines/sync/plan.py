@@ -34,7 +34,7 @@ from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
-from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.report import SyncReport, count_failed
 from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import source_targets
@@ -53,8 +53,9 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     type those that other code had parsed, of `reparsed_equal` of which the text is the same.
     `bytes_loaded` is what was read to find out, `chunks` how many new vectors are needed, `tokens` what
     they hold, `cost` their price by the embedding profile, `embed_seconds` their time at the rate of the
-    last runs, None before the first. `parked_deletes` would wait for a person; `exceeds` says where the
-    plan is above the budget.
+    last runs, None before the first. `parked_deletes` would wait for a person, `waiting_deletes` with those
+    that already do; `exceeds` says where the plan is above the budget, `incomplete` that a listing did not
+    see what it should have.
     """
 
     plan_id: int | None = None
@@ -74,6 +75,18 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     parked_deletes: int
     notes: list[str]
     exceeds: list[str] = []
+    waiting_deletes: int = 0
+    incomplete: bool = False
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing would fail and everything could be listed."""
+        return not (self.incomplete or self.failed)
+
+    @property
+    def failed(self) -> int:
+        """Failures that a run would meet before it embeds."""
+        return count_failed(self.changes, self.statuses)
 
 
 def plan_source(
@@ -254,6 +267,8 @@ def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:
         cost=round(cost, 6),
         embed_seconds=round(tokens / rate["tokens_per_s"], 1) if rate and rate["tokens_per_s"] else None,
         parked_deletes=report.parked_deletes,
+        waiting_deletes=report.waiting_deletes,
+        incomplete=report.incomplete,
         notes=report.notes,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 
@@ -12,12 +13,14 @@ from rag_pipelines.sync.diff import Change
 class SyncReport(msgspec.Struct):
     """Counts of one sync of one source. Bytes are raw bytes loaded, tokens those of newly embedded inputs.
     `reparsed` counts documents by media type that other code had parsed before; of `reparsed_equal` of
-    them the text came out as it was. `access_closed` counts listed documents that nobody may see, because
-    their access is not known or above a limit. `groups` and `memberships` were read anew; those of
+    them the text came out as it was. `parked_deletes` are deletions that this run parked, `waiting_deletes`
+    all of the source that wait for a person. `access_closed` counts listed documents that nobody may see,
+    because their access is not known or above a limit. `groups` and `memberships` were read anew; those of
     `groups_failed` groups stay as they were.
 
     `outcome` is ``complete`` (everything was listed), ``partial`` (a window, a feed with gaps, or an
-    incomplete listing) or ``failed``. `notes` are sentences for people, each with what to do.
+    incomplete listing) or ``failed``; `incomplete` says that a listing, of documents or of groups, did not
+    see what it should have. `notes` are sentences for people, each with what to do.
     """
 
     source: str
@@ -38,6 +41,8 @@ class SyncReport(msgspec.Struct):
     tokens: int = 0
     cost: float = 0.0
     parked_deletes: int = 0
+    waiting_deletes: int = 0
+    incomplete: bool = False
     access_closed: int = 0
     groups: int = 0
     groups_failed: int = 0
@@ -77,6 +82,11 @@ class SyncReport(msgspec.Struct):
         """Add wall seconds to a stage."""
         self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 4)
 
+    def miss(self, note: str) -> None:
+        """Something that should have been listed was not; `note` says what."""
+        self.incomplete = True
+        self.notes.append(note)
+
     def followed_by(self, later: SyncReport) -> SyncReport:
         """One report of a run whose stages ran apart: this one's listing, and what a later stage added.
 
@@ -86,6 +96,7 @@ class SyncReport(msgspec.Struct):
         return msgspec.structs.replace(
             self,
             outcome="failed" if later.outcome == "failed" else self.outcome,
+            incomplete=self.incomplete or later.incomplete,
             parsed=self.parsed + later.parsed,
             parse_reused=max(self.parse_reused, later.parse_reused),
             reparsed=dict(Counter(self.reparsed) + Counter(later.reparsed)),
@@ -108,7 +119,16 @@ class SyncReport(msgspec.Struct):
 
     @property
     def failed(self) -> int:
-        """Documents that could not be listed, loaded or processed."""
-        return self.changes.get(Change.FAILED, 0) + sum(
-            n for status, n in self.statuses.items() if status not in ("ok", "empty")
-        )
+        """Documents, and parts of the source, that could not be listed, loaded or processed."""
+        return count_failed(self.changes, self.statuses)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing failed and nothing was missed."""
+        return not (self.failed or self.incomplete or self.outcome == "failed")
+
+
+def count_failed(changes: Mapping[str, int], statuses: Mapping[str, int]) -> int:
+    """How many failures counts of changes and of statuses hold."""
+    processed = sum(count for status, count in statuses.items() if status not in ("ok", "empty"))
+    return changes.get(Change.FAILED, 0) + processed

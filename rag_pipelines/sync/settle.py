@@ -89,7 +89,7 @@ class Settlement:
         """Whether the listing is what its own marker says."""
         run, counts = self._run, self._count()
         if counts["seen"] != complete.count:
-            run.report.notes.append(
+            run.report.miss(
                 f"the listing said {complete.count} documents and named {counts['seen']}: nothing was deleted"
             )
             return False
@@ -114,14 +114,14 @@ class Settlement:
             for ids in blocks(self._vanished(), LOOKED_UP):
                 spared += sorted(self._connector.existing(ids) & set(ids))
         except TransientError as error:
-            run.report.notes.append(
+            run.report.miss(
                 "documents were not listed and the source could not be asked whether they are gone: nothing "
                 f"was deleted, the next run lists again ({error})"
             )
             return None
         if spared:
             query(run.connection, "add_seen", {"ids": spared, "failed": [False] * len(spared)})
-            run.report.notes.append(
+            run.report.miss(
                 f"{len(spared)} documents were not listed although they still exist, such as "
                 f"{', '.join(spared[:3])}: they were kept, the next run lists again"
             )

@@ -21,10 +21,11 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Database, Row, query
+from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
+from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import Listing
 from rag_pipelines.sync.report import SyncReport
@@ -120,7 +121,11 @@ def list_source(
     allow_deletes: bool = False,
     loading: Callable[[], None] | None = None,
 ) -> None:
-    """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded."""
+    """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded.
+
+    Deletions that wait for a person since an earlier run are told again.
+    """
+    before = newest_deletion(run.connection)
     with closing(run.settings.connector(run.name)) as connector:
         with run.stage("groups"):
             sync_groups(run, connector, full=full, allow_deletes=allow_deletes)
@@ -129,6 +134,16 @@ def list_source(
         )
         with run.stage("list and load"):
             listing.run()
+    waiting = waiting_deletions(run.connection, [run.name])
+    run.report.waiting_deletes = sum(one.waiting for one in waiting)
+    run.report.notes += [one.sentence for one in waiting if one.deletion_id <= before]
+
+
+def newest_report(connection: Pg, source: str) -> SyncReport | None:
+    """What the newest run of a source reported, once it has ended; None before the first."""
+    known = query(connection, "source_by_name", {"name": source}).fetchone()
+    row = query(connection, "newest_run", known).fetchone() if known else None
+    return msgspec.convert({"source": source, **row["report"]}, SyncReport) if row else None
 
 
 def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:

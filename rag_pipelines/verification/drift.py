@@ -41,9 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "not_parsed": Kind("stored_is_processed", "its bytes have not been parsed", Remedy.INGEST),
     "not_chunked": Kind("stored_is_processed", "its blocks have not been chunked", Remedy.INGEST),
     "not_embedded": Kind("stored_is_processed", "its chunks have not been embedded", Remedy.INGEST),
-    "not_quarantined": Kind(
-        "stored_is_processed", "it failed, and quarantine does not say so", Remedy.INGEST
-    ),
+    "not_quarantined": Kind("stored_is_processed", "it failed, and quarantine lacks it", Remedy.INGEST),
     "chunks_lost": Kind("content_is_there", "chunks are missing that were stored", Remedy.REOPEN),
     "vectors_lost": Kind("content_is_there", "vectors are missing that were stored", Remedy.REOPEN),
     "bytes_lost": Kind("content_is_there", "its bytes are not in the blob store", Remedy.REOPEN),

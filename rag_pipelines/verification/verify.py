@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.connectors.base import Complete, Connector, Failure
+from rag_pipelines.connectors.base import Complete, Connector, Failure, source_failure
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import MissingContentError
 from rag_pipelines.index.versions import Version, live_version
@@ -62,7 +62,7 @@ def verify_source(
 
     Raises:
         UsageError: there is no such source, or a run holds it.
-        CredentialError, TransientError: the source cannot be listed at all.
+        CredentialError, TransientError, UnlistableError: the source cannot be listed at all.
     """
     connector_kind = settings.source(source).connector
     with (
@@ -146,14 +146,14 @@ class _Look:
 
     def catalogue(self, connector: Connector, *, deep: bool) -> Certificate:
         """The source against the catalogue, and the catalogue against what it says it stores."""
-        complete = self._list(connector)
+        complete, unlisted = self._list(connector)
         params = {
             "source_id": self._source_id,
             "chunkers": [model.chunker_id for model in self._targets.models],
             "models": [model.profile_id for model in self._targets.models],
             "limit": SAMPLES,
         }
-        drift = [] if complete else [Drift("listing", 0)]
+        drift = [] if complete else [Drift("listing", 0, unlisted)]
         found = self._drift("verify_listing", params)
         drift += [one for one in found if complete or one.kind == "not_stored"]
         drift += self._pending()
@@ -178,11 +178,11 @@ class _Look:
                 self._progress(f"compare {name}", 0, None)
                 yield self._version(version)
 
-    def _list(self, connector: Connector) -> bool:
-        """Put the ids of a fresh listing into `listed`; whether it saw everything."""
+    def _list(self, connector: Connector) -> tuple[bool, list[str]]:
+        """Put the ids of a fresh listing into `listed`; whether it saw everything, and what it did not."""
         query(self._connection, "make_listed")
         complete: Complete | None = None
-        hidden = False
+        unlisted: list[str] = []
         seen = 0
         for block in blocks(connector.ids(), BLOCK):
             ids: list[str] = []
@@ -191,13 +191,18 @@ class _Look:
                     case str():
                         ids.append(entry)
                     case Failure():
-                        hidden = hidden or (entry.external_id is None and entry.hides_documents)
-                        ids += [entry.external_id] if entry.external_id is not None else []
+                        if entry.whole:
+                            raise source_failure(self._source, entry)
+                        if entry.external_id is not None:
+                            ids.append(entry.external_id)
+                        elif entry.hides_documents:
+                            unlisted.append(entry.entity or "?")
                     case Complete():
                         complete = entry
             seen += query(self._connection, "add_listed", {"ids": ids}).rowcount
             self._progress("list", seen, None)
-        return complete is not None and complete.full and complete.count == seen and not hidden
+        whole = complete is not None and complete.full and complete.count == seen and not unlisted
+        return whole, unlisted[:SAMPLES]
 
     def _drift(self, name: str, params: dict[str, Any], parts: dict[str, Any] | None = None) -> list[Drift]:
         rows = query(self._connection, name, params, parts)

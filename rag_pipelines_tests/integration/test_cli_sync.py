@@ -70,6 +70,8 @@ def test_an_ingest_of_everything_says_which_sources_are_configured_no_more(
     result = call("ingest")
     assert "docs is not configured any more: 1 document still served" in result.stderr
     assert objects(call("deletes", "list", "--json"))[0]["cause"] == "source_removed"
+    assert "docs is not configured any more: 1 document still served" in call("ingest").stderr
+    call("deletes", "reject", "1", "--reason", "it comes back next week")
     assert "not configured any more" not in call("ingest").stderr
 
 

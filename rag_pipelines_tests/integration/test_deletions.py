@@ -239,7 +239,7 @@ def test_a_source_that_leaves_the_configuration_is_served_until_it_is_decided(
     del workspace.document["sources"]["other"]
     (found,) = park_removed_sources(workspace.database, workspace.settings)
     assert (found.source, found.cause, found.waiting) == ("other", "source_removed", 1)
-    assert park_removed_sources(workspace.database, workspace.settings) == []
+    assert park_removed_sources(workspace.database, workspace.settings) == [found], "told again, parked once"
     workspace.publish(full=True)
     assert served(workspace, "beta") == 1
 

@@ -76,7 +76,11 @@ def test_promotion_is_refused_with_the_list_of_gates_that_were_not_run(filled: W
 @pytest.mark.parametrize(
     ("gate", "damage"),
     [
-        ("row_parity", None),
+        ("completeness", None),
+        (
+            "row_parity",
+            "UPDATE rag.index_version SET row_count = row_count - 1",
+        ),
         ("no_orphans", "DELETE FROM rag.chunk WHERE ordinal = 0 AND chunk_set_id = 1"),
         ("no_orphans", "DELETE FROM rag.lexical_{n} WHERE ordinal = 0"),
         (

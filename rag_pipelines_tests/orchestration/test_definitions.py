@@ -86,6 +86,7 @@ def test_what_there_is(shell: Shell):
         "embeddings": {"coverage", "dimensions", "finite", "unit_length"},
         "index_candidate": {
             "row_parity",
+            "completeness",
             "no_orphans",
             "dimension_and_norm",
             "vector_index_valid",

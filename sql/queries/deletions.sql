@@ -18,6 +18,9 @@ WHERE (%(sources)s::text[] IS NULL OR s.name = ANY(%(sources)s))
   AND (%(states)s::text[] IS NULL OR x.state = ANY(%(states)s))
 ORDER BY x.deletion_id DESC;
 
+-- name: newest_deletion
+SELECT coalesce(max(deletion_id), 0) AS deletion_id FROM rag.deletion;
+
 -- name: deletion_documents
 -- The documents that wait under a decision.
 SELECT external_id, path, coalesce(given_title, name) AS title, url, raw_bytes, modified_at
@@ -46,9 +49,12 @@ WHERE s.name <> ALL(%(configured)s) AND d.state = 'present'
 GROUP BY s.source_id ORDER BY s.name;
 
 -- name: served_without_source
--- Sources that the configuration no longer names and whose documents are served until somebody decides.
-SELECT DISTINCT s.name FROM rag.source s JOIN rag.deletion x USING (source_id) JOIN rag.document d USING (deletion_id)
-WHERE s.name <> ALL(%(configured)s) AND x.cause = 'source_removed' AND d.state = 'missing' ORDER BY 1;
+-- Sources that the configuration no longer names and whose documents are served until somebody decides, whatever
+-- their deletion waits for, and also before it is parked.
+SELECT s.name FROM rag.source s
+WHERE s.name <> ALL(%(configured)s)
+  AND EXISTS (SELECT FROM rag.document d WHERE d.source_id = s.source_id AND d.state <> 'tombstoned')
+ORDER BY 1;
 
 -- name: park_source
 WITH parked AS (

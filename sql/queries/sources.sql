@@ -53,12 +53,14 @@ WHERE source_id = %(source_id)s AND finished_at IS NULL;
 UPDATE rag.run SET finished_at = now(), outcome = %(outcome)s, report = %(report)s WHERE run_id = %(run_id)s;
 
 -- name: source_status
--- One row a source: counts by state, lag and the last run.
+-- One row a source: counts by state, lag and the last run. Documents that the source no longer names are `parked`
+-- until somebody decides on their deletion, and `kept` where it was rejected.
 SELECT s.source_id, s.name, s.connector, s.listed_at,
        extract(epoch FROM now() - s.listed_at) AS listed_age_s,
        count(d.*) FILTER (WHERE d.state <> 'tombstoned') AS documents,
        count(d.*) FILTER (WHERE d.state = 'tombstoned') AS tombstoned,
-       count(d.*) FILTER (WHERE d.state = 'missing') AS missing,
+       count(d.*) FILTER (WHERE d.state = 'missing' AND x.state IS DISTINCT FROM 'rejected') AS parked,
+       count(d.*) FILTER (WHERE d.state = 'missing' AND x.state = 'rejected') AS kept,
        count(d.*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'pending') AS pending,
        max(d.modified_at) FILTER (WHERE d.state <> 'tombstoned') AS newest_change,
        coalesce(sum(d.raw_bytes) FILTER (WHERE d.state <> 'tombstoned'), 0)::bigint AS bytes,
@@ -67,6 +69,7 @@ SELECT s.source_id, s.name, s.connector, s.listed_at,
        r.run_id, r.started_at, r.finished_at, r.outcome, r.report
 FROM rag.source s
 LEFT JOIN rag.document d USING (source_id)
+LEFT JOIN rag.deletion x ON x.deletion_id = d.deletion_id
 LEFT JOIN LATERAL (
     SELECT * FROM rag.run WHERE run.source_id = s.source_id ORDER BY run_id DESC LIMIT 1
 ) r ON true

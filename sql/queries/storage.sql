@@ -22,11 +22,9 @@ SELECT rag.protect_version(%(storage)s);
 DROP TABLE IF EXISTS {vectors}, {lexical}, {terms}, {postings};
 
 -- name: index_members
--- How much a build over these sources holds: documents and chunks with vectors, and documents left out because
--- their chunks are not embedded yet.
+-- How much a build over these sources holds: documents and chunks with vectors, and since when the oldest listing is.
 SELECT count(DISTINCT dc.document_id) FILTER (WHERE e.chunk_set_id IS NOT NULL) AS documents,
        coalesce(sum(cs.chunks - e.missing) FILTER (WHERE e.chunk_set_id IS NOT NULL), 0)::bigint AS expected_rows,
-       count(*) FILTER (WHERE e.chunk_set_id IS NULL AND cs.chunks > 0) AS not_embedded,
        min(s.listed_at) AS as_of
 FROM rag.source s
 JOIN rag.document d USING (source_id)
@@ -34,6 +32,42 @@ JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id 
 JOIN rag.chunk_set cs USING (chunk_set_id)
 LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = cs.chunk_set_id AND e.model_id = %(model_id)s
 WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned';
+
+-- name: missing_members
+-- Per source, how many documents the catalogue has, how many of them a build cannot hold although quarantine does
+-- not say why, by what they wait for, when the run began that is under way, if any, and when the source was last
+-- listed completely. Blank files hold nothing to index.
+WITH member AS (
+    SELECT d.source_id,
+           CASE WHEN cs.chunk_set_id IS NULL THEN
+                    CASE WHEN p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 THEN 'not_parsed'
+                         WHEN p.status = 'ok' THEN 'not_chunked'
+                         WHEN p.status <> 'empty' OR d.raw_bytes > 0 THEN 'not_quarantined' END
+                WHEN e.chunk_set_id IS NULL AND cs.chunks > 0 THEN 'not_embedded'
+                WHEN e.missing > 0 THEN 'not_quarantined' END AS lack,
+           EXISTS (SELECT FROM rag.quarantine q
+                   WHERE q.source_id = d.source_id AND q.external_id = d.external_id) AS quarantined
+    FROM rag.document d
+    LEFT JOIN rag.parse p USING (parse_id)
+    LEFT JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id = %(chunker_id)s
+    LEFT JOIN rag.chunk_set cs ON cs.chunk_set_id = dc.chunk_set_id
+    LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = cs.chunk_set_id AND e.model_id = %(model_id)s
+    WHERE d.state <> 'tombstoned'
+)
+SELECT s.name AS source, s.listed_at, count(m.source_id) AS documents,
+       count(*) FILTER (WHERE m.lack = 'not_parsed' AND NOT m.quarantined) AS not_parsed,
+       count(*) FILTER (WHERE m.lack = 'not_chunked' AND NOT m.quarantined) AS not_chunked,
+       count(*) FILTER (WHERE m.lack = 'not_embedded' AND NOT m.quarantined) AS not_embedded,
+       count(*) FILTER (WHERE m.lack = 'not_quarantined' AND NOT m.quarantined) AS not_quarantined,
+       (SELECT max(r.started_at) FROM rag.run r WHERE r.source_id = s.source_id AND r.finished_at IS NULL
+        AND EXISTS (SELECT FROM pg_locks l
+                    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                      AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.source:' || s.name, 0)))
+           AT TIME ZONE 'UTC' AS running_since
+FROM rag.source s LEFT JOIN member m USING (source_id)
+WHERE s.name = ANY(%(sources)s)
+GROUP BY s.source_id ORDER BY s.name;
 
 -- name: load_words
 -- The indexed words of every chunk that has a vector: what the model sees is what the lexical index sees.

@@ -41,7 +41,8 @@ class Census:
         except CredentialError:
             raise
         except RagError as error:
-            yield Failure(error=error, entity="spaces")
+            whole = not self.names
+            yield Failure(error=error, entity=self._options.url if whole else "spaces", whole=whole)
             return
         for key in self._options.spaces:
             if key not in self.names and self._options.chooses(key):

@@ -126,7 +126,7 @@ class JiraConnector(Connector):
         except CredentialError:
             raise
         except RagError as error:
-            yield Failure(error=error, entity=self.options.url)
+            yield Failure(error=error, entity=self.options.url, whole=True)
             yield Complete(0, full=False)
             return
         self._contents = Contents(self._site, self.options, self._schemes, scope)
