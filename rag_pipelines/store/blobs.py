@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import zstandard
+from backports import zstd
 
 from rag_pipelines.errors import MissingContentError, RagError, TransientError
 from rag_pipelines.fingerprint import sha256
@@ -58,7 +58,7 @@ class BlobStore:
         digest = sha256(data)
         name = _name(kind, digest)
         if not self._folder.exists(name):
-            self._folder.write(name, zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(data))
+            self._folder.write(name, zstd.compress(data, level=COMPRESSION_LEVEL))
         return digest
 
     def put_all(self, kind: Kind, contents: Sequence[bytes]) -> list[bytes]:
@@ -72,12 +72,12 @@ class BlobStore:
         """The content whose SHA-256 is `digest`; raises `MissingContentError`."""
         name = _name(kind, digest)
         try:
-            data = zstandard.ZstdDecompressor().decompress(self._folder.read(name))
+            data = zstd.decompress(self._folder.read(name))
         except FileNotFoundError as error:
             raise MissingContentError(
                 f"the object {name} is not in {self.url}; the next run fetches it again"
             ) from error
-        except zstandard.ZstdError as error:
+        except zstd.ZstdError as error:
             raise MissingContentError(f"the object {name} in {self.url} is damaged: {error}") from error
         if sha256(data) != digest:
             raise MissingContentError(f"the object {name} in {self.url} does not hold what its name says")
