@@ -62,7 +62,7 @@ def docs(
 ) -> None:
     """Check as `quality run` does, and write what was found as a site (Data Docs of Great Expectations).
 
-    The pages need no server and no network. They show a few rows that broke an expectation, by their ids.
+    The pages need no server and no network. They show some of the values that broke an expectation.
     """
     from rag_pipelines.quality.data_docs import DataDocs
 
