@@ -287,6 +287,13 @@ def test_every_message_of_a_runbook_is_in_the_code(message: str) -> None:
     assert re.search(pattern, literals())
 
 
+def test_every_record_that_the_page_of_logs_lists_is_written_somewhere() -> None:
+    table = pages()["docs/operations/logs.md"].partition("| record |")[2]
+    listed = [text for row in table.splitlines()[2:] for text in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert len(listed) > 20
+    assert set(listed) <= set(literals().splitlines())
+
+
 def test_the_parser_of_its_page_reads_subtitles() -> None:
     code = next(one.text for one in BLOCKS if one.title.endswith("subtitles.py"))
     module: dict[str, Any] = {}
