@@ -51,8 +51,7 @@ def schema_file() -> Path:
 
 def render(url: str) -> str:
     """What `schema_file` holds for the database at `url`."""
-    connection = Database(url).connect()
-    with connection:
+    with Database(url).connect() as connection:
         major = connection.info.server_version // 10_000
     return HEADER.format(major=major) + "\n" + dump_schema(url)
 

@@ -115,10 +115,12 @@ def list_versions(
     """List versions with their gates, newest first."""
     from rag_pipelines.index.gate_results import gates_of
     from rag_pipelines.index.versions import versions
+    from rag_pipelines.retention.abandoned import mark_abandoned
 
     chosen = invocation(context)
     if name is not None:
         chosen.settings.index(name)
+    mark_abandoned(chosen.database)
     with chosen.database.connection() as connection:
         found = [
             (version, gates_of(connection, version.version_id)) for version in versions(connection, name)
@@ -182,10 +184,12 @@ def gc(
     Without NAME, also purge deleted documents whose grace is over, and drop content that nothing refers to.
     """
     from rag_pipelines.index.promotion import collect_versions
+    from rag_pipelines.retention.abandoned import mark_abandoned
     from rag_pipelines.retention.garbage import collect_garbage
 
     chosen = invocation(context)
     database, settings = chosen.database, chosen.settings
+    mark_abandoned(database)
     names = [name] if name else list(settings.indexes)
     dropped = {n: collect_versions(database, n, settings.index(n)) for n in names}
     removed = None if name else collect_garbage(database, settings)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show sources with their lag, and indexes with their live version."""
+    from rag_pipelines.retention.abandoned import mark_abandoned
     from rag_pipelines.store.database import query
 
     chosen = invocation(context)
+    mark_abandoned(chosen.database)
     with chosen.database.connection() as connection:
         sources = _sources(connection, chosen.settings)
         indexes = [_index(connection, chosen.settings, name) for name in chosen.settings.indexes]

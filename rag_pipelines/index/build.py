@@ -32,6 +32,7 @@ from rag_pipelines.index.storage import BuildProgress, Storage, drop_tables
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
+    build_lock,
     hold_lease,
     index_lock,
     live_version,
@@ -40,7 +41,7 @@ from rag_pipelines.index.versions import (
 )
 from rag_pipelines.progress import no_progress
 from rag_pipelines.store.database import Database, Pg, query
-from rag_pipelines.store.lease import lease_owner
+from rag_pipelines.store.lease import advisory_lock, lease_owner
 
 log = logs.get(__name__)
 
@@ -109,9 +110,11 @@ def pending_changes(database: Database, settings: Settings, name: str, *, embedd
 def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]:
     """Mark builds of killed processes as failed; returns their versions. Living builds are left alone."""
     failed: list[int] = []
-    for name in names:
-        with suppress(UsageError), index_lock(database, name) as connection:
-            failed += _fail_abandoned(connection, name)
+    with database.connection() as connection:
+        for name in names:
+            lock = advisory_lock(connection, build_lock(name), busy=f"index {name!r} is being built")
+            with suppress(UsageError), lock:
+                failed += _fail_abandoned(connection, name)
     return failed
 
 
@@ -276,12 +279,14 @@ def _finish(
 def _give_up(
     connection: Pg, plan: IndexPlan, version: Version, base: Version | None, error: BaseException
 ) -> None:
-    """Mark the build as failed and drop what it made; a retired base keeps its storage."""
-    if connection.closed or connection.broken:
-        return
-    connection.isolation_level = None
-    params = {"version_id": version.version_id, "error": f"{type(error).__name__}: {error}"[:2000]}
-    query(connection, "fail_version", params)
-    if base is None:
-        with connection.transaction():
-            drop_tables(connection, version.storage)
+    """Mark the build as failed and drop what it made; a retired base keeps its storage.
+
+    With a lost connection nothing can be said, and `fail_abandoned_builds` does so later.
+    """
+    with suppress(psycopg.OperationalError):
+        connection.isolation_level = None
+        params = {"version_id": version.version_id, "error": f"{type(error).__name__}: {error}"[:2000]}
+        query(connection, "fail_version", params)
+        if base is None:
+            with connection.transaction():
+                drop_tables(connection, version.storage)

@@ -20,7 +20,7 @@ from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
 from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
-from rag_pipelines.store.database import Database, Pg, mapped_errors, query
+from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
 
 log = logs.get(__name__)
@@ -185,7 +185,7 @@ def collect_versions(database: Database, name: str, settings: IndexSettings) -> 
     """
     keep = {"index_name": name, "keep": settings.keep.versions, "age": settings.keep.age}
     dropped: list[int] = []
-    with mapped_errors(), index_lock(database, name) as connection:
+    with index_lock(database, name) as connection:
         for row in query(connection, "collectable_versions", keep).fetchall():
             version = version_by_id(connection, row["version_id"])
             if _collected(connection, version, row["owns_storage"]):

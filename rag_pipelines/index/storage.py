@@ -15,7 +15,7 @@ from typing import Any
 
 from psycopg import sql
 
-from rag_pipelines.errors import TransientError
+from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Database, Part, Pg, composed, query
@@ -190,7 +190,7 @@ def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -
                     row = query(connection, "build_progress", {"pid": pid}).fetchone()
                     if row and row["tuples_done"]:
                         progress("building the vector index", row["tuples_done"], rows)
-        except TransientError:
+        except (TransientError, DatabaseError):
             return
 
     watcher = threading.Thread(target=watch, name="index build progress", daemon=True)

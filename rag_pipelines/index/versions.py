@@ -169,12 +169,17 @@ def _served_without_source(connection: Pg, settings: Settings, index: IndexSetti
     return served_without_source(connection, settings) if "*" in index.sources else []
 
 
+def build_lock(name: str) -> str:
+    """The key of the lock that a living build or collection of the index `name` holds."""
+    return f"rag.index:{name}"
+
+
 @contextmanager
 def index_lock(database: Database, name: str) -> Iterator[Pg]:
     """Hold the right to build or collect the index `name`, on a connection of its own."""
     with database.connect() as connection:
         busy = f"index {name!r} is being built or collected by another process; wait for it to end"
-        with advisory_lock(connection, f"rag.index:{name}", busy=busy), shared_catalogue(connection):
+        with advisory_lock(connection, build_lock(name), busy=busy), shared_catalogue(connection):
             yield connection
 
 

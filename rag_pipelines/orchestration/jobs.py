@@ -25,6 +25,7 @@ from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY
 from rag_pipelines.orchestration.observe import observe_catalogue
 from rag_pipelines.orchestration.run_others import refresh_all, retry_quarantine
 from rag_pipelines.retention import garbage
+from rag_pipelines.retention.abandoned import mark_abandoned
 from rag_pipelines.store.database import Database
 
 PRUNE_PAGE = 100
@@ -97,6 +98,7 @@ def collect(
     """Collect versions, expired documents and unreferenced content."""
     dropped: dict[str, Any] = {}
     with dagster_failures():
+        mark_abandoned(database)
         for name, index in settings.indexes.items():
             versions = collect_versions(database, name, index)
             dropped[f"versions_of_{name}"] = ", ".join(map(str, versions)) or "none"

@@ -15,17 +15,17 @@ import dagster as dg
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.index.build import fail_abandoned_builds, pending_changes
+from rag_pipelines.index.build import pending_changes
 from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
 from rag_pipelines.orchestration.jobs import asset_jobs
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.orchestration.observe import catalogue_sensor
 from rag_pipelines.orchestration.run_others import follow_up_sensor
+from rag_pipelines.retention.abandoned import mark_abandoned
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
-from rag_pipelines.sync.stages import end_abandoned_runs
 
 
 @dg.sensor(
@@ -71,6 +71,7 @@ def index_staleness_sensor(
     embedders: dg.ResourceParam[Embedders],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One request for each stale index."""
+    mark_abandoned(database)
     busy = busy_partitions(context.instance)
     stale = 0
     for name in settings.indexes:
@@ -87,11 +88,10 @@ def index_staleness_sensor(
         yield dg.SkipReason(reason)
 
 
-def clean_up(settings: Settings, database: Database) -> str:
+def clean_up(database: Database) -> str:
     """Mark syncs and builds whose process is gone as failed; their locks went with them already."""
-    runs = end_abandoned_runs(database, settings.sources)
-    builds = fail_abandoned_builds(database, settings.indexes)
-    return f"marked as failed: syncs of {runs or 'no source'}, versions {builds or 'none'}"
+    found = mark_abandoned(database)
+    return f"marked as failed: syncs of {found.sources or 'no source'}, versions {found.versions or 'none'}"
 
 
 @dg.run_failure_sensor(
@@ -101,12 +101,10 @@ def clean_up(settings: Settings, database: Database) -> str:
     "truth at once and not only when the next run begins.",
 )
 def clean_up_after_failure(
-    context: dg.RunFailureSensorContext,
-    settings: dg.ResourceParam[Settings],
-    database: dg.ResourceParam[Database],
+    context: dg.RunFailureSensorContext, database: dg.ResourceParam[Database]
 ) -> dg.SkipReason:
     """Tidy up after a failed run."""
-    return dg.SkipReason(clean_up(settings, database))
+    return dg.SkipReason(clean_up(database))
 
 
 @dg.run_status_sensor(
@@ -116,12 +114,10 @@ def clean_up_after_failure(
     description="After a cancelled run: the same as after a failed one.",
 )
 def clean_up_after_cancellation(
-    context: dg.RunStatusSensorContext,
-    settings: dg.ResourceParam[Settings],
-    database: dg.ResourceParam[Database],
+    context: dg.RunStatusSensorContext, database: dg.ResourceParam[Database]
 ) -> dg.SkipReason:
     """Tidy up after a cancelled run."""
-    return dg.SkipReason(clean_up(settings, database))
+    return dg.SkipReason(clean_up(database))
 
 
 def default_sensors() -> list[dg.SensorDefinition]:

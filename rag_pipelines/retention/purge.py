@@ -29,7 +29,7 @@ from rag_pipelines.retention.garbage import (
 )
 from rag_pipelines.retention.proof import Evidence, Mentions, Proof, content_tables, gather, look, records
 from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Database, Pg, Row, mapped_errors, query
+from rag_pipelines.store.database import Database, Pg, Row, query
 
 EVIDENCE_KEPT = 1_000
 """Digests of each kind that the audit keeps, so that a proof can be repeated."""
@@ -77,7 +77,7 @@ def purge_document(
         UsageError: it is unknown, it is still at its source, or a run or a build is under way.
     """
     store = BlobStore(settings.blobs_url)
-    with mapped_errors(), catalogue_alone(database) as connection:
+    with catalogue_alone(database) as connection:
         names = {"source": source, "external_id": external_id}
         document = query(connection, "purge_document", names).fetchone()
         if document is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,9 @@ class Database:
     """A Postgres database with the `rag` schema.
 
     Connections are made when first asked for and are never shared between threads: a thread takes one
-    with `connection()` and gives it back. A dead client is noticed by the server within a second
-    (client_connection_check_interval), so that a killed build stops and its locks are released.
+    with `connection()` and gives it back. What the driver raises inside leaves as an error of ours, whatever
+    the connection was used for, and there is no other way to get one. The server notices a dead client within
+    a second (client_connection_check_interval), so that a killed build stops and its locks are released.
     """
 
     def __init__(
@@ -73,10 +74,16 @@ class Database:
         """Where the database is, for a library that connects by itself; holds the password."""
         return self._url
 
-    def connect(self, *, autocommit: bool = True) -> Pg:
-        """A connection of its own, outside the pool; the caller closes it."""
-        with mapped_errors():
-            return psycopg.connect(self._url, autocommit=autocommit, row_factory=dict_row, **self._settings)
+    @contextmanager
+    def connect(self) -> Iterator[Pg]:
+        """A connection of its own in autocommit mode, outside the pool, for what outlives one statement."""
+        with (
+            mapped_errors(),
+            closing(
+                psycopg.connect(self._url, autocommit=True, row_factory=dict_row, **self._settings)
+            ) as connection,
+        ):
+            yield connection
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -116,7 +123,7 @@ class Database:
 
     def migrate(self) -> list[str]:
         """Bring the schema up to date; returns what was applied. See `store.schema.migrate`."""
-        with mapped_errors(), self.connect() as connection:
+        with self.connect() as connection:
             return migrate(connection)
 
 
@@ -174,8 +181,15 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except _TRANSIENT as error:
-        raise TransientError(f"Postgres is busy or restarting ({type(error).__name__}): {error}") from error
+        raise TransientError(
+            f"Postgres is busy or restarting ({type(error).__name__}): {_one_line(error)}"
+        ) from error
     except psycopg.OperationalError as error:
-        raise TransientError(f"cannot reach Postgres: {str(error).strip()}") from error
+        raise TransientError(f"cannot reach Postgres: {_one_line(error)}") from error
     except psycopg.Error as error:
         raise DatabaseError(f"{type(error).__name__}: {str(error).strip()}") from error
+
+
+def _one_line(error: psycopg.Error) -> str:
+    """What the driver says of a lost connection, which it spreads over lines."""
+    return " ".join(str(error).split())

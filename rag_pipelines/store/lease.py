@@ -12,13 +12,15 @@ import getpass
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+import psycopg
+
 from rag_pipelines import logs
 from rag_pipelines.errors import LeaseLostError, UsageError
-from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.database import Database, Params, Pg, query
 
 log = logs.get(__name__)
 
@@ -41,8 +43,7 @@ def advisory_lock(connection: Pg, key: str, *, busy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed:
-            query(connection, "unlock", {"key": key})
+        _release(connection, "unlock", {"key": key})
 
 
 def source_lock(name: str) -> str:
@@ -57,8 +58,13 @@ def shared_catalogue(connection: Pg) -> Iterator[None]:
     try:
         yield
     finally:
-        if not connection.closed:
-            query(connection, "unshare_catalogue")
+        _release(connection, "unshare_catalogue")
+
+
+def _release(connection: Pg, name: str, params: Params | None = None) -> None:
+    """Give a lock back. A lost connection has none, and must not hide why the block ended."""
+    with suppress(psycopg.OperationalError):
+        query(connection, name, params)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 import msgspec
+import psycopg
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
@@ -72,17 +73,19 @@ def source_run(
         except BaseException as error:
             report.outcome = "failed"
             report.notes.append(f"{type(error).__name__}: {error}")
+            # Over a lost connection nothing can be said, and `end_abandoned_runs` does so later.
+            with suppress(psycopg.OperationalError):
+                _end_run(run, began["run_id"], earlier)
             raise
         finally:
             _log_end(began["run_id"], report, round(time.perf_counter() - began_at, 3))
-            if not run.connection.closed and not run.connection.broken:
-                whole = earlier.followed_by(report) if earlier else report
-                params = {
-                    "run_id": began["run_id"],
-                    "outcome": whole.outcome,
-                    "report": Jsonb(msgspec.to_builtins(whole)),
-                }
-                query(run.connection, "end_run", params)
+        _end_run(run, began["run_id"], earlier)
+
+
+def _end_run(run: SourceRun, run_id: int, earlier: SyncReport | None) -> None:
+    whole = earlier.followed_by(run.report) if earlier else run.report
+    report = Jsonb(msgspec.to_builtins(whole))
+    query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
 
 
 def _log_end(run_id: int, report: SyncReport, seconds: float) -> None:

@@ -116,7 +116,7 @@ def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell)
             "lease_token, lease_owner FROM rag.index_version"
         )
 
-    said = clean_up(shell.workspace.settings, shell.workspace.database)
+    said = clean_up(shell.workspace.database)
 
     assert "syncs of ['docs']" in said
     assert [
@@ -126,7 +126,7 @@ def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell)
         "live",
     ]
     assert shell.workspace.rows("SELECT FROM rag.run WHERE finished_at IS NULL") == []
-    assert "no source" in clean_up(shell.workspace.settings, shell.workspace.database)
+    assert "no source" in clean_up(shell.workspace.database)
 
 
 def test_a_source_is_scheduled_at_its_own_times(shell: Shell):

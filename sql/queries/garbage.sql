@@ -65,3 +65,11 @@ SELECT DISTINCT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(
 -- name: known_blocks
 SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)
 UNION SELECT blocks_sha256 FROM rag.chunk_set WHERE blocks_sha256 = ANY(%(digests)s);
+
+-- name: unfinished
+-- What is said to run: sources whose newest sync has not ended, and indexes with a build.
+SELECT ARRAY(
+           SELECT name FROM rag.source s
+           WHERE (SELECT r.finished_at IS NULL FROM rag.run r WHERE r.source_id = s.source_id ORDER BY run_id DESC LIMIT 1)
+           ORDER BY name) AS sources,
+       ARRAY(SELECT index_name FROM rag.index_version WHERE state = 'building' ORDER BY index_name) AS indexes;

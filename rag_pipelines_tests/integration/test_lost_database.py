@@ -1,0 +1,155 @@
+"""The database goes away in the middle of a command: a passing fault in one line, and the next run is right.
+
+Every call of the driver that speaks to the server goes through `psycopg.Connection.wait`, so that each of
+them can be the one before which its session is ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from rag_pipelines.cli import main
+from rag_pipelines.cli.invocation import ExitCode
+from rag_pipelines.store.database import Database
+from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines_tests.integration.workspace import Workspace
+
+POINTS = 10
+"""Moments of each command at which its session is ended, spread over all that it asks of the server."""
+
+
+class Killer:
+    """Ends a session just before the call of number `at`, of those since it was armed."""
+
+    def __init__(self, url: str) -> None:
+        self.calls = 0
+        self.at: int | None = None
+        self.kill = self._end_session
+        self._killing = psycopg.connect(url, autocommit=True)
+        self._wait = psycopg.Connection.wait
+
+    def wait(self, connection: psycopg.Connection[Any], *arguments: Any, **options: Any) -> Any:
+        """In place of `psycopg.Connection.wait`."""
+        if connection is not self._killing:
+            self.calls += 1
+            if self.calls == self.at:
+                self.kill(connection)
+        return self._wait(connection, *arguments, **options)
+
+    def arm(self, at: int | None) -> None:
+        """Begin to count."""
+        self.calls, self.at = 0, at
+
+    def _end_session(self, connection: psycopg.Connection[Any]) -> None:
+        """End a session and wait until it is gone."""
+        pid = connection.info.backend_pid
+        ended = self._killing.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,)).fetchone()
+        assert ended == (True,)
+
+    def close(self) -> None:
+        self._killing.close()
+
+
+@pytest.fixture
+def killer(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killer]:
+    made = Killer(workspace.url)
+    monkeypatch.setattr(psycopg.Connection, "wait", lambda *args, **options: made.wait(*args, **options))
+    yield made
+    made.close()
+
+
+def fill(workspace: Workspace, edition: int) -> None:
+    for n in range(3):
+        text = f"The pump number {n} needs oil, says edition {edition}."
+        workspace.write(f"{n}.md", f"# Manual {n}\n\n{text}\n\n## More\n\nOf word{n}.")
+
+
+def assert_passing_fault(found: Result) -> None:
+    """One line on stderr, whatever was said on the way."""
+    assert found.exit_code == ExitCode.TRANSIENT, found.output
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "Postgres" in line
+
+
+@pytest.mark.parametrize("command", [("ingest",), ("index", "build", "main", "--full")], ids=" ".join)
+@pytest.mark.parametrize("part", range(2))
+def test_a_session_that_ends_is_a_passing_fault_and_the_next_run_is_right(
+    part: int, command: tuple[str, ...], workspace: Workspace, call: Callable[..., Result], killer: Killer
+) -> None:
+    def run(*arguments: str) -> None:
+        found = call(*arguments)
+        assert found.exit_code == ExitCode.OK, found.output
+
+    fill(workspace, 0)
+    run("ingest")
+    fill(workspace, 1)
+    killer.arm(None)
+    run(*command)
+    total = killer.calls
+    for point in range(part, POINTS, 2):
+        fill(workspace, 2 + point)
+        killer.arm(1 + point * (total - 1) // (POINTS - 1))
+        found = call(*command)
+        assert_passing_fault(found)
+        killer.arm(None)
+        run("status")
+        assert workspace.rows("SELECT FROM rag.index_version WHERE state = 'building'") == []
+        assert workspace.rows("SELECT FROM rag.run WHERE finished_at IS NULL") == []
+        run(*command)
+    run("ingest")
+    run("index", "build", "main")
+    assert workspace.paths("pump oil") == {"0.md", "1.md", "2.md"}
+    run("verify")
+
+
+def test_a_server_that_dies_is_a_passing_fault_and_the_run_after_its_return_is_right(
+    server_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedServer(server_folder / "server")
+    workspace = Workspace(tmp_path, server.start())
+    killer = Killer(workspace.url)
+    monkeypatch.setattr(psycopg.Connection, "wait", lambda *args, **options: killer.wait(*args, **options))
+    killer.kill = lambda _: kill_server(server)
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(main.app, ["--config", str(workspace.config_file), *arguments])
+
+    try:
+        fill(workspace, 0)
+        for at, command in ((60, ("ingest",)), (30, ("index", "build", "main"))):
+            killer.arm(at)
+            assert_passing_fault(call(*command))
+            killer.arm(None)
+            assert_passing_fault(call("status"))
+            server.start()
+            again = call(*command)
+            assert again.exit_code == ExitCode.OK, again.output
+        workspace.close()
+        workspace.database = Database(workspace.url)
+        assert [row["state"] for row in workspace.rows("SELECT state FROM rag.index_version ORDER BY 1")] == [
+            "failed",
+            "live",
+        ]
+        assert workspace.paths("pump oil") == {"0.md", "1.md", "2.md"}
+    finally:
+        workspace.close()
+        killer.close()
+        server.stop()
+
+
+def kill_server(server: EmbeddedServer) -> None:
+    """Kill the postmaster, and wait until it and its sessions are gone."""
+    pid = server.status().pid
+    assert pid is not None
+    process = psutil.Process(pid)
+    everything = [process, *process.children()]
+    process.kill()
+    psutil.wait_procs(everything, timeout=30)
