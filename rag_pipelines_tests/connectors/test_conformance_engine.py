@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from rag_pipelines.errors import CredentialError, EmptyListingError, TransientError
+from rag_pipelines.errors import CredentialError, EmptyListingError, TransientError, UnlistableError
 from rag_pipelines_tests.connectors.conformance import GROUP, Case, World, declares, seed
 from rag_pipelines_tests.connectors.pipeline import Killed, Pipeline
 
@@ -247,6 +247,22 @@ def test_a_part_that_cannot_be_listed_deletes_nothing_and_stops_nothing(
     assert report.outcome == "complete"
     assert pipeline.held() == world.expected()
     assert pipeline.quarantined() == []
+
+
+@pytest.mark.case(Case.PROTOCOL)
+def test_a_source_that_cannot_be_listed_fails_its_run_and_loses_nothing(
+    world: World, pipeline: Pipeline
+) -> None:
+    seed(world)
+    pipeline.ingest()
+    before = pipeline.held()
+    world.break_source()
+    with pytest.raises((UnlistableError, TransientError)):
+        pipeline.ingest()
+    assert pipeline.held() == before
+    assert {entry["stage"] for entry in pipeline.quarantined()} <= {"groups"}
+    (run,) = pipeline.rows("SELECT outcome FROM rag.run ORDER BY run_id DESC LIMIT 1")
+    assert run["outcome"] == "failed"
 
 
 @pytest.mark.case(Case.THROTTLING)

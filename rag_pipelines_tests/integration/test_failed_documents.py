@@ -17,6 +17,7 @@ from rag_pipelines.demo import corpus_path
 from rag_pipelines.embedding.batch import Embedded
 from rag_pipelines.embedding.hashing import HashEmbedder
 from rag_pipelines.errors import EmbeddingError, FetchError
+from rag_pipelines.parsing import fingerprints
 from rag_pipelines.retention.garbage import collect_garbage
 from rag_pipelines.sync.deletions import approve, list_deletions, reject
 from rag_pipelines.verification.verify import verify_source
@@ -158,8 +159,6 @@ def test_a_document_that_could_not_be_loaded_goes_away_and_comes_back(
 def test_a_failure_to_load_new_content_outlives_a_new_parse_of_the_old(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rag_pipelines.parsing import registry
-
     workspace.write("good.md", "# Good\n\nAlpha.")
     workspace.write("shut.md", "# Shut\n\nBeta.")
     workspace.ingest()
@@ -167,10 +166,11 @@ def test_a_failure_to_load_new_content_outlives_a_new_parse_of_the_old(
     unreadable(monkeypatch, "shut.md")
     for _ in range(2):
         workspace.ingest()
-    fingerprints = registry.fingerprints
+    parser_fingerprints = fingerprints.parser_fingerprints
     monkeypatch.setattr(
-        "rag_pipelines.parsing.registry.fingerprints",
-        lambda options: {kind: f"{print_}+" for kind, print_ in fingerprints(options).items()},
+        fingerprints,
+        "parser_fingerprints",
+        lambda options: {kind: f"{print_}+" for kind, print_ in parser_fingerprints(options).items()},
     )
     report = workspace.ingest()
     assert report.parsed == 2
