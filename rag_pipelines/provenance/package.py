@@ -43,6 +43,10 @@ _SQL = re.compile(
 """White space and comments, quoted text, and what else there is."""
 
 
+MOST_REMEMBERED = 500
+"""Sources in the file; then only those that were asked for stay, which are some 80 of one release."""
+
+
 class Code(NamedTuple):
     """The code of a stage: its digest, and the top-level names of the libraries that it imports."""
 
@@ -65,9 +69,10 @@ class Package:
     ) -> None:
         self._root, self._name, self._ignored = root, name, frozenset(ignored)
         self._memory = _Memory(memory)
-        self._sources: dict[str, str] = {}
+        self._sources: dict[str, _Source | None] = {}
         self._codes: dict[str, ModuleCode] = {}
         self._links: dict[str, str] = {}
+        self._targets: dict[str, list[str]] = {}
 
     def code_of(
         self, modules: Iterable[str], *, alone: Iterable[str] = (), texts: Iterable[str] = ()
@@ -96,20 +101,25 @@ class Package:
             module = waiting.pop()
             if module not in reached and module not in self._ignored:
                 reached[module] = None
-                code = self._code(module)
-                waiting += [self._target(origin)[0] for origin in (*code.uses, *code.more)]
+                waiting += self._imported(module)
         return list(reached)
 
     def source_of(self, module: str) -> bytes:
         """The source of a module. Raises `RuntimeError` where there is none."""
-        file = self._files().get(module)
-        if file is None:
+        found = self._source(module)
+        if found is None:
             raise RuntimeError(
                 f"{self._root} holds no source of {module}; fingerprints of stages are made of the sources, "
                 "so install the package with them"
             )
-        with open(file, "rb") as source:
-            return source.read()
+        return found.text
+
+    def _imported(self, module: str) -> list[str]:
+        """The modules that a module imports names from."""
+        if module not in self._targets:
+            code = self._code(module)
+            self._targets[module] = [self._target(origin)[0] for origin in (*code.uses, *code.more)]
+        return self._targets[module]
 
     def _linked(self, module: str) -> str:
         """What a module says and what its imported names mean."""
@@ -125,27 +135,31 @@ class Package:
 
     def _target(self, origin: Origin) -> tuple[str, str]:
         """The module that an origin means and the name in it, which is empty where the module is meant."""
-        inner = f"{origin.module}.{origin.name}"
-        return (inner, "") if origin.name and inner in self._files() else (origin.module, origin.name)
+        outer, inner = self._source(origin.module), f"{origin.module}.{origin.name}"
+        if origin.name and (outer is None or outer.is_package) and self._source(inner):
+            return inner, ""
+        return origin.module, origin.name
 
     def _code(self, module: str) -> ModuleCode:
         if module not in self._codes:
             self._codes[module] = self._memory.read(self.source_of(module), self._name)
         return self._codes[module]
 
-    def _files(self) -> dict[str, str]:
-        """The source file of every module, by its dotted name."""
-        if not self._sources:
-            cut = len(str(self._root)) + 1
-            for folder, inner, names in os.walk(self._root):
-                inner[:] = [name for name in inner if name.isidentifier() and name != "__pycache__"]
-                dotted = ".".join((self._name, *folder[cut:].split(os.sep))).rstrip(".")
-                for name in names:
-                    if name == "__init__.py":
-                        self._sources[dotted] = os.path.join(folder, name)
-                    elif name.endswith(".py"):
-                        self._sources[f"{dotted}.{name[:-3]}"] = os.path.join(folder, name)
-        return self._sources
+    def _source(self, module: str) -> _Source | None:
+        """The source of a module; None where there is no such module."""
+        if module not in self._sources:
+            path = os.path.join(self._root, *module.split(".")[1:])
+            self._sources[module] = None
+            for file in (os.path.join(path, "__init__.py"), f"{path}.py"):
+                with suppress(OSError), open(file, "rb") as source:
+                    self._sources[module] = _Source(source.read(), is_package=file.endswith("__init__.py"))
+                    break
+        return self._sources[module]
+
+
+class _Source(NamedTuple):
+    text: bytes
+    is_package: bool
 
 
 def plain_sql(text: str) -> str:
@@ -190,11 +204,12 @@ class _Memory:
         if not self._changed or self._file is None:
             return
         self._changed = False
+        kept = self._kept if len(self._kept or ()) <= MOST_REMEMBERED else self._asked
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".code-")
             with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(self._kept))
+                file.write(msgspec.json.encode(kept))
             os.replace(temporary, self._file)
 
     def _load(self) -> dict[str, ModuleCode]:
