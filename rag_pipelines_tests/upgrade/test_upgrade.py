@@ -81,6 +81,24 @@ def test_an_ingest_embeds_only_what_changed(restored: Restored, embedded: list[s
     assert embedded == []
 
 
+def test_what_the_release_parsed_is_announced_and_parsed_once_more_from_its_bytes(
+    restored: Restored, embedded: list[str]
+) -> None:
+    announced = {row["source"]: row["to_parse_again"] for row in restored.answer("status --json")["sources"]}
+    assert all(sum(counts.values()) for counts in announced.values())
+    assert "will be parsed again by the next ingest, from the stored bytes" in restored.call("status")
+    before = dict(_chunks(restored))
+    restored.call("ingest", "wiki", exit_code=3)
+    (source,) = [row for row in restored.answer("status --json")["sources"] if row["source"] == "wiki"]
+    assert source["to_parse_again"] == {}
+    (run,) = restored.rows("SELECT report FROM rag.run ORDER BY run_id DESC LIMIT 1")
+    again = sum(run["report"]["reparsed"].values())
+    assert 0 < again == run["report"]["reparsed_equal"] < sum(announced["wiki"].values())
+    after = dict(_chunks(restored))
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"birds/dipper.md"}, "the rest keeps its chunks"
+
+
 def test_stored_versions_are_built_alike(restored: Restored) -> None:
     restored.call("status")
     embedders = Embedders(restored.settings.data_dir)
@@ -113,3 +131,12 @@ def _passage(hit: dict[str, Any]) -> dict[str, Any]:
     """A hit with its scores rounded, as both modes of a plan add them up."""
     scores = {name: value and round(value, 5) for name, value in hit["scores"].items()}
     return {**hit, "scores": scores}
+
+
+def _chunks(restored: Restored) -> list[tuple[str, int]]:
+    """Which chunk set each document of the wiki has."""
+    rows = restored.rows(
+        "SELECT d.external_id, dc.chunk_set_id FROM rag.document d JOIN rag.source s USING (source_id) "
+        "JOIN rag.document_chunks dc USING (document_id) WHERE s.name = 'wiki' AND d.state = 'present'"
+    )
+    return [(row["external_id"], row["chunk_set_id"]) for row in rows]
