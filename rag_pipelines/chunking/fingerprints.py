@@ -42,6 +42,11 @@ def chunker_stage(strategy: str) -> Stage:
     return Stage(f"chunker:{strategy}", modules, alone=(f"{_ROOM}.factory",))
 
 
+def chunker_codes() -> dict[str, str]:
+    """What stored fingerprints call the code of each strategy."""
+    return {strategy: made_by(chunker_stage(strategy)).code for strategy in STRATEGIES}
+
+
 def chunker_fingerprint(options: ChunkOptions, tokenizer: str, *parts: str) -> str:
     """What chunks depend on beside the document: code, parameters, the tokenizer, `parts`, libraries."""
     made = made_by(chunker_stage("whole" if options.whole_document else options.strategy))

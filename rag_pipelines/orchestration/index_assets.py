@@ -25,6 +25,7 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gate_results import gates_of
 from rag_pipelines.index.promotion import Override, promote
 from rag_pipelines.index.versions import candidate_version, live_version
+from rag_pipelines.index.words import words_code
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import (
@@ -86,6 +87,7 @@ def _common(settings: Settings, name: str) -> dict[str, Any]:
         "code_version": fingerprint(
             [
                 index.model_dump(mode="json"),
+                words_code(),
                 settings.embedding_profile(name).model_dump(mode="json"),
                 settings.profiles.model_dump(mode="json")["chunking"].get(index.chunking),
             ]

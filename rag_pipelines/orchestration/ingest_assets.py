@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from rag_pipelines.chunking.fingerprints import chunker_codes
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
@@ -25,6 +26,7 @@ from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
+from rag_pipelines.parsing.fingerprints import parser_fingerprints
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.deletions import park_removed_sources
@@ -127,7 +129,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         description="Blocks (headings, paragraphs, tables, code) with page and place in the canonical text, "
         "of every document whose bytes or parser changed. What cannot be read ends in quarantine.",
         kinds={"python", "postgres"},
-        code_version=fingerprint([profiles.model_dump(mode="json")["parsing"]]),
+        code_version=fingerprint([profiles.model_dump(mode="json")["parsing"], parser_fingerprints()]),
         **common,
     )
     chunks = _stage_asset(
@@ -137,7 +139,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         description="Chunks within the model's token budget, each with its offsets, pages and heading path.",
         kinds={"python", "postgres"},
         code_version=fingerprint(
-            [profiles.model_dump(mode="json")[kind] for kind in ("chunking", "embedding")]
+            [chunker_codes(), *(profiles.model_dump(mode="json")[kind] for kind in ("chunking", "embedding"))]
         ),
         **common,
     )
