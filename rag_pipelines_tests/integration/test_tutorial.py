@@ -65,7 +65,7 @@ def test_the_tutorial_can_be_followed_step_by_step(
 
     travel.write_text(travel.read_text().replace("38", "42"))
     planned, ingested, failed, built, answered = follow("change")
-    assert (planned[0], ingested[0], failed[0], built[0], answered[0]) == (0, 3, 0, 0, 0)
+    assert (planned[0], ingested[0], failed[0], built[0], answered[0]) == (3, 3, 0, 0, 0)
     assert "1 embedded" in ingested[1]
     assert "broken.pdf" in failed[1]
     assert "42 pounds" in answered[1]
