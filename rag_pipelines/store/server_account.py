@@ -38,13 +38,17 @@ class ServerAccount:
 
     @property
     def program(self) -> list[str]:
-        """What stands before a command that is to run with the capability."""
+        """What stands before a command that is to run with the capability.
+
+        ``no_setuid_fixup`` lets access(2) see it, by which the server's programs find one another.
+        """
         if self.capability is None:
             return []
         only = f"-all,+{self.capability}"
         return [
             *("setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"),
-            *(f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", "--"),
+            *(f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"),
+            *("--securebits=+no_setuid_fixup", "--"),
         ]
 
     @property

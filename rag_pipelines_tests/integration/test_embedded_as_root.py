@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from rag_pipelines.errors import UsageError
+from rag_pipelines.store import embedded
 from rag_pipelines.store import server_account as accounts
 from rag_pipelines.store.embedded import EmbeddedServer
 
@@ -60,6 +62,20 @@ def test_it_runs_below_a_closed_folder_and_changes_no_folder_and_no_account(
 
     assert modes(server.folder) == before
     assert account_names() == known
+
+
+def test_its_programs_may_lie_below_a_closed_folder_too(
+    closed: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+):
+    """A clone in /root has its virtual environment there; one program looks for another with access(2)."""
+    package = embedded.server_programs().parents[1]
+    shutil.copytree(package / "pginstall18", closed / package.name / "pginstall18")
+    shutil.copytree(f"{package}.libs", closed / f"{package.name}.libs")
+    monkeypatch.setattr(embedded, "server_programs", lambda: closed / package.name / "pginstall18" / "bin")
+
+    assert answer(server.start()) == 42
+
+    assert psutil.Process(server.status().pid).exe().startswith(str(closed))
 
 
 def test_one_line_says_who_the_server_is_and_why(
