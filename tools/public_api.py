@@ -44,7 +44,7 @@ ONLY = {
 }
 """Modules that are public in part."""
 
-INTERNAL = {"Database": {"tuned", "at", "connect", "connection", "transaction"}}
+INTERNAL = {"Database": {"tuned", "at", "connect", "connection", "transaction", "migrate_when_used"}}
 """Methods that only this project calls, of classes that users hold."""
 
 

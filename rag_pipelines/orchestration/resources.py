@@ -23,7 +23,8 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
     """The resources of a deployment.
 
     `settings` is the configuration as it was when the code was loaded; `database` has the current schema and
-    is the embedded server where no URL is set; `embedders` loads a model when the first text is embedded;
+    is the embedded server where no URL is set; a database that is away fails no resource, but the step that
+    asks it, which is tried again; `embedders` loads a model when the first text is embedded;
     `quality` runs suites, in a process that loads their library while the first stage works.
     """
 
@@ -33,7 +34,7 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
 
         opened = Database(ensure_running(settings), pool_size=settings.database.pool_size)
         try:
-            opened.migrate()
+            opened.migrate_when_used()
             yield opened
         finally:
             opened.close()

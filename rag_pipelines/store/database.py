@@ -55,6 +55,7 @@ class Database:
             "jit": "off",
             **(server_settings or {}),
         }
+        self._migrates = False
 
     def tuned(self, server_settings: Mapping[str, str]) -> Database:
         """The same database with a pool of its own, whose connections have these server settings too."""
@@ -77,6 +78,12 @@ class Database:
     @contextmanager
     def connect(self) -> Iterator[Pg]:
         """A connection of its own in autocommit mode, outside the pool, for what outlives one statement."""
+        self._migrate_first()
+        with self._session() as connection:
+            yield connection
+
+    @contextmanager
+    def _session(self) -> Iterator[Pg]:
         with (
             mapped_errors(),
             closing(
@@ -107,6 +114,7 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Pg]:
         """A pooled connection in autocommit mode; use ``with connection.transaction()`` for more."""
+        self._migrate_first()
         with mapped_errors(), self._pool.connection() as connection:
             yield connection
 
@@ -123,8 +131,17 @@ class Database:
 
     def migrate(self) -> list[str]:
         """Bring the schema up to date; returns what was applied. See `store.schema.migrate`."""
-        with self.connect() as connection:
+        with self._session() as connection:
             return migrate(connection)
+
+    def migrate_when_used(self) -> None:
+        """Let the first connection bring the schema up to date: a database that is away is noticed there."""
+        self._migrates = True
+
+    def _migrate_first(self) -> None:
+        if self._migrates:
+            self.migrate()
+            self._migrates = False
 
 
 Part = str | sql.Composable

@@ -1,18 +1,12 @@
-"""The database goes away in the middle of a command: a passing fault in one line, and the next run is right.
-
-Every call of the driver that speaks to the server goes through `psycopg.Connection.wait`, so that each of
-them can be the one before which its session is ended.
-"""
+"""The database goes away during a command: a passing fault in one line, and the next run is right."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
-import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -20,6 +14,7 @@ from rag_pipelines.cli import main
 from rag_pipelines.cli.invocation import ExitCode
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
+from rag_pipelines_tests.integration.lost_sessions import Killer
 from rag_pipelines_tests.integration.workspace import Workspace
 
 POINTS = 10
@@ -29,42 +24,9 @@ POINTS = 10
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (WARNING|ERROR) +[\w.]+: ")
 
 
-class Killer:
-    """Ends a session just before the call of number `at`, of those since it was armed."""
-
-    def __init__(self, url: str) -> None:
-        self.calls = 0
-        self.at: int | None = None
-        self.kill = self._end_session
-        self._killing = psycopg.connect(url, autocommit=True)
-        self._wait = psycopg.Connection.wait
-
-    def wait(self, connection: psycopg.Connection[Any], *arguments: Any, **options: Any) -> Any:
-        """In place of `psycopg.Connection.wait`."""
-        if connection is not self._killing:
-            self.calls += 1
-            if self.calls == self.at:
-                self.kill(connection)
-        return self._wait(connection, *arguments, **options)
-
-    def arm(self, at: int | None) -> None:
-        """Begin to count."""
-        self.calls, self.at = 0, at
-
-    def _end_session(self, connection: psycopg.Connection[Any]) -> None:
-        """End a session and wait until it is gone."""
-        pid = connection.info.backend_pid
-        ended = self._killing.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,)).fetchone()
-        assert ended == (True,)
-
-    def close(self) -> None:
-        self._killing.close()
-
-
 @pytest.fixture
 def killer(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killer]:
-    made = Killer(workspace.url)
-    monkeypatch.setattr(psycopg.Connection, "wait", lambda *args, **options: made.wait(*args, **options))
+    made = Killer(workspace.url, monkeypatch)
     yield made
     made.close()
 
@@ -120,8 +82,7 @@ def test_a_server_that_dies_is_a_passing_fault_and_the_run_after_its_return_is_r
 ) -> None:
     server = EmbeddedServer(server_folder / "server")
     workspace = Workspace(tmp_path, server.start())
-    killer = Killer(workspace.url)
-    monkeypatch.setattr(psycopg.Connection, "wait", lambda *args, **options: killer.wait(*args, **options))
+    killer = Killer(workspace.url, monkeypatch)
     killer.kill = lambda _: kill_server(server)
 
     def call(*arguments: str) -> Result:
