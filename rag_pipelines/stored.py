@@ -28,6 +28,11 @@ FORMAT = "format"
 """The key of the number. No stored type has a field of this name."""
 
 
+def split_form(values: Stored) -> tuple[int, dict[str, Any]]:
+    """The number of a form that a row keeps in one of its columns, and what else that column holds."""
+    return values.get(FORMAT, 1), {name: value for name, value in values.items() if name != FORMAT}
+
+
 class Form(Generic[T]):
     """How values of one kind are stored.
 
@@ -49,7 +54,8 @@ class Form(Generic[T]):
 
     def encode(self, value: T) -> dict[str, Any]:
         """`value` as JSON has it, with the number of its form."""
-        return {FORMAT: self.number, **msgspec.to_builtins(value)}
+        plain = value if isinstance(value, dict) else msgspec.to_builtins(value)
+        return {FORMAT: self.number, **plain}
 
     def decode(self, stored: Stored) -> T:
         """The value that was stored, in whatever form.
@@ -57,7 +63,7 @@ class Form(Generic[T]):
         Raises:
             StoredFormError: the form is newer than this code, or the value is of none.
         """
-        values = {name: value for name, value in stored.items() if name != FORMAT}
+        _, values = split_form(stored)
         for upgrade in self.upgrades[self._number_of(stored) - 1 :]:
             values = upgrade(values)
         try:

@@ -63,7 +63,7 @@ def verify(
 
 
 def _show(source: str, certificates: list[Certificate]) -> None:
-    from rag_pipelines.verification.drift import KINDS
+    from rag_pipelines.verification.drift import kind_of
 
     catalogue = certificates[0].counts
     stages = ("listed", "stored", "parsed", "chunked", "embedded", "quarantined", "chunks", "vectors")
@@ -104,7 +104,7 @@ def _show(source: str, certificates: list[Certificate]) -> None:
                 drift.kind.replace("_", " "),
                 one.index or "catalogue",
                 drift.documents,
-                KINDS[drift.kind].meaning,
+                kind_of(drift).meaning,
                 ", ".join(drift.samples[:3]) + (", …" if drift.documents > 3 else ""),
                 one.advice(drift),
             )

@@ -24,11 +24,13 @@ from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
     RagError,
+    StoredFormError,
     TransientError,
     UnlistableError,
     UsageError,
 )
 from rag_pipelines.model import AccessRule
+from rag_pipelines.stored import Form
 
 Cursor = Mapping[str, Any]
 """A connector's own position, JSON-like; opaque to everyone else. Use `read_cursor` to get it back typed."""
@@ -254,9 +256,12 @@ class Connector(ABC):
 C = TypeVar("C")
 
 
-def read_cursor(cursor: Cursor, kind: type[C]) -> C:
-    """`cursor` as the connector's own `msgspec.Struct`; raises `UsageError` when it does not fit."""
+def read_cursor(cursor: Cursor, form: Form[C]) -> C:
+    """`cursor` as the connector's own value, which ``form.encode`` wrote.
+
+    Raises `UsageError` when it cannot be read: then everything is listed.
+    """
     try:
-        return msgspec.convert(dict(cursor), kind)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the stored cursor {dict(cursor)!r} is not a {kind.__name__}: {error}") from error
+        return form.decode(cursor)
+    except StoredFormError as error:
+        raise UsageError(str(error)) from error

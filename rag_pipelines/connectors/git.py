@@ -47,6 +47,7 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.stored import Form
 
 _COMMIT_ID = re.compile("[0-9a-f]{7,40}")
 
@@ -119,6 +120,9 @@ class GitCursor(msgspec.Struct, frozen=True):
     options: str
 
 
+CURSOR = Form("cursor of git", GitCursor)
+
+
 class GitConnector(Connector):
     """Lists the files of one commit; a remote repository is fetched once in the connector's life."""
 
@@ -152,7 +156,7 @@ class GitConnector(Connector):
         yield Complete(count, cursor=None if window else self._cursor(commit), full=not window)
 
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
-        before = read_cursor(cursor, GitCursor)
+        before = read_cursor(cursor, CURSOR)
         if before.options != self._options_fingerprint:
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         try:
@@ -281,7 +285,7 @@ class GitConnector(Connector):
         return self._chosen(blob.path, blob.mode)
 
     def _cursor(self, commit: str) -> dict[str, Any]:
-        return msgspec.to_builtins(GitCursor(commit, self._options_fingerprint))
+        return CURSOR.encode(GitCursor(commit, self._options_fingerprint))
 
     def _failed(self, error: RagError) -> Iterator[Failure | Complete]:
         yield Failure(error=error, entity=self.options.repository, whole=True)

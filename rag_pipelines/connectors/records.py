@@ -64,6 +64,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import CLOSED, AccessRule
+from rag_pipelines.stored import Form
 
 _UNDECODED_BYTE = re.compile("[\udc80-\udcff]")
 """What a byte that is not UTF-8 becomes when a file is read (PEP 383)."""
@@ -119,6 +120,9 @@ class RecordsCursor(msgspec.Struct, frozen=True):
     options: str
 
 
+CURSOR = Form("cursor of records", RecordsCursor)
+
+
 class RecordsConnector(Connector):
     """Lists the rows of one file or query."""
 
@@ -139,7 +143,7 @@ class RecordsConnector(Connector):
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
         if not self.capabilities.changes:
             raise UsageError("this source has no modified_at column; list it fully")
-        before = read_cursor(cursor, RecordsCursor)
+        before = read_cursor(cursor, CURSOR)
         if before.options != self._options_fingerprint:
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         yield from self._listing(
@@ -224,7 +228,7 @@ class RecordsConnector(Connector):
             yield Failure(error=error, entity=self.options.path or "query", whole=whole)
         cursor = None
         if newest is not None and not hidden and (full or before):
-            cursor = msgspec.to_builtins(RecordsCursor(newest, self._options_fingerprint))
+            cursor = CURSOR.encode(RecordsCursor(newest, self._options_fingerprint))
         yield Complete(count, cursor=cursor, full=full and not hidden)
 
     def _entry(self, row: Row, name: str) -> Item | Failure:

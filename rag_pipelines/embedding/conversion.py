@@ -37,6 +37,7 @@ from rag_pipelines.embedding.runtimes import (
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, read_tokenizer_file
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.stored import Form
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -64,6 +65,9 @@ class Manifest(msgspec.Struct, frozen=True):
     pooling: Pooling | None
     cosine: float
     rejected: dict[str, str] = {}
+
+
+MANIFEST = Form("converted model", Manifest)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -107,7 +111,7 @@ def prepared(source: Path, name: str, wish: Wish, target: Path) -> Manifest:
                 _log.info("preparing the model %s (once)", name)
                 _prepare_apart(Order(str(source), name, wish, str(part)))
                 part.rename(target)
-    return msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+    return MANIFEST.decode(msgspec.json.decode(manifest.read_bytes()))
 
 
 def prepare(order: Order) -> None:
@@ -118,7 +122,7 @@ def prepare(order: Order) -> None:
     """
     folder = Path(order.folder)
     manifest = _decide(Path(order.source), order.name, order.wish, folder)
-    (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(MANIFEST.encode(manifest))))
 
 
 def _prepare_apart(order: Order) -> None:

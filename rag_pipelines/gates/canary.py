@@ -25,8 +25,10 @@ from rag_pipelines.evaluation.sequential import evidence, upper_bound
 from rag_pipelines.index.gate_results import Gate, gates_of, store_gate
 from rag_pipelines.index.promotion import find_candidate, refusals
 from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import lease_owner
+from rag_pipelines.stored import Form
 
 log = logs.get(__name__)
 
@@ -38,6 +40,8 @@ Side = Literal["candidate", "live"]
 
 MILLISECONDS: tuple[float, ...] = tuple(round(0.5 * 1.25**step, 3) for step in range(44))
 """Upper edges of the classes of time; the last class has none."""
+
+CANARY_BOUNDS = Form("canary bounds", dict[str, Any])
 
 _SHARES = 6
 """Parts of `alpha`: one for each of five bounds, and one for what votes against live answers are usual."""
@@ -140,7 +144,9 @@ class Canary(msgspec.Struct, frozen=True):
         """The canary of a row of `rag.canary`."""
         values = {name: row[name] for name in cls.__struct_fields__ if name in row}
         values["tenants"] = tuple(row["tenants"])
-        values["bounds"] = CanarySettings.model_validate(row["bounds"])
+        bounds = CANARY_BOUNDS.decode(row["bounds"]).items()
+        known = {name: value for name, value in bounds if name in CanarySettings.model_fields}
+        values["bounds"] = CanarySettings.model_validate(known)
         return cls(**values, pairs=PairFigures(**{name: row[name] for name in PairFigures.__struct_fields__}))
 
 
@@ -205,7 +211,7 @@ def start_canary(
                 "mode": mode,
                 "share": share,
                 "tenants": sorted(set(tenants)),
-                "bounds": Jsonb(bounds.model_dump()),
+                "bounds": Jsonb(CANARY_BOUNDS.encode(bounds.model_dump())),
                 "actor": actor or lease_owner(),
                 "reason": reason,
             },
@@ -213,7 +219,7 @@ def start_canary(
         assert row is not None
         canary = Canary.of(row)
         detail = {"version": canary.version_id, "share": share, "tenants": canary.tenants, "reason": reason}
-        _audit(connection, canary.started_by, f"canary {mode}", name, detail)
+        record_audit(connection, f"canary {mode}", name, detail, canary.started_by)
         return canary
 
 
@@ -229,7 +235,8 @@ def stop_canary(database: Database, name: str, *, actor: str = "", reason: str =
             raise UsageError(
                 f"no canary of index {name!r} is running; see `rag-pipelines canary status {name}`"
             )
-        _audit(connection, actor, "canary stop", name, {"version": ended.version_id, "reason": reason})
+        detail = {"version": ended.version_id, "reason": reason}
+        record_audit(connection, "canary stop", name, detail, actor)
         return ended
 
 
@@ -346,9 +353,8 @@ def _break_off(database: Database, canary: Canary, broken: Sequence[str]) -> Non
         store_gate(connection, canary.version_id, gate)
         query(connection, "require_gate", {"version_id": canary.version_id, "gate": CANARY})
         query(connection, "set_state", {"version_id": canary.version_id, "state": "built"})
-        _audit(
-            connection, "canary", "canary breach", canary.index_name, {"version": canary.version_id, **detail}
-        )
+        told = {"version": canary.version_id, **detail}
+        record_audit(connection, "canary breach", canary.index_name, told, "canary")
     log.warning("canary broken off", index=canary.index_name, version=canary.version_id, **detail)
 
 
@@ -357,8 +363,3 @@ def _end(connection: Pg, canary_id: int, state: str, actor: str, verdict: str) -
     params = {"canary_id": canary_id, "state": state, "actor": actor, "verdict": verdict}
     row = query(connection, "end_canary", params).fetchone()
     return Canary.of(row) if row else None
-
-
-def _audit(connection: Pg, actor: str, action: str, subject: str, detail: Mapping[str, Any]) -> None:
-    params = {"actor": actor, "action": action, "subject": subject, "detail": Jsonb(dict(detail))}
-    query(connection, "put_audit", params)

@@ -13,8 +13,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.store.database import Pg, query
+from rag_pipelines.stored import Form
 
 QUALITY = "quality"
+
+GATE_DETAIL = Form("gate detail", dict[str, Any])
 
 
 GATE_MEANINGS: dict[str, str] = {
@@ -50,7 +53,7 @@ def store_gate(connection: Pg, version_id: int, gate: Gate) -> None:
         "passed": gate.passed,
         "observed": gate.observed,
         "threshold": gate.threshold,
-        "detail": Jsonb(dict(gate.detail)),
+        "detail": Jsonb(GATE_DETAIL.encode(dict(gate.detail))),
     }
     query(connection, "put_gate", params)
 
@@ -69,4 +72,5 @@ class Gate:
 
 def gates_of(connection: Pg, version_id: int) -> list[Gate]:
     """The stored gate results of a version."""
-    return [Gate(**row) for row in query(connection, "gates", {"version_id": version_id})]
+    rows = query(connection, "gates", {"version_id": version_id})
+    return [Gate(**{**row, "detail": GATE_DETAIL.decode(row["detail"])}) for row in rows]

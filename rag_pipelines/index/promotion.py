@@ -8,11 +8,10 @@ a Dagster check least of all, is the guard.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
 from rag_pipelines.config.settings import IndexSettings
@@ -20,6 +19,7 @@ from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
 from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
+from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
 
@@ -82,7 +82,7 @@ def promote(
                 "through": actor or lease_owner(),
                 "refusals": refusals(candidate, gates),
             }
-            _audit(connection, override.by, "override", name, detail)
+            record_audit(connection, "override", name, detail, override.by)
         _flip(connection, name, candidate, "promote", override.by if override else actor)
         return version_by_id(connection, candidate.version_id)
 
@@ -162,18 +162,8 @@ def _flip(connection: Pg, name: str, target: Version, action: str, actor: str) -
         query(connection, "set_state", {"version_id": before.version_id, "state": "retired"})
     query(connection, "set_state", {"version_id": target.version_id, "state": "live"})
     detail = {"version": target.version_id, "before": before.version_id if before else None}
-    _audit(connection, actor, action, name, detail)
+    record_audit(connection, action, name, detail, actor)
     log.info(action, index=name, **detail)
-
-
-def _audit(connection: Pg, actor: str, action: str, subject: str, detail: Mapping[str, object]) -> None:
-    params = {
-        "actor": actor or lease_owner(),
-        "action": action,
-        "subject": subject,
-        "detail": Jsonb(dict(detail)),
-    }
-    query(connection, "put_audit", params)
 
 
 def collect_versions(database: Database, name: str, settings: IndexSettings) -> list[int]:
@@ -205,7 +195,7 @@ def _collected(connection: Pg, version: Version, owns_storage: bool) -> bool:
                 if owns_storage:
                     drop_tables(connection, version.storage, DROP_LOCK_MS)
                 query(connection, "mark_collected", {"version_id": version.version_id})
-                _audit(connection, "", "collect", version.index_name, {"version": version.version_id})
+                record_audit(connection, "collect", version.index_name, {"version": version.version_id})
                 log.info("version collected", index=version.index_name, version=version.version_id)
                 return True
         except psycopg.errors.LockNotAvailable:

@@ -24,7 +24,7 @@ from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.store.database import Database
-from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate, Remedy
+from rag_pipelines.verification.drift import CHECKS, Certificate, Remedy, kind_of
 from rag_pipelines.verification.repair import repair_source
 from rag_pipelines.verification.verify import newest_certificates, verify_source
 
@@ -136,8 +136,8 @@ def certificate_shown(source: str, certificates: list[Certificate]) -> shown.Met
 
 
 def _checked(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
-    drifted = [(one, drift) for one in certificates for drift in one.drift if KINDS[drift.kind].check == name]
-    damaged = any(KINDS[drift.kind].remedy in DAMAGE for _, drift in drifted)
+    drifted = [(one, drift) for one in certificates for drift in one.drift if kind_of(drift).check == name]
+    damaged = any(kind_of(drift).remedy in DAMAGE for _, drift in drifted)
     found: shown.Metadata = {"source": source, "drifted_documents": sum(d.documents for _, d in drifted)}
     if drifted:
         found["drift"] = _drift_table(certificates, name)
@@ -158,11 +158,11 @@ def _drift_table(certificates: Iterable[Certificate], check: str | None = None) 
             "drift": drift.kind,
             "where": one.index or "catalogue",
             "documents": drift.documents,
-            "meaning": KINDS[drift.kind].meaning,
+            "meaning": kind_of(drift).meaning,
             "such as": ", ".join(drift.samples),
             "what to do": one.advice(drift),
         }
         for one in certificates
         for drift in one.drift
-        if check in (None, KINDS[drift.kind].check)
+        if check in (None, kind_of(drift).check)
     )

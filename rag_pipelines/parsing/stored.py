@@ -11,9 +11,21 @@ import msgspec
 
 from rag_pipelines.errors import RagError
 from rag_pipelines.model import ParsedDocument, Summary
+from rag_pipelines.stored import Form
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
 _decoder = msgspec.msgpack.Decoder(ParsedDocument)
+
+PARSED_DOCUMENT = Form("parsed document", ParsedDocument)
+"""The first form is written without its number: the bytes are their own address, and what changes them (one
+more field of `ParsedDocument`, too) has every document chunked again."""
+
+
+class _Head(msgspec.Struct):
+    format: int = 1
+
+
+_head = msgspec.msgpack.Decoder(_Head)
 
 
 def encode_parsed(document: ParsedDocument) -> bytes:
@@ -22,9 +34,11 @@ def encode_parsed(document: ParsedDocument) -> bytes:
 
 
 def decode_parsed(encoded: bytes) -> ParsedDocument:
-    """The document that `encode_parsed` encoded. Raises `RagError` for anything else."""
+    """The document that `encode_parsed` encoded, now or earlier. Raises `RagError` for anything else."""
     try:
-        return _decoder.decode(encoded)
+        if _head.decode(encoded).format == PARSED_DOCUMENT.number:
+            return _decoder.decode(encoded)
+        return PARSED_DOCUMENT.decode(msgspec.msgpack.decode(encoded))
     except msgspec.MsgspecError as error:
         raise RagError(f"the stored blocks are damaged or of another version: {error}") from error
 

@@ -18,6 +18,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.hits import Hit, Mode
 from rag_pipelines.store.database import Pg, query
+from rag_pipelines.stored import Form
 
 RIDGE = 1.0
 """Weight of the penalty on standardised coefficients, which keeps separable data finite."""
@@ -50,13 +51,16 @@ class Calibration(msgspec.Struct, frozen=True):
         return 1 / (1 + math.exp(-max(min(logit, 500.0), -500.0)))
 
 
+CALIBRATION = Form("calibration", Calibration)
+
+
 def put_calibration(connection: Pg, version: Version, mode: Mode, calibration: Calibration) -> None:
     """Keep a calibration for this version and those built alike, in place of an earlier one."""
     params = {
         "index_name": version.index_name,
         "fingerprint": version.fingerprint,
         "mode": mode,
-        "learned": Jsonb(msgspec.to_builtins(calibration)),
+        "learned": Jsonb(CALIBRATION.encode(calibration)),
     }
     query(connection, "put_calibration", params)
 
@@ -65,7 +69,7 @@ def calibration_of(connection: Pg, version_id: int, mode: Mode) -> Calibration |
     """The calibration that holds for searches of a version, if one was learned."""
     row = query(connection, "calibration_of", {"version_id": version_id, "mode": mode}).fetchone()
     learned = row["learned"] if row else None
-    return None if learned is None else msgspec.convert(learned, Calibration)
+    return None if learned is None else CALIBRATION.decode(learned)
 
 
 def signals_of(hits: Sequence[Hit]) -> dict[str, float]:

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
-from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.storage import forget
+from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, query
-from rag_pipelines.store.lease import advisory_lock, lease_owner
+from rag_pipelines.store.lease import advisory_lock
 
 log = logs.get(__name__)
 
@@ -107,13 +107,7 @@ def audit_purge(
     connection: Pg, source: str, external_id: str, detail: Mapping[str, object], actor: str = ""
 ) -> None:
     """Leave the row that says that a document was purged; `detail` holds no text of it."""
-    params = {
-        "actor": actor or lease_owner(),
-        "action": "purge",
-        "subject": purge_subject(source, external_id),
-        "detail": Jsonb(dict(detail)),
-    }
-    query(connection, "put_audit", params)
+    record_audit(connection, "purge", purge_subject(source, external_id), detail, actor)
 
 
 def _purge_expired(connection: Pg, settings: Settings, collected: Collected) -> None:

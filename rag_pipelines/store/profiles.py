@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -17,6 +18,10 @@ from rag_pipelines.chunking.fingerprints import chunker_fingerprint
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.store.database import Pg, query
+from rag_pipelines.stored import Form
+
+STAGE_PROFILE = Form("stage profile", dict[str, Any])
+"""Parameters of a stage for people to read; the fingerprint beside them is what counts."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def index_profiles(
     return ChunkTarget(chunker_id, spec, embedder), ModelTarget(model_id, chunker_id, embedder)
 
 
-def profile_ids(connection: Pg, kind: str, params: Mapping[str, object]) -> dict[str, int]:
+def profile_ids(connection: Pg, kind: str, params: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Row ids by fingerprint; new fingerprints are stored with their parameters."""
     rows = query(connection, "find_profiles", {"kind": kind, "fingerprints": list(params)})
     found = {row["fingerprint"]: row["profile_id"] for row in rows}
@@ -67,7 +72,7 @@ def profile_ids(connection: Pg, kind: str, params: Mapping[str, object]) -> dict
             row = query(
                 connection,
                 "ensure_profile",
-                {"kind": kind, "fingerprint": print_, "params": Jsonb(value)},
+                {"kind": kind, "fingerprint": print_, "params": Jsonb(STAGE_PROFILE.encode(dict(value)))},
             ).fetchone()
             assert row is not None
             found[print_] = row["profile_id"]

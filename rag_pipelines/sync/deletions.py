@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import msgspec
-from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import UsageError
+from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner, source_lock
 
@@ -170,11 +170,5 @@ def _decide(connection: Pg, deletion_id: int, state: str, reason: str, actor: st
     query(connection, "decide_deletion", params)
     decided = find_deletion(connection, deletion_id)
     detail = {"source": decided.source, "documents": decided.waiting + decided.hidden, "reason": reason}
-    audit = {
-        "actor": actor,
-        "action": f"deletion {state}",
-        "subject": f"deletion {deletion_id}",
-        "detail": Jsonb(detail),
-    }
-    query(connection, "put_audit", audit)
+    record_audit(connection, f"deletion {state}", f"deletion {deletion_id}", detail, actor)
     return decided

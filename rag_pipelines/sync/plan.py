@@ -28,9 +28,11 @@ from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, U
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import fingerprints
 from rag_pipelines.progress import Progress, no_progress
+from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import lease_owner, source_lease
+from rag_pipelines.stored import Form
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
@@ -118,18 +120,13 @@ def plan_source(
             list_source(run, full=full, window=window, allow_deletes=allow_deletes)
             plan = _rehearsed(run, embedders)
         plan = msgspec.structs.replace(plan, exceeds=_excess(settings, plan))
-        arguments = {
-            "full": full,
-            "since": window.since,
-            "until": window.until,
-            "allow_deletes": allow_deletes,
-        }
+        arguments = _Arguments(full, window.since, window.until, allow_deletes)
         params = {
             "source_id": run.source_id,
             "state": "parked" if plan.exceeds else "open",
-            "arguments": Jsonb(msgspec.to_builtins(arguments)),
+            "arguments": Jsonb(PLAN_ARGUMENTS.encode(arguments)),
             "settings": _settings_key(settings, source),
-            "summary": Jsonb(msgspec.to_builtins(plan)),
+            "summary": Jsonb(PLAN.encode(plan)),
             "made_by": lease_owner(),
         }
         with run.connection.transaction():
@@ -197,10 +194,11 @@ def apply_plan(
         raise UsageError(f"plan {plan_id} is {row['state']}; make a new one: `rag-pipelines plan {source}`")
     if row["settings"] != _settings_key(settings, source):
         raise DriftError(
-            f"the configuration of source {source!r} or of what it feeds has changed since plan {plan_id} "
-            f"was made; nothing was changed, make a new one: `rag-pipelines plan {source}`"
+            f"the configuration of source {source!r} or of what it feeds, or the code that parses it, has "
+            f"changed since plan {plan_id} was made; nothing was changed, make a new one: "
+            f"`rag-pipelines plan {source}`"
         )
-    arguments = msgspec.convert(row["arguments"], _Arguments)
+    arguments = PLAN_ARGUMENTS.decode(row["arguments"])
     with (
         closing(Decisions()) as decisions,
         source_run(database, settings, source, progress, decisions=decisions) as run,
@@ -211,9 +209,8 @@ def apply_plan(
             _refuse_drift(run.connection, row, decisions)
             actor = lease_owner()
             query(run.connection, "plan_applied", {"plan_id": plan_id, "actor": actor})
-            detail = Jsonb({"source": source, "exceeds": row["summary"]["exceeds"]})
-            audit = {"actor": actor, "action": "plan applied", "subject": f"plan {plan_id}", "detail": detail}
-            query(run.connection, "put_audit", audit)
+            detail = {"source": source, "exceeds": PLAN.decode(row["summary"]).exceeds}
+            record_audit(run.connection, "plan applied", f"plan {plan_id}", detail, actor)
         advance_source(run, embedders)
     return run.report
 
@@ -221,16 +218,20 @@ def apply_plan(
 def waiting_plans(connection: Pg) -> list[SyncPlan]:
     """Plans that are neither applied nor superseded, the newest first."""
     return [
-        msgspec.structs.replace(msgspec.convert(row["summary"], SyncPlan), plan_id=row["plan_id"])
+        msgspec.structs.replace(PLAN.decode(row["summary"]), plan_id=row["plan_id"])
         for row in query(connection, "waiting_plans")
     ]
 
 
-class _Arguments(msgspec.Struct):
-    full: bool
-    since: datetime | None
-    until: datetime | None
-    allow_deletes: bool
+class _Arguments(msgspec.Struct, frozen=True):
+    full: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    allow_deletes: bool = False
+
+
+PLAN = Form("plan", SyncPlan)
+PLAN_ARGUMENTS = Form("plan arguments", _Arguments)
 
 
 def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:

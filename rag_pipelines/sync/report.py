@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from rag_pipelines.stored import Form
 from rag_pipelines.sync.diff import Change
 
 
@@ -132,3 +133,6 @@ def count_failed(changes: Mapping[str, int], statuses: Mapping[str, int]) -> int
     """How many failures counts of changes and of statuses hold."""
     processed = sum(count for status, count in statuses.items() if status not in ("ok", "empty"))
     return changes.get(Change.FAILED, 0) + processed
+
+
+RUN_REPORT = Form("run report", SyncReport)

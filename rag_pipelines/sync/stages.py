@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -29,7 +28,7 @@ from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import Listing
-from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.targets import source_targets
 
@@ -58,7 +57,7 @@ def source_run(
         blobs = BlobStore(settings.blobs_url)
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         began = _continued_run(run) if continued else None
-        earlier = msgspec.convert(began["report"], SyncReport) if began else None
+        earlier = RUN_REPORT.decode(began["report"]) if began else None
         described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
         query(run.connection, "describe_source", described)
         if began is None:
@@ -84,7 +83,7 @@ def source_run(
 
 def _end_run(run: SourceRun, run_id: int, earlier: SyncReport | None) -> None:
     whole = earlier.followed_by(run.report) if earlier else run.report
-    report = Jsonb(msgspec.to_builtins(whole))
+    report = Jsonb(RUN_REPORT.encode(whole))
     query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
 
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from rag_pipelines.stored import Form
+
 
 class Remedy(StrEnum):
     """What mends a kind of drift. Only a PERSON is asked; the rest is done by a repair."""
@@ -56,6 +58,10 @@ KINDS: Mapping[str, Kind] = {
     "stray": Kind("processed_is_indexed", "the live version shows it, nothing else knows it", Remedy.REBUILD),
 }
 
+OF_ANOTHER_RELEASE = Kind(
+    "listed_is_stored", "another release found it, and this one has no such kind", Remedy.PERSON
+)
+
 CHECKS: Mapping[str, str] = {
     "listed_is_stored": "What the source lists and what is stored are the same documents.",
     "stored_is_processed": "Every stored document is parsed, chunked and embedded, or in quarantine.",
@@ -82,6 +88,16 @@ class Drift(msgspec.Struct, frozen=True):
     samples: list[str] = []
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What a certificate says, as it is stored."""
+
+    counts: dict[str, int | None]
+    drift: list[Drift] = []
+
+
+CERTIFICATE = Form("certificate", Found)
+
+
 class Certificate(msgspec.Struct, frozen=True):
     """What held of a source at one time: in the catalogue (`version` None), or in one index version.
 
@@ -102,11 +118,18 @@ class Certificate(msgspec.Struct, frozen=True):
 
     def advice(self, drift: Drift) -> str:
         """The command that mends `drift`."""
+        if drift.kind not in KINDS:
+            return f"rag-pipelines verify {self.source}"
         index = drift.samples[0] if drift.kind == "no_version" else self.index
         decided = " --all" if drift.kind == "kept" else ""
         return ADVICE[KINDS[drift.kind].remedy].format(source=self.source, index=index) + decided
 
 
+def kind_of(drift: Drift) -> Kind:
+    """What a drift means; a certificate may be of a release that knew other kinds."""
+    return KINDS.get(drift.kind, OF_ANOTHER_RELEASE)
+
+
 def remedies(certificates: Iterable[Certificate]) -> set[Remedy]:
     """What all drift together calls for."""
-    return {KINDS[drift.kind].remedy for one in certificates for drift in one.drift}
+    return {kind_of(drift).remedy for one in certificates for drift in one.drift}

@@ -18,7 +18,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.stages import source_run
-from rag_pipelines.verification.drift import KINDS, Certificate, Remedy, remedies
+from rag_pipelines.verification.drift import Certificate, Remedy, kind_of, remedies
 from rag_pipelines.verification.reopen import forget_cursor, reopen_damaged
 
 
@@ -57,7 +57,7 @@ def repair_source(
         done += [f"ingested {source}: {changed or 'nothing listed'}", *report.notes]
     for name in settings.indexes_of(source):
         faults = {
-            KINDS[drift.kind].remedy
+            kind_of(drift).remedy
             for one in certificates
             for drift in one.drift
             if name in (one.index, *drift.samples[: drift.kind == "no_version"])

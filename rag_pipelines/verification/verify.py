@@ -14,7 +14,6 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
@@ -28,8 +27,9 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import source_lease
+from rag_pipelines.stored import FORMAT, split_form
 from rag_pipelines.sync.targets import Targets, source_targets
-from rag_pipelines.verification.drift import Certificate, Drift
+from rag_pipelines.verification.drift import CERTIFICATE, Certificate, Drift, Found
 
 log = logs.get(__name__)
 
@@ -73,12 +73,13 @@ def verify_source(
         certificates = [look.catalogue(connector, deep=deep), *look.versions()]
         with lease.connection.transaction():
             for one in certificates:
+                found = CERTIFICATE.encode(Found(one.counts, one.drift))
                 put = {
                     "source_id": lease.source_id,
                     "version_id": one.version,
                     "complete": one.complete,
-                    "counts": Jsonb(one.counts),
-                    "drift": Jsonb(msgspec.to_builtins(one.drift)),
+                    "counts": Jsonb({FORMAT: found[FORMAT], **found["counts"]}),
+                    "drift": Jsonb(found["drift"]),
                 }
                 query(lease.connection, "put_certificate", put)
             query(lease.connection, "prune_certificates", {"source_id": lease.source_id, "keep": KEPT})
@@ -97,9 +98,12 @@ def verify_source(
 
 def newest_certificates(connection: Pg, source: str) -> list[Certificate]:
     """What the newest verification of a source certified, the catalogue first; empty before the first."""
-    return [
-        msgspec.convert(row, Certificate) for row in query(connection, "certificates", {"source": source})
-    ]
+    certificates = []
+    for row in query(connection, "certificates", {"source": source}):
+        number, counts = split_form(row["counts"])
+        found = CERTIFICATE.decode({FORMAT: number, "counts": counts, "drift": row["drift"]})
+        certificates.append(Certificate(**{**row, "counts": found.counts, "drift": found.drift}))
+    return certificates
 
 
 def list_stored_blobs(connection: Pg, store: BlobStore) -> None:

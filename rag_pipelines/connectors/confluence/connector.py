@@ -17,8 +17,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import msgspec
-
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.atlassian_client import AtlassianClient
 from rag_pipelines.connectors.base import (
@@ -40,7 +38,7 @@ from rag_pipelines.connectors.confluence.cloud import CONTEXT, CloudSite
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, COMMENT, Content, Ref, Space
 from rag_pipelines.connectors.confluence.data_center import DataCenterSite
 from rag_pipelines.connectors.confluence.directory import Directory
-from rag_pipelines.connectors.confluence.options import ConfluenceCursor, ConfluenceOptions
+from rag_pipelines.connectors.confluence.options import CURSOR, ConfluenceCursor, ConfluenceOptions
 from rag_pipelines.connectors.confluence.site import Site
 from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, TransientError, UsageError
 
@@ -79,7 +77,7 @@ class ConfluenceConnector(Connector):
         yield Complete(tally.count, cursor, full=tally.whole and not window)
 
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
-        before = read_cursor(cursor, ConfluenceCursor)
+        before = read_cursor(cursor, CURSOR)
         if before.options != self.options.selection():
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         census = Census(self._site)
@@ -172,7 +170,7 @@ class ConfluenceConnector(Connector):
         return self._opened
 
     def _cursor(self, positions: dict[str, datetime]) -> Cursor:
-        return msgspec.to_builtins(ConfluenceCursor(self.options.selection(), positions))
+        return CURSOR.encode(ConfluenceCursor(self.options.selection(), positions))
 
     def _items(self, census: Census, contents: Iterator[Content | Failure]) -> Iterator[Item | Failure]:
         """Contents as items, in blocks, so that authors are asked for together."""

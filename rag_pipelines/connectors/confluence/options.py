@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from rag_pipelines.connectors.atlassian_client import AtlassianOptions
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, BLOG_POST, COMMENT, PAGE
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.stored import Form
 
 
 class ConfluenceOptions(AtlassianOptions):
@@ -110,3 +111,6 @@ class ConfluenceCursor(msgspec.Struct, frozen=True):
 
     options: str
     positions: dict[str, datetime]
+
+
+CURSOR = Form("cursor of confluence", ConfluenceCursor)

@@ -42,6 +42,7 @@ from rag_pipelines.connectors.jira.scope import Scope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.stored import Form
 
 _OPTIONS_OF_DOCUMENTS = {
     "url", "deployment", "directory", "projects", "exclude_projects", "jql", "fields", "comments",
@@ -55,6 +56,9 @@ class JiraCursor(msgspec.Struct, frozen=True):
 
     options: str
     projects: dict[str, datetime]
+
+
+CURSOR = Form("cursor of jira", JiraCursor)
 
 
 class JiraConnector(Connector):
@@ -76,7 +80,7 @@ class JiraConnector(Connector):
         yield from self._list({}, window, full=not window)
 
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
-        before = read_cursor(cursor, JiraCursor)
+        before = read_cursor(cursor, CURSOR)
         if before.options != self._options_fingerprint:
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         yield from self._list(before.projects, Window(), full=False)
@@ -133,4 +137,4 @@ class JiraConnector(Connector):
         listing = Listing(self._site, self.options, self._schemes, scope, self._contents, window)
         yield from listing.entries(since)
         positions = JiraCursor(self._options_fingerprint, listing.positions(since))
-        yield listing.complete(full=full, cursor=None if window else msgspec.to_builtins(positions))
+        yield listing.complete(full=full, cursor=None if window else CURSOR.encode(positions))

@@ -1,0 +1,65 @@
+"""The samples of stored values, and every form in the code.
+
+What belongs here: finding them. What does not: assertions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import rag_pipelines
+from rag_pipelines.stored import Form
+
+SAMPLES = Path(__file__).parent / "samples" / "stored"
+
+_NEED_EXTRAS = ("rag_pipelines.adapters", "rag_pipelines._sql")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stored value, as it was."""
+
+    path: Path
+    value: dict[str, Any]
+
+
+def all_forms() -> list[Form[Any]]:
+    """Every form that a module of the package defines, by kind."""
+    found: dict[str, Form[Any]] = {}
+    for module in pkgutil.walk_packages(rag_pipelines.__path__, "rag_pipelines."):
+        if not module.name.startswith(_NEED_EXTRAS):
+            for value in vars(importlib.import_module(module.name)).values():
+                if isinstance(value, Form):
+                    assert found.setdefault(value.kind, value) is value, (
+                        f"two forms are called {value.kind!r}"
+                    )
+    return [found[kind] for kind in sorted(found)]
+
+
+def folder_of(form: Form[Any]) -> Path:
+    """Where the samples of a kind are."""
+    return SAMPLES / form.kind.replace(" ", "-")
+
+
+def samples_of(form: Form[Any]) -> list[Sample]:
+    """The samples of a kind, the oldest first."""
+    files = sorted((file for file in folder_of(form).glob("*")), key=number_of)
+    return [Sample(file, _read(file)) for file in files]
+
+
+def number_of(path: Path) -> tuple[int, int]:
+    """The form of a sample, and which of that form's it is."""
+    form, _, which = path.stem.partition("-")
+    return int(form), int(which or 1)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return json.loads(data) if path.suffix == ".json" else msgspec.msgpack.decode(data)
