@@ -44,7 +44,11 @@ def lasting(value: msgspec.Struct, first: Collection[str]) -> dict[str, Any]:
     fields = msgspec.structs.fields(value)
     plain = msgspec.to_builtins(value)
     later = {field.encode_name: field for field in fields if field.name not in first}
-    return {name: one for name, one in plain.items() if name not in later or one != _default(later[name])}
+    return {
+        name: one
+        for name, one in plain.items()
+        if name not in later or later[name].required or one != _default(later[name])
+    }
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -60,6 +60,11 @@ def number_of(path: Path) -> tuple[int, int]:
     return int(form), int(which or 1)
 
 
+def written_now(form: Form[Any], sample: Sample) -> Any:
+    """What this code would store in place of a sample, as JSON has it."""
+    return json.loads(json.dumps(form.encode(form.decode(sample.value))))
+
+
 def _read(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return json.loads(data) if path.suffix == ".json" else msgspec.msgpack.decode(data)

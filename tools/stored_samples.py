@@ -2,8 +2,8 @@
 
     python -m tools.stored_samples
 
-For each kind whose newest sample is not what this code would write in its place (a form is new, or a field was
-added to one), the newest sample is read and written again, as one more file. The test
+For each kind whose newest sample is not what this code would write in its place (a form is new, or a field
+was added to one), the newest sample is read and written again, as one more file. The test
 ``rag_pipelines_tests/unit/test_stored.py`` says when that is due. Samples that are there are never changed.
 """
 
@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import json
 
-from rag_pipelines_tests.stored_samples import SAMPLES, all_forms, folder_of, number_of, samples_of
+from rag_pipelines_tests.stored_samples import (
+    SAMPLES,
+    all_forms,
+    folder_of,
+    number_of,
+    samples_of,
+    written_now,
+)
 
 
 def main() -> None:
@@ -22,7 +29,7 @@ def main() -> None:
             print(f"{form.kind}: there is no sample at all; take one from a database or a file")
             continue
         newest = known[-1]
-        written = form.encode(form.decode(newest.value))
+        written = written_now(form, newest)
         if newest.path.suffix != ".json" or written == newest.value:
             continue
         of_this_form = sum(number_of(sample.path)[0] == form.number for sample in known)

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import msgspec
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -48,7 +47,7 @@ from rag_pipelines.orchestration.reconcile import (
 )
 from rag_pipelines.orchestration.state_checks import SOURCE_CHECKS, index_fresh
 from rag_pipelines.store.database import Database, Pg, Row, query
-from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.report import RUN_REPORT
 from rag_pipelines.verification.verify import newest_certificates
 
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
@@ -153,7 +152,7 @@ class _Source(_Shown):
         if self._name in busy_partitions(self._instance):
             return
         if run is not None and self._is_news(run):
-            report = msgspec.convert({"source": self._name, **run["report"]}, SyncReport)
+            report = RUN_REPORT.decode({"source": self._name, **run["report"]})
             for key in LOOKS:
                 yield self.made(key, stage_shown(self._connection, run, key, self._name, report))
         if (

@@ -145,7 +145,7 @@ def newest_report(connection: Pg, source: str) -> SyncReport | None:
     """What the newest run of a source reported, once it has ended; None before the first."""
     known = query(connection, "source_by_name", {"name": source}).fetchone()
     row = query(connection, "newest_run", known).fetchone() if known else None
-    return msgspec.convert({"source": source, **row["report"]}, SyncReport) if row else None
+    return RUN_REPORT.decode({"source": source, **row["report"]}) if row else None
 
 
 def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:
