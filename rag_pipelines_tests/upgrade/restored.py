@@ -63,7 +63,7 @@ class Restored:
         """What a command prints; it has to end with `exit_code`."""
         done = CliRunner().invoke(main.app, ["--config", str(self.config_file), *arguments])
         assert done.exit_code == exit_code, f"{arguments}: {done.output}\n{done.exception!r}"
-        return done.output
+        return done.stdout
 
     def answer(self, command: str) -> Any:
         """What one of the commands of `answers` gives today."""
