@@ -25,22 +25,37 @@ from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
-from rag_pipelines.quality.runner import RunSuite, check_source, suite_names
+from rag_pipelines.quality.runner import RunSuite, check_source, newest_results, suite_names
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.store.database import Database, Pg
 
 
 def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """The suites of each stage's asset, built-in and configured, evaluated for the partition of the run."""
-    assets = {"documents": PARSED, "chunks": CHUNKS, "vectors": EMBEDDINGS}
     built_in = (documents_suite(), chunks_suite(), vectors_suite())
+    own = (own_suite(name, chosen) for name, chosen in settings.quality.suites.items())
+    return [_suite_checks(settings, _asset_of(settings, suite.name), suite) for suite in (*built_in, *own)]
+
+
+def quality_results(connection: Pg, settings: Settings, source: str) -> list[dg.AssetCheckResult]:
+    """What suites found in what the newest run of a source left, whoever had them run."""
+    configured = {*STAGES, *settings.quality.suites}
     return [
-        *(_suite_checks(settings, assets[suite.name], suite) for suite in built_in),
-        *(
-            _suite_checks(settings, assets[chosen.stage], own_suite(name, chosen))
-            for name, chosen in settings.quality.suites.items()
-        ),
+        _checked(
+            _asset_of(settings, one.suite), _check_name(settings, one.suite, one.expectation), source, one
+        )
+        for one in newest_results(connection, source)
+        if one.suite in configured
     ]
+
+
+STAGES = {"documents": PARSED, "chunks": CHUNKS, "vectors": EMBEDDINGS}
+"""The asset that the rows of a stage belong to; the built-in suites are named after the stages."""
+
+
+def _asset_of(settings: Settings, suite: str) -> dg.AssetKey:
+    own = settings.quality.suites.get(suite)
+    return STAGES[own.stage if own else suite]
 
 
 def gate_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

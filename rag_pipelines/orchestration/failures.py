@@ -1,4 +1,7 @@
-"""What the core's errors become in Dagster: another try for a passing fault, a plain failure for the rest."""
+"""What the core's errors become in Dagster: another try for a passing fault, a plain failure for the rest.
+
+Each try that is put off is one line of the run's log; the last is a failure that such a line describes.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,23 @@ def dagster_failures() -> Iterator[None]:
         with core_records_in_run_log():
             yield
     except TransientError as error:
-        wait = error.retry_after if isinstance(error, ThrottledError) else None
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait or RETRY_SECONDS) from error
+        context = _context()
+        if context and context.retry_number >= RETRIES:
+            raise dg.Failure(f"{error}; given up after {RETRIES + 1} tries", allow_retries=False) from error
+        wait = (error.retry_after if isinstance(error, ThrottledError) else None) or RETRY_SECONDS
+        if context:
+            context.log.warning(f"{error}; tried again in {wait:,.0f} s")
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
     except GateError as error:
         reasons = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in error.reasons))
         raise dg.Failure(str(error), metadata={"refused": reasons}, allow_retries=False) from error
     except RagError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _context() -> dg.OpExecutionContext | None:
+    """The context of the step that is under way; None outside a run."""
+    try:
+        return dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None

@@ -33,7 +33,7 @@ from rag_pipelines.index.versions import Version, candidate_version, live_versio
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.busy import busy_partitions, unfinished_runs
 from rag_pipelines.orchestration.canary import canary_result
-from rag_pipelines.orchestration.checks import gate_results
+from rag_pipelines.orchestration.checks import gate_results, quality_results
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
 from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, SYNC_RUN, stage_shown
@@ -137,10 +137,12 @@ class _Shown:
             )
 
     def _evaluation(self, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+        """The newest evaluation that is shown; None where the newest run planned one and never made it."""
         records = self._instance.event_log_storage.get_asset_check_execution_history(
             key, limit=1, partition_filter=PartitionKeyFilter(key=self._partition)
         )
-        return records[0].evaluation if records and records[0].event else None
+        known = records[0].evaluation if records else None
+        return known if isinstance(known, dg.AssetCheckEvaluation) else None
 
 
 class _Source(_Shown):
@@ -163,6 +165,7 @@ class _Source(_Shown):
                 answer(self._connection, self._settings, self._name) for answer, _ in SOURCE_CHECKS.values()
             ]
             yield from self.evaluations(answers)
+        yield from self.evaluations(quality_results(self._connection, self._settings, self._name))
         if certificates:
             if (self.figure(COMPLETENESS, "certified_at") or 0.0) < certified_at(certificates).timestamp():
                 yield self.made(COMPLETENESS, certificate_shown(self._name, certificates))
@@ -246,7 +249,7 @@ def observe_catalogue() -> None:
 
 
 @dg.sensor(
-    job=observe_catalogue,
+    job_name=OBSERVE_CATALOGUE,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Look whether the catalogue holds something that Dagster does not show (work of the command "

@@ -42,11 +42,12 @@ def listing_complete(connection: Pg, settings: Settings, source: str) -> dg.Asse
     notes = list(report.get("notes", []))
     if failed and not notes:
         notes = ["no run has ended yet" if run is None else "the run ended without a word: it was killed"]
+    passed = not (failed or report.get("incomplete"))
     return _result(
         RAW,
         "listing_complete",
-        passed=not (failed or report.get("incomplete")),
-        description="; ".join(notes) or "everything was listed",
+        passed=passed,
+        description="everything was listed" if passed else "; ".join(notes),
         metadata={
             "source": source,
             "outcome": run["outcome"] if run else "none",

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
@@ -89,6 +90,12 @@ def check_source(
                 )
             results += found
     return results
+
+
+def newest_results(connection: Pg, source: str) -> list[Result]:
+    """What suites found in what the newest run of a source left; empty where none ran after it."""
+    rows = query(connection, "quality_of_last_run", {"source": source})
+    return [msgspec.convert(row, Result) for row in rows]
 
 
 def _params(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> dict[str, Any] | None:

@@ -15,6 +15,9 @@ from rag_pipelines.orchestration.run_others import follow_ups
 from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.integration.workspace import Workspace
 
+CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
+"""The assets of the ingest chain, in order."""
+
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 

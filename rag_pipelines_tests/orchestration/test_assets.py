@@ -14,9 +14,7 @@ from rag_pipelines.errors import GateError
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.deletions import approve, list_deletions
-from rag_pipelines_tests.orchestration.conftest import Shell, failed_checks, materialized
-
-CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
+from rag_pipelines_tests.orchestration.conftest import CHAIN, Shell, failed_checks, materialized
 
 
 def test_a_source_goes_through_every_stage_and_each_says_what_it_did(shell: Shell):

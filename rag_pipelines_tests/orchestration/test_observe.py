@@ -8,13 +8,14 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus
 
+from rag_pipelines.connectors.file_trees import LocalTree
 from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.errors import FetchError
 from rag_pipelines.index.promotion import rollback
 from rag_pipelines.orchestration.observe import catalogue_sensor, unrecorded
+from rag_pipelines.quality.runner import check_source
 from rag_pipelines.verification.verify import verify_source
-from rag_pipelines_tests.orchestration.conftest import Shell
-
-CHAIN = ["raw_documents", "parsed_documents", "chunks", "embeddings"]
+from rag_pipelines_tests.orchestration.conftest import CHAIN, Shell, failed_checks
 
 
 def looked(shell: Shell) -> Any:
@@ -138,6 +139,24 @@ def test_a_verification_is_a_certificate_and_its_checks(shell: Shell):
     assert recorded(shell) == []
 
 
+def test_suites_that_were_run_outside_are_checks_of_what_the_newest_run_left(shell: Shell):
+    publish(shell)
+    recorded(shell)
+    workspace = shell.workspace
+    with workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.chunk SET tokens = 0")
+    embedders = Embedders(workspace.settings.data_dir)
+    check_source(workspace.database, workspace.settings, "docs", embedders=embedders, names=["chunks"])
+
+    said = recorded(shell)
+
+    assert "chunks.has_tokens docs failed" in said
+    assert failing(shell, "chunks", "has_tokens") == {"docs"}
+    assert recorded(shell) == []
+    workspace.ingest("docs")
+    assert not any("has_tokens" in line for line in recorded(shell)), "it is not about the new run"
+
+
 def test_a_run_that_failed_outside_is_a_failed_check_of_its_source_alone(shell: Shell):
     publish(shell)
     recorded(shell)
@@ -197,3 +216,57 @@ def test_a_source_that_a_run_works_on_is_left_to_that_run(shell: Shell):
     )
 
     assert recorded(shell) == []
+
+
+@pytest.fixture
+def shut(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder of `docs` that cannot be read; closing it would not keep root out."""
+    shell.workspace.write("legal/terms.md", "# Terms\n\nOf delivery.")
+    listed = LocalTree.list
+
+    def refusing(tree: LocalTree, folder: str) -> Any:
+        if folder == "legal":
+            raise FetchError("permission denied")
+        return listed(tree, folder)
+
+    monkeypatch.setattr(LocalTree, "list", refusing)
+    return "legal could not be listed: permission denied"
+
+
+def test_a_listing_that_could_not_see_a_folder_is_a_failed_check_that_names_it(shell: Shell, shut: str):
+    result = shell.ingest("docs")
+    other = shell.ingest("team-notes")
+
+    assert result.success, "what was listed goes on"
+    assert "raw_documents.listing_complete" in failed_checks(result)
+    assert failed_checks(other) == set()
+    (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "listing_complete"]
+    assert shut in (check.description or "")
+    assert failing(shell, "raw_documents", "listing_complete") == {"docs"}
+
+
+def test_an_ingest_outside_that_could_not_see_a_folder_is_a_failed_check_until_it_can(
+    shell: Shell, shut: str, monkeypatch: pytest.MonkeyPatch
+):
+    shell.workspace.ingest("docs")
+    assert "raw_documents.listing_complete docs failed" in recorded(shell)
+
+    monkeypatch.undo()
+    shell.workspace.ingest("docs")
+
+    assert "raw_documents.listing_complete docs passed" in recorded(shell)
+    assert failing(shell, "raw_documents", "listing_complete") == set()
+
+
+def test_a_source_whose_root_is_gone_fails_its_run_and_its_check_with_the_path(shell: Shell):
+    shell.ingest("docs")
+    root = shell.workspace.docs
+    root.rename(root.with_name("unmounted"))
+
+    result = shell.ingest("docs")
+
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert str(root) in failure.step_failure_data.user_failure_data.description
+    assert "raw_documents.listing_complete docs failed" in recorded(shell)
+    assert failing(shell, "raw_documents", "listing_complete") == {"docs"}

@@ -77,3 +77,11 @@ SELECT s.name AS source, r.suite, r.expectation, r.unexpected, r.rows_checked, r
 FROM rag.quality_result r JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s) AND r.blocking AND NOT r.passed
 ORDER BY s.name, r.suite, r.expectation;
+
+-- name: quality_of_last_run
+-- The results of a source that are about what its newest run left.
+SELECT r.suite, r.expectation, r.passed, r.blocking, r.rows_checked AS rows, r.unexpected, r.samples, r.error
+FROM rag.quality_result r JOIN rag.source s USING (source_id)
+WHERE s.name = %(source)s
+  AND r.checked_at >= (SELECT max(n.finished_at) FROM rag.run n WHERE n.source_id = s.source_id)
+ORDER BY r.suite, r.expectation;
