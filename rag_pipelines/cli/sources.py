@@ -41,14 +41,12 @@ def end(errors: Mapping[str, RagError], *, sound: bool = True) -> None:
         raise typer.Exit(ExitCode.PARTIAL)
 
 
-def say_waiting(connection: Pg, sources: Sequence[str] | None = None) -> list[Deletion]:
-    """Say which deletions of the given sources, or of all, wait for a person; returns them."""
+def say_waiting(connection: Pg, sources: Sequence[str] | None = None) -> None:
+    """Say which deletions of the given sources, or of all, wait for a person."""
     from rag_pipelines.sync.deletions import waiting_deletions
 
-    waiting = waiting_deletions(connection, sources)
-    for one in waiting:
+    for one in waiting_deletions(connection, sources):
         say_deletion(one)
-    return waiting
 
 
 def say_deletion(deletion: Deletion) -> None:

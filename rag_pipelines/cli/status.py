@@ -10,7 +10,7 @@ import typer
 from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.output import AsJson, age, number, print_json, print_table, say
 from rag_pipelines.cli.reparse import to_parse_again
-from rag_pipelines.cli.sources import say_waiting
+from rag_pipelines.cli.sources import say_deletion
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
@@ -21,21 +21,26 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show sources with their lag, and indexes with their live version."""
     from rag_pipelines.retention.abandoned import mark_abandoned
     from rag_pipelines.store.database import query
+    from rag_pipelines.sync.deletions import waiting_deletions
 
     chosen = invocation(context)
     mark_abandoned(chosen.database)
     with chosen.database.connection() as connection:
         sources = _sources(connection, chosen.settings)
         indexes = [_index(connection, chosen.settings, name) for name in chosen.settings.indexes]
-        waiting = say_waiting(connection)
-        for row in query(connection, "unconfigured_sources", {"configured": list(chosen.settings.sources)}):
-            say(
-                f"note: {row['name']} is not configured any more: {number(row['documents'], 'document')} "
-                "still served; `rag-pipelines ingest` puts their deletion up for decision"
-            )
+        waiting = waiting_deletions(connection)
+        configured = {"configured": list(chosen.settings.sources)}
+        removed = query(connection, "unconfigured_sources", configured).fetchall()
     if as_json:
         print_json({"sources": sources, "indexes": indexes, "deletions": waiting})
         return
+    for one in waiting:
+        say_deletion(one)
+    for row in removed:
+        say(
+            f"note: {row['name']} is not configured any more: {number(row['documents'], 'document')} still "
+            "served; `rag-pipelines ingest` puts their deletion up for decision"
+        )
     print_table(
         ("source", "documents", "pending", "quarantined", "parked deletes", "listed", "promised", "last run"),
         (
