@@ -22,30 +22,27 @@ COMMIT = "aa163c0b8909d2b1284d29421a770b46d0eaed25"
 
 _ROOT = Path(__file__).parents[2]
 
-_VERBS = """
-import json, sys, time
+_PROGRAM = """
+import json, sys
 from pathlib import Path
 from rag_pipelines_tests.integration.workspace import Workspace
 
-folder, url, verb, *rest = sys.argv[1:]
+folder, url, ready, stop = sys.argv[1:]
 workspace = Workspace(Path(folder), url)
-if verb == "refresh":
-    workspace.refresh()
-    print(json.dumps(sorted(workspace.paths(rest[0]))))
-elif verb == "serve":
-    ready, stop = map(Path, rest[1:])
-    wrong, searches = [], 0
-    expected = workspace.paths(rest[0])
-    ready.touch()
-    while not stop.exists():
-        try:
-            found = workspace.paths(rest[0])
-            if found != expected:
-                wrong.append(f"found {found}")
-        except Exception as error:
-            wrong.append(f"{type(error).__name__}: {error}")
-        searches += 1
-    print(json.dumps({"searches": searches, "wrong": wrong}))
+workspace.write("pump.md", "# Pump\\n\\nThe pump needs oil.")
+workspace.refresh()
+searches, wrong = 0, []
+while searches == 0 or not Path(stop).exists():
+    try:
+        if (found := workspace.paths("pump oil")) != {"pump.md"}:
+            wrong.append(f"found {found}")
+    except Exception as error:
+        wrong.append(f"{type(error).__name__}: {error}")
+    searches += 1
+    Path(ready).touch()
+workspace.write("valve.md", "# Valve\\n\\nThe valve is shut.")
+workspace.refresh()
+print(json.dumps({"searches": searches, "wrong": wrong, "after": sorted(workspace.paths("valve shut"))}))
 workspace.close()
 """
 
@@ -63,10 +60,14 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def start(tree: Path, workspace: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
-    """A process of the last release doing `arguments` (see `_VERBS`) on a workspace's folder and database."""
+def start(tree: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """A process of the last release: makes an index, searches it until told to stop, brings it up to date.
+
+    The arguments are a workspace's folder, the URL of its database, a file that is there once it searches,
+    and one that tells it to stop.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", _VERBS, str(workspace), url, *arguments],
+        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree)},
         stdout=subprocess.PIPE,
