@@ -238,6 +238,8 @@ def _listed(report: SyncReport, totals: Row) -> shown.Metadata:
 def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:
     return {
         "documents_parsed": report.parsed,
+        "documents_parsed_again": sum(report.reparsed.values()),
+        "documents_parsed_again_equal": report.reparsed_equal,
         "documents_reused": report.parse_reused,
         "documents_failed": report.failed,
         **({"statuses": shown.chart(report.statuses, "documents")} if report.statuses else {}),

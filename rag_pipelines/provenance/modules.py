@@ -4,9 +4,10 @@ What belongs here: reading one source as a syntax tree and writing the tree out.
 sources and following their imports (`package`).
 
 Left out are comments, formatting, docstrings, and annotations that no program reads: those of variables
-outside of classes and of functions without decorators. An import from the package is taken out; each use
+outside of classes and of functions without decorators. Imports from the package are taken out; each use
 of an imported name is written as a number, and the module says beside its digest where the numbered
-names come from. So imports may be sorted anew, and a module that they name may move or be renamed.
+names come from. So imports may be sorted anew, and a module that they name may move or be renamed. Where
+a name is bound in another way as well, it stays as it is called, and what is imported as it is numbered.
 
 A tree is written out field by field, without what is empty, so that the digest is the same under every
 Python that is supported: 3.12 gave functions and classes a list of type parameters, 3.13 leaves empty
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-FORM = 1
+FORM = 2
 """Counts up when `read_module` says another thing of the same source."""
 
 _SAYS_NOTHING = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
@@ -74,7 +75,7 @@ class _Reading:
         self._origins: dict[str, set[Origin]] = {}
         self._bound: set[str] = set()
         self._libraries: set[str] = set()
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Origin, int] = {}
         self._numbered: dict[str, Origin] = {}
         self._out: list[str] = []
         self._body: list[ast.stmt] = []
@@ -91,13 +92,16 @@ class _Reading:
 
     def module(self) -> ModuleCode:
         """The module that was surveyed. Outside imports at its top count as a set, whatever their order."""
-        outside = [one for one in self._body if isinstance(one, _Import) and not self._inside(one)]
-        imports = sorted(ast.unparse(one) for one in outside if not _future(one))
-        self._statements((one for one in self._body if one not in outside), in_class=False)
-        uses = tuple(self._numbered[name] for name in self._numbers)
+        imports = [one for one in self._body if isinstance(one, _Import)]
+        outside = [one for one in imports if not self._inside(one)]
+        for bound, origin in sorted(pair for one in imports for pair in self._kept(one)):
+            self._keep(bound, origin)
+        self._statements((one for one in self._body if one not in imports), in_class=False)
+        uses = tuple(self._numbers)
         more = {origin for origins in self._origins.values() for origin in origins} - set(uses)
         libraries = self._libraries - sys.stdlib_module_names
-        digest = digest_of("\n".join([*imports, "".join(self._out)]))
+        others = sorted(ast.unparse(one) for one in outside if not _future(one))
+        digest = digest_of("\n".join([*others, "".join(self._out)]))
         return ModuleCode(digest, uses, tuple(sorted(more)), tuple(sorted(libraries)))
 
     def _collect(self, node: ast.AST) -> None:
@@ -161,23 +165,32 @@ class _Reading:
                     pass
                 case ast.If() if _for_types(one):
                     self._statements(one.orelse, in_class=in_class)
-                case ast.Import() | ast.ImportFrom() if self._inside(one) and self._all_numbered(one):
-                    pass
+                case ast.Import() | ast.ImportFrom() if self._inside(one):
+                    for bound, origin in self._kept(one):
+                        self._keep(bound, origin)
                 case ast.AnnAssign(target=target, value=value) if not in_class:
                     if value is not None:
                         self._write(ast.Assign(targets=[target], value=value))
                 case _:
                     self._write(one, in_class=in_class)
 
-    def _all_numbered(self, node: _Import) -> bool:
-        return all(bound in self._numbered for bound, _ in self._imported(node))
+    def _kept(self, node: _Import) -> list[tuple[str, Origin]]:
+        """The names that a statement imports from the package and that stay as they are called."""
+        pairs = self._imported(node)
+        return [(bound, origin) for bound, origin in pairs if origin and bound not in self._numbered]
+
+    def _keep(self, bound: str, origin: Origin) -> None:
+        self._out.append(f"(import {bound} {self._number(origin)})")
+
+    def _number(self, origin: Origin) -> str:
+        return f"#{self._numbers.setdefault(origin, len(self._numbers))}"
 
     def _write(self, node: ast.AST, *, in_class: bool = False) -> None:
         """Write a node: its class, then its fields that are not empty."""
         out = self._out
         match node:
             case ast.Name(id=name) if name in self._numbered:
-                out.append(f"#{self._numbers.setdefault(name, len(self._numbers))}")
+                out.append(self._number(self._numbered[name]))
                 return
             case ast.Name(id=name):
                 out.append(name)

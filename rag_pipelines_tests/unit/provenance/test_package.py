@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
+from rag_pipelines.chunking.fingerprints import STRATEGIES, chunker_stage
+from rag_pipelines.parsing.fingerprints import parser_stage
+from rag_pipelines.parsing.formats import FORMATS
 from rag_pipelines.provenance import package
 from rag_pipelines.provenance.package import IGNORED, Package, this_package
+from rag_pipelines.provenance.stages import code_of
 
 HOUSE = {
     "__init__.py": """
@@ -173,8 +179,6 @@ def test_what_sources_say_is_remembered_by_their_bytes(tmp_path, monkeypatch):
 
 
 def test_a_source_of_the_same_age_and_size_is_not_mistaken_for_another(tmp_path):
-    import os
-
     memory = tmp_path / "code.json"
     first = house(tmp_path, HOUSE, memory).code_of([ROOT])
     marks = tmp_path / "house" / "marks.py"
@@ -203,3 +207,30 @@ def test_every_ignored_module_is_there_and_says_why():
         assert this_package().members([module]) == []
         assert this_package().code_of([], alone=[module]).digest
         assert reason
+
+
+def test_rooms_of_this_package_may_be_rebuilt_without_any_stage_changing(tmp_path):
+    """What reads HTML and what finds boundaries get other names in other rooms."""
+    source, root = Path(package.__file__).parent.parent, tmp_path / "rag_pipelines"
+    moves = {"parsing.html.parse": "parsing.web.reading", "text.boundaries": "chunking.cuts"}
+    rewritten = [
+        (
+            r"from rag_pipelines\.parsing\.html import parse as",
+            "from rag_pipelines.parsing.web import reading as",
+        ),
+        (r"from rag_pipelines\.parsing\.html\.parse import", "from rag_pipelines.parsing.web.reading import"),
+        (r"from rag_pipelines\.text\.boundaries import", "from rag_pipelines.chunking.cuts import"),
+    ]
+    names = {f"rag_pipelines.{old}": f"rag_pipelines.{new}" for old, new in moves.items()}
+    for path in source.rglob("*.py"):
+        module = path.relative_to(source).with_suffix("").as_posix().replace("/", ".")
+        text = path.read_text()
+        for old, new in rewritten:
+            text = re.sub(old, new, text)
+        moved = root.joinpath(*moves.get(module, module).split(".")).with_suffix(".py")
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        moved.write_text(text)
+    rebuilt = Package(root, "rag_pipelines", IGNORED)
+    for stage in [*map(parser_stage, FORMATS), *map(chunker_stage, STRATEGIES)]:
+        modules = [names.get(one, one) for one in stage.modules]
+        assert rebuilt.code_of(modules, alone=stage.alone) == code_of(stage), stage.key
