@@ -65,6 +65,12 @@ class Restored:
         assert done.exit_code == exit_code, f"{arguments}: {done.output}\n{done.exception!r}"
         return done.stdout
 
+    def refused(self, *arguments: str) -> str:
+        """What a command says that does not do what it is asked."""
+        done = CliRunner().invoke(main.app, ["--config", str(self.config_file), *arguments])
+        assert done.exit_code in (1, 2), done.output
+        return " ".join(done.stderr.split())
+
     def answer(self, command: str) -> Any:
         """What one of the commands of `answers` gives today."""
         return json.loads(self.call(*shlex.split(command)))
