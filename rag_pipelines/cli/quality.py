@@ -62,7 +62,8 @@ def docs(
 ) -> None:
     """Check as `quality run` does, and write what was found as a site (Data Docs of Great Expectations).
 
-    The pages need no server and no network. They show some of the values that broke an expectation.
+    The pages need no server and no network. They show some of the
+    values that broke an expectation, which may be text of documents: show them to whom may read those.
     """
     from rag_pipelines.quality.data_docs import DataDocs
 

@@ -34,6 +34,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """What a suite sees of each stage: a row for each document, chunk or vector of a source."""
 
+CONTENT_COLUMNS = frozenset(["title", "author", "metadata", "headings", "text"])
+"""Columns that hold what documents say: no stored result and no check repeats it."""
+
 _SINGLE_COLUMNS = ("column", "column_A", "column_B")
 _CLOSE_MATCHES = 3
 _EXPORTED = re.compile(r"^from \.(\w+) import", re.MULTILINE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -213,6 +214,8 @@ class StructOptions:
                 default = field.default
             elif field.default_factory is not msgspec.NODEFAULT:
                 default = field.default_factory()
+            if isinstance(default, msgspec.Struct):
+                default = Field(default_factory=partial(type(default), **msgspec.structs.asdict(default)))
             fields[field.name] = (self.overrides.get(field.name, field.type), default)
         return create_model(struct.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import psycopg
 
+from rag_pipelines.config.suites import CONTENT_COLUMNS
 from rag_pipelines.errors import ConfigError, DatabaseError
 from rag_pipelines.quality.suites import Expectation, Suite
 from rag_pipelines.store.database import mapped_errors
@@ -227,8 +228,8 @@ def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | Non
     errors = [fault["exception_message"] for fault in faults if fault.get("raised_exception")]
     found = answer.result
     samples = [_plain(row) for row in found.get("partial_unexpected_index_list") or []]
-    if not samples and not answer.success and found.get("observed_value") is not None:
-        samples = [_plain({"observed_value": found["observed_value"]})]
+    if not samples and not answer.success and isinstance(found.get("observed_value"), int | float):
+        samples = [{"observed_value": found["observed_value"]}]
     return Result(
         suite.name,
         expectation.name,
@@ -242,7 +243,9 @@ def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | Non
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A broken row as plain values, without what its document says: results outlive documents."""
     return {
         name: value if isinstance(value, str | int | float | bool | None) else str(value)
         for name, value in row.items()
+        if name not in CONTENT_COLUMNS
     }

@@ -78,11 +78,48 @@ def test_own_suites_run_with_the_built_in_ones_and_name_what_broke_them(house: W
     assert results["documents.unique_ids"].passed
     titled = results["house-rules.titled"]
     assert (titled.passed, titled.blocking, titled.unexpected, titled.rows) == (False, True, 1, 2)
-    assert titled.samples == [{"external_id": "memo.md", "title": "Memo"}]
+    assert titled.samples == [{"external_id": "memo.md"}]
     assert not results["house-rules.owned"].passed
     assert not results["house-rules.owned"].blocking
     assert results["house-rules.owned"].error is None
     assert results["cutting.short"].passed
+
+
+def test_no_result_repeats_what_a_document_says(house: Workspace):
+    """Results outlive documents: a purge would have to look for their words there."""
+    house.document["quality"]["suites"] = {
+        "quiet": {
+            "stage": "chunks",
+            "expectations": [
+                {
+                    "type": "expect_column_values_to_not_match_regex",
+                    "kwargs": {"column": "text", "regex": "valve"},
+                    "name": "words",
+                },
+                {
+                    "type": "expect_column_distinct_values_to_be_in_set",
+                    "kwargs": {"column": "title", "value_set": ["Other"]},
+                    "name": "titles",
+                },
+                {
+                    "type": "expect_column_values_to_be_between",
+                    "kwargs": {"column": "ordinal", "min_value": 7},
+                    "name": "places",
+                },
+            ],
+        }
+    }
+
+    results = check(house)
+
+    assert [results[f"quiet.{name}"].passed for name in ("words", "titles", "places")] == [False] * 3
+    assert set(results["quiet.words"].samples[0]) == {"external_id", "chunk_id"}
+    assert results["quiet.titles"].samples == []
+    assert results["quiet.places"].samples[0]["ordinal"] == 0
+    with house.database.connection() as connection:
+        stored = str(connection.execute("SELECT samples, error FROM rag.quality_result").fetchall()).lower()
+    assert "valve" not in stored
+    assert "memo.md" in stored
 
 
 def test_an_aggregate_that_is_out_of_bounds_says_what_was_observed(house: Workspace):
