@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,7 +72,7 @@ def approve(context: typer.Context, ids: Ids, reason: Reason, by: By = None, as_
     from rag_pipelines.sync.deletions import approve as decide
 
     chosen = invocation(context)
-    _show([decide(chosen.database, one, reason=reason, actor=by) for one in ids], "tombstoned", as_json)
+    _decide(ids, lambda one: decide(chosen.database, one, reason=reason, actor=by), "tombstoned", as_json)
 
 
 @app.command()
@@ -81,7 +81,7 @@ def reject(context: typer.Context, ids: Ids, reason: Reason, by: By = None, as_j
     from rag_pipelines.sync.deletions import reject as decide
 
     chosen = invocation(context)
-    _show([decide(chosen.database, one, reason=reason, actor=by) for one in ids], "kept", as_json)
+    _decide(ids, lambda one: decide(chosen.database, one, reason=reason, actor=by), "kept", as_json)
 
 
 def show_deletions(found: Sequence[Deletion]) -> None:
@@ -116,6 +116,17 @@ def show_deletions(found: Sequence[Deletion]) -> None:
             for one in found
         ),
     )
+
+
+def _decide(ids: Sequence[int], decide: Callable[[int], Deletion], what: str, as_json: bool) -> None:
+    """Decide one after the other; where one cannot be decided, those before it are decided and shown."""
+    decided: list[Deletion] = []
+    try:
+        for one in ids:
+            decided.append(decide(one))  # noqa: PERF401 (what was decided before an error is shown)
+    finally:
+        if decided:
+            _show(decided, what, as_json)
 
 
 def _show(decided: Sequence[Deletion], what: str, as_json: bool) -> None:

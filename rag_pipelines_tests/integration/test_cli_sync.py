@@ -50,6 +50,13 @@ def test_approving_needs_a_reason_and_then_hides_the_documents(parked: Workspace
     assert "moved to the archive" in call("deletes", "list", "--all").stdout
 
 
+def test_what_was_decided_before_a_number_that_is_not_there_is_said(parked: Workspace, call: Call) -> None:
+    done = call("deletes", "approve", "1", "7", "--reason", "moved to the archive")
+    assert done.exit_code == 2
+    assert done.stdout == "docs: 3 documents tombstoned (deletion 1)\n"
+    assert "there is no deletion 7" in done.stderr
+
+
 def test_rejecting_keeps_the_documents(parked: Workspace, call: Call) -> None:
     assert call("deletes", "reject", "1", "--reason", "broken export").stdout == (
         "docs: 3 documents kept (deletion 1)\n"
