@@ -30,6 +30,7 @@ from rag_pipelines.gates.canary import Mode, Report, latest_reports, start_canar
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.serving.canary import Canaries
 
 CLIENTS = 2
@@ -113,7 +114,7 @@ def main() -> None:
 def candidate(trial: Trial) -> Version:
     """A full build that has passed its gates."""
     version = trial.candidate(RIGHT)
-    validate_version(trial.database, trial.settings, INDEX, version.version_id, embedders=trial.embedders)
+    validate_version(Runtime(trial.database, trial.settings, trial.embedders), INDEX, version.version_id)
     return version
 
 

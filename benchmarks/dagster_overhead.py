@@ -25,6 +25,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from rag_pipelines.runtime import Runtime
+
 ARMS = ("ingest()", "assets", "assets and checks")
 LIMIT_S = 5.0
 
@@ -138,7 +140,7 @@ def _by_core(settings) -> dict[str, float]:
 
     database = Database(settings.database.url.get_secret_value())
     database.migrate()
-    ingest(database, settings, "docs", embedders=Embedders(settings.data_dir))
+    ingest(Runtime(database, settings, Embedders(settings.data_dir)), "docs")
     return _stored(settings)
 
 

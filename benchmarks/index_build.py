@@ -17,6 +17,7 @@ from pgvector.psycopg import register_vector
 from rag_pipelines.config import load_config
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import build_index
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -126,7 +127,7 @@ def main() -> None:
         database = Database(server.start())
         database.migrate()
         embedders = Embedders(home)
-        ingest(database, settings, "docs", embedders=embedders)
+        ingest(Runtime(database, settings, embedders), "docs")
         fill(database, arguments.rows, arguments.dimensions)
 
         moments: dict[str, list[tuple[float, int]]] = {}
@@ -135,7 +136,7 @@ def main() -> None:
         def progress(phase: str, done: int, total: int | None) -> None:
             moments.setdefault(phase, []).append((time.perf_counter() - began, done))
 
-        version = build_index(database, settings, "main", embedders=embedders, full=True, progress=progress)
+        version = build_index(Runtime(database, settings, embedders), "main", full=True, progress=progress)
         assert version is not None
         total = time.perf_counter() - began
         rows = version.row_count or 0

@@ -29,6 +29,7 @@ from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.query.confidence import calibrate, signals_of
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -117,10 +118,10 @@ def main() -> None:
         with database.connection() as connection:
             live = live_version(connection, "northwind")
         if live is None:
-            ingest(database, settings, "northwind", embedders=embedders)
-            version = build_index(database, settings, "northwind", embedders=embedders)
+            ingest(Runtime(database, settings, embedders), "northwind")
+            version = build_index(Runtime(database, settings, embedders), "northwind")
             assert version is not None
-            validate_version(database, settings, "northwind", version.version_id, embedders=embedders)
+            validate_version(Runtime(database, settings, embedders), "northwind", version.version_id)
             promote(database, "northwind", version.version_id)
         searcher = Searcher(database, settings, "northwind", embedders)
         every = examples(arguments.data, searcher)

@@ -42,6 +42,7 @@ from rag_pipelines.index.promotion import collect_versions, promote, rollback
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -113,10 +114,10 @@ class Trial:
         }
         (self.home / "rag.yaml").write_text(yaml.safe_dump(document))
         settings = self.settings
-        ingest(self.database, settings, INDEX, embedders=self.embedders)
-        version = build_index(self.database, settings, INDEX, embedders=self.embedders, full=True)
+        ingest(Runtime(self.database, settings, self.embedders), INDEX)
+        version = build_index(Runtime(self.database, settings, self.embedders), INDEX, full=True)
         assert version is not None
-        validate_version(self.database, settings, INDEX, version.version_id, embedders=self.embedders)
+        validate_version(Runtime(self.database, settings, self.embedders), INDEX, version.version_id)
         return version
 
     def searcher(self, **options: Any) -> Searcher:

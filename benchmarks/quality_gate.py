@@ -33,6 +33,7 @@ from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import Version
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -81,8 +82,8 @@ class Trial:
     def candidate(self, embedding: Mapping[str, str]) -> Version:
         """A full build with a model."""
         settings = self._settings(embedding)
-        ingest(self.database, settings, INDEX, embedders=self.embedders)
-        version = build_index(self.database, settings, INDEX, embedders=self.embedders, full=True)
+        ingest(Runtime(self.database, settings, self.embedders), INDEX)
+        version = build_index(Runtime(self.database, settings, self.embedders), INDEX, full=True)
         assert version is not None
         return version
 
@@ -94,7 +95,7 @@ class Trial:
 
     def refused(self, version: Version) -> tuple[str, ...]:
         """Judge a candidate and promote it; why it was refused, if it was."""
-        validate_version(self.database, self.settings, INDEX, version.version_id, embedders=self.embedders)
+        validate_version(Runtime(self.database, self.settings, self.embedders), INDEX, version.version_id)
         try:
             promote(self.database, INDEX, version.version_id)
         except GateError as error:

@@ -48,6 +48,7 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.hits import Mode
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -107,10 +108,10 @@ def configuration(home: Path, names: Sequence[str], fusion: Mapping[str, Any]) -
 def publish(database: Database, settings: Settings, name: str, embedders: Embedders) -> None:
     """Ingest a corpus and make its index live, where anything changed since the last run."""
     began = time.perf_counter()
-    report = ingest(database, settings, name, embedders=embedders)
-    version = build_index(database, settings, name, embedders=embedders, if_changed=True)
+    report = ingest(Runtime(database, settings, embedders), name)
+    version = build_index(Runtime(database, settings, embedders), name, if_changed=True)
     if version is not None:
-        validate_version(database, settings, name, version.version_id, embedders=embedders)
+        validate_version(Runtime(database, settings, embedders), name, version.version_id)
         promote(database, name, version.version_id)
     print(
         f"{name}: {report.statuses}, {report.embedded} embedded, {time.perf_counter() - began:.0f} s",
@@ -129,9 +130,7 @@ class Bench:
     def ask(self, index: str, golden: GoldenSet, mode: Mode, *, k: int = 10, depth: int | None = None) -> Run:
         """The golden set in one mode."""
         setting = Setting(mode=mode, k=k, depth=depth)
-        return evaluate(
-            self.database, self.settings, index, golden, embedders=self.embedders, setting=setting
-        )
+        return evaluate(Runtime(self.database, self.settings, self.embedders), index, golden, setting=setting)
 
 
 def ranking_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:

@@ -25,6 +25,7 @@ from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -99,11 +100,11 @@ def main() -> None:
         settings = settings_for({})
         embedders = Embedders(home)
         began = time.perf_counter()
-        report = ingest(database, settings, "scifact", embedders=embedders)
+        report = ingest(Runtime(database, settings, embedders), "scifact")
         print(f"ingest: {report.statuses} in {time.perf_counter() - began:.1f} s, {report.embedded} vectors")
-        version = build_index(database, settings, "scifact", embedders=embedders)
+        version = build_index(Runtime(database, settings, embedders), "scifact")
         assert version is not None
-        for gate in validate_version(database, settings, "scifact", version.version_id, embedders=embedders):
+        for gate in validate_version(Runtime(database, settings, embedders), "scifact", version.version_id):
             print(f"gate {gate.gate}: {'passed' if gate.passed else 'FAILED'} ({gate.observed:g})")
         promote(database, "scifact", version.version_id)
 

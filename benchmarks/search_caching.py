@@ -30,6 +30,7 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.query.caching import state_of
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -144,9 +145,9 @@ def measure_round(
 def publish(database: Database, settings: Settings) -> None:
     """Make what was ingested live."""
     embedders = Embedders(settings.data_dir)
-    version = build_index(database, settings, "main", embedders=embedders)
+    version = build_index(Runtime(database, settings, embedders), "main")
     assert version is not None
-    validate_version(database, settings, "main", version.version_id, embedders=embedders)
+    validate_version(Runtime(database, settings, embedders), "main", version.version_id)
     promote(database, "main", version.version_id)
 
 

@@ -39,6 +39,7 @@ from rag_pipelines.index.versions import live_version
 from rag_pipelines.query import statement
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.chunks import put_vectors
 from rag_pipelines.store.database import Database, Pg, Prepared
 from rag_pipelines.store.embedded import EmbeddedServer
@@ -120,9 +121,9 @@ def fill(database: Database, settings: Settings, embedders: Embedders, texts: Se
                 mixed.astype(np.float32),
             )
         advance_source(run, embedders)
-    version = build_index(database, settings, "main", embedders=embedders)
+    version = build_index(Runtime(database, settings, embedders), "main")
     assert version is not None
-    validate_version(database, settings, "main", version.version_id, embedders=embedders)
+    validate_version(Runtime(database, settings, embedders), "main", version.version_id)
     promote(database, "main", version.version_id)
 
 

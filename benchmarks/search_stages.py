@@ -42,6 +42,7 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
@@ -122,11 +123,11 @@ def prepare(database: Database, settings: Settings, name: str, embedders: Embedd
     with database.connection() as connection:
         if live_version(connection, name):
             return
-    report = ingest(database, settings, name, embedders=embedders)
+    report = ingest(Runtime(database, settings, embedders), name)
     print(f"{name}: {report.statuses}", flush=True)
-    version = build_index(database, settings, name, embedders=embedders)
+    version = build_index(Runtime(database, settings, embedders), name)
     assert version is not None
-    validate_version(database, settings, name, version.version_id, embedders=embedders)
+    validate_version(Runtime(database, settings, embedders), name, version.version_id)
     promote(database, name, version.version_id)
 
 

@@ -68,9 +68,7 @@ def _ingest(chosen: Invocation) -> list[SyncReport]:
     for name in chosen.settings.sources:
         began = time.perf_counter()
         with stage_bars(name) as listener:
-            report = ingest(
-                chosen.database, chosen.settings, name, embedders=chosen.embedders, progress=listener
-            )
+            report = ingest(chosen.runtime, name, progress=listener)
         show_report(report, time.perf_counter() - began)
         reports.append(report)
     return reports
@@ -99,16 +97,14 @@ def _build(chosen: Invocation) -> bool:
     from rag_pipelines.index.promotion import promote
 
     _heading("Building the index; its gates decide whether it goes live")
-    database, settings = chosen.database, chosen.settings
+    database = chosen.database
     with stage_bars(INDEX) as listener:
-        version = build_index(
-            database, settings, INDEX, embedders=chosen.embedders, if_changed=True, progress=listener
-        )
+        version = build_index(chosen.runtime, INDEX, if_changed=True, progress=listener)
     if version is None:
         typer.echo("nothing has changed since the live version was built")
         return False
     show_built(version)
-    show_gates(validate_version(database, settings, INDEX, version.version_id, embedders=chosen.embedders))
+    show_gates(validate_version(chosen.runtime, INDEX, version.version_id))
     promote(database, INDEX, version.version_id)
     typer.echo(f"version {version.version_id} of {INDEX} is live")
     return True

@@ -69,11 +69,9 @@ def run(
     setting = Setting(mode, k, depth, version, _fusion(fusion or []))
     with stage_bars(name, shown=not as_json) as progress:
         made = evaluate(
-            chosen.database,
-            chosen.settings,
+            chosen.runtime,
             name,
             asked,
-            embedders=chosen.embedders,
             setting=setting,
             tenant=tenant,
             label=label,
@@ -170,11 +168,9 @@ def tune(
     name = _index(chosen, index)
     with stage_bars(name, shown=not as_json) as progress:
         found = tuned(
-            chosen.database,
-            chosen.settings,
+            chosen.runtime,
             name,
             read_golden(golden, split),
-            embedders=chosen.embedders,
             measure=measure or f"nDCG@{k}",
             k=k,
             folds=folds,
@@ -229,11 +225,9 @@ def calibrate(
     name = _index(chosen, index)
     with stage_bars(name, shown=not as_json) as progress:
         found = learn(
-            chosen.database,
-            chosen.settings,
+            chosen.runtime,
             name,
             read_golden(golden, split),
-            embedders=chosen.embedders,
             setting=Setting(mode, k, version=version),
             tenant=tenant,
             progress=progress,

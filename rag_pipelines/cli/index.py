@@ -45,13 +45,11 @@ def build(
     from rag_pipelines.index.promotion import refusals
 
     chosen = invocation(context)
-    database, settings = chosen.database, chosen.settings
+    database = chosen.database
     with stage_bars(name, shown=not as_json) as progress:
         version = build_index(
-            database,
-            settings,
+            chosen.runtime,
             name,
-            embedders=chosen.embedders,
             full=full,
             if_changed=if_changed,
             progress=progress,
@@ -59,9 +57,9 @@ def build(
     if version is None:
         unchanged = f"{name}: nothing has changed since the live version was built"
         print_json({"index": name, "built": False}) if as_json else typer.echo(unchanged)
-        say_open_ends(database, list(settings.sources_of(name)))
+        say_open_ends(database, list(chosen.settings.sources_of(name)))
         return
-    gates = validate_version(database, settings, name, version.version_id, embedders=chosen.embedders)
+    gates = validate_version(chosen.runtime, name, version.version_id)
     reasons = refusals(version, gates)
     if not as_json:
         show_built(version)
@@ -92,7 +90,7 @@ def judge(context: typer.Context, name: Name, version: VersionNumber = None, as_
     chosen.settings.index(name)
     with chosen.database.connection() as connection:
         candidate = find_candidate(connection, name, version)
-    validate_version(chosen.database, chosen.settings, name, candidate.version_id, embedders=chosen.embedders)
+    validate_version(chosen.runtime, name, candidate.version_id)
     with chosen.database.connection() as connection:
         candidate = find_candidate(connection, name, candidate.version_id)
         gates = gates_of(connection, candidate.version_id)

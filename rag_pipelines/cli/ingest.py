@@ -18,6 +18,7 @@ from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, sa
 from rag_pipelines.cli.reparse import parsed_again
 from rag_pipelines.cli.sources import end, say_deletion
 from rag_pipelines.errors import RagError, ThrottledError
+from rag_pipelines.sync.scope import Scope
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.report import SyncReport
@@ -56,13 +57,9 @@ def ingest(
         with stage_bars(name, shown=not as_json, after=0.4) as progress:
             try:
                 report = run(
-                    chosen.database,
-                    chosen.settings,
+                    chosen.runtime,
                     name,
-                    embedders=chosen.embedders,
-                    full=full,
-                    window=span,
-                    allow_deletes=allow_deletes,
+                    Scope(full=full, window=span, allow_deletes=allow_deletes),
                     progress=progress,
                 )
             except RagError as error:

@@ -22,6 +22,7 @@ from rag_pipelines.errors import ConfigError, CredentialError, RagError, Transie
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
     from rag_pipelines.embedding.embedders import Embedders
+    from rag_pipelines.runtime import Runtime
     from rag_pipelines.store.database import Database
 
 log = logs.get(__name__)
@@ -93,6 +94,13 @@ class Invocation:
         from rag_pipelines.embedding.embedders import Embedders
 
         return Embedders(self.settings.data_dir)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Database, configuration and models as one."""
+        from rag_pipelines.runtime import Runtime
+
+        return Runtime(self.database, self.settings, self.embedders)
 
     def close(self) -> None:
         """Give back what the command opened."""

@@ -13,6 +13,7 @@ from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Un
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.reparse import parsed_again
 from rag_pipelines.cli.sources import end, for_each
+from rag_pipelines.sync.scope import Scope
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.plan import SyncPlan
@@ -43,13 +44,9 @@ def plan(
     def make(name: str) -> None:
         with stage_bars(name, shown=not as_json) as progress:
             found = plan_source(
-                chosen.database,
-                chosen.settings,
+                chosen.runtime,
                 name,
-                embedders=chosen.embedders,
-                full=full,
-                window=span,
-                allow_deletes=allow_deletes,
+                Scope(full=full, window=span, allow_deletes=allow_deletes),
                 progress=progress,
             )
         plans.append(found)
@@ -85,9 +82,7 @@ def apply(
         return
     began = time.perf_counter()
     with stage_bars(f"plan {plan}", shown=not as_json, after=0.4) as progress:
-        report = apply_plan(
-            chosen.database, chosen.settings, plan, embedders=chosen.embedders, progress=progress
-        )
+        report = apply_plan(chosen.runtime, plan, progress=progress)
     if as_json:
         print_json(report)
     else:

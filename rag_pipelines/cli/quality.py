@@ -88,10 +88,8 @@ def _check(
 
     def check(name: str) -> None:
         found[name] = check_source(
-            chosen.database,
-            chosen.settings,
+            chosen.runtime,
             name,
-            embedders=chosen.embedders,
             run=site.runner(name) if site else None,
         )
 

@@ -40,12 +40,12 @@ def verify(
 
     def look(name: str) -> None:
         with stage_bars(name, shown=not as_json) as progress:
-            shared: dict[str, Any] = {"embedders": chosen.embedders, "deep": deep, "progress": progress}
-            certificates = verify_source(chosen.database, chosen.settings, name, **shared)
+            shared: dict[str, Any] = {"deep": deep, "progress": progress}
+            certificates = verify_source(chosen.runtime, name, **shared)
             done: list[str] = []
             if repair and not all(one.complete for one in certificates):
-                done = repair_source(chosen.database, chosen.settings, certificates, **shared)
-                certificates = verify_source(chosen.database, chosen.settings, name, **shared)
+                done = repair_source(chosen.runtime, certificates, **shared)
+                certificates = verify_source(chosen.runtime, name, **shared)
         complete = all(one.complete for one in certificates)
         found[name] = {"complete": complete, "repaired": done, "certificates": certificates}
         if not as_json:

@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Setting, results_of, version_of
 from rag_pipelines.evaluation.significance import Roc, roc
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.confidence import LEAST_EACH, Calibration, calibrate, put_calibration, signals_of
-from rag_pipelines.store.database import Database
+from rag_pipelines.runtime import Runtime
 
 FOLDS = 5
 
@@ -47,12 +45,10 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 def learn(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     index: str,
     golden: GoldenSet,
     *,
-    embedders: Embedders,
     setting: Setting = Setting(),
     tenant: str | None = None,
     progress: Progress = no_progress,
@@ -62,18 +58,9 @@ def learn(
     Raises:
         UsageError: as `evaluate`, or there are too few questions with an answer, or without.
     """
-    with database.connection() as connection:
+    with runtime.database.connection() as connection:
         version = version_of(connection, index, setting.version)
-    results = results_of(
-        database,
-        settings,
-        version,
-        golden,
-        embedders=embedders,
-        setting=setting,
-        tenant=tenant,
-        progress=progress,
-    )
+    results = results_of(runtime, version, golden, setting=setting, tenant=tenant, progress=progress)
     examples = [
         (signals_of(result.hits), question.answerable)
         for question, result in zip(golden.questions, results, strict=True)
@@ -81,7 +68,7 @@ def learn(
     ]
     found = calibrate(examples)
     kept = msgspec.structs.replace(found, golden=golden.name, golden_key=golden.fingerprint)
-    with database.transaction() as connection:
+    with runtime.database.transaction() as connection:
         put_calibration(connection, version, setting.mode, kept)
     return Learned(index, version.version_id, setting.mode, kept, cross_validated(examples))
 

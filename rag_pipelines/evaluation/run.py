@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.config.settings import FusionSettings, Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.catalogue import Resolved, resolve
 from rag_pipelines.evaluation.questions import GoldenSet, Question
@@ -34,7 +33,8 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.confidence import Calibration, calibration_of, signals_of
 from rag_pipelines.query.hits import Mode, Result
 from rag_pipelines.query.search import Searcher, tenants_of
-from rag_pipelines.store.database import Database, Pg
+from rag_pipelines.runtime import Runtime
+from rag_pipelines.store.database import Pg
 
 ALL = "all"
 """The slice that every question is in."""
@@ -101,12 +101,10 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     index: str,
     golden: GoldenSet,
     *,
-    embedders: Embedders,
     setting: Setting = Setting(),
     tenant: str | None = None,
     label: str = "",
@@ -120,18 +118,16 @@ def evaluate(
     Raises:
         UsageError: the version cannot be read, or a question names no tenant and there are several.
     """
-    applied = setting.applied(settings, index)
-    with database.connection() as connection:
+    applied = setting.applied(runtime.settings, index)
+    with runtime.database.connection() as connection:
         version = version_of(connection, index, setting.version)
         asked, notes = resolve(connection, version, golden.questions)
         calibration = calibration_of(connection, version.version_id, setting.mode)
     started = datetime.now(UTC)
     results = results_of(
-        database,
-        applied,
+        Runtime(runtime.database, applied, runtime.embedders),
         version,
         golden,
-        embedders=embedders,
         setting=setting,
         tenant=tenant,
         progress=progress,
@@ -156,20 +152,18 @@ def evaluate(
 
 
 def results_of(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     version: Version,
     golden: GoldenSet,
     *,
-    embedders: Embedders,
     setting: Setting,
     tenant: str | None = None,
     progress: Progress = no_progress,
 ) -> list[Result]:
     """What a version gives for each question of `golden`. Arguments and errors are those of `evaluate`."""
     index = version.index_name
-    with database.connection() as connection:
-        tenants = tenants_of(connection, settings, index)
+    with runtime.database.connection() as connection:
+        tenants = tenants_of(connection, runtime.settings, index)
     own = tenant or (tenants[0] if len(tenants) == 1 else "")
     unplaced = [one.id for one in golden.questions if not (one.tenant or own)]
     if unplaced:
@@ -177,7 +171,9 @@ def results_of(
             f"question {unplaced[0]!r} names no tenant and index {index!r} has several; "
             f"name one with --tenant; valid: {', '.join(tenants) or 'none'}"
         )
-    searcher = Searcher(database, settings, index, embedders, version=version.version_id)
+    searcher = Searcher(
+        runtime.database, runtime.settings, index, runtime.embedders, version=version.version_id
+    )
     results: list[Result] = []
     try:
         _ask(searcher, golden.questions[0], own, setting)  # loads the model

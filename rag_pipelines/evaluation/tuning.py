@@ -16,15 +16,13 @@ from typing import Any
 
 import msgspec
 
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Run, Setting, evaluate
 from rag_pipelines.evaluation.significance import SEED, Difference, difference
 from rag_pipelines.progress import Progress, no_progress
-from rag_pipelines.store.database import Database
+from rag_pipelines.runtime import Runtime
 
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RRF_K = (10, 60)
@@ -70,12 +68,10 @@ def grid() -> Iterator[dict[str, Any]]:
 
 
 def tune(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     index: str,
     golden: GoldenSet,
     *,
-    embedders: Embedders,
     measure: str,
     k: int = 10,
     folds: int = 5,
@@ -89,13 +85,15 @@ def tune(
     Raises:
         UsageError: there are fewer questions with this measure than folds.
     """
-    current = settings.index(index).fusion.model_dump()
+    current = runtime.settings.index(index).fusion.model_dump()
     tried = [current, *({**current, **fusion} for fusion in fusions or grid())]
-    shared = RememberingEmbedders(embedders)
+    shared = RememberingEmbedders(runtime.embedders)
     scores: list[dict[str, float]] = []
     for number, fusion in enumerate(tried, 1):
         setting = Setting(k=k, version=version, fusion=fusion)
-        run = evaluate(database, settings, index, golden, embedders=shared, setting=setting, tenant=tenant)
+        run = evaluate(
+            Runtime(runtime.database, runtime.settings, shared), index, golden, setting=setting, tenant=tenant
+        )
         scores.append(_scores(run, measure))
         progress("settings", number, len(tried))
     questions = sorted(scores[0])

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from functools import partial
 
 from rag_pipelines import logs
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.gates.access_proof import access_proof
 from rag_pipelines.gates.checks import (
@@ -32,7 +30,8 @@ from rag_pipelines.gates.subject import Subject
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, store_gate
 from rag_pipelines.index.storage import storage_of_version
 from rag_pipelines.index.versions import version_by_id
-from rag_pipelines.store.database import Database, query
+from rag_pipelines.runtime import Runtime
+from rag_pipelines.store.database import query
 
 log = logs.get(__name__)
 
@@ -50,7 +49,9 @@ GATES: tuple[Callable[[Subject], Gate], ...] = (
 
 
 def validate_version(
-    database: Database, settings: Settings, name: str, version_id: int, *, embedders: Embedders
+    runtime: Runtime,
+    name: str,
+    version_id: int,
 ) -> list[Gate]:
     """Run and store every gate of a built version of the index `name`: ``validated`` if all passed.
 
@@ -61,18 +62,18 @@ def validate_version(
         UsageError: the version is not a candidate, or the golden set does not fit the index.
         ConfigError: the golden set cannot be read.
     """
-    with database.connect() as connection:
+    with runtime.database.connect() as connection:
         version = version_by_id(connection, version_id)
         if version.state not in ("built", "validated"):
             raise UsageError(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
-        subject = Subject(connection, version, settings.index(name), storage_of_version(version))
+        subject = Subject(connection, version, runtime.settings.index(name), storage_of_version(version))
         wanted = [gate for gate in GATES if gate.__name__ in version.required_gates]
         with logs.context(index=name, version=version_id):
             results = [_logged(partial(gate, subject)) for gate in wanted]
             if all(gate.passed for gate in results if gate.gate in INTEGRITY):
-                results.append(_logged(partial(_quality, database, settings, name, version_id, embedders)))
+                results.append(_logged(partial(_quality, runtime, name, version_id)))
         with connection.transaction():
             for gate in results:
                 store_gate(connection, version_id, gate)
@@ -101,15 +102,9 @@ def _logged(judge: Callable[[], Gate]) -> Gate:
 
 
 def _quality(
-    database: Database, settings: Settings, name: str, version_id: int, embedders: Embedders
+    runtime: Runtime,
+    name: str,
+    version_id: int,
 ) -> Gate:
-    index = settings.index(name)
-    return quality_gate(
-        database,
-        settings,
-        name,
-        version_id,
-        golden=index.golden,
-        bounds=index.gates.quality,
-        embedders=embedders,
-    )
+    index = runtime.settings.index(name)
+    return quality_gate(runtime, name, version_id, golden=index.golden, bounds=index.gates.quality)

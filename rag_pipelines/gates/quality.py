@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rag_pipelines.config.quality import QualityBounds
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.evaluation.comparison import differences, paired
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.golden import read_golden
@@ -26,20 +24,19 @@ from rag_pipelines.evaluation.significance import Difference
 from rag_pipelines.evaluation.store import get_run, put_run
 from rag_pipelines.index.gate_results import QUALITY, Gate
 from rag_pipelines.index.versions import live_version
-from rag_pipelines.store.database import Database, Pg
+from rag_pipelines.runtime import Runtime
+from rag_pipelines.store.database import Pg
 
 MAX_REASONS = 20
 
 
 def quality_gate(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     index: str,
     version_id: int,
     *,
     golden: Path | None,
     bounds: QualityBounds = QualityBounds(),
-    embedders: Embedders,
 ) -> Gate:
     """Judge version `version_id` of `index` on `golden`, and keep the runs.
 
@@ -53,14 +50,16 @@ def quality_gate(
     if golden is None:
         return Gate(QUALITY, True, None, bounds.tolerance, {"golden": None})
     asked = read_golden(golden)
-    with database.connection() as connection:
+    with runtime.database.connection() as connection:
         live = live_version(connection, index)
-    shared = RememberingEmbedders(embedders)
+    shared = RememberingEmbedders(runtime.embedders)
 
     def ask(version: int, mode: Any) -> Run:
         setting = Setting(mode=mode, k=bounds.k, version=version)
-        made = evaluate(database, settings, index, asked, embedders=shared, setting=setting, label="gate")
-        return put_run(database, made)
+        made = evaluate(
+            Runtime(runtime.database, runtime.settings, shared), index, asked, setting=setting, label="gate"
+        )
+        return put_run(runtime.database, made)
 
     refused: list[str] = []
     figures: dict[str, Any] = {}

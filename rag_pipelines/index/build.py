@@ -22,8 +22,6 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.members import count_members, count_missing
@@ -40,6 +38,7 @@ from rag_pipelines.index.versions import (
     version_by_id,
 )
 from rag_pipelines.progress import no_progress
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
 
@@ -47,11 +46,9 @@ log = logs.get(__name__)
 
 
 def build_index(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     name: str,
     *,
-    embedders: Embedders,
     full: bool = False,
     if_changed: bool = False,
     progress: BuildProgress = no_progress,
@@ -65,9 +62,9 @@ def build_index(
     Raises:
         UsageError: another build of the index is running, or its sources hold nothing to index.
     """
-    with index_lock(database, name) as connection:
+    with index_lock(runtime.database, name) as connection:
         _fail_abandoned(connection, name)
-        plan = plan_index(connection, settings, name, embedders)
+        plan = plan_index(connection, runtime.settings, name, runtime.embedders)
         if if_changed and _up_to_date(connection, plan):
             return None
         base = None if full else _base(connection, plan)
@@ -77,7 +74,7 @@ def build_index(
             log.info("build started", kind=version.kind, base=base.version_id if base else None)
             try:
                 if base is None:
-                    _build_fully(database, connection, plan, version, progress)
+                    _build_fully(runtime.database, connection, plan, version, progress)
                 else:
                     _catch_up(connection, plan, version, base, progress)
             except BaseException as error:
@@ -93,13 +90,16 @@ def build_index(
         return built
 
 
-def pending_changes(database: Database, settings: Settings, name: str, *, embedders: Embedders) -> str | None:
+def pending_changes(
+    runtime: Runtime,
+    name: str,
+) -> str | None:
     """What the live version of an index lacks, as a text that is equal as long as nothing more changes.
 
     None when it lacks nothing, and when its sources hold nothing yet.
     """
-    with database.connection() as connection:
-        plan = plan_index(connection, settings, name, embedders)
+    with runtime.database.connection() as connection:
+        plan = plan_index(connection, runtime.settings, name, runtime.embedders)
         params = {"sources": list(plan.sources), "watermark": "0"}
         row = query(connection, "changed_share", params).fetchone()
         if row is None or not row["documents"] or _up_to_date(connection, plan):

@@ -27,6 +27,7 @@ from rag_pipelines.orchestration.quality_metadata import quality_metadata
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.runner import RunSuite, check_source, newest_results, suite_names
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg
 
 
@@ -91,7 +92,7 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
             return
         with dagster_failures():
             results = check_source(
-                database, settings, source, embedders=embedders, names=[suite.name], run=quality
+                Runtime(database, settings, embedders), source, names=[suite.name], run=quality
             )
         for one in results:
             yield _checked(key, _check_name(settings, suite.name, one.expectation), source, one)

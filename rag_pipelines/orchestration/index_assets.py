@@ -36,6 +36,7 @@ from rag_pipelines.orchestration.ingest_assets import (
 )
 from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.quality_metadata import quality_figures
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 
 GROUP = "index"
@@ -117,17 +118,15 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
         began = time.perf_counter()
         with dagster_failures():
             version = build_index(
-                database,
-                settings,
+                Runtime(database, settings, embedders),
                 name,
-                embedders=embedders,
                 full=config.full,
                 if_changed=not config.full,
                 progress=shown.logged(context.log.info),
             )
             built = time.perf_counter()
             if version is not None:
-                gates = validate_version(database, settings, name, version.version_id, embedders=embedders)
+                gates = validate_version(Runtime(database, settings, embedders), name, version.version_id)
             else:
                 with database.connection() as connection:
                     version = live_version(connection, name)

@@ -27,12 +27,14 @@ from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.deletions import park_removed_sources
 from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 
 PREFIX = "rag"
@@ -108,17 +110,13 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         with dagster_failures():
-            arguments: dict[str, Any] = {
-                "full": config.full,
-                "window": config.window,
-                "allow_deletes": config.allow_deletes,
-            }
+            scope = Scope(config.full, config.window, config.allow_deletes)
             source = source_of(context)
-            plan = plan_within_budget(database, settings, source, embedders=embedders, **arguments)
+            plan = plan_within_budget(Runtime(database, settings, embedders), source, scope)
             _note_removed_sources(context, database, settings)
 
         def work(run: SourceRun) -> None:
-            list_source(run, **arguments)
+            list_source(run, scope)
 
         return _run_stage(context, settings, database, work, RAW, shown.plan_metadata(plan))
 

@@ -23,6 +23,7 @@ from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.verification.drift import CHECKS, Certificate, Remedy, kind_of
 from rag_pipelines.verification.repair import repair_source
@@ -64,18 +65,17 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
         database: dg.ResourceParam[Database],
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
-        source = source_of(context)
+        source, runtime = source_of(context), Runtime(database, settings, embedders)
         shared: dict[str, Any] = {
-            "embedders": embedders,
             "deep": config.deep,
             "progress": shown.logged(context.log.info),
         }
         done: list[str] = []
         with dagster_failures():
-            certificates = verify_source(database, settings, source, **shared)
+            certificates = verify_source(runtime, source, **shared)
             if config.repair and not all(one.complete for one in certificates):
-                done = repair_source(database, settings, certificates, **shared)
-                verify_source(database, settings, source, **shared)
+                done = repair_source(runtime, certificates, **shared)
+                verify_source(runtime, source, **shared)
             with database.connection() as connection:
                 certificates = newest_certificates(connection, source)
         for line in done:

@@ -23,6 +23,7 @@ from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.orchestration.observe import catalogue_sensor
 from rag_pipelines.orchestration.run_others import follow_up_sensor
 from rag_pipelines.retention.abandoned import mark_abandoned
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
 from rag_pipelines.sync.freshness import source_freshness
@@ -77,7 +78,7 @@ def index_staleness_sensor(
     for name in settings.indexes:
         if busy & set(settings.sources_of(name)):
             continue
-        state = pending_changes(database, settings, name, embedders=embedders)
+        state = pending_changes(Runtime(database, settings, embedders), name)
         if state is not None:
             stale += 1
             yield dg.RunRequest(

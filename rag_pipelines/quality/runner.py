@@ -19,7 +19,8 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.library import Result, run_suite
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
-from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.runtime import Runtime
+from rag_pipelines.store.database import Pg, query
 from rag_pipelines.sync.targets import source_targets
 
 log = logs.get(__name__)
@@ -47,11 +48,9 @@ def suite_of(settings: Settings, source: str, name: str) -> Suite:
 
 
 def check_source(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     source: str,
     *,
-    embedders: Embedders,
     names: Iterable[str] | None = None,
     run: RunSuite | None = None,
 ) -> list[Result]:
@@ -66,16 +65,16 @@ def check_source(
         ConfigError: Great Expectations refuses the arguments of an expectation.
         TransientError: Postgres cannot be reached.
     """
-    settings.source(source)
+    runtime.settings.source(source)
     results: list[Result] = []
-    with database.connect() as connection:
-        params = _params(connection, settings, source, embedders)
+    with runtime.database.connect() as connection:
+        params = _params(connection, runtime.settings, source, runtime.embedders)
         if params is None:
             return []
-        known = suite_names(settings, source)
+        known = suite_names(runtime.settings, source)
         query(connection, "forget_retired_quality", {"source_id": params["source_id"], "suites": known})
         for name in known if names is None else names:
-            found = (run or run_suite)(database.url, suite_of(settings, source, name), params)
+            found = (run or run_suite)(runtime.database.url, suite_of(runtime.settings, source, name), params)
             _store(connection, params["source_id"], name, found)
             for one in found:
                 log.log(

@@ -6,25 +6,20 @@ What belongs here: the order of things. What does not: any of the things themsel
 from __future__ import annotations
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.connectors.base import Window
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.progress import Progress, no_progress
-from rag_pipelines.store.database import Database
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 
 
 def ingest(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     source: str,
+    scope: Scope = Scope(),
     *,
-    embedders: Embedders,
-    full: bool = False,
-    window: Window = Window(),
-    allow_deletes: bool = False,
     progress: Progress = no_progress,
 ) -> SyncReport:
     """Bring everything we hold of `source` in line with it: list, load, parse, chunk, embed.
@@ -42,12 +37,10 @@ def ingest(
         CredentialError, EmptyListingError, TransientError: the run ended early; what was committed
             stands, nothing was deleted, and the next run goes on from there.
     """
-    plan_within_budget(
-        database, settings, source, embedders=embedders, full=full, window=window, allow_deletes=allow_deletes
-    )
-    with source_run(database, settings, source, progress) as run:
-        list_source(run, full=full, window=window, allow_deletes=allow_deletes, loading=run.workers.warm)
-        advance_source(run, embedders)
+    plan_within_budget(runtime, source, scope)
+    with source_run(runtime.database, runtime.settings, source, progress) as run:
+        list_source(run, scope, loading=run.workers.warm)
+        advance_source(run, runtime.embedders)
     return run.report
 
 

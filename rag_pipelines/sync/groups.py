@@ -22,6 +22,7 @@ from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.text.canonical import clean
 
 DIRECTORY = "groups"
@@ -40,16 +41,13 @@ GUARDED_GROUPS = 20
 """From so many groups on, a listing that would remove more than half of them is not believed."""
 
 
-def sync_groups(
-    run: SourceRun, connector: Connector, *, full: bool = False, allow_deletes: bool = False
-) -> None:
+def sync_groups(run: SourceRun, connector: Connector, scope: Scope = Scope()) -> None:
     """List the groups of `run`'s source, unless that was done less than `group_listing` ago.
 
     What cannot be read ends in quarantine with the stage ``groups`` and in the report.
 
     Args:
-        full: list them whatever their age.
-        allow_deletes: remove groups above the guard.
+        scope: `full` lists them whatever their age, `allow_deletes` removes groups above the guard.
 
     Raises:
         CredentialError: the source refused the credentials; what was read stands, nothing was removed.
@@ -59,10 +57,10 @@ def sync_groups(
     known = query(run.connection, "group_listing", {"source_id": run.source_id}).fetchone()
     assert known is not None
     began, groups_at = known["now"], known["groups_at"]
-    if not full and groups_at is not None and began - groups_at < run.source.group_listing:
+    if not scope.full and groups_at is not None and began - groups_at < run.source.group_listing:
         return
     with run.timed("groups"):
-        _GroupListing(run, connector, began, known["groups"], allow_deletes=allow_deletes).run()
+        _GroupListing(run, connector, began, known["groups"], allow_deletes=scope.allow_deletes).run()
 
 
 class _GroupListing:

@@ -26,7 +26,6 @@ from rag_pipelines.connectors.base import (
     Failure,
     Item,
     Removed,
-    Window,
     source_failure,
 )
 from rag_pipelines.errors import TooLargeDocumentError, UsageError
@@ -45,6 +44,7 @@ from rag_pipelines.store.documents import (
 from rag_pipelines.sync.diff import Change, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
 from rag_pipelines.text.canonical import clean
 
@@ -62,17 +62,13 @@ class Listing:
         self,
         run: SourceRun,
         connector: Connector,
+        scope: Scope = Scope(),
         *,
-        full: bool = False,
-        window: Window = Window(),
-        allow_deletes: bool = False,
         loading: Callable[[], None] | None = None,
     ) -> None:
         self._run = run
         self._connector = connector
-        self._full = full
-        self._window = window
-        self._allow_deletes = allow_deletes
+        self._scope = scope
         self._loading = Loading(run, connector, loading)
         self._rules = AccessRules(run.connection)
         self._began = server_time(run.connection)
@@ -106,13 +102,13 @@ class Listing:
             report.miss(f"{failure.entity} could not be listed: {failure.error}")
         if more := len(self._unlisted[NAMED:]):
             report.miss(f"and {more:,} more; see `rag-pipelines quarantine list --stage list`")
-        if self._window:
+        if self._scope.window:
             report.outcome = "partial"
         elif complete is None or not (complete.full or self._feed):
             report.outcome = "partial"
             report.miss("the listing did not see everything: nothing was deleted, the next run lists again")
         else:
-            began, allow_deletes = self._began, self._allow_deletes
+            began, allow_deletes = self._began, self._scope.allow_deletes
             settlement = Settlement(self._run, self._connector, began=began, allow_deletes=allow_deletes)
             if complete.full:
                 settlement.listing(complete, settled_at)
@@ -136,12 +132,12 @@ class Listing:
                     yield first
                 yield from changes
                 return
-        yield from self._connector.items(self._window)
+        yield from self._connector.items(self._scope.window)
 
     def _may_follow(self, listed_at: datetime | None) -> bool:
         """Whether the change feed is enough: it names deletions, or everything was listed not long ago."""
         able = self._connector.capabilities
-        if not able.changes or self._full or self._window or self._allow_deletes:
+        if not able.changes or self._scope.full or self._scope.window or self._scope.allow_deletes:
             return False
         recent = listed_at is not None and self._began - listed_at < self._run.source.full_listing
         return (able.removals or recent) and not self._retry_is_due()
@@ -158,7 +154,7 @@ class Listing:
         for entry in block:
             match entry:
                 case Item():
-                    if self._window.holds(entry.modified_at):
+                    if self._scope.window.holds(entry.modified_at):
                         items[entry.external_id] = entry
                 case Failure():
                     if entry.whole:
@@ -240,7 +236,7 @@ class Listing:
             rule = rules[item.external_id]
             access_id = self._rules.id_of(rule)
             row = known.get(item.external_id)
-            change = compare(item, key, access_id, row, full=self._full)
+            change = compare(item, key, access_id, row, full=self._scope.full)
             if change in (Change.ADDED, Change.CHANGED):
                 to_load.append(Wanted(item, tenant, key, rule, access_id, row))
                 if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
@@ -263,7 +259,7 @@ class Listing:
             params = {"source_id": self._run.source_id, "ids": held}
             query(connection, "trust_content", params)
             query(connection, "resolve_listing_failures", params)
-        self._loading.load(to_load, full=self._full)
+        self._loading.load(to_load, full=self._scope.full)
 
     def _rules_of(self, items: dict[str, Item]) -> dict[str, AccessRule]:
         """Who may see each item. A rule above the limit is closed, and in quarantine until it fits again."""

@@ -28,9 +28,10 @@ from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, U
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import fingerprints
 from rag_pipelines.progress import Progress, no_progress
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.stored import Form
 from rag_pipelines.sync.advance import Advance, Stage
@@ -38,6 +39,7 @@ from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import Change
 from rag_pipelines.sync.report import SyncReport, count_failed
 from rag_pipelines.sync.run import SourceRun, worker_pool
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import source_targets
 from rag_pipelines.text.canonical import clean
@@ -92,14 +94,10 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_source(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     source: str,
+    scope: Scope = Scope(),
     *,
-    embedders: Embedders,
-    full: bool = False,
-    window: Window = Window(),
-    allow_deletes: bool = False,
     progress: Progress = no_progress,
 ) -> SyncPlan:
     """What `sync.engine.ingest` with the same arguments would do, stored; nothing else of it stays.
@@ -108,24 +106,24 @@ def plan_source(
     Raises what `ingest` raises, but for `BudgetError`.
     """
     report = SyncReport(source)
-    connector = settings.source(source).connector
+    connector = runtime.settings.source(source).connector
     with (
-        source_lease(database, source, connector) as lease,
-        _overlay(settings.blobs_url) as blobs,
-        worker_pool(settings.limits) as workers,
+        source_lease(runtime.database, source, connector) as lease,
+        _overlay(runtime.settings.blobs_url) as blobs,
+        worker_pool(runtime.settings.limits) as workers,
         closing(Decisions()) as decisions,
     ):
-        run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
+        run = SourceRun(source, runtime.settings, lease, blobs, workers, report, progress, decisions)
         with run.connection.transaction(force_rollback=True):
-            list_source(run, full=full, window=window, allow_deletes=allow_deletes)
-            plan = _rehearsed(run, embedders)
-        plan = msgspec.structs.replace(plan, exceeds=_excess(settings, plan))
-        arguments = _Arguments(full, window.since, window.until, allow_deletes)
+            list_source(run, scope)
+            plan = _rehearsed(run, runtime.embedders)
+        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
+        arguments = _Arguments(scope.full, scope.window.since, scope.window.until, scope.allow_deletes)
         params = {
             "source_id": run.source_id,
             "state": "parked" if plan.exceeds else "open",
             "arguments": Jsonb(PLAN_ARGUMENTS.encode(arguments)),
-            "settings": _settings_key(settings, source),
+            "settings": _settings_key(runtime.settings, source),
             "summary": Jsonb(PLAN.encode(plan)),
             "made_by": lease_owner(),
         }
@@ -138,31 +136,18 @@ def plan_source(
 
 
 def plan_within_budget(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     source: str,
-    *,
-    embedders: Embedders,
-    full: bool = False,
-    window: Window = Window(),
-    allow_deletes: bool = False,
+    scope: Scope = Scope(),
 ) -> SyncPlan | None:
     """The plan of a source that has a budget; None where there is none to keep to.
 
     Raises:
         BudgetError: the plan exceeds it; it is parked, and nothing was changed.
     """
-    if not settings.source(source).budget.limited:
+    if not runtime.settings.source(source).budget.limited:
         return None
-    plan = plan_source(
-        database,
-        settings,
-        source,
-        embedders=embedders,
-        full=full,
-        window=window,
-        allow_deletes=allow_deletes,
-    )
+    plan = plan_source(runtime, source, scope)
     if plan.exceeds:
         raise BudgetError(
             f"source {source!r}: {'; '.join(plan.exceeds)}. Nothing was changed; plan {plan.plan_id} is "
@@ -172,11 +157,9 @@ def plan_within_budget(
 
 
 def apply_plan(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     plan_id: int,
     *,
-    embedders: Embedders,
     progress: Progress = no_progress,
 ) -> SyncReport:
     """Do exactly what a stored plan says, above a budget too: applying it is the approval, and is audited.
@@ -185,14 +168,14 @@ def apply_plan(
         UsageError: there is no such plan, it does not wait any more, or another run holds the source.
         DriftError: the source or the configuration is not what the plan was made for; nothing was changed.
     """
-    with database.connection() as connection:
+    with runtime.database.connection() as connection:
         row = query(connection, "plan_by_id", {"plan_id": plan_id}).fetchone()
     if row is None:
         raise UsageError(f"there is no plan {plan_id}; `rag-pipelines apply` lists those that wait")
     source = row["source"]
     if row["state"] not in ("open", "parked"):
         raise UsageError(f"plan {plan_id} is {row['state']}; make a new one: `rag-pipelines plan {source}`")
-    if row["settings"] != _settings_key(settings, source):
+    if row["settings"] != _settings_key(runtime.settings, source):
         raise DriftError(
             f"the configuration of source {source!r} or of what it feeds, or the code that parses it, has "
             f"changed since plan {plan_id} was made; nothing was changed, make a new one: "
@@ -201,17 +184,17 @@ def apply_plan(
     arguments = PLAN_ARGUMENTS.decode(row["arguments"])
     with (
         closing(Decisions()) as decisions,
-        source_run(database, settings, source, progress, decisions=decisions) as run,
+        source_run(runtime.database, runtime.settings, source, progress, decisions=decisions) as run,
     ):
         with run.connection.transaction():
             window = Window(arguments.since, arguments.until)
-            list_source(run, full=arguments.full, window=window, allow_deletes=arguments.allow_deletes)
+            list_source(run, Scope(full=arguments.full, window=window, allow_deletes=arguments.allow_deletes))
             _refuse_drift(run.connection, row, decisions)
             actor = lease_owner()
             query(run.connection, "plan_applied", {"plan_id": plan_id, "actor": actor})
             detail = {"source": source, "exceeds": PLAN.decode(row["summary"]).exceeds}
             record_audit(run.connection, "plan applied", f"plan {plan_id}", detail, actor)
-        advance_source(run, embedders)
+        advance_source(run, runtime.embedders)
     return run.report
 
 

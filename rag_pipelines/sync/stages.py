@@ -16,7 +16,6 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.progress import Progress, no_progress
@@ -30,6 +29,7 @@ from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import Listing
 from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.targets import source_targets
 
 log = logs.get(__name__)
@@ -117,10 +117,8 @@ def end_abandoned_runs(database: Database, names: Iterable[str]) -> list[str]:
 
 def list_source(
     run: SourceRun,
+    scope: Scope = Scope(),
     *,
-    full: bool = False,
-    window: Window = Window(),
-    allow_deletes: bool = False,
     loading: Callable[[], None] | None = None,
 ) -> None:
     """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded.
@@ -130,10 +128,8 @@ def list_source(
     before = newest_deletion(run.connection)
     with closing(run.settings.connector(run.name)) as connector:
         with run.stage("groups"):
-            sync_groups(run, connector, full=full, allow_deletes=allow_deletes)
-        listing = Listing(
-            run, connector, full=full, window=window, allow_deletes=allow_deletes, loading=loading
-        )
+            sync_groups(run, connector, scope)
+        listing = Listing(run, connector, scope, loading=loading)
         with run.stage("list and load"):
             listing.run()
     waiting = waiting_deletions(run.connection, [run.name])

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rag_pipelines.config.settings import Settings
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import GateError
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.progress import Progress, no_progress
-from rag_pipelines.store.database import Database
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.stages import source_run
 from rag_pipelines.verification.drift import Certificate, Remedy, kind_of, remedies
@@ -23,11 +21,9 @@ from rag_pipelines.verification.reopen import forget_cursor, reopen_damaged
 
 
 def repair_source(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     certificates: Sequence[Certificate],
     *,
-    embedders: Embedders,
     deep: bool = False,
     progress: Progress = no_progress,
 ) -> list[str]:
@@ -46,16 +42,16 @@ def repair_source(
     wanted = remedies(certificates)
     done: list[str] = []
     if wanted & {Remedy.INGEST, Remedy.REOPEN}:
-        with source_run(database, settings, source, progress) as run:
+        with source_run(runtime.database, runtime.settings, source, progress) as run:
             damaged = reopen_damaged(run, deep=deep) if Remedy.REOPEN in wanted else {}
             forget_cursor(run)
             reopened = [f"{n} with lost {what}" for what, n in damaged.items() if n]
             run.report.notes.append(f"a repair began; made pending again: {', '.join(reopened) or 'nothing'}")
         done += run.report.notes
-        report = ingest(database, settings, source, embedders=embedders, progress=progress)
+        report = ingest(runtime, source, progress=progress)
         changed = ", ".join(f"{n} {change}" for change, n in report.changes.items())
         done += [f"ingested {source}: {changed or 'nothing listed'}", *report.notes]
-    for name in settings.indexes_of(source):
+    for name in runtime.settings.indexes_of(source):
         faults = {
             kind_of(drift).remedy
             for one in certificates
@@ -64,21 +60,17 @@ def repair_source(
         }
         if done or faults:
             full = Remedy.REBUILD in faults
-            done.append(_build(database, settings, name, embedders, progress, full=full))
+            done.append(_build(runtime, name, progress, full=full))
     return done
 
 
-def _build(
-    database: Database, settings: Settings, name: str, embedders: Embedders, progress: Progress, *, full: bool
-) -> str:
-    version = build_index(
-        database, settings, name, embedders=embedders, full=full, if_changed=not full, progress=progress
-    )
+def _build(runtime: Runtime, name: str, progress: Progress, *, full: bool) -> str:
+    version = build_index(runtime, name, full=full, if_changed=not full, progress=progress)
     if version is None:
         return f"index {name}: nothing has changed since the live version was built"
-    validate_version(database, settings, name, version.version_id, embedders=embedders)
+    validate_version(runtime, name, version.version_id)
     try:
-        promote(database, name, version.version_id)
+        promote(runtime.database, name, version.version_id)
     except GateError as error:
         return str(error)
     return f"index {name}: version {version.version_id} is live, built {'in full' if full else 'anew'}"

@@ -24,8 +24,9 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import MissingContentError
 from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.progress import Progress, no_progress
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.stored import FORMAT, split_form
 from rag_pipelines.sync.targets import Targets, source_targets
@@ -44,11 +45,9 @@ KEPT = 100
 
 
 def verify_source(
-    database: Database,
-    settings: Settings,
+    runtime: Runtime,
     source: str,
     *,
-    embedders: Embedders,
     deep: bool = False,
     progress: Progress = no_progress,
 ) -> list[Certificate]:
@@ -64,12 +63,12 @@ def verify_source(
         UsageError: there is no such source, or a run holds it.
         CredentialError, TransientError, UnlistableError: the source cannot be listed at all.
     """
-    connector_kind = settings.source(source).connector
+    connector_kind = runtime.settings.source(source).connector
     with (
-        source_lease(database, source, connector_kind) as lease,
-        closing(settings.connector(source)) as connector,
+        source_lease(runtime.database, source, connector_kind) as lease,
+        closing(runtime.settings.connector(source)) as connector,
     ):
-        look = _Look(lease.connection, lease.source_id, settings, source, embedders, progress)
+        look = _Look(lease.connection, lease.source_id, runtime.settings, source, runtime.embedders, progress)
         certificates = [look.catalogue(connector, deep=deep), *look.versions()]
         with lease.connection.transaction():
             for one in certificates:

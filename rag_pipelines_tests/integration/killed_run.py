@@ -21,6 +21,7 @@ from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.storage import Storage
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.engine import ingest
 
@@ -58,14 +59,14 @@ def main(config: str, url: str, journal_path: str) -> None:
             note(f"phase {stage}")
 
     note("phase start")
-    ingest(database, settings, "docs", embedders=embedders, progress=progress)
+    ingest(Runtime(database, settings, embedders), "docs", progress=progress)
     note("phase build")
     version = build_index(
-        database, settings, "main", embedders=embedders, full=True, if_changed=True, progress=progress
+        Runtime(database, settings, embedders), "main", full=True, if_changed=True, progress=progress
     )
     if version is not None:
         note("phase gates")
-        validate_version(database, settings, "main", version.version_id, embedders=embedders)
+        validate_version(Runtime(database, settings, embedders), "main", version.version_id)
         note("phase promote")
         promote(database, "main", version.version_id)
     note("phase end")

@@ -23,6 +23,7 @@ from rag_pipelines.evaluation.run import ALL, Run, Setting, evaluate, summary
 from rag_pipelines.evaluation.scoring import Violation
 from rag_pipelines.evaluation.store import get_run, list_runs, names_of, put_run
 from rag_pipelines.evaluation.tuning import tune
+from rag_pipelines.runtime import Runtime
 from rag_pipelines_tests.integration.workspace import Workspace
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "newt", "weasel", "magpie", "salmon", "lizard", "beetle")
@@ -72,7 +73,7 @@ def asked(
 ) -> Run:
     embedders = Embedders(reserve.settings.data_dir)
     return evaluate(
-        reserve.database, reserve.settings, "main", golden, embedders=embedders, setting=setting, **options
+        Runtime(reserve.database, reserve.settings, embedders), "main", golden, setting=setting, **options
     )
 
 
@@ -181,11 +182,9 @@ def test_tuning_finds_the_side_that_works(reserve: Workspace, golden_file: Path)
     """The hash model knows nothing, so words alone rank best, and the current setting is not theirs."""
     reserve.document["indexes"]["main"]["fusion"] = {"dense_weight": 1.0}
     found = tune(
-        reserve.database,
-        reserve.settings,
+        Runtime(reserve.database, reserve.settings, Embedders(reserve.settings.data_dir)),
         "main",
         read_golden(golden_file),
-        embedders=Embedders(reserve.settings.data_dir),
         measure="RR@10",
         fusions=[{"dense_weight": weight} for weight in (0.0, 0.95)],
     )

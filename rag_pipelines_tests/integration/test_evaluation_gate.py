@@ -16,6 +16,7 @@ from rag_pipelines.errors import ConfigError
 from rag_pipelines.gates.quality import quality_gate
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
+from rag_pipelines.runtime import Runtime
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTIONS = 24
@@ -60,13 +61,11 @@ def shop(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
 
 def judged(shop: Workspace, version: Version, bounds: QualityBounds = QualityBounds()) -> Gate:
     return quality_gate(
-        shop.database,
-        shop.settings,
+        Runtime(shop.database, shop.settings, Embedders(shop.settings.data_dir)),
         "main",
         version.version_id,
         golden=shop.folder / "golden.jsonl",
         bounds=bounds,
-        embedders=Embedders(shop.settings.data_dir),
     )
 
 
@@ -184,7 +183,7 @@ def test_a_slow_candidate_is_refused(shop: Workspace) -> None:
 
 def test_without_a_golden_set_the_gate_passes_and_says_so(shop: Workspace) -> None:
     embedders = Embedders(shop.settings.data_dir)
-    gate = quality_gate(shop.database, shop.settings, "main", 1, golden=None, embedders=embedders)
+    gate = quality_gate(Runtime(shop.database, shop.settings, embedders), "main", 1, golden=None)
     assert (gate.passed, gate.detail) == (True, {"golden": None})
 
 

@@ -17,6 +17,7 @@ from rag_pipelines.evaluation.labels import import_log, mine_questions
 from rag_pipelines.evaluation.questions import Question, Reference
 from rag_pipelines.evaluation.run import Setting, evaluate
 from rag_pipelines.index.versions import live_version
+from rag_pipelines.runtime import Runtime
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -87,11 +88,9 @@ def test_mined_questions_are_the_same_each_time_and_can_be_asked(wiki: Workspace
     assert "wrote 7 questions" in result.stdout
     embedders = Embedders(wiki.settings.data_dir)
     run = evaluate(
-        wiki.database,
-        wiki.settings,
+        Runtime(wiki.database, wiki.settings, embedders),
         "main",
         read_golden(out),
-        embedders=embedders,
         setting=Setting(mode="lexical"),
     )
     assert run.notes == ()

@@ -19,6 +19,7 @@ from rag_pipelines.embedding.hashing import HashEmbedder
 from rag_pipelines.errors import EmbeddingError, FetchError
 from rag_pipelines.parsing import fingerprints
 from rag_pipelines.retention.garbage import collect_garbage
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.deletions import approve, list_deletions, reject
 from rag_pipelines.verification.verify import verify_source
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -45,7 +46,7 @@ def drift(workspace: Workspace) -> dict[str, list[str]]:
     from rag_pipelines.sync.targets import Embedders
 
     embedders = Embedders(workspace.settings.data_dir)
-    certificates = verify_source(workspace.database, workspace.settings, "docs", embedders=embedders)
+    certificates = verify_source(Runtime(workspace.database, workspace.settings, embedders), "docs")
     found = [drift for one in certificates for drift in one.drift]
     return {one.kind: one.samples for one in found if one.kind not in ("no_version", "behind")}
 

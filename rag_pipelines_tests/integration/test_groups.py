@@ -24,6 +24,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import source_run
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -236,13 +237,13 @@ def test_groups_are_listed_again_only_when_they_are_old_or_all_is_asked_for(
         sync_groups(run, directory)
         sync_groups(run, directory)
         assert directory.asked == 1
-        sync_groups(run, directory, full=True)
+        sync_groups(run, directory, Scope(full=True))
         assert directory.asked == 2
         run.connection.execute("UPDATE rag.source SET groups_at = groups_at - %s", (timedelta(hours=2),))
         sync_groups(run, directory)
         assert directory.asked == 3
         directory.says = [TransientError("down")]
-        sync_groups(run, directory, full=True)
+        sync_groups(run, directory, Scope(full=True))
         assert listed_at(run) is not None
 
 
@@ -259,7 +260,7 @@ def test_a_listing_that_would_remove_most_groups_is_not_believed(
     assert listed_at(run) == complete
     assert failures(run) == {"groups": "FetchError"}
     assert any("11 of 20 known groups" in note for note in run.report.notes)
-    sync_groups(run, directory, allow_deletes=True)
+    sync_groups(run, directory, Scope(allow_deletes=True))
     assert len(stored(run)) == 9
     assert failures(run) == {}
 

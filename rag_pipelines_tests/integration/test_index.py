@@ -22,6 +22,7 @@ from rag_pipelines.index.versions import (
     version_by_id,
     versions,
 )
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -117,11 +118,9 @@ def test_recall_below_its_threshold_stops_promotion(filled: Workspace) -> None:
     }
     version = filled.build()
     gates = validate_version(
-        filled.database,
-        filled.settings,
+        Runtime(filled.database, filled.settings, Embedders(filled.settings.data_dir)),
         "main",
         version.version_id,
-        embedders=Embedders(filled.settings.data_dir),
     )
     recall = next(gate for gate in gates if gate.gate == "recall")
     assert recall.observed is not None
@@ -238,7 +237,7 @@ def test_nothing_is_built_when_nothing_changed(filled: Workspace) -> None:
     embedders = Embedders(filled.settings.data_dir)
 
     def build() -> object:
-        return build_index(filled.database, filled.settings, "main", embedders=embedders, if_changed=True)
+        return build_index(Runtime(filled.database, filled.settings, embedders), "main", if_changed=True)
 
     assert build() is None
     filled.write("new.md", "# New\n\nWords.")

@@ -13,6 +13,7 @@ from rag_pipelines.connectors.base import Complete, Window
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import EmptyListingError, LeaseLostError, UsageError
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.plan import plan_source
@@ -319,7 +320,7 @@ def test_a_plan_says_what_a_run_then_does_and_leaves_nothing_behind(workspace: W
     tables = ("document", "parse", "chunk", "chunk_set", "embedding", "quarantine", "run")
     counts = [workspace.rows(f"SELECT count(*) FROM rag.{table}") for table in tables]
     embedders = Embedders(workspace.settings.data_dir)
-    plan = plan_source(workspace.database, workspace.settings, "docs", embedders=embedders)
+    plan = plan_source(Runtime(workspace.database, workspace.settings, embedders), "docs")
     assert [workspace.rows(f"SELECT count(*) FROM rag.{table}") for table in tables] == counts
     report = workspace.ingest()
     assert plan.changes == report.changes

@@ -18,6 +18,7 @@ from rag_pipelines.index.promotion import promote
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import check_source, suite_of
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import query
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -57,10 +58,8 @@ def house(workspace: Workspace) -> Workspace:
 
 def check(workspace: Workspace, **more: Any) -> dict[str, Result]:
     results = check_source(
-        workspace.database,
-        workspace.settings,
+        Runtime(workspace.database, workspace.settings, Embedders(workspace.settings.data_dir)),
         "docs",
-        embedders=Embedders(workspace.settings.data_dir),
         **more,
     )
     return {f"{one.suite}.{one.expectation}": one for one in results}

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import BudgetError, DriftError, UsageError
 from rag_pipelines.sync.plan import SyncPlan, apply_plan, plan_source, waiting_plans
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
-def plan(workspace: Workspace, **options: object) -> SyncPlan:
-    embedders = Embedders(workspace.settings.data_dir)
-    return plan_source(workspace.database, workspace.settings, "docs", embedders=embedders, **options)  # type: ignore[arg-type]
+def plan(workspace: Workspace, **scope: Any) -> SyncPlan:
+    return plan_source(workspace.runtime, "docs", Scope(**scope))
 
 
 def apply(workspace: Workspace, made: SyncPlan) -> SyncReport:
     assert made.plan_id is not None
-    embedders = Embedders(workspace.settings.data_dir)
-    return apply_plan(workspace.database, workspace.settings, made.plan_id, embedders=embedders)
+    return apply_plan(workspace.runtime, made.plan_id)
 
 
 def budget(workspace: Workspace, **limits: float) -> None:

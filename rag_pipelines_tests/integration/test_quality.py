@@ -11,6 +11,7 @@ from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import SUITES, check_source
 from rag_pipelines.quality.suites import documents_suite
+from rag_pipelines.runtime import Runtime
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -26,10 +27,8 @@ def checked(workspace: Workspace) -> Workspace:
 
 def check(workspace: Workspace, *names: str) -> dict[str, Result]:
     results = check_source(
-        workspace.database,
-        workspace.settings,
+        Runtime(workspace.database, workspace.settings, Embedders(workspace.settings.data_dir)),
         "docs",
-        embedders=Embedders(workspace.settings.data_dir),
         names=names or SUITES,
     )
     return {f"{one.suite}.{one.expectation}": one for one in results}
@@ -173,7 +172,7 @@ def test_a_source_without_documents_passes_and_one_never_listed_says_nothing(wor
 
 def test_an_unknown_source_is_refused(workspace: Workspace):
     with pytest.raises(UsageError, match="there is no source 'wiki'"):
-        check_source(workspace.database, workspace.settings, "wiki", embedders=Embedders(workspace.folder))
+        check_source(Runtime(workspace.database, workspace.settings, Embedders(workspace.folder)), "wiki")
 
 
 def test_a_failed_expectation_refuses_promotion_until_it_passes_again(checked: Workspace):
@@ -197,10 +196,8 @@ def test_a_process_of_its_own_gives_the_same_results(checked: Workspace):
 
     with SuiteProcess() as process:
         there = check_source(
-            checked.database,
-            checked.settings,
+            Runtime(checked.database, checked.settings, Embedders(checked.settings.data_dir)),
             "docs",
-            embedders=Embedders(checked.settings.data_dir),
             run=process.run,
         )
         process._process.kill()

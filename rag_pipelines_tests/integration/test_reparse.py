@@ -13,6 +13,7 @@ from rag_pipelines.chunking import fingerprints as chunking
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.hashing import HashEmbedder
 from rag_pipelines.provenance.stages import Made
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.plan import plan_source
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
@@ -84,7 +85,7 @@ def test_an_index_has_nothing_to_catch_up_with_after_it(filled: Workspace) -> No
     made_by_other_code(filled)
     filled.ingest()
     embedders = Embedders(filled.settings.data_dir)
-    again = build_index(filled.database, filled.settings, "main", embedders=embedders, if_changed=True)
+    again = build_index(Runtime(filled.database, filled.settings, embedders), "main", if_changed=True)
     assert again is None
 
 
@@ -166,9 +167,7 @@ def test_plan_and_status_say_beforehand_what_will_be_parsed_again(
     assert source["to_parse_again"] == {"text/markdown": 2, "text/html": 1}
     planned = call("plan")
     assert "3 that other code had parsed (markdown 2, html 1); 3 came out as before" in planned.output
-    made = plan_source(
-        filled.database, filled.settings, "docs", embedders=Embedders(filled.settings.data_dir)
-    )
+    made = plan_source(Runtime(filled.database, filled.settings, Embedders(filled.settings.data_dir)), "docs")
     assert (made.reparsed, made.reparsed_equal) == ({"text/markdown": 2, "text/html": 1}, 3)
     assert made.chunks == 0
     assert "will be parsed again" in call("status").output, "a plan leaves nothing behind"

@@ -15,6 +15,7 @@ from rag_pipelines.connectors.base import Complete, Failure
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import ForbiddenEntityError, UsageError
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate
@@ -35,13 +36,13 @@ def sound(workspace: Workspace) -> Workspace:
 def verify(workspace: Workspace, **options: Any) -> list[Certificate]:
     settings = workspace.settings
     embedders = Embedders(settings.data_dir)
-    return verify_source(workspace.database, settings, "docs", embedders=embedders, **options)
+    return verify_source(Runtime(workspace.database, settings, embedders), "docs", **options)
 
 
 def repair(workspace: Workspace, certificates: list[Certificate], **options: Any) -> list[str]:
     settings = workspace.settings
     embedders = Embedders(settings.data_dir)
-    return repair_source(workspace.database, settings, certificates, embedders=embedders, **options)
+    return repair_source(Runtime(workspace.database, settings, embedders), certificates, **options)
 
 
 def drift(certificates: list[Certificate]) -> dict[str, list[str]]:

@@ -18,11 +18,14 @@ from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import Version
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines.sync.scope import Scope
 
 
 class Workspace:
@@ -73,24 +76,25 @@ class Workspace:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text.encode() if isinstance(text, str) else text)
 
-    def ingest(self, source: str = "docs", **options: Any) -> SyncReport:
-        """Run the source once."""
-        embedders = Embedders(self.settings.data_dir)
-        return ingest(self.database, self.settings, source, embedders=embedders, **options)
+    @property
+    def runtime(self) -> Runtime:
+        """Database, configuration and models of the workspace as they stand."""
+        settings = self.settings
+        return Runtime(self.database, settings, Embedders(settings.data_dir))
+
+    def ingest(self, source: str = "docs", *, progress: Progress = no_progress, **scope: Any) -> SyncReport:
+        """Run the source once; `scope` is what `Scope` takes."""
+        return ingest(self.runtime, source, Scope(**scope), progress=progress)
 
     def build(self, **options: Any) -> Version:
         """Build a candidate of the index."""
-        embedders = Embedders(self.settings.data_dir)
-        version = build_index(self.database, self.settings, "main", embedders=embedders, **options)
+        version = build_index(self.runtime, "main", **options)
         assert version is not None
         return version
 
     def validate(self, version: Version) -> dict[str, bool]:
         """Run the gates; whether each passed."""
-        embedders = Embedders(self.settings.data_dir)
-        gates = validate_version(
-            self.database, self.settings, "main", version.version_id, embedders=embedders
-        )
+        gates = validate_version(self.runtime, "main", version.version_id)
         return {gate.gate: gate.passed for gate in gates}
 
     def publish(self, **options: Any) -> Version:

@@ -14,6 +14,7 @@ from rag_pipelines.errors import FetchError
 from rag_pipelines.index.promotion import rollback
 from rag_pipelines.orchestration.observe import catalogue_sensor, unrecorded
 from rag_pipelines.quality.runner import check_source
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.verification.verify import verify_source
 from rag_pipelines_tests.orchestration.conftest import CHAIN, Shell, failed_checks
 
@@ -129,7 +130,7 @@ def test_a_verification_is_a_certificate_and_its_checks(shell: Shell):
     (shell.workspace.docs / "guide-0.md").unlink()
     workspace = shell.workspace
     embedders = Embedders(workspace.settings.data_dir)
-    verify_source(workspace.database, workspace.settings, "docs", embedders=embedders)
+    verify_source(Runtime(workspace.database, workspace.settings, embedders), "docs")
 
     said = recorded(shell)
 
@@ -146,7 +147,7 @@ def test_suites_that_were_run_outside_are_checks_of_what_the_newest_run_left(she
     with workspace.database.connection() as connection:
         connection.execute("UPDATE rag.chunk SET tokens = 0")
     embedders = Embedders(workspace.settings.data_dir)
-    check_source(workspace.database, workspace.settings, "docs", embedders=embedders, names=["chunks"])
+    check_source(Runtime(workspace.database, workspace.settings, embedders), "docs", names=["chunks"])
 
     said = recorded(shell)
 

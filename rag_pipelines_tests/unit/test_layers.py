@@ -23,6 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "query",
         "index quality",
         "sync",
+        "runtime",
         "store",
         "config",
         "connectors embedding workers",
