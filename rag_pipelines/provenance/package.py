@@ -30,6 +30,8 @@ import msgspec
 from rag_pipelines.provenance.modules import FORM, ModuleCode, Origin, digest_of, read_module
 
 IGNORED: Mapping[str, str] = {
+    "rag_pipelines": "the number of the release",
+    "rag_pipelines.stored": "it reads what earlier releases stored; a stage writes its results itself",
     "rag_pipelines.errors": "an error ends a document; of it only a warning about a part can be in another",
     "rag_pipelines.parsing.formats": "the table of formats; what it says of one is the start of its stage",
 }
