@@ -1,6 +1,6 @@
 """atlassian-python-api: a listing of a space ends at the first page that is shorter than was asked for.
 
-Library    atlassian-python-api 5.0.5; reported upstream as atlassian-api/atlassian-python-api#1598
+Library    atlassian-python-api 5.0.5; see atlassian-api/atlassian-python-api#1598
 Behaviour  `Confluence.get_all_pages_from_space_as_generator` asks for `limit` pages at a time and stops
            at the first answer that holds fewer, although that answer names the next one in `_links.next`.
            Confluence may answer with fewer at any time: it lowers the limit where bodies or restrictions

@@ -399,6 +399,7 @@ def test_every_finding_is_listed_and_says_what_it_pins() -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built strictly: a link or an anchor that leads nowhere ends the build."""
+    pytest.importorskip("zensical", reason="needs the extra 'docs'")
     return build_docs.build(tmp_path_factory.mktemp("docs"))
 
 
@@ -419,6 +420,7 @@ def test_pages_load_nothing_of_another_host(site: Path) -> None:
 
 
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zensical", reason="needs the extra 'docs'")
     monkeypatch.setattr(
         build_docs, "PAGES", {"reference/broken.md": lambda: "[no](../tutorial.md#such-heading)\n"}
     )
