@@ -12,12 +12,15 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 # A process for each core; one that has run its share takes over tests of another.
 IN_PARALLEL := -n logical --dist worksteal
-FAST := rag_pipelines_tests/unit
+FAST := rag_pipelines_tests/unit rag_pipelines_tests/integration/test_ingest.py
 
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Tests start many processes: their modules are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-fast dev lint schema release-check docs bench clean
 

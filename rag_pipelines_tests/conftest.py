@@ -5,15 +5,14 @@ What belongs here: what two or more folders of tests need. What does not: a sing
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.databases import copied_database, database_of
@@ -33,6 +32,20 @@ for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
     os.environ.pop(name, None)
 
 CORPORA = Path(os.environ.get("RAG_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
+
+SMALL_SERVER = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+}
+"""For databases of a few rows that nobody needs after a crash."""
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -65,13 +78,8 @@ def postgres() -> Iterator[str]:
         yield foreign
         return
     folder = _server_folder()
-    server = EmbeddedServer(Path(folder.name) / "server")
-    url = server.start()
-    with psycopg.connect(url, autocommit=True) as connection:
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-            connection.execute(sql.SQL("ALTER SYSTEM SET " + setting))
-        connection.execute("SELECT pg_reload_conf()")
-    yield url
+    server = EmbeddedServer(Path(folder.name) / "server", SMALL_SERVER)
+    yield server.start()
     server.stop()
     folder.cleanup()
 

@@ -32,6 +32,9 @@ BUILD_MEMORY_MB = (64, 2048)
 SORT_MEMORY_MB = 256
 """For sorting the words of a version."""
 
+PARALLEL_ROWS = 2_000
+"""Fewer rows are indexed sooner than a second process and the memory it shares are there."""
+
 POLL_SECONDS = 0.5
 
 BuildProgress = Callable[[str, int, int | None], None]
@@ -121,12 +124,15 @@ class Storage:
         return composed("word_postings", {**self.parts("lexical"), "rows": rows})
 
     def build_indexes(self, database: Database, connection: Pg, rows: int, progress: BuildProgress) -> None:
-        """Keys, the word index and the vector index, built after the load; the latter in parallel."""
-        query(connection, "index_keys", None, self.parts(*TABLES))
-        query(connection, "index_words", None, self.parts("lexical"))
+        """Keys, the word index and the vector index, built after the load; in parallel for many rows."""
+        workers = _workers() if rows >= PARALLEL_ROWS else 0
+        with connection.transaction():
+            _set_local(connection, "max_parallel_maintenance_workers", workers)
+            query(connection, "index_keys", None, self.parts(*TABLES))
+            query(connection, "index_words", None, self.parts("lexical"))
         with connection.transaction():
             _set_local(connection, "maintenance_work_mem", f"{self._build_memory(rows)}MB")
-            _set_local(connection, "max_parallel_maintenance_workers", _workers())
+            _set_local(connection, "max_parallel_maintenance_workers", workers)
             with _watched(database, connection.info.backend_pid, rows, progress):
                 query(
                     connection,
@@ -184,12 +190,16 @@ def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -
     ended = threading.Event()
 
     def watch() -> None:
+        if ended.wait(POLL_SECONDS):
+            return
         try:
             with database.connect() as connection:
-                while not ended.wait(POLL_SECONDS):
+                while True:
                     row = query(connection, "build_progress", {"pid": pid}).fetchone()
                     if row and row["tuples_done"]:
                         progress("building the vector index", row["tuples_done"], rows)
+                    if ended.wait(POLL_SECONDS):
+                        return
         except (TransientError, DatabaseError):
             return
 

@@ -28,7 +28,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,10 +96,14 @@ def ensure_running(settings: Settings) -> str:
 
 
 class EmbeddedServer:
-    """The server of one folder. Making one does nothing; any number of processes may hold one."""
+    """The server of one folder. Making one does nothing; any number of processes may hold one.
 
-    def __init__(self, folder: Path) -> None:
+    `settings` are set over those of `tuning` when this one starts the server.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = Path(os.path.abspath(folder))
+        self._settings = settings or {}
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
 
@@ -258,7 +262,8 @@ class EmbeddedServer:
 
     def _launch(self) -> None:
         """Start the postmaster, trying again while processes of a crashed one still hold its memory."""
-        options = {**server_settings(), "unix_socket_directories": self._socket_dir(), "port": PORT}
+        places = {"unix_socket_directories": self._socket_dir(), "port": PORT}
+        options = {**server_settings(), **self._settings, **places}
         arguments = " ".join(f"-c {name}={shlex.quote(str(value))}" for name, value in options.items())
         deadline = time.monotonic() + 15
         while True:

@@ -18,6 +18,7 @@ from rag_pipelines.index.promotion import promote
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.databases import copied_database, database_of
 from rag_pipelines_tests.integration.test_row_security import execute, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -33,29 +34,48 @@ ACCESS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def stocked(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, template_database: str
+) -> Iterator[tuple[Path, str]]:
+    """Documents under six kinds of rules, nested groups: their folder, and the database to start from."""
+    folder = tmp_path_factory.mktemp("shelf")
+    with copied_database(postgres, template_database) as url:
+        workspace = Workspace(folder, url)
+        for number in range(18):
+            workspace.write(
+                f"d{number}.md", f"# Kite {number}\n\nKite number {number} flies over field {number}."
+            )
+            workspace.write(f"d{number}.md.access.yaml", ACCESS[number % len(ACCESS)])
+        workspace.ingest()
+        with workspace.database.connection() as connection:
+            row = connection.execute("SELECT source_id, now() AS at FROM rag.source").fetchone()
+            assert row is not None
+            groups = [
+                Group(principal="group:hr", members=("user:carl", "group:payroll")),
+                Group(principal="group:payroll", members=("user:dora",)),
+                Group(principal="group:board", members=("user:dora", "user:ann")),
+            ]
+            replace_groups(connection, row["source_id"], groups, row["at"])
+        workspace.close()
+        yield folder, database_of(url)
+
+
+@pytest.fixture
+def database_url(postgres: str, stocked: tuple[Path, str]) -> Iterator[str]:
+    with copied_database(postgres, stocked[1]) as url:
+        yield url
+
+
 @pytest.fixture
 def shelf(
-    tmp_path: Path, database_url: str, reader_role: str, monkeypatch: pytest.MonkeyPatch
+    stocked: tuple[Path, str], database_url: str, reader_role: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workspace]:
-    """Documents under six kinds of rules, nested groups, a reader; nothing built yet; one question."""
+    """The documents, with a reader; nothing built yet; one question."""
     monkeypatch.setattr(access_gate, "QUESTIONS", 1)
-    workspace = Workspace(tmp_path, database_url)
-    for number in range(18):
-        workspace.write(
-            f"d{number}.md", f"# Kite {number}\n\nKite number {number} flies over field {number}."
-        )
-        workspace.write(f"d{number}.md.access.yaml", ACCESS[number % len(ACCESS)])
-    workspace.ingest()
+    workspace = Workspace(stocked[0], database_url)
     with workspace.database.connection() as connection:
         admit_reader(connection, reader_role)
-        row = connection.execute("SELECT source_id, now() AS at FROM rag.source").fetchone()
-        assert row is not None
-        groups = [
-            Group(principal="group:hr", members=("user:carl", "group:payroll")),
-            Group(principal="group:payroll", members=("user:dora",)),
-            Group(principal="group:board", members=("user:dora", "user:ann")),
-        ]
-        replace_groups(connection, row["source_id"], groups, row["at"])
     yield workspace
     workspace.close()
 

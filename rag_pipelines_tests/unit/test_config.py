@@ -441,6 +441,7 @@ def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, .
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_mutation_loads_or_is_refused_and_never_shows_a_secret(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

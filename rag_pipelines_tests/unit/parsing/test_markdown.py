@@ -167,6 +167,7 @@ INLINE = st.text(st.sampled_from('ab1 .,()*_`[]!<>\\&~:/"\n^'), max_size=40) | s
 @settings(max_examples=1_500, deadline=None, derandomize=True)
 @given(INLINE)
 @example("Hey![you], ![]")
+@pytest.mark.slow
 def test_the_fast_reading_of_inline_markup_equals_that_of_the_parser(content):
     parser = _parser(frozenset())
     for references in ({}, {"R": {"href": "/u", "title": ""}}):
@@ -189,6 +190,7 @@ LINES = st.lists(
 
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(LINES)
+@pytest.mark.slow
 def test_leaving_rules_out_and_reading_plain_paragraphs_first_changes_nothing(text):
     def blocks(parser):
         tokens = parser.parse(text, {})

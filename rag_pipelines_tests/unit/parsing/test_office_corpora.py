@@ -43,6 +43,7 @@ def a_file(data_set, corpus: str, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
+@pytest.mark.slow
 def test_every_file_ends_with_the_right_status(data_set, corpus: str) -> None:
     wrong = {
         path.name: found

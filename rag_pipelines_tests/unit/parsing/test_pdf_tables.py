@@ -104,6 +104,7 @@ def test_a_long_document_stops_looking_for_tables_when_the_budget_is_spent() -> 
     assert [cells(table) for table in tables(document)] == [PRICES] * 3
 
 
+@pytest.mark.slow
 def test_crowded_pages_take_more_of_the_budget() -> None:
     def draw_list(page: Any) -> None:
         for number in range(60):
@@ -230,6 +231,7 @@ def test_rows_of_real_invoices_keep_their_cells_together(data_set: Callable[[str
     assert kept >= 0.9 * len(expected)
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_public_benchmark_are_found_in_auto(data_set: Callable[[str], Path]) -> None:
     folder = data_set("icdar2013-tables")
     benchmark = pytest.importorskip("benchmarks.icdar_tables")

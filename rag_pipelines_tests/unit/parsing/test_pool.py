@@ -288,6 +288,7 @@ def test_what_a_taken_over_worker_says_is_not_believed(words: str) -> None:
     assert text(after) == "fine"
 
 
+@pytest.mark.slow
 def test_500_tasks_with_poison_among_them_lose_exactly_the_poison() -> None:
     chance = random.Random(17)
     poison = {

@@ -25,6 +25,7 @@ UNSUPPORTED = re.compile(r".*\.(?:bin|zip|bmp|jpg|png)")
 
 
 @pytest.mark.parametrize("corpus", ["unstructured-docs", "docling-testdata", "markitdown-testfiles"])
+@pytest.mark.slow
 def test_every_file_has_the_right_status(data_set, corpus):
     statuses: Counter[str] = Counter()
     for path in sorted(data_set(corpus).rglob("*")):

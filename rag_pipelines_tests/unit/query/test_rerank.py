@@ -214,6 +214,7 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_on_disk_scores_as_the_library_does(tiny_cross_encoder: Path) -> None:
     from sentence_transformers import CrossEncoder
 
@@ -226,6 +227,7 @@ def test_a_cross_encoder_on_disk_scores_as_the_library_does(tiny_cross_encoder: 
     assert len({round(score, 6) for score in expected.tolist()}) > 1
 
 
+@pytest.mark.slow
 def test_a_question_does_not_wait_for_the_model_to_load_unless_told_to(tiny_cross_encoder: Path) -> None:
     reranker = LocalReranker(settings(model=str(tiny_cross_encoder)))
     with pytest.raises(TransientError, match="is still being loaded"):
@@ -235,6 +237,7 @@ def test_a_question_does_not_wait_for_the_model_to_load_unless_told_to(tiny_cros
     reranker.close()
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_stops_at_its_time_out(tiny_cross_encoder: Path) -> None:
     reranker = LocalReranker(settings(model=str(tiny_cross_encoder), batch_size=1))
     reranker.scores("what", ["a"], soon(60))
