@@ -16,7 +16,7 @@ import psycopg
 from rag_pipelines import logs
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
-from rag_pipelines.index.gate_results import INTEGRITY, Gate, gates_of
+from rag_pipelines.index.gate_results import GATE_MEANINGS, INTEGRITY, Gate, gates_of
 from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
 from rag_pipelines.store.audit import record_audit
@@ -111,7 +111,9 @@ def refusals(version: Version, gates: Iterable[Gate], overridden: Collection[str
         if name in overridden:
             continue
         gate = results.get(name)
-        if gate is None:
+        if gate is None and name not in GATE_MEANINGS:
+            reasons.append(f"gate {name} is of another release and cannot be run; build the index anew")
+        elif gate is None:
             reasons.append(f"gate {name} has not been run")
         elif not gate.passed:
             figures = f"(observed {gate.observed:g}, threshold {gate.threshold:g})"

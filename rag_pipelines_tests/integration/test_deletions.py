@@ -99,7 +99,7 @@ def test_an_approved_deletion_hides_its_documents_from_the_next_query_on(workspa
             "actor": "ann",
             "action": "deletion approved",
             "subject": f"deletion {number}",
-            "detail": {"source": "docs", "documents": 5, "reason": "the space was retired"},
+            "detail": {"format": 1, "source": "docs", "documents": 5, "reason": "the space was retired"},
         }
     ]
     assert workspace.ingest().changes == {"unchanged": 5}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from typer.testing import CliRunner
 
 from rag_pipelines.cli import main
+from rag_pipelines.errors import GateError
+from rag_pipelines.index.promotion import promote
 from rag_pipelines.stored import FORMAT
 from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.stored_samples import all_forms
@@ -29,6 +32,19 @@ def test_a_version_of_a_later_release_is_refused_in_one_line_and_can_be_collecte
     done = CliRunner().invoke(main.app, ["--config", str(workspace.config_file), "index", "gc"])
     assert done.exit_code == 0, done.output
     assert workspace.rows("SELECT state FROM rag.index_version ORDER BY version_id")[0]["state"] == "dropped"
+
+
+def test_a_gate_that_was_retired_asks_for_a_new_build(workspace: Workspace) -> None:
+    workspace.write("a.md", "# A\n\nThe harbour.\n")
+    workspace.ingest()
+    version = workspace.build()
+    workspace.validate(version)
+    workspace.rows(
+        "UPDATE rag.index_version SET required_gates = required_gates || %s::text RETURNING 1", "word_count"
+    )
+    with pytest.raises(GateError, match=r"gate word_count is of another release.*; build the index anew"):
+        promote(workspace.database, "main", version.version_id)
+    assert workspace.publish(full=True).state == "live"
 
 
 def test_what_is_written_now_names_its_form(workspace: Workspace) -> None:
