@@ -42,6 +42,8 @@ MILLISECONDS: tuple[float, ...] = tuple(round(0.5 * 1.25**step, 3) for step in r
 """Upper edges of the classes of time; the last class has none."""
 
 CANARY_BOUNDS = Form("canary bounds", dict[str, Any])
+"""The first form is written without its number: services of 0.1.0 look for canaries, and refuse what they do
+not know."""
 
 _SHARES = 6
 """Parts of `alpha`: one for each of five bounds, and one for what votes against live answers are usual."""
@@ -211,7 +213,7 @@ def start_canary(
                 "mode": mode,
                 "share": share,
                 "tenants": sorted(set(tenants)),
-                "bounds": Jsonb(CANARY_BOUNDS.encode(bounds.model_dump())),
+                "bounds": Jsonb(bounds.model_dump()),
                 "actor": actor or lease_owner(),
                 "reason": reason,
             },
