@@ -60,15 +60,14 @@ class Restored:
         return load_config(self.config_file)
 
     def call(self, *arguments: str, exit_code: int = 0) -> str:
-        """What a command prints; it has to end with `exit_code`."""
+        """What a command prints, without the notes beside it; it has to end with `exit_code`."""
         done = CliRunner().invoke(main.app, ["--config", str(self.config_file), *arguments])
         assert done.exit_code == exit_code, f"{arguments}: {done.output}\n{done.exception!r}"
         return done.stdout
 
-    def refused(self, *arguments: str) -> str:
-        """What a command says that does not do what it is asked."""
+    def said(self, *arguments: str) -> str:
+        """What a command says to people, beside or instead of what it prints, as one line."""
         done = CliRunner().invoke(main.app, ["--config", str(self.config_file), *arguments])
-        assert done.exit_code in (1, 2), done.output
         return " ".join(done.stderr.split())
 
     def answer(self, command: str) -> Any:

@@ -53,7 +53,7 @@ def test_a_profile_that_was_retired_is_made_again_from_the_version(restored: Res
 
 
 def test_a_plan_of_a_release_that_parsed_otherwise_is_refused_and_changes_nothing(restored: Restored) -> None:
-    said = restored.refused("apply", "1")
+    said = restored.said("apply", "1")
     assert "the code that parses it, has changed since plan 1 was made; nothing was changed" in said
     assert "rag-pipelines plan wiki" in said
 

@@ -86,7 +86,7 @@ def test_what_the_release_parsed_is_announced_and_parsed_once_more_from_its_byte
 ) -> None:
     announced = {row["source"]: row["to_parse_again"] for row in restored.answer("status --json")["sources"]}
     assert all(sum(counts.values()) for counts in announced.values())
-    assert "will be parsed again by the next ingest, from the stored bytes" in restored.call("status")
+    assert "will be parsed again by the next ingest, from the stored bytes" in restored.said("status")
     before = dict(_chunks(restored))
     restored.call("ingest", "wiki", exit_code=3)
     (source,) = [row for row in restored.answer("status --json")["sources"] if row["source"] == "wiki"]
