@@ -159,7 +159,7 @@ class _Source(_Shown):
                 yield self.made(key, stage_shown(self._connection, run, key, self._name, report))
         if (
             self.materialization(RAW)
-            or query(self._connection, "last_run", {"source": self._name}).fetchone()
+            or query(self._connection, "last_listing", {"source": self._name}).fetchone()
         ):
             answers = [
                 answer(self._connection, self._settings, self._name) for answer, _ in SOURCE_CHECKS.values()

@@ -36,7 +36,7 @@ WAITING_SHOWN = 50
 
 def listing_complete(connection: Pg, settings: Settings, source: str) -> dg.AssetCheckResult:
     """Whether the newest run of a source could look into all of it; the description names what not."""
-    run = query(connection, "last_run", {"source": source}).fetchone()
+    run = query(connection, "last_listing", {"source": source}).fetchone()
     report = run["report"] if run else {}
     failed = run is None or run["outcome"] == "failed"
     notes = list(report.get("notes", []))

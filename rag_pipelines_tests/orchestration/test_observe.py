@@ -172,6 +172,22 @@ def test_a_run_that_failed_outside_is_a_failed_check_of_its_source_alone(shell: 
     assert failing(shell, "raw_documents", "listing_complete") == {"docs"}
 
 
+def test_a_stage_that_a_run_of_dagster_did_alone_is_no_listing(shell: Shell):
+    publish(shell)
+    recorded(shell)
+    for file in shell.workspace.docs.iterdir():
+        file.unlink()
+    with pytest.raises(Exception, match="listed nothing"):
+        shell.workspace.ingest("docs")
+    recorded(shell)
+
+    alone = shell.run("ingest_source", "docs", asset_selection=[dg.AssetKey(["rag", "chunks"])])
+
+    assert alone.success
+    assert "raw_documents docs" not in recorded(shell)
+    assert failing(shell, "raw_documents", "listing_complete") == {"docs"}
+
+
 def test_a_source_that_becomes_late_is_a_failed_check_and_the_next_listing_a_passed_one(shell: Shell):
     publish(shell)
     recorded(shell)
