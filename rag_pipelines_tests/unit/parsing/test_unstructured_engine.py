@@ -21,6 +21,8 @@ from rag_pipelines.parsing.fingerprints import parser_fingerprints, parser_stage
 from rag_pipelines.parsing.unstructured import runtime
 from rag_pipelines_tests.unit.parsing.office import outline, saved, tables
 
+pytest.importorskip("unstructured", reason="needs the extra unstructured")
+
 ALL = ParseOptions(engines=Engines(docx="unstructured", pptx="unstructured", html="unstructured"))
 
 

@@ -16,6 +16,8 @@ import pytest
 from rag_pipelines.parsing.unstructured import runtime
 from rag_pipelines_tests.unit.parsing.office import saved
 
+pytest.importorskip("unstructured", reason="needs the extra unstructured")
+
 OPT_OUTS = ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "UNSTRUCTURED_DISABLE_NOTICE")
 PROSE = "The committee has decided that every request must be answered within two days.\n\n- one\n- two"
 
