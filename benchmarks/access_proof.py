@@ -23,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from history import Figures
+
 from rag_pipelines.query.hits import Mode
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store import database as store
@@ -38,6 +40,8 @@ from rag_pipelines_tests.integration.access_worlds import (
 )
 from rag_pipelines_tests.integration.test_row_security import as_role, without_predicate
 from rag_pipelines_tests.integration.workspace import Workspace
+
+FIGURES = Figures("access_proof")
 
 ROLE = "rag_reader"
 SEARCHES = 30
@@ -74,6 +78,8 @@ def prove(folder: Path, url: str, rounds: int) -> None:
             if faults:
                 leaks, denials = (sum(some) for some in zip(*faults, strict=True))
                 print(f"{name:<24} {len(faults):>7,} {minutes:>8.1f} {leaks:>6} {denials:>8}", flush=True)
+                FIGURES.ratio(f"leaks, {name.strip()}", leaks / len(faults))
+                FIGURES.ratio(f"wrong denials, {name.strip()}", denials / len(faults))
     store.queries = named
     worlds.close()
 
@@ -132,6 +138,7 @@ def print_cost(owner: Searcher, reader: Searcher, queries: int) -> None:
                 (statistics.median(ms), statistics.quantiles(ms, n=20)[18]) for ms in (without, under)
             )
             print(f"{name:<11} {mode:<8} {a:10.2f} {b:7.2f} {c:11.2f} {d:7.2f} {c / a:6.2f}", flush=True)
+            FIGURES.ratio(f"reader / owner, {name}, {mode}", c / a)
 
 
 def print_timing(reader: Searcher, queries: int) -> None:
@@ -194,6 +201,7 @@ def main() -> None:
                 measure(Path(folder) / "cost", cost, arguments.rows, arguments.queries)
         finally:
             server.stop()
+    FIGURES.record(worlds=arguments.worlds, rows=arguments.rows, queries=arguments.queries)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
+from history import Figures
 from quality_gate import CORPUS, INDEX, RIGHT, SPOILT, Trial
 
 from rag_pipelines.config.query import CacheSettings, QuerySettings
@@ -32,6 +33,8 @@ from rag_pipelines.index.versions import Version
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.serving.canary import Canaries
+
+FIGURES = Figures("canary")
 
 CLIENTS = 2
 LOOK_AFTER = 10
@@ -108,6 +111,7 @@ def main() -> None:
             spoil = lambda version=spoilt, text=statement: trial.spoil(version, text)  # noqa: E731
             wrong |= judged(service, spoilt, name, arguments.searches, spoil) != "breached"
         service.canaries.close()
+    FIGURES.record(searches=arguments.searches, seconds=arguments.seconds)
     sys.exit(int(wrong))
 
 
@@ -134,6 +138,7 @@ def judged(
         report = service.report
     outcome = report.canary.verdict or f"kept; overlap {report.overlap or 0:.3f}"
     print(f"{name:<28} {asked:>8,}  {outcome}", flush=True)
+    FIGURES.context(f"searches until judged, {name}", asked)
     return report.canary.state
 
 
@@ -148,8 +153,11 @@ def cost(service: Service, version: Version, seconds: float) -> None:
                 taken[f"{mode} {share:.0%}"] += latencies(service, seconds / ROUNDS)
                 service.canaries.settle()
     print(f"{'canary':<12} {'searches':>8} {'p50 ms':>8} {'p95 ms':>8}")
+    usual = float(np.median(taken["none"]))
     for kind, milliseconds in taken.items():
         p50, p95 = np.percentile(milliseconds, [50, 95])
+        FIGURES.ratio(f"p50 / p50 without, {kind}", p50 / usual)
+        FIGURES.context(f"p50 ms, {kind}", p50)
         print(f"{kind:<12} {len(milliseconds):>8,} {p50:>8.2f} {p95:>8.2f}", flush=True)
 
 

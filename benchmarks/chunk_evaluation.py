@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,8 @@ from rag_pipelines.evaluation.chunking import ChunkingScores, RangeQuestion, jud
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.ranges import Span
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
+
+FIGURES = Figures("chunk_evaluation")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "chunkeval"
@@ -149,10 +152,14 @@ def main() -> None:
             chunker = make_chunker(options, embedder.tokenizer, embedder)
             found = judge_chunking(documents, questions, chunker, embedder, top=arguments.top)
             table.add_row(name, *cells(found, questions))
+            scores = np.array(found.questions).mean(axis=0)
+            FIGURES.ratio(f"recall, {name}", scores[0])
+            FIGURES.ratio(f"precision, {name}", scores[1])
     table.add_section()
     for name, published in PUBLISHED.items():
         table.add_row(f"{name} (published)", *published)
     Console(width=150).print(table)
+    FIGURES.record(sizes=arguments.sizes, top=arguments.top)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from history import Figures
 from lxml import etree
 from rich.console import Console
 from rich.markup import escape
@@ -42,6 +43,8 @@ from rag_pipelines.parsing.atlassian.confluence_macros import MACROS
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.detect import CONFLUENCE
 from rag_pipelines.parsing.registry import parse
+
+FIGURES = Figures("confluence_exports")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 FOLDER = "confluence-exports"
@@ -284,6 +287,8 @@ def report(results: list[Result], console: Console) -> bool:
         found = sum(entry.found.total() for entry in chosen)
         lost = sum(entry.lost.total() for entry in chosen)
         table.add_row(label, f"{found:,}", f"{lost:,}", f"{lost / found:.2%}" if found else "")
+        if found:
+            FIGURES.ratio(f"words lost, {label}", lost / found)
     console.print(table)
     _print_lost(accounts, console)
     _print_macros(results, console)
@@ -334,7 +339,9 @@ def main() -> None:
     folder = DATA / FOLDER
     if not folder.exists():
         sys.exit(f"no corpus {folder}; set RAG_DATA_DIR to the folder that holds {FOLDER}")
-    sys.exit(0 if report(run(folder), Console(width=140)) else 1)
+    well = report(run(folder), Console(width=140))
+    FIGURES.record()
+    sys.exit(0 if well else 1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,8 @@ from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCen
 from rag_pipelines_tests.doubles.confluence_sample import sample_site
 from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace
+
+FIGURES = Figures("confluence_no_change")
 
 KINDS = {"cloud": ConfluenceCloud, "data_center": ConfluenceDataCenter}
 CONTENT = r"body-format=|body\.storage|/download|/media/"
@@ -52,6 +55,8 @@ def sync(catalogue: Workspace, double: Double, table: Table, name: str) -> int:
         name, report.outcome, f"{len(double.log):,}", f"{sum(one.bytes for one in double.log) / 1e6:.2f}",
         f"{seconds:.2f}", f"{report.listed:,}", *(f"{count:,}" for count in work),
     )  # fmt: skip
+    FIGURES.context(f"requests, {name}", len(double.log))
+    FIGURES.ratio(f"work done again, {name}", sum(work))
     return sum(work)
 
 
@@ -85,6 +90,7 @@ def main() -> int:
         catalogue.close()
         server.stop()
     Console().print(table)
+    FIGURES.record(pages=arguments.pages, deployment=arguments.deployment, latency=arguments.latency)
     return 1 if again else 0
 
 

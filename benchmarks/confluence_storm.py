@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import psycopg
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +34,8 @@ from rag_pipelines_tests.doubles.confluence_sample import sample_site
 from rag_pipelines_tests.doubles.confluence_state import PAGE, Site
 from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace
+
+FIGURES = Figures("confluence_storm")
 
 MOST_REQUESTS = 2.0
 KINDS = {"cloud": ConfluenceCloud, "data_center": ConfluenceDataCenter}
@@ -112,14 +115,14 @@ def main() -> int:
             stormy = workspace(home / "stormy", another_database(url), double)
             first, _ = sync(calm, double, table, "first, calm", 0)
             double.faults.storm(arguments.share, arguments.seed)
-            _, well = sync(stormy, double, table, "first, storm", first)
+            stormy_first, well = sync(stormy, double, table, "first, storm", first)
             met = dict(double.faults.met)
             different = differing(calm, stormy)
             edited, trashed = change(site)
             double.faults.clear()
             again, _ = sync(calm, double, table, "changes, calm", 0)
             double.faults.storm(arguments.share, arguments.seed + 1)
-            _, well_again = sync(stormy, double, table, "changes, storm", again)
+            stormy_again, well_again = sync(stormy, double, table, "changes, storm", again)
         different += differing(calm, stormy)
         calm.close()
         stormy.close()
@@ -129,6 +132,9 @@ def main() -> int:
     console.print(f"{edited} pages were edited and {trashed} trashed between the two syncs.")
     console.print("faults of the first sync: " + ", ".join(f"{name} {met[name]}" for name in sorted(met)))
     console.print(f"documents that differ from those read without faults: {different}")
+    FIGURES.ratio("requests in the storm / calm, first", stormy_first / first)
+    FIGURES.ratio("requests in the storm / calm, changes", stormy_again / again)
+    FIGURES.record(pages=arguments.pages, share=arguments.share, deployment=arguments.deployment)
     return 0 if well and well_again and not different else 1
 
 

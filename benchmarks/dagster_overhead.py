@@ -22,10 +22,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
 from rag_pipelines.runtime import Runtime
+
+FIGURES = Figures("dagster_overhead")
 
 ARMS = ("ingest()", "assets", "assets and checks")
 LIMIT_S = 5.0
@@ -78,6 +81,11 @@ def compare(folder: Path, options: argparse.Namespace) -> int:
     finally:
         server.stop()
     show(best)
+    for arm, found in best.items():
+        FIGURES.context(f"wall s, {arm}", found["wall_s"])
+        if arm != ARMS[0]:
+            FIGURES.ratio(f"wall, {arm} / {ARMS[0]}", found["wall_s"] / best[ARMS[0]]["wall_s"])
+    FIGURES.record(corpus=options.corpus, documents=options.documents, rounds=options.rounds)
     return int(best["assets and checks"]["wall_s"] - best["ingest()"]["wall_s"] > LIMIT_S)
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -37,6 +38,7 @@ from rag_pipelines.embedding.model_files import find_model
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import ConfigError
 
+FIGURES = Figures("embedding")
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 QUERIES = 50
 COLD_START = """
@@ -165,6 +167,10 @@ def main() -> None:
                 way.measure(texts)
         for way in (reference, *others):
             cosines = np.sum(way.vectors * reference.vectors, axis=1)
+            if way is not reference:
+                FIGURES.ratio(f"speed / the library, {way.name}", way.speed / reference.speed)
+                FIGURES.ratio(f"least cosine, {way.name}", cosines.min())
+            FIGURES.context(f"passages/s, {way.name}", way.speed)
             table.add_row(
                 way.name,
                 f"{way.speed:.1f}",
@@ -176,6 +182,7 @@ def main() -> None:
                 f"{cold_start(way.profile, folder):.2f}" if way.profile else "",
             )
     Console(width=140).print(table)
+    FIGURES.record(model=arguments.model, device=arguments.device, passages=arguments.passages)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from history import Figures
+
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.pdf.parse import parse
+
+FIGURES = Figures("icdar_tables")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 DATASET = DATA / "icdar2013-tables" / "competition-dataset-eu"
@@ -204,10 +208,12 @@ def measure(mode: Mode, each_document: bool) -> None:
     for name, scores in (("relations", relation_scores), ("cells", cell_scores)):
         whole = pooled(scores)
         by_document = sum(score.f1 for score in scores) / len(scores)
+        FIGURES.ratio(f"F1 of {name}, {mode}", whole.f1)
         print(
             f"{mode:7} {name:10} precision {whole.precision:.3f}  recall {whole.recall:.3f}"
             f"  F1 {whole.f1:.3f}  mean F1 of a document {by_document:.3f}"
         )
+    FIGURES.context(f"pages/s, {mode}", counters["pages"] / seconds)
     print(
         f"{mode:7} {counters['pages'] / seconds:.1f} pages/s; of {counters['pages']} pages "
         f"{counters['ruled_pages']} by the line finder alone, {counters['layout_pages']} by the models"
@@ -224,6 +230,7 @@ def main() -> None:
         sys.exit(f"icdar2013-tables not found in {DATA}; set RAG_DATA_DIR")
     for mode in arguments.mode or MODES:
         measure(mode, arguments.documents)
+    FIGURES.record(modes=arguments.mode or MODES)
 
 
 if __name__ == "__main__":

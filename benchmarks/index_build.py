@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from history import Figures
 from pgvector.psycopg import register_vector
 
 from rag_pipelines.config import load_config
@@ -21,6 +22,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("index_build")
 
 WORDS = 3_000
 CHUNKS_PER_DOCUMENT = 10
@@ -143,14 +146,17 @@ def main() -> None:
         for phase, points in moments.items():
             seconds = points[-1][0] - points[0][0]
             rate = rows / max(seconds, 1e-9)
+            FIGURES.ratio(f"share of the time, {phase}", seconds / total)
             print(f"{phase}: {seconds:.2f} s, {rate:,.0f} rows/s, {len(points)} progress reports")
         print(f"whole build: {rows:,} rows in {total:.1f} s, {rows / total:,.0f} rows/s")
+        FIGURES.context("rows/s", rows / total)
         with database.connect() as connection:
             toasted = connection.execute(TOASTED, (f"rag.vectors_{version.storage}",)).fetchone()
         assert toasted is not None
         print(f"TOAST of the vectors: {toasted['bytes']} bytes")
         database.close()
         server.stop()
+    FIGURES.record(rows=arguments.rows, dimensions=arguments.dimensions)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from history import Figures
+
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines.query.instructions import marks
+
+FIGURES = Figures("instructions")
 
 PIECE = 1500
 """Characters of a passage that is made of a whole document."""
@@ -99,6 +103,8 @@ def attacks_row(name: str, planted: Sequence[Planted], clean: Sequence[str]) -> 
     false_rate = sum(bool(marks(text)) for text in clean) / len(clean)
     precision = recall / (recall + false_rate) if recall else 0.0
     f1 = 2 * precision * recall / (precision + recall) if recall else 0.0
+    FIGURES.ratio(f"recall, {name}", recall)
+    FIGURES.ratio(f"F1, {name}", f1)
     return f"{name:38} recall {recall:.3f}  precision {precision:.3f}  F1 {f1:.3f}  ({len(planted)} planted)"
 
 
@@ -126,10 +132,12 @@ def main() -> None:
             began = time.perf_counter()
             marked = sum(bool(marks(text)) for text in chosen)
             spent = (time.perf_counter() - began) / len(chosen) * 1000
+            FIGURES.ratio(f"passages marked, {name}, {label}", marked / len(chosen))
             print(
                 f"{name + ', ' + label:38} {marked} of {len(chosen)} passages marked "
                 f"({marked / len(chosen):.4f}), {spent:.2f} ms each"
             )
+    FIGURES.record()
 
 
 if __name__ == "__main__":

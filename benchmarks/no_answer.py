@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from history import Figures
 
 from rag_pipelines.config import load_config
 from rag_pipelines.embedding.embedders import Embedders
@@ -33,6 +34,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("no_answer")
 
 FOLDS = 5
 REPEATS = 5
@@ -94,6 +97,9 @@ def cross_validated(every: Sequence[Example], names: Sequence[str]) -> str:
                 (right if told_right else wrong)[one.answerable] += 1
         areas.append(area(scored))
     kept, refused = (right[kind] / (right[kind] + wrong[kind]) for kind in (True, False))
+    FIGURES.ratio(f"area, {' + '.join(names)}", sum(areas) / REPEATS)
+    FIGURES.ratio(f"answered rightly, {' + '.join(names)}", kept)
+    FIGURES.ratio(f"refused rightly, {' + '.join(names)}", refused)
     return (
         f"{' + '.join(names):18} area {sum(areas) / REPEATS:.3f}; "
         f"answered {kept:.1%} of the answerable, refused {refused:.1%} of the others"
@@ -133,6 +139,7 @@ def main() -> None:
         searcher.close()
         database.close()
         server.stop()
+    FIGURES.record()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from history import Figures
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -38,6 +39,8 @@ from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
 from rag_pipelines.workers.jobs import Outcome
 from rag_pipelines.workers.pool import WorkerPool
+
+FIGURES = Figures("parse_statuses")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SUITES = ("unstructured-docs", "docling-testdata", "markitdown-testfiles", "pypdf-sample-files", "pdf-misc")
@@ -225,6 +228,9 @@ def main() -> None:
     console = Console(markup=False, width=None if sys.stdout.isatty() else 200)
     failures = report(outcomes, console)
     console.print(f"{len(outcomes)} files in {wall:.1f} s.")
+    FIGURES.ratio("files that are read", sum(one.value is not None for one in outcomes) / len(outcomes))
+    FIGURES.context("files/s", len(outcomes) / wall)
+    FIGURES.record(pdf=arguments.pdf, workers=arguments.workers, suites=arguments.suite)
     sys.exit(1 if failures else 0)
 
 

@@ -31,6 +31,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import yaml
+from history import Figures
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
@@ -46,6 +47,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("promotion_load")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CORPUS = DATA / "cranfield"
@@ -208,6 +211,7 @@ def main() -> None:
     ):
         phases = list(run(trial, idle, arguments.clients, arguments.seconds))
     show(phases)
+    FIGURES.record(clients=arguments.clients, seconds=arguments.seconds)
     wrong = any(one.failures or one.mixed or one.lock_ms > LONGEST_MS for one in phases)
     sys.exit(1 if wrong else 0)
 
@@ -286,6 +290,8 @@ def show(phases: list[Phase]) -> None:
     print(f"{'phase':<50} searches failed mixed versions   p50   p99 longest beyond  lock")
     for one in phases:
         p50, p99 = np.percentile(one.took_ms, [50, 99])
+        FIGURES.ratio(f"p99 / p99 of the first phase, {one.name}", p99 / usual)
+        FIGURES.context(f"ms waited for a lock, {one.name}", one.lock_ms)
         longest = max(one.took_ms)
         print(
             f"{one.name:<50} {len(one.took_ms):8,} {len(one.failures):6} {one.mixed:5} {len(one.versions):8} "

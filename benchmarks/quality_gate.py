@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from history import Figures
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import Settings
@@ -37,6 +38,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("quality_gate")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CORPUS = DATA / "xquad" / "en"
@@ -136,6 +139,9 @@ def main() -> None:
     ):
         let_through = worse_candidates(trial)
         refused = equal_candidates(trial, arguments.equal)
+    FIGURES.ratio("worse candidates let through", let_through / (len(SPOILT) + 1))
+    FIGURES.ratio("equal candidates refused", refused / max(1, arguments.equal))
+    FIGURES.record(questions=arguments.questions, equal=arguments.equal)
     sys.exit(1 if let_through or refused else 0)
 
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -52,6 +53,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("retrieval_sets")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 MODES: tuple[Mode, ...] = ("dense", "lexical", "hybrid")
@@ -141,6 +144,8 @@ def ranking_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:
     published = {"dense": corpus.dense, "lexical": corpus.lexical}
     for mode, run in runs.items():
         found = summary(run)
+        FIGURES.ratio(f"nDCG@10, {name}, {mode}", found.figures[ALL]["nDCG@10"].mean)
+        FIGURES.context(f"p50 ms, {name}, {mode}", found.p50_ms)
         versus = [""] * 2
         if mode == "hybrid":
             versus = [_against(runs[side], run) for side in ("dense", "lexical")]
@@ -184,6 +189,7 @@ def page_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
                 right[f"page@{k}"] += page in {hit.path for hit in found[:k]}
                 right[f"passage@{k}"] += any(holds[:k])
         searcher.close()
+        FIGURES.ratio(f"passage@5 end to end, {mode}", right["passage@5"] / len(questions))
         shares = (right[f"{what}@{k}"] / len(questions) for what in ("page", "passage") for k in (1, 5, 10))
         yield (mode, *(f"{share:.4f}" for share in shares))
 
@@ -275,6 +281,7 @@ def main() -> None:
     finally:
         database.close()
         server.stop()
+    FIGURES.record(sets=arguments.sets, fusion=fusion)
 
 
 def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import yaml
+from history import Figures
 
 from rag_pipelines.config import load_config
 from rag_pipelines.embedding.embedders import Embedders
@@ -29,6 +30,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("scifact")
 
 PUBLISHED = {"dense (all-MiniLM-L6-v2)": 0.6602, "lexical (BM25, bm25s)": 0.6960}
 DEPTH = 100
@@ -125,6 +128,8 @@ def main() -> None:
                 searcher.close()
                 name = f"{mode} {method} {weight}" if mode == "hybrid" else mode
                 times.sort()
+                FIGURES.ratio(f"nDCG@10, {name}", sum(scores) / len(scores))
+                FIGURES.context(f"p50 ms, {name}", times[len(times) // 2])
                 print(
                     f"{name}: nDCG@10 {sum(scores) / len(scores):.4f} over {len(scores)} queries, "
                     f"search p50 {times[len(times) // 2]:.1f} ms, p95 {times[int(len(times) * 0.95)]:.1f} ms"
@@ -132,6 +137,7 @@ def main() -> None:
         print("published:", PUBLISHED)
         database.close()
         server.stop()
+    FIGURES.record(model="hash" if arguments.hash else arguments.model)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg
 import yaml
+from history import Figures
 from psycopg import sql
 
 from rag_pipelines.config import load_config
@@ -34,6 +35,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("search_caching")
 
 WARM_UP = 20
 COUNTED = ("document", "document_content", "membership", "source")
@@ -99,6 +102,10 @@ def measure_searches(database: Database, settings: Settings, searches: int) -> N
             times["the state"].append(timed(partial(state_of, connection, "main", "default")))
     for number in range(searches + WARM_UP):
         search("hit", number)
+    plain_ms = statistics.median(times["no cache"][WARM_UP:])
+    for name in ("miss", "hit"):
+        FIGURES.ratio(f"{name} / no cache", statistics.median(times[name][WARM_UP:]) / plain_ms)
+    FIGURES.context("ms without a cache", plain_ms)
     for name, spent in times.items():
         print(f"{name:12} p50 {statistics.median(spent[WARM_UP:]):6.3f} ms")
     pairs = zip(times["miss"][WARM_UP:], times["no cache"][WARM_UP:], strict=True)
@@ -174,10 +181,13 @@ def main() -> None:
                     measure_searches(database, settings, arguments.searches)
                 database.close()
         for step, label in enumerate(("first ingest", "access of all changed")):
+            counted, plain = (min(one[step] for one in spent[way]) for way in ("counted", "not counted"))
+            FIGURES.ratio(f"counted / not counted, {label}", counted / plain)
             for way, rounds in sorted(spent.items()):
                 listed = ", ".join(f"{one[step]:.2f}" for one in rounds)
                 print(f"{arguments.files} files, {label}, {way}: {listed} s")
         server.stop()
+    FIGURES.record(files=arguments.files, searches=arguments.searches, rounds=arguments.rounds)
 
 
 if __name__ == "__main__":

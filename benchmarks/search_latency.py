@@ -27,6 +27,7 @@ from unittest.mock import patch
 
 import numpy as np
 import yaml
+from history import Figures
 
 from rag_pipelines.batching import blocks
 from rag_pipelines.config import load_config
@@ -46,6 +47,8 @@ from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines.sync.targets import source_targets
+
+FIGURES = Figures("search_latency")
 
 SHARES = {"all": 1.0, "half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 """Groups by the share of documents that they may see."""
@@ -221,10 +224,15 @@ def main() -> None:
         for mode in ("dense", "lexical", "hybrid"):
             found = measure(searcher, questions, mode=mode, principals=[principal])
             print(f"{name:<12} {mode:<8}", *(f"{figure:7.2f}" for figure in found), flush=True)
+            told = dict(zip(columns, found, strict=True))
+            FIGURES.ratio(f"recall, {name}, {mode}", told["recall"])
+            FIGURES.ratio(f"added, {name}, {mode}", told["added"])
+            FIGURES.context(f"p50 ms, {name}, {mode}", told["p50 ms"])
     searcher.close()
     embedders.close()
     database.close()
     server.stop()
+    FIGURES.record(rows=arguments.rows, queries=arguments.queries)
 
 
 if __name__ == "__main__":

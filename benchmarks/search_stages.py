@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from history import Figures
 
 from rag_pipelines.config import load_config
 from rag_pipelines.config.query import (
@@ -46,6 +47,8 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.engine import ingest
+
+FIGURES = Figures("search_stages")
 
 K = 10
 SETS = {
@@ -213,7 +216,13 @@ def measure(
     print(f"\n{name}, {len(questions)} questions; times without the embedding")
     plain = through(StageSettings(), questions)
     for label, compared in stage_settings(cross_encoder).items():
-        print(line(label, through(compared, questions), plain), flush=True)
+        made = through(compared, questions)
+        print(line(label, made, plain), flush=True)
+        FIGURES.ratio(f"nDCG@10, {name}, {label}", sum(made.scores) / len(made.scores))
+        FIGURES.ratio(
+            f"time / plain, {name}, {label}",
+            statistics.median(made.searches) / statistics.median(plain.searches),
+        )
     spelling = StageSettings(rewriting=RewritingSettings(spelling=True))
     print(line("spelling, as typed", through(spelling, questions), plain), flush=True)
     rng = random.Random(1)
@@ -250,6 +259,7 @@ def main() -> None:
         finally:
             database.close()
             server.stop()
+    FIGURES.record(queries=arguments.queries, sets=arguments.sets, cross_encoder=arguments.cross_encoder)
 
 
 if __name__ == "__main__":

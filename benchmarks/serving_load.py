@@ -29,12 +29,15 @@ from pathlib import Path
 
 import httpx
 import yaml
+from history import Figures
 
 from rag_pipelines.config import DEMO_CONFIG, load_config
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import digest
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import ensure_running
+
+FIGURES = Figures("serving_load")
 
 QUESTIONS = (
     "How much can I claim for meals?",
@@ -69,6 +72,7 @@ def main() -> None:
     direct(config, given.question, given.seconds)
     with running(config) as url:
         measure(url, key, given.question, given.clients, given.seconds)
+    FIGURES.record(seconds=given.seconds, clients=given.clients)
 
 
 def prepared(home: Path, key: str) -> Path:
@@ -175,6 +179,9 @@ def show(what: str, times: Sequence[float], seconds: float, statuses: Counter[in
     ms = sorted(value * 1000 for value in times) or [0.0]
     p95 = ms[min(len(ms) - 1, int(len(ms) * 0.95))]
     share = sum(refused.values()) / max(total, 1)
+    FIGURES.ratio(f"errors, {what}", share)
+    FIGURES.context(f"p50 ms, {what}", statistics.median(ms))
+    FIGURES.context(f"searches/s, {what}", len(times) / seconds)
     print(
         f"{what:<20} {len(times) / seconds:7.1f} searches/s   p50 {statistics.median(ms):6.1f} ms   "
         f"p95 {p95:6.1f} ms   errors {share:.2%} {refused or ''}",

@@ -25,12 +25,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bs4 import BeautifulSoup
+from history import Figures
 from lxml import etree
 
 from rag_pipelines.errors import RagError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import Engines, ParseOptions, ParseRequest
 from rag_pipelines.parsing.registry import parse
+
+FIGURES = Figures("unstructured_engine")
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 LARGEST = 5_000_000
@@ -244,6 +247,9 @@ def main() -> None:
         for name, run in engines.items():
             measure(files[:1], kind, run)
             score = measure(files, kind, run)
+            FIGURES.ratio(f"words found, {kind}, {name}", score.found / max(score.words, 1))
+            FIGURES.ratio(f"words that are true, {kind}, {name}", score.true / max(score.given, 1))
+            FIGURES.context(f"ms/file, {kind}, {name}", 1000 * score.seconds / max(score.files, 1))
             print(
                 f"{kind:6} {name:13} {score.files:7} {score.failed:7} {share(score.found, score.words):>7} "
                 f"{share(score.true, score.given):>7} {share(score.cells_found, score.cells):>7} "
@@ -252,6 +258,7 @@ def main() -> None:
             )
             if chosen.files:
                 print(*score.lines, sep="\n")
+    FIGURES.record()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import ir_measures
 import psutil
 import psycopg
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +34,8 @@ from rag_pipelines.evaluation.golden import read_golden
 from rag_pipelines.evaluation.significance import difference
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.embedded import EmbeddedServer
+
+FIGURES = Figures("words")
 
 DATA = Path(os.environ.get("RAG_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
 K1, B = 1.2, 0.75
@@ -158,6 +161,7 @@ def main() -> None:
         finally:
             database.close()
             server.stop()
+    FIGURES.record()
 
 
 def ranking(reader: Reader, sets: dict[str, tuple[Corpus, str]]) -> Iterator[tuple[str, ...]]:
@@ -167,6 +171,8 @@ def ranking(reader: Reader, sets: dict[str, tuple[Corpus, str]]) -> Iterator[tup
             ndcg(reader, judged, how.format(language), how.format(language)) for how in (PARSER, WORDS)
         )
         one = difference(parser, words)
+        FIGURES.ratio(f"nDCG@10 of words / parser, {name}", sum(words) / sum(parser))
+        FIGURES.ratio(f"nDCG@10, {name}", sum(words) / len(words))
         yield name, _mean(parser), _mean(words), f"{one.mean:+.4f} (p {one.p:.3f})"
 
 
@@ -191,6 +197,7 @@ def costs(reader: Reader) -> Iterator[tuple[str, ...]]:
         ("words in their language", TOLD),
     ):
         spent, size = reader.cost(how)
+        FIGURES.context(f"ms, {name}", spent)
         yield name, f"{spent:.0f}", f"{size:.1f}"
 
 
