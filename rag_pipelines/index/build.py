@@ -64,6 +64,7 @@ def build_index(
     """
     with index_lock(runtime.database, name) as connection:
         _fail_abandoned(connection, name)
+        query(connection, "forget_other_server", {"index_name": name})
         plan = plan_index(connection, runtime.settings, name, runtime.embedders)
         if if_changed and _up_to_date(connection, plan):
             return None

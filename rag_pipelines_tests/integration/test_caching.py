@@ -190,7 +190,7 @@ def tombstone(connection: Pg, path: str) -> None:
 
 def test_a_change_counts_from_its_commit_however_long_it_takes(shelf: Workspace, searcher: Searcher) -> None:
     """What is searched while a transaction is open must not outlive its commit."""
-    with shelf.database.connect(autocommit=False) as writer:
+    with psycopg.connect(shelf.url) as writer:
         tombstone(writer, "kite1.md")
         assert "kite1.md" in paths(ask(searcher))
         assert ask(searcher).cached
@@ -221,7 +221,7 @@ def test_writers_never_wait_for_one_another_to_count(shelf: Workspace) -> None:
     """Three transactions over one tenant at once; each counts, in whatever order they commit."""
     with shelf.database.connection() as connection:
         before = state_of(connection, "main", "default").changes
-        writers = [shelf.database.connect(autocommit=False) for _ in range(3)]
+        writers = [psycopg.connect(shelf.url) for _ in range(3)]
         for number, writer in enumerate(writers):
             writer.execute("SET LOCAL lock_timeout = '2s'")
             tombstone(writer, f"kite{number}.md")
@@ -237,7 +237,7 @@ def test_what_is_rolled_back_does_not_count_and_what_follows_in_the_transaction_
     shelf: Workspace, searcher: Searcher
 ) -> None:
     ask(searcher)
-    with shelf.database.connect(autocommit=False) as writer:
+    with psycopg.connect(shelf.url) as writer:
         with writer.transaction(force_rollback=True):
             tombstone(writer, "kite1.md")
         writer.commit()

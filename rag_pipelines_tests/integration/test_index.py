@@ -416,3 +416,25 @@ def overriding(workspace: Workspace, version: Version) -> None:
     assert kept["detail"]["gates"] == ["quality"]
     assert kept["detail"]["reason"] == "the golden set is out of date"
     assert "below the live version's" in kept["detail"]["refusals"][0]
+
+
+def restored_into_another_server(workspace: Workspace) -> None:
+    """Transaction numbers as a dump brings them from a server that has counted further than this one."""
+    workspace.rows("UPDATE rag.document SET changed_xid = '4000000000' RETURNING 1")
+    workspace.rows("UPDATE rag.index_version SET watermark = '4000000001' RETURNING 1")
+
+
+def test_a_catalogue_restored_into_another_server_misses_no_change(filled: Workspace) -> None:
+    filled.publish()
+    filled.publish(full=True)
+    restored_into_another_server(filled)
+    filled.write("wader.md", "# Waders\n\nThe avocet sweeps its bill.")
+    filled.ingest()
+
+    version = filled.build(if_changed=True)
+
+    assert version.kind == "full"
+    filled.validate(version)
+    promote(filled.database, "main", version.version_id)
+    assert "wader.md" in filled.paths("avocet")
+    assert build_index(filled.runtime, "main", if_changed=True) is None, "afterwards it is as any other"

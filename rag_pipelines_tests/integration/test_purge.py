@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -285,7 +286,7 @@ def test_a_rewrite_leaves_no_bytes_in_the_tables_files(gone: Workspace) -> None:
 
 
 def test_rows_that_an_open_transaction_still_sees_are_left_over_until_it_ends(gone: Workspace) -> None:
-    with gone.database.connect(autocommit=False) as reader:
+    with psycopg.connect(gone.url) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM rag.chunk")
         purged = purge(gone, verify=True)

@@ -55,9 +55,23 @@ SELECT *, watermark::text AS watermark FROM rag.index_version
 WHERE index_name = %(index_name)s AND state = 'retired' AND (%(version_id)s::int IS NULL OR version_id = %(version_id)s)
 ORDER BY retired_at DESC, version_id DESC LIMIT 1;
 
+-- name: forget_other_server
+-- After a dump was restored into another server: numbers that this server's transactions have not reached say
+-- nothing about order. The documents count as changed now, and no version is caught up from.
+WITH documents AS (
+    UPDATE rag.document SET changed_xid = pg_current_xact_id()
+    WHERE changed_xid > pg_snapshot_xmax(pg_current_snapshot())
+)
+UPDATE rag.index_version SET watermark = '0'
+WHERE index_name = %(index_name)s AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+
 -- name: changed_share
--- Documents an index would have to take over since a watermark, and how many it has.
-SELECT count(*) FILTER (WHERE d.changed_xid >= %(watermark)s::text::xid8) AS changed, count(*) AS documents,
+-- Documents an index would have to take over since a watermark, and how many it has: all of them where the
+-- watermark is that of another server.
+SELECT count(*) FILTER (
+           WHERE d.changed_xid >= %(watermark)s::text::xid8
+               OR %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())
+       ) AS changed, count(*) AS documents,
        max(d.changed_xid)::text AS newest
 FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s);
