@@ -102,6 +102,18 @@ def test_an_index_waits_while_one_of_its_sources_is_ingested(shell: Shell):
     assert skipped.skip_message == "being ingested: team-notes"
 
 
+def test_a_backfill_that_was_launched_in_the_ui_counts_as_ingesting(shell: Shell):
+    shell.ingest()
+    job = shell.definitions.resolve_implicit_global_asset_job_def()
+    shell.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "team-notes"}
+    )
+
+    (skipped,) = tick(shell, "index_staleness_sensor")
+
+    assert skipped.skip_message == "being ingested: team-notes"
+
+
 def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell):
     shell.ingest()
     shell.run("build_index")
