@@ -1,8 +1,32 @@
 """Batch ingestion and versioned indexing for enterprise retrieval on Dagster, Postgres and pgvector.
 
-Importing this package imports nothing else; import the concrete submodule you need.
+`open` is the front door. Importing this package imports nothing else: each name comes when it is first used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag_pipelines.connectors.base import Window
+    from rag_pipelines.pipeline import Index, Pipeline, Source, open
+    from rag_pipelines.query.hits import Filters
+    from rag_pipelines.sync.scope import Scope
+
 __version__ = "0.2.0"
+
+__all__ = ["Filters", "Index", "Pipeline", "Scope", "Source", "Window", "open"]
+
+_HOMES = {"Filters": "query.hits", "Scope": "sync.scope", "Window": "connectors.base"}
+"""The modules of names that are not of `pipeline`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'pipeline')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

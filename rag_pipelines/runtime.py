@@ -1,7 +1,7 @@
 """What every operation of one process works with: its database, its configuration, its models.
 
-What belongs here: the bundle. What does not: opening and closing what is in it (`pipeline`, `cli.invocation`,
-Dagster's resources).
+What belongs here: the bundle, opened from a configuration and closed as one. What does not: Dagster's
+resources, whose lives are those of its runs, and anything that is done with a bundle.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.store.database import Database
+from rag_pipelines.store.embedded import ensure_running
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,21 @@ class Runtime:
     database: Database
     settings: Settings
     embedders: Embedders
+
+    def close(self) -> None:
+        """Give models and connections back."""
+        self.embedders.close()
+        self.database.close()
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """The database, started where it is the embedded one and with its schema up to date, and the models,
+    each of which is loaded when it has something to embed.
+
+    Raises:
+        UsageError: there is neither a URL nor the embedded server.
+        TransientError, DatabaseError: the database cannot be reached, or refuses.
+    """
+    database = Database(ensure_running(settings), pool_size=settings.database.pool_size)
+    database.migrate()
+    return Runtime(database, settings, Embedders(settings.data_dir))

@@ -26,26 +26,60 @@ MODULES = (
     "rag_pipelines.connectors.base",
     "rag_pipelines.definitions",
     "rag_pipelines.errors",
+    "rag_pipelines.index.freshness",
+    "rag_pipelines.index.gate_results",
+    "rag_pipelines.index.promotion",
+    "rag_pipelines.index.versions",
     "rag_pipelines.model",
+    "rag_pipelines.pipeline",
+    "rag_pipelines.progress",
     "rag_pipelines.query.asynchronous",
     "rag_pipelines.query.context",
     "rag_pipelines.query.filters",
     "rag_pipelines.query.hits",
     "rag_pipelines.query.search",
+    "rag_pipelines.runtime",
     "rag_pipelines.store.database",
     "rag_pipelines.store.embedded",
+    "rag_pipelines.sync.freshness",
+    "rag_pipelines.sync.plan",
+    "rag_pipelines.sync.report",
+    "rag_pipelines.sync.scope",
+    "rag_pipelines.verification.drift",
 )
 """What is public: the names of these modules that do not begin with an underscore."""
 
 ONLY = {
+    "rag_pipelines.index.freshness": {"IndexFreshness"},
+    "rag_pipelines.index.gate_results": {"Gate"},
+    "rag_pipelines.index.promotion": {"Override"},
+    "rag_pipelines.index.versions": {"Version"},
+    "rag_pipelines.pipeline": {"open", "Pipeline", "Source", "Index"},
+    "rag_pipelines.progress": {"Progress"},
     "rag_pipelines.query.search": {"Searcher"},
+    "rag_pipelines.runtime": {"Runtime", "open_runtime"},
     "rag_pipelines.store.database": {"Database"},
     "rag_pipelines.store.embedded": {"ensure_running"},
+    "rag_pipelines.sync.freshness": {"SourceFreshness"},
+    "rag_pipelines.sync.plan": {"SyncPlan"},
+    "rag_pipelines.sync.report": {"SyncReport"},
+    "rag_pipelines.sync.scope": {"Scope"},
+    "rag_pipelines.verification.drift": {"Certificate", "Drift"},
 }
 """Modules that are public in part."""
 
-INTERNAL = {"Database": {"tuned", "at", "connect", "connection", "transaction", "migrate_when_used"}}
-"""Methods that only this project calls, of classes that users hold."""
+INTERNAL = {
+    "Database": {"tuned", "at", "connect", "connection", "transaction", "migrate_when_used"},
+    "Index": {"__init__"},
+    "Source": {"__init__"},
+    "SourceFreshness": {"slot"},
+    "SyncReport": {"count", "recount", "reparse", "status", "spend", "miss", "followed_by"},
+    "Version": {
+        *("of", "storage", "chunker_id", "model_id", "params", "statistics", "spec", "figures"),
+        *("watermark", "lease_token"),
+    },
+}
+"""Members that only this project uses, of classes that users hold."""
 
 
 def listing() -> str:
@@ -68,6 +102,11 @@ def _members(tree: ast.Module) -> Iterator[tuple[str, str]]:
     exported = _exported(tree)
     for node in tree.body:
         match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                imported = {
+                    alias.name for one in node.body if isinstance(one, ast.ImportFrom) for alias in one.names
+                }
+                yield from ((name, name) for name in sorted(imported & exported))
             case ast.ImportFrom(names=names):
                 for one in names:
                     name = one.asname or one.name
@@ -87,11 +126,18 @@ def _members(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _class_members(node: ast.ClassDef) -> Iterator[str]:
+    internal = INTERNAL.get(node.name, ())
     for one in node.body:
         match one:
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.AnnAssign(target=ast.Name(id=name))
+            ) if name in internal:
+                continue
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if (
-                _is_public(name) and name not in INTERNAL.get(node.name, ())
-            ) or name == "__init__":
+                _is_public(name) or name == "__init__"
+            ):
                 decorators = {ast.unparse(decorator) for decorator in one.decorator_list}
                 if decorators & {"property", "cached_property"}:
                     yield f"{name}: {ast.unparse(one.returns) if one.returns else 'Any'}"

@@ -73,40 +73,26 @@ class Invocation:
         return load_config(self.config)
 
     @cached_property
+    def runtime(self) -> Runtime:
+        """Database, configuration and models as one. Raises what `open_runtime` does."""
+        from rag_pipelines.runtime import open_runtime
+
+        return open_runtime(self.settings)
+
+    @property
     def database(self) -> Database:
-        """The database, started where it is the embedded one, its schema up to date.
+        """The database; opened with the models, none of which is loaded by that."""
+        return self.runtime.database
 
-        Raises:
-            UsageError: there is neither a URL nor the embedded server.
-            TransientError, DatabaseError: it cannot be reached, or refuses.
-        """
-        from rag_pipelines.store.database import Database
-        from rag_pipelines.store.embedded import ensure_running
-
-        chosen = self.settings
-        database = Database(ensure_running(chosen), pool_size=chosen.database.pool_size)
-        database.migrate()
-        return database
-
-    @cached_property
+    @property
     def embedders(self) -> Embedders:
         """The models; each is loaded when it has something to embed."""
-        from rag_pipelines.embedding.embedders import Embedders
-
-        return Embedders(self.settings.data_dir)
-
-    @cached_property
-    def runtime(self) -> Runtime:
-        """Database, configuration and models as one."""
-        from rag_pipelines.runtime import Runtime
-
-        return Runtime(self.database, self.settings, self.embedders)
+        return self.runtime.embedders
 
     def close(self) -> None:
         """Give back what the command opened."""
-        for name in ("embedders", "database"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        if "runtime" in self.__dict__:
+            self.runtime.close()
 
 
 def invocation(context: typer.Context) -> Invocation:

@@ -323,11 +323,11 @@ class Settings(_Section):
 
     def source(self, name: str) -> SourceSettings:
         """The source `name`. Raises `UsageError` with the valid names."""
-        return _named("source", self.sources, name)
+        return named("source", self.sources, name)
 
     def index(self, name: str) -> IndexSettings:
         """The index `name`. Raises `UsageError` with the valid names."""
-        return _named("index", self.indexes, name)
+        return named("index", self.indexes, name)
 
     def connector_options(self, source: str) -> Any:
         """The validated options of a source, an instance of its connector's `options_type`."""
@@ -355,15 +355,15 @@ class Settings(_Section):
 
     def parse_options(self, source: str) -> ParseOptions:
         """The parsing profile of a source."""
-        return _named("parsing profile", self.profiles.parsing, self.source(source).parsing)
+        return named("parsing profile", self.profiles.parsing, self.source(source).parsing)
 
     def chunk_options(self, index: str) -> ChunkOptions:
         """The chunking profile of an index."""
-        return _named("chunking profile", self.profiles.chunking, self.index(index).chunking)
+        return named("chunking profile", self.profiles.chunking, self.index(index).chunking)
 
     def embedding_profile(self, index: str) -> EmbeddingProfile:
         """The embedding profile of an index."""
-        return _named("embedding profile", self.profiles.embedding, self.index(index).embedding)
+        return named("embedding profile", self.profiles.embedding, self.index(index).embedding)
 
 
 def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
@@ -371,7 +371,8 @@ def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(base / path.expanduser()))
 
 
-def _named(what: str, known: Mapping[str, T], name: str) -> T:
+def named(what: str, known: Mapping[str, T], name: str) -> T:
+    """The one of `known` by its name; `what` says what they are. Raises `UsageError` with the valid names."""
     if name in known:
         return known[name]
     valid = ", ".join(known) or "none is configured"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, overload
 from uuid import uuid4
 
 import msgspec
@@ -43,6 +43,28 @@ from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
 
 log = logs.get(__name__)
+
+
+@overload
+def build_index(
+    runtime: Runtime,
+    name: str,
+    *,
+    full: bool = False,
+    if_changed: Literal[False] = False,
+    progress: BuildProgress = no_progress,
+) -> Version: ...
+
+
+@overload
+def build_index(
+    runtime: Runtime,
+    name: str,
+    *,
+    full: bool = False,
+    if_changed: bool,
+    progress: BuildProgress = no_progress,
+) -> Version | None: ...
 
 
 def build_index(

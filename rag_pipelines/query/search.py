@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import psycopg
@@ -52,7 +52,7 @@ MAX_QUESTION = 10_000
 
 
 class Searcher:
-    """Searches one index. Safe to use from several threads; make one and keep it.
+    """Searches one index. Safe to use from several threads; make one, keep it, and close it.
 
     Args:
         database: read only; its connections get the index's search settings.
@@ -100,6 +100,7 @@ class Searcher:
         )
         self._pinned: Pinned | None = None
         self._lock = threading.Lock()
+        self._closed = False
 
     def search(
         self,
@@ -121,8 +122,8 @@ class Searcher:
             filters: what documents have to be; several at once, or a composed one (`filters.Filter`).
 
         Raises:
-            UsageError: the index has no live version, an argument is out of range, or the login for searches
-                escapes row-level security.
+            UsageError: the index has no live version, an argument is out of range, the login for searches
+                escapes row-level security, or this searcher is closed.
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
@@ -185,6 +186,7 @@ class Searcher:
         Tokens are those of the version's own model. Whether the hits hold an answer is judged by what
         `rag-pipelines eval calibrate` has learned of the index; where it has not, nothing is claimed.
         """
+        self._must_be_open()
         with self._database.connection() as connection:
             calibration = calibration_of(connection, result.version, result.mode)
         count = self._pin().embedder.tokenizer.count
@@ -196,12 +198,14 @@ class Searcher:
         Raises:
             RagError: the reranker's model cannot be had; searches are answered without it.
         """
+        self._must_be_open()
         if tenant is not None and self._rewriter is not None:
             self._rewriter.prepare(self._pin().search.parts, tenant)
         self._stages.prepare()
 
     def close(self) -> None:
         """Give connections and, if they are its own, models back."""
+        self._closed = True
         self._stages.close()
         if self._rewriter is not None:
             self._rewriter.close()
@@ -209,7 +213,18 @@ class Searcher:
         if self._owns_embedders:
             self._embedders.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise UsageError(f"this searcher of index {self._index!r} is closed; make a new one")
+
     def _check(self, text: str, tenant: str, mode: str, k: int) -> None:
+        self._must_be_open()
         if not text.strip():
             raise UsageError("the question is empty; give some words to look for")
         if len(text) > MAX_QUESTION:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag_pipelines.errors import GateError
-from rag_pipelines.gates.judge import validate_version
-from rag_pipelines.index.build import build_index
-from rag_pipelines.index.promotion import promote
+from rag_pipelines.gates.refresh import refresh_index
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.engine import ingest
@@ -60,17 +58,15 @@ def repair_source(
         }
         if done or faults:
             full = Remedy.REBUILD in faults
-            done.append(_build(runtime, name, progress, full=full))
+            done.append(_refresh(runtime, name, progress, full=full))
     return done
 
 
-def _build(runtime: Runtime, name: str, progress: Progress, *, full: bool) -> str:
-    version = build_index(runtime, name, full=full, if_changed=not full, progress=progress)
-    if version is None:
-        return f"index {name}: nothing has changed since the live version was built"
-    validate_version(runtime, name, version.version_id)
+def _refresh(runtime: Runtime, name: str, progress: Progress, *, full: bool) -> str:
     try:
-        promote(runtime.database, name, version.version_id)
+        version = refresh_index(runtime, name, full=full, progress=progress)
     except GateError as error:
         return str(error)
+    if version is None:
+        return f"index {name}: nothing has changed since the live version was built"
     return f"index {name}: version {version.version_id} is live, built {'in full' if full else 'anew'}"
