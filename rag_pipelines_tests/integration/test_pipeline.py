@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 import rag_pipelines
 from rag_pipelines.errors import ConfigError, GateError, UsageError
 from rag_pipelines.index.promotion import Override
+from rag_pipelines_tests.databases import database_of
 from rag_pipelines_tests.integration.workspace import Workspace
 
 TRAVEL = "# Travel policy\n\n## Meals\n\nWhoever stays away overnight may claim 38 pounds a day for meals.\n"
@@ -198,15 +200,11 @@ def test_closing_gives_every_connection_back_and_what_comes_after_is_a_clear_err
     for search in (main.search, searcher.search):
         assert search("meals", tenant="default").hits
 
+    assert _connections(workspace)
     rag.close()
     rag.close()
 
-    with psycopg.connect(workspace.url) as connection:
-        statement = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND application_name = 'rag_pipelines'"
-        )
-        assert connection.execute(statement).fetchone() == (0,)
+    assert _connections(workspace) == []
     for use in (docs.ingest, docs.plan, docs.verify, docs.freshness):
         with pytest.raises(UsageError, match="this pipeline is closed; open it again"):
             use()
@@ -238,6 +236,13 @@ def test_every_name_of_the_package_is_there_and_no_other():
     assert set(rag_pipelines.__all__) < set(dir(rag_pipelines))
     with pytest.raises(AttributeError, match="module 'rag_pipelines' has no attribute 'opne'"):
         rag_pipelines.opne  # noqa: B018
+
+
+def _connections(workspace: Workspace) -> list[psycopg.Connection]:
+    """What this process has open to the database of the test."""
+    name = database_of(workspace.url)
+    every = (one for one in gc.get_objects() if isinstance(one, psycopg.Connection))
+    return [one for one in every if not one.closed and one.info.dbname == name]
 
 
 def _loaded_by(code: str) -> set[str]:
