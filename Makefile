@@ -22,10 +22,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start many processes: their modules are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast dev lint schema release-check docs bench clean
+.PHONY: help demo test test-fast test-matrix dev lint schema release-check docs bench clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(STAMP)  ## Ingest a demo corpus, build and promote its index, answer sample questions.
 	@$(BIN)/rag-pipelines demo
@@ -35,6 +35,10 @@ test: $(STAMP)  ## Run every test. RAG_DATA_DIR names the folder of the real cor
 
 test-fast: $(STAMP)  ## Run the tests of the inner loop: under a minute, nothing marked as slow.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" $(FAST) $(ARGS)
+
+test-matrix: $(STAMP)  ## Run the tests on other Pythons, the oldest libraries and other Postgres.
+	@$(BIN)/python -m pip install --quiet uv
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/test_matrix.py $(ARGS)
 
 dev: $(STAMP) .dagster/dagster.yaml  ## Open the Dagster UI and daemon on RAG_CONFIG, or on the demo.
 	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster instance info > /dev/null
@@ -59,7 +63,7 @@ bench: $(STAMP)  ## Print the figures of every benchmark.
 
 clean:  ## Stop the embedded Postgres; remove the environment, the demo's data and all caches.
 	@if [ -x $(BIN)/rag-pipelines ]; then RAG_DATABASE_URL= $(BIN)/rag-pipelines db stop || true; fi
-	rm -rf $(VENV) .rag .dagster build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .rag .dagster .matrix build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The model's library asks for any torch; the exact one is installed first so that no other is chosen.

@@ -42,6 +42,11 @@ SMALL_SERVER = {
 """For databases of a few rows that nobody needs after a crash."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A file is no name for a case: some are made anew by each process, with another time in them."""
+    return argname if isinstance(val, bytes) and len(val) > 60 else None
+
+
 def pytest_collection_finish() -> None:
     """What is there now stays: the garbage collector need not go through it again and again."""
     gc.collect()
