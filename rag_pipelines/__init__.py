@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""As in `typing`, the import of which takes longer than all that is here."""
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rag_pipelines.connectors.base import Window
     from rag_pipelines.pipeline import Index, Pipeline, Source, open
     from rag_pipelines.query.hits import Filters
@@ -25,6 +27,8 @@ _HOMES = {"Filters": "query.hits", "Scope": "sync.scope", "Window": "connectors.
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'pipeline')}"), name)
 
 

@@ -165,7 +165,7 @@ def _exported(tree: ast.Module) -> set[str]:
 
 
 def _is_public(name: str) -> bool:
-    return not name.startswith("_")
+    return not name.startswith("_") and name != "TYPE_CHECKING"
 
 
 def main(arguments: list[str]) -> int:

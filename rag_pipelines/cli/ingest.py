@@ -18,7 +18,6 @@ from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, sa
 from rag_pipelines.cli.reparse import parsed_again
 from rag_pipelines.cli.sources import end, say_deletion
 from rag_pipelines.errors import RagError, ThrottledError
-from rag_pipelines.sync.scope import Scope
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.report import SyncReport
@@ -45,6 +44,7 @@ def ingest(
     from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
     from rag_pipelines.sync.engine import ingest as run
+    from rag_pipelines.sync.scope import Scope
 
     chosen = invocation(context)
     span = window(since, until)

@@ -13,7 +13,6 @@ from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Un
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.reparse import parsed_again
 from rag_pipelines.cli.sources import end, for_each
-from rag_pipelines.sync.scope import Scope
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.plan import SyncPlan
@@ -36,6 +35,7 @@ def plan(
     """
     from rag_pipelines.sync.engine import check_names
     from rag_pipelines.sync.plan import plan_source
+    from rag_pipelines.sync.scope import Scope
 
     chosen = invocation(context)
     span = window(since, until)

@@ -50,6 +50,8 @@ def check(
 ) -> None:
     """Try settings and credentials of sources without ingesting; the exit code is 1 if any fails."""
     settings = invocation(context).settings
+    for name in names or ():
+        settings.source(name)
     found: dict[str, list[Finding]] = {}
 
     def attempt(name: str) -> None:
