@@ -1,7 +1,7 @@
 """The command ``rag-pipelines``: the application, its global options, and its groups of commands.
 
 What belongs here: putting the commands together. What does not: the commands, one module a group.
-Only Typer is imported here; a command imports what it needs when it runs.
+Only Typer is imported here, and the command that is asked for; it imports what it needs when it runs.
 
 Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, but
 documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, 70 a bug,
@@ -12,73 +12,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rag_pipelines.cli import (
-    access,
-    backfill,
-    canary,
-    config,
-    db,
-    deletes,
-    demo,
-    doctor,
-    evaluate,
-    index,
-    ingest,
-    mcp,
-    plan,
-    purge,
-    quality,
-    quarantine,
-    query,
-    serve,
-    source,
-    status,
-    verify,
-)
 from rag_pipelines.cli.invocation import Commands, Invocation
 from rag_pipelines.cli.records import LogFormat, LogLevel, write_log
 
-app = typer.Typer(
-    name="rag-pipelines",
-    cls=Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Ingest documents, build versioned pgvector indexes, and query them with citations.",
-    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, "
-    "but documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, "
-    "70 a bug, 130 interrupted.",
-)
-app.command("demo")(demo.demo)
-app.command("ingest")(ingest.ingest)
-app.command("plan")(plan.plan)
-app.command("apply")(plan.apply)
-app.command("backfill")(backfill.backfill)
-app.add_typer(index.app, name="index")
-app.add_typer(canary.app, name="canary")
-app.command("query")(query.query)
-app.command("serve")(serve.serve)
-app.command("mcp")(mcp.mcp)
-app.add_typer(evaluate.app, name="eval")
-app.add_typer(quality.app, name="quality")
-app.command("status")(status.status)
-app.add_typer(deletes.app, name="deletes")
-app.command("verify")(verify.verify)
-app.command("purge")(purge.purge)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(source.app, name="source")
-app.add_typer(access.app, name="access")
-app.add_typer(config.app, name="config")
-app.add_typer(db.app, name="db")
-app.command("doctor")(doctor.doctor)
+COMMANDS = {
+    "demo": ("demo", "demo"),
+    "ingest": ("ingest", "ingest"),
+    "plan": ("plan", "plan"),
+    "apply": ("plan", "apply"),
+    "backfill": ("backfill", "backfill"),
+    "index": ("index", "app"),
+    "canary": ("canary", "app"),
+    "query": ("query", "query"),
+    "serve": ("serve", "serve"),
+    "mcp": ("mcp", "mcp"),
+    "eval": ("evaluate", "app"),
+    "quality": ("quality", "app"),
+    "status": ("status", "status"),
+    "deletes": ("deletes", "app"),
+    "verify": ("verify", "verify"),
+    "purge": ("purge", "purge"),
+    "quarantine": ("quarantine", "app"),
+    "source": ("source", "app"),
+    "access": ("access", "app"),
+    "config": ("config", "app"),
+    "db": ("db", "app"),
+    "doctor": ("doctor", "doctor"),
+}
+"""Where each command or group of commands stands: its module here, and its name there."""
 
 
-@app.callback()
 def options(
     context: typer.Context,
     config: Annotated[
@@ -110,9 +79,43 @@ def options(
     write_log(context, log_level, log_format)
 
 
+def make_app(only: str | None = None) -> typer.Typer:
+    """The application, with every command or with one: importing and describing the others takes longer than
+    many a command."""
+    made = typer.Typer(
+        name="rag-pipelines",
+        cls=Commands,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Ingest documents, build versioned pgvector indexes, and query them with citations.",
+        epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, "
+        "but documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, "
+        "70 a bug, 130 interrupted.",
+    )
+    made.callback()(options)
+    for name in [only] if only in COMMANDS else COMMANDS:
+        module, attribute = COMMANDS[name]
+        found = getattr(import_module(f"rag_pipelines.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            made.add_typer(found, name=name)
+        else:
+            made.command(name)(found)
+    return made
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`app`: the application with every command, made when somebody asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = make_app()
+    return globals()["app"]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with an exit code."""
-    app(_global_options_first(sys.argv[1:] if arguments is None else arguments))
+    given = _global_options_first(sys.argv[1:] if arguments is None else arguments)
+    make_app(_command_of(given))(given)
 
 
 def _show_version(wanted: bool) -> None:
@@ -125,6 +128,19 @@ def _show_version(wanted: bool) -> None:
 
 VALUED = ("--config", "--log-level", "--log-format")
 """Global options that take a value."""
+
+
+def _command_of(arguments: Sequence[str]) -> str | None:
+    """The command that is asked for, where the global options stand in front; None where help is."""
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument in VALUED:
+            next(remaining, None)
+        elif not argument.startswith("-"):
+            return argument
+        elif argument != "--debug" and "=" not in argument:
+            return None
+    return None
 
 
 def _global_options_first(arguments: Sequence[str]) -> list[str]:

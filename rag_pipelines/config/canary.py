@@ -28,7 +28,7 @@ class CanarySettings(BaseModel):
     - `max_down`: how much larger the share of votes against its answers is than against the live version's.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     share: Share = 0.05
     min_observations: int = Field(default=50, ge=1)

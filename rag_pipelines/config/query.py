@@ -19,7 +19,7 @@ Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RewritingSettings(_Section):

@@ -43,7 +43,7 @@ Positive = Annotated[Duration, AfterValidator(_some)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ApiKey(_Section):

@@ -43,7 +43,7 @@ _EXPORTED = re.compile(r"^from \.(\w+) import", re.MULTILINE)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ExpectationSettings(_Section):

@@ -171,7 +171,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Options(BaseModel):
     """Base of a connector's settings; a field that is a secret has type `pydantic.SecretStr`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def from_config_folder(path: str, info: ValidationInfo) -> str:

@@ -33,7 +33,7 @@ class EmbeddingProfile(BaseModel):
     Vectors are always normalised to length 1.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     provider: Literal["sentence-transformers", "openai", "hash"] = "sentence-transformers"
     model: str = Field(default="", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
