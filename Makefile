@@ -48,6 +48,7 @@ lint: $(STAMP)  ## Check style and types.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@for example in examples/*/*.py; do $(BIN)/mypy "$$example"; done
 
 schema: $(STAMP)  ## Write sql/schema.sql anew, after a change of migrations or objects.
 	@$(BIN)/python -m tools.dump_schema
