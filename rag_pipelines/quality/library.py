@@ -21,7 +21,7 @@ from uuid import uuid4
 import psycopg
 
 from rag_pipelines.config.suites import CONTENT_COLUMNS
-from rag_pipelines.errors import ConfigError, DatabaseError
+from rag_pipelines.errors import ConfigError, DatabaseError, TransientError
 from rag_pipelines.quality.suites import Expectation, Suite
 from rag_pipelines.store.database import mapped_errors
 from rag_pipelines.store.sql import queries
@@ -63,6 +63,7 @@ def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]
     Raises:
         ConfigError: the library refuses the arguments of an expectation.
         DatabaseError: the suite's rows cannot be read.
+        TransientError: the database went away.
         TransientError: Postgres cannot be reached.
     """
     made = _make_all(suite)
@@ -189,19 +190,29 @@ def library_context() -> Any:
 
 @contextmanager
 def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows of a suite as a batch. The connection string stays out of the library's configuration."""
+    """The rows of a suite as a batch. The connection string stays out of the library's configuration.
+
+    The library takes whatever a database answers for the answer of an expectation: a connection that broke in
+    the block is noticed here.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     with mapped_errors(), psycopg.connect(url) as connection:
         statement = _COMMENT.sub("", queries()[suite.query])
         rows = psycopg.ClientCursor(connection).mogrify(statement, params)
+    made: list[psycopg.Connection] = []
+
+    def connect() -> psycopg.Connection:
+        made.append(psycopg.connect(url))
+        return made[-1]
+
     sources, name = library_context().data_sources, uuid4().hex
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = sources.add_sql(
             name,
             connection_string="postgresql+psycopg://",
-            kwargs={"creator": lambda: psycopg.connect(url)},
+            kwargs={"creator": connect},
             create_temp_table=True,
         )
     try:
@@ -209,11 +220,19 @@ def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
         try:
             batch = asset.add_batch_definition_whole_table(name).get_batch()
         except SQLAlchemyError as error:
+            _refuse_broken(made)
             raise DatabaseError(f"the rows to check cannot be read: {error.args[0]}") from error
         yield batch
+        _refuse_broken(made)
     finally:
         source.get_engine().dispose()
         sources.delete(name)
+
+
+def _refuse_broken(connections: Iterable[psycopg.Connection]) -> None:
+    """Raises `TransientError` where the database went away."""
+    if any(connection.broken for connection in connections):
+        raise TransientError("the connection to Postgres was lost while a quality suite ran")
 
 
 def _results(suite: Suite, answers: Mapping[str, Any]) -> list[Result]:

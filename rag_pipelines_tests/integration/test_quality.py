@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.errors import DatabaseError, GateError, RagError, UsageError
+from rag_pipelines.errors import DatabaseError, GateError, RagError, TransientError, UsageError
 from rag_pipelines.index.promotion import promote
+from rag_pipelines.quality import library
 from rag_pipelines.quality.library import Result
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import SUITES, check_source
@@ -41,6 +44,26 @@ def failed(results: dict[str, Result]) -> set[str]:
 def tamper(workspace: Workspace, statement: str) -> None:
     with workspace.database.connection() as connection:
         connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_a_connection_that_is_lost_is_a_passing_fault_and_no_failed_expectation(
+    checked: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    validate = library._validate
+
+    def losing(batch: Any, *arguments: Any) -> Any:
+        checked.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND application_name <> 'rag_pipelines'"
+        )
+        return validate(batch, *arguments)
+
+    monkeypatch.setattr(library, "_validate", losing)
+
+    with pytest.raises(TransientError, match="lost while a quality suite ran"):
+        check(checked, "chunks")
+    assert checked.rows("SELECT 1 FROM rag.quality_result") == []
 
 
 def test_sound_data_passes_every_expectation(checked: Workspace):
