@@ -217,13 +217,11 @@ def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
         )
     try:
         asset = source.add_query_asset(name, query=rows)
-        try:
-            batch = asset.add_batch_definition_whole_table(name).get_batch()
-        except SQLAlchemyError as error:
-            _refuse_broken(made)
-            raise DatabaseError(f"the rows to check cannot be read: {error.args[0]}") from error
-        yield batch
+        yield asset.add_batch_definition_whole_table(name).get_batch()
         _refuse_broken(made)
+    except SQLAlchemyError as error:
+        _refuse_broken(made)
+        raise DatabaseError(f"the rows to check cannot be read: {error.args[0]}") from error
     finally:
         source.get_engine().dispose()
         sources.delete(name)
