@@ -191,6 +191,7 @@ def test_a_service_that_drips_is_left_at_the_time_out(service: Server) -> None:
 @pytest.fixture(scope="module")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-encoder of one small layer with random weights, saved as a user's would be."""
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
     import torch
     from sentence_transformers import CrossEncoder
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
