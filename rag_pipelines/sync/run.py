@@ -117,7 +117,7 @@ class SourceRun:
 
 def counts_of(report: SyncReport) -> dict[str, int]:
     """The numbers of a report by their names; changes and statuses by the words that they count."""
-    plain = {name: value for name, value in structs.asdict(report).items() if isinstance(value, int)}
+    plain = {name: value for name, value in structs.asdict(report).items() if type(value) is int}
     return {**plain, **report.changes, **report.statuses}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -34,12 +35,16 @@ class Outcome(msgspec.Struct, Generic[Item, Result]):
 
 
 class Job:
-    """A task on its way: its item, its encoded form and, in the end, its outcome."""
+    """A task on its way: its item, its encoded form and, in the end, its outcome.
 
-    __slots__ = ("item", "outcome", "payload", "size")
+    `context` is that of the caller, which the log of a worker's death carries.
+    """
+
+    __slots__ = ("context", "item", "outcome", "payload", "size")
 
     def __init__(self, item: Any) -> None:
         self.item = item
+        self.context = copy_context()
         self.payload = b""
         self.size = 0
         self.outcome: Outcome[Any, Any] | None = None

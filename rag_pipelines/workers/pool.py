@@ -20,7 +20,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -247,13 +246,9 @@ class _Worker(threading.Thread):
         self._sent: deque[Job] = deque()
         self._began = 0.0
         self._task_seconds = _AHEAD_SECONDS
-        self._context = copy_context()
 
     def run(self) -> None:
         """Work until the pool is closed."""
-        self._context.run(self._work)
-
-    def _work(self) -> None:
         try:
             if self._early:
                 self._child = self._start_child()
@@ -312,14 +307,15 @@ class _Worker(threading.Thread):
         fresh, seconds = self._answers == 0, time.monotonic() - self._began
         self._drop_child()
         blamed = fresh or isinstance(error, ParseTimeoutError)
-        log.warning(
+        suspect = self._sent.popleft()
+        suspect.context.run(
+            log.warning,
             "worker died",
             error=type(error).__name__,
             reason=str(error),
             seconds=round(seconds, 3),
             then="its document failed" if blamed else "its document is tried once more in a fresh worker",
         )
-        suspect = self._sent.popleft()
         self._jobs.put_back(self._sent)
         self._sent.clear()
         if blamed:

@@ -195,8 +195,10 @@ def test_a_worker_killed_by_the_system_is_taken_for_out_of_memory() -> None:
 
 
 def test_a_worker_that_dies_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
-    with logs.context(source="docs"):
-        run(Deed("kill", "SIGKILL"))
+    with WorkerPool(do, workers=1, limits=LIMITS) as pool:
+        pool.warm()
+        with logs.context(source="docs"):
+            list(pool.map([Deed("kill", "SIGKILL")]))
     (record,) = [record for record in caplog.records if record.getMessage() == "worker died"]
     fields = logs.fields_of(record)
     assert record.levelname == "WARNING"
