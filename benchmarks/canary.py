@@ -1,9 +1,9 @@
-"""How soon a canary is broken off, how rarely without need, and what one costs the searches.
+"""How soon a canary is aborted, how rarely without need, and what one costs the searches.
 
 What belongs here: callers of a canary over the index of `quality_gate` (xquad, en). What does not: the
 canary. Candidates pass their gates first and are spoilt afterwards, as by something that no gate foresaw.
 
-The exit status is 1 if a spoilt candidate is served on or an equal one is broken off.
+The exit status is 1 if a spoilt candidate is served on or an equal one is aborted.
 
     python benchmarks/canary.py [--searches 1000] [--seconds 4]
 """
@@ -27,7 +27,7 @@ from quality_gate import CORPUS, INDEX, RIGHT, SPOILT, Trial
 
 from rag_pipelines.config.query import CacheSettings, QuerySettings
 from rag_pipelines.evaluation.golden import read_golden
-from rag_pipelines.gates.canary import Mode, Report, latest_reports, start_canary, stop_canary
+from rag_pipelines.gates.canary import CanaryReport, Mode, latest_reports, start_canary, stop_canary
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.search import Searcher
@@ -72,7 +72,7 @@ class Service:
         self.canaries.search(INDEX, question, tenant="default", caller=f"user:{number % 500}")
 
     @property
-    def report(self) -> Report:
+    def report(self) -> CanaryReport:
         with self.trial.database.connection() as connection:
             return latest_reports(connection, INDEX)[0]
 

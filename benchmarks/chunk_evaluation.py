@@ -34,7 +34,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.evaluation.chunking import ChunkingScores, RangeQuestion, judge_chunking
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
-from rag_pipelines.evaluation.ranges import Span
+from rag_pipelines.evaluation.ranges import TextSpan
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
 
 FIGURES = Figures("chunk_evaluation")
@@ -86,7 +86,7 @@ def read_questions() -> list[RangeQuestion]:
             RangeQuestion(
                 row["question"],
                 tuple(
-                    Span(row["corpus_id"], reference["start_index"], reference["end_index"])
+                    TextSpan(row["corpus_id"], reference["start_index"], reference["end_index"])
                     for reference in json.loads(row["references"])
                 ),
             )

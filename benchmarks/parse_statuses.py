@@ -37,7 +37,7 @@ from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
-from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.jobs import JobOutcome
 from rag_pipelines.workers.pool import WorkerPool
 
 FIGURES = Figures("parse_statuses")
@@ -120,12 +120,12 @@ def _probed(suite: str) -> Iterator[File]:
             yield File(suite, DATA / suite / row["file"], expected, pages)
 
 
-def status(outcome: Outcome[File, Prepared]) -> str:
+def status(outcome: JobOutcome[File, Prepared]) -> str:
     """The word that would be stored for the document."""
     return outcome.error.status if outcome.error else "ok"
 
 
-def run(suites: list[str], pdf: str, workers: int | None) -> list[Outcome[File, Prepared]]:
+def run(suites: list[str], pdf: str, workers: int | None) -> list[JobOutcome[File, Prepared]]:
     """The outcome of every file, in order."""
     options = ParseOptions(pdf=pdf)  # type: ignore[arg-type]
 
@@ -142,9 +142,9 @@ def run(suites: list[str], pdf: str, workers: int | None) -> list[Outcome[File, 
         return list(outcomes)
 
 
-def report(outcomes: list[Outcome[File, Prepared]], console: Console) -> int:
+def report(outcomes: list[JobOutcome[File, Prepared]], console: Console) -> int:
     """Print the tables; returns how many files did not end as they should."""
-    groups: dict[tuple[str, str], list[Outcome[File, Prepared]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[JobOutcome[File, Prepared]]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.item.suite, outcome.item.format].append(outcome)
     statuses = [name for name, _ in Counter(map(status, outcomes)).most_common()]
@@ -188,7 +188,7 @@ def report(outcomes: list[Outcome[File, Prepared]], console: Console) -> int:
     return len(poison) + len(wrong) + len(miscounted)
 
 
-def _figures(group: list[Outcome[File, Prepared]], statuses: list[str]) -> list[str]:
+def _figures(group: list[JobOutcome[File, Prepared]], statuses: list[str]) -> list[str]:
     counts = Counter(map(status, group))
     chunks = sum(len(outcome.value.chunks[0] or ()) for outcome in group if outcome.value)
     seconds = sum(outcome.seconds for outcome in group)
@@ -202,7 +202,7 @@ def _is_garbled(file: File, prepared: Prepared) -> bool:
     return file.path.suffix.lower() != ".pdf" and "\ufffd" in decode_parsed(prepared.encoded).text
 
 
-def _list(console: Console, title: str, outcomes: list[Outcome[File, Prepared]]) -> None:
+def _list(console: Console, title: str, outcomes: list[JobOutcome[File, Prepared]]) -> None:
     if not outcomes:
         return
     table = Table("status", "expected", "file", "message", title=title)

@@ -39,7 +39,7 @@ from rich.table import Table
 from rag_pipelines.config import load_config
 from rag_pipelines.config.settings import FusionSettings, Settings
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.evaluation.comparison import differences, paired
+from rag_pipelines.evaluation.comparison import differences, pair_answers
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.golden import read_golden
 from rag_pipelines.evaluation.questions import GoldenSet, Question, Reference
@@ -160,7 +160,7 @@ def ranking_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:
 
 
 def _against(side: Run, hybrid: Run) -> str:
-    one = differences(paired(side, hybrid))["nDCG@10"]
+    one = differences(pair_answers(side, hybrid))["nDCG@10"]
     return f"{one.mean:+.4f} (p {one.p:.4f})"
 
 

@@ -42,7 +42,7 @@ from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.chunks import put_vectors
-from rag_pipelines.store.database import Database, Pg, Prepared
+from rag_pipelines.store.database import Database, Pg, PreparedQuery
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
@@ -177,9 +177,9 @@ def ids(result: Result) -> set[str]:
 def sent() -> Iterator[list[float]]:
     """The ms that each statement of the searches meanwhile takes, its rows included."""
     statements: list[float] = []
-    run = Prepared.run
+    run = PreparedQuery.run
 
-    def timed(self: Prepared, connection: Pg, params: Any, **how: Any) -> Any:
+    def timed(self: PreparedQuery, connection: Pg, params: Any, **how: Any) -> Any:
         began = time.perf_counter()
         cursor = run(self, connection, params, **how)
         if cursor.fetchall():
@@ -187,7 +187,7 @@ def sent() -> Iterator[list[float]]:
         statements.append((time.perf_counter() - began) * 1000)
         return cursor
 
-    with patch.object(Prepared, "run", timed):
+    with patch.object(PreparedQuery, "run", timed):
         yield statements
 
 

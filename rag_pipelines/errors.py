@@ -72,7 +72,7 @@ class CredentialError(RagError):
 
 
 class TransientError(RagError):
-    """A passing fault; try again later."""
+    """A transient failure; try again later."""
 
 
 class ThrottledError(TransientError):

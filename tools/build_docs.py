@@ -222,7 +222,7 @@ def gates_and_checks() -> str:
         "",
         *_table(("gate", "passes when", "may be overridden"), gates),
         "",
-        "A candidate that was broken off as a canary keeps the failed gate `canary`, which may be "
+        "A candidate that was aborted as a canary keeps the failed gate `canary`, which may be "
         "overridden, too.",
         "",
         "## Quality suites { #suites }",

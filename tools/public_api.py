@@ -71,7 +71,7 @@ ONLY = {
 """Modules that are public in part."""
 
 INTERNAL = {
-    "Database": {"tuned", "at", "connect", "connection", "transaction", "migrate_when_used"},
+    "Database": {"with_server_settings", "at", "connect", "connection", "transaction", "migrate_when_used"},
     "Index": {"__init__"},
     "Source": {"__init__"},
     "SourceFreshness": {"slot"},

@@ -20,7 +20,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.asynchronous import AsyncSearcher
 from rag_pipelines.query.context import PackedContext, Passage, pack_context
-from rag_pipelines.query.filter_predicate import sources_named
+from rag_pipelines.query.filter_predicate import named_sources
 from rag_pipelines.query.filters import FIELDS, All, Filter, filter_from_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Found(BaseModel):
-    """One passage of an answer; `suspicious` says that it looks like orders to a model."""
+    """One passage of an answer; `suspicious` says that it looks like instructions to a model."""
 
     number: int
     citation: str
@@ -63,7 +63,7 @@ class Found(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the tool gives back. `left_out` counts passages for which there was no room."""
+    """What the tool gives back. `left_out` counts passages over the token limit."""
 
     passages: list[Found]
     left_out: int
@@ -87,7 +87,7 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
     @server.tool(description=TOOL, structured_output=True)
     async def search(
         question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)],
-        passages: Annotated[int, Field(ge=1, le=MAX_PASSAGES, description="How many at most.")] = 8,
+        passages: Annotated[int, Field(ge=1, le=MAX_PASSAGES, description="How many passages at most.")] = 8,
         filter: Annotated[dict[str, Any] | None, Field(description=FILTER)] = None,
     ) -> Answer:
         try:
@@ -113,17 +113,17 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
 
 def _narrowing(given: dict[str, Any] | None, known: list[str]) -> Filter:
     chosen = filter_from_json(given) if given else All(())
-    for name in sorted(sources_named(chosen)):
+    for name in sorted(named_sources(chosen)):
         if name not in known:
             raise UsageError(f"there is no source {name!r}; valid: {', '.join(known)}")
     return chosen
 
 
 def _answer(packed: PackedContext) -> Answer:
-    return Answer(passages=[_found(passage) for passage in packed.passages], left_out=packed.left_out)
+    return Answer(passages=[_to_passage(passage) for passage in packed.passages], left_out=packed.left_out)
 
 
-def _found(passage: Passage) -> Found:
+def _to_passage(passage: Passage) -> Found:
     return Found(
         number=passage.citation.number,
         citation=passage.citation.label,

@@ -27,7 +27,7 @@ SAFETY_SHARE = 64
 """One part in this many is kept free where counts of ranges do not add up exactly."""
 
 
-class Span(NamedTuple):
+class ChunkSpan(NamedTuple):
     """A range of the text that becomes a chunk; see `Chunk` for `context` and `forced`."""
 
     start: int
@@ -84,7 +84,7 @@ class Body:
         context: str = "",
         context_tokens: int = 0,
         least: int = 0,
-    ) -> Iterator[Span]:
+    ) -> Iterator[ChunkSpan]:
         """A range as spans that fit, cut at `places`, and inside a word only where nothing else is left.
 
         `least` tokens stay for the last span where the cut can be moved for it.
@@ -93,7 +93,7 @@ class Body:
             room = self.room(start) - context_tokens
             limit = min(end, self.ruler.reach(start, room))
             if limit >= end:
-                yield Span(start, end, context)
+                yield ChunkSpan(start, end, context)
                 return
             rest = self.ruler.tokens(limit, end)
             if rest < least:
@@ -101,17 +101,17 @@ class Body:
             cut = last_cut(self.text, start, limit, places)
             forced = cut is None
             first, last = strip(self.text, start, cut or limit)
-            yield Span(first, last, context, forced)
+            yield ChunkSpan(first, last, context, forced)
             start, _ = strip(self.text, last, end)
 
-    def assemble(self, spans: Iterable[Span], *, bounded: bool = True) -> list[Chunk]:
+    def assemble(self, spans: Iterable[ChunkSpan], *, bounded: bool = True) -> list[Chunk]:
         """The chunks of spans in order; if `bounded`, all within the budget by the tokenizer's own count."""
         chunks: list[Chunk] = []
         pending = list(spans)
         while pending:
             inputs = [self._embedding_input(span) for span in pending]
             counts = self._counts(pending, inputs)
-            over: list[Span] = []
+            over: list[ChunkSpan] = []
             for span, embedding_input, tokens in zip(pending, inputs, counts, strict=True):
                 if bounded and tokens > self._limit and span.end - span.start > 1:
                     over.extend(self._halves(span))
@@ -121,7 +121,7 @@ class Body:
         chunks.sort(key=lambda chunk: (chunk.start, chunk.end))
         return [msgspec.structs.replace(chunk, ordinal=n) if n else chunk for n, chunk in enumerate(chunks)]
 
-    def _counts(self, spans: Sequence[Span], inputs: Sequence[str]) -> list[int]:
+    def _counts(self, spans: Sequence[ChunkSpan], inputs: Sequence[str]) -> list[int]:
         """Tokens of embedding inputs; added up where that is exact, else counted in one batch."""
         counts = [
             self._prefix(span.start).tokens + self.ruler.tokens(span.start, span.end)
@@ -136,7 +136,7 @@ class Body:
                 counts[n] = count
         return counts
 
-    def _adds_up(self, span: Span) -> bool:
+    def _adds_up(self, span: ChunkSpan) -> bool:
         """Whether the tokens of the whole document tell the tokens of this span exactly."""
         text, (start, end, context, _) = self.text, span
         return (
@@ -147,16 +147,16 @@ class Body:
             and (end == len(text) or text[end].isspace())
         )
 
-    def _halves(self, span: Span) -> Iterator[Span]:
+    def _halves(self, span: ChunkSpan) -> Iterator[ChunkSpan]:
         """A span that came out above the budget, as two."""
         middle = (span.start + span.end) // 2
         cut = last_cut(self.text, span.start, middle, ANY)
         first, last = strip(self.text, span.start, cut or middle)
-        yield Span(first, last, span.context, span.forced or cut is None)
+        yield ChunkSpan(first, last, span.context, span.forced or cut is None)
         start, end = strip(self.text, cut or middle, span.end)
-        yield Span(start, end, span.context, span.forced)
+        yield ChunkSpan(start, end, span.context, span.forced)
 
-    def _chunk(self, span: Span, embedding_input: str, tokens: int) -> Chunk:
+    def _chunk(self, span: ChunkSpan, embedding_input: str, tokens: int) -> Chunk:
         first = self._block_at(span.start)
         last = max(first, bisect_left(self._block_starts, span.end) - 1)
         pages = [block.page for block in self.blocks[first : last + 1] if block.page is not None]
@@ -173,7 +173,7 @@ class Body:
             forced=span.forced,
         )
 
-    def _embedding_input(self, span: Span) -> str:
+    def _embedding_input(self, span: ChunkSpan) -> str:
         context = span.context and span.context + "\n"
         return f"{self._prefix(span.start).text}{context}{self.text[span.start : span.end]}"
 
@@ -221,5 +221,5 @@ class BodyChunker(ABC):
         return body.assemble(self.spans(body)) if body.blocks else []
 
     @abstractmethod
-    def spans(self, body: Body) -> Iterable[Span]:
+    def spans(self, body: Body) -> Iterable[ChunkSpan]:
         """The ranges of a body that become chunks, in order; stripped, and within `Body.room`."""

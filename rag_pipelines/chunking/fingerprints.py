@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.fingerprint import fingerprint, lasting
-from rag_pipelines.provenance.stages import Stage, made_by
+from rag_pipelines.provenance.stages import StageCode, made_by
 
 _ROOM = __name__.rpartition(".")[0]
 
@@ -36,10 +36,10 @@ _FIRST_OPTIONS = frozenset(
 """Options that every fingerprint holds; later ones are in it where they are not at their default."""
 
 
-def chunker_stage(strategy: str) -> Stage:
+def chunker_stage(strategy: str) -> StageCode:
     """The code of a strategy: its module, and of the factory the choice among them alone."""
     modules = (f"{_ROOM}.{STRATEGIES[strategy]}",)
-    return Stage(f"chunker:{strategy}", modules, alone=(f"{_ROOM}.factory",))
+    return StageCode(f"chunker:{strategy}", modules, alone=(f"{_ROOM}.factory",))
 
 
 def chunker_codes() -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rag_pipelines.chunking.base import ChunkOptions, SentenceEmbedder, Tokenizer
-from rag_pipelines.chunking.body import Body, BodyChunker, Span
+from rag_pipelines.chunking.body import Body, BodyChunker, ChunkSpan
 from rag_pipelines.model import BlockKind
 from rag_pipelines.text.boundaries import ANY, sentences
 
@@ -27,7 +27,7 @@ class SemanticChunker(BodyChunker):
         super().__init__(options, tokenizer)
         self._embedder = sentence_embedder
 
-    def spans(self, body: Body) -> Iterator[Span]:
+    def spans(self, body: Body) -> Iterator[ChunkSpan]:
         units = [unit for block in body.blocks for unit in _units(body, block.kind, block.start, block.end)]
         breaks = self._breaks([body.text[start:end] for start, end, _ in units])
         start = units[0][0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rag_pipelines.chunking.body import Body, BodyChunker, Span
+from rag_pipelines.chunking.body import Body, BodyChunker, ChunkSpan
 from rag_pipelines.model import Block, BlockKind
 from rag_pipelines.text.boundaries import CODE, LINE, PROSE, ROW
 
@@ -21,7 +21,7 @@ HEADER_SHARE = 2
 class StructureChunker(BodyChunker):
     """Packs the blocks of each section to the token budget."""
 
-    def spans(self, body: Body) -> Iterator[Span]:
+    def spans(self, body: Body) -> Iterator[ChunkSpan]:
         for section in self._merge_tiny(body, _sections(body.blocks)):
             yield from self._pack(body, section)
 
@@ -48,7 +48,7 @@ class StructureChunker(BodyChunker):
     def _tiny(self, body: Body, blocks: Sequence[Block]) -> bool:
         return body.ruler.tokens(blocks[0].start, blocks[-1].end) < self.options.min_tokens
 
-    def _pack(self, body: Body, blocks: Sequence[Block]) -> Iterator[Span]:
+    def _pack(self, body: Body, blocks: Sequence[Block]) -> Iterator[ChunkSpan]:
         """Spans of one section, filled with whole blocks where they fit."""
         held: list[Block] = []
         start = blocks[0].start
@@ -57,7 +57,7 @@ class StructureChunker(BodyChunker):
                 start = block.start
             while held and not body.fits(start, block.end) and self._closes(body, start, held, block):
                 kept = _without_trailing_headings(held)
-                yield Span(start, kept[-1].end)
+                yield ChunkSpan(start, kept[-1].end)
                 held = held[len(kept) :]
                 start = held[0].start if held else block.start
             if body.fits(start, block.end):
@@ -71,7 +71,7 @@ class StructureChunker(BodyChunker):
             else:
                 start, held = rest.start, [block]
         if held:
-            yield Span(start, held[-1].end)
+            yield ChunkSpan(start, held[-1].end)
 
     def _closes(self, body: Body, start: int, held: Sequence[Block], block: Block) -> bool:
         """Whether the open span ends before `block`, which does not fit into it whole.
@@ -84,7 +84,7 @@ class StructureChunker(BodyChunker):
             return True
         return block.kind is BlockKind.CODE and body.fits(block.start, block.end)
 
-    def _split(self, body: Body, start: int, block: Block) -> list[Span]:
+    def _split(self, body: Body, start: int, block: Block) -> list[ChunkSpan]:
         """The spans of a block that is above the budget, with what the open span holds in front of it."""
         least = self.options.min_tokens
         if block.rows:
@@ -97,7 +97,7 @@ class StructureChunker(BodyChunker):
         return list(body.split(start, block.end, PROSE, least=least))
 
 
-def _split_table(body: Body, start: int, table: Block) -> Iterator[Span]:
+def _split_table(body: Body, start: int, table: Block) -> Iterator[ChunkSpan]:
     """Spans of whole rows, with the table's header as context of all but the first."""
     header = "\n".join(body.text[row.start : row.end] for row in table.rows[: table.header_rows])
     header_tokens = body.count(f"{header}\n") if header else 0
@@ -111,7 +111,7 @@ def _split_table(body: Body, start: int, table: Block) -> Iterator[Span]:
             end = row.end
             continue
         if end > start and (number > table.header_rows or body.fits(row.start, row.end, header_tokens)):
-            yield Span(start, end, context)
+            yield ChunkSpan(start, end, context)
             start, context, context_tokens = row.start, header, header_tokens
         if body.fits(start, row.end, context_tokens):
             end = row.end
@@ -123,7 +123,7 @@ def _split_table(body: Body, start: int, table: Block) -> Iterator[Span]:
             context, context_tokens = header, header_tokens
         else:
             return
-    yield Span(start, end, context)
+    yield ChunkSpan(start, end, context)
 
 
 def _sections(blocks: Iterable[Block]) -> Iterator[list[Block]]:
@@ -156,7 +156,7 @@ def _without_trailing_headings(blocks: Sequence[Block]) -> Sequence[Block]:
     return blocks[: last or len(blocks)]
 
 
-def _with_indentation(text: str, span: Span) -> Span:
+def _with_indentation(text: str, span: ChunkSpan) -> ChunkSpan:
     """The span with the white space in front of its first line of code."""
     start = span.start
     while start and text[start - 1] in " \t":

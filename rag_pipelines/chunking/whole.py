@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rag_pipelines.chunking.body import Body, BodyChunker, Span
+from rag_pipelines.chunking.body import Body, BodyChunker, ChunkSpan
 from rag_pipelines.model import Chunk, ParsedDocument
 
 
@@ -15,5 +15,5 @@ class WholeDocumentChunker(BodyChunker):
         body = Body(document, title, self.options, self.tokenizer)
         return body.assemble(self.spans(body), bounded=False) if body.blocks else []
 
-    def spans(self, body: Body) -> Iterable[Span]:
-        return [Span(body.start, body.end)]
+    def spans(self, body: Body) -> Iterable[ChunkSpan]:
+        return [ChunkSpan(body.start, body.end)]

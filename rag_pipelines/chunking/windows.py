@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from re import Pattern
 
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
-from rag_pipelines.chunking.body import Body, BodyChunker, Span
+from rag_pipelines.chunking.body import Body, BodyChunker, ChunkSpan
 from rag_pipelines.text.boundaries import PROSE, first_cut, last_cut, strip
 
 
@@ -23,19 +23,19 @@ class WindowChunker(BodyChunker):
         self._places = places
         self._overlap_places = [place for place in places if place in PROSE]
 
-    def spans(self, body: Body) -> Iterator[Span]:
+    def spans(self, body: Body) -> Iterator[ChunkSpan]:
         start = covered = body.start
         while True:
             limit = body.ruler.reach(start, body.room(start))
             if limit >= body.end:
-                yield Span(start, body.end)
+                yield ChunkSpan(start, body.end)
                 return
             if limit <= covered:
                 start = covered
                 continue
             cut = last_cut(body.text, covered, limit, self._places)
             first, last = strip(body.text, start, cut or limit)
-            yield Span(first, last, forced=cut is None)
+            yield ChunkSpan(first, last, forced=cut is None)
             covered, _ = strip(body.text, last, body.end)
             earliest = max(body.ruler.back(covered, self.options.overlap_tokens), first + 1)
             again = first_cut(body.text, earliest, covered, self._overlap_places) or covered

@@ -13,7 +13,7 @@ from rag_pipelines.cli.output import AsJson, age, number, print_facts, print_jso
 from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from rag_pipelines.query.explain_access import Clause, DocumentState, Explanation, Verdict
+    from rag_pipelines.query.explain_access import AccessExplanation, Clause, DocumentState, Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and list groups.")
 
@@ -22,22 +22,23 @@ app = typer.Typer(no_args_is_help=True, help="Explain who may read what, and lis
 def explain(
     context: typer.Context,
     document: Annotated[
-        str | None, typer.Option("--document", metavar="SOURCE:ID", help="The source and the external id.")
+        str | None,
+        typer.Option("--document", metavar="SOURCE:ID", help="The document, by source and external id."),
     ] = None,
     chunk: Annotated[
         str | None, typer.Option("--chunk", metavar="CHUNK_ID", help="A passage, by the chunk_id of a hit.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="USER", help="Such as ann@example.com.")
+        str | None, typer.Option("--user", metavar="USER", help="The user, such as ann@example.com.")
     ] = None,
     principals: Annotated[
         list[str] | None,
         typer.Option(
-            "--principal", metavar="PRINCIPAL", help="A further one the caller has; may be repeated."
+            "--principal", metavar="PRINCIPAL", help="A further principal of the caller; may be repeated."
         ),
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", "-t", help="The caller's; the document's own by default.")
+        str | None, typer.Option("--tenant", "-t", help="The caller's tenant; the document's own by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +74,9 @@ def explain(
 @app.command()
 def reader(
     context: typer.Context,
-    role: Annotated[str, typer.Option("--role", metavar="NAME", help="The role; it is made if it is new.")],
+    role: Annotated[
+        str, typer.Option("--role", metavar="NAME", help="The role; created if it does not exist.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Make a database login that reads only what a search's caller may see, under row-level security."""
@@ -96,8 +99,10 @@ def reader(
 @app.command("groups")
 def groups(
     context: typer.Context,
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="All by default.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 1000,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="The source; all by default.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most this many.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """List groups with how many members each has and how long ago they were read."""
@@ -123,19 +128,19 @@ def groups(
         )
 
 
-def _show(found: Explanation, caller: str) -> None:
+def _show(found: AccessExplanation, caller: str) -> None:
     document, verdict = found.document, found.verdict
     answer = "may read" if found.may_read else "may not read"
     facts = [("because", reason) for reason in found.reasons]
-    facts += [("has", text) for text in _held(verdict)]
+    facts += [("has", text) for text in _describe_principals(verdict)]
     total = len(verdict.clauses)
     facts += [
         (f"clause {place} of {total}", _clause(clause, verdict))
         for place, clause in enumerate(verdict.clauses, 1)
     ]
     if not verdict.clauses:
-        facts.append(("clauses", "none: everybody of the tenant passes"))
-    facts.append(("deny", ", ".join(_named(one, verdict) for one in verdict.denied_by) or "no hit"))
+        facts.append(("clauses", "none: everyone in the tenant may read it"))
+    facts.append(("deny", ", ".join(_label_principal(one, verdict) for one in verdict.denied_by) or "no hit"))
     if found.section:
         facts.append(("section", " › ".join(found.section)))
     facts += _state(document)
@@ -144,7 +149,7 @@ def _show(found: Explanation, caller: str) -> None:
         say(f"note: {hint}")
 
 
-def _held(verdict: Verdict) -> Iterator[str]:
+def _describe_principals(verdict: Verdict) -> Iterator[str]:
     """What the caller was given, and the groups that the rule names, each with the way to it."""
     named = {*verdict.denied_by, *(one for clause in verdict.clauses for one in clause.satisfied_by)}
     others = 0
@@ -155,7 +160,7 @@ def _held(verdict: Verdict) -> Iterator[str]:
             last = held.through[-1]
             chain = " in ".join([held.through[0].member, *(step.group for step in held.through)])
             seen = f"read from {last.source} {_ago(last.observed_at)}, so since {last.since:%Y-%m-%d %H:%M}"
-            yield f"{_named(held.principal, verdict)}: {chain} ({seen})"
+            yield f"{_label_principal(held.principal, verdict)}: {chain} ({seen})"
         else:
             others += 1
     if others:
@@ -164,25 +169,25 @@ def _held(verdict: Verdict) -> Iterator[str]:
 
 def _clause(clause: Clause, verdict: Verdict) -> str:
     if clause.holds:
-        return f"yes: {', '.join(_named(one, verdict) for one in clause.satisfied_by)}"
+        return f"yes: {', '.join(_label_principal(one, verdict) for one in clause.satisfied_by)}"
     if not clause.principals:
-        return "no: closed, nobody passes"
+        return "no: access is closed, nobody may read it"
     rest = clause.principals - len(clause.sample)
     more = f" and {rest:,} more" if rest else ""
-    return f"no: none of {', '.join(_named(one, verdict) for one in clause.sample)}{more}"
+    return f"no: none of {', '.join(_label_principal(one, verdict) for one in clause.sample)}{more}"
 
 
 def _state(document: DocumentState) -> list[tuple[str, str]]:
     found = ", ".join(f"{number(count, 'passage')} in {name}" for name, count in document.passages.items())
     return [
         ("document", f"{document.state}, {document.status}, tenant {document.tenant}"),
-        ("live", found or "in no live version of an index"),
+        ("live", found or "not in the live version of any index"),
         ("access as of", _ago(document.listed_at)),
         ("groups as of", _ago(document.groups_at) if document.groups_at else ""),
     ]
 
 
-def _named(principal: str, verdict: Verdict) -> str:
+def _label_principal(principal: str, verdict: Verdict) -> str:
     name = verdict.names.get(principal)
     return f"{principal} ({name})" if name else principal
 

@@ -23,7 +23,7 @@ def backfill(
     until: Until = None,
     full: Full = False,
     allow_deletes: AllowDeletes = False,
-    go_on: Annotated[bool, typer.Option("--continue", help="Go on after a source that failed.")] = False,
+    go_on: Annotated[bool, typer.Option("--continue", help="Continue after a source that failed.")] = False,
     build: Annotated[bool, typer.Option("--build", help="Then build every index that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +45,7 @@ def backfill(
 
     sound = True
 
-    def ended(outcome: RunOutcome) -> None:
+    def show_outcome(outcome: RunOutcome) -> None:
         nonlocal sound
         if not as_json:
             print_findings([(outcome.name, outcome.success, _detail(outcome))])
@@ -64,17 +64,17 @@ def backfill(
             full=full,
             allow_deletes=allow_deletes,
             continue_on_failure=go_on,
-            ended=ended,
+            ended=show_outcome,
         )
         failed = not all(outcome.success for outcome in outcomes)
         if build and not failed:
             outcomes.append(run_build(definitions.resolve_job_def(BUILD_INDEX)))
-            ended(outcomes[-1])
+            show_outcome(outcomes[-1])
             failed = not outcomes[-1].success
     if as_json:
         print_json(outcomes)
     elif len(outcomes) < len(names):
-        say(f"stopped; not run: {', '.join(names[len(outcomes) :])}. Go on after failures with --continue")
+        say(f"stopped; not run: {', '.join(names[len(outcomes) :])}. Use --continue to go on after a failure")
     if failed:
         raise typer.Exit(ExitCode.FAILED)
     end({}, sound=sound)

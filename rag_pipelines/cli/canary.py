@@ -10,12 +10,15 @@ from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.output import AsJson, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from rag_pipelines.gates.canary import Canary, Report
+    from rag_pipelines.gates.canary import Canary, CanaryReport
 
-app = typer.Typer(no_args_is_help=True, help="Let some callers of the service read a candidate, and compare.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Serve a candidate version to a share of callers and compare it with the live one.",
+)
 
 Index = Annotated[str, typer.Argument(metavar="INDEX")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason; kept in the audit log.")]
 
 
 def share(text: str) -> float:
@@ -38,7 +41,10 @@ def start(
     of_callers: Annotated[
         float | None,
         typer.Option(
-            "--share", parser=share, metavar="SHARE", help="Of callers, such as 5%; canary.share by default."
+            "--share",
+            parser=share,
+            metavar="SHARE",
+            help="Share of callers, such as 5%; canary.share by default.",
         ),
     ] = None,
     tenants: Annotated[
@@ -46,7 +52,10 @@ def start(
         typer.Option("--tenant", "-t", help="Only callers of this tenant, by default all; may be repeated."),
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Ask the candidate beside that share of searches; serve nobody.")
+        bool,
+        typer.Option(
+            "--shadow", help="Only send that share of searches to the candidate too; serve the live answers."
+        ),
     ] = False,
     reason: Reason = "",
     as_json: AsJson = False,
@@ -54,7 +63,7 @@ def start(
     """Let a share of the callers read a candidate that has passed its gates.
 
     Every running `rag-pipelines serve` notices within a second or two. A candidate that does worse than the
-    index's `canary` allows is broken off for everybody, and may not be promoted.
+    index's `canary` allows is aborted for everybody, and may not be promoted.
     """
     from rag_pipelines.gates.canary import start_canary
 
@@ -75,7 +84,7 @@ def start(
 @app.command()
 def status(
     context: typer.Context,
-    index: Annotated[str | None, typer.Argument(metavar="[INDEX]", help="All by default.")] = None,
+    index: Annotated[str | None, typer.Argument(metavar="[INDEX]", help="The index; all by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the newest canary of each index, with both versions side by side."""
@@ -90,7 +99,7 @@ def status(
         print_json([{**_plain(report.canary), **_figures(report)} for report in reports])
         return
     if not reports:
-        typer.echo("there was no canary yet; begin one with: rag-pipelines canary start INDEX")
+        typer.echo("there has been no canary yet; start one with: rag-pipelines canary start INDEX")
     for report in reports:
         _show_report(report)
 
@@ -120,7 +129,7 @@ def _sentence(canary: Canary) -> str:
     return f"{part} of callers{whose} read version {number} of {name}"
 
 
-def _show_report(report: Report) -> None:
+def _show_report(report: CanaryReport) -> None:
     canary, pairs = report.canary, report.canary.pairs
     began = f"{canary.started_at:%Y-%m-%d %H:%M} by {canary.started_by}"
     over = f"{canary.ended_at:%Y-%m-%d %H:%M}: {canary.verdict}" if canary.ended_at else ""
@@ -148,11 +157,11 @@ def _plain(canary: Canary) -> dict[str, Any]:
     return {**found, "bounds": canary.bounds.model_dump(), "pairs": msgspec.to_builtins(canary.pairs)}
 
 
-def _figures(report: Report) -> dict[str, Any]:
+def _figures(report: CanaryReport) -> dict[str, Any]:
     return {"overlap": report.overlap, "versions": _sides(report)}
 
 
-def _sides(report: Report) -> list[dict[str, Any]]:
+def _sides(report: CanaryReport) -> list[dict[str, Any]]:
     return [
         {
             "version": f"{side} {number}",

@@ -52,7 +52,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 
     chosen = invocation(context)
     document = read_config(config_path(chosen.config))
-    values = _scrubbed(chosen.settings.model_dump(mode="json"), lambda text: scrub(text, document))
+    values = _scrub(chosen.settings.model_dump(mode="json"), lambda text: scrub(text, document))
     if as_json:
         print_json(values)
         return
@@ -100,11 +100,11 @@ def _warnings(settings: Settings, document: Document) -> list[str]:
     return found
 
 
-def _scrubbed(value: Any, scrub: Any) -> Any:
+def _scrub(value: Any, scrub: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _scrubbed(item, scrub) for key, item in value.items()}
+        return {key: _scrub(item, scrub) for key, item in value.items()}
     if isinstance(value, list):
-        return [_scrubbed(item, scrub) for item in value]
+        return [_scrub(item, scrub) for item in value]
     return scrub(value) if isinstance(value, str) else value
 
 

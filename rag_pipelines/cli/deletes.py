@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Deletions above the guard: list, show, approve or reject them.")
 
-Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="As `deletes list` shows them.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with your name in the audit.")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="The numbers that `deletes list` shows.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; kept with your name in the audit log.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decides; by default the user of this process.")]
 
 
 @app.command("list")
 def list_parked(
     context: typer.Context,
-    sources: Annotated[list[str] | None, typer.Option("--source", help="Only of this source.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    sources: Annotated[list[str] | None, typer.Option("--source", help="Only this source.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Include deletions that are already decided.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List deletions that wait for a decision, the newest first."""
@@ -44,8 +44,10 @@ def list_parked(
 @app.command()
 def show(
     context: typer.Context,
-    deletion: Annotated[int, typer.Argument(metavar="ID", help="As `deletes list` shows it.")],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many documents.")] = 100,
+    deletion: Annotated[int, typer.Argument(metavar="ID", help="The number that `deletes list` shows.")],
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Show at most this many documents.")
+    ] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Show one deletion and the documents that wait under it."""

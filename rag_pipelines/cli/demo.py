@@ -84,7 +84,7 @@ def _show_quarantine(chosen: Invocation) -> None:
     show_entries(rows)
     found = {f"{row['source']}/{row['external_id']}": row["status"] for row in rows}
     if any(WITHOUT_TEXT.get(document) != status for document, status in found.items()):
-        typer.echo("more failed than the corpus was made to; look with: rag-pipelines quarantine show ID")
+        typer.echo("more documents failed than the demo expects; see: rag-pipelines quarantine show ID")
     else:
         typer.echo("These are meant to fail: the corpus holds a scan, a locked file and a broken one.")
 

@@ -58,12 +58,12 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
         return
     yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
     yield _disk(settings.data_dir)
-    yield _guarded("database", partial(_database, settings))
+    yield _run_check("database", partial(_database, settings))
     for name in sorted({index.embedding for index in settings.indexes.values()}):
-        yield _guarded(f"model of profile {name}", partial(_model, settings, name))
+        yield _run_check(f"model of profile {name}", partial(_model, settings, name))
 
 
-def _guarded(name: str, check: Callable[[], Check]) -> Check:
+def _run_check(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except RagError as error:

@@ -14,20 +14,27 @@ from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
     from rag_pipelines.evaluation.comparison import Comparison
-    from rag_pipelines.evaluation.run import Run, Summary
+    from rag_pipelines.evaluation.run import Run, RunSummary
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval with golden sets.")
 
 Golden = Annotated[Path, typer.Argument(metavar="GOLDEN", help="JSONL or YAML, or a folder in BEIR form.")]
-Index = Annotated[str | None, typer.Option("--index", "-i", help="The only one by default.")]
+Index = Annotated[str | None, typer.Option("--index", "-i", help="May be left out if there is only one.")]
 Tenant = Annotated[
-    str | None, typer.Option("--tenant", "-t", help="Of questions that name none; the only one by default.")
+    str | None,
+    typer.Option(
+        "--tenant", "-t", help="Tenant of questions that name none; may be left out if there is only one."
+    ),
 ]
-Split = Annotated[str | None, typer.Option(metavar="NAME", help="Which judgements of a BEIR folder.")]
-Version = Annotated[int | None, typer.Option(help="A version that need not be live.")]
-Mode = Annotated[Literal["dense", "lexical", "hybrid"], typer.Option(help="Which scores count.")]
-K = Annotated[int, typer.Option("-k", "--k", min=1, max=1000, help="How many passages are judged.")]
-Depth = Annotated[int | None, typer.Option(min=1, max=1000, help="Ask for more, for recall at this depth.")]
+Split = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Split of a BEIR folder whose judgements (qrels) to use.")
+]
+Version = Annotated[int | None, typer.Option(help="The version to evaluate; the live one by default.")]
+Mode = Annotated[Literal["dense", "lexical", "hybrid"], typer.Option(help="Retrieval mode.")]
+K = Annotated[int, typer.Option("-k", "--k", min=1, max=1000, help="Cut-off: how many passages are judged.")]
+Depth = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Retrieve this many, to measure recall at this depth.")
+]
 Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")]
 Md = Annotated[Path | None, typer.Option("--md", metavar="FILE", help="Write the report as Markdown.")]
 
@@ -43,11 +50,13 @@ def run(
     depth: Depth = None,
     fusion: Annotated[
         list[str] | None,
-        typer.Option("--fusion", metavar="KEY=VALUE", help="Instead of the index's own; may be repeated."),
+        typer.Option(
+            "--fusion", metavar="KEY=VALUE", help="A fusion in place of the index's own; may be repeated."
+        ),
     ] = None,
     split: Split = None,
     tenant: Tenant = None,
-    label: Annotated[str, typer.Option(help="What the run is called in reports.")] = "",
+    label: Annotated[str, typer.Option(help="Name of the run in reports.")] = "",
     trec_run: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the rankings as a TREC run.")
     ] = None,
@@ -93,7 +102,7 @@ def run(
 @app.command("runs")
 def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = False) -> None:
     """List kept runs, newest first."""
-    from rag_pipelines.evaluation.run import ALL, described
+    from rag_pipelines.evaluation.run import ALL, describe_setting
     from rag_pipelines.evaluation.store import list_runs as stored_runs
 
     chosen = invocation(context)
@@ -110,7 +119,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
         first = next(iter(figures.figures.get(ALL, {}).items()), None)
         rows.append((
             row["run_id"], row["index_name"], f"{row['version_id']} ({row['state']})", row["golden"],
-            ", ".join(filter(None, (row["label"], described(row["setting"])))), figures.questions,
+            ", ".join(filter(None, (row["label"], describe_setting(row["setting"])))), figures.questions,
             f"{first[0]} {first[1].mean:.4f}" if first else None, figures.violations,
             f"{row['started_at']:%Y-%m-%d %H:%M}",
         ))  # fmt: skip
@@ -122,7 +131,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
 def compare(
     context: typer.Context,
     first: Annotated[int, typer.Argument(metavar="A", help="A run; see `eval runs`.")],
-    second: Annotated[int, typer.Argument(metavar="B", help="The run that is held against it.")],
+    second: Annotated[int, typer.Argument(metavar="B", help="The run to compare with it.")],
     html: Html = None,
     md: Md = None,
     as_json: AsJson = False,
@@ -153,21 +162,21 @@ def tune(
     version: Version = None,
     k: K = 10,
     measure: Annotated[
-        str | None, typer.Option(help="What to make best, such as RR@10; nDCG at k by default.")
+        str | None, typer.Option(help="The measure to optimise, such as RR@10; nDCG at k by default.")
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="For cross validation.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds for cross-validation.")] = 5,
     split: Split = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the fusion that ranks a golden set best; says what to configure, and changes nothing."""
     from rag_pipelines.evaluation.golden import read_golden
-    from rag_pipelines.evaluation.tuning import tune as tuned
+    from rag_pipelines.evaluation.tuning import tune as tune_fusion
 
     chosen = invocation(context)
     name = _index(chosen, index)
     with stage_bars(name, shown=not as_json) as progress:
-        found = tuned(
+        found = tune_fusion(
             chosen.runtime,
             name,
             read_golden(golden, split),
@@ -193,7 +202,7 @@ def tune(
         f"setting; {found.stable:.0%} of the folds chose the best one"
     )
     if not found.worth_it:
-        typer.echo("no setting is better by more than chance; keep what is configured")
+        typer.echo("no setting is significantly better; keep what is configured")
         return
     typer.echo(f"put into the configuration:\n  indexes:\n    {name}:\n      fusion:")
     for key, value in found.best.items():
@@ -241,10 +250,10 @@ def calibrate(
         f"{found.mode} searches of {name} hold an answer from a probability of {learned.threshold:.2f} on"
     )
     if trial is None:
-        typer.echo("too few questions to try it on ones that it has not seen")
+        typer.echo("too few questions to test it on held-out ones")
         return
     typer.echo(
-        f"on questions that it has not seen: answers {trial.answered:.1%} of the answerable, refuses "
+        f"on held-out questions: answers {trial.answered:.1%} of the answerable, refuses "
         f"{trial.refused:.1%} of the others, area under the curve {trial.curve.area:.3f}"
     )
 
@@ -273,9 +282,9 @@ def mine(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The golden set to write, JSONL.")],
     index: Index = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most questions.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="How many questions at most.")] = 200,
     restricted: Annotated[
-        bool, typer.Option("--restricted", help="Also from documents that not everyone may read.")
+        bool, typer.Option("--restricted", help="Also use documents with restricted access.")
     ] = False,
 ) -> None:
     """Make weak questions from titles, headings and links of an index, for a person to sift."""
@@ -295,7 +304,10 @@ def mine(
 
 @app.command("import-log")
 def import_query_log(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="JSONL with 'query', perhaps 'clicked'.")],
+    log: Annotated[
+        Path,
+        typer.Argument(metavar="LOG", help="The query log: JSONL with 'query' and optionally 'clicked'."),
+    ],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The golden set to write, JSONL.")],
 ) -> None:
     """Make questions from a query log: e-mail addresses, phone, card and account numbers are taken out.
@@ -380,7 +392,7 @@ def _write_trec(chosen: Invocation, run: Run, path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _show_summary(run: Run, found: Summary) -> None:
+def _show_summary(run: Run, found: RunSummary) -> None:
     from rag_pipelines.evaluation.run import ALL
 
     measures = list(found.figures.get(ALL, {}))

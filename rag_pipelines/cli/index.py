@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_pipelines.cli.ingest import counted
+from rag_pipelines.cli.ingest import format_counts
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.sources import say_waiting
@@ -28,13 +28,14 @@ def build(
     context: typer.Context,
     name: Name,
     full: Annotated[
-        bool, typer.Option("--full", help="Even where a retired version could catch up.")
+        bool, typer.Option("--full", help="Build from scratch, even if a retired version could be caught up.")
     ] = False,
     if_changed: Annotated[
-        bool, typer.Option("--if-changed", help="Do nothing where the live version lacks nothing.")
+        bool, typer.Option("--if-changed", help="Do nothing if the live version is up to date.")
     ] = False,
     promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Whether a version that passes goes live.")
+        bool,
+        typer.Option("--promote/--no-promote", help="Whether to promote a version that passes its gates."),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -140,9 +141,9 @@ def promote(
     version: VersionNumber = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--override", metavar="GATE", help="Promote although it failed; may be repeated."),
+        typer.Option("--override", metavar="GATE", help="A failed gate to override; may be repeated."),
     ] = None,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides to override.")] = "",
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Name of the person who overrides.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -199,7 +200,7 @@ def gc(
         typer.echo(f"{index}: dropped {number(len(found), 'version')}{listed}")
     if removed is not None:
         counts = {kind: getattr(removed, kind) for kind in removed.__struct_fields__}
-        typer.echo(f"removed: {counted(counts)}")
+        typer.echo(f"removed: {format_counts(counts)}")
 
 
 def show_built(version: Version) -> None:

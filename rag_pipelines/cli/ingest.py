@@ -15,7 +15,7 @@ import typer
 from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
-from rag_pipelines.cli.reparse import parsed_again
+from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, say_deletion
 from rag_pipelines.errors import RagError, ThrottledError
 
@@ -95,14 +95,14 @@ def show_report(report: SyncReport, seconds: float) -> None:
         vectors = f"{report.embedded:,} embedded, {report.vectors_reused:,} reused"
         cost = f", cost {report.cost:,.4f}" if report.cost else ""
         facts = [
-            ("changes", counted(report.changes)),
+            ("changes", format_counts(report.changes)),
             ("access", _access(report)),
-            ("statuses", counted(report.statuses)),
+            ("statuses", format_counts(report.statuses)),
             (
                 "loaded",
                 f"{report.bytes_loaded:,} bytes; {report.parsed:,} parsed, {report.parse_reused:,} reused",
             ),
-            ("parsed again", parsed_again(report.reparsed, report.reparsed_equal)),
+            ("parsed again", format_reparsed(report.reparsed, report.reparsed_equal)),
             ("chunks", f"{report.chunks:,}"),
             ("vectors", f"{vectors}; {report.tokens:,} tokens{cost}"),
             ("seconds", ", ".join(f"{stage} {spent:.2f}" for stage, spent in report.seconds.items())),
@@ -126,6 +126,6 @@ def _access(report: SyncReport) -> str:
     return ", ".join([closed] * bool(report.access_closed) + [read] * bool(report.groups))
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def format_counts(counts: Mapping[str, int]) -> str:
     """``3 added, 1 moved``."""
     return ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items())

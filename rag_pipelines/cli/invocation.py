@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     CREDENTIAL = 4
     """A source or an endpoint rejected the credentials."""
     TRANSIENT = 5
-    """A passing fault; the same command may work later."""
+    """A transient failure; the same command may work later."""
     BUG = 70
     """An error nobody foresaw; the traceback is printed."""
     INTERRUPTED = 130

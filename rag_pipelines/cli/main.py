@@ -4,7 +4,7 @@ What belongs here: putting the commands together. What does not: the commands, o
 Only Typer is imported here, and the command that is asked for; it imports what it needs when it runs.
 
 Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, but
-documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, 70 a bug,
+documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 transient failure, 70 a bug,
 130 interrupted.
 """
 
@@ -52,12 +52,14 @@ def options(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The YAML file; else RAG_CONFIG, else the demo's."),
+        typer.Option(
+            "--config", metavar="FILE", help="The configuration file; by default RAG_CONFIG, else the demo's."
+        ),
     ] = None,
     log_level: Annotated[
         LogLevel | None,
         typer.Option(
-            help="The least level of log records on stderr: what needs a look (warning) by default, "
+            help="Lowest level of log records on stderr: warning by default, "
             "and nothing where a person watches a terminal.",
             envvar="RAG_LOG_LEVEL",
         ),
@@ -65,7 +67,7 @@ def options(
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
-            help="Lines for people (text, the default), or all that is written to stderr as JSON lines.",
+            help="Format of stderr: text for people (the default) or JSON lines.",
             envvar="RAG_LOG_FORMAT",
         ),
     ] = None,
@@ -90,8 +92,8 @@ def make_app(only: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Ingest documents, build versioned pgvector indexes, and query them with citations.",
         epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong command line or configuration, 3 finished, "
-        "but documents failed, could not all be listed, or drifted, 4 credentials rejected, 5 passing fault, "
-        "70 a bug, 130 interrupted.",
+        "but documents failed, could not all be listed, or drifted, 4 credentials rejected, "
+        "5 transient failure, 70 a bug, 130 interrupted.",
     )
     made.callback()(options)
     for name in [only] if only in COMMANDS else COMMANDS:

@@ -27,16 +27,21 @@ def moment(text: str) -> datetime:
 
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=moment, metavar="TIME", help="Only what was modified at or after it."),
+    typer.Option(parser=moment, metavar="TIME", help="Only documents modified at or after this time."),
 ]
 Until = Annotated[
-    datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only what was modified before it.")
+    datetime | None,
+    typer.Option(parser=moment, metavar="TIME", help="Only documents modified before this time."),
 ]
-Full = Annotated[bool, typer.Option("--full", help="Load every document again, whatever its token says.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Load every document again, even if its change token is unchanged.")
+]
 AllowDeletes = Annotated[
     bool, typer.Option("--allow-deletes", help="Apply deletions above the guard, and an empty listing.")
 ]
-SourceNames = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All by default.")]
+SourceNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[SOURCE]...", help="The sources; all by default.")
+]
 
 
 def window(since: datetime | None, until: datetime | None) -> Window:

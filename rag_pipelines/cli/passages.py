@@ -37,7 +37,7 @@ def show_hits(hits: Iterable[Hit], question: str) -> None:
 
     from rag_pipelines.cli.output import stdout
 
-    pattern = mentioned(question)
+    pattern = term_pattern(question)
     for rank, hit in enumerate(hits, 1):
         line = Text.assemble(
             (f"{rank:>2}  ", "bold"), (f"{hit.scores.fused:.3f}  ", "cyan"), (hit.citation, "bold")
@@ -47,7 +47,7 @@ def show_hits(hits: Iterable[Hit], question: str) -> None:
         stdout().print(
             Padding(Text(f"{hit.source}: {hit.url or hit.path}{fresh}", "dim"), (0, 0, 0, 4), expand=False)
         )
-        stdout().print(Padding(_marked(hit, pattern), (0, 0, 1, 4), expand=False))
+        stdout().print(Padding(_highlight(hit, pattern), (0, 0, 1, 4), expand=False))
 
 
 def show_context(packed: PackedContext) -> None:
@@ -57,9 +57,9 @@ def show_context(packed: PackedContext) -> None:
     sys.stdout.write(packed.text + "\n" if packed.passages else "")
     verdict = {True: "holds an answer", False: "holds no answer", None: "may hold an answer"}
     say(f"{verdict[packed.answerable]}: {packed.reason}")
-    say(f"{number(packed.tokens, 'token')}; {number(packed.left_out, 'passage')} left out for want of room")
+    say(f"{number(packed.tokens, 'token')}; {number(packed.left_out, 'passage')} over the token limit")
     for passage in packed.suspicious:
-        say(f"note: [{passage.citation.number}] has text that looks like orders to a model")
+        say(f"note: [{passage.citation.number}] has text that looks like instructions to a model")
 
 
 def show_explanation(result: Result) -> None:
@@ -72,16 +72,16 @@ def show_explanation(result: Result) -> None:
         scores = hit.scores
         after = (step[hit.chunk_id] for step in places)
         rows.append((
-            rank, hit.citation, _ranked(scores.dense, scores.dense_rank),
-            _ranked(scores.lexical or None, scores.lexical_rank), f"{scores.fused:.3f}",
-            *(_ranked(place.score, place.rank) for place in after),
+            rank, hit.citation, _format_score(scores.dense, scores.dense_rank),
+            _format_score(scores.lexical or None, scores.lexical_rank), f"{scores.fused:.3f}",
+            *(_format_score(place.score, place.rank) for place in after),
         ))  # fmt: skip
     stages = (step.stage for step in result.steps)
     print_table(("", "passage", "dense", "lexical", "fused", *stages), rows, title="score (rank)")
-    print_table(("step", "ms", "what it did"), [*_before(result), *map(_done, result.steps)])
+    print_table(("step", "ms", "what it did"), [*_before(result), *map(_step_row, result.steps)])
 
 
-def _ranked(score: float | None, rank: int | None) -> str | None:
+def _format_score(score: float | None, rank: int | None) -> str | None:
     return None if score is None else f"{score:.3f} ({rank})"
 
 
@@ -94,16 +94,16 @@ def _before(result: Result) -> Iterator[tuple[str, float | None, str]]:
     yield "embedding", round(result.embed_ms, 1), ""
     if route:
         dense = "all that the caller may see was compared" if route.exact else "by the vector index"
-        words = "" if route.thorough else "; the commonest words gave no candidates"
+        words = "" if route.thorough else "; the most frequent terms gave no candidates"
         spent = result.search_ms - sum(step.ms for step in result.steps)
         yield "search", round(spent, 1), dense + words
 
 
-def _done(step: Step) -> tuple[str, float, str]:
+def _step_row(step: Step) -> tuple[str, float, str]:
     return step.stage, round(step.ms, 1), step.note
 
 
-def mentioned(question: str) -> re.Pattern[str] | None:
+def term_pattern(question: str) -> re.Pattern[str] | None:
     """Finds the words of a question in a passage, up to their endings; None where there is none to find."""
     words = {word for word in _WORD.findall(question) if word.lower() not in _COMMON}
     if not words:
@@ -146,7 +146,7 @@ def _stem(word: str) -> str:
     return re.escape(word[: max(4, len(word) - 3)]) + r"\w{0,5}\b"
 
 
-def _marked(hit: Hit, pattern: re.Pattern[str] | None) -> Text:
+def _highlight(hit: Hit, pattern: re.Pattern[str] | None) -> Text:
     from rich.text import Text
 
     text = snippet(hit.text, pattern)

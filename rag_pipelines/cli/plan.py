@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_pipelines.cli.ingest import counted, show_report
+from rag_pipelines.cli.ingest import format_counts, show_report
 from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
-from rag_pipelines.cli.reparse import parsed_again
+from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, for_each
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def plan(
 def apply(
     context: typer.Context,
     plan: Annotated[
-        int | None, typer.Argument(metavar="[PLAN]", help="Its number; without one, list plans that wait.")
+        int | None,
+        typer.Argument(metavar="[PLAN]", help="Number of the plan; without one, list the plans that wait."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +98,9 @@ def _show_waiting(plans: list[SyncPlan]) -> None:
             (
                 str(one.plan_id),
                 one.source,
-                counted({change: count for change, count in one.changes.items() if change != "unchanged"}),
+                format_counts(
+                    {change: count for change, count in one.changes.items() if change != "unchanged"}
+                ),
                 one.tokens,
                 one.cost,
                 "; ".join(one.exceeds) or None,
@@ -123,8 +126,8 @@ def _show(plan: SyncPlan) -> None:
     spent = f", about {plan.embed_seconds:,.0f} s" if plan.embed_seconds else ""
     facts = [
         ("read", f"{plan.bytes_loaded:,} bytes"),
-        ("statuses", counted(plan.statuses)),
-        ("parsed again", parsed_again(plan.reparsed, plan.reparsed_equal)),
+        ("statuses", format_counts(plan.statuses)),
+        ("parsed again", format_reparsed(plan.reparsed, plan.reparsed_equal)),
         ("embed", f"{new}{cost}{spent}"),
         ("above the budget", "; ".join(plan.exceeds)),
         ("to do exactly this", f"rag-pipelines apply {plan.plan_id}"),

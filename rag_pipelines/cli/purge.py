@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_pipelines.cli.ingest import counted
+from rag_pipelines.cli.ingest import format_counts
 from rag_pipelines.cli.invocation import ExitCode, invocation
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say
 from rag_pipelines.errors import UsageError
@@ -22,17 +22,21 @@ def purge(
         list[str],
         typer.Option("--document", "-d", metavar="SOURCE:ID", help="The document; may be repeated."),
     ],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="The reason; kept in the audit log.")
+    ] = "",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Then look for what is left, in every table and blob.")
+        bool, typer.Option("--verify", help="Then prove that nothing is left, in every table and blob.")
     ] = False,
     even_if_present: Annotated[
         bool,
-        typer.Option("--even-if-present", help="Even what its source still lists; it will come back."),
+        typer.Option(
+            "--even-if-present", help="Purge it even if its source still lists it; it will come back."
+        ),
     ] = False,
     rewrite: Annotated[
         bool,
-        typer.Option("--rewrite", help="Rewrite the tables too, so that no page of them keeps old bytes."),
+        typer.Option("--rewrite", help="Also rewrite the tables, so that no page of them keeps old bytes."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,8 +83,8 @@ def purge(
 def _show(purged: Purged) -> None:
     name = f"{purged.source}:{purged.external_id}"
     facts = [
-        ("removed", counted({kind: n for kind, n in purged.removed.items() if n})),
-        ("records", counted({f"in {table}": n for table, n in purged.mentions.items()})),
+        ("removed", format_counts({kind: n for kind, n in purged.removed.items() if n})),
+        ("records", format_counts({f"in {table}": n for table, n in purged.mentions.items()})),
     ]
     print_facts(f"{name} was purged {purged.earlier}" if purged.earlier else f"{name} is purged", facts)
     if purged.proof:
@@ -88,7 +92,7 @@ def _show(purged: Purged) -> None:
 
 
 def _show_proof(name: str, proof: Proof) -> None:
-    sought = counted({kind: n for kind, n in proof.by.items() if n})
+    sought = format_counts({kind: n for kind, n in proof.by.items() if n})
     typer.echo(f"looked for {sought} of it, in every table and {number(proof.blobs, 'blob')}:")
     if proof.traces:
         rows = (

@@ -16,7 +16,7 @@ from rag_pipelines.errors import RagError
 
 if TYPE_CHECKING:
     from rag_pipelines.quality.data_docs import DataDocs
-    from rag_pipelines.quality.library import Result
+    from rag_pipelines.quality.library import ExpectationResult
 
 
 class _RunByDefault(TyperGroup):
@@ -79,12 +79,12 @@ def docs(
 
 def _check(
     context: typer.Context, sources: list[str] | None, site: DataDocs | None
-) -> tuple[dict[str, list[Result]], dict[str, RagError]]:
+) -> tuple[dict[str, list[ExpectationResult]], dict[str, RagError]]:
     from rag_pipelines.quality.runner import check_source
     from rag_pipelines.sync.engine import check_names
 
     chosen = invocation(context)
-    found: dict[str, list[Result]] = {}
+    found: dict[str, list[ExpectationResult]] = {}
 
     def check(name: str) -> None:
         found[name] = check_source(
@@ -100,13 +100,13 @@ def _check(
     return found, errors
 
 
-def _end(found: dict[str, list[Result]], errors: dict[str, RagError]) -> None:
+def _end(found: dict[str, list[ExpectationResult]], errors: dict[str, RagError]) -> None:
     end(errors)
     if any(one.blocking and not one.passed for results in found.values() for one in results):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _show(source: str, results: list[Result]) -> None:
+def _show(source: str, results: list[ExpectationResult]) -> None:
     if not results:
         say(f"note: {source}: nothing is stored yet; run `rag-pipelines ingest {source}` first")
         return
@@ -117,7 +117,7 @@ def _show(source: str, results: list[Result]) -> None:
     print_table(("suite", "expectation", "verdict", "unexpected", "rows", "error"), rows, title=source)
 
 
-def _verdict(result: Result) -> str:
+def _verdict(result: ExpectationResult) -> str:
     if result.passed:
         return "passed"
     return "FAILED" if result.blocking else "warning"

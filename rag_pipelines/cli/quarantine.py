@@ -30,10 +30,10 @@ def duration(text: str) -> timedelta:
     return found
 
 
-Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only this source.")]
 FailedStage = Annotated[
     str | None,
-    typer.Option("--stage", help="Only of this stage: list, fetch, parse, embed, access or groups."),
+    typer.Option("--stage", help="Only this stage: list, fetch, parse, embed, access or groups."),
 ]
 Status = Annotated[str | None, typer.Option("--status", help="Only with this status, such as encrypted.")]
 ErrorClass = Annotated[
@@ -41,9 +41,11 @@ ErrorClass = Annotated[
 ]
 OlderThan = Annotated[
     timedelta | None,
-    typer.Option("--older-than", parser=duration, metavar="SPAN", help="Only what failed first so long ago."),
+    typer.Option(
+        "--older-than", parser=duration, metavar="SPAN", help="Only what first failed at least this long ago."
+    ),
 ]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most this many.")]
 
 
 @app.command("list")
@@ -67,13 +69,13 @@ def list_entries(
     elif rows:
         show_entries(rows)
     else:
-        typer.echo("nothing is in quarantine" + (" that fits" if any(chosen) else ""))
+        typer.echo("nothing is in quarantine" + (" that matches" if any(chosen) else ""))
 
 
 @app.command()
 def show(
     context: typer.Context,
-    entry: Annotated[int, typer.Argument(metavar="ID", help="As `quarantine list` shows it.")],
+    entry: Annotated[int, typer.Argument(metavar="ID", help="The number that `quarantine list` shows.")],
     as_json: AsJson = False,
 ) -> None:
     """Show everything that is known of one entry."""
@@ -128,13 +130,13 @@ def entries(
     chosen: Invocation, wanted: QuarantineFilter | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
     """Rows of the quarantine that fit all that is wanted, the newest first."""
-    from rag_pipelines.store.documents import QuarantineFilter, quarantined
+    from rag_pipelines.store.documents import QuarantineFilter, list_quarantine
 
     wanted = wanted or QuarantineFilter()
     if wanted.source is not None:
         chosen.settings.source(wanted.source)
     with chosen.database.connection() as connection:
-        return quarantined(connection, wanted, limit)
+        return list_quarantine(connection, wanted, limit)
 
 
 def show_entries(rows: list[dict[str, Any]]) -> None:

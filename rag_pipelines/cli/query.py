@@ -21,23 +21,28 @@ if TYPE_CHECKING:
 def query(
     context: typer.Context,
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
-    index: Annotated[str | None, typer.Option("--index", "-i", help="The only one by default.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="The only one by default.")] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", "-i", help="May be left out if there is only one.")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", help="May be left out if there is only one.")
+    ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", "-u", metavar="USER", help="Who asks, such as ann@example.com.")
+        str | None,
+        typer.Option("--user", "-u", metavar="USER", help="The user who asks, such as ann@example.com."),
     ] = None,
     principals: Annotated[
         list[str] | None,
         typer.Option(
-            "--as", metavar="PRINCIPAL", help="What else the caller is, such as group:hr; may be repeated."
+            "--as",
+            metavar="PRINCIPAL",
+            help="A further principal of the caller, such as group:hr; may be repeated.",
         ),
     ] = None,
-    mode: Annotated[
-        Literal["dense", "lexical", "hybrid"], typer.Option(help="Which scores count.")
-    ] = "hybrid",
+    mode: Annotated[Literal["dense", "lexical", "hybrid"], typer.Option(help="Retrieval mode.")] = "hybrid",
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 5,
     sources: Annotated[
-        list[str] | None, typer.Option("--source", help="Only of this source; may be repeated.")
+        list[str] | None, typer.Option("--source", help="Only this source; may be repeated.")
     ] = None,
     path: Annotated[
         str | None, typer.Option("--path", metavar="PREFIX", help="Only below this path.")
@@ -50,13 +55,19 @@ def query(
     until: Until = None,
     filter_: Annotated[
         str | None,
-        typer.Option("--filter", metavar="JSON", help="A composed filter in place of the simple ones."),
+        typer.Option(
+            "--filter", metavar="JSON", help="A filter as JSON, in place of the simple filter options."
+        ),
     ] = None,
     tokens: Annotated[
         int | None,
-        typer.Option("--context", min=1, metavar="TOKENS", help="Print what a model is given to read."),
+        typer.Option(
+            "--context", min=1, metavar="TOKENS", help="Pack the passages into a context for a model."
+        ),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show how each hit came about.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Explain the scores and stages of each hit.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the best passages that the caller may see, each with its citation.
@@ -71,10 +82,10 @@ def query(
     from rag_pipelines.query.search import Searcher
 
     chosen = invocation(context)
-    name = chosen_index(chosen, index)
+    name = choose_index(chosen, index)
     window(since, until)
     simple = Filters(tuple(sources or ()), path, _metadata(meta or []), since, until)
-    filters = simple if filter_ is None else _composed(filter_, simple)
+    filters = simple if filter_ is None else _parse_filter(filter_, simple)
     caller = [*([user_principal(user)] if user else []), *(principals or [])]
     whose = _tenant(chosen, name, tenant)
     searcher = Searcher(chosen.database, chosen.settings, name, chosen.embedders)
@@ -100,10 +111,10 @@ def query(
     took = f"embedding {result.embed_ms:.0f} ms, search {result.search_ms:.0f} ms"
     say(f"{number(len(result.hits), 'passage')} from version {result.version} of {name} ({mode}; {took})")
     if len(result.hits) < k and not caller:
-        say("note: asked as everyone; what is restricted to users or groups is found with --user or --as")
+        say("note: searched as everyone; use --user or --as to find what is restricted to users or groups")
 
 
-def chosen_index(chosen: Invocation, name: str | None) -> str:
+def choose_index(chosen: Invocation, name: str | None) -> str:
     """The index by its name, or the only one. Raises `UsageError`."""
     indexes = chosen.settings.indexes
     if name is None:
@@ -137,14 +148,14 @@ def _prepare(searcher: Searcher, tenant: str) -> None:
         say(f"note: {error}")
 
 
-def _composed(text: str, simple: Filters) -> Filter:
+def _parse_filter(text: str, simple: Filters) -> Filter:
     """The filter that a JSON text says."""
     from rag_pipelines.query.filters import filter_from_json
     from rag_pipelines.query.hits import Filters
 
     if simple != Filters():
         raise UsageError(
-            "--filter stands alone: put what --source, --path, --meta, --since and --until say into it"
+            "--filter excludes --source, --path, --meta, --since and --until: express them in the filter"
         )
     try:
         value = json.loads(text)

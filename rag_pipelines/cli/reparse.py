@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rag_pipelines.cli.output import number
 
 
-def parsed_again(reparsed: Mapping[str, int], equal: int) -> str:
+def format_reparsed(reparsed: Mapping[str, int], equal: int) -> str:
     """What became of documents that other code had parsed, counted by media type; empty if there are none."""
     if not reparsed:
         return ""

@@ -16,9 +16,9 @@ from rag_pipelines.errors import UsageError
 
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Where to listen; serving.host by default.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; serving.host by default.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="0 takes a free one; serving.port by default.")
+        int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one; serving.port by default.")
     ] = None,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Only print a new API key and its digest for the configuration.")

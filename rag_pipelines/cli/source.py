@@ -39,13 +39,15 @@ def list_sources(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(rows)
         return
     columns = ("source", "connector", "tenant", "access", "freshness", "schedule", "indexes")
-    print_table(columns, ([_joined(row[column]) for column in columns] for row in rows))
+    print_table(columns, ([_join_values(row[column]) for column in columns] for row in rows))
 
 
 @app.command()
 def check(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="The source; all by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try settings and credentials of sources without ingesting; the exit code is 1 if any fails."""
@@ -70,5 +72,5 @@ def check(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _joined(value: object) -> object:
+def _join_values(value: object) -> object:
     return ", ".join(value) if isinstance(value, list) else value

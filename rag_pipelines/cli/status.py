@@ -38,7 +38,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         say_deletion(one)
     for row in removed:
         say(
-            f"note: {row['name']} is not configured any more: {number(row['documents'], 'document')} still "
+            f"note: {row['name']} is no longer configured: {number(row['documents'], 'document')} still "
             "served; `rag-pipelines ingest` puts their deletion up for decision"
         )
     print_table(
@@ -91,7 +91,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
     """What is known of each configured source, in the file's order, seen or not."""
     from rag_pipelines.store.database import query
     from rag_pipelines.sync.freshness import source_freshness
-    from rag_pipelines.sync.targets import outdated_parses
+    from rag_pipelines.sync.targets import count_outdated_parses
 
     now = datetime.now(UTC)
     found = {r["name"]: r for r in query(connection, "source_status", {"names": list(settings.sources)})}
@@ -105,7 +105,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "bytes": row.get("bytes", 0),
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
-                "to_parse_again": outdated_parses(connection, settings, fresh.source),
+                "to_parse_again": count_outdated_parses(connection, settings, fresh.source),
                 "parked_deletes": row.get("parked", 0),
                 "kept_deletes": row.get("kept", 0),
                 "deleted": row.get("tombstoned", 0),

@@ -19,7 +19,7 @@ def verify(
     context: typer.Context,
     sources: SourceNames = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended without a person, and verify again.")
+        bool, typer.Option("--repair", help="Repair what can be repaired automatically, and verify again.")
     ] = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Read every stored object and compare it with its digest.")
@@ -93,7 +93,7 @@ def _show(source: str, certificates: list[Certificate]) -> None:
     drifted = [(one, drift) for one in certificates for drift in one.drift]
     if not drifted:
         failed = catalogue["quarantined"]
-        besides = f", but for {number(failed, 'failure')} in quarantine" if failed else ""
+        besides = f", except {number(failed, 'failure')} in quarantine" if failed else ""
         typer.echo(f"{source} is complete: what it lists is stored, processed and indexed{besides}")
         return
     columns = ("drift", "where", "documents", "meaning", "such as", "what to do")

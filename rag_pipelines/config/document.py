@@ -67,7 +67,7 @@ def read_document(text: str, env: Mapping[str, str], name: str) -> Document:
                 f"{name} (line 1): received {kind}; valid: a mapping with keys such as sources and indexes"
             ]
         )
-    reader = _Reader(env)
+    reader = _NodeReader(env)
     reader.document.data = reader.read(node, ())
     return reader.document
 
@@ -88,7 +88,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
-class _Reader:
+class _NodeReader:
     """Turns composed nodes into plain values, keeping lines, references and problems."""
 
     def __init__(self, env: Mapping[str, str]) -> None:

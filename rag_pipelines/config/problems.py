@@ -102,7 +102,7 @@ def _describe(details: ErrorDetails, document: Document) -> tuple[Path, str]:
     missing, unknown = details["type"] == "missing", details["type"] == "extra_forbidden"
     path = _real_path(details["loc"], document.data)
     if missing:
-        return path, "received nothing; valid: this key is required" + _expected(path, document)
+        return path, "received nothing; valid: this key is required" + _describe_expected(path, document)
     if unknown:
         valid = _valid_keys(path[:-1], document.data)
         close = difflib.get_close_matches(str(path[-1]), valid, n=1)
@@ -110,7 +110,7 @@ def _describe(details: ErrorDetails, document: Document) -> tuple[Path, str]:
         return path, f"received an unknown key; valid: {', '.join(valid) or 'no keys'}{guess}"
     if "[key]" in details["loc"]:
         return path, f"received the name {str(path[-1])!r}; valid: {_valid(details)}"
-    return path, f"received {_received(path, document)}; valid: {_valid(details)}"
+    return path, f"received {_describe_received(path, document)}; valid: {_valid(details)}"
 
 
 def _real_path(loc: Sequence[str | int], data: Mapping[str, Any]) -> Path:
@@ -131,7 +131,7 @@ def _has(data: Any, path: Path) -> bool:
     return True
 
 
-def _received(path: Path, document: Document) -> str:
+def _describe_received(path: Path, document: Document) -> str:
     """The value as the file has it: a reference stays a reference, a secret is only named as one."""
     if is_secret(path, document.data):
         return "a secret of the wrong form"
@@ -158,7 +158,7 @@ def _valid(details: ErrorDetails) -> str:
     return re.sub(r"^(?:Input|String|Tuple|List|Dictionary|Value) should (?:be )?", "", message)
 
 
-def _expected(path: Path, document: Document) -> str:
+def _describe_expected(path: Path, document: Document) -> str:
     field = _fields(_plain(_type_at(path[:-1], document.data))).get(str(path[-1]))
     return f" ({field.description})" if field is not None and field.description else ""
 

@@ -143,7 +143,7 @@ class NeighbourSettings(_Section):
 class StageSettings(_Section):
     """The optional stages of a search, in the order in which they run.
 
-    `per_document` is the most hits that one document may have.
+    `per_document` is limits the hits of one document.
     """
 
     rewriting: RewritingSettings | None = None

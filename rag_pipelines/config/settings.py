@@ -178,7 +178,7 @@ class SourceSettings(_Section):
 
     @field_validator("connector")
     @classmethod
-    def _known_connector(cls, kind: str) -> str:
+    def _check_connector(cls, kind: str) -> str:
         from rag_pipelines.connectors.registry import connector_class, kinds
 
         try:

@@ -62,7 +62,7 @@ class ExpectationSettings(_Section):
 
     @field_validator("type")
     @classmethod
-    def _known_type(cls, name: str) -> str:
+    def _check_type(cls, name: str) -> str:
         known = expectation_types()
         if known and name not in known:
             close = difflib.get_close_matches(name, known, n=_CLOSE_MATCHES, cutoff=0.4) or known[:3]

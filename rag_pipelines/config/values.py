@@ -224,7 +224,7 @@ class StructOptions:
         secrets = {name for name, kind in self.overrides.items() if _holds_secret(kind)}
 
         def build(value: BaseModel) -> msgspec.Struct:
-            return source(**{name: _revealed(getattr(value, name)) for name in type(value).model_fields})
+            return source(**{name: _reveal(getattr(value, name)) for name in type(value).model_fields})
 
         def dump(value: msgspec.Struct) -> dict[str, Any]:
             plain: dict[str, Any] = msgspec.to_builtins(value)
@@ -244,11 +244,11 @@ def _holds_secret(kind: Any) -> bool:
     return kind is SecretStr or "SecretStr" in str(kind)
 
 
-def _revealed(value: Any) -> Any:
+def _reveal(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):
-        return tuple(_revealed(item) for item in value)
+        return tuple(_reveal(item) for item in value)
     if isinstance(value, Mapping):
-        return {key: _revealed(item) for key, item in value.items()}
+        return {key: _reveal(item) for key, item in value.items()}
     return value

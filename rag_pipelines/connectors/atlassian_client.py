@@ -60,7 +60,7 @@ class AtlassianOptions(Options):
         None, description="file of CA certificates to trust instead of the public ones"
     )
     connect_timeout: float = Field(10.0, gt=0, description="seconds")
-    read_timeout: float = Field(60.0, gt=0, description="seconds without a byte")
+    read_timeout: float = Field(60.0, gt=0, description="seconds without data (read timeout)")
     total_timeout: float = Field(
         300.0, gt=0, description="seconds for one answer's body, however slowly it comes"
     )
@@ -100,7 +100,7 @@ class AtlassianOptions(Options):
 
     @field_validator("username", "directory")
     @classmethod
-    def _trimmed(cls, value: str | None) -> str | None:
+    def _trim(cls, value: str | None) -> str | None:
         return value.strip() or None if value else None
 
     @field_validator("ca_bundle")
@@ -226,7 +226,7 @@ class AtlassianClient:
         """
         return self._session.get_bytes(f"{self.url}/{self.relative(path).lstrip('/')}", max_bytes, size)
 
-    def linked(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
+    def follow_links(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
         """Pages of an endpoint whose answers hold `_links.next` (Confluence v1 and v2), to the last.
 
         Both cursors and offsets come in that link; a page may be short, or empty, before the end.

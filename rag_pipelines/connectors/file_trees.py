@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from rag_pipelines.connectors.paths import joined_url
+from rag_pipelines.connectors.paths import join_url
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -39,7 +39,7 @@ EXTRAS = {
 """URL scheme to the extra of rag-pipelines that brings its fsspec driver."""
 
 
-class Found(NamedTuple):
+class TreeEntry(NamedTuple):
     """One entry of a folder.
 
     `target` is where a link leads, relative to the root; `error` is why the entry cannot be used.
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 class FileTree(Protocol):
     """A folder tree. Paths are relative to its root, with slashes; "" is the root."""
 
-    def list(self, folder: str) -> list[Found]:
+    def list(self, folder: str) -> list[TreeEntry]:
         """The entries of `folder` in no order. Raises a `RagError` where they cannot be seen."""
         ...
 
@@ -67,7 +67,7 @@ class FileTree(Protocol):
         """The content of a file; None where there is nothing. Raises a `RagError` where it cannot be read."""
         ...
 
-    def linked(self, folder: str) -> bool:
+    def is_linked(self, folder: str) -> bool:
         """Whether a link is on the way from the root to `folder`."""
         ...
 
@@ -98,7 +98,7 @@ class LocalTree:
         self._url = Path(self.root).as_uri()
         self.links_outside = 0
 
-    def list(self, folder: str) -> list[Found]:
+    def list(self, folder: str) -> list[TreeEntry]:
         found = []
         try:
             with os.scandir(self._full(folder)) as entries:
@@ -108,7 +108,7 @@ class LocalTree:
                     except FileNotFoundError:
                         continue
                     except OSError as error:
-                        one = Found(entry.name, error=_local_error(error, entry.path))
+                        one = TreeEntry(entry.name, error=_local_error(error, entry.path))
                     found.append(one)
         except OSError as error:
             raise _local_error(error, self._full(folder)) from error
@@ -135,12 +135,12 @@ class LocalTree:
             raise TooLargeDocumentError(f"{full!r} has grown above max_bytes = {max_bytes:,}")
         return data
 
-    def linked(self, folder: str) -> bool:
+    def is_linked(self, folder: str) -> bool:
         full = self._full(folder)
         return os.path.realpath(full) != full
 
     def url(self, path: str) -> str:
-        return joined_url(self._url, path)
+        return join_url(self._url, path)
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
@@ -152,35 +152,35 @@ class LocalTree:
         prefix = self.root if self.root.endswith("/") else f"{self.root}/"
         return real.removeprefix(prefix) if real.startswith(prefix) else None
 
-    def _plain(self, entry: os.DirEntry[str]) -> Found:
+    def _plain(self, entry: os.DirEntry[str]) -> TreeEntry:
         if entry.is_dir(follow_symlinks=False):
-            return Found(entry.name, True)
+            return TreeEntry(entry.name, True)
         if not entry.is_file(follow_symlinks=False):
-            return Found(entry.name, left_out=True)
+            return TreeEntry(entry.name, left_out=True)
         return _local_file(entry.name, entry.stat(follow_symlinks=False), None)
 
-    def _link(self, entry: os.DirEntry[str]) -> Found:
+    def _link(self, entry: os.DirEntry[str]) -> TreeEntry:
         target = self._relative(os.path.realpath(entry.path))
         if target is None:
             self.links_outside += 1
-            return Found(entry.name, left_out=True)
+            return TreeEntry(entry.name, left_out=True)
         try:
             status = os.stat(entry.path)
         except OSError as error:
-            return Found(
+            return TreeEntry(
                 entry.name, error=FetchError(f"the link {entry.path!r} leads nowhere: {error.strerror}")
             )
         if stat.S_ISDIR(status.st_mode):
-            return Found(entry.name, True, target=target)
+            return TreeEntry(entry.name, True, target=target)
         if not stat.S_ISREG(status.st_mode):
-            return Found(entry.name, left_out=True)
+            return TreeEntry(entry.name, left_out=True)
         return _local_file(entry.name, status, target)
 
 
-def _local_file(name: str, status: os.stat_result, target: str | None) -> Found:
+def _local_file(name: str, status: os.stat_result, target: str | None) -> TreeEntry:
     modified_at = datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
     token = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    return Found(name, False, status.st_size, token, modified_at, target)
+    return TreeEntry(name, False, status.st_size, token, modified_at, target)
 
 
 def _local_error(error: OSError, full: str) -> RagError:
@@ -231,7 +231,7 @@ class FsspecTree:
             raise ConfigError(f"root {root!r} cannot be opened: {error}") from error
         self._url = root.rstrip("/")
 
-    def list(self, folder: str) -> list[Found]:
+    def list(self, folder: str) -> list[TreeEntry]:
         full = self._full(folder)
         try:
             infos = self._fs.ls(full, detail=True)
@@ -243,7 +243,7 @@ class FsspecTree:
             # Object stores list the marker of a folder inside it, and a file as its own content.
             if path.strip("/") != full.strip("/"):
                 name = path.rpartition("/")[2]
-                found.append(Found(name, True) if info["type"] == "directory" else _object(name, info))
+                found.append(TreeEntry(name, True) if info["type"] == "directory" else _object(name, info))
         return found
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
@@ -258,7 +258,7 @@ class FsspecTree:
             raise TooLargeDocumentError(f"{self.url(path)!r} has grown above max_bytes = {max_bytes:,}")
         return data
 
-    def linked(self, folder: str) -> bool:
+    def is_linked(self, folder: str) -> bool:
         return False
 
     def url(self, path: str) -> str:
@@ -278,14 +278,14 @@ class FsspecTree:
         return TransientError(f"{where!r} cannot be read: {type(error).__name__}: {error}")
 
 
-def _object(name: str, info: Mapping[str, Any]) -> Found:
+def _object(name: str, info: Mapping[str, Any]) -> TreeEntry:
     size = int(info.get("size") or 0)
     modified_at = next((moment for key in _TIMES if (moment := _moment(info.get(key))) is not None), None)
     strong = next((str(info[key]) for key in _STRONG_TOKENS if info.get(key)), None)
     if strong is None and modified_at is None:
         strong = fingerprint(dict(info))
     token = strong.strip('"') if strong else f"{size}-{modified_at.isoformat()}"  # type: ignore[union-attr]
-    return Found(name, False, size, token, modified_at)
+    return TreeEntry(name, False, size, token, modified_at)
 
 
 def _moment(value: Any) -> datetime | None:

@@ -35,12 +35,12 @@ from rag_pipelines.connectors.base import (
     PathOrUrl,
     Window,
 )
-from rag_pipelines.connectors.file_trees import FileTree, Found, LocalTree, open_tree
+from rag_pipelines.connectors.file_trees import FileTree, LocalTree, TreeEntry, open_tree
 from rag_pipelines.connectors.paths import (
     PathFilter,
     check_patterns,
     external_id,
-    joined_url,
+    join_url,
     media_type,
     path_of,
 )
@@ -61,8 +61,8 @@ class FilesystemOptions(Options):
     """Settings of a filesystem source; the patterns are explained at `PathFilter`."""
 
     root: PathOrUrl = Field(min_length=1, description="folder or fsspec URL; every id is relative to it")
-    include: tuple[str, ...] = Field((), description="path patterns wanted; none means every file")
-    exclude: tuple[str, ...] = Field((), description="path patterns left out, stronger than include")
+    include: tuple[str, ...] = Field((), description="path patterns to include; none means every file")
+    exclude: tuple[str, ...] = Field((), description="path patterns to exclude; wins over include")
     hidden: bool = Field(False, description="whether names that begin with a dot are listed")
     max_bytes: int = Field(200_000_000, gt=0, description="a larger file is a failed document")
     url_prefix: str | None = Field(None, description="URL under which people see the root, for citations")
@@ -125,7 +125,7 @@ class FilesystemConnector(Connector):
         found: set[str] = set()
         walk: set[str] = set()
         for folder, asked in folders.items():
-            if tree.linked(folder):
+            if tree.is_linked(folder):
                 walk.update(identity for _, identity in asked)
                 continue
             names = _documents(tree, folder)
@@ -223,7 +223,7 @@ class _Walk:
             yield from self._reported
             self._reported.clear()
 
-    def _entry(self, path: str, one: Found, access: Access) -> Item | Failure:
+    def _entry(self, path: str, one: TreeEntry, access: Access) -> Item | Failure:
         identity = external_id(path)
         if one.error is not None:
             return Failure(error=one.error, external_id=identity)
@@ -240,7 +240,7 @@ class _Walk:
             load=partial(_load, self._tree, path, limit),
             name=identity.rpartition("/")[2],
             path=identity,
-            url=joined_url(prefix, path) if prefix else self._tree.url(path),
+            url=join_url(prefix, path) if prefix else self._tree.url(path),
             media_type=media_type(one.name),
             size=one.size,
             modified_at=one.modified_at,

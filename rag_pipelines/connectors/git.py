@@ -37,7 +37,7 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.connectors.git_remote import REMOTE_HEAD, Remote, is_remote
 from rag_pipelines.connectors.git_repository import REGULAR_MODES, Blob, Commit, Repository
-from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, joined_url, media_type
+from rag_pipelines.connectors.paths import PathFilter, check_patterns, external_id, join_url, media_type
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -58,8 +58,8 @@ class GitOptions(Options):
     repository: str = Field(min_length=1, description="folder, or URL by https, ssh or file")
     ref: str = Field("HEAD", min_length=1, description="branch, tag or commit; HEAD is the default branch")
     subfolder: str = Field("", description="list only what is below this folder")
-    include: tuple[str, ...] = Field((), description="path patterns wanted; none means every file")
-    exclude: tuple[str, ...] = Field((), description="path patterns left out, stronger than include")
+    include: tuple[str, ...] = Field((), description="path patterns to include; none means every file")
+    exclude: tuple[str, ...] = Field((), description="path patterns to exclude; wins over include")
     hidden: bool = Field(False, description="whether names that begin with a dot are listed")
     max_bytes: int = Field(200_000_000, gt=0, description="a larger file is a failed document")
     url_prefix: str | None = Field(None, description="URL of the top folder as people see it, for citations")
@@ -140,11 +140,13 @@ class GitConnector(Connector):
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         try:
             repository, commit = self._open()
-            blobs = [blob for blob in repository.tree(commit, self.options.subfolder) if self._wanted(blob)]
+            blobs = [
+                blob for blob in repository.tree(commit, self.options.subfolder) if self._is_wanted(blob)
+            ]
         except CredentialError:
             raise
         except RagError as error:
-            yield from self._failed(error)
+            yield from self._fail_listing(error)
             return
         count = 0
         for entry in self._entries(
@@ -168,13 +170,13 @@ class GitConnector(Connector):
         except CredentialError:
             raise
         except RagError as error:
-            yield from self._failed(error)
+            yield from self._fail_listing(error)
             return
         repository.commit(before.commit)
         kept: list[tuple[Blob, str | None]] = []
         for change in repository.diff(before.commit, commit, self.options.subfolder):
-            was = change.old_path if self._chosen(change.old_path, change.old_mode) else None
-            if change.path is not None and self._chosen(change.path, change.mode):
+            was = change.old_path if self._is_chosen(change.old_path, change.old_mode) else None
+            if change.path is not None and self._is_chosen(change.path, change.mode):
                 kept.append(
                     (Blob(change.path, change.mode, change.oid, 0), None if was == change.path else was)
                 )
@@ -191,12 +193,12 @@ class GitConnector(Connector):
             listed = [
                 external_id(b.path)
                 for b in repository.tree(commit, self.options.subfolder)
-                if self._wanted(b)
+                if self._is_wanted(b)
             ]
         except CredentialError:
             raise
         except RagError as error:
-            yield from self._failed(error)
+            yield from self._fail_listing(error)
             return
         yield from listed
         yield Complete(len(listed), cursor=self._cursor(commit))
@@ -224,7 +226,7 @@ class GitConnector(Connector):
             blobs = list(repository.tree(commit, options.subfolder))
         except RagError as error:
             return [*findings, Finding("subfolder", False, str(error))]
-        files = sum(self._wanted(blob) for blob in blobs)
+        files = sum(self._is_wanted(blob) for blob in blobs)
         advice = "" if files else "; look at subfolder, include, exclude and hidden"
         findings.append(Finding("files", files > 0, f"{files} of {len(blobs)} files match{advice}"))
         special = sum(blob.mode not in REGULAR_MODES for blob in blobs)
@@ -278,16 +280,16 @@ class GitConnector(Connector):
         heads = sorted(name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/"))
         return [*findings, Finding("ref", False, f"{ref!r} is not there; branches: {', '.join(heads[:10])}")]
 
-    def _chosen(self, path: str | None, mode: str) -> bool:
+    def _is_chosen(self, path: str | None, mode: str) -> bool:
         return path is not None and mode in REGULAR_MODES and self._filter.wants(path)
 
-    def _wanted(self, blob: Blob) -> bool:
-        return self._chosen(blob.path, blob.mode)
+    def _is_wanted(self, blob: Blob) -> bool:
+        return self._is_chosen(blob.path, blob.mode)
 
     def _cursor(self, commit: str) -> dict[str, Any]:
         return CURSOR.encode(GitCursor(commit, self._options_fingerprint))
 
-    def _failed(self, error: RagError) -> Iterator[Failure | Complete]:
+    def _fail_listing(self, error: RagError) -> Iterator[Failure | Complete]:
         yield Failure(error=error, entity=self.options.repository, whole=True)
         yield Complete(0, full=False)
 
@@ -326,7 +328,7 @@ class GitConnector(Connector):
             load=partial(repository.read, blob.oid, self.options.max_bytes),
             name=identity.rpartition("/")[2],
             path=identity,
-            url=joined_url(prefix, blob.path) if prefix else None,
+            url=join_url(prefix, blob.path) if prefix else None,
             media_type=media_type(blob.path),
             size=blob.size,
             modified_at=last.committed_at if last else None,

@@ -54,7 +54,7 @@ class Blob(NamedTuple):
     size: int
 
 
-class Change(NamedTuple):
+class TreeChange(NamedTuple):
     """A difference between two trees; a path is None on the side where the file is absent."""
 
     old_path: str | None
@@ -156,7 +156,7 @@ class Repository:
             mode, _, oid, size = head.split()
             yield Blob(prefix + path, mode, oid, 0 if size == "-" else int(size))
 
-    def diff(self, old: str, new: str, subfolder: str) -> Iterator[Change]:
+    def diff(self, old: str, new: str, subfolder: str) -> Iterator[TreeChange]:
         """What changed below `subfolder` from commit `old` to `new`, renames found by similarity."""
         listing = self._run(
             "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames", "--no-ext-diff",
@@ -167,7 +167,7 @@ class Repository:
             old_mode, mode, _, oid, status = head.removeprefix(":").split()
             first = next(fields)
             second = next(fields) if status[0] in "RC" else first
-            yield Change(
+            yield TreeChange(
                 None if status[0] in "AC" else first,
                 old_mode,
                 None if status[0] == "D" else second,

@@ -116,7 +116,7 @@ def path_of(identity: str) -> str:
     return unquote_to_bytes(identity.removeprefix("./")).decode("utf-8", "surrogateescape")
 
 
-def joined_url(prefix: str, path: str) -> str:
+def join_url(prefix: str, path: str) -> str:
     """`prefix`, a slash, and `path` percent-encoded."""
     return f"{prefix.rstrip('/')}/{quote(path) if path.isascii() else quote_from_bytes(_bytes(path))}"
 

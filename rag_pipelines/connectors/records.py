@@ -257,7 +257,7 @@ class RecordsConnector(Connector):
             yield identity
 
     def _identity(self, values: Mapping[str, Any]) -> str:
-        self._required(values, (self.options.id,))
+        self._require_columns(values, (self.options.id,))
         identity = _text(values[self.options.id])
         if not identity:
             raise CorruptDocumentError(f"the id in column {self.options.id!r} is empty")
@@ -266,7 +266,7 @@ class RecordsConnector(Connector):
     def _item(self, identity: str, values: Mapping[str, Any]) -> Item:
         options = self.options
         if not any(column in values for column in options.text):
-            self._required(values, options.text)
+            self._require_columns(values, options.text)
         parts = {column: text for column in options.text if (text := _text(values.get(column), mend=True))}
         content = "\n\n".join(
             f"{column}: {text}" if options.labels else text for column, text in parts.items()
@@ -293,7 +293,7 @@ class RecordsConnector(Connector):
             metadata=self._metadata(values),
         )
 
-    def _required(self, values: Mapping[str, Any], columns: Sequence[str]) -> None:
+    def _require_columns(self, values: Mapping[str, Any], columns: Sequence[str]) -> None:
         if problem := missing_columns(columns, list(values)):
             raise CorruptDocumentError(problem)
 

@@ -112,7 +112,7 @@ class FileRows:
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
         try:
-            with self._opened() as file:
+            with self._open_file() as file:
                 if not self.name.lower().endswith(".gz"):
                     yield file
                 else:
@@ -131,7 +131,7 @@ class FileRows:
                 raise CorruptDocumentError(f"{self.name!r} is damaged: {error}") from error
             raise TransientError(f"{self.name!r} cannot be read: {error}") from error
 
-    def _opened(self) -> IO[bytes]:
+    def _open_file(self) -> IO[bytes]:
         if "://" not in self.name:
             return open(self.name, "rb")
         import fsspec

@@ -59,13 +59,13 @@ def conjunction(*rules: AccessRule | None) -> AccessRule | None:
     ).normalised()
 
 
-def narrowed(outer: Access, sidecar: Sidecar) -> Access:
+def narrow(outer: Access, sidecar: Sidecar) -> Access:
     """`outer` with `sidecar` applied. Raises `CorruptDocumentError` where that has no safe meaning."""
     inherited = outer.rule if sidecar.inherit else None
     speaks = sidecar.public or sidecar.allow is not None or sidecar.all_of is not None
     if not speaks and (sidecar.deny or not sidecar.inherit) and inherited is None:
         raise CorruptDocumentError(
-            "deny and inherit: false need a rule to stand on; add 'public: true', 'allow' or 'all_of'"
+            "deny and inherit: false need a rule to apply to; add 'public: true', 'allow' or 'all_of'"
         )
     own = None
     if speaks or sidecar.deny:
@@ -153,7 +153,7 @@ class SidecarTree:
         try:
             data = self._read(sidecar)
             if data is not None:
-                return narrowed(outer, parse_sidecar(data))
+                return narrow(outer, parse_sidecar(data))
             if seen is None:
                 return outer
             raise FetchError(f"the access sidecar {sidecar!r} vanished while it was being read")

@@ -86,13 +86,13 @@ WITHOUT_TEXT: Mapping[str, str] = {
 
 def corpus_path() -> Path:
     """The folder that holds one folder per tenant."""
-    return _installed("corpus")
+    return _package_path("corpus")
 
 
 def queries_path() -> Path:
     """The golden questions, a YAML file that explains its own fields."""
-    return _installed("queries.yaml")
+    return _package_path("queries.yaml")
 
 
-def _installed(name: str) -> Path:
+def _package_path(name: str) -> Path:
     return Path(str(files(__name__) / name))

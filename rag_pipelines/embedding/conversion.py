@@ -89,7 +89,7 @@ class Order(msgspec.Struct, frozen=True):
     folder: str
 
 
-def prepared(source: Path, name: str, wish: Wish, target: Path) -> Manifest:
+def ensure_prepared(source: Path, name: str, wish: Wish, target: Path) -> Manifest:
     """The manifest of the model prepared in `target`; prepares it first if that has not been done.
 
     Only one process prepares; others wait for it. The folder appears complete or not at all.
@@ -266,7 +266,7 @@ def _max_tokens(model: SentenceTransformer) -> int:
     return limit if limit < _UNBOUNDED else 512
 
 
-def openvino_installed() -> bool:
+def is_openvino_installed() -> bool:
     """Whether the runtime can be imported, without importing it."""
     return find_spec("openvino") is not None
 

@@ -19,9 +19,9 @@ import msgspec
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding import model_files
 from rag_pipelines.embedding.base import ModelIdentity, Usage
-from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, openvino_installed, prepared
+from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, ensure_prepared, is_openvino_installed
 from rag_pipelines.embedding.profile import EmbeddingProfile
-from rag_pipelines.embedding.runtimes import OpenVinoRuntime, Precision, Runtime, TorchRuntime
+from rag_pipelines.embedding.runtimes import ModelRuntime, OpenVinoRuntime, Precision, TorchRuntime
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, EmbeddingError
 from rag_pipelines.fingerprint import fingerprint
@@ -51,7 +51,7 @@ class LocalEmbedder:
         self.usage = Usage()
         self._profile = profile
         self._models = data_dir / "models"
-        self._runtime: Runtime | None = None
+        self._runtime: ModelRuntime | None = None
         self._lock = threading.Lock()
 
     @cached_property
@@ -81,7 +81,7 @@ class LocalEmbedder:
     @cached_property
     def manifest(self) -> Manifest:
         """How the model is run, with the figures that decided it."""
-        return prepared(self._source, Path(self._profile.model).name, self._wish, self._folder)
+        return ensure_prepared(self._source, Path(self._profile.model).name, self._wish, self._folder)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         if not texts:
@@ -114,7 +114,7 @@ class LocalEmbedder:
             self.usage.seconds += time.perf_counter() - began
             return vectors
 
-    def _load(self) -> Runtime:
+    def _load(self) -> ModelRuntime:
         identity, manifest = self.identity, self.manifest
         batch_size = self._profile.batch_size or BATCH_SIZE[identity.runtime]
         precision: Precision = "bf16" if identity.precision == "bf16" else "fp32"
@@ -153,7 +153,7 @@ class LocalEmbedder:
         torch_precision: Precision = "bf16" if profile.precision == "bf16" else "fp32"
         if profile.runtime == "torch" or device == "cuda":
             return Wish((), torch_precision, device)
-        if not openvino_installed():
+        if not is_openvino_installed():
             if profile.runtime == "openvino":
                 raise ConfigError(
                     "runtime 'openvino' is not installed; run 'pip install openvino' or use 'auto'"

@@ -183,7 +183,7 @@ class OpenAIEmbedder:
                 delay = backoff(attempt) if asked is None else asked
                 if attempt > self._profile.retries or delay > LONGEST_DELAY:
                     raise
-                log.warning("request tried again", attempt=attempt, wait=round(delay, 1), reason=str(error))
+                log.warning("request retried", attempt=attempt, wait=round(delay, 1), reason=str(error))
                 self._clock.sleep(delay)
         raise AssertionError("unreachable")
 

@@ -37,10 +37,10 @@ class EmbeddingProfile(BaseModel):
 
     provider: Literal["sentence-transformers", "openai", "hash"] = "sentence-transformers"
     model: str = Field(default="", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
-    query_prompt: str | None = Field(default=None, description="Put in front of every query.")
-    document_prompt: str | None = Field(default=None, description="Put in front of every passage.")
+    query_prompt: str | None = Field(default=None, description="Prefix of every query.")
+    document_prompt: str | None = Field(default=None, description="Prefix of every passage.")
     batch_size: int = Field(
-        default=0, ge=0, le=2048, description="Texts in one call; 0 means what suits the provider."
+        default=0, ge=0, le=2048, description="Batch size; 0 means the provider's default."
     )
 
     runtime: Literal["auto", "openvino", "torch"] = "auto"
@@ -53,7 +53,7 @@ class EmbeddingProfile(BaseModel):
     dimensions: int | None = Field(default=None, ge=1, le=16_000)
     request_dimensions: bool = Field(
         default=False,
-        description="Ask for `dimensions` in each request, of a model that can shorten its vectors.",
+        description="Send `dimensions` with each request, for a model that can shorten its vectors.",
     )
     max_tokens: int | None = Field(default=None, ge=16, description="The model's own limit on one input.")
     tokenizer: Path | None = Field(

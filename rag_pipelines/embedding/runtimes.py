@@ -34,7 +34,7 @@ TOKENIZER_FILE = "tokenizer.json"
 _PRECISION_HINTS = {"bf16": "bf16", "fp32": "f32"}
 
 
-class Runtime(Protocol):
+class ModelRuntime(Protocol):
     """A loaded model."""
 
     def encode(self, texts: Sequence[str], prompt: str) -> tuple[Vectors, int]:

@@ -23,7 +23,7 @@ Example = tuple[Mapping[str, float], bool]
 """The signals of a question's hits, and whether there is an answer."""
 
 
-class Trial(msgspec.Struct, frozen=True):
+class CalibrationTrial(msgspec.Struct, frozen=True):
     """How calibrations judge questions that they were not learned from.
 
     `answered` is the share of the answerable ones above the threshold, `refused` that of the others below it.
@@ -41,7 +41,7 @@ class Learned(msgspec.Struct, frozen=True):
     version: int
     mode: str
     calibration: Calibration
-    trial: Trial | None
+    trial: CalibrationTrial | None
 
 
 def learn(
@@ -70,10 +70,10 @@ def learn(
     kept = msgspec.structs.replace(found, golden=golden.name, golden_key=golden.fingerprint)
     with runtime.database.transaction() as connection:
         put_calibration(connection, version, setting.mode, kept)
-    return Learned(index, version.version_id, setting.mode, kept, cross_validated(examples))
+    return Learned(index, version.version_id, setting.mode, kept, cross_validate(examples))
 
 
-def cross_validated(examples: Sequence[Example]) -> Trial | None:
+def cross_validate(examples: Sequence[Example]) -> CalibrationTrial | None:
     """Each question judged by a calibration of the others, in `FOLDS` parts that are mixed alike."""
     kinds = [[one for one in examples if one[1] is answerable] for answerable in (True, False)]
     if min(map(len, kinds)) * (FOLDS - 1) < LEAST_EACH * FOLDS:
@@ -89,4 +89,4 @@ def cross_validated(examples: Sequence[Example]) -> Trial | None:
                 sure[answerable].append(probability)
                 right[answerable] += (probability >= calibration.threshold) == answerable
     answered, refused = (right[answerable] / len(sure[answerable]) for answerable in (True, False))
-    return Trial(answered, refused, roc(sure[True], sure[False]))
+    return CalibrationTrial(answered, refused, roc(sure[True], sure[False]))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag_pipelines.evaluation.questions import Forbidden, Question, Reference
-from rag_pipelines.evaluation.ranges import Span
+from rag_pipelines.evaluation.ranges import TextSpan
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Pg, Row, query
 
@@ -26,7 +26,7 @@ class Expected:
 
     reference: Reference
     documents: frozenset[int]
-    places: tuple[Span, ...] = ()
+    places: tuple[TextSpan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def resolve(
     A reference to a document that is not there stays: it counts as not found.
     """
     documents = _Documents(connection, version.sources, questions)
-    texts = _texts(connection, version.chunker_id, _quoted(questions, documents))
+    texts = _texts(connection, version.chunker_id, _find_quoted(questions, documents))
     notes: list[str] = []
     resolved = []
     for question in questions:
@@ -110,7 +110,7 @@ def _references(questions: Iterable[Question]) -> Iterator[Reference]:
         yield from (one.reference for one in question.must_not_return)
 
 
-def _quoted(questions: Iterable[Question], documents: _Documents) -> set[int]:
+def _find_quoted(questions: Iterable[Question], documents: _Documents) -> set[int]:
     return {
         document
         for question in questions
@@ -126,10 +126,10 @@ def _texts(connection: Pg, chunker_id: int, documents: set[int]) -> dict[int, st
     params = {"chunker_id": chunker_id, "documents": sorted(documents)}
     for row in query(connection, "evaluation_passages", params) if documents else ():
         pieces[row["document_id"]].append((row["start_at"], row["text"]))
-    return {document: _joined(found) for document, found in pieces.items()}
+    return {document: _join_pieces(found) for document, found in pieces.items()}
 
 
-def _joined(pieces: Iterable[tuple[int, str]]) -> str:
+def _join_pieces(pieces: Iterable[tuple[int, str]]) -> str:
     text = ""
     for start, piece in sorted(pieces):
         text = text.ljust(start)
@@ -137,12 +137,12 @@ def _joined(pieces: Iterable[tuple[int, str]]) -> str:
     return text
 
 
-def _places(words: str, documents: Iterable[int], texts: Mapping[int, str]) -> Iterator[Span]:
+def _places(words: str, documents: Iterable[int], texts: Mapping[int, str]) -> Iterator[TextSpan]:
     """Where the words of a quote follow one another, whatever stands between (cells, line breaks)."""
     pattern = re.compile(r"\W+".join(map(re.escape, re.findall(r"\w+", words))), re.IGNORECASE)
     for document in sorted(documents):
         for match in pattern.finditer(texts.get(document, "")):
-            yield Span(document, match.start(), match.end())
+            yield TextSpan(document, match.start(), match.end())
 
 
 def _slices(question: Question, expected: Iterable[Expected], documents: _Documents) -> Iterator[str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from rag_pipelines.chunking.base import Chunker
 from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.evaluation.ranges import RangeScores, Span, ideal_iou, range_scores
+from rag_pipelines.evaluation.ranges import RangeScores, TextSpan, ideal_iou, range_scores
 from rag_pipelines.model import ParsedDocument
 
 
@@ -23,7 +23,7 @@ class RangeQuestion(msgspec.Struct, frozen=True):
     """A question and the characters that answer it; a span's document is its name."""
 
     text: str
-    wanted: tuple[Span, ...]
+    wanted: tuple[TextSpan, ...]
 
 
 class ChunkingScores(msgspec.Struct, frozen=True):
@@ -46,11 +46,11 @@ def judge_chunking(
     """Cut `documents`, take each question's `top` chunks by cosine, and score the characters."""
     import numpy as np
 
-    pieces: list[Span] = []
+    pieces: list[TextSpan] = []
     inputs: list[str] = []
     for name, document in documents.items():
         for chunk in chunker.chunk(document, None):
-            pieces.append(Span(name, chunk.start, chunk.end))
+            pieces.append(TextSpan(name, chunk.start, chunk.end))
             inputs.append(chunk.embedding_input)
     vectors = embedder.embed_documents(inputs)
     scores = []

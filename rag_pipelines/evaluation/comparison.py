@@ -12,11 +12,11 @@ import msgspec
 
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.run import Run, slices_of
-from rag_pipelines.evaluation.scoring import Answer
+from rag_pipelines.evaluation.scoring import QuestionScore
 from rag_pipelines.evaluation.significance import Difference, difference
 
 
-class Change(msgspec.Struct, frozen=True):
+class FigureChange(msgspec.Struct, frozen=True):
     """One question's figure in both runs."""
 
     id: str
@@ -44,7 +44,7 @@ def compare(first: Run, second: Run) -> Comparison:
     Raises:
         UsageError: they have no question in common.
     """
-    pairs = paired(first, second)
+    pairs = pair_answers(first, second)
     if not pairs:
         raise UsageError(
             f"{first.name} and {second.name} have no question in common "
@@ -64,13 +64,13 @@ def compare(first: Run, second: Run) -> Comparison:
     )
 
 
-def paired(first: Run, second: Run) -> list[tuple[Answer, Answer]]:
+def pair_answers(first: Run, second: Run) -> list[tuple[QuestionScore, QuestionScore]]:
     """The answers of both runs to each question that both have."""
     after = {answer.id: answer for answer in second.answers}
     return [(before, after[before.id]) for before in first.answers if before.id in after]
 
 
-def differences(pairs: Sequence[tuple[Answer, Answer]]) -> dict[str, Difference]:
+def differences(pairs: Sequence[tuple[QuestionScore, QuestionScore]]) -> dict[str, Difference]:
     """By measure, over the questions for which both have it."""
     found: dict[str, Difference] = {}
     for measure in dict.fromkeys(name for before, _ in pairs for name in before.figures):
@@ -84,11 +84,11 @@ def differences(pairs: Sequence[tuple[Answer, Answer]]) -> dict[str, Difference]
     return found
 
 
-def changes(first: Run, second: Run, measure: str) -> list[Change]:
+def changes(first: Run, second: Run, measure: str) -> list[FigureChange]:
     """The questions whose figure differs, the largest loss first."""
     found = [
-        Change(before.id, before.query, before.figures[measure], after.figures[measure])
-        for before, after in paired(first, second)
+        FigureChange(before.id, before.query, before.figures[measure], after.figures[measure])
+        for before, after in pair_answers(first, second)
         if before.figures.get(measure) != after.figures.get(measure)
         and measure in before.figures
         and measure in after.figures

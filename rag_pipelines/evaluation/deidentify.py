@@ -41,11 +41,11 @@ _LONG = re.compile(rf"\d{{{LONGEST_NUMBER + 1},}}")
 def deidentify(text: str) -> str:
     """The text with what was found replaced. Doing it again changes nothing."""
     for pattern, kind, holds in _RULES:
-        text = pattern.sub(partial(_replaced, kind, holds), text)
+        text = pattern.sub(partial(_replace, kind, holds), text)
     return text
 
 
-def _replaced(kind: str, holds: Callable[[re.Match[str]], bool], match: re.Match[str]) -> str:
+def _replace(kind: str, holds: Callable[[re.Match[str]], bool], match: re.Match[str]) -> str:
     return f"[{kind}]" if holds(match) else match[0]
 
 

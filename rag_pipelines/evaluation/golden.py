@@ -49,7 +49,7 @@ def read_golden(path: Path, split: str | None = None) -> GoldenSet:
         )
     problems = Problems(path)
     rows = _yaml_rows(path, problems) if path.suffix in (".yaml", ".yml") else _json_rows(path, problems)
-    questions = tuple(_checked(rows, problems))
+    questions = tuple(_validate(rows, problems))
     if not questions and not problems.found:
         problems.add(1, "there is no question in it")
     problems.raise_any()
@@ -93,7 +93,7 @@ def _yaml_rows(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
         yield node.start_mark.line + 1, loader.construct_object(node, deep=True)
 
 
-def _checked(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Question]:
+def _validate(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Question]:
     seen: dict[str, int] = {}
     for line, row in rows:
         try:

@@ -130,7 +130,7 @@ def _titles(rows: Iterable[Row]) -> Iterator[_Candidate]:
 def _headings(rows: Iterable[Row], blobs: BlobStore) -> Iterator[_Candidate]:
     """Headings with the first words of the paragraph that follows."""
     for row in rows:
-        content = _stored(blobs, "blocks", row["blocks_sha256"])
+        content = _read_object(blobs, "blocks", row["blocks_sha256"])
         if content is None:
             continue
         document = decode_parsed(content)
@@ -149,7 +149,7 @@ def _anchors(rows: dict[int, Row], blobs: BlobStore) -> Iterator[_Candidate]:
     for row in rows.values():
         if row["media_type"] not in (_HTML, _MARKDOWN):
             continue
-        content = _stored(blobs, "raw", row["raw_sha256"])
+        content = _read_object(blobs, "raw", row["raw_sha256"])
         if content is None:
             continue
         for words, target in _links(content, row["media_type"]):
@@ -178,7 +178,7 @@ def _links(content: bytes, media_type: str) -> Iterator[tuple[str, str]]:
                 yield element.text_content(), target
 
 
-def _stored(blobs: BlobStore, kind: Kind, digest: bytes | None) -> bytes | None:
+def _read_object(blobs: BlobStore, kind: Kind, digest: bytes | None) -> bytes | None:
     """An object; None where it is gone, which another part of the system complains of."""
     if digest is None:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """Characters [start, end) of a document's canonical text."""
 
     document: Hashable
@@ -23,7 +23,7 @@ class Span(NamedTuple):
         """How many characters it has."""
         return self.end - self.start
 
-    def touches(self, other: Span) -> bool:
+    def touches(self, other: TextSpan) -> bool:
         """Whether both hold the same character."""
         return self.document == other.document and self.start < other.end and other.start < self.end
 
@@ -36,25 +36,25 @@ class RangeScores(NamedTuple):
     iou: float
 
 
-def size(spans: Iterable[Span]) -> int:
+def size(spans: Iterable[TextSpan]) -> int:
     """Characters that lie in at least one span."""
-    return sum(span.length for span in _merged(spans))
+    return sum(span.length for span in _merge(spans))
 
 
-def overlap(wanted: Iterable[Span], retrieved: Iterable[Span]) -> int:
+def overlap(wanted: Iterable[TextSpan], retrieved: Iterable[TextSpan]) -> int:
     """Characters that lie in at least one span of each."""
-    pieces = _merged(retrieved)
-    by_document: dict[Hashable, list[Span]] = defaultdict(list)
+    pieces = _merge(retrieved)
+    by_document: dict[Hashable, list[TextSpan]] = defaultdict(list)
     for piece in pieces:
         by_document[piece.document].append(piece)
     return sum(
         max(0, min(span.end, piece.end) - max(span.start, piece.start))
-        for span in _merged(wanted)
+        for span in _merge(wanted)
         for piece in by_document[span.document]
     )
 
 
-def range_scores(wanted: Sequence[Span], retrieved: Sequence[Span]) -> RangeScores:
+def range_scores(wanted: Sequence[TextSpan], retrieved: Sequence[TextSpan]) -> RangeScores:
     """Recall, precision and intersection over union of characters.
 
     As Chroma's "Evaluating Chunking Strategies for Retrieval" (2024) has them: what is retrieved twice
@@ -68,17 +68,17 @@ def range_scores(wanted: Sequence[Span], retrieved: Sequence[Span]) -> RangeScor
     )
 
 
-def ideal_iou(wanted: Sequence[Span], pieces: Iterable[Span]) -> float:
+def ideal_iou(wanted: Sequence[TextSpan], pieces: Iterable[TextSpan]) -> float:
     """Precision Ω of the same report: the IoU of exactly those pieces that hold something wanted."""
     return range_scores(wanted, [piece for piece in pieces if any(map(piece.touches, wanted))]).iou
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
+def _merge(spans: Iterable[TextSpan]) -> list[TextSpan]:
+    merged: list[TextSpan] = []
     for span in sorted(spans, key=lambda one: (str(one.document), one.start, one.end)):
         last = merged[-1] if merged else None
         if last is not None and last.document == span.document and span.start <= last.end:
-            merged[-1] = Span(last.document, last.start, max(last.end, span.end))
+            merged[-1] = TextSpan(last.document, last.start, max(last.end, span.end))
         elif span.length > 0:
             merged.append(span)
     return merged

@@ -12,7 +12,7 @@ import msgspec
 
 from rag_pipelines.evaluation import plots
 from rag_pipelines.evaluation.comparison import Comparison, changes, compare
-from rag_pipelines.evaluation.run import ALL, Run, described, slices_of, summary
+from rag_pipelines.evaluation.run import ALL, Run, describe_setting, slices_of, summary
 from rag_pipelines.evaluation.scoring import main_measure
 
 WORST = 20
@@ -38,7 +38,7 @@ class Section(msgspec.Struct, frozen=True):
     plot: str = ""
 
 
-class Report(msgspec.Struct, frozen=True):
+class EvaluationReport(msgspec.Struct, frozen=True):
     """A title and its sections."""
 
     title: str
@@ -71,20 +71,20 @@ class Report(msgspec.Struct, frozen=True):
         )
 
 
-def run_report(run: Run, names: Mapping[int, str]) -> Report:
+def run_report(run: Run, names: Mapping[int, str]) -> EvaluationReport:
     """The report of one run. `names` are those of documents; one without is called by its number."""
-    return Report(f"{run.index}: {run.golden}", tuple(_run_sections(run, names)))
+    return EvaluationReport(f"{run.index}: {run.golden}", tuple(_run_sections(run, names)))
 
 
-def comparison_report(first: Run, second: Run, comparison: Comparison) -> Report:
+def comparison_report(first: Run, second: Run, comparison: Comparison) -> EvaluationReport:
     """The report of a comparison."""
-    return Report(
+    return EvaluationReport(
         f"{second.index}: {comparison.second} against {comparison.first}",
         tuple(_comparison_sections(first, second, comparison)),
     )
 
 
-def judgement_report(index: str, runs: Mapping[str, tuple[Run | None, Run]]) -> Report:
+def judgement_report(index: str, runs: Mapping[str, tuple[Run | None, Run]]) -> EvaluationReport:
     """What the quality gate saw, by mode: the candidate against the live version, or alone if there is none.
 
     What came back is named by number only: of a document that is purged later, no name is left in it.
@@ -99,7 +99,7 @@ def judgement_report(index: str, runs: Mapping[str, tuple[Run | None, Run]]) -> 
     live, candidate = next(iter(runs.values()))
     against = "" if live is None else f" against version {live.version}"
     title = f"{index}: version {candidate.version}{against}, asked {candidate.golden}"
-    return Report(title, tuple(sections))
+    return EvaluationReport(title, tuple(sections))
 
 
 def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
@@ -107,8 +107,8 @@ def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
     whole = found.figures.get(ALL, {})
     lines = (
         f"{found.questions:,} questions of {run.golden}, asked of version {run.version} on "
-        f"{run.started_at:%Y-%m-%d %H:%M} UTC: {described(run.setting)}, k = {run.setting['k']}.",
-        f"Violations of what must not return: {found.violations}.",
+        f"{run.started_at:%Y-%m-%d %H:%M} UTC: {describe_setting(run.setting)}, k = {run.setting['k']}.",
+        f"Forbidden results returned: {found.violations}.",
     )
     rows = tuple(
         (name, f"{one.mean:.4f}", f"{one.low:.4f} to {one.high:.4f}", f"{one.n:,}")
@@ -142,7 +142,7 @@ def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
 
     broken = tuple((answer.id, answer.query, str(one)) for answer in run.answers for one in answer.violations)
     if broken:
-        yield Section("Came back and must not", (), ("question", "query", "document"), broken)
+        yield Section("Forbidden results returned", (), ("question", "query", "document"), broken)
     judged = [answer for answer in run.answers if measure in answer.figures]
     worst = sorted(judged, key=lambda answer: (answer.figures[measure], answer.id))[:WORST]
     rows = tuple(
@@ -167,8 +167,8 @@ def _run_sections(run: Run, names: Mapping[int, str]) -> Iterator[Section]:
 
 def _comparison_sections(first: Run, second: Run, found: Comparison) -> Iterator[Section]:
     lines = (
-        f"First: {found.first}, {described(first.setting)}.",
-        f"Second: {found.second}, {described(second.setting)}.",
+        f"First: {found.first}, {describe_setting(first.setting)}.",
+        f"Second: {found.second}, {describe_setting(second.setting)}.",
         f"{found.questions:,} questions in both; a difference is the second less the first.",
     )
     columns = ("first", "second", "difference", "95 % interval", "better", "worse", "p")

@@ -18,8 +18,8 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.catalogue import Resolved, resolve
 from rag_pipelines.evaluation.questions import GoldenSet, Question
 from rag_pipelines.evaluation.scoring import (
-    Answer,
-    Found,
+    QuestionScore,
+    ScoredHit,
     confidence,
     documents_of,
     place_figures,
@@ -57,7 +57,7 @@ class Setting(msgspec.Struct, frozen=True):
         """How many passages a search brings."""
         return max(self.depth or 0, self.k)
 
-    def applied(self, settings: Settings, index: str) -> Settings:
+    def apply_to(self, settings: Settings, index: str) -> Settings:
         """The settings with this fusion."""
         chosen = settings.index(index)
         if not self.fusion:
@@ -78,17 +78,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     setting: Mapping[str, Any]
     started_at: datetime
-    answers: tuple[Answer, ...]
+    answers: tuple[QuestionScore, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What a report calls it."""
         number = f"run {self.run_id}: " if self.run_id is not None else ""
-        return f"{number}{self.label or described(self.setting)}, version {self.version}"
+        return f"{number}{self.label or describe_setting(self.setting)}, version {self.version}"
 
 
-class Summary(msgspec.Struct, frozen=True):
+class RunSummary(msgspec.Struct, frozen=True):
     """The means of a run: by slice and measure (`ALL` is every question), latencies in ms, and whether
     questions without an answer can be told from those with one."""
 
@@ -118,7 +118,7 @@ def evaluate(
     Raises:
         UsageError: the version cannot be read, or a question names no tenant and there are several.
     """
-    applied = setting.applied(runtime.settings, index)
+    applied = setting.apply_to(runtime.settings, index)
     with runtime.database.connection() as connection:
         version = version_of(connection, index, setting.version)
         asked, notes = resolve(connection, version, golden.questions)
@@ -147,7 +147,7 @@ def evaluate(
         },
         started_at=started,
         answers=tuple(_answers(asked, results, setting, calibration)),
-        notes=(*notes, *_calibrated(calibration, golden)),
+        notes=(*notes, *_calibration_note(calibration, golden)),
     )
 
 
@@ -193,13 +193,13 @@ def version_of(connection: Pg, index: str, number: int | None) -> Version:
     return found
 
 
-def summary(run: Run) -> Summary:
+def summary(run: Run) -> RunSummary:
     """The means of a run, overall and by slice."""
     import numpy as np
 
     took = [answer.embed_ms + answer.search_ms for answer in run.answers]
     p50, p95 = np.percentile(took, [50, 95]) if took else (0.0, 0.0)
-    return Summary(
+    return RunSummary(
         len(run.answers),
         {name: _means(answers) for name, answers in slices_of(run.answers).items()},
         sum(len(answer.violations) for answer in run.answers),
@@ -209,9 +209,9 @@ def summary(run: Run) -> Summary:
     )
 
 
-def slices_of(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
+def slices_of(answers: Iterable[QuestionScore]) -> dict[str, list[QuestionScore]]:
     """The answers of every slice: of all questions first, then by name those that hold some of them."""
-    found: dict[str, list[Answer]] = defaultdict(list)
+    found: dict[str, list[QuestionScore]] = defaultdict(list)
     for answer in answers:
         for name in (ALL, *answer.slices):
             found[name].append(answer)
@@ -220,7 +220,7 @@ def slices_of(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
             if name == ALL or len(found[name]) < every}  # fmt: skip
 
 
-def no_answer(answers: Iterable[Answer]) -> Roc | None:
+def no_answer(answers: Iterable[QuestionScore]) -> Roc | None:
     """How well confidence tells questions with an answer from those without; None if one kind is missing."""
     answers = list(answers)
     with_answer = [one.confidence for one in answers if one.answerable is True]
@@ -228,7 +228,7 @@ def no_answer(answers: Iterable[Answer]) -> Roc | None:
     return roc(with_answer, without) if with_answer and without else None
 
 
-def described(setting: Mapping[str, Any]) -> str:
+def describe_setting(setting: Mapping[str, Any]) -> str:
     """A setting in a few words."""
     fusion = setting.get("fusion")
     if not fusion:
@@ -248,9 +248,13 @@ def _ask(searcher: Searcher, question: Question, tenant: str, setting: Setting) 
     )
 
 
-def _calibrated(calibration: Calibration | None, golden: GoldenSet) -> Iterator[str]:
+def _calibration_note(calibration: Calibration | None, golden: GoldenSet) -> Iterator[str]:
     if calibration is not None:
-        own = ", this very set, which flatters it" if calibration.golden_key == golden.fingerprint else ""
+        own = (
+            ", this same set, so it looks better than it is"
+            if calibration.golden_key == golden.fingerprint
+            else ""
+        )
         yield f"confidence is by the calibration learned from {calibration.golden!r}{own}"
 
 
@@ -271,13 +275,13 @@ def _answers(
     results: Sequence[Result],
     setting: Setting,
     calibration: Calibration | None,
-) -> Iterator[Answer]:
+) -> Iterator[QuestionScore]:
     rankings = {one.question.id: documents_of(got.hits) for one, got in zip(asked, results, strict=True)}
     figures = ranking_figures(asked, rankings, ranking_measures(setting.k, setting.asked_for))
     for one, result in zip(asked, results, strict=True):
         identity = one.question.id
         sure, told = _confidence(calibration, one.question.answerable, result)
-        yield Answer(
+        yield QuestionScore(
             id=identity,
             query=one.question.query,
             slices=one.slices,
@@ -286,14 +290,14 @@ def _answers(
             figures={**figures.get(identity, {}), **place_figures(one, result.hits, setting.k), **told},
             violations=tuple(violations(one, result.hits)),
             hits=tuple(
-                Found(hit.document_id, hit.chunk_id, hit.pages, hit.scores.fused) for hit in result.hits
+                ScoredHit(hit.document_id, hit.chunk_id, hit.pages, hit.scores.fused) for hit in result.hits
             ),
             embed_ms=result.embed_ms,
             search_ms=result.search_ms,
         )
 
 
-def _means(answers: Sequence[Answer]) -> dict[str, Interval]:
+def _means(answers: Sequence[QuestionScore]) -> dict[str, Interval]:
     values: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
         for measure, value in answer.figures.items():

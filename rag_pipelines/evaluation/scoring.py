@@ -21,13 +21,13 @@ import msgspec
 
 from rag_pipelines.evaluation.catalogue import Resolved
 from rag_pipelines.evaluation.questions import Reason
-from rag_pipelines.evaluation.ranges import Span, overlap
+from rag_pipelines.evaluation.ranges import TextSpan, overlap
 from rag_pipelines.query.hits import Hit
 
 PAGE_TOLERANCE = 1
 
 
-class Found(msgspec.Struct, frozen=True):
+class ScoredHit(msgspec.Struct, frozen=True):
     """A hit, without its text."""
 
     document_id: int
@@ -47,7 +47,7 @@ class Violation(msgspec.Struct, frozen=True):
         return f"{self.document} came back at rank {self.rank} ({self.because})"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class QuestionScore(msgspec.Struct, frozen=True, kw_only=True):
     """What a question got. `figures` are by measure; `confidence` is what the threshold for "no answer" is
     compared with; `violations` say which forbidden documents came back."""
 
@@ -58,7 +58,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     figures: Mapping[str, float]
     violations: tuple[Violation, ...]
-    hits: tuple[Found, ...]
+    hits: tuple[ScoredHit, ...]
     embed_ms: float
     search_ms: float
 
@@ -99,7 +99,7 @@ def place_figures(asked: Resolved, hits: Sequence[Hit], k: int) -> dict[str, flo
     figures: dict[str, float] = {}
     quoted = [one.places for one in asked.expected if one.places]
     if quoted:
-        retrieved = [Span(hit.document_id, hit.start, hit.end) for hit in first]
+        retrieved = [TextSpan(hit.document_id, hit.start, hit.end) for hit in first]
         found = sum(max(overlap([place], retrieved) for place in places) for places in quoted)
         taken = sum(span.length for span in retrieved)
         every = [place for places in quoted for place in places]

@@ -14,8 +14,8 @@ import msgspec
 from psycopg.types.json import Json, Jsonb
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.evaluation.run import Run, Summary, summary
-from rag_pipelines.evaluation.scoring import Answer
+from rag_pipelines.evaluation.run import Run, RunSummary, summary
+from rag_pipelines.evaluation.scoring import QuestionScore
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.stored import FORMAT, Form, split_form
 
@@ -28,8 +28,8 @@ class StoredRun(msgspec.Struct, frozen=True):
     """What of a run is not in columns of its own."""
 
     setting: dict[str, Any]
-    summary: Summary
-    answers: tuple[Answer, ...] = ()
+    summary: RunSummary
+    answers: tuple[QuestionScore, ...] = ()
 
 
 def _violations_as_values(stored: dict[str, Any]) -> dict[str, Any]:
@@ -95,13 +95,13 @@ def get_run(connection: Pg, run_id: int) -> Run:
     )
 
 
-def list_runs(connection: Pg, index: str | None = None, limit: int = 50) -> list[tuple[Row, Summary]]:
+def list_runs(connection: Pg, index: str | None = None, limit: int = 50) -> list[tuple[Row, RunSummary]]:
     """Rows of runs with their summaries, newest first; of one index or of all."""
     rows = query(connection, "evaluations", {"index_name": index, "limit": limit})
     return [(row, _read(row).summary) for row in rows]
 
 
-def version_scores(connection: Pg, run: Run, limit: int = 60) -> list[tuple[Row, Summary]]:
+def version_scores(connection: Pg, run: Run, limit: int = 60) -> list[tuple[Row, RunSummary]]:
     """What the newest versions of the index of `run` scored on its golden set, by mode, newest first."""
     params = {
         "index_name": run.index,

@@ -29,7 +29,7 @@ RRF_K = (10, 60)
 CANDIDATES = (100, 200)
 
 
-class Trial(msgspec.Struct, frozen=True):
+class FusionTrial(msgspec.Struct, frozen=True):
     """A fusion with its mean over all questions."""
 
     fusion: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Tuning(msgspec.Struct, frozen=True):
     measure: str
     questions: int
     folds: int
-    trials: tuple[Trial, ...]
+    trials: tuple[FusionTrial, ...]
     best: Mapping[str, Any]
     current: Mapping[str, Any]
     gain: Difference
@@ -129,7 +129,7 @@ def _choose(
         measure,
         count,
         folds,
-        tuple(Trial(tried[number], means[number]) for number in ranked),
+        tuple(FusionTrial(tried[number], means[number]) for number in ranked),
         tried[best],
         tried[0],
         difference(table[0], unseen),

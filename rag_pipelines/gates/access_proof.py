@@ -21,7 +21,7 @@ from psycopg import sql
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.model import EVERYONE, AccessRule
 from rag_pipelines.query.filter_predicate import NO_FILTER
-from rag_pipelines.store.database import Part, Pg, Row, composed, query
+from rag_pipelines.store.database import Part, Pg, Row, compose_query, query
 
 if TYPE_CHECKING:
     from rag_pipelines.gates.subject import Subject
@@ -53,7 +53,7 @@ Passage = tuple[int, int]
 """A document and one of its chunk sets."""
 
 
-class Caller(NamedTuple):
+class SampleCaller(NamedTuple):
     """Somebody who searches; `kind` says what is special about them."""
 
     kind: str
@@ -70,7 +70,7 @@ class Facts(NamedTuple):
     former: tuple[str, AccessRule] | None = None
 
 
-class Question(NamedTuple):
+class PassageProbe(NamedTuple):
     """A stored passage asked for: how near each sampled passage is to it, and which have one of its words."""
 
     vector: str
@@ -101,7 +101,7 @@ class Oracle:
         for tenant, group, member in memberships:
             self._groups.setdefault((tenant, member), []).append(group)
 
-    def held(self, caller: Caller) -> frozenset[str]:
+    def effective_principals(self, caller: SampleCaller) -> frozenset[str]:
         """The caller's principals, and every group that follows from them."""
         held: set[str] = set()
         ahead = [EVERYONE, *caller.principals]
@@ -112,7 +112,7 @@ class Oracle:
                 ahead += self._groups.get((caller.tenant, principal), [])
         return frozenset(held)
 
-    def may_read(self, caller: Caller, held: Collection[str], facts: Facts) -> bool:
+    def may_read(self, caller: SampleCaller, held: Collection[str], facts: Facts) -> bool:
         """Whether a caller who holds these principals may read a text."""
         if facts.deleted or facts.tenant != caller.tenant or not _passes(facts.rule, held):
             return False
@@ -127,28 +127,30 @@ def _passes(rule: AccessRule, held: Collection[str]) -> bool:
 
 def callers(
     tenants: Sequence[str], rules: Sequence[AccessRule], members: Sequence[str], rng: random.Random
-) -> list[Caller]:
+) -> list[SampleCaller]:
     """Callers of every kind, of the tenants that there are and of one that there is not."""
     named = sorted({one for rule in rules for clause in rule.clauses for one in clause})
     everything = tuple(sorted({*named, *members}))
-    found = [Caller("other tenant", "\N{REPLACEMENT CHARACTER}", everything)]
+    found = [SampleCaller("other tenant", "\N{REPLACEMENT CHARACTER}", everything)]
     for tenant in tenants:
-        found.append(Caller("nobody", tenant, ()))
-        found.append(Caller("everything", tenant, everything))
+        found.append(SampleCaller("nobody", tenant, ()))
+        found.append(SampleCaller("everything", tenant, everything))
         for kind, some in (("member", members), ("principal", named)):
-            found += [Caller(kind, tenant, (one,)) for one in rng.sample(some, min(RULES, len(some)))]
+            found += [SampleCaller(kind, tenant, (one,)) for one in rng.sample(some, min(RULES, len(some)))]
         restricted = [rule for rule in rules if rule.clauses and not rule.closed]
         for rule in rng.sample(restricted, min(RULES, len(restricted))):
             clause = rng.choice(rule.clauses)
             others = {one for other in rule.clauses for one in other}.difference(clause)
-            found.append(Caller("all clauses but one", tenant, tuple(sorted(others))))
+            found.append(SampleCaller("all clauses but one", tenant, tuple(sorted(others))))
             found.append(
-                Caller("all but one", tenant, tuple(sorted({*everything}.difference([rng.choice(clause)]))))
+                SampleCaller(
+                    "all but one", tenant, tuple(sorted({*everything}.difference([rng.choice(clause)])))
+                )
             )
         denying = [rule for rule in rules if rule.deny]
         for rule in rng.sample(denying, min(RULES, len(denying))):
             wanted = {one for clause in rule.clauses for one in clause}
-            found.append(Caller("denied", tenant, (*sorted(wanted), rng.choice(rule.deny))))
+            found.append(SampleCaller("denied", tenant, (*sorted(wanted), rng.choice(rule.deny))))
     return found
 
 
@@ -172,11 +174,13 @@ class _Proof:
         from rag_pipelines.query.statement import VersionSearch
 
         self._connection: Pg = subject.connection
-        document = composed("visible_document", {"filters": NO_FILTER.sql})
+        document = compose_query("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
             **subject.storage.parts("vectors", "lexical", "type", "language"),
-            "visible": composed("visible", {"document": document, "text": composed("current_text")}),
-            "caller": composed("proof_caller", {"caller": composed("caller")}),
+            "visible": compose_query(
+                "visible", {"document": document, "text": compose_query("current_text")}
+            ),
+            "caller": compose_query("proof_caller", {"caller": compose_query("caller")}),
         }
         walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
         self._ways = (
@@ -204,7 +208,7 @@ class _Proof:
         questions = self._questions(sample)
         for as_reader in (False, True) if self._reader else (False,):
             for caller in asking:
-                held = self._oracle.held(caller)
+                held = self._oracle.effective_principals(caller)
                 expected = {one for one in sample if self._oracle.may_read(caller, held, self._facts[one])}
                 if as_reader:
                     for way, seen, due in self._as_stored(caller, held, sample, expected):
@@ -239,7 +243,7 @@ class _Proof:
         self._learn(sample | self._sharing)
         return sample & self._facts.keys()
 
-    def _questions(self, sample: set[Passage]) -> list[Question]:
+    def _questions(self, sample: set[Passage]) -> list[PassageProbe]:
         documents = sorted({document for document, _ in sample})
         questions = []
         for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, self._parts).fetchall():
@@ -247,7 +251,7 @@ class _Proof:
             rows = query(self._connection, "proof_nearness", params, self._parts).fetchall()
             near = {(one["document_id"], one["chunk_set_id"]): one["nearness"] for one in rows}
             matching = {(one["document_id"], one["chunk_set_id"]) for one in rows if one["matches"]}
-            questions.append(Question(row["vector"], row["text"], near, matching))
+            questions.append(PassageProbe(row["vector"], row["text"], near, matching))
         return questions
 
     def _learn(self, passages: Iterable[Passage]) -> None:
@@ -263,9 +267,9 @@ class _Proof:
                 row["tenant"], row["deleted"], rule, None if row["former_tenant"] is None else former
             )
 
-    def _by_id(self, caller: Caller, sample: set[Passage]) -> Iterator[tuple[str, set[Passage]]]:
+    def _by_id(self, caller: SampleCaller, sample: set[Passage]) -> Iterator[tuple[str, set[Passage]]]:
         """What the search's predicate gives the caller of the sampled documents, asked by id."""
-        params = {**_asked(caller), "documents": sorted({document for document, _ in sample})}
+        params = {**_search_params(caller), "documents": sorted({document for document, _ in sample})}
         for table in ("vectors", "lexical"):
             rows = query(
                 self._connection, "proof_by_id", params, {**self._parts, "table": self._parts[table]}
@@ -273,7 +277,7 @@ class _Proof:
             yield f"{table} by id", {(row["document_id"], row["chunk_set_id"]) for row in rows} & sample
 
     def _as_stored(
-        self, caller: Caller, held: Collection[str], sample: set[Passage], readable: set[Passage]
+        self, caller: SampleCaller, held: Collection[str], sample: set[Passage], readable: set[Passage]
     ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
         """What the policies alone give of every table with text, asked by id, and what they should give.
 
@@ -306,7 +310,7 @@ class _Proof:
             yield f"{table} as reader", {one for one in sample if one[1] in texts}, due
 
     def _by_search(
-        self, caller: Caller, questions: Sequence[Question], expected: set[Passage], as_reader: bool
+        self, caller: SampleCaller, questions: Sequence[PassageProbe], expected: set[Passage], as_reader: bool
     ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
         """What the caller finds by passages' vectors, approximately and exactly, and by their words.
 
@@ -326,10 +330,10 @@ class _Proof:
                 due = {one for one in due if way.exact and question.nearness[one] > last}
             yield f"{way.name} as reader" if as_reader else way.name, self._passages(hits), due
 
-    def _hits(self, caller: Caller, question: Question, way: Way) -> list[Row]:
+    def _hits(self, caller: SampleCaller, question: PassageProbe, way: Way) -> list[Row]:
         params = {
             **SEARCH,
-            **_asked(caller),
+            **_search_params(caller),
             "index_name": way.search.version.index_name,
             "vector": question.vector,
             "text": question.text,
@@ -348,7 +352,7 @@ class _Proof:
         return {(row["document_id"], self._sets[row["chunk_set_key"]]) for row in hits}
 
     def _compare(
-        self, caller: Caller, way: str, seen: set[Passage], expected: set[Passage], decisions: int
+        self, caller: SampleCaller, way: str, seen: set[Passage], expected: set[Passage], decisions: int
     ) -> None:
         self._decisions += decisions
         for wrong, kept in ((seen - expected, self._leaks), (expected - seen, self._denials)):
@@ -373,7 +377,7 @@ class _Proof:
         return row["role"] if row else None
 
     @contextmanager
-    def _as_reader(self, caller: Caller) -> Iterator[None]:
+    def _as_reader(self, caller: SampleCaller) -> Iterator[None]:
         assert self._reader is not None
         with self._connection.transaction(force_rollback=True):
             role = sql.Identifier(self._reader)
@@ -383,7 +387,7 @@ class _Proof:
             yield
 
 
-def _asked(caller: Caller) -> dict[str, Any]:
+def _search_params(caller: SampleCaller) -> dict[str, Any]:
     """The caller as the search's own fragments take it."""
     return {"tenant": caller.tenant, "principals": [EVERYONE, *caller.principals]}
 

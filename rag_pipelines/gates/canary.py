@@ -57,14 +57,14 @@ class SideFigures(msgspec.Struct):
     errors: int = 0
     milliseconds: list[int] = msgspec.field(default_factory=lambda: [0] * (len(MILLISECONDS) + 1))
 
-    def answered(self, hits: int, milliseconds: float | None) -> None:
+    def record_answer(self, hits: int, milliseconds: float | None) -> None:
         """One search has its answer; one that was kept from an earlier search took no time to speak of."""
         self.searches += 1
         self.empties += not hits
         if milliseconds is not None:
             self.milliseconds[bisect.bisect_left(MILLISECONDS, milliseconds)] += 1
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         """One search has none."""
         self.searches += 1
         self.errors += 1
@@ -152,7 +152,7 @@ class Canary(msgspec.Struct, frozen=True):
         return cls(**values, pairs=PairFigures(**{name: row[name] for name in PairFigures.__struct_fields__}))
 
 
-class Report(msgspec.Struct, frozen=True):
+class CanaryReport(msgspec.Struct, frozen=True):
     """A canary with everything that was observed of it."""
 
     canary: Canary
@@ -260,7 +260,7 @@ def record(database: Database, canary_id: int, figures: Figures) -> list[str]:
     return broken
 
 
-def breaches(report: Report) -> list[str]:
+def breaches(report: CanaryReport) -> list[str]:
     """Every bound that a candidate surely does not keep to, in sentences with its figures."""
     pairs, bounds = report.canary.pairs, report.canary.bounds
     asked, both = pairs.compared + pairs.failed, pairs.compared
@@ -285,7 +285,7 @@ def breaches(report: Report) -> list[str]:
         ),
         (
             (pairs.slow, both, bounds.max_slow),
-            f"{pairs.slow:,} of {both:,} searches took too long; allowed are {bounds.max_slow:.1%}",
+            f"{pairs.slow:,} of {both:,} searches took too long; the limit is {bounds.max_slow:.1%}",
         ),
         (
             (votes.down, votes.total, usual + bounds.max_down),
@@ -305,19 +305,19 @@ def running_canaries(connection: Pg, name: str | None = None) -> list[Canary]:
     return [Canary.of(row) for row in query(connection, "running_canaries", {"index_name": name})]
 
 
-def latest_reports(connection: Pg, name: str | None = None) -> list[Report]:
+def latest_reports(connection: Pg, name: str | None = None) -> list[CanaryReport]:
     """The newest canary of each index, running or not, with what was observed."""
     rows = query(connection, "latest_canaries", {"index_name": name}).fetchall()
     return [report_of(connection, Canary.of(row)) for row in rows]
 
 
-def breached_canary(connection: Pg, version_id: int) -> Canary | None:
-    """The canary that was broken off because of a version."""
+def find_breached_canary(connection: Pg, version_id: int) -> Canary | None:
+    """The canary that was aborted because of a version."""
     row = query(connection, "breached_canary", {"version_id": version_id}).fetchone()
     return Canary.of(row) if row else None
 
 
-def report_of(connection: Pg, canary: Canary) -> Report:
+def report_of(connection: Pg, canary: Canary) -> CanaryReport:
     """What was observed of a canary."""
     params = {"canary_id": canary.canary_id}
     sides: dict[Side, SideFigures] = {"candidate": SideFigures(), "live": SideFigures()}
@@ -327,7 +327,7 @@ def report_of(connection: Pg, canary: Canary) -> Report:
     votes: dict[Side, Votes] = {"candidate": Votes(), "live": Votes()}
     for row in query(connection, "canary_votes", params):
         votes[row["side"]] = Votes(row["up"], row["down"])
-    return Report(canary, sides, votes)
+    return CanaryReport(canary, sides, votes)
 
 
 def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:
@@ -338,7 +338,7 @@ def _candidate(connection: Pg, name: str, version_id: int | None) -> Version:
         reasons = [f"it is {candidate.state}, not validated"]
     if reasons:
         raise GateError(
-            f"version {candidate.version_id} of index {name!r} is not fit for callers: {'; '.join(reasons)}",
+            f"version {candidate.version_id} of index {name!r} cannot be served: {'; '.join(reasons)}",
             reasons,
         )
     return candidate
@@ -357,7 +357,7 @@ def _break_off(database: Database, canary: Canary, broken: Sequence[str]) -> Non
         query(connection, "set_state", {"version_id": canary.version_id, "state": "built"})
         told = {"version": canary.version_id, **detail}
         record_audit(connection, "canary breach", canary.index_name, told, "canary")
-    log.warning("canary broken off", index=canary.index_name, version=canary.version_id, **detail)
+    log.warning("canary aborted", index=canary.index_name, version=canary.version_id, **detail)
 
 
 def _end(connection: Pg, canary_id: int, state: str, actor: str, verdict: str) -> Canary | None:

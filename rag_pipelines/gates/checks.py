@@ -62,7 +62,7 @@ def dimension_and_norm(subject: Subject) -> Gate:
 
 
 def vector_index_valid(subject: Subject) -> Gate:
-    """The vector index and the word index are there and valid."""
+    """The vector index and the lexical index exist and are valid."""
     number = subject.storage.number
     params = {"vectors": f"rag.vectors_{number}", "lexical": f"rag.lexical_{number}"}
     rows = query(subject.connection, "gate_indexes", params).fetchall()

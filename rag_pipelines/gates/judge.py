@@ -71,9 +71,9 @@ def validate_version(
         subject = Subject(connection, version, runtime.settings.index(name), storage_of_version(version))
         wanted = [gate for gate in GATES if gate.__name__ in version.required_gates]
         with logs.context(index=name, version=version_id):
-            results = [_logged(partial(gate, subject)) for gate in wanted]
+            results = [_log_result(partial(gate, subject)) for gate in wanted]
             if all(gate.passed for gate in results if gate.gate in INTEGRITY):
-                results.append(_logged(partial(_quality, runtime, name, version_id)))
+                results.append(_log_result(partial(_quality, runtime, name, version_id)))
         with connection.transaction():
             for gate in results:
                 store_gate(connection, version_id, gate)
@@ -86,7 +86,7 @@ def validate_version(
     return results
 
 
-def _logged(judge: Callable[[], Gate]) -> Gate:
+def _log_result(judge: Callable[[], Gate]) -> Gate:
     """The gate's result, with its numbers in the log."""
     began = time.perf_counter()
     gate = judge()

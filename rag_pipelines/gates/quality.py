@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rag_pipelines.config.quality import QualityBounds
-from rag_pipelines.evaluation.comparison import differences, paired
+from rag_pipelines.evaluation.comparison import differences, pair_answers
 from rag_pipelines.evaluation.embeddings import RememberingEmbedders
 from rag_pipelines.evaluation.golden import read_golden
-from rag_pipelines.evaluation.run import ALL, Run, Setting, Summary, evaluate, slices_of, summary
-from rag_pipelines.evaluation.scoring import Answer
+from rag_pipelines.evaluation.run import ALL, Run, RunSummary, Setting, evaluate, slices_of, summary
+from rag_pipelines.evaluation.scoring import QuestionScore
 from rag_pipelines.evaluation.significance import Difference
 from rag_pipelines.evaluation.store import get_run, put_run
 from rag_pipelines.index.gate_results import QUALITY, Gate
@@ -74,7 +74,7 @@ def quality_gate(
         refused += _too_slow(mode, before, candidate, bounds)
         figures[mode] = {"run": candidate.run_id, "means": _means(found)}
         if before is not None:
-            compared = _compared(before, candidate, bounds)
+            compared = _compare(before, candidate, bounds)
             refused += _losses(mode, compared, bounds)
             largest = max([largest, *(-one.mean for one in compared[ALL].values())])
             figures[mode] |= {"live_run": before.run_id, "live_means": _means(summary(before))}
@@ -82,13 +82,13 @@ def quality_gate(
         "golden": asked.name,
         "questions": len(asked.questions),
         "live": live.version_id if live else None,
-        "refused": _shortened(refused),
+        "refused": _limit_reasons(refused),
         "figures": figures,
     }
     return Gate(QUALITY, not refused, round(largest, 6), bounds.tolerance, detail)
 
 
-def judged_runs(connection: Pg, gate: Gate) -> dict[str, tuple[Run | None, Run]]:
+def load_judged_runs(connection: Pg, gate: Gate) -> dict[str, tuple[Run | None, Run]]:
     """The kept runs that a result of the gate rests on, by mode, hybrid first: the live version's, if there
     was one, and the candidate's."""
     figures: Mapping[str, Any] = gate.detail.get("figures", {})
@@ -102,18 +102,18 @@ def judged_runs(connection: Pg, gate: Gate) -> dict[str, tuple[Run | None, Run]]
     }
 
 
-def _shortened(reasons: Sequence[str]) -> list[str]:
+def _limit_reasons(reasons: Sequence[str]) -> list[str]:
     more = len(reasons) - MAX_REASONS
     return [*reasons[:MAX_REASONS], *([f"and {more:,} more reasons"] if more > 0 else [])]
 
 
-def _means(found: Summary) -> dict[str, float]:
+def _means(found: RunSummary) -> dict[str, float]:
     return {measure: round(one.mean, 6) for measure, one in found.figures.get(ALL, {}).items()}
 
 
-def _compared(before: Run, candidate: Run, bounds: QualityBounds) -> dict[str, dict[str, Difference]]:
+def _compare(before: Run, candidate: Run, bounds: QualityBounds) -> dict[str, dict[str, Difference]]:
     """Differences by slice and measure; small slices are left out."""
-    pairs = paired(before, candidate)
+    pairs = pair_answers(before, candidate)
     after = {answer.id: answer for _, answer in pairs}
     return {
         name: differences([(answer, after[answer.id]) for answer in answers])
@@ -139,7 +139,7 @@ def _losses(
                 )
 
 
-def _below_floors(mode: str, found: Summary, bounds: QualityBounds) -> Iterator[str]:
+def _below_floors(mode: str, found: RunSummary, bounds: QualityBounds) -> Iterator[str]:
     for name, floors in {ALL: bounds.floors, **bounds.slice_floors}.items():
         for measure, floor in floors.items():
             mean = found.figures.get(name, {}).get(measure)
@@ -166,7 +166,7 @@ def _too_slow(mode: str, before: Run | None, candidate: Run, bounds: QualityBoun
         yield f"{mode}: a search takes {took:.0f} ms at p95, allowed are {allowed:.0f} ms"
 
 
-def _p95(answers: Sequence[Answer]) -> float:
+def _p95(answers: Sequence[QuestionScore]) -> float:
     import numpy as np
 
     return float(np.percentile([answer.search_ms for answer in answers], 95))

@@ -31,7 +31,7 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """An answer whose body was read to its end. `wants_json` says what the request asked for.
 
     `secrets` are struck out of what an error quotes from the body, should a server echo them.
@@ -60,7 +60,7 @@ def place_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
+def fault_of(answer: HttpResponse, wait: float | None = None) -> RagError | None:
     """The error that `answer` stands for, or None; `wait` is what it asks for, in seconds.
 
     A `TransientError` is worth another try. A rejected login is recognised on any other status,
@@ -68,7 +68,7 @@ def fault_of(answer: Answer, wait: float | None = None) -> RagError | None:
     """
     where, status = place_of(answer.url), answer.status
     said = f"{where} answered {status}" + (f": {words}" if (words := _words(answer)) else "")
-    if status != 401 and not is_passing(status) and (reason := _denied_login(answer)):
+    if status != 401 and not is_passing(status) and (reason := _explain_denied_login(answer)):
         return CredentialError(f"{said}; {reason}")
     if status >= 400:
         return error_of_status(status, said, wait)
@@ -83,7 +83,7 @@ def _is_html(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
 
 
-def _denied_login(answer: Answer) -> str | None:
+def _explain_denied_login(answer: HttpResponse) -> str | None:
     """Why an answer shows that the login was not accepted, or None."""
     login = answer.headers.get("X-Seraph-LoginReason", "")
     if any(part.strip() in _DENIED_LOGINS for part in login.split(",")):
@@ -91,7 +91,7 @@ def _denied_login(answer: Answer) -> str | None:
     if denied := answer.headers.get("X-Authentication-Denied-Reason"):
         return f"the login is blocked ({denied[:_EXCERPT]}): log in once by hand to clear the captcha"
     if answer.headers.get("X-AUSERNAME", "").lower() == "anonymous":
-        return "the server took us for anonymous: renew the token, or check whose it is"
+        return "the server treated the login as anonymous: renew the token, or check whose it is"
     if not answer.wants_json or not answer.is_html or answer.status not in (200, 403):
         return None
     if is_login_page(answer.url, "text/html") or _LOGIN_FORM.search(answer.body):
@@ -112,7 +112,7 @@ def decode_json(body: bytes) -> Any:
         return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _json_fault(answer: Answer) -> RagError | None:
+def _json_fault(answer: HttpResponse) -> RagError | None:
     """A body that is cut off although no header says so, which only its syntax shows."""
     try:
         decode_json(answer.body)
@@ -123,7 +123,7 @@ def _json_fault(answer: Answer) -> RagError | None:
     return None
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: HttpResponse) -> str:
     """What the server says for people, cut short: fields of Atlassian's error bodies, or a page's title."""
     if answer.status < 400 and not answer.is_html:
         return ""

@@ -77,7 +77,7 @@ PACERS = Pacers()
 """Those of this process."""
 
 
-def asked_wait(status: int, headers: Mapping[str, str], clock: Clock) -> float | None:
+def requested_wait(status: int, headers: Mapping[str, str], clock: Clock) -> float | None:
     """Seconds that an answer asks for before the next request, or None if it asks for nothing.
 
     A server that has granted the last request says so on the answer to it, which saves a refusal.

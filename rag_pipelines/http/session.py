@@ -35,8 +35,8 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.fingerprint import sha256
-from rag_pipelines.http.answers import Answer, fault_of, is_login_page, place_of
-from rag_pipelines.http.pacing import PACERS, Pacer, Pacers, Patience, asked_wait
+from rag_pipelines.http.answers import HttpResponse, fault_of, is_login_page, place_of
+from rag_pipelines.http.pacing import PACERS, Pacer, Pacers, Patience, requested_wait
 from rag_pipelines.http.throttle import Clock
 
 log = logs.get(__name__)
@@ -156,7 +156,7 @@ class Transport(HTTPAdapter):
                 if attempt > self._patience.retries or waited + delay > self._patience.max_wait:
                     log.warning("request given up", tries=attempt, waited=round(waited, 1), reason=str(error))
                     raise
-                log.info("request tried again", attempt=attempt, wait=round(delay, 1), reason=str(error))
+                log.info("request retried", attempt=attempt, wait=round(delay, 1), reason=str(error))
                 self._sleep(delay)
                 waited += delay
         raise AssertionError("unreachable")
@@ -212,10 +212,10 @@ class Transport(HTTPAdapter):
     def _judge(self, response: requests.Response, url: str, wants_json: bool, pacer: Pacer) -> None:
         """Raise what the answer stands for; note what it says about the next request."""
         status, headers = response.status_code, response.headers
-        wait = asked_wait(status, headers, self._clock)
+        wait = requested_wait(status, headers, self._clock)
         if wait:
             pacer.hold(wait, self._clock)
-        answer = Answer(url, status, headers, response.content, wants_json, self._credential.secrets)
+        answer = HttpResponse(url, status, headers, response.content, wants_json, self._credential.secrets)
         if (fault := fault_of(answer, wait)) is not None:
             raise fault
 

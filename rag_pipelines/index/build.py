@@ -163,10 +163,10 @@ def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:
     live = live_version(connection, plan.name)
     if live is None or live.fingerprint != plan.fingerprint:
         return False
-    return _changed(connection, plan, live.watermark)[0] == 0
+    return _count_changed(connection, plan, live.watermark)[0] == 0
 
 
-def _changed(connection: Pg, plan: IndexPlan, watermark: str) -> tuple[int, int]:
+def _count_changed(connection: Pg, plan: IndexPlan, watermark: str) -> tuple[int, int]:
     params = {"sources": list(plan.sources), "watermark": watermark}
     row = query(connection, "changed_share", params).fetchone()
     assert row is not None
@@ -180,7 +180,7 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
     if row is None:
         return None
     base = Version.of(row)
-    changed, documents = _changed(connection, plan, base.watermark)
+    changed, documents = _count_changed(connection, plan, base.watermark)
     return base if changed <= plan.settings.full_build_share * max(documents, 1) else None
 
 
@@ -231,13 +231,13 @@ def _build_fully(
                 f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
                 "embedded chunks; run `rag-pipelines ingest` first"
             )
-        progress("loading words and vectors", 0, members["expected_rows"])
+        progress("loading vectors and terms", 0, members["expected_rows"])
         rows, average = storage.load(connection, _source_params(plan), lexical.k1, lexical.b)
-        progress("loading words and vectors", rows, rows)
+        progress("loading vectors and terms", rows, rows)
     connection.isolation_level = None
-    progress("turning words around", 0, rows)
+    progress("building postings", 0, rows)
     storage.load_postings(connection, _weighting(plan, average))
-    progress("turning words around", rows, rows)
+    progress("building postings", rows, rows)
     storage.build_indexes(database, connection, rows, progress)
     with connection.transaction():
         hold_lease(connection, version)

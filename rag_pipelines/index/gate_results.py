@@ -25,10 +25,10 @@ GATE_MEANINGS: dict[str, str] = {
     "completeness": "Every document of the sources is in the version, in quarantine, or blank.",
     "no_orphans": "Every row leads to a chunk and to a document of the version's sources, in both tables.",
     "dimension_and_norm": "Every vector has the model's dimensions and length 1.",
-    "vector_index_valid": "The vector index and the word index are there and valid.",
+    "vector_index_valid": "The vector index and the lexical index exist and are valid.",
     "recall": "The approximate search finds what the exact one finds (recall@10), over a sample of vectors.",
     "chunk_statistics": "The version has not lost more chunks, compared with the live one, than is allowed.",
-    "source_quality": "No blocking quality expectation of a source stands failed.",
+    "source_quality": "No blocking quality expectation of a source has failed.",
     "access_proof": "Every kind of caller sees exactly what an independent oracle gives them.",
     QUALITY: "The golden set of the index is answered as well as by the live version, above the floors.",
 }

@@ -180,12 +180,12 @@ def collect_versions(database: Database, name: str, settings: IndexSettings) -> 
     with index_lock(database, name) as connection:
         for row in query(connection, "collectable_versions", keep).fetchall():
             version = version_by_id(connection, row["version_id"])
-            if _collected(connection, version, row["owns_storage"]):
+            if _try_drop(connection, version, row["owns_storage"]):
                 dropped.append(version.version_id)
     return dropped
 
 
-def _collected(connection: Pg, version: Version, owns_storage: bool) -> bool:
+def _try_drop(connection: Pg, version: Version, owns_storage: bool) -> bool:
     """Drop a version unless it changed its state; asks for its tables again and again, briefly each time."""
     given_up = time.monotonic() + DROP_SECONDS
     while True:

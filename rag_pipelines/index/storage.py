@@ -18,7 +18,7 @@ from psycopg import sql
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
-from rag_pipelines.store.database import Database, Part, Pg, composed, query
+from rag_pipelines.store.database import Database, Part, Pg, compose_query, query
 
 TABLES = ("vectors", "lexical", "terms", "postings")
 """What a version's tables are called, before their number."""
@@ -111,17 +111,17 @@ class Storage:
         params = {**members, **weighting}
         query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
         query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
-        fresh = composed("changed_rows", self.parts("vectors"))
+        fresh = compose_query("changed_rows", self.parts("vectors"))
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)
         query(connection, "add_terms", None, self.parts("terms", "lexical"))
 
     @property
     def _chunk_words(self) -> Part:
-        return composed("chunk_words", self.parts("language", "languages"))
+        return compose_query("chunk_words", self.parts("language", "languages"))
 
     def _words(self, rows: Part) -> sql.Composable:
-        return composed("word_postings", {**self.parts("lexical"), "rows": rows})
+        return compose_query("word_postings", {**self.parts("lexical"), "rows": rows})
 
     def build_indexes(self, database: Database, connection: Pg, rows: int, progress: BuildProgress) -> None:
         """Keys, the word index and the vector index, built after the load; in parallel for many rows."""

@@ -37,7 +37,7 @@ from rag_pipelines.index.words import FIRST_CODE, words_code
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.lease import advisory_lock, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
-from rag_pipelines.sync.deletions import served_without_source
+from rag_pipelines.sync.deletions import list_orphaned_sources
 
 log = logs.get(__name__)
 
@@ -145,7 +145,7 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
             f"index {name!r}: {identity.model} gives {identity.dimensions} dimensions; {index.vector.type} "
             f"can index at most {limit}" + ("; use type halfvec" if index.vector.type == "vector" else "")
         )
-    sources = (*settings.sources_of(name), *_served_without_source(connection, settings, index))
+    sources = (*settings.sources_of(name), *_list_orphaned_sources(connection, settings, index))
     vector, lexical = index.vector, index.lexical
     spec = StorageSpec(
         sources=sources,
@@ -164,9 +164,9 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
     return IndexPlan(name, index, chunker.profile_id, model.profile_id, spec)
 
 
-def _served_without_source(connection: Pg, settings: Settings, index: IndexSettings) -> list[str]:
+def _list_orphaned_sources(connection: Pg, settings: Settings, index: IndexSettings) -> list[str]:
     """An index over all sources keeps what left the configuration until somebody decides on its deletion."""
-    return served_without_source(connection, settings) if "*" in index.sources else []
+    return list_orphaned_sources(connection, settings) if "*" in index.sources else []
 
 
 def build_lock(name: str) -> str:

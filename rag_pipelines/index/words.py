@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from rag_pipelines.provenance.package import plain_sql
-from rag_pipelines.provenance.stages import Stage, made_by
+from rag_pipelines.provenance.stages import StageCode, made_by
 from rag_pipelines.store.sql import objects, queries
 
 QUERIES = (
@@ -36,9 +36,9 @@ _CALL = re.compile(r"\brag\.(\w+)\s*\(")
 _FUNCTION = re.compile(r"FUNCTION rag\.(\w+)\(")
 
 
-def words_stage() -> Stage:
+def words_stage() -> StageCode:
     """The queries that fill the tables, and every function of the schema that they reach."""
-    return Stage("index:words", (), texts=tuple(reached_sql(QUERIES, queries(), objects())))
+    return StageCode("index:words", (), texts=tuple(reachable_sql(QUERIES, queries(), objects())))
 
 
 def words_code() -> str:
@@ -46,7 +46,7 @@ def words_code() -> str:
     return made_by(words_stage()).code
 
 
-def reached_sql(names: Iterable[str], named: Mapping[str, str], defined: Mapping[str, str]) -> list[str]:
+def reachable_sql(names: Iterable[str], named: Mapping[str, str], defined: Mapping[str, str]) -> list[str]:
     """The queries `names` and the functions that they call, and those that these call, without comments.
 
     Args:

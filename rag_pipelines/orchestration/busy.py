@@ -17,7 +17,7 @@ UNFINISHED = [
 ]
 
 
-def unfinished_runs(instance: dg.DagsterInstance, *, all_jobs: bool = False) -> list[dg.DagsterRun]:
+def list_unfinished_runs(instance: dg.DagsterInstance, *, all_jobs: bool = False) -> list[dg.DagsterRun]:
     """Runs that wait or work; without `all_jobs` not those that only record."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return [run for run in runs if all_jobs or run.job_name != OBSERVE_CATALOGUE]
@@ -25,4 +25,4 @@ def unfinished_runs(instance: dg.DagsterInstance, *, all_jobs: bool = False) -> 
 
 def busy_partitions(instance: dg.DagsterInstance) -> set[str]:
     """Sources that an unfinished run works on, whichever job or backfill it belongs to."""
-    return {run.tags[PARTITION] for run in unfinished_runs(instance) if PARTITION in run.tags}
+    return {run.tags[PARTITION] for run in list_unfinished_runs(instance) if PARTITION in run.tags}

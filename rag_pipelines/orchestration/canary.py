@@ -11,7 +11,7 @@ See https://docs.dagster.io/guides/test/asset-checks
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.gates.canary import Report, latest_reports
+from rag_pipelines.gates.canary import CanaryReport, latest_reports
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.store.database import Database
@@ -20,17 +20,17 @@ CHECK = "canary"
 
 
 def canary_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """Whether the newest canary of each index was broken off; fails with the figures of both versions."""
+    """Whether the newest canary of each index was aborted; fails with the figures of both versions."""
     return [_canary_check(name) for name in settings.indexes]
 
 
-def canary_result(name: str, report: Report | None) -> dg.AssetCheckResult:
+def canary_result(name: str, report: CanaryReport | None) -> dg.AssetCheckResult:
     """What the newest canary of an index came to; none passes."""
     canary = report.canary if report else None
     return dg.AssetCheckResult(
         asset_key=candidate_key(name),
         check_name=CHECK,
-        passed=not (report and _breached(report)),
+        passed=not (report and _is_breached(report)),
         severity=dg.AssetCheckSeverity.WARN,
         description=f"canary {canary.canary_id} is {canary.state}" if canary else "there was none yet",
         metadata=_metadata(report) if report else {},
@@ -41,7 +41,7 @@ def _canary_check(name: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name=CHECK,
         asset=candidate_key(name),
-        description="No canary of this index was broken off last: `rag-pipelines canary status`.",
+        description="No canary of this index was aborted last: `rag-pipelines canary status`.",
     )
     def check(database: dg.ResourceParam[Database]) -> dg.AssetCheckResult:
         with dagster_failures(), database.connection() as connection:
@@ -51,11 +51,11 @@ def _canary_check(name: str) -> dg.AssetChecksDefinition:
     return check
 
 
-def _breached(report: Report) -> bool:
+def _is_breached(report: CanaryReport) -> bool:
     return report.canary.state == "breached"
 
 
-def _metadata(report: Report) -> dict[str, str | int | float]:
+def _metadata(report: CanaryReport) -> dict[str, str | int | float]:
     canary = report.canary
     told: dict[str, str | int | float] = {
         "version": canary.version_id,

@@ -24,7 +24,7 @@ from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.quality_metadata import quality_metadata
-from rag_pipelines.quality.library import Result
+from rag_pipelines.quality.library import ExpectationResult
 from rag_pipelines.quality.runner import RunSuite, check_source, newest_results, suite_names
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.runtime import Runtime
@@ -42,7 +42,7 @@ def quality_results(connection: Pg, settings: Settings, source: str) -> list[dg.
     """What suites found in what the newest run of a source left, whoever had them run."""
     configured = {*STAGES, *settings.quality.suites}
     return [
-        _checked(
+        _expectation_check(
             _asset_of(settings, one.suite), _check_name(settings, one.suite, one.expectation), source, one
         )
         for one in newest_results(connection, source)
@@ -95,7 +95,7 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
                 Runtime(database, settings, embedders), source, names=[suite.name], run=quality
             )
         for one in results:
-            yield _checked(key, _check_name(settings, suite.name, one.expectation), source, one)
+            yield _expectation_check(key, _check_name(settings, suite.name, one.expectation), source, one)
 
     return checks
 
@@ -106,7 +106,9 @@ def _check_name(settings: Settings, suite: str, expectation: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _checked(key: dg.AssetKey, name: str, source: str, result: Result) -> dg.AssetCheckResult:
+def _expectation_check(
+    key: dg.AssetKey, name: str, source: str, result: ExpectationResult
+) -> dg.AssetCheckResult:
     found: shown.Metadata = {"source": source}
     if result.rows is not None:
         found["rows_checked"] = result.rows
@@ -156,12 +158,12 @@ def gate_results(connection: Pg, settings: Settings, name: str) -> list[dg.Asset
     answered = quality_metadata(connection, settings, name, quality) if quality else {}
     number = version.version_id if version else None
     return [
-        _gated(candidate_key(name), gate, number, results.get(gate), answered if gate == QUALITY else {})
+        _gate_check(candidate_key(name), gate, number, results.get(gate), answered if gate == QUALITY else {})
         for gate in REQUIRED_GATES
     ]
 
 
-def _gated(
+def _gate_check(
     key: dg.AssetKey, name: str, version: int | None, gate: Gate | None, more: shown.Metadata
 ) -> dg.AssetCheckResult:
     found: shown.Metadata = {"version": version if version is not None else "none"}

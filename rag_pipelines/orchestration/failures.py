@@ -1,4 +1,4 @@
-"""What the core's errors become in Dagster: another try for a passing fault, a plain failure for the rest.
+"""What the core's errors become in Dagster: a retry of a transient failure, a plain failure for the rest.
 
 Each try that is put off is one line of the run's log; the last is a failure that such a line describes.
 """
@@ -19,7 +19,7 @@ RETRY_SECONDS = 30.0
 
 @contextmanager
 def dagster_failures() -> Iterator[None]:
-    """Raises `dg.RetryRequested` for passing faults, and `dg.Failure` without retries for other errors.
+    """Raises `dg.RetryRequested` for transient failures, and `dg.Failure` without retries for other errors.
 
     What the core logs in the block reaches the log of the run.
     """

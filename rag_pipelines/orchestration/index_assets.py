@@ -122,7 +122,7 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
                 name,
                 full=config.full,
                 if_changed=not config.full,
-                progress=shown.logged(context.log.info),
+                progress=shown.log_progress(context.log.info),
             )
             built = time.perf_counter()
             if version is not None:

@@ -159,7 +159,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [raw_documents, parsed, chunks, embeddings]
 
 
-def stage_shown(
+def stage_metadata(
     connection: Pg, row: Row, key: dg.AssetKey, source: str, report: SyncReport
 ) -> shown.Metadata:
     """What the asset `key` shows of the run `row` of `source`, of which `report` tells."""
@@ -209,7 +209,7 @@ def _run_stage(
 ) -> dg.MaterializeResult:
     """Do one stage of the partition's source and say what came of it."""
     source = source_of(context)
-    progress = shown.logged(context.log.info)
+    progress = shown.log_progress(context.log.info)
     with (
         dagster_failures(),
         source_run(database, settings, source, progress, continued=continued) as run,
@@ -218,7 +218,7 @@ def _run_stage(
         work(run)
         row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
         assert row is not None
-        found = stage_shown(run.connection, {**row, "source_id": run.source_id}, key, source, run.report)
+        found = stage_metadata(run.connection, {**row, "source_id": run.source_id}, key, source, run.report)
     for note in run.report.notes:
         context.log.warning(note)
     return dg.MaterializeResult(metadata={"run_id": context.run_id, **found, **more})
@@ -229,11 +229,11 @@ def _note_removed_sources(context: dg.AssetExecutionContext, database: Database,
         context.log.warning(f"{waiting.subject}: {waiting.sentence}")
 
 
-def _listed(report: SyncReport, totals: Row) -> shown.Metadata:
+def _listing_metadata(report: SyncReport, totals: Row) -> shown.Metadata:
     return {**shown.listing_metadata(report), "stored_bytes": int(totals["bytes"])}
 
 
-def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:
+def _parse_metadata(report: SyncReport, totals: Row) -> shown.Metadata:
     return {
         "documents_parsed": report.parsed,
         "documents_parsed_again": sum(report.reparsed.values()),
@@ -244,7 +244,7 @@ def _parsed(report: SyncReport, totals: Row) -> shown.Metadata:
     }
 
 
-def _chunked(report: SyncReport, totals: Row) -> shown.Metadata:
+def _chunk_metadata(report: SyncReport, totals: Row) -> shown.Metadata:
     return {
         "new_chunks": report.chunks,
         "new_chunk_sets": report.chunk_sets,
@@ -252,7 +252,7 @@ def _chunked(report: SyncReport, totals: Row) -> shown.Metadata:
     }
 
 
-def _embedded(report: SyncReport, totals: Row) -> shown.Metadata:
+def _embed_metadata(report: SyncReport, totals: Row) -> shown.Metadata:
     seconds = report.seconds.get("embed", 0.0)
     return {
         "new_vectors": report.embedded,
@@ -264,7 +264,7 @@ def _embedded(report: SyncReport, totals: Row) -> shown.Metadata:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _StageDisplay:
     """How the asset of a stage looks: its figures, the query of its sample rows, the total that it counts."""
 
     show: Callable[[SyncReport, Row], shown.Metadata]
@@ -272,10 +272,10 @@ class _Look:
     total: str
 
 
-LOOKS: Mapping[dg.AssetKey, _Look] = {
-    RAW: _Look(_listed, "sample_documents", "documents"),
-    PARSED: _Look(_parsed, "sample_parses", "parsed"),
-    CHUNKS: _Look(_chunked, "sample_chunks", "chunks"),
-    EMBEDDINGS: _Look(_embedded, None, "vectors"),
+LOOKS: Mapping[dg.AssetKey, _StageDisplay] = {
+    RAW: _StageDisplay(_listing_metadata, "sample_documents", "documents"),
+    PARSED: _StageDisplay(_parse_metadata, "sample_parses", "parsed"),
+    CHUNKS: _StageDisplay(_chunk_metadata, "sample_chunks", "chunks"),
+    EMBEDDINGS: _StageDisplay(_embed_metadata, None, "vectors"),
 }
 """The assets of the chain, in the order of the stages."""

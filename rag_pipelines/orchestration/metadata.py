@@ -17,8 +17,8 @@ from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Pg, Row, query
-from rag_pipelines.store.documents import QuarantineFilter, quarantined
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.store.documents import QuarantineFilter, list_quarantine
+from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.plan import SyncPlan
 from rag_pipelines.sync.report import SyncReport
 
@@ -36,7 +36,7 @@ BAR = 24
 
 def listing_metadata(report: SyncReport) -> Metadata:
     """What the listing of a source found and loaded."""
-    changes = {f"documents_{change}": report.changes.get(change, 0) for change in Change}
+    changes = {f"documents_{change}": report.changes.get(change, 0) for change in DocumentChange}
     found: Metadata = {
         "outcome": report.outcome,
         "documents_listed": report.listed,
@@ -77,7 +77,7 @@ def stage_metadata(report: SyncReport) -> Metadata:
 
 def quarantine_metadata(connection: Pg, source: str) -> Metadata:
     """What stands in quarantine of a source, newest first."""
-    rows = quarantined(connection, QuarantineFilter(source=source), limit=50)
+    rows = list_quarantine(connection, QuarantineFilter(source=source), limit=50)
     if not rows:
         return {"quarantined_documents": 0}
     shown = table(
@@ -165,7 +165,7 @@ def token_chart(rows: Sequence[Row]) -> Metadata:
     return {"chunks_by_tokens": chart({f"{r['least']}-{r['most']}": r["chunks"] for r in rows}, "chunks")}
 
 
-def logged(log: Callable[[str], None]) -> Progress:
+def log_progress(log: Callable[[str], None]) -> Progress:
     """Progress as lines of a run's log, one every few seconds."""
     last = time.monotonic()
 

@@ -31,18 +31,18 @@ from rag_pipelines.gates.canary import latest_reports
 from rag_pipelines.index.gate_results import REQUIRED_GATES, gates_of
 from rag_pipelines.index.versions import Version, candidate_version, live_version
 from rag_pipelines.orchestration import metadata as shown
-from rag_pipelines.orchestration.busy import busy_partitions, unfinished_runs
+from rag_pipelines.orchestration.busy import busy_partitions, list_unfinished_runs
 from rag_pipelines.orchestration.canary import canary_result
 from rag_pipelines.orchestration.checks import gate_results, quality_results
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
-from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, SYNC_RUN, stage_shown
+from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, SYNC_RUN, stage_metadata
 from rag_pipelines.orchestration.names import ACTOR, OBSERVE_CATALOGUE
 from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.orchestration.reconcile import (
     COMPLETENESS,
+    certificate_metadata,
     certificate_results,
-    certificate_shown,
     certified_at,
 )
 from rag_pipelines.orchestration.state_checks import SOURCE_CHECKS, index_fresh
@@ -59,7 +59,7 @@ AGAIN_SECONDS = 900
 """How long a difference that a run could not record waits for another run."""
 
 
-def unrecorded(instance: dg.DagsterInstance, database: Database, settings: Settings) -> Iterator[Event]:
+def list_unrecorded(instance: dg.DagsterInstance, database: Database, settings: Settings) -> Iterator[Event]:
     """What the catalogue holds and the instance does not show, in the order in which it is to be recorded.
 
     Each event must be recorded before the next is asked for: a check looks for the materialization before it.
@@ -67,7 +67,7 @@ def unrecorded(instance: dg.DagsterInstance, database: Database, settings: Setti
     """
     with database.connection() as connection:
         for source in settings.sources:
-            yield from _Source(instance, connection, settings, source, partition=source).events()
+            yield from _SourceState(instance, connection, settings, source, partition=source).events()
         for index in settings.indexes:
             yield from _Index(instance, connection, settings, index).events()
 
@@ -102,7 +102,7 @@ class _Shown:
         value = made.metadata.get(name) if made else None
         return value.value if value else None
 
-    def made(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> dg.AssetMaterialization:
+    def materialize(self, key: dg.AssetKey, metadata: Mapping[str, Any]) -> dg.AssetMaterialization:
         """A materialization that nobody has recorded."""
         return dg.AssetMaterialization(key, metadata=metadata, partition=self._partition)
 
@@ -145,7 +145,7 @@ class _Shown:
         return known if isinstance(known, dg.AssetCheckEvaluation) else None
 
 
-class _Source(_Shown):
+class _SourceState(_Shown):
     """A source: its newest run by others, the checks of where it stands, its newest certificate."""
 
     def events(self) -> Iterator[Event]:
@@ -156,7 +156,7 @@ class _Source(_Shown):
         if run is not None and self._is_news(run):
             report = RUN_REPORT.decode({"source": self._name, **run["report"]})
             for key in LOOKS:
-                yield self.made(key, stage_shown(self._connection, run, key, self._name, report))
+                yield self.materialize(key, stage_metadata(self._connection, run, key, self._name, report))
         if (
             self.materialization(RAW)
             or query(self._connection, "last_listing", {"source": self._name}).fetchone()
@@ -168,7 +168,7 @@ class _Source(_Shown):
         yield from self.evaluations(quality_results(self._connection, self._settings, self._name))
         if certificates:
             if (self.figure(COMPLETENESS, "certified_at") or 0.0) < certified_at(certificates).timestamp():
-                yield self.made(COMPLETENESS, certificate_shown(self._name, certificates))
+                yield self.materialize(COMPLETENESS, certificate_metadata(self._name, certificates))
             yield from self.evaluations(certificate_results(self._name, certificates))
 
     def _is_news(self, run: Row) -> bool:
@@ -186,12 +186,12 @@ class _Index(_Shown):
     def events(self) -> Iterator[Event]:
         live = live_version(self._connection, self._name)
         candidate = candidate_version(self._connection, self._name) or live
-        if any("dagster/partition" not in run.tags for run in unfinished_runs(self._instance)):
+        if any("dagster/partition" not in run.tags for run in list_unfinished_runs(self._instance)):
             return
         if candidate is not None:
             key = candidate_key(self._name)
             if (self.figure(key, "version") or 0) < candidate.version_id:
-                yield self.made(key, self._version(candidate, gates=True))
+                yield self.materialize(key, self._version(candidate, gates=True))
             if any(self.evaluations(self._verdicts(key, candidate))):
                 yield from self.evaluations(gate_results(self._connection, self._settings, self._name))
             if reports := latest_reports(self._connection, self._name):
@@ -199,7 +199,7 @@ class _Index(_Shown):
         if live is not None:
             key = live_key(self._name)
             if self.figure(key, "version") != live.version_id:
-                yield self.made(key, self._version(live))
+                yield self.materialize(key, self._version(live))
             yield from self.evaluations([index_fresh(self._connection, self._settings, self._name)])
 
     def _verdicts(self, key: dg.AssetKey, version: Version) -> list[dg.AssetCheckResult]:
@@ -229,7 +229,7 @@ def record_catalogue(
     """Record every difference, materializations before the checks that look at them."""
     recorded: Counter[str] = Counter(materializations=0, evaluations=0)
     with dagster_failures():
-        for event in unrecorded(context.instance, database, settings):
+        for event in list_unrecorded(context.instance, database, settings):
             yield event
             made = isinstance(event, dg.AssetMaterialization)
             recorded["materializations" if made else "evaluations"] += 1
@@ -261,9 +261,11 @@ def catalogue_sensor(
     database: dg.ResourceParam[Database],
 ) -> dg.RunRequest | dg.SkipReason:
     """A run where there is a difference."""
-    if any(run.job_name == OBSERVE_CATALOGUE for run in unfinished_runs(context.instance, all_jobs=True)):
+    if any(
+        run.job_name == OBSERVE_CATALOGUE for run in list_unfinished_runs(context.instance, all_jobs=True)
+    ):
         return dg.SkipReason("what was not shown is being recorded")
-    news = next(unrecorded(context.instance, database, settings), None)
+    news = next(list_unrecorded(context.instance, database, settings), None)
     if news is None:
         return dg.SkipReason("Dagster shows what the catalogue holds")
     return dg.RunRequest(run_key=f"{_label(news)}:{int(time.time()) // AGAIN_SECONDS}")

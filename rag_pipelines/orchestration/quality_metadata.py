@@ -14,10 +14,10 @@ import dagster as dg
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.evaluation.report import judgement_report
-from rag_pipelines.evaluation.run import ALL, Run, Summary
+from rag_pipelines.evaluation.run import ALL, Run, RunSummary
 from rag_pipelines.evaluation.scoring import main_measure
 from rag_pipelines.evaluation.store import version_scores
-from rag_pipelines.gates.quality import judged_runs
+from rag_pipelines.gates.quality import load_judged_runs
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.orchestration.metadata import Metadata, table
 from rag_pipelines.store.database import Pg
@@ -28,14 +28,14 @@ def quality_metadata(connection: Pg, settings: Settings, index: str, gate: Gate)
 
     Nothing where the index has no golden set.
     """
-    runs = judged_runs(connection, gate)
+    runs = load_judged_runs(connection, gate)
     if not runs:
         return {}
     report = judgement_report(index, runs)
     candidate = next(iter(runs.values()))[1]
     return {
         "report": dg.MetadataValue.md(report.markdown()),
-        "report_page": dg.MetadataValue.path(_written(settings, index, report.html())),
+        "report_page": dg.MetadataValue.path(_write_page(settings, index, report.html())),
         "scores_of_versions": _scores(connection, candidate),
     }
 
@@ -68,12 +68,12 @@ def _scores(connection: Pg, candidate: Run) -> dg.TableMetadataValue | dg.TextMe
     )
 
 
-def _mean(found: Summary, measure: str) -> float:
+def _mean(found: RunSummary, measure: str) -> float:
     figure = found.figures.get(ALL, {}).get(measure)
     return round(figure.mean, 4) if figure else 0.0
 
 
-def _written(settings: Settings, index: str, page: str) -> Path:
+def _write_page(settings: Settings, index: str, page: str) -> Path:
     """The page of an index's newest judgement; the one before it is written over."""
     path = settings.data_dir / "reports" / f"{index}.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,9 @@ DAMAGE = {Remedy.REOPEN, Remedy.REBUILD}
 class VerifyConfig(dg.Config):
     """How a source is verified, and whether what drifted is mended at once."""
 
-    repair: bool = Field(default=False, description="Mend what can be mended without a person, look again.")
+    repair: bool = Field(
+        default=False, description="Repair what can be repaired automatically, and verify again."
+    )
     deep: bool = Field(default=False, description="Read every stored object and compare it with its digest.")
 
 
@@ -68,7 +70,7 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
         source, runtime = source_of(context), Runtime(database, settings, embedders)
         shared: dict[str, Any] = {
             "deep": config.deep,
-            "progress": shown.logged(context.log.info),
+            "progress": shown.log_progress(context.log.info),
         }
         done: list[str] = []
         with dagster_failures():
@@ -80,7 +82,7 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
                 certificates = newest_certificates(connection, source)
         for line in done:
             context.log.info(f"repair: {line}")
-        found = {"run_id": context.run_id, **certificate_shown(source, certificates)}
+        found = {"run_id": context.run_id, **certificate_metadata(source, certificates)}
         if done:
             found["repaired"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in done))
         return dg.MaterializeResult(metadata=found)
@@ -109,7 +111,7 @@ def completeness_checks(settings: Settings) -> dg.AssetChecksDefinition:
 
 def certificate_results(source: str, certificates: list[Certificate]) -> list[dg.AssetCheckResult]:
     """What the newest certificates of a source say, by check."""
-    return [_checked(name, source, certificates) for name in CHECKS]
+    return [_drift_check(name, source, certificates) for name in CHECKS]
 
 
 def certified_at(certificates: list[Certificate]) -> datetime:
@@ -117,7 +119,7 @@ def certified_at(certificates: list[Certificate]) -> datetime:
     return max(one.made_at for one in certificates if one.made_at is not None)
 
 
-def certificate_shown(source: str, certificates: list[Certificate]) -> shown.Metadata:
+def certificate_metadata(source: str, certificates: list[Certificate]) -> shown.Metadata:
     """What the newest certificates of a source say, in figures; the first is that of the catalogue."""
     catalogue = certificates[0].counts
     versions = (
@@ -135,7 +137,7 @@ def certificate_shown(source: str, certificates: list[Certificate]) -> shown.Met
     }
 
 
-def _checked(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
+def _drift_check(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
     drifted = [(one, drift) for one in certificates for drift in one.drift if kind_of(drift).check == name]
     damaged = any(kind_of(drift).remedy in DAMAGE for _, drift in drifted)
     found: shown.Metadata = {"source": source, "drifted_documents": sum(d.documents for _, d in drifted)}

@@ -100,14 +100,14 @@ def refresh_all() -> None:
 class RetryConfig(dg.Config):
     """Which quarantine entries are tried again: those that fit all that is given."""
 
-    source: str | None = Field(default=None, description="Only of this source.")
-    stage: str | None = Field(default=None, description="Only of this stage, such as fetch or parse.")
+    source: str | None = Field(default=None, description="Only this source.")
+    stage: str | None = Field(default=None, description="Only this stage, such as fetch or parse.")
     status: str | None = Field(default=None, description="Only with this status, such as encrypted.")
     error_class: str | None = Field(
         default=None, description="Only with this error, such as ParseTimeoutError."
     )
     older_than: str | None = Field(
-        default=None, description="Only what failed first so long ago, such as 7d."
+        default=None, description="Only what first failed at least this long ago, such as 7d."
     )
     ids: list[int] = Field(default=[], description="Only these entries.")
     everything: bool = Field(default=False, description="Everything, where nothing else is given.")

@@ -41,7 +41,11 @@ def listing_complete(connection: Pg, settings: Settings, source: str) -> dg.Asse
     failed = run is None or run["outcome"] == "failed"
     notes = list(report.get("notes", []))
     if failed and not notes:
-        notes = ["no run has ended yet" if run is None else "the run ended without a word: it was killed"]
+        notes = [
+            "no run has ended yet"
+            if run is None
+            else "the run ended without a result: its process was killed"
+        ]
     passed = not (failed or report.get("incomplete"))
     return _result(
         RAW,

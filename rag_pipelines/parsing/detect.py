@@ -149,7 +149,7 @@ def _text_type(data: bytes, text: str, name: str, declared_type: str | None) -> 
         if _IS_HTML.match(text):
             return HTML
         if _IS_SVG.match(text):
-            raise signatures.unsupported("an SVG image")
+            raise signatures.unsupported_error("an SVG image")
         if text.startswith(("<?xml", "<!DOCTYPE", "<!doctype")):
             return XML
         if hint in (None, PLAIN, HTML) and _STARTS_AS_HTML.match(text):
@@ -170,9 +170,9 @@ def _text_type(data: bytes, text: str, name: str, declared_type: str | None) -> 
     if hint in (JSON, NDJSON):
         return PLAIN
     if hint is None:
-        return _unnamed_text_type(text, len(data) > _HEAD)
+        return _detect_text(text, len(data) > _HEAD)
     if hint == PLAIN:
-        return _delimited_type(text, len(data) > _HEAD) or PLAIN
+        return _detect_delimited(text, len(data) > _HEAD) or PLAIN
     return hint
 
 
@@ -223,11 +223,11 @@ def _json_type(data: bytes, text: str, hint: str | None) -> str:
         try:
             msgspec.json.decode(encoding.decode(data))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return _unnamed_text_type(text, len(data) > _HEAD)
+            return _detect_text(text, len(data) > _HEAD)
     return JSON
 
 
-def _unnamed_text_type(text: str, is_cut: bool) -> str:
+def _detect_text(text: str, is_cut: bool) -> str:
     """The format of text that neither its name nor its declared type tells."""
     if text.startswith("#!"):
         return CODE
@@ -236,10 +236,10 @@ def _unnamed_text_type(text: str, is_cut: bool) -> str:
         return MARKDOWN
     if sum(1 for sign in _MARKDOWN_SIGNS if sign.search(text)) >= _SIGNS_OF_MARKDOWN:
         return MARKDOWN
-    return _delimited_type(text, is_cut) or PLAIN
+    return _detect_delimited(text, is_cut) or PLAIN
 
 
-def _delimited_type(text: str, is_cut: bool) -> str | None:
+def _detect_delimited(text: str, is_cut: bool) -> str | None:
     """CSV or TSV where every line has the same number of one delimiter, else None."""
     lines = [line for line in text.splitlines() if line.strip()]
     if is_cut and lines:

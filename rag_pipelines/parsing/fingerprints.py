@@ -12,12 +12,12 @@ from rag_pipelines.errors import UnsupportedDocumentError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.parsing.formats import FORMATS
-from rag_pipelines.provenance.stages import Stage, made_by
+from rag_pipelines.provenance.stages import StageCode, made_by
 
 _ROOM = __name__.rpartition(".")[0]
 
 
-def parser_stage(media_type: str, options: ParseOptions | None = None) -> Stage:
+def parser_stage(media_type: str, options: ParseOptions | None = None) -> StageCode:
     """The code that reads one media type: what every parse runs, and the module of its format and engine.
 
     A format whose documents have parts of any type runs the modules of all formats.
@@ -33,7 +33,7 @@ def parser_stage(media_type: str, options: ParseOptions | None = None) -> Stage:
     formats = FORMATS.values() if chosen.parts else [chosen]
     read = {known.reader(options or ParseOptions()) for known in formats}
     modules = ("registry", "stored", *sorted(read))
-    return Stage(f"parser:{media_type}", tuple(f"{_ROOM}.{name}" for name in modules))
+    return StageCode(f"parser:{media_type}", tuple(f"{_ROOM}.{name}" for name in modules))
 
 
 def parser_fingerprint(media_type: str, options: ParseOptions | None = None) -> str:

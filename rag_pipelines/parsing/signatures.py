@@ -109,20 +109,20 @@ def binary_type(data: bytes, head: bytes) -> str | None:
         return PDF
     for offset, magic, what in _UNSUPPORTED:
         if head.startswith(magic, offset):
-            raise unsupported(what)
+            raise unsupported_error(what)
     return None
 
 
 def unknown_binary(head: bytes) -> UnsupportedDocumentError:
     """The error for bytes that are neither text nor a known format."""
     if head.startswith(_DOS_PROGRAM):
-        return unsupported("a Windows program")
+        return unsupported_error("a Windows program")
     if head.startswith(_BITMAP):
-        return unsupported("a BMP image")
-    return unsupported(f"binary data of an unknown format (it begins with {head[:8].hex(' ')})")
+        return unsupported_error("a BMP image")
+    return unsupported_error(f"binary data of an unknown format (it begins with {head[:8].hex(' ')})")
 
 
-def unsupported(what: str) -> UnsupportedDocumentError:
+def unsupported_error(what: str) -> UnsupportedDocumentError:
     """The error that says `what` the document is, and what to do about it."""
     return UnsupportedDocumentError(
         f"the document is {what}, from which no text is read; exclude such files from the source"
@@ -149,7 +149,7 @@ def _zip_type(data: bytes) -> str:
                 return media_type
     if "META-INF/container.xml" in names:
         return EPUB
-    raise unsupported(f"a zip archive of {len(names)} files ({', '.join(map(repr, names[:3]))}, ...)")
+    raise unsupported_error(f"a zip archive of {len(names)} files ({', '.join(map(repr, names[:3]))}, ...)")
 
 
 def _ole2_type(data: bytes) -> str:
@@ -167,4 +167,4 @@ def _ole2_type(data: bytes) -> str:
     for stream, media_type in _OLE2_STREAMS:
         if stream in streams:
             return media_type
-    raise unsupported(f"an OLE2 container of an unknown kind (streams {sorted(streams)[:5]})")
+    raise unsupported_error(f"an OLE2 container of an unknown kind (streams {sorted(streams)[:5]})")

@@ -97,7 +97,7 @@ def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
     return package
 
 
-def checked_ooxml(data: bytes, limits: ParseLimits) -> bytes:
+def validate_ooxml(data: bytes, limits: ParseLimits) -> bytes:
     """`data` if it is an Office Open XML package that is safe to hand to a library, in the transitional form.
 
     Beyond `open_package`: no XML part may declare a document type (ECMA-376 part 2 forbids it, and it is

@@ -45,11 +45,11 @@ def versions(imports: Iterable[str]) -> dict[str, str | None]:
 
 @cache
 def _version(name: str) -> str | None:
-    return _installed().get(name) or _declared(name)
+    return _installed_versions().get(name) or _declared_version(name)
 
 
 @cache
-def _installed() -> dict[str, str]:
+def _installed_versions() -> dict[str, str]:
     """Versions by name, from the names of their metadata; reading each file would take 20 times as long."""
     found: dict[str, str] = {}
     for folder in sys.path:
@@ -62,7 +62,7 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def _declared(name: str) -> str | None:
+def _declared_version(name: str) -> str | None:
     """The version of what is installed in another way than as a folder on the path."""
     from importlib.metadata import PackageNotFoundError, version
 

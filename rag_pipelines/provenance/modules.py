@@ -94,9 +94,9 @@ class _Reading:
         """The module that was surveyed. Outside imports at its top count as a set, whatever their order."""
         imports = [one for one in self._body if isinstance(one, _Import)]
         outside = [one for one in imports if not self._inside(one)]
-        for bound, origin in sorted(pair for one in imports for pair in self._kept(one)):
+        for bound, origin in sorted(pair for one in imports for pair in self._kept_names(one)):
             self._keep(bound, origin)
-        self._statements((one for one in self._body if one not in imports), in_class=False)
+        self._write_statements((one for one in self._body if one not in imports), in_class=False)
         uses = tuple(self._numbers)
         more = {origin for origins in self._origins.values() for origin in origins} - set(uses)
         libraries = self._libraries - sys.stdlib_module_names
@@ -111,7 +111,7 @@ class _Reading:
                     self._collect(one)
                 return
             case ast.Import() | ast.ImportFrom():
-                for bound, origin in self._imported(node):
+                for bound, origin in self._resolve_import(node):
                     if origin is None:
                         self._bound.add(bound)
                     else:
@@ -133,7 +133,7 @@ class _Reading:
         for child in ast.iter_child_nodes(node):
             self._collect(child)
 
-    def _imported(self, node: _Import) -> Iterator[tuple[str, Origin | None]]:
+    def _resolve_import(self, node: _Import) -> Iterator[tuple[str, Origin | None]]:
         """What a statement binds, and where that comes from in the package; libraries are noted."""
         if isinstance(node, ast.ImportFrom):
             module, inside = node.module or "", self._inside(node)
@@ -158,15 +158,15 @@ class _Reading:
             raise SyntaxError(f"line {node.lineno}: a relative import; name the package that it is from")
         return (node.module or "").partition(".")[0] == self._package
 
-    def _statements(self, body: Iterable[ast.stmt], *, in_class: bool) -> None:
+    def _write_statements(self, body: Iterable[ast.stmt], *, in_class: bool) -> None:
         for one in body:
             match one:
                 case ast.Expr(value=ast.Constant()) | ast.Pass():
                     pass
                 case ast.If() if _for_types(one):
-                    self._statements(one.orelse, in_class=in_class)
+                    self._write_statements(one.orelse, in_class=in_class)
                 case ast.Import() | ast.ImportFrom() if self._inside(one):
-                    for bound, origin in self._kept(one):
+                    for bound, origin in self._kept_names(one):
                         self._keep(bound, origin)
                 case ast.AnnAssign(target=target, value=value) if not in_class:
                     if value is not None:
@@ -174,9 +174,9 @@ class _Reading:
                 case _:
                     self._write(one, in_class=in_class)
 
-    def _kept(self, node: _Import) -> list[tuple[str, Origin]]:
+    def _kept_names(self, node: _Import) -> list[tuple[str, Origin]]:
         """The names that a statement imports from the package and that stay as they are called."""
-        pairs = self._imported(node)
+        pairs = self._resolve_import(node)
         return [(bound, origin) for bound, origin in pairs if origin and bound not in self._numbered]
 
     def _keep(self, bound: str, origin: Origin) -> None:
@@ -199,7 +199,7 @@ class _Reading:
                 out.append(ascii(value))
                 return
             case ast.JoinedStr(values=parts):
-                self._formatted(parts)
+                self._write_fstring(parts)
                 return
             case ast.FunctionDef() | ast.AsyncFunctionDef() if not node.decorator_list:
                 _drop_annotations(node)
@@ -211,22 +211,22 @@ class _Reading:
                 continue
             out.append(f" {name}=")
             if isinstance(value, list) and isinstance(value[0], ast.stmt):
-                self._statements(value, in_class=inner)
+                self._write_statements(value, in_class=inner)
             else:
-                self._value(value)
+                self._write_value(value)
         out.append(")")
 
-    def _value(self, value: Any) -> None:
+    def _write_value(self, value: Any) -> None:
         if isinstance(value, list):
             for one in value:
                 self._out.append(",")
-                self._value(one)
+                self._write_value(one)
         elif isinstance(value, ast.AST):
             self._write(value)
         else:
             self._out.append(ascii(value))
 
-    def _formatted(self, parts: Iterable[ast.expr]) -> None:
+    def _write_fstring(self, parts: Iterable[ast.expr]) -> None:
         """An f-string, its constant parts joined."""
         self._out.append("(f ")
         text = ""

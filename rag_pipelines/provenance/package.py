@@ -71,7 +71,7 @@ class Package:
     ) -> None:
         self._root, self._name, self._ignored = root, name, frozenset(ignored)
         self._memory = _Memory(memory)
-        self._sources: dict[str, _Source | None] = {}
+        self._sources: dict[str, _ModuleSource | None] = {}
         self._codes: dict[str, ModuleCode] = {}
         self._links: dict[str, str] = {}
         self._targets: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ class Package:
             RuntimeError: a module has no source here.
         """
         members = self.members(modules)
-        linked = {self._linked(module) for module in (*members, *alone)}
+        linked = {self._link(module) for module in (*members, *alone)}
         libraries = {name for module in members for name in self._code(module).libraries}
         self._memory.save()
         return Code(digest_of("\n".join([*sorted(linked), *texts])), tuple(sorted(libraries)))
@@ -103,7 +103,7 @@ class Package:
             module = waiting.pop()
             if module not in reached and module not in self._ignored:
                 reached[module] = None
-                waiting += self._imported(module)
+                waiting += self._imported_modules(module)
         return list(reached)
 
     def source_of(self, module: str) -> bytes:
@@ -116,14 +116,14 @@ class Package:
             )
         return found.text
 
-    def _imported(self, module: str) -> list[str]:
+    def _imported_modules(self, module: str) -> list[str]:
         """The modules that a module imports names from."""
         if module not in self._targets:
             code = self._code(module)
             self._targets[module] = [self._target(origin)[0] for origin in (*code.uses, *code.more)]
         return self._targets[module]
 
-    def _linked(self, module: str) -> str:
+    def _link(self, module: str) -> str:
         """What a module says and what its imported names mean."""
         if module not in self._links:
             code = self._code(module)
@@ -147,19 +147,21 @@ class Package:
             self._codes[module] = self._memory.read(self.source_of(module), self._name)
         return self._codes[module]
 
-    def _source(self, module: str) -> _Source | None:
+    def _source(self, module: str) -> _ModuleSource | None:
         """The source of a module; None where there is no such module."""
         if module not in self._sources:
             path = os.path.join(self._root, *module.split(".")[1:])
             self._sources[module] = None
             for file in (os.path.join(path, "__init__.py"), f"{path}.py"):
                 with suppress(OSError), open(file, "rb") as source:
-                    self._sources[module] = _Source(source.read(), is_package=file.endswith("__init__.py"))
+                    self._sources[module] = _ModuleSource(
+                        source.read(), is_package=file.endswith("__init__.py")
+                    )
                     break
         return self._sources[module]
 
 
-class _Source(NamedTuple):
+class _ModuleSource(NamedTuple):
     text: bytes
     is_package: bool
 

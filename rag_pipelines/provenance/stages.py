@@ -22,7 +22,7 @@ PINS = Path(__file__).with_name("pins.txt")
 """Lines of stage, digest of its code, and the name that stands for it, between spaces."""
 
 
-class Stage(NamedTuple):
+class StageCode(NamedTuple):
     """A stage by its lasting key, and the code that it runs: see `Package.code_of`."""
 
     key: str
@@ -47,13 +47,13 @@ class Made(NamedTuple):
 
 
 @cache
-def made_by(stage: Stage) -> Made:
+def made_by(stage: StageCode) -> Made:
     """What makes the results of a stage here and now."""
     code = code_of(stage)
     return Made(name_of(stage.key, code.digest, _pins()), libraries.versions(code.libraries))
 
 
-def code_of(stage: Stage) -> Code:
+def code_of(stage: StageCode) -> Code:
     """The code of a stage, whatever is pinned."""
     return this_package().code_of(stage.modules, alone=stage.alone, texts=stage.texts)
 

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from rag_pipelines.errors import UsageError
-from rag_pipelines.quality.library import Result, library_context, run_whole_suite
+from rag_pipelines.quality.library import ExpectationResult, library_context, run_whole_suite
 from rag_pipelines.quality.suites import Suite
 
 _SCRIPTS = re.compile(r"<script\b.*?</script>", re.IGNORECASE | re.DOTALL)
@@ -47,7 +47,7 @@ class DataDocs:
     def runner(self, source: str) -> Any:
         """A way to run suites (`runner.RunSuite`) that keeps their reports as those of `source`."""
 
-        def run(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]:
+        def run(url: str, suite: Suite, params: Mapping[str, Any]) -> list[ExpectationResult]:
             results, report = run_whole_suite(url, suite, params, f"{source}.{suite.name}")
             self._reports.append((source, report))
             return results

@@ -38,7 +38,7 @@ _ROWS = Expectation(
 
 
 @dataclass(frozen=True)
-class Result:
+class ExpectationResult:
     """How one expectation came out. `unexpected` of `rows` broke it; `samples` holds some of them.
 
     `error` is set instead where the expectation could not be computed, which counts as failed.
@@ -54,7 +54,7 @@ class Result:
     error: str | None = None
 
 
-def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]:
+def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[ExpectationResult]:
     """Run one suite over the rows of its query in the database at `url`; nothing is kept.
 
     Whether each expectation holds is asked first, which is cheap; broken rows are then looked for only
@@ -79,7 +79,9 @@ def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]
     return _results(suite, answers)
 
 
-def run_whole_suite(url: str, suite: Suite, params: Mapping[str, Any], name: str) -> tuple[list[Result], Any]:
+def run_whole_suite(
+    url: str, suite: Suite, params: Mapping[str, Any], name: str
+) -> tuple[list[ExpectationResult], Any]:
     """What `run_suite` gives, and the library's own report called `name`, with figures of what holds too.
 
     Raises:
@@ -233,13 +235,13 @@ def _refuse_broken(connections: Iterable[psycopg.Connection]) -> None:
         raise TransientError("the connection to Postgres was lost while a quality suite ran")
 
 
-def _results(suite: Suite, answers: Mapping[str, Any]) -> list[Result]:
+def _results(suite: Suite, answers: Mapping[str, Any]) -> list[ExpectationResult]:
     """The library's answers, by the names of the expectations and with that of the rows, as plain values."""
     rows = answers[_ROWS.name].result.get("observed_value")
     return [_result(suite, one, answers[one.name], rows) for one in suite.expectations]
 
 
-def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | None) -> Result:
+def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | None) -> ExpectationResult:
     raised = answer.exception_info or {}
     faults = [raised] if "raised_exception" in raised else list(raised.values())
     errors = [fault["exception_message"] for fault in faults if fault.get("raised_exception")]
@@ -247,7 +249,7 @@ def _result(suite: Suite, expectation: Expectation, answer: Any, rows: int | Non
     samples = [_plain(row) for row in found.get("partial_unexpected_index_list") or []]
     if not samples and not answer.success and isinstance(found.get("observed_value"), int | float):
         samples = [{"observed_value": found["observed_value"]}]
-    return Result(
+    return ExpectationResult(
         suite.name,
         expectation.name,
         passed=bool(answer.success) and not errors,

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.errors import RagError
-from rag_pipelines.quality.library import Result, load_library, run_suite
+from rag_pipelines.quality.library import ExpectationResult, load_library, run_suite
 from rag_pipelines.quality.suites import Suite
 
 
@@ -32,7 +32,7 @@ class _Request(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
-    results: list[Result] = []
+    results: list[ExpectationResult] = []
     error: str | None = None
 
 
@@ -56,7 +56,7 @@ class SuiteProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, url: str, suite: Suite, params: Mapping[str, Any]) -> list[Result]:
+    def run(self, url: str, suite: Suite, params: Mapping[str, Any]) -> list[ExpectationResult]:
         """What `library.run_suite` gives, from the other process.
 
         Raises:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.quality.library import Result, run_suite
+from rag_pipelines.quality.library import ExpectationResult, run_suite
 from rag_pipelines.quality.suites import Suite, chunks_suite, documents_suite, own_suite, vectors_suite
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Pg, query
@@ -28,7 +28,7 @@ log = logs.get(__name__)
 SUITES = ("documents", "chunks", "vectors")
 """The names of the built-in suites, in the order of the stages."""
 
-RunSuite = Callable[[str, Suite, Mapping[str, Any]], list[Result]]
+RunSuite = Callable[[str, Suite, Mapping[str, Any]], list[ExpectationResult]]
 """Runs a suite: the URL of the database, the suite, the parameters of its query."""
 
 
@@ -53,7 +53,7 @@ def check_source(
     *,
     names: Iterable[str] | None = None,
     run: RunSuite | None = None,
-) -> list[Result]:
+) -> list[ExpectationResult]:
     """Run suites over what is stored of `source` and keep the results.
 
     Args:
@@ -66,7 +66,7 @@ def check_source(
         TransientError: Postgres cannot be reached.
     """
     runtime.settings.source(source)
-    results: list[Result] = []
+    results: list[ExpectationResult] = []
     with runtime.database.connect() as connection:
         params = _params(connection, runtime.settings, source, runtime.embedders)
         if params is None:
@@ -91,10 +91,10 @@ def check_source(
     return results
 
 
-def newest_results(connection: Pg, source: str) -> list[Result]:
+def newest_results(connection: Pg, source: str) -> list[ExpectationResult]:
     """What suites found in what the newest run of a source left; empty where none ran after it."""
     rows = query(connection, "quality_of_last_run", {"source": source})
-    return [msgspec.convert(row, Result) for row in rows]
+    return [msgspec.convert(row, ExpectationResult) for row in rows]
 
 
 def _params(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> dict[str, Any] | None:
@@ -117,7 +117,7 @@ def _params(connection: Pg, settings: Settings, source: str, embedders: Embedder
     }
 
 
-def _store(connection: Pg, source_id: int, suite: str, results: Iterable[Result]) -> None:
+def _store(connection: Pg, source_id: int, suite: str, results: Iterable[ExpectationResult]) -> None:
     with connection.transaction():
         query(connection, "forget_quality", {"source_id": source_id, "suite": suite})
         for one in results:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rag_pipelines.config.query import AuthorityRule, BoostSettings, RecencySettings
 from rag_pipelines.query.hits import Hit
-from rag_pipelines.query.stages import Asked, Candidate, Outcome
+from rag_pipelines.query.stages import Asked, Candidate, StageOutcome
 
 POOL = 50
 """Candidates of which a boosted one can come up."""
@@ -30,7 +30,7 @@ class Boosts:
     def __init__(self, settings: BoostSettings) -> None:
         self._settings = settings
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         lift = max(0.0, *(-one.score for one in candidates))
         boosted = []
         changed = 0
@@ -39,7 +39,7 @@ class Boosts:
             changed += factor != 1
             boosted.append(Candidate(one.hit, (one.score + lift) * factor))
         boosted.sort(key=lambda one: -one.score)
-        return Outcome(boosted, f"{changed} of {len(candidates)} candidates have a factor other than 1")
+        return StageOutcome(boosted, f"{changed} of {len(candidates)} candidates have a factor other than 1")
 
     def factor(self, hit: Hit, now: datetime) -> float:
         """What the score of a hit is multiplied by."""

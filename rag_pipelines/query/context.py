@@ -18,7 +18,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.query.confidence import Calibration, signals_of
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.instructions import Mark, marks
-from rag_pipelines.query.ranges import Range, joined
+from rag_pipelines.query.ranges import TextRange, join_ranges
 from rag_pipelines.text.boundaries import BLANK_LINE, LINE, SENTENCE, WORD
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
@@ -65,7 +65,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
     `text` is the document's text at the citation's offsets; `context` is needed in front of it (the header
     of a table that was cut). `also` are documents that say the same word for word. `shortened` says that the
-    end is missing for want of room. `instructions` are ranges of `text` that look like orders to a model:
+    end was cut off. `instructions` are ranges of `text` that look like instructions to a model:
     treat them as something that is quoted, never as something to do.
     """
 
@@ -89,7 +89,7 @@ class PackedContext(msgspec.Struct, frozen=True):
 
     `confidence` is the calibrated probability that the hits hold an answer. Without a calibration it is None,
     and so is `answerable` where there are passages: nothing is claimed.
-    `left_out` counts passages for which there was no room.
+    `left_out` counts passages over the token limit.
     """
 
     passages: tuple[Passage, ...]
@@ -141,16 +141,16 @@ def pack_context(
         UsageError: `max_tokens` is below 1.
     """
     if max_tokens < 1:
-        raise UsageError(f"max_tokens is {max_tokens}; give the room that there is, at least 1 token")
+        raise UsageError(f"max_tokens is {max_tokens}; give a limit of at least 1 token")
     taken, passages = _fitting(hits, max_tokens, count, order)
     confidence = None if calibration is None or not hits else calibration.probability(signals_of(hits))
-    answerable, reason = _judged(len(hits), len(passages), max_tokens, confidence, calibration)
+    answerable, reason = _judge_answerable(len(hits), len(passages), max_tokens, confidence, calibration)
     tokens = count(["\n\n".join(passage.block for passage in passages)])[0] if passages else 0
     marked = tuple(msgspec.structs.replace(one, instructions=tuple(marks(one.text))) for one in passages)
     return PackedContext(marked, answerable, reason, confidence, tokens, len(hits) - taken)
 
 
-class _Piece(msgspec.Struct, frozen=True):
+class _PackedHit(msgspec.Struct, frozen=True):
     """A hit that is packed; `rank` is its place among the hits, `shortened` whether its end was cut off."""
 
     hit: Hit
@@ -182,30 +182,30 @@ def _fitting(
         return count([text])[0]
 
     gap = tokens("\n\n")
-    kept: dict[tuple[int, str], list[_Piece]] = {}
+    kept: dict[tuple[int, str], list[_PackedHit]] = {}
     costs: dict[tuple[int, str], int] = {}
     texts: dict[str, tuple[int, str]] = {}
     cut = False
 
-    def cost(groups: Sequence[Sequence[_Piece]], document: tuple[int, str]) -> int:
+    def cost(groups: Sequence[Sequence[_PackedHit]], document: tuple[int, str]) -> int:
         passages = [_passage(group, len(hits)) for group in groups]
         return sum(
             tokens(one.block) + gap for one in passages if texts.get(_plain(one.text), document) == document
         )
 
     for rank, hit in enumerate(hits):
-        piece = _Piece(hit, rank)
+        piece = _PackedHit(hit, rank)
         before = kept.get(piece.document, [])
-        groups = _merged([*before, piece])
+        groups = _merge_adjacent([*before, piece])
         room = max_tokens + gap - sum(costs.values()) + costs.get(piece.document, 0)
         if (price := cost(groups, piece.document)) > room:
-            alone = len(groups) > len(_merged(before))
+            alone = len(groups) > len(_merge_adjacent(before))
             left = room - costs.get(piece.document, 0) - gap
-            shorter = _shortened(hit, rank, left, tokens) if alone and not cut else None
+            shorter = _shorten(hit, rank, left, tokens) if alone and not cut else None
             if shorter is None:
                 continue
             piece, cut = shorter, True
-            groups = _merged([*before, piece])
+            groups = _merge_adjacent([*before, piece])
             price = cost(groups, piece.document)
         kept[piece.document] = [*before, piece]
         costs[piece.document] = price
@@ -219,7 +219,7 @@ def _fitting(
     return len(pieces), counted
 
 
-def _shortened(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> _Piece | None:
+def _shorten(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> _PackedHit | None:
     """The beginning of a hit that fits into `room`, ended at the best place; None if too little is left."""
     if room < LEAST_TOKENS:
         return None
@@ -231,7 +231,7 @@ def _shortened(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> 
             middle = (low + high) // 2
             end = cuts[middle]
             cut = msgspec.structs.replace(hit, text=hit.text[:end], end=hit.start + end)
-            candidate = _Piece(cut, rank, shortened=True)
+            candidate = _PackedHit(cut, rank, shortened=True)
             if tokens(_passages([candidate], "relevance")[0].block) <= room:
                 piece, low = candidate, middle + 1
             else:
@@ -241,9 +241,9 @@ def _shortened(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> 
     return None
 
 
-def _passages(pieces: Sequence[_Piece], order: Order) -> list[Passage]:
+def _passages(pieces: Sequence[_PackedHit], order: Order) -> list[Passage]:
     """The passages of pieces, numbered in their order."""
-    groups = _merged(pieces)
+    groups = _merge_adjacent(pieces)
     groups.sort(key=_best)
     if order == "reading":
         first: dict[int, int] = {}
@@ -262,9 +262,9 @@ def _passages(pieces: Sequence[_Piece], order: Order) -> list[Passage]:
     return list(passages.values())
 
 
-def _merged(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+def _merge_adjacent(pieces: Sequence[_PackedHit]) -> list[list[_PackedHit]]:
     """Pieces of one document that overlap or adjoin, together; each group in the order of its text."""
-    groups: list[list[_Piece]] = []
+    groups: list[list[_PackedHit]] = []
     end = 0
     ordered = sorted(pieces, key=lambda one: (one.document, one.hit.start, one.rank))
     for piece in ordered:
@@ -277,7 +277,7 @@ def _merged(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return groups
 
 
-def _continues(group: Sequence[_Piece], end: int, piece: _Piece) -> bool:
+def _continues(group: Sequence[_PackedHit], end: int, piece: _PackedHit) -> bool:
     """Whether a piece overlaps what a group covers, or its chunk follows the chunk of one in the group."""
     if group[-1].document != piece.document:
         return False
@@ -290,13 +290,13 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _best(group: Sequence[_Piece]) -> int:
+def _best(group: Sequence[_PackedHit]) -> int:
     return min(piece.rank for piece in group)
 
 
-def _passage(group: Sequence[_Piece], number: int) -> Passage:
+def _passage(group: Sequence[_PackedHit], number: int) -> Passage:
     best = min(group, key=lambda piece: piece.rank).hit
-    whole = joined(Range(piece.hit.start, piece.hit.end, piece.hit.text) for piece in group)
+    whole = join_ranges(TextRange(piece.hit.start, piece.hit.end, piece.hit.text) for piece in group)
     pages = [page for piece in group if piece.hit.pages for page in piece.hit.pages]
     span = (min(pages), max(pages)) if pages else None
     citation = Citation(
@@ -324,7 +324,7 @@ def _passage(group: Sequence[_Piece], number: int) -> Passage:
     )
 
 
-def _judged(
+def _judge_answerable(
     hits: int, passages: int, max_tokens: int, confidence: float | None, calibration: Calibration | None
 ) -> tuple[bool | None, str]:
     """Whether there is something to answer from, and why."""

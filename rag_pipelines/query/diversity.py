@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rag_pipelines.config.query import DiversitySettings
 from rag_pipelines.query.hits import Hit, chunk_place
-from rag_pipelines.query.stages import Asked, Candidate, Outcome, spread
+from rag_pipelines.query.stages import Asked, Candidate, StageOutcome, scale_min_max
 from rag_pipelines.store.database import query
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ class Diversity:
         self._relevance = settings.relevance
         self.depth = settings.depth
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         pool, rest = candidates[: self.depth], candidates[self.depth :]
         vectors = vectors_of(asked, [one.hit for one in pool])
-        chosen = marginal_order(spread([one.score for one in pool]), vectors, self._relevance)
+        chosen = marginal_order(scale_min_max([one.score for one in pool]), vectors, self._relevance)
         ordered = [Candidate(pool[at].hit, score) for at, score in chosen]
         least = min(score for _, score in chosen)
         below = [Candidate(one.hit, least - rank) for rank, one in enumerate(rest, 1)]
         moved = sum(at != rank for rank, (at, _) in enumerate(chosen))
-        return Outcome([*ordered, *below], f"{moved} of {len(pool)} candidates stand elsewhere")
+        return StageOutcome([*ordered, *below], f"{moved} of {len(pool)} candidates changed their rank")
 
 
 class PerDocument:
@@ -58,14 +58,16 @@ class PerDocument:
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         seen: Counter[int] = Counter()
         kept = []
         for one in candidates:
             seen[one.hit.document_id] += 1
             if seen[one.hit.document_id] <= self._most:
                 kept.append(one)
-        return Outcome(kept, f"{len(candidates) - len(kept)} further hits of {len(seen)} documents left out")
+        return StageOutcome(
+            kept, f"{len(candidates) - len(kept)} further hits of {len(seen)} documents left out"
+        )
 
 
 def marginal_order(relevance: Sequence[float], vectors: Vectors, share: float) -> list[tuple[int, float]]:

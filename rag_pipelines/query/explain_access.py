@@ -80,7 +80,7 @@ class DocumentState(msgspec.Struct, frozen=True):
     groups_at: datetime | None
 
 
-class Explanation(msgspec.Struct, frozen=True):
+class AccessExplanation(msgspec.Struct, frozen=True):
     """Whether a caller of `tenant` may read a document, and everything that follows from.
 
     `reasons` say why not, in sentences; none means that a search may show it. `hints` say what else keeps
@@ -132,7 +132,7 @@ def explain(
     user: str | None = None,
     principals: Sequence[str] = (),
     tenant: str | None = None,
-) -> Explanation:
+) -> AccessExplanation:
     """Why a caller may or may not read one document.
 
     Args:
@@ -145,8 +145,8 @@ def explain(
     """
     row = query(connection, "document_access", {"source": source, "external_id": external_id}).fetchone()
     if row is None:
-        raise UsageError(_not_held(connection, source, external_id))
-    return _explain(connection, row, _given(user, principals), tenant)
+        raise UsageError(_explain_missing(connection, source, external_id))
+    return _explain(connection, row, _caller_principals(user, principals), tenant)
 
 
 def explain_chunk(
@@ -156,7 +156,7 @@ def explain_chunk(
     user: str | None = None,
     principals: Sequence[str] = (),
     tenant: str | None = None,
-) -> list[Explanation]:
+) -> list[AccessExplanation]:
     """Why a caller may or may not read one passage: an explanation for each document that has or had it.
 
     Args:
@@ -173,14 +173,14 @@ def explain_chunk(
     rows = query(connection, "chunk_access", {"key": key, "ordinal": int(ordinal)}).fetchall()
     if not rows:
         raise UsageError(f"no document has a passage {chunk_id!r}; it may have been collected as garbage")
-    return [_explain(connection, row, _given(user, principals), tenant) for row in rows]
+    return [_explain(connection, row, _caller_principals(user, principals), tenant) for row in rows]
 
 
-def _given(user: str | None, principals: Sequence[str]) -> list[str]:
+def _caller_principals(user: str | None, principals: Sequence[str]) -> list[str]:
     return [*([user_principal(user)] if user else []), *principals]
 
 
-def _explain(connection: Pg, row: Row, given: Sequence[str], tenant: str | None) -> Explanation:
+def _explain(connection: Pg, row: Row, given: Sequence[str], tenant: str | None) -> AccessExplanation:
     rule = AccessRule(tuple(map(tuple, row["clauses"])), tuple(row["deny"]))
     asked = row["tenant"] if tenant is None else tenant
     named = {principal for clause in rule.clauses for principal in clause} | {*rule.deny}
@@ -200,7 +200,7 @@ def _explain(connection: Pg, row: Row, given: Sequence[str], tenant: str | None)
                 f"the document's text {why} after this passage; who did not pass its rule then may not"
             )
     hints = tuple(_hints(document, verdict, given, named))
-    return Explanation(
+    return AccessExplanation(
         asked, document, verdict, tuple(reasons), hints, former, tuple(row.get("heading_path", ()))
     )
 
@@ -264,7 +264,7 @@ def _hints(
             yield f"no group has {principal} as a member and the rule does not name it; {spelling}"
 
 
-def _not_held(connection: Pg, source: str, external_id: str) -> str:
+def _explain_missing(connection: Pg, source: str, external_id: str) -> str:
     failure = query(connection, "open_failure", {"source": source, "external_id": external_id}).fetchone()
     held = f"source {source!r} holds no document {external_id!r}"
     if failure:

@@ -35,7 +35,7 @@ from rag_pipelines.query.filters import (
     walk,
 )
 from rag_pipelines.query.hits import Filters
-from rag_pipelines.store.database import composed
+from rag_pipelines.store.database import compose_query
 from rag_pipelines.text.canonical import clean, plain_metadata
 
 _COLUMNS = {"id": "d.external_id", "path": "d.path", "author": "d.author", "modified_at": "d.modified_at"}
@@ -76,7 +76,7 @@ def predicate(chosen: Filter | Filters | None) -> Predicate:
     return Predicate(writing.of(chosen).as_string(), writing.params)
 
 
-def sources_named(chosen: Filter | Filters) -> set[str]:
+def named_sources(chosen: Filter | Filters) -> set[str]:
     """The names of sources that a filter asks for or rules out, so that an unknown one can be refused."""
     if isinstance(chosen, Filters):
         return set(chosen.sources)
@@ -111,21 +111,21 @@ class _Writing:
     def of(self, chosen: Filter) -> sql.Composable:
         match chosen:
             case All():
-                return self._joined(" AND ", chosen.all, "true")
+                return self._join(" AND ", chosen.all, "true")
             case AnyOf():
-                return self._joined(" OR ", chosen.any, "false")
+                return self._join(" OR ", chosen.any, "false")
             case Not():
                 return sql.SQL("(({}) IS NOT TRUE)").format(self.of(chosen.not_))
             case Exists(exists=False):
                 return self.of(Not(Exists(chosen.field, True)))
             case Contains():
                 content = Jsonb(plain_metadata(dict(chosen.contains)))
-                return composed("filter_contains", {"values": self._param([content])})
+                return compose_query("filter_contains", {"values": self._param([content])})
             case Condition():
                 return self._condition(chosen)
         raise TypeError(f"{type(chosen).__name__} is no filter")
 
-    def _joined(self, word: str, parts: tuple[Filter, ...], empty: str) -> sql.Composable:
+    def _join(self, word: str, parts: tuple[Filter, ...], empty: str) -> sql.Composable:
         if not parts:
             return sql.SQL(empty)
         return sql.SQL("({})").format(sql.SQL(word).join(map(self.of, parts)))
@@ -140,9 +140,9 @@ class _Writing:
         if keys:
             return self._metadata(one, keys)
         if one.field == "source":
-            return composed("filter_source", {"test": self._test(one, "s.name")})
+            return compose_query("filter_source", {"test": self._test(one, "s.name")})
         if one.field in _PARSE_COLUMNS:
-            return composed("filter_parse", {"test": self._of_parse(one, _PARSE_COLUMNS[one.field])})
+            return compose_query("filter_parse", {"test": self._of_parse(one, _PARSE_COLUMNS[one.field])})
         return self._test(one, _COLUMNS[one.field])
 
     def _test(self, one: Condition, column: str) -> sql.Composable:
@@ -168,17 +168,17 @@ class _Writing:
         first = {"subject": subject, "first": self._param(prefix)}
         stem = prefix.rstrip(chr(sys.maxunicode))
         if not stem:
-            return composed("filter_from", first)
+            return compose_query("filter_from", first)
         last = ord(stem[-1]) + 1
         after = stem[:-1] + chr(0xE000 if last == 0xD800 else last)
-        return composed("filter_between", {**first, "after": self._param(after)})
+        return compose_query("filter_between", {**first, "after": self._param(after)})
 
     def _of_parse(self, one: Condition, column: str) -> sql.Composable:
         """The same on a language or a media type, where case does not count."""
         if isinstance(one, Equals | OneOf):
             lowered = OneOf(one.field, tuple(str(value).lower() for value in values_of(one)))
             if one.field == "language":
-                return composed("filter_language", {"values": self._param(list(lowered.in_))})
+                return compose_query("filter_language", {"values": self._param(list(lowered.in_))})
             return self._test(lowered, f"lower({column})")
         if isinstance(one, Prefix):
             return self._test(Prefix(one.field, one.prefix.lower()), f"lower({column})")
@@ -187,28 +187,30 @@ class _Writing:
     def _metadata(self, one: Condition, keys: tuple[str, ...]) -> sql.Composable:
         if isinstance(one, Equals | OneOf):
             values = [clean(value) if isinstance(value, str) else value for value in values_of(one)]
-            wanted = [Jsonb(_nested(keys, form)) for value in values for form in (value, [value])]
-            return composed("filter_contains", {"values": self._param(wanted)})
+            wanted = [Jsonb(_nest(keys, form)) for value in values for form in (value, [value])]
+            return compose_query("filter_contains", {"values": self._param(wanted)})
         content: sql.Composable = sql.SQL("d.metadata")
         for key in keys:
             content += sql.SQL(" -> {}::text").format(self._param(clean(key)))
         match one:
             case Prefix():
-                test = composed("filter_prefix", {"prefix": self._param(clean(one.prefix))})
+                test = compose_query("filter_prefix", {"prefix": self._param(clean(one.prefix))})
             case Range():
                 test = sql.SQL(" AND ").join(self._within(*bound) for bound in one.bounds.items())
             case _:
-                test = composed("filter_filled")
-        return composed("filter_metadata", {"content": content, "test": test})
+                test = compose_query("filter_filled")
+        return compose_query("filter_metadata", {"content": content, "test": test})
 
     def _within(self, name: str, bound: Bound) -> sql.Composable:
         operator = sql.SQL(_OPERATORS[name])
         if isinstance(bound, datetime):
-            return composed("filter_moment", {"operator": operator, "bound": self._param(bound)})
-        return composed("filter_number", {"operator": operator, "bound": self._param(Decimal(repr(bound)))})
+            return compose_query("filter_moment", {"operator": operator, "bound": self._param(bound)})
+        return compose_query(
+            "filter_number", {"operator": operator, "bound": self._param(Decimal(repr(bound)))}
+        )
 
 
-def _nested(keys: tuple[str, ...], value: Any) -> Any:
+def _nest(keys: tuple[str, ...], value: Any) -> Any:
     for key in reversed(keys):
         value = {clean(key): value}
     return value

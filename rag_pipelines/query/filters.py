@@ -103,7 +103,7 @@ class Condition(Filter, frozen=True):
 
     def __post_init__(self) -> None:
         if self.field not in FIELDS[:-1] and not metadata_keys(self.field):
-            raise UsageError(f"received the field {_shown(self.field)}; valid: {', '.join(FIELDS)}")
+            raise UsageError(f"received the field {_repr(self.field)}; valid: {', '.join(FIELDS)}")
         ranged = isinstance(self, Range | Exists)
         if not ranged and self.field == "modified_at":
             raise UsageError(f"modified_at has no {self.words}; valid for it: gte, gt, lte, lt, exists")
@@ -189,7 +189,7 @@ class Exists(Condition, frozen=True):
     def __post_init__(self) -> None:
         Condition.__post_init__(self)
         if not isinstance(self.exists, bool):
-            raise UsageError(f"received {_shown(self.exists)}; valid: true or false")
+            raise UsageError(f"received {_repr(self.exists)}; valid: true or false")
 
 
 class Contains(Filter, frozen=True):
@@ -267,16 +267,16 @@ def _check_scalar(field: str, value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif not metadata_keys(field):
-        raise UsageError(f"{field} is a text; received {_shown(value)}")
+        raise UsageError(f"{field} is a text; received {_repr(value)}")
     elif not isinstance(value, bool):
         if not isinstance(value, int | float):
-            raise UsageError(f"received {_shown(value)}; valid: a text, a number, true or false")
+            raise UsageError(f"received {_repr(value)}; valid: a text, a number, true or false")
         _check_bound(value)
 
 
 def _check_text(value: Any) -> None:
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS or not clean(value):
-        raise UsageError(f"received {_shown(value)}; valid: a text of 1 to {MAX_CHARACTERS:,} characters")
+        raise UsageError(f"received {_repr(value)}; valid: a text of 1 to {MAX_CHARACTERS:,} characters")
 
 
 def _check_bound(bound: Any) -> None:
@@ -287,7 +287,7 @@ def _check_bound(bound: Any) -> None:
             )
     elif isinstance(bound, bool) or not isinstance(bound, int | float):
         raise UsageError(
-            f"received {_shown(bound)}; valid: a number, or a moment such as 2026-04-01T00:00:00Z"
+            f"received {_repr(bound)}; valid: a number, or a moment such as 2026-04-01T00:00:00Z"
         )
     elif not (math.isfinite(bound) if isinstance(bound, float) else -_INT64 <= bound < _INT64):
         raise UsageError(
@@ -311,7 +311,7 @@ def _read(value: Any, place: str, depth: int, problems: list[str]) -> Filter | N
         parts = value[word]
         if not isinstance(parts, list) or not 0 < len(parts) <= MAX_CONDITIONS:
             problems.append(
-                f"{place}.{word}: received {_shown(parts)}; valid: a list of 1 to {MAX_CONDITIONS} filters"
+                f"{place}.{word}: received {_repr(parts)}; valid: a list of 1 to {MAX_CONDITIONS} filters"
             )
             return None
         found = [_read(part, f"{place}.{word}[{n}]", depth + 1, problems) for n, part in enumerate(parts)]
@@ -334,7 +334,7 @@ def _read_condition(value: Any, keys: set[str]) -> Filter:
     if "field" in keys and operators and operators <= set(BOUNDS):
         return Range(value["field"], **{name: _read_bound(value[name]) for name in operators})
     if "field" not in keys or len(operators) != 1 or not operators <= _READ.keys():
-        received = f"the keys {', '.join(map(_shown, sorted(keys)))}" if keys else _shown(value)
+        received = f"the keys {', '.join(map(_repr, sorted(keys)))}" if keys else _repr(value)
         raise UsageError(
             f"received {received}; valid: 'all' or 'any' with a list of filters, 'not' with one, or 'field' "
             f"with one of {', '.join(_READ)}, or with bounds out of {', '.join(BOUNDS)}"
@@ -343,7 +343,7 @@ def _read_condition(value: Any, keys: set[str]) -> Filter:
     content = value[operator]
     if operator == "in":
         if not isinstance(content, list):
-            raise UsageError(f"'in' received {_shown(content)}; valid: a list of values")
+            raise UsageError(f"'in' received {_repr(content)}; valid: a list of values")
         content = tuple(content)
     if operator == "contains":
         return Contains(content, value["field"])
@@ -360,11 +360,11 @@ def _read_bound(value: Any) -> Any:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise UsageError(
-            f"received {_shown(value)}; valid: a number, a date, or a moment such as 2026-04-01T00:00:00Z"
+            f"received {_repr(value)}; valid: a number, a date, or a moment such as 2026-04-01T00:00:00Z"
         ) from None
     return moment.replace(tzinfo=UTC) if len(value) == 10 else moment
 
 
-def _shown(value: Any) -> str:
+def _repr(value: Any) -> str:
     """A received value in a message, cut where it is long or deep."""
     return reprlib.repr(value)

@@ -87,7 +87,7 @@ def marks(text: str) -> list[Mark]:
     found: list[Mark] = []
     for start, end in _sentences(text):
         present = [feature for feature in possible if feature.pattern.search(text[start:end])]
-        suspicion = combined(feature.weight for feature in present)
+        suspicion = combine(feature.weight for feature in present)
         if suspicion < THRESHOLD:
             continue
         names = tuple(feature.name for feature in present)
@@ -99,7 +99,7 @@ def marks(text: str) -> list[Mark]:
     return found
 
 
-def combined(weights: Iterable[float]) -> float:
+def combine(weights: Iterable[float]) -> float:
     """How much several features say together."""
     doubt = 1.0
     for weight in weights:

@@ -17,8 +17,8 @@ import msgspec
 
 from rag_pipelines.config.query import NeighbourSettings
 from rag_pipelines.query.hits import Hit, chunk_place
-from rag_pipelines.query.ranges import Range, joined
-from rag_pipelines.query.stages import Asked, Candidate, Outcome
+from rag_pipelines.query.ranges import TextRange, join_ranges
+from rag_pipelines.query.stages import Asked, Candidate, StageOutcome
 from rag_pipelines.store.database import Row, query
 
 SECTION_REACH = 10
@@ -29,7 +29,7 @@ class Sibling(NamedTuple):
     """A chunk of the hit's document, the hit's own included; `pages` are first and last."""
 
     ordinal: int
-    range: Range
+    range: TextRange
     tokens: int
     heading_path: tuple[str, ...]
     context: str
@@ -49,7 +49,7 @@ class Neighbours:
         self._settings = settings
         self._reach = max(settings.before, settings.after, SECTION_REACH if settings.section else 0)
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         around = self.read(asked, [one.hit for one in candidates])
         widened = []
         added = 0
@@ -59,7 +59,7 @@ class Neighbours:
             chosen = choose(siblings, ordinal, self._settings)
             added += max(len(chosen) - 1, 0)
             widened.append(Candidate(widen(one.hit, chosen), one.score))
-        return Outcome(widened, f"{added} chunks added to {len(candidates)} hits")
+        return StageOutcome(widened, f"{added} chunks added to {len(candidates)} hits")
 
     def read(self, asked: Asked, hits: Sequence[Hit]) -> dict[tuple[int, UUID, int], list[Sibling]]:
         """The chunks around each hit, its own included, by its document, chunk set and ordinal."""
@@ -137,7 +137,7 @@ def widen(hit: Hit, siblings: Sequence[Sibling]) -> Hit:
     """The hit over all of its passage; as it is where there is nothing else."""
     if not siblings:
         return hit
-    whole = joined([Range(hit.start, hit.end, hit.text), *(one.range for one in siblings)])
+    whole = join_ranges([TextRange(hit.start, hit.end, hit.text), *(one.range for one in siblings)])
     pages = [page for one in siblings if one.pages for page in one.pages]
     return msgspec.structs.replace(
         hit,
@@ -158,7 +158,7 @@ def _sibling(row: Row) -> Sibling:
     pages = None if row["page_first"] is None else (row["page_first"], row["page_last"])
     return Sibling(
         row["ordinal"],
-        Range(row["start_at"], row["end_at"], row["text"]),
+        TextRange(row["start_at"], row["end_at"], row["text"]),
         row["tokens"],
         tuple(row["heading_path"]),
         row["context"],

@@ -39,7 +39,7 @@ def version_to_read(connection: Pg, index: str, number: int | None) -> Version:
         UsageError: there is no live version, or the one that is named cannot be read.
     """
     if number is not None:
-        return _named_version(connection, index, number)
+        return _find_version(connection, index, number)
     version = live_version(connection, index)
     if version is None:
         raise UsageError(
@@ -49,7 +49,7 @@ def version_to_read(connection: Pg, index: str, number: int | None) -> Version:
     return version
 
 
-def _named_version(connection: Pg, index: str, number: int) -> Version:
+def _find_version(connection: Pg, index: str, number: int) -> Version:
     version = version_by_id(connection, number)
     if version.index_name != index or version.state in ("building", "dropped", "failed"):
         raise UsageError(

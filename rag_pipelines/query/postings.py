@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rag_pipelines.store.database import Pg, Prepared
+from rag_pipelines.store.database import Pg, PreparedQuery
 
 POSTINGS = 1_000_000
 """So many are read for a question's rarer words (5 bytes each); then commoner ones give no candidates."""
@@ -48,7 +48,7 @@ class Matches:
         return "{" + ",".join(map(str, slots[np.lexsort((slots, -scores))].tolist())) + "}"
 
 
-def matches(connection: Pg, statement: Prepared, params: Mapping[str, Any]) -> Matches:
+def matches(connection: Pg, statement: PreparedQuery, params: Mapping[str, Any]) -> Matches:
     """The rows of a tenant that match a question; `statement` is ``words_asked`` for a version."""
     rows = statement.run(connection, {**params, "postings": POSTINGS}, binary=True).fetchall()
     idf = {row["term"]: row["idf"] for row in rows}
@@ -56,7 +56,7 @@ def matches(connection: Pg, statement: Prepared, params: Mapping[str, Any]) -> M
     found = np.frombuffer(b"".join(entries for entries, _ in blocks), POSTING)
     sizes = [len(entries) // POSTING.itemsize for entries, _ in blocks]
     shares = found["share"] * np.repeat([weight for _, weight in blocks], sizes)
-    slots, scores = _added(found["slot"].astype(np.intp), shares)
+    slots, scores = _sum_by_slot(found["slot"].astype(np.intp), shares)
     return Matches(idf, slots, scores, thorough=len(blocks) == len(rows))
 
 
@@ -65,7 +65,7 @@ def sparse(weights: Mapping[int, float]) -> str:
     return "{" + ",".join(f"{term}:{weight:.7g}" for term, weight in weights.items()) + "}/1000000000"
 
 
-def _added(slots: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sum_by_slot(slots: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each slot once, with the sum of its shares."""
     if not len(slots):
         return slots, shares

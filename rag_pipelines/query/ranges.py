@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Range(NamedTuple):
+class TextRange(NamedTuple):
     """``canonical[start:end] == text``, offsets in code points."""
 
     start: int
@@ -17,7 +17,7 @@ class Range(NamedTuple):
     text: str
 
 
-def joined(ranges: Iterable[Range]) -> Range:
+def join_ranges(ranges: Iterable[TextRange]) -> TextRange:
     """One range over several of the same document; what they share stands in it once.
 
     Neighbouring chunks are cut at white space that belongs to neither. It is not known here, so a gap is
@@ -38,4 +38,4 @@ def joined(ranges: Iterable[Range]) -> Range:
         pieces.append("\n" * (one.start - end) if one.start > end else "")
         pieces.append(one.text[max(end - one.start, 0) :])
         end = one.end
-    return Range(start, end, "".join(pieces))
+    return TextRange(start, end, "".join(pieces))

@@ -29,7 +29,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
 from rag_pipelines.http.throttle import retry_after
 from rag_pipelines.query.hits import Hit
-from rag_pipelines.query.stages import Asked, Candidate, Outcome, spread
+from rag_pipelines.query.stages import Asked, Candidate, StageOutcome, scale_min_max
 
 if TYPE_CHECKING:
     import httpx
@@ -78,7 +78,7 @@ class Rerank:
         self._reranker = reranker
         self._paused_until = 0.0
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         now = time.monotonic()
         if now < self._paused_until:
             raise TransientError(f"not asked for another {self._paused_until - now:.0f} s after a failure")
@@ -89,18 +89,19 @@ class Rerank:
         except RagError:
             self._paused_until = time.monotonic() + self._settings.pause.total_seconds()
             raise
-        ordered = self._ordered(pool, raw)
+        ordered = self._order(pool, raw)
         floor = ordered[-1].score
         below = [Candidate(one.hit, floor - rank) for rank, one in enumerate(rest, 1)]
-        return Outcome([*ordered, *below], f"{len(pool)} of {len(candidates)} candidates scored")
+        return StageOutcome([*ordered, *below], f"{len(pool)} of {len(candidates)} candidates scored")
 
-    def _ordered(self, pool: Sequence[Candidate], raw: Sequence[float]) -> list[Candidate]:
+    def _order(self, pool: Sequence[Candidate], raw: Sequence[float]) -> list[Candidate]:
         share = self._settings.weight
         final = list(raw)
         if share < 1:
-            before = spread([one.score for one in pool])
+            before = scale_min_max([one.score for one in pool])
             final = [
-                share * own + (1 - share) * prior for own, prior in zip(spread(raw), before, strict=True)
+                share * own + (1 - share) * prior
+                for own, prior in zip(scale_min_max(raw), before, strict=True)
             ]
         scored = [Candidate(one.hit, score) for one, score in zip(pool, final, strict=True)]
         return sorted(scored, key=lambda one: -one.score)
@@ -120,7 +121,7 @@ class LocalReranker:
         self._lock = threading.Lock()
 
     def scores(self, question: str, passages: Sequence[str], deadline: float) -> list[float]:
-        model = self._loaded(max(deadline - time.monotonic(), 0))
+        model = self._wait_for_model(max(deadline - time.monotonic(), 0))
         size = self._settings.batch_size
         scores: list[float] = []
         for start in range(0, len(passages), size):
@@ -141,13 +142,13 @@ class LocalReranker:
         return _finite(scores, len(passages))
 
     def prepare(self) -> None:
-        self._loaded(None)
+        self._wait_for_model(None)
 
     def close(self) -> None:
         self._loader.shutdown()
         self._model = None
 
-    def _loaded(self, seconds: float | None) -> CrossEncoder:
+    def _wait_for_model(self, seconds: float | None) -> CrossEncoder:
         with self._lock:
             if self._model is None or (self._model.done() and self._model.exception()):
                 self._model = self._loader.submit(self._load)

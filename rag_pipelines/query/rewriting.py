@@ -56,7 +56,7 @@ class Synonyms:
         self._others: dict[str, list[str]] = defaultdict(list)
         for group in groups:
             for phrase in group:
-                self._others[_folded(phrase)] += [one for one in group if _folded(one) != _folded(phrase)]
+                self._others[_fold(phrase)] += [one for one in group if _fold(one) != _fold(phrase)]
         phrases = sorted(self._others, key=lambda phrase: -len(phrase))
         self._pattern = re.compile(
             r"(?<!\w)(?:" + "|".join(re.escape(one).replace(r"\ ", r"\s+") for one in phrases) + r")(?!\w)",
@@ -68,12 +68,12 @@ class Synonyms:
         if not self._others:
             return Rewritten(text)
         outside = QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
-        present = f" {_folded(text)} "
+        present = f" {_fold(text)} "
         changes: dict[str, Change] = {}
         for match in self._pattern.finditer(outside):
-            for other in self._others[_folded(match[0])]:
-                if f" {_folded(other)} " not in present:
-                    changes.setdefault(_folded(other), Change("synonym", match[0], other))
+            for other in self._others[_fold(match[0])]:
+                if f" {_fold(other)} " not in present:
+                    changes.setdefault(_fold(other), Change("synonym", match[0], other))
         added = " ".join(change.new for change in changes.values())
         return Rewritten(f"{text} ({added})" if added else text, tuple(changes.values()))
 
@@ -203,10 +203,10 @@ def plain_words(text: str) -> list[str]:
 def corrections(asked: Asked, vocabulary: Vocabulary) -> dict[str, str]:
     """For each word of which the caller sees no passage, the nearest of which there is one."""
     typed = [word for word in plain_words(asked.text) if word.casefold() not in vocabulary.open]
-    known = words_found(asked, map(str.casefold, typed)) if typed else set()
+    known = find_words(asked, map(str.casefold, typed)) if typed else set()
     near = {word: vocabulary.near(word.casefold()) for word in typed if word.casefold() not in known}
     offered = {other for others in near.values() for other in others}
-    found = words_found(asked, offered) if offered else set()
+    found = find_words(asked, offered) if offered else set()
     mended = {}
     for word, others in near.items():
         best = next((other for other in others if other in found), None)
@@ -224,7 +224,7 @@ def mend(text: str, corrections: Mapping[str, str]) -> Rewritten:
     return Rewritten(mended, tuple(Change("spelling", old, new) for old, new in corrections.items()))
 
 
-def words_found(asked: Asked, words: Iterable[str]) -> set[str]:
+def find_words(asked: Asked, words: Iterable[str]) -> set[str]:
     """Those of `words` that some passage has which the caller may see."""
     parts = {name: asked.parts[name] for name in ("lexical", "configurations")}
     params = {"tenant": asked.tenant, "principals": asked.principals, "words": sorted(words)}
@@ -240,5 +240,5 @@ def _in_case_of(typed: str, word: str) -> str:
     return word.capitalize() if typed[0].isupper() else word
 
 
-def _folded(phrase: str) -> str:
+def _fold(phrase: str) -> str:
     return " ".join(re.findall(r"\w+", phrase.casefold()))

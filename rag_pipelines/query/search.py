@@ -31,7 +31,7 @@ from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
-from rag_pipelines.query.filter_predicate import Predicate, predicate, sources_named
+from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
@@ -80,7 +80,7 @@ class Searcher:
         self._as_reader = reader is not None
         if reader is not None:
             database = database.at(reader.get_secret_value())
-        self._database = database.tuned(
+        self._database = database.with_server_settings(
             {
                 "hnsw.iterative_scan": "relaxed_order",
                 "hnsw.max_scan_tuples": str(SCANNED_CHUNKS),
@@ -131,7 +131,7 @@ class Searcher:
         asking = _Asking(clean(text), tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
         narrowing = self._narrowing(filters, tenant)
         if self._results is None:
-            return self._searched(asking, narrowing)
+            return self._run_search(asking, narrowing)
         with self._database.connection() as connection:
             state = state_of(connection, self._index, tenant)
         key = (state, asking, repr(filters))
@@ -139,18 +139,18 @@ class Searcher:
         if kept is not None:
             spent = round((time.perf_counter() - began) * 1000, 3)
             return msgspec.structs.replace(kept, embed_ms=0.0, search_ms=spent, cached=True)
-        result = self._searched(asking, narrowing)
+        result = self._run_search(asking, narrowing)
         if result.version == state.version and is_sound(result):
             self._results.put(key, result)
         return result
 
-    def _searched(self, asking: _Asking, narrowing: Predicate) -> Result:
+    def _run_search(self, asking: _Asking, narrowing: Predicate) -> Result:
         """The search itself."""
         began = time.perf_counter()
         if self._settings.query.unknown_user == "nothing" and not self._knows(asking):
             return Result(self._index, self._pin().version.version_id, asking.mode, (), 0.0, 0.0)
         reading = partial(self._reading, asking.tenant, asking.principals)
-        rewritten = self._rewritten(asking, reading)
+        rewritten = self._rewrite(asking, reading)
         question = _Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
         depth = self._stages.depth(asking.k)
         params: dict[str, Any] = {
@@ -165,7 +165,7 @@ class Searcher:
             **self._fusion(depth),
             **narrowing.params,
         }
-        pinned, rows = self._found(question, narrowing, params)
+        pinned, rows = self._fetch_rows(question, narrowing, params)
         hits = [hit_of(row) for row in rows if row["score"] is not None]
         candidates, steps = self._stages.run(asking.read(question.text, pinned, reading), hits)
         return Result(
@@ -255,7 +255,7 @@ class Searcher:
             row = query(connection, "is_known", {"tenant": asking.tenant, "principals": own}).fetchone()
         return row is not None and bool(row["known"])
 
-    def _rewritten(self, asking: _Asking, reading: Reading) -> Rewritten | None:
+    def _rewrite(self, asking: _Asking, reading: Reading) -> Rewritten | None:
         """The question as rewriting has it; as it was typed where that fails."""
         if self._rewriter is None:
             return None
@@ -265,7 +265,7 @@ class Searcher:
         except RagError as error:
             return Rewritten(asking.text, note=f"asked as typed: {error}")
 
-    def _found(
+    def _fetch_rows(
         self, question: _Question, narrowing: Predicate, params: dict[str, Any]
     ) -> tuple[Pinned, list[Row]]:
         """The statement's rows, of the version that was live when they were read."""
@@ -336,7 +336,7 @@ class Searcher:
         """The filter as SQL. A source of another tenant is as unknown as one that there is not."""
         sources = self._settings.sources_of(self._index)
         valid = [name for name, source in sources.items() if source.tenant == tenant]
-        for name in sorted(sources_named(filters)):
+        for name in sorted(named_sources(filters)):
             if name not in valid:
                 raise UsageError(
                     f"index {self._index!r} has no source {name!r}; valid: {', '.join(valid) or 'none'}"
@@ -374,10 +374,10 @@ class _Question:
         if not self._dense:
             return None
         if id(embedder) not in self._vectors:
-            self._vectors[id(embedder)] = self._made(embedder)
+            self._vectors[id(embedder)] = self._embed(embedder)
         return self._vectors[id(embedder)]
 
-    def _made(self, embedder: Embedder) -> str:
+    def _embed(self, embedder: Embedder) -> str:
         key = (embedder.identity, self.text)
         known = self._kept.get(key)
         if known is None:

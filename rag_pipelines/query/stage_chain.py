@@ -16,7 +16,7 @@ from rag_pipelines.query.diversity import Diversity, PerDocument
 from rag_pipelines.query.hits import Hit, Place, Step
 from rag_pipelines.query.neighbours import Neighbours
 from rag_pipelines.query.rerank import Rerank, Reranker, make_reranker
-from rag_pipelines.query.stages import Asked, Candidate, Outcome, Stage
+from rag_pipelines.query.stages import Asked, Candidate, QueryStage, StageOutcome
 
 
 class Stages:
@@ -27,8 +27,8 @@ class Stages:
 
     def __init__(
         self,
-        ordering: Sequence[Stage],
-        widening: Sequence[Stage] = (),
+        ordering: Sequence[QueryStage],
+        widening: Sequence[QueryStage] = (),
         reranker: Reranker | None = None,
     ) -> None:
         self.ordering = tuple(ordering)
@@ -63,7 +63,7 @@ class Stages:
 
 def make_stages(settings: StageSettings) -> Stages:
     """The stages that are configured, in their fixed order; no model is loaded yet."""
-    ordering: list[Stage] = []
+    ordering: list[QueryStage] = []
     reranker = None
     if settings.boosts:
         ordering.append(Boosts(settings.boosts))
@@ -78,14 +78,16 @@ def make_stages(settings: StageSettings) -> Stages:
     return Stages(ordering, widening, reranker)
 
 
-def _apply(stage: Stage, asked: Asked, candidates: list[Candidate], steps: list[Step]) -> list[Candidate]:
+def _apply(
+    stage: QueryStage, asked: Asked, candidates: list[Candidate], steps: list[Step]
+) -> list[Candidate]:
     began = time.perf_counter()
-    outcome, failed = Outcome(candidates, "there were no candidates"), False
+    outcome, failed = StageOutcome(candidates, "there were no candidates"), False
     if candidates:
         try:
             outcome = stage.apply(asked, candidates)
         except RagError as error:
-            outcome, failed = Outcome(candidates, f"answered without it: {error}"), True
+            outcome, failed = StageOutcome(candidates, f"answered without it: {error}"), True
     spent = (time.perf_counter() - began) * 1000
     places = tuple(
         Place(one.hit.document_id, one.hit.chunk_id, rank, one.score)

@@ -46,25 +46,25 @@ class Candidate(msgspec.Struct, frozen=True):
     score: float
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class StageOutcome(msgspec.Struct, frozen=True):
     """The candidates as a stage leaves them, best first; `note` tells people what it did."""
 
     candidates: Sequence[Candidate]
     note: str
 
 
-class Stage(Protocol):
+class QueryStage(Protocol):
     """One step. `depth` is how many candidates it wants beyond those that are asked for."""
 
     name: str
     depth: int
 
-    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> Outcome:
+    def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
         """The candidates afterwards, of one or more. Raises `RagError`: the search does without the stage."""
         ...
 
 
-def spread(values: Sequence[float]) -> list[float]:
+def scale_min_max(values: Sequence[float]) -> list[float]:
     """Scores moved to [0, 1] by their least and greatest; all 1 where they are equal."""
     least, most = min(values, default=0.0), max(values, default=0.0)
     return [(value - least) / (most - least) if most > least else 1.0 for value in values]

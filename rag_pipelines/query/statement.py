@@ -17,7 +17,7 @@ from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, Scores
 from rag_pipelines.query.postings import NOTHING, matches
 from rag_pipelines.query.question import phrases
-from rag_pipelines.store.database import Part, Pg, Prepared, Row, composed
+from rag_pipelines.store.database import Part, Pg, PreparedQuery, Row, compose_query
 
 FEW_CHUNKS = 2_000
 """So many are compared one by one; the vector index would skip too much that the caller may not see."""
@@ -44,13 +44,13 @@ class VersionSearch:
         self._few_chunks = few_chunks
         self.parts: dict[str, Part] = {
             **storage_of_version(version).parts("type", "language", "configurations", *TABLES),
-            "text": composed("current_text"),
-            "caller": composed("caller"),
+            "text": compose_query("current_text"),
+            "caller": compose_query("caller"),
         }
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
-        self._words_asked = Prepared(composed("words_asked", words))
-        self._phrases_asked = composed("phrases_asked", {"configurations": self.parts["configurations"]})
-        self._statements: dict[tuple[str, int, int, bool], Prepared] = {}
+        self._words_asked = PreparedQuery(compose_query("words_asked", words))
+        self._phrases_asked = compose_query("phrases_asked", {"configurations": self.parts["configurations"]})
+        self._statements: dict[tuple[str, int, int, bool], PreparedQuery] = {}
 
     def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
         """The statement's rows, or None when another version is live.
@@ -95,17 +95,19 @@ class VersionSearch:
         row = connection.execute(self._phrases_asked, {"phrases": list(quoted)}).fetchone()
         return None if row is None else row["phrases"]
 
-    def _statement(self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False) -> Prepared:
+    def _statement(
+        self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
+    ) -> PreparedQuery:
         """The search with these parameters; `exact` compares everything that the caller may see."""
         few = 2**31 if exact else self._few_documents
         key = (narrowing.text, few, params["candidates"], params["phrases"] is not None)
         known = self._statements.get(key)
         if known is None:
-            document = composed("visible_document", {"filters": sql.SQL(narrowing.text)})
+            document = compose_query("visible_document", {"filters": sql.SQL(narrowing.text)})
             parts: dict[str, Part] = {
                 **self.parts,
                 "document": document,
-                "visible": composed("visible", {"document": document, "text": self.parts["text"]}),
+                "visible": compose_query("visible", {"document": document, "text": self.parts["text"]}),
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
             }
@@ -113,8 +115,10 @@ class VersionSearch:
             walk = (
                 "few_by_phrase" if quoted else "few_by_access" if narrowing == NO_FILTER else "few_by_filter"
             )
-            holds = composed("holds_phrases", parts) if quoted else sql.SQL("true")
-            known = Prepared(composed("search", {**parts, "few": composed(walk, parts), "quoted": holds}))
+            holds = compose_query("holds_phrases", parts) if quoted else sql.SQL("true")
+            known = PreparedQuery(
+                compose_query("search", {**parts, "few": compose_query(walk, parts), "quoted": holds})
+            )
             if len(self._statements) >= STATEMENTS:
                 self._statements.clear()
             self._statements[key] = known

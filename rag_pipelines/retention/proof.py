@@ -48,7 +48,7 @@ NOT_LOOKED_INTO = (
 """Said with every proof."""
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class PurgeEvidence(msgspec.Struct, frozen=True):
     """What a document consisted of in all its stored revisions, as digests in hexadecimal."""
 
     document_id: int = 0
@@ -68,7 +68,7 @@ class Evidence(msgspec.Struct, frozen=True):
         """How many of each."""
         return {name: len(value) for name, value in self.digests.items()}
 
-    def sample(self, most: int) -> Evidence:
+    def sample(self, most: int) -> PurgeEvidence:
         """At most so many of each, for keeping."""
         return msgspec.structs.replace(self, **{name: found[:most] for name, found in self.digests.items()})
 
@@ -172,7 +172,7 @@ def content_tables(connection: Pg) -> list[str]:
     return [*CONTENT, *versions]
 
 
-def gather(connection: Pg, document: Row) -> tuple[Evidence, list[str]]:
+def gather(connection: Pg, document: Row) -> tuple[PurgeEvidence, list[str]]:
     """The evidence of a document (a row of ``purge_document``), and passages to look for.
 
     Revisions before the present one are known by their chunks, as long as these are kept.
@@ -193,7 +193,7 @@ def gather(connection: Pg, document: Row) -> tuple[Evidence, list[str]]:
     if document["blocks_sha256"] is not None:
         blocks.add(bytes(document["blocks_sha256"]).hex())
     passages = sorted({row["passage"] for row in chunks})
-    evidence = Evidence(
+    evidence = PurgeEvidence(
         document["document_id"], sorted(raw), sorted(blocks), inputs, passages, sorted(vectors)
     )
     return evidence, choose_quotes([row["text"] for row in chunks])
@@ -234,7 +234,7 @@ def _scope(table: str, of_source: bool) -> sql.SQL:
 
 
 def look(
-    connection: Pg, store: BlobStore, evidence: Evidence, mentions: Mentions, *, whole_blobs: bool
+    connection: Pg, store: BlobStore, evidence: PurgeEvidence, mentions: Mentions, *, whole_blobs: bool
 ) -> Proof:
     """Search every table and the blob store for a purged document.
 
@@ -259,7 +259,7 @@ def look(
         blobs += 1
         if hit is not None:
             hits.append(hit)
-    found = list(_attributed(connection, evidence, hits))
+    found = list(_attribute(connection, evidence, hits))
     told = Counter(f"rag.{one.table}.{one.column}" for one in records(connection, mentions))
     found += [Trace(place, "a mention of it", n) for place, n in told.items()]
     own = set(mentions.quotes) - {row["quote"] for row in quoted}
@@ -273,7 +273,7 @@ def look(
     return Proof({**evidence.counts, "quotes": len(mentions.quotes)}, blobs, found)
 
 
-def _rows(connection: Pg, evidence: Evidence, mentions: Mentions) -> Iterator[_Hit]:
+def _rows(connection: Pg, evidence: PurgeEvidence, mentions: Mentions) -> Iterator[_Hit]:
     id_params = {
         "document_id": evidence.document_id,
         "source": mentions.source,
@@ -285,7 +285,7 @@ def _rows(connection: Pg, evidence: Evidence, mentions: Mentions) -> Iterator[_H
         yield _Hit(row["place"], row["what"], row["chunk_set_id"], _hex(row["raw_sha256"]))
 
 
-def _versions(connection: Pg, evidence: Evidence) -> Iterator[_Hit]:
+def _versions(connection: Pg, evidence: PurgeEvidence) -> Iterator[_Hit]:
     for storage in storages(connection):
         parts = {"vectors": f"vectors_{storage}", "lexical": f"lexical_{storage}"}
         row = query(connection, "traces_in_version", {"document_id": evidence.document_id}, parts).fetchone()
@@ -298,7 +298,7 @@ def _versions(connection: Pg, evidence: Evidence) -> Iterator[_Hit]:
             yield from [hit] * row["found"]
 
 
-def _blobs(store: BlobStore, evidence: Evidence, quotes: Sequence[str]) -> Iterator[_Hit | None]:
+def _blobs(store: BlobStore, evidence: PurgeEvidence, quotes: Sequence[str]) -> Iterator[_Hit | None]:
     """One value for each object of the store: a hit, or None."""
     kinds: dict[Kind, set[str]] = {"raw": set(evidence.raw), "blocks": set(evidence.blocks)}
     needles = [quote.encode("utf-8", "surrogatepass") for quote in quotes]
@@ -327,7 +327,7 @@ def _holds(store: BlobStore, kind: Kind, digest: bytes, needles: Sequence[bytes]
     return any(needle in data for needle in needles)
 
 
-def _attributed(connection: Pg, evidence: Evidence, hits: Sequence[_Hit]) -> Iterator[Trace]:
+def _attribute(connection: Pg, evidence: PurgeEvidence, hits: Sequence[_Hit]) -> Iterator[Trace]:
     """The hits by place, each with the other documents that hold the same."""
     owners = _Owners(connection, hits)
     groups = Counter((hit.place, hit.what, owners.of(hit, evidence.document_id)) for hit in hits)

@@ -27,7 +27,15 @@ from rag_pipelines.retention.garbage import (
     purge_subject,
     sweep,
 )
-from rag_pipelines.retention.proof import Evidence, Mentions, Proof, content_tables, gather, look, records
+from rag_pipelines.retention.proof import (
+    Mentions,
+    Proof,
+    PurgeEvidence,
+    content_tables,
+    gather,
+    look,
+    records,
+)
 from rag_pipelines.store.audit import AUDIT_DETAIL
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, query
@@ -113,7 +121,7 @@ def _purge_again(connection: Pg, store: BlobStore, source: str, external_id: str
     if trail is None and next(records(connection, mentions), None) is None:
         raise UsageError(f"no document {source}:{external_id} is stored, and none was purged under that id")
     detail = AUDIT_DETAIL.decode(trail["detail"]) if trail else {}
-    evidence = msgspec.convert(detail.get("evidence", {}), Evidence)
+    evidence = msgspec.convert(detail.get("evidence", {}), PurgeEvidence)
     collected = Collected()
     with connection.transaction():
         told = _forget_records(connection, mentions)

@@ -19,10 +19,10 @@ from rag_pipelines.serving.backend import Answered
 class PassageScores(BaseModel):
     """How a passage was found: the cosine of its vector, its BM25 score, and its rank by each."""
 
-    fused: float = Field(description="What the order follows, until a stage changes it.")
+    fused: float = Field(description="The fused score: the order of hits until a stage changes it.")
     dense: float | None
     lexical: float | None
-    dense_rank: int | None = Field(description="From 1; null where it was not found so.")
+    dense_rank: int | None = Field(description="Rank from 1; null where this retriever did not find it.")
     lexical_rank: int | None
 
 
@@ -31,8 +31,8 @@ class Suspicion(BaseModel):
 
     start: int
     end: int
-    suspicion: float = Field(description="From 0.5 to 1; no probability.")
-    features: list[str] = Field(description="What speaks for it.")
+    suspicion: float = Field(description="Score from 0.5 to 1; not a probability.")
+    features: list[str] = Field(description="The features found.")
 
 
 class Passage(BaseModel):
@@ -49,12 +49,12 @@ class Passage(BaseModel):
     heading_path: list[str]
     pages: list[int] | None = Field(description="First and last page, where the document has pages.")
     text: str
-    context: str = Field(description="What stands in front of the text where a reader needs it.")
+    context: str = Field(description="Text to read before it, such as the header row of a table.")
     start: int
     end: int
     scores: PassageScores
     instructions: list[Suspicion] = Field(
-        description="What in `text` is better not shown to a model as it is."
+        description="Parts of `text` that look like instructions to a model."
     )
     as_of: datetime | None = Field(description="When the source was last listed in full.")
     modified_at: datetime | None
@@ -146,8 +146,8 @@ class ContextPassage(BaseModel):
     context: str
     chunk_ids: list[str]
     tokens: int
-    also: list[ContextCitation] = Field(description="Documents that say the same word for word.")
-    shortened: bool = Field(description="Whether its end is missing for want of room.")
+    also: list[ContextCitation] = Field(description="Other documents with the same text.")
+    shortened: bool = Field(description="Whether its end was cut off to fit the token limit.")
     instructions: list[Suspicion]
 
 
@@ -157,12 +157,12 @@ class Context(BaseModel):
     text: str = Field(description="All passages, each with its number and citation in front of it.")
     passages: list[ContextPassage]
     answerable: bool | None = Field(
-        description="Whether it holds an answer; null where that was never learned for the index."
+        description="Whether it holds an answer; null where the index has no calibration."
     )
     reason: str
-    confidence: float | None = Field(description="The learned probability that it holds an answer.")
+    confidence: float | None = Field(description="The calibrated probability that it holds an answer.")
     tokens: int
-    left_out: int = Field(description="Passages for which there was no room.")
+    left_out: int = Field(description="Passages left out because of the token limit.")
 
 
 class SearchResponse(BaseModel):
@@ -174,7 +174,7 @@ class SearchResponse(BaseModel):
     hits: list[Passage]
     context: Context | None = None
     explanation: Explanation | None = None
-    receipt: str = Field(description="What to show to `/v1/feedback` in order to vote on this answer.")
+    receipt: str = Field(description="Receipt to send to `/v1/feedback` to vote on this answer.")
     request_id: str
 
 
@@ -230,7 +230,7 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def encoded(answered: Answered, request_id: str, *, explain: bool) -> bytes:
+def encode_response(answered: Answered, request_id: str, *, explain: bool) -> bytes:
     """`answered` as the JSON of a `SearchResponse`."""
     result = answered.result
     answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode")}

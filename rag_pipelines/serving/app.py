@@ -25,11 +25,11 @@ from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, TransientError, UsageError
-from rag_pipelines.query.filter_predicate import predicate, sources_named
+from rag_pipelines.query.filter_predicate import named_sources, predicate
 from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters, Result
 from rag_pipelines.serving import answers, page, problems, schema
-from rag_pipelines.serving.auth import Caller, LoginError, Logins
+from rag_pipelines.serving.auth import LoginError, Logins, RequestCaller
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
 from rag_pipelines.serving.metrics import MEDIA_TYPE, Metrics
@@ -70,7 +70,7 @@ class Service:
         self.lookups = Workers(2, limits.waiting)
         self.metrics = Metrics()
 
-    async def admit(self, request: Request) -> Caller:
+    async def admit(self, request: Request) -> RequestCaller:
         """Who is calling, counted against the caller's rate. Raises `Problem`."""
         address = caller_address(request.client.host if request.client else "")
         try:
@@ -84,7 +84,7 @@ class Service:
         self._count(caller.name)
         return caller
 
-    async def _caller(self, request: Request, address: str) -> Caller:
+    async def _caller(self, request: Request, address: str) -> RequestCaller:
         keys, tokens = request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
         if len(keys) + len(tokens) > 1:
             raise LoginError(f"received more than one login; valid: one of {self.logins.ways}")
@@ -97,7 +97,7 @@ class Service:
             raise LoginError(
                 f"received an Authorization of another kind than Bearer; valid: {self.logins.ways}"
             )
-        return await self.done(self.lookups, partial(self.logins.of_token, token.strip()))
+        return await self.run_blocking(self.lookups, partial(self.logins.of_token, token.strip()))
 
     def _count(self, name: str) -> None:
         if wait := self.rate.take(name):
@@ -105,7 +105,7 @@ class Service:
             headers = {"Retry-After": whole_seconds(wait)}
             raise Problem(429, "too-many-requests", f"more requests than {allowed}", headers=headers)
 
-    async def done(self, workers: Workers, work: Callable[[], T]) -> T:
+    async def run_blocking(self, workers: Workers, work: Callable[[], T]) -> T:
         """The result of blocking work. Raises `Problem` where there is none, `LoginError` as it comes."""
         seconds = self.settings.limits.time.total_seconds()
         try:
@@ -120,7 +120,7 @@ class Service:
         except LoginError:
             raise
         except TransientError as error:
-            log.warning("passing fault: %s", error)
+            log.warning("transient failure: %s", error)
             detail = "a part that this needs cannot be reached now; try again later"
             raise Problem(503, "passing-fault", detail, headers={"Retry-After": "5"}) from None
         except RagError as error:
@@ -128,7 +128,7 @@ class Service:
             detail = "this cannot be answered in the present state of the service; its log says why"
             raise Problem(503, "not-available", detail, headers={"Retry-After": "30"}) from None
 
-    def index_for(self, caller: Caller, name: str | None) -> str:
+    def index_for(self, caller: RequestCaller, name: str | None) -> str:
         """The index that is asked. Raises `Problem`; what other tenants have looks like what is not there."""
         known = self.backend.indexes(caller.tenant)
         if name is None and len(known) == 1:
@@ -138,7 +138,7 @@ class Service:
         asked = "name an index" if name is None else f"there is no index {name[:100]!r}"
         raise Problem(404, "no-such-index", f"{asked}; valid: {', '.join(known) or 'none for this login'}")
 
-    def filters_for(self, caller: Caller, index: str, asked: schema.SearchRequest) -> Filter | Filters:
+    def filters_for(self, caller: RequestCaller, index: str, asked: schema.SearchRequest) -> Filter | Filters:
         """The filters, of sources that the caller may know of. Raises `Problem`."""
         simple = asked.filters
         if simple.since and simple.until and simple.since >= simple.until:
@@ -152,7 +152,7 @@ class Service:
         except UsageError as error:
             raise _invalid(field, "a filter that cannot be used", str(error)) from None
         valid = self.backend.sources(index, caller.tenant)
-        for name in sorted(sources_named(filters)):
+        for name in sorted(named_sources(filters)):
             if name not in valid:
                 detail = f"index {index!r} has no source {name[:100]!r}; valid: {', '.join(valid)}"
                 raise Problem(404, "no-such-source", detail)
@@ -180,11 +180,11 @@ class CallerRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def admitted(request: Request) -> Response:
+        async def admit_and_handle(request: Request) -> Response:
             request.state.caller = await _service(request).admit(request)
             return await handle(request)
 
-        return admitted
+        return admit_and_handle
 
 
 def create_app(settings: Settings, database: Database, embedders: Embedders) -> FastAPI:
@@ -235,7 +235,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
         Requests,
         max_body=serving.limits.body,
         time_limit=serving.limits.time,
-        answered=service.metrics.answered,
+        answered=service.metrics.record_request,
     )
     _describe(app, serving.limits)
     return app
@@ -275,11 +275,11 @@ def _for_callers() -> APIRouter:
                 filters=filters,
                 context_tokens=asked.context_tokens,
             )
-            return answered.result, answers.encoded(answered, request_id, explain=asked.explain)
+            return answered.result, answers.encode_response(answered, request_id, explain=asked.explain)
 
-        result, body = await service.done(service.searches, work)
+        result, body = await service.run_blocking(service.searches, work)
         told.update(version=result.version, hits=len(result.hits))
-        service.metrics.searched(result)
+        service.metrics.record_search(result)
         return Response(body, media_type="application/json")
 
     @router.post("/feedback", summary="Say whether an answer was any good")
@@ -287,9 +287,9 @@ def _for_callers() -> APIRouter:
         """A vote on an answer of the last day, by the caller who got it; a second one takes its place."""
         service, caller = _service(request), request.state.caller
         work = partial(service.backend.vote, said.receipt, caller, said.verdict, said.reason)
-        index, version = await service.done(service.lookups, partial(_known_answer, work))
+        index, version = await service.run_blocking(service.lookups, partial(_apply_vote, work))
         request.scope["told"].update(index=index, version=version, verdict=said.verdict)
-        service.metrics.voted(index, said.verdict)
+        service.metrics.record_vote(index, said.verdict)
         return answers.FeedbackResponse(index=index, version=version, request_id=request.scope["request_id"])
 
     @router.get("/indexes", summary="List the indexes that the caller may ask")
@@ -297,7 +297,7 @@ def _for_callers() -> APIRouter:
         """Their names, live versions and sources of the caller's tenant, and the bounds of a request."""
         service, caller = _service(request), request.state.caller
         names = service.backend.indexes(caller.tenant)
-        live = await service.done(service.lookups, partial(service.backend.live, names))
+        live = await service.run_blocking(service.lookups, partial(service.backend.live, names))
         found = [
             answers.IndexInfo(
                 name=name,
@@ -352,7 +352,7 @@ def _service(request: Request) -> Service:
     return found
 
 
-def _known_answer(vote: Callable[[], T]) -> T:
+def _apply_vote(vote: Callable[[], T]) -> T:
     """What `vote` gives; an answer that is not the caller's looks like one that never was."""
     try:
         return vote()

@@ -35,7 +35,7 @@ MAX_PRINCIPALS = 2_000
 log = logging.getLogger(__name__)
 
 
-class Caller(msgspec.Struct, frozen=True):
+class RequestCaller(msgspec.Struct, frozen=True):
     """Who asks. `name` is for logs and rates: ``key:intranet``, ``user:SUBJECT``, ``anonymous:ADDRESS``."""
 
     name: str
@@ -56,7 +56,7 @@ class Logins:
                 "serving has no way to log in; give 'api_keys' or 'oidc', or 'anonymous' for public documents"
             )
         self._keys = {
-            key.sha256.get_secret_value(): Caller(f"key:{name}", key.tenant, key.principals)
+            key.sha256.get_secret_value(): RequestCaller(f"key:{name}", key.tenant, key.principals)
             for name, key in settings.api_keys.items()
         }
         if len(self._keys) < len(settings.api_keys):
@@ -71,7 +71,7 @@ class Logins:
         ways += ["a token as Authorization: Bearer"] if self._tokens else []
         return " or ".join(ways) or "none, only callers without a login are served"
 
-    def of_key(self, key: str) -> Caller:
+    def of_key(self, key: str) -> RequestCaller:
         """Whom an API key stands for. Raises `LoginError`.
 
         Looked up by digest: what an attacker could learn from timing is about digests of their own guesses.
@@ -81,7 +81,7 @@ class Logins:
             raise LoginError("the API key is not known")
         return caller
 
-    def of_token(self, token: str) -> Caller:
+    def of_token(self, token: str) -> RequestCaller:
         """Whom a bearer token stands for; may ask the issuer for its keys.
 
         Raises:
@@ -92,11 +92,11 @@ class Logins:
             raise LoginError(f"bearer tokens are not accepted; valid: {self.ways}")
         return self._tokens.caller(token)
 
-    def of_nobody(self, address: str) -> Caller:
+    def of_nobody(self, address: str) -> RequestCaller:
         """Whom a caller without a login stands for. Raises `LoginError` where there is no such caller."""
         if self._anonymous is None:
             raise LoginError(f"a login is needed; valid: {self.ways}")
-        return Caller(f"anonymous:{address}", self._anonymous.tenant)
+        return RequestCaller(f"anonymous:{address}", self._anonymous.tenant)
 
 
 class Tokens:
@@ -116,12 +116,12 @@ class Tokens:
         self._asked = self._fetched = float("-inf")
         self._lock = threading.Lock()
 
-    def caller(self, token: str) -> Caller:
+    def caller(self, token: str) -> RequestCaller:
         """Whom a token stands for. Raises `LoginError`, `TransientError`."""
         claims = self._claims(token)
         tenant = self._tenant(claims)
         principals = principals_of(claims, self._settings.principals)
-        return Caller(f"user:{claims['sub']}", tenant, principals)
+        return RequestCaller(f"user:{claims['sub']}", tenant, principals)
 
     def _claims(self, token: str) -> dict[str, Any]:
         import jwt
@@ -152,15 +152,15 @@ class Tokens:
 
     def _key(self, kid: str | None) -> Any:
         """The issuer's key of that name; of an issuer with one key, that one may be left unnamed."""
-        key = self._known(kid)
+        key = self._find_key(kid)
         if key is None or self._stale():
             self._refresh(kid)
-            key = self._known(kid)
+            key = self._find_key(kid)
         if key is None:
             raise LoginError("the token is signed with a key that its issuer does not have")
         return key
 
-    def _known(self, kid: str | None) -> Any:
+    def _find_key(self, kid: str | None) -> Any:
         keys = self._keys
         return next(iter(keys.values())) if kid is None and len(keys) == 1 else keys.get(kid or "")
 
@@ -169,16 +169,16 @@ class Tokens:
 
     def _refresh(self, kid: str | None) -> None:
         with self._lock:
-            if self._known(kid) is not None and not self._stale():
+            if self._find_key(kid) is not None and not self._stale():
                 return
             if self._clock() - self._asked >= KEYS_PAUSE:
                 self._asked = self._clock()
-                self._keys = self._published()
+                self._keys = self._fetch_keys()
                 self._fetched = self._clock()
             elif self._stale():
                 raise TransientError("the issuer's keys cannot be read now; try again later")
 
-    def _published(self) -> dict[str, Any]:
+    def _fetch_keys(self) -> dict[str, Any]:
         import jwt
 
         chosen = self._settings

@@ -23,7 +23,7 @@ from rag_pipelines.query.feedback import Feedback, Reason, Verdict
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
-from rag_pipelines.serving.auth import Caller
+from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.reader import prove_reader
@@ -63,7 +63,7 @@ class Backend:
     ) -> None:
         self._settings = settings
         milliseconds = max(int(time_limit.total_seconds() * 1000), CANDIDATE_SHARE)
-        self._database = database.tuned({"statement_timeout": str(milliseconds)})
+        self._database = database.with_server_settings({"statement_timeout": str(milliseconds)})
         url = settings.database.reader_url
         self._reader = Database(url.get_secret_value(), pool_size=1) if url else None
         self._searchers = {
@@ -74,7 +74,7 @@ class Backend:
             pool_size=OWN_CONNECTIONS,
             server_settings={"statement_timeout": OWN_STATEMENT},
         )
-        impatient = database.tuned({"statement_timeout": str(milliseconds // CANDIDATE_SHARE)})
+        impatient = database.with_server_settings({"statement_timeout": str(milliseconds // CANDIDATE_SHARE)})
         self._canaries = Canaries(
             self._own,
             self._searchers,
@@ -103,7 +103,7 @@ class Backend:
         self,
         index: str,
         question: str,
-        caller: Caller,
+        caller: RequestCaller,
         *,
         mode: Mode,
         k: int,
@@ -125,7 +125,9 @@ class Backend:
         packed = self._searchers[index].pack(result, context_tokens) if context_tokens else None
         return Answered(result, receipt, packed)
 
-    def vote(self, receipt: str, caller: Caller, verdict: Verdict, reason: Reason | None) -> tuple[str, int]:
+    def vote(
+        self, receipt: str, caller: RequestCaller, verdict: Verdict, reason: Reason | None
+    ) -> tuple[str, int]:
         """As `Feedback.vote`, for a caller."""
         return self._feedback.vote(receipt, caller.tenant, caller.name, verdict, reason)
 

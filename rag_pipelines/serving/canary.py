@@ -89,7 +89,7 @@ class Canaries:
             return result
         if place_of(trial.canary, tenant, caller) >= trial.canary.share:
             return self._live[index].search(text, **asked)
-        return self._served(trial, text, asked)
+        return self._serve(trial, text, asked)
 
     def start(self) -> None:
         """Look now, and from now on every `EVERY` seconds, until `close`."""
@@ -129,7 +129,7 @@ class Canaries:
                 self._store(trial)
                 self._follow(index, None)
 
-    def _served(self, trial: _Trial, text: str, asked: Mapping[str, Any]) -> Result:
+    def _serve(self, trial: _Trial, text: str, asked: Mapping[str, Any]) -> Result:
         """The candidate's answer; if it has none, the live version's."""
         live = self._live[trial.canary.index_name]
         try:
@@ -153,7 +153,7 @@ class Canaries:
             try:
                 other = ask_other()
             except Exception as error:
-                log.warning("a search beside failed: %s", error)
+                log.warning("a shadow search failed: %s", error)
                 other = None
             if not trial.over:
                 sides: dict[Side, Result | None] = {"candidate": other, "live": result}
@@ -200,7 +200,7 @@ class Canaries:
             log.warning("cannot store what was observed of a canary: %s", error)
             return
         for reason in broken:
-            log.error("the canary of index %s is broken off: %s", trial.canary.index_name, reason)
+            log.error("the canary of index %s is aborted: %s", trial.canary.index_name, reason)
 
 
 class _Trial:
@@ -219,9 +219,9 @@ class _Trial:
             for side, result in answers.items():
                 figures = self._observed.candidate if side == "candidate" else self._observed.live
                 if result is None:
-                    figures.failed()
+                    figures.record_failure()
                 else:
-                    figures.answered(len(result.hits), None if result.cached else result.search_ms)
+                    figures.record_answer(len(result.hits), None if result.cached else result.search_ms)
             pairs = self._observed.pairs
             live = answers.get("live")
             if len(answers) < 2:

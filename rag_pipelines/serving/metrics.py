@@ -35,14 +35,14 @@ class Metrics:
         self._version = Gauge("served_version", "The version that last answered.", ("index",), **known)
         self._running = Gauge("searches_in_flight", "Searches running or waiting for a thread.", **known)
 
-    def answered(self, route: str, status: int, seconds: float, problem: str | None) -> None:
+    def record_request(self, route: str, status: int, seconds: float, problem: str | None) -> None:
         """One request has its answer."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if problem is not None:
             self._refused.labels(problem).inc()
 
-    def searched(self, result: Result) -> None:
+    def record_search(self, result: Result) -> None:
         """One search has its result."""
         self._stages.labels(result.index, result.mode, "embed").observe(result.embed_ms / 1000)
         self._stages.labels(result.index, result.mode, "search").observe(result.search_ms / 1000)
@@ -50,7 +50,7 @@ class Metrics:
         if not result.hits:
             self._empty.labels(result.index).inc()
 
-    def voted(self, index: str, verdict: str) -> None:
+    def record_vote(self, index: str, verdict: str) -> None:
         """A caller said what an answer was worth."""
         self._votes.labels(index, verdict).inc()
 

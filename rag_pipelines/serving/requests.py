@@ -75,7 +75,7 @@ class Requests:
 
         try:
             body = await self._body(headers, receive)
-            await self._app(scope, _replayed(body, receive), answer)
+            await self._app(scope, _replay(body, receive), answer)
         except Problem as problem:
             scope["problem"] = problem.slug
             await problem.response(request_id)(scope, receive, answer)
@@ -84,7 +84,7 @@ class Requests:
             scope["problem"] = "internal"
             if status:
                 raise
-            crash = Problem(500, "internal", "an error nobody foresaw; the log has it under the request's id")
+            crash = Problem(500, "internal", "unexpected error; the log has it under the request's id")
             await crash.response(request_id)(scope, receive, answer)
         finally:
             self._note(scope, status, time.perf_counter() - began)
@@ -137,7 +137,7 @@ def _request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """A channel that gives a body that was read already, then what the connection says."""
     given = False
 

@@ -73,7 +73,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _written(moment: Any) -> Any:
+def _check_moment(moment: Any) -> Any:
     """A time as text; a bare number could be anything since some year."""
     if not isinstance(moment, str) or not any(one in moment for one in "-T:"):
         raise ValueError("a date or a time, such as 2026-03-01 or 2026-03-01T18:30:00Z")
@@ -98,7 +98,7 @@ Plain = Annotated[
 ]
 Moment = Annotated[
     datetime,
-    BeforeValidator(_written),
+    BeforeValidator(_check_moment),
     AfterValidator(_in_utc),
     WithJsonSchema(
         {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
@@ -117,7 +117,7 @@ class SearchFilters(_Model):
         default=[], max_length=100, description="Only documents of these sources."
     )
     path_prefix: Annotated[Text, Field(max_length=1_000)] | None = Field(
-        default=None, description="How the path of a document begins."
+        default=None, description="Path prefix of documents."
     )
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=200)], Plain] = Field(
         default={}, max_length=20, description="Pairs that the document's metadata must hold."
@@ -151,38 +151,37 @@ class SearchRequest(_Model):
         },
     )
 
-    query: Question = Field(
-        min_length=1, max_length=MAX_TEXT, description="The question, in words or as typed."
-    )
+    query: Question = Field(min_length=1, max_length=MAX_TEXT, description="The question.")
     index: Annotated[Text, Field(max_length=100)] | None = Field(
         default=None, description="The index; may be left out where there is only one."
     )
-    mode: Mode = Field(default="hybrid", description="Which scores count.")
+    mode: Mode = Field(default="hybrid", description="Retrieval mode.")
     k: Annotated[int, BeforeValidator(_number)] = Field(
         default=10, ge=1, le=1000, description="How many passages at most."
     )
     filters: SearchFilters = SearchFilters()
     where: Annotated[dict[str, Any], AfterValidator(_all_storable)] | None = Field(
         default=None,
-        description="A composed filter in place of `filters`: `all` or `any` with a list of filters, `not` "
+        description="A filter expression in place of `filters`: `all` or `any` with a list of filters, `not` "
         "with one, or a `field` with `equals`, `in`, `prefix`, `exists`, `contains` or bounds.",
         examples=[
             {"all": [{"field": "path", "prefix": "hr/"}, {"not": {"field": "labels", "equals": "draft"}}]}
         ],
     )
     context_tokens: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_CONTEXT)] | None = Field(
-        default=None, description="Also pack the passages for a model to read, within so many tokens."
+        default=None, description="Also pack the passages into a context of at most this many tokens."
     )
-    explain: bool = Field(
-        default=False, strict=True, description="Say how the answer came about, stage by stage."
-    )
+    explain: bool = Field(default=False, strict=True, description="Explain the answer, stage by stage.")
 
 
 class FeedbackRequest(_Model):
     """What a caller says of an answer. It is kept without the question and the caller."""
 
     receipt: str = Field(
-        min_length=1, max_length=MAX_RECEIPT, pattern=r"^[A-Za-z0-9_-]+$", description="As the answer has it."
+        min_length=1,
+        max_length=MAX_RECEIPT,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The receipt of the answer.",
     )
-    verdict: Verdict = Field(description="Whether the answer was of use.")
+    verdict: Verdict = Field(description="Whether the answer was useful.")
     reason: Reason | None = Field(default=None, description="Why.")

@@ -146,25 +146,25 @@ class _RemoteFolder:
         self._filesystem: Any = filesystem
 
     def exists(self, name: str) -> bool:
-        return bool(self._guarded("exists", f"{self._root}/{name}"))
+        return bool(self._call("exists", f"{self._root}/{name}"))
 
     def write(self, name: str, data: bytes) -> None:
-        self._guarded("pipe_file", f"{self._root}/{name}", data)
+        self._call("pipe_file", f"{self._root}/{name}", data)
 
     def read(self, name: str) -> bytes:
-        return bytes(self._guarded("cat_file", f"{self._root}/{name}"))
+        return bytes(self._call("cat_file", f"{self._root}/{name}"))
 
     def delete(self, name: str) -> None:
         if self.exists(name):
-            self._guarded("rm_file", f"{self._root}/{name}")
+            self._call("rm_file", f"{self._root}/{name}")
 
     def names(self, prefix: str) -> Iterator[str]:
         folder = f"{self._root}/{prefix}"
-        if self._guarded("exists", folder):
-            for path in self._guarded("find", folder):
+        if self._call("exists", folder):
+            for path in self._call("find", folder):
                 yield str(path)[len(str(self._root)) + 1 :]
 
-    def _guarded(self, method: str, *args: Any) -> Any:
+    def _call(self, method: str, *args: Any) -> Any:
         try:
             return getattr(self._filesystem, method)(*args)
         except FileNotFoundError:

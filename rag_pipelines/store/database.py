@@ -57,7 +57,7 @@ class Database:
         }
         self._migrates = False
 
-    def tuned(self, server_settings: Mapping[str, str]) -> Database:
+    def with_server_settings(self, server_settings: Mapping[str, str]) -> Database:
         """The same database with a pool of its own, whose connections have these server settings too."""
         return Database(
             self._url, pool_size=self._pool_size, server_settings={**self._server_settings, **server_settings}
@@ -148,7 +148,7 @@ Part = str | sql.Composable
 """A table of the schema `rag` by its name, or a ready piece of SQL."""
 
 
-def composed(name: str, parts: Mapping[str, Part] | None = None) -> sql.SQL | sql.Composed:
+def compose_query(name: str, parts: Mapping[str, Part] | None = None) -> sql.SQL | sql.Composed:
     """The text of the query `name` with its ``{placeholders}`` filled in."""
     text = sql.SQL(queries()[name])
     if not parts:
@@ -167,10 +167,10 @@ def query(
     binary: bool = False,
 ) -> Cursor[Row]:
     """Run the query `name`; `parts` fills its ``{placeholders}``."""
-    return connection.execute(composed(name, parts), params, binary=binary)
+    return connection.execute(compose_query(name, parts), params, binary=binary)
 
 
-class Prepared:
+class PreparedQuery:
     """A query that is run often, with its parameters numbered once: psycopg takes a while for a long text."""
 
     def __init__(self, text: sql.Composable) -> None:

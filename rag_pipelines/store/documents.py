@@ -237,7 +237,7 @@ def retry_is_due(connection: Pg, source_id: int, max_attempts: int) -> bool:
     return bool(row and row["due"])
 
 
-def quarantined(
+def list_quarantine(
     connection: Pg, chosen: QuarantineFilter = QuarantineFilter(), limit: int | None = None
 ) -> list[Row]:
     """The entries that are meant, by source, the newest first. Raises `UsageError` for no stage of ours."""
@@ -252,7 +252,7 @@ def retry_quarantined(connection: Pg, chosen: QuarantineFilter) -> list[Row]:
     Raises:
         UsageError: an id that is meant is not there, or does not fit the rest.
     """
-    rows = quarantined(connection, chosen)
+    rows = list_quarantine(connection, chosen)
     missing = set(chosen.ids) - {row["quarantine_id"] for row in rows}
     if missing:
         numbers = ", ".join(map(str, sorted(missing)))

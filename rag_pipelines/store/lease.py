@@ -109,4 +109,4 @@ def source_lease(database: Database, name: str, connector: str) -> Iterator[Sour
             )
             log.info("lease taken", source=name, before=found["lease_owner"] if found else None)
             yield SourceLease(connection, row["source_id"], token)
-            log.debug("lease given back", source=name)
+            log.debug("lease released", source=name)

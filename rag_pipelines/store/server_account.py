@@ -83,13 +83,13 @@ def server_account(cluster: Path, places: Iterable[Path]) -> ServerAccount | Non
     capability = next((right for right, number in _RIGHTS.items() if held >> number & 1), None)
     if capability is None or shutil.which("setpriv") is None:
         missing = "root lacks CAP_DAC_READ_SEARCH here" if capability is None else "setpriv is not installed"
-        raise unusable(f"the user {name!r} cannot pass through {_listed(closed)}, and {missing}", closed)
+        raise unusable(f"the user {name!r} cannot pass through {_join_paths(closed)}, and {missing}", closed)
     return ServerAccount(name, uid, gid, capability, closed[0])
 
 
 def unusable(found: str, closed: Iterable[Path] = ()) -> UsageError:
     """The error for a root whose server has no account to run under."""
-    allow = f"; or allow it yourself: chmod o+x {_listed(closed, ' ')}" if closed else ""
+    allow = f"; or allow it yourself: chmod o+x {_join_paths(closed, ' ')}" if closed else ""
     return UsageError(
         f"Postgres refuses to run as root, and {found}. Run as an ordinary user; or set RAG_DATABASE_URL to "
         "a Postgres of your own; or set data_dir to a folder that every user may pass through, such as "
@@ -133,5 +133,5 @@ def _effective_capabilities() -> int:
     return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
 
 
-def _listed(folders: Iterable[Path], separator: str = ", ") -> str:
+def _join_paths(folders: Iterable[Path], separator: str = ", ") -> str:
     return separator.join(dict.fromkeys(map(str, folders)))

@@ -60,8 +60,8 @@ class Advance:
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
         size = self._run.settings.limits.batch_documents
-        with self._run.stage(STAGE_NAMES[self._through]), closing(self._prepared()) as works:
-            for batch in blocks(self._watched(works), size):
+        with self._run.stage(STAGE_NAMES[self._through]), closing(self._prepare()) as works:
+            for batch in blocks(self._report_progress(works), size):
                 self._finish(batch)
         if self._models:
             with self._run.stage("embed what is pending"):
@@ -69,7 +69,7 @@ class Advance:
                     embed_pending(self._run, model)
                 resolve_refused(self._run, self._models)
 
-    def _watched(self, works: Iterator[Work]) -> Iterator[Work]:
+    def _report_progress(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""
         total = self._count_pending()
         if total and self._models:
@@ -120,7 +120,7 @@ class Advance:
                 continue
             work.parse_id, work.title = row["parse_id"], row["title"]
             if row["status"] != "ok":
-                work.error = _remembered(row["status"], row["message"])
+                work.error = _restore_error(row["status"], row["message"])
                 continue
             work.blocks_sha256 = bytes(row["blocks_sha256"])
             self._run.report.parse_reused += 1
@@ -138,7 +138,7 @@ class Advance:
                 else:
                     work.lacks += (target,)
 
-    def _prepared(self) -> Generator[Work]:
+    def _prepare(self) -> Generator[Work]:
         """Pending documents in order, parsed and chunked; workers run ahead of the caller by one batch."""
         limits = self._run.settings.limits
         window, window_bytes = limits.batch_documents, 4 * limits.batch_bytes
@@ -229,7 +229,7 @@ def _import_vectors() -> None:
     import pgvector.psycopg  # noqa: F401
 
 
-def _remembered(status: str, message: str | None) -> DocumentError:
+def _restore_error(status: str, message: str | None) -> DocumentError:
     """The error of an earlier parse of the same bytes, as its own class."""
     kinds: list[type[DocumentError]] = [DocumentError]
     for kind in kinds:

@@ -68,7 +68,7 @@ def commit(
         refused: what each model refused, by the model's profile row; its keys are the models that ran.
         chunked: whether this run chunks; else documents stay pending behind their parse.
     """
-    partly = _partly_refused(targets, works, refused)
+    partly = _refused_entries(targets, works, refused)
     with run.writing() as connection:
         _put_parses(connection, targets, works)
         sets = [made for work in works if work.error is None for made in work.sets.values()]
@@ -171,7 +171,7 @@ def _settle_quarantine(
     query(run.connection, "resolve_processing_failures", {"source_id": run.source_id, "ids": fine})
 
 
-def _partly_refused(
+def _refused_entries(
     targets: Targets, works: Sequence[Work], refused: Mapping[int, Refused]
 ) -> list[QuarantineEntry]:
     """One entry a document with a chunk that a model refused, with the model's error."""

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rag_pipelines.fingerprint import fingerprint
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.diff import DocumentChange
 
 IN_MEMORY = 4_000_000
 """Bytes kept in memory before decisions go to a temporary file."""
@@ -33,7 +33,7 @@ class Decisions:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (closed by `close`)
 
-    def record(self, change: Change, external_id: str, about: Any = None) -> None:
+    def record(self, change: DocumentChange, external_id: str, about: Any = None) -> None:
         """Keep one decision; `about` is any plain value that must be equal when it is applied."""
         one = Decision(external_id, change, fingerprint([change, about]))
         self._file.write(msgspec.json.encode(one) + b"\n")

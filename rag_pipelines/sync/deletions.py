@@ -57,8 +57,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """The source, and that it is not configured any more where this is why its documents wait."""
-        return f"{self.source} is not configured any more" if self.cause == "source_removed" else self.source
+        """The source, and that it is no longer configured where this is why its documents wait."""
+        return f"{self.source} is no longer configured" if self.cause == "source_removed" else self.source
 
 
 def waiting_deletions(connection: Pg, sources: Sequence[str] | None = None) -> list[Deletion]:
@@ -66,7 +66,7 @@ def waiting_deletions(connection: Pg, sources: Sequence[str] | None = None) -> l
     return [one for one in list_deletions(connection, sources=sources) if one.waiting]
 
 
-def served_without_source(connection: Pg, settings: Settings) -> list[str]:
+def list_orphaned_sources(connection: Pg, settings: Settings) -> list[str]:
     """Sources that the configuration no longer names and whose documents are served all the same."""
     rows = query(connection, "served_without_source", {"configured": list(settings.sources)})
     return [row["name"] for row in rows]
@@ -148,7 +148,7 @@ def park_removed_sources(database: Database, settings: Settings) -> list[Deletio
             lock = advisory_lock(connection, source_lock(row["name"]), busy="it is being synced")
             with suppress(UsageError), lock:
                 query(connection, "park_source", row)
-        gone = served_without_source(connection, settings)
+        gone = list_orphaned_sources(connection, settings)
         return waiting_deletions(connection, gone) if gone else []
 
 

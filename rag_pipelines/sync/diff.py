@@ -19,7 +19,7 @@ from rag_pipelines.connectors.base import Item
 _encode = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic").encode
 
 
-class Change(StrEnum):
+class DocumentChange(StrEnum):
     """What happens to one document. Only what is ADDED or CHANGED is loaded."""
 
     ADDED = "added"
@@ -55,24 +55,24 @@ def attributes_key(item: Item, tenant: str) -> UUID:
 
 def compare(
     item: Item, attributes: UUID, access_id: int, known: Mapping[str, Any] | None, *, full: bool = False
-) -> Change:
+) -> DocumentChange:
     """What `item` means beside the stored row `known` (keys as in the query `known_documents`).
 
     `full` treats every item as changed, so that its content is loaded and compared again.
     """
     if known is None:
-        return Change.ADDED
+        return DocumentChange.ADDED
     if known["token"] != item.token or full:
-        return Change.CHANGED
+        return DocumentChange.CHANGED
     return compare_attributes(attributes, access_id, known)
 
 
-def compare_attributes(attributes: UUID, access_id: int, known: Mapping[str, Any]) -> Change:
+def compare_attributes(attributes: UUID, access_id: int, known: Mapping[str, Any]) -> DocumentChange:
     """What a listed item means for the stored row `known` when its content is the same."""
     if known["state"] == "tombstoned":
-        return Change.RESTORED
+        return DocumentChange.RESTORED
     if known["attributes_key"] != attributes:
-        return Change.METADATA
+        return DocumentChange.METADATA
     if known["access_id"] != access_id:
-        return Change.ACCESS
-    return Change.UNCHANGED
+        return DocumentChange.ACCESS
+    return DocumentChange.UNCHANGED

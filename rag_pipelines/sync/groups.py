@@ -119,7 +119,7 @@ class _GroupListing:
         run, complete = self._run, self._complete
         if complete is None or not complete.full:
             run.report.miss(
-                "the listing of groups did not see everything: no group was removed, the next run lists again"
+                "the listing of groups was incomplete: no group was removed, the next run lists again"
             )
             return
         params = {
@@ -138,7 +138,7 @@ class _GroupListing:
             )
             return
         with run.writing() as connection:
-            if self._guarded(stale):
+            if self._is_guarded(stale):
                 error = FetchError(
                     f"{stale:,} of {self._known:,} known groups are gone, above the guard of one half: "
                     "they keep their members. If this is right, run `rag-pipelines ingest --allow-deletes`"
@@ -150,7 +150,7 @@ class _GroupListing:
                 query(connection, "save_groups_at", params)
             query(connection, "resolve_group_failures", params)
 
-    def _guarded(self, stale: int) -> bool:
+    def _is_guarded(self, stale: int) -> bool:
         return not self._allow_deletes and self._known >= GUARDED_GROUPS and stale > self._known / 2
 
     def _explain_failures(self) -> None:

@@ -41,7 +41,7 @@ from rag_pipelines.store.documents import (
     server_time,
     set_attributes,
 )
-from rag_pipelines.sync.diff import Change, attributes_key, compare
+from rag_pipelines.sync.diff import DocumentChange, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
@@ -55,7 +55,7 @@ NAMED = 3
 """Places that could not be listed, named in the report; quarantine has them all."""
 
 
-class Listing:
+class SourceListing:
     """One listing of one source. `run()` is the whole story; the rest are its chapters."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Listing:
             report.outcome = "partial"
         elif complete is None or not (complete.full or self._feed):
             report.outcome = "partial"
-            report.miss("the listing did not see everything: nothing was deleted, the next run lists again")
+            report.miss("the listing was incomplete: nothing was deleted, the next run lists again")
         else:
             began, allow_deletes = self._began, self._scope.allow_deletes
             settlement = Settlement(self._run, self._connector, began=began, allow_deletes=allow_deletes)
@@ -185,7 +185,7 @@ class Listing:
         self._unlisted += [one for one in failures if one.entity is not None and one.hides_documents]
         for failure in failures:
             error = type(failure.error).__name__
-            self._run.decide(Change.FAILED, failure.external_id or failure.entity or "?", error)
+            self._run.decide(DocumentChange.FAILED, failure.external_id or failure.entity or "?", error)
         with self._run.writing() as connection:
             quarantine(
                 connection,
@@ -219,7 +219,7 @@ class Listing:
                     "rename_document",
                     {"document_id": origin["document_id"], "external_id": item.external_id},
                 )
-                self._run.decide(Change.MOVED, item.external_id, old_id)
+                self._run.decide(DocumentChange.MOVED, item.external_id, old_id)
                 moved.add(item.external_id)
         return moved
 
@@ -237,7 +237,7 @@ class Listing:
             access_id = self._rules.id_of(rule)
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._scope.full)
-            if change in (Change.ADDED, Change.CHANGED):
+            if change in (DocumentChange.ADDED, DocumentChange.CHANGED):
                 to_load.append(Wanted(item, tenant, key, rule, access_id, row))
                 if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
                     access.append(
@@ -247,7 +247,7 @@ class Listing:
             held.append(item.external_id)
             if item.external_id not in moved:
                 self._run.decide(change, item.external_id, (item.token, key.hex, msgspec.to_builtins(rule)))
-            if change is not Change.UNCHANGED:
+            if change is not DocumentChange.UNCHANGED:
                 assert row is not None
                 attributes.append(
                     {"document_id": row["document_id"], **attribute_params(item, tenant, key, access_id)}

@@ -35,7 +35,7 @@ from rag_pipelines.store.documents import (
     quarantine,
     set_attributes,
 )
-from rag_pipelines.sync.diff import Change, compare_attributes
+from rag_pipelines.sync.diff import DocumentChange, compare_attributes
 from rag_pipelines.sync.run import SourceRun
 
 
@@ -89,7 +89,7 @@ class Loading:
             max_attempts=run.source.max_attempts,
         )
         for external_id in sorted(late):
-            run.decide(Change.FAILED, external_id, "not due")
+            run.decide(DocumentChange.FAILED, external_id, "not due")
         return [one for one in wanted if one.item.external_id not in late]
 
     def _load(self, batch: list[Wanted]) -> None:
@@ -101,7 +101,7 @@ class Loading:
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
         contents: list[tuple[Wanted, bytes]] = []
-        decided: list[tuple[Change, str, Any]] = []
+        decided: list[tuple[DocumentChange, str, Any]] = []
         self._connector.prefetch([one.item for one in batch])
         for one in batch:
             try:
@@ -111,7 +111,7 @@ class Loading:
                 failures.append(
                     QuarantineEntry("fetch", error, identity, content=token, code_version=self._loader)
                 )
-                decided.append((Change.FAILED, one.item.external_id, type(error).__name__))
+                decided.append((DocumentChange.FAILED, one.item.external_id, type(error).__name__))
                 continue
             run.report.bytes_loaded += len(data)
             contents.append((one, data))
@@ -123,7 +123,7 @@ class Loading:
                 params = attribute_params(item, one.tenant, one.attributes, one.access_id)
                 same.append({"document_id": row["document_id"], **params})
             else:
-                change = Change.ADDED if row is None else Change.CHANGED
+                change = DocumentChange.ADDED if row is None else DocumentChange.CHANGED
                 loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, len(data)))
             decided.append((change, item.external_id, one.about(digest)))
         with run.writing() as connection:

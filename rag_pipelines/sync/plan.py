@@ -36,7 +36,7 @@ from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.stored import Form
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.report import SyncReport, count_failed
 from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.scope import Scope
@@ -116,7 +116,7 @@ def plan_source(
         run = SourceRun(source, runtime.settings, lease, blobs, workers, report, progress, decisions)
         with run.connection.transaction(force_rollback=True):
             list_source(run, scope)
-            plan = _rehearsed(run, runtime.embedders)
+            plan = _rehearse(run, runtime.embedders)
         plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
         arguments = _Arguments(scope.full, scope.window.since, scope.window.until, scope.allow_deletes)
         params = {
@@ -217,7 +217,7 @@ PLAN = Form("plan", SyncPlan)
 PLAN_ARGUMENTS = Form("plan arguments", _Arguments)
 
 
-def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:
+def _rehearse(run: SourceRun, embedders: Embedders) -> SyncPlan:
     """What has been listed, brought up to chunks, and what embedding them would take."""
     targets = source_targets(run.connection, run.settings, run.name, embedders)
     Advance(run, replace(targets, models=()), Stage.CHUNKED).run()
@@ -260,7 +260,7 @@ def _rehearsed(run: SourceRun, embedders: Embedders) -> SyncPlan:
 def _excess(settings: Settings, plan: SyncPlan) -> list[str]:
     """Where a plan is above the budget of its source."""
     budget = settings.source(plan.source).budget
-    taken = sum(plan.changes.get(change, 0) for change in (Change.ADDED, Change.CHANGED))
+    taken = sum(plan.changes.get(change, 0) for change in (DocumentChange.ADDED, DocumentChange.CHANGED))
     figures: list[tuple[str, float, float | None]] = [
         ("documents added or changed", taken, budget.documents),
         ("tokens to embed", plan.tokens, budget.tokens),

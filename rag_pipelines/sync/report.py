@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from rag_pipelines.stored import Form
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.diff import DocumentChange
 
 
 class SyncReport(msgspec.Struct):
@@ -53,14 +53,14 @@ class SyncReport(msgspec.Struct):
     actor: str = ""
     """Who ran it, where a shell says so."""
 
-    def count(self, change: Change, external_id: str, n: int = 1) -> None:
+    def count(self, change: DocumentChange, external_id: str, n: int = 1) -> None:
         """Count `n` documents under `change`, keeping a few ids as samples."""
         self.changes[change] = self.changes.get(change, 0) + n
         kept = self.samples.setdefault(change, [])
-        if change is not Change.UNCHANGED and len(kept) < 10:
+        if change is not DocumentChange.UNCHANGED and len(kept) < 10:
             kept.append(external_id)
 
-    def recount(self, before: Change, after: Change, external_id: str) -> None:
+    def recount(self, before: DocumentChange, after: DocumentChange, external_id: str) -> None:
         """What was counted under `before` turns out to be `after`."""
         if self.changes.get(before, 0) <= 1:
             self.changes.pop(before, None)
@@ -116,7 +116,7 @@ class SyncReport(msgspec.Struct):
     @property
     def touched(self) -> int:
         """Documents that were not as they had been."""
-        return sum(n for change, n in self.changes.items() if change != Change.UNCHANGED)
+        return sum(n for change, n in self.changes.items() if change != DocumentChange.UNCHANGED)
 
     @property
     def failed(self) -> int:
@@ -132,7 +132,7 @@ class SyncReport(msgspec.Struct):
 def count_failed(changes: Mapping[str, int], statuses: Mapping[str, int]) -> int:
     """How many failures counts of changes and of statuses hold."""
     processed = sum(count for status, count in statuses.items() if status not in ("ok", "empty"))
-    return changes.get(Change.FAILED, 0) + processed
+    return changes.get(DocumentChange.FAILED, 0) + processed
 
 
 RUN_REPORT = Form("run report", SyncReport)

@@ -20,7 +20,7 @@ from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg
 from rag_pipelines.store.lease import SourceLease
 from rag_pipelines.sync.decisions import Decisions
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.workers.local import LocalPool
@@ -70,13 +70,13 @@ class SourceRun:
         """The source's settings."""
         return self.settings.source(self.name)
 
-    def decide(self, change: Change, external_id: str, about: Any = None) -> None:
+    def decide(self, change: DocumentChange, external_id: str, about: Any = None) -> None:
         """Count what happens to a document, and collect it; `about` is what the decision rests on."""
         self.report.count(change, external_id)
-        if self.decisions is not None and change is not Change.UNCHANGED:
+        if self.decisions is not None and change is not DocumentChange.UNCHANGED:
             self.decisions.record(change, external_id, about)
 
-    def redecide(self, before: Change, after: Change, external_id: str) -> None:
+    def redecide(self, before: DocumentChange, after: DocumentChange, external_id: str) -> None:
         """What was decided as `before` turns out to be `after`."""
         self.report.recount(before, after, external_id)
         if self.decisions is not None:

@@ -21,7 +21,7 @@ from rag_pipelines.connectors.base import Complete, Connector
 from rag_pipelines.errors import EmptyListingError, TransientError
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.lease import lease_owner
-from rag_pipelines.sync.diff import Change
+from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.run import SourceRun
 
 LOOKED_UP = 200
@@ -53,7 +53,7 @@ class Settlement:
             EmptyListingError: it named nothing and the source held documents; nothing was deleted.
         """
         run = self._run
-        spared = self._spared() if self._agrees(complete) else None
+        spared = self._check_existing() if self._agrees(complete) else None
         if spared is None or spared:
             run.report.outcome = "partial"
         if spared is None:
@@ -64,7 +64,7 @@ class Settlement:
             counts = self._count()
             if counts["vanished"]:
                 self._delete_vanished(counts["vanished"], counts["known"])
-            self._settled()
+            self._close_decisions()
             params = {"source_id": run.source_id, "before": self._began}
             query(run.connection, "close_resolved", params)
             query(run.connection, "resolve_entities", params)
@@ -76,10 +76,10 @@ class Settlement:
         with self._run.writing():
             if removed:
                 self._delete_removed(removed)
-            self._settled()
+            self._close_decisions()
             self._save_cursor(complete, listed=self._connector.capabilities.removals)
 
-    def _settled(self) -> None:
+    def _close_decisions(self) -> None:
         """Close the decisions about deletions that need nobody any more."""
         params = {"source_id": self._run.source_id, "actor": lease_owner()}
         query(self._run.connection, "unpark_seen", params)
@@ -100,7 +100,7 @@ class Settlement:
             )
         return True
 
-    def _spared(self) -> list[str] | None:
+    def _check_existing(self) -> list[str] | None:
         """What was not named and still exists, as far as the source can be asked; it counts as named.
 
         What moves while a listing by offsets is read can be skipped by it; that is no deletion. None: the
@@ -111,7 +111,7 @@ class Settlement:
             return spared
         run = self._run
         try:
-            for ids in blocks(self._vanished(), LOOKED_UP):
+            for ids in blocks(self._find_vanished(), LOOKED_UP):
                 spared += sorted(self._connector.existing(ids) & set(ids))
         except TransientError as error:
             run.report.miss(
@@ -127,7 +127,7 @@ class Settlement:
             )
         return spared
 
-    def _vanished(self) -> Iterator[str]:
+    def _find_vanished(self) -> Iterator[str]:
         """The ids of stored documents that were not named and that nobody has decided on, in order."""
         params = {"source_id": self._run.source_id, "parked": self._allow_deletes, "limit": LOOKED_UP}
         after = ""
@@ -153,30 +153,30 @@ class Settlement:
             query(run.connection, "apply_move", row)
             moved = {"old_id": row["old_external_id"], "external_id": row["external_id"]}
             query(run.connection, "rename_quarantined", {"source_id": run.source_id, **moved})
-            run.redecide(Change.ADDED, Change.MOVED, row["external_id"])
+            run.redecide(DocumentChange.ADDED, DocumentChange.MOVED, row["external_id"])
 
     def _delete_vanished(self, vanished: int, known: int) -> None:
         run = self._run
         params = {"source_id": run.source_id, "documents": vanished, "known": known, "cause": "vanished"}
-        if self._guarded(vanished, known):
+        if self._is_guarded(vanished, known):
             query(run.connection, "park_vanished", params)
             return
-        for external_id in self._vanished():
-            run.decide(Change.DELETED, external_id)
+        for external_id in self._find_vanished():
+            run.decide(DocumentChange.DELETED, external_id)
         query(run.connection, "tombstone_vanished", {**params, "parked": self._allow_deletes})
 
     def _delete_removed(self, removed: Sequence[str]) -> None:
         run, known = self._run, self._count()["known"]
         params = {"source_id": run.source_id, "ids": list(removed), "documents": len(removed), "known": known}
-        if self._guarded(len(removed), known):
+        if self._is_guarded(len(removed), known):
             query(run.connection, "park_ids", {**params, "cause": "removed"})
             return
         query(run.connection, "tombstone_ids", params)
         query(run.connection, "resolve_quarantine", params)
         for external_id in removed:
-            run.decide(Change.DELETED, external_id)
+            run.decide(DocumentChange.DELETED, external_id)
 
-    def _guarded(self, deletions: int, known: int) -> bool:
+    def _is_guarded(self, deletions: int, known: int) -> bool:
         """Whether the delete guard holds these deletions back; says so in the report."""
         guard, report = self._run.source.delete_guard, self._run.report
         if self._allow_deletes or deletions < guard.documents or deletions <= guard.share * known:

@@ -26,7 +26,7 @@ from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
 from rag_pipelines.sync.groups import sync_groups
-from rag_pipelines.sync.listing import Listing
+from rag_pipelines.sync.listing import SourceListing
 from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.scope import Scope
@@ -56,7 +56,7 @@ def source_run(
     with source_lease(database, source, connector) as lease, worker_pool(settings.limits) as workers:
         blobs = BlobStore(settings.blobs_url)
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
-        began = _continued_run(run) if continued else None
+        began = _find_continued_run(run) if continued else None
         earlier = RUN_REPORT.decode(began["report"]) if began else None
         described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
         query(run.connection, "describe_source", described)
@@ -96,7 +96,7 @@ def _log_end(run_id: int, report: SyncReport, seconds: float) -> None:
         log.log(level, "run ended", outcome=report.outcome, seconds=seconds, **counts)
 
 
-def _continued_run(run: SourceRun) -> Row | None:
+def _find_continued_run(run: SourceRun) -> Row | None:
     """The newest run of the source, unless it failed or never ended: then there is nothing to go on from."""
     row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
     return row if row and row["outcome"] in ("complete", "partial") else None
@@ -129,7 +129,7 @@ def list_source(
     with closing(run.settings.connector(run.name)) as connector:
         with run.stage("groups"):
             sync_groups(run, connector, scope)
-        listing = Listing(run, connector, scope, loading=loading)
+        listing = SourceListing(run, connector, scope, loading=loading)
         with run.stage("list and load"):
             listing.run()
     waiting = waiting_deletions(run.connection, [run.name])

@@ -48,7 +48,7 @@ def current_parsers(options: ParseOptions) -> dict[str, str]:
     return {**by_type, FAILED_TYPE: fingerprint(sorted(by_type.items()))}
 
 
-def outdated_parses(connection: Pg, settings: Settings, source: str) -> dict[str, int]:
+def count_outdated_parses(connection: Pg, settings: Settings, source: str) -> dict[str, int]:
     """Documents of `source` that the next run parses again, because other code parsed them, by media type."""
     prints = list(current_parsers(settings.parse_options(source)).values())
     rows = query(connection, "outdated_parses", {"source": source, "fingerprints": prints})

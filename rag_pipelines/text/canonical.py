@@ -83,25 +83,25 @@ def clean(text: str, counters: Counter[str] | None = None) -> str:
         if not _MENDED_ASCII.search(text):
             return text
     elif not _MENDED.search(text):
-        return _composed(text, counters)
+        return _compose(text, counters)
     text = _LINE_BREAKS.sub("\n", text)
-    text = _SURROGATE_PAIR.sub(lambda pair: _joined(pair[1], pair[2]), text)
+    text = _SURROGATE_PAIR.sub(lambda pair: _join_surrogates(pair[1], pair[2]), text)
     for name, replacement, pattern in _MENDING:
         text, count = pattern.subn(replacement, text)
         if count and counters is not None:
             counters[name] += count
-    return _composed(text, counters)
+    return _compose(text, counters)
 
 
-def _composed(text: str, counters: Counter[str] | None) -> str:
+def _compose(text: str, counters: Counter[str] | None) -> str:
     """`text` in NFC, without the combining marks beyond the bound."""
-    bounded = _MAY_BE_MARKS.sub(_bounded, text)
+    bounded = _MAY_BE_MARKS.sub(_limit_marks, text)
     if counters is not None and len(bounded) < len(text):
         counters["marks_removed"] += len(text) - len(bounded)
     return unicodedata.normalize("NFC", bounded)
 
 
-def _bounded(run: re.Match[str]) -> str:
+def _limit_marks(run: re.Match[str]) -> str:
     """The characters of `run` without the marks that come after 30 in succession.
 
     Marks are counted as decomposed, so that the count is the same before and after composition.
@@ -121,7 +121,7 @@ def _bounded(run: re.Match[str]) -> str:
     return "".join(kept)
 
 
-def _joined(high: str, low: str) -> str:
+def _join_surrogates(high: str, low: str) -> str:
     """The character that a UTF-16 surrogate pair stands for."""
     return chr(0x10000 + ((ord(high) - 0xD800) << 10) + (ord(low) - 0xDC00))
 

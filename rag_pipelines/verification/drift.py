@@ -36,26 +36,28 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: Mapping[str, Kind] = {
     "listing": Kind("listed_is_stored", "the source could not be listed completely", Remedy.INGEST),
-    "not_stored": Kind("listed_is_stored", "the source names it, we do not hold it", Remedy.INGEST),
-    "gone": Kind("listed_is_stored", "we hold it, the source does not name it", Remedy.INGEST),
+    "not_stored": Kind("listed_is_stored", "the source lists it, it is not stored", Remedy.INGEST),
+    "gone": Kind("listed_is_stored", "it is stored, the source does not list it", Remedy.INGEST),
     "parked": Kind("listed_is_stored", "gone, and its deletion waits for a decision", Remedy.PERSON),
     "kept": Kind("listed_is_stored", "gone, and served on because its deletion was rejected", Remedy.PERSON),
     "not_parsed": Kind("stored_is_processed", "its bytes have not been parsed", Remedy.INGEST),
     "not_chunked": Kind("stored_is_processed", "its blocks have not been chunked", Remedy.INGEST),
     "not_embedded": Kind("stored_is_processed", "its chunks have not been embedded", Remedy.INGEST),
-    "not_quarantined": Kind("stored_is_processed", "it failed, and quarantine lacks it", Remedy.INGEST),
+    "not_quarantined": Kind("stored_is_processed", "it failed, and is not in quarantine", Remedy.INGEST),
     "chunks_lost": Kind("content_is_there", "chunks are missing that were stored", Remedy.REOPEN),
     "vectors_lost": Kind("content_is_there", "vectors are missing that were stored", Remedy.REOPEN),
     "bytes_lost": Kind("content_is_there", "its bytes are not in the blob store", Remedy.REOPEN),
     "blocks_lost": Kind("content_is_there", "its blocks are not in the blob store", Remedy.REOPEN),
-    "access": Kind("access_is_fresh", "who may see it was asked longer ago than promised", Remedy.INGEST),
+    "access": Kind("access_is_fresh", "its access rule was read longer ago than promised", Remedy.INGEST),
     "no_version": Kind("processed_is_indexed", "the index has no live version", Remedy.BUILD),
     "behind": Kind("processed_is_indexed", "it changed since the live version was built", Remedy.BUILD),
     "not_indexed": Kind("processed_is_indexed", "the live version lacks it", Remedy.REBUILD),
-    "surplus": Kind("processed_is_indexed", "the live version shows chunks it does not have", Remedy.REBUILD),
-    "vector_rows": Kind("processed_is_indexed", "the live version has not all its vectors", Remedy.REBUILD),
-    "word_rows": Kind("processed_is_indexed", "the live version has not all its words", Remedy.REBUILD),
-    "stray": Kind("processed_is_indexed", "the live version shows it, nothing else knows it", Remedy.REBUILD),
+    "surplus": Kind(
+        "processed_is_indexed", "the live version has chunks that are not its own", Remedy.REBUILD
+    ),
+    "vector_rows": Kind("processed_is_indexed", "the live version lacks some of its vectors", Remedy.REBUILD),
+    "word_rows": Kind("processed_is_indexed", "the live version lacks some of its terms", Remedy.REBUILD),
+    "stray": Kind("processed_is_indexed", "only the live version has it", Remedy.REBUILD),
 }
 
 OF_ANOTHER_RELEASE = Kind(
@@ -66,7 +68,7 @@ CHECKS: Mapping[str, str] = {
     "listed_is_stored": "What the source lists and what is stored are the same documents.",
     "stored_is_processed": "Every stored document is parsed, chunked and embedded, or in quarantine.",
     "content_is_there": "Bytes, blocks, chunks and vectors that the catalogue counts are there.",
-    "access_is_fresh": "Who may see documents was read from the source as lately as promised.",
+    "access_is_fresh": "Access rules were read from the source as recently as promised.",
     "processed_is_indexed": "The live version of each index has all chunks of every document, and no others.",
 }
 """The checks that the kinds belong to, and what each asks."""
@@ -88,14 +90,14 @@ class Drift(msgspec.Struct, frozen=True):
     samples: list[str] = []
 
 
-class Found(msgspec.Struct, frozen=True):
+class CertificateRecord(msgspec.Struct, frozen=True):
     """What a certificate says, as it is stored."""
 
     counts: dict[str, int | None]
     drift: list[Drift] = []
 
 
-CERTIFICATE = Form("certificate", Found)
+CERTIFICATE = Form("certificate", CertificateRecord)
 
 
 class Certificate(msgspec.Struct, frozen=True):

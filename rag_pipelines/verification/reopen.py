@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rag_pipelines.store.database import query
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.verification.verify import damaged_blobs, list_stored_blobs
+from rag_pipelines.verification.verify import find_damaged_blobs, list_stored_blobs
 
 
 def reopen_damaged(run: SourceRun, *, deep: bool = False) -> dict[str, int]:
@@ -20,7 +20,7 @@ def reopen_damaged(run: SourceRun, *, deep: bool = False) -> dict[str, int]:
     connection = run.connection
     list_stored_blobs(connection, run.blobs)
     if deep:
-        for kind, digest in list(damaged_blobs(connection, run.source_id, run.blobs)):
+        for kind, digest in list(find_damaged_blobs(connection, run.source_id, run.blobs)):
             run.blobs.delete(kind, digest)
             query(connection, "forget_stored_blob", {"kind": kind, "digest": digest})
     params = {"source_id": run.source_id}

@@ -30,7 +30,7 @@ from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.stored import FORMAT, split_form
 from rag_pipelines.sync.targets import Targets, source_targets
-from rag_pipelines.verification.drift import CERTIFICATE, Certificate, Drift, Found
+from rag_pipelines.verification.drift import CERTIFICATE, Certificate, CertificateRecord, Drift
 
 log = logs.get(__name__)
 
@@ -68,11 +68,13 @@ def verify_source(
         source_lease(runtime.database, source, connector_kind) as lease,
         closing(runtime.settings.connector(source)) as connector,
     ):
-        look = _Look(lease.connection, lease.source_id, runtime.settings, source, runtime.embedders, progress)
+        look = _Verification(
+            lease.connection, lease.source_id, runtime.settings, source, runtime.embedders, progress
+        )
         certificates = [look.catalogue(connector, deep=deep), *look.versions()]
         with lease.connection.transaction():
             for one in certificates:
-                found = CERTIFICATE.encode(Found(one.counts, one.drift))
+                found = CERTIFICATE.encode(CertificateRecord(one.counts, one.drift))
                 put = {
                     "source_id": lease.source_id,
                     "version_id": one.version,
@@ -115,7 +117,7 @@ def list_stored_blobs(connection: Pg, store: BlobStore) -> None:
     query(connection, "analyze_temporary")
 
 
-def damaged_blobs(connection: Pg, source_id: int, store: BlobStore) -> Iterator[tuple[Kind, bytes]]:
+def find_damaged_blobs(connection: Pg, source_id: int, store: BlobStore) -> Iterator[tuple[Kind, bytes]]:
     """Read every stored object of a source's documents; those that are not what their name says."""
     after: dict[str, Any] = {"kind": "", "digest": b""}
     params = {"source_id": source_id, "limit": BLOCK}
@@ -128,7 +130,7 @@ def damaged_blobs(connection: Pg, source_id: int, store: BlobStore) -> Iterator[
         after = rows[-1]
 
 
-class _Look:
+class _Verification:
     """One verification of one source, holding its lease."""
 
     def __init__(
@@ -164,7 +166,7 @@ class _Look:
         store = BlobStore(self._settings.blobs_url)
         list_stored_blobs(self._connection, store)
         if deep:
-            for kind, digest in list(damaged_blobs(self._connection, self._source_id, store)):
+            for kind, digest in list(find_damaged_blobs(self._connection, self._source_id, store)):
                 query(self._connection, "forget_stored_blob", {"kind": kind, "digest": digest})
         drift += self._drift("verify_blobs", params)
         counts = query(self._connection, "verify_counts", params).fetchone()

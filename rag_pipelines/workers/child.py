@@ -32,7 +32,7 @@ from rag_pipelines.errors import (
     RagError,
 )
 from rag_pipelines.workers import sandbox
-from rag_pipelines.workers.loop import HEADER_BYTES, MAX_REPLY_BYTES, Settings, where
+from rag_pipelines.workers.loop import HEADER_BYTES, MAX_REPLY_BYTES, WorkerSettings, where
 
 _PIPE_BYTES = 1 << 20
 _WATCH_SECONDS = 0.05
@@ -71,7 +71,7 @@ class Child:
         RagError: the process ended before it was ready (the function cannot be imported).
     """
 
-    def __init__(self, settings: Settings, folder: Path, wake: int) -> None:
+    def __init__(self, settings: WorkerSettings, folder: Path, wake: int) -> None:
         self._limits = settings.limits
         self._buffer = bytearray()
         self._temporary = Path(tempfile.mkdtemp(prefix="worker-", dir=folder))
@@ -128,12 +128,12 @@ class Child:
         while (reply := self._complete()) is None:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Lost(self._timed_out())
+                raise Lost(self._kill_timed_out())
             events = dict(self._poll.poll(1000 * min(left, _WATCH_SECONDS)))
             if self._replies in events:
                 data = os.read(self._replies, _PIPE_BYTES)
                 if not data:
-                    raise Lost(self._died())
+                    raise Lost(self._explain_death())
                 self._buffer += data
             elif events:
                 raise Interrupted
@@ -183,14 +183,14 @@ class Child:
         del self._buffer[:end]
         return reply
 
-    def _timed_out(self) -> ParseTimeoutError:
+    def _kill_timed_out(self) -> ParseTimeoutError:
         """Kill the child; with SIGABRT first, on which `faulthandler` writes where it was."""
         os.kill(self._process.pid, signal.SIGABRT)
         self._poll.poll(1000 * _LAST_WORDS_SECONDS)
         self._stop()
         return ParseTimeoutError(f"killed after {self._limits.seconds:g} s (limits.seconds){self._where()}")
 
-    def _died(self) -> PoisonDocumentError:
+    def _explain_death(self) -> PoisonDocumentError:
         """Why the child closed its pipe."""
         status = self._stop()
         if status >= 0:

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Outcome(msgspec.Struct, Generic[Item, Result]):
+class JobOutcome(msgspec.Struct, Generic[Item, Result]):
     """What became of one item: a value or an error, or neither where there was nothing to run.
 
     `seconds` is the wall time the task took, `cpu_seconds` the processor time of its child, which is 0
@@ -47,7 +47,7 @@ class Job:
         self.context = copy_context()
         self.payload = b""
         self.size = 0
-        self.outcome: Outcome[Any, Any] | None = None
+        self.outcome: JobOutcome[Any, Any] | None = None
 
 
 class Jobs:
@@ -91,14 +91,14 @@ class Jobs:
                 return self._waiting.popleft()
             return None
 
-    def settle(self, job: Job, outcome: Outcome[Any, Any], size: int) -> None:
+    def settle(self, job: Job, outcome: JobOutcome[Any, Any], size: int) -> None:
         """Give a job its outcome, which takes `size` bytes."""
         with self._lock:
             job.payload, job.size, job.outcome = b"", size, outcome
             if job is self._awaited:
                 self._settled.notify()
 
-    def wait(self, job: Job) -> Outcome[Any, Any]:
+    def wait(self, job: Job) -> JobOutcome[Any, Any]:
         """The outcome of a job, as soon as it has one. Raises what a worker failed with."""
         with self._lock:
             self._awaited = job

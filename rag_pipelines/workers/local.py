@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from rag_pipelines.workers.jobs import Job, Outcome
+from rag_pipelines.workers.jobs import Job, JobOutcome
 from rag_pipelines.workers.loop import answer, wire_types
 from rag_pipelines.workers.pool import Result, Task, WorkerPool, outcome_of
 
@@ -36,7 +36,7 @@ class LocalPool(WorkerPool[Task, Result]):
     def _enqueue(self, job: Job) -> None:
         pass
 
-    def _settle(self, job: Job) -> Outcome[Any, Result]:
+    def _settle(self, job: Job) -> JobOutcome[Any, Result]:
         if job.outcome is None:
             reply = answer(self._function, self._decode_task, msgspec.msgpack.Encoder(), job.payload)
             job.outcome = outcome_of(job.item, reply, self._decode_result)

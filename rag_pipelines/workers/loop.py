@@ -54,7 +54,7 @@ _ERRORS: dict[str, type[RagError]] = {
 }
 
 
-class Settings(msgspec.Struct, frozen=True):
+class WorkerSettings(msgspec.Struct, frozen=True):
     """What a child is told on its command line. `function` is ``module:name``."""
 
     function: str
@@ -102,7 +102,7 @@ def where(places: Sequence[tuple[str, int, str]]) -> str:
 
 def main() -> None:
     """Run the function named in the settings until the parent closes the pipe."""
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
     tasks, replies = _take_pipes()
     faulthandler.enable()
     sandbox.enter(settings.limits, settings.parent)

@@ -37,8 +37,8 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.workers.child import Child, Interrupted, Lost
-from rag_pipelines.workers.jobs import Job, Jobs, Outcome
-from rag_pipelines.workers.loop import Reply, Settings, error_of, wire_types
+from rag_pipelines.workers.jobs import Job, JobOutcome, Jobs
+from rag_pipelines.workers.loop import Reply, WorkerSettings, error_of, wire_types
 
 log = logs.get(__name__)
 
@@ -87,7 +87,7 @@ class WorkerPool(Generic[Task, Result]):
                 f"{name} cannot be run by a worker; give a top-level function of an importable module"
             )
         self.limits = limits
-        self._settings = Settings(name, limits, os.getpid())
+        self._settings = WorkerSettings(name, limits, os.getpid())
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_result = msgspec.msgpack.Decoder(wire_types(function)[1]).decode
         self._workers = workers or os.cpu_count() or 1
@@ -112,7 +112,7 @@ class WorkerPool(Generic[Task, Result]):
         window: int = 64,
         window_bytes: int = 256 << 20,
         task: Callable[[Item], Task | None] | None = None,
-    ) -> Generator[Outcome[Item, Result], None, None]:
+    ) -> Generator[JobOutcome[Item, Result], None, None]:
         """The outcome of each item, in order.
 
         Args:
@@ -176,15 +176,15 @@ class WorkerPool(Generic[Task, Result]):
         try:
             made = make_task(item) if make_task else item
         except DocumentError as error:
-            job.outcome = Outcome(item, error=error)
+            job.outcome = JobOutcome(item, error=error)
             return job
         if made is None:
-            job.outcome = Outcome(item)
+            job.outcome = JobOutcome(item)
             return job
         try:
             job.payload = self._encode(made)
         except UnicodeEncodeError as error:
-            job.outcome = Outcome(
+            job.outcome = JobOutcome(
                 item, error=DocumentError(f"the task holds text that is not Unicode: {error}")
             )
             return job
@@ -197,7 +197,7 @@ class WorkerPool(Generic[Task, Result]):
         if self._jobs.add(job) and len(self._threads) < self._workers:
             self._start_worker()
 
-    def _settle(self, job: Job) -> Outcome[Any, Result]:
+    def _settle(self, job: Job) -> JobOutcome[Any, Result]:
         """The outcome of a job, as soon as there is one."""
         return self._jobs.wait(job)
 
@@ -287,7 +287,7 @@ class _Worker(threading.Thread):
         child = cast(Child, self._child)
         try:
             answer = child.receive(self._began + self._seconds)
-            reply = _decoded(_decode_reply, answer)
+            reply = _decode_or_lose(_decode_reply, answer)
             if reply.error == ParseMemoryError.__name__:
                 raise Lost(ParseMemoryError(reply.message))
             outcome = outcome_of(self._sent[0].item, reply, self._decode)
@@ -319,7 +319,7 @@ class _Worker(threading.Thread):
         self._jobs.put_back(self._sent)
         self._sent.clear()
         if blamed:
-            self._jobs.settle(suspect, Outcome(suspect.item, error=error, seconds=seconds), 0)
+            self._jobs.settle(suspect, JobOutcome(suspect.item, error=error, seconds=seconds), 0)
         else:
             self._send(suspect)
 
@@ -330,11 +330,11 @@ class _Worker(threading.Thread):
         self._answers, self._worn = 0, False
 
 
-def outcome_of(item: Any, reply: Reply, decode: Callable[[msgspec.Raw], Any]) -> Outcome[Any, Any]:
+def outcome_of(item: Any, reply: Reply, decode: Callable[[msgspec.Raw], Any]) -> JobOutcome[Any, Any]:
     """The outcome that a reply means; an error that is not about the document is raised."""
-    outcome: Outcome[Any, Any] = Outcome(item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds)
+    outcome: JobOutcome[Any, Any] = JobOutcome(item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds)
     if reply.error is None:
-        outcome.value = _decoded(decode, reply.value)
+        outcome.value = _decode_or_lose(decode, reply.value)
     else:
         error = error_of(reply)
         if not isinstance(error, DocumentError):
@@ -343,7 +343,7 @@ def outcome_of(item: Any, reply: Reply, decode: Callable[[msgspec.Raw], Any]) ->
     return outcome
 
 
-def _decoded(decode: Callable[[Any], Result], message: bytes | msgspec.Raw) -> Result:
+def _decode_or_lose(decode: Callable[[Any], Result], message: bytes | msgspec.Raw) -> Result:
     """Raises `Lost` for a message that no sane child sends."""
     try:
         return decode(message)

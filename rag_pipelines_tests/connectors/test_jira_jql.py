@@ -42,7 +42,7 @@ def test_brackets_and_words_inside_of_quotes_mean_nothing(text: str) -> None:
 
 def test_a_query_holds_each_condition_in_brackets() -> None:
     since = datetime(2026, 3, 1, 12, 0, 59, tzinfo=UTC)
-    ranges = [jql.Range("1", "A"), jql.Range("2", "B", since), jql.Range("3", "C", since)]
+    ranges = [jql.JqlRange("1", "A"), jql.JqlRange("2", "B", since), jql.JqlRange("3", "C", since)]
     assert jql.in_ranges(ranges, UTC, "x = 1 OR y = 2") == (
         '((project in ("A")) OR (project in ("B", "C") AND updated >= "2026-03-01 12:00"))'
         " AND (x = 1 OR y = 2) ORDER BY key ASC"
@@ -57,7 +57,7 @@ def test_any_text_is_one_jql_string(text: str) -> None:
     site = Site()
     site.project("ABC")
     issue = site.create("ABC", "One", labels=(text,))
-    assert parse(f"labels = {jql.quoted(text)}", site)(issue)
+    assert parse(f"labels = {jql.quote(text)}", site)(issue)
 
 
 @pytest.mark.parametrize("minutes", range(0, 240, 20))

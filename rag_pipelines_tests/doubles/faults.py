@@ -142,7 +142,7 @@ STORM: tuple[Fault, ...] = (
     Truncate(framing="chunked"),
     Truncate(framing="close"),
 )
-"""The passing faults of a bad day, each as likely as the others."""
+"""The transient failures of a bad day, each as likely as the others."""
 
 
 @dataclass

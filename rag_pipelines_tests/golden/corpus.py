@@ -27,7 +27,7 @@ from rag_pipelines.parsing import detect, registry
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.fingerprints import parser_stage
 from rag_pipelines.parsing.formats import FORMATS
-from rag_pipelines.provenance.stages import Stage
+from rag_pipelines.provenance.stages import StageCode
 from rag_pipelines.store.database import Pg
 
 Results = dict[str, Any]
@@ -68,7 +68,7 @@ SELECT rag.language_of(NULL, %(text)s, 'english', '{"de": "german", "fr": "frenc
 """
 
 
-def stages() -> list[Stage]:
+def stages() -> list[StageCode]:
     """Every stage that has a fingerprint from its code."""
     return [
         *(parser_stage(media_type) for media_type in sorted(FORMATS)),

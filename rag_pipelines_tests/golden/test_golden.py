@@ -16,7 +16,7 @@ from rag_pipelines.index.words import words_stage
 from rag_pipelines.parsing.fingerprints import parser_stage
 from rag_pipelines.parsing.formats import FORMATS
 from rag_pipelines.provenance.libraries import versions
-from rag_pipelines.provenance.stages import PINS, Pin, Stage, code_of, made_by, read_pins
+from rag_pipelines.provenance.stages import PINS, Pin, StageCode, code_of, made_by, read_pins
 from rag_pipelines.store.database import Database
 from rag_pipelines_tests.golden import corpus
 from rag_pipelines_tests.golden.corpus import Results
@@ -43,7 +43,7 @@ def words(database_url: str) -> Results:
     return found
 
 
-def see(stage: Stage, results: Results, pins: Sequence[Pin]) -> Seen:
+def see(stage: StageCode, results: Results, pins: Sequence[Pin]) -> Seen:
     """A stage beside what is expected of it; a pinned one of which nothing is expected yet is as expected."""
     code, known = code_of(stage), json.loads(LIBRARIES.read_text()) if LIBRARIES.exists() else {}
     here, before = versions(code.libraries), corpus.expected(stage.key)
@@ -52,7 +52,7 @@ def see(stage: Stage, results: Results, pins: Sequence[Pin]) -> Seen:
     return Seen(stage.key, code.digest, equal, all(known.get(name) == here[name] for name in here))
 
 
-def hold(stage: Stage, results: Results) -> None:
+def hold(stage: StageCode, results: Results) -> None:
     """Fail with what to do where results or code are not as they were pinned."""
     pins = read_pins(PINS.read_text())
     found = verdict(see(stage, results, pins), pins)

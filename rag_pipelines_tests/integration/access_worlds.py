@@ -15,7 +15,7 @@ from unittest.mock import patch
 from psycopg import sql
 
 from rag_pipelines.connectors.base import Group
-from rag_pipelines.gates.access_proof import Caller, Facts, Oracle
+from rag_pipelines.gates.access_proof import Facts, Oracle, SampleCaller
 from rag_pipelines.model import EVERYONE, AccessRule
 from rag_pipelines.query import statement
 from rag_pipelines.query.hits import Mode
@@ -40,7 +40,7 @@ ROUTES = {"exact": statement.FEW_CHUNKS, "approximate": 1}
 class Case(NamedTuple):
     """One search: who asks what, in which way, for how many hits."""
 
-    caller: Caller
+    caller: SampleCaller
     words: tuple[str, ...]
     mode: Mode
     route: str
@@ -148,7 +148,7 @@ class Worlds:
         expected = asked & self._readable(case.caller, self._facts)
         return Fault(len(found - expected), min(case.k, len(expected)) - len(found & expected))
 
-    def read(self, caller: Caller) -> Fault:
+    def read(self, caller: SampleCaller) -> Fault:
         """What is wrong with the rows that the reader's login gives of itself, every table asked by id."""
         by_set = {chunk_set: document for document, chunk_set in self._passages}
         now = self._readable(caller, [one._replace(former=None) for one in self._facts])
@@ -172,8 +172,8 @@ class Worlds:
                 leaked, denied = leaked + len(seen - text), denied + len(text - seen)
         return Fault(leaked, denied)
 
-    def _readable(self, caller: Caller, facts: Sequence[Facts]) -> set[int]:
-        held = self._oracle.held(caller)
+    def _readable(self, caller: SampleCaller, facts: Sequence[Facts]) -> set[int]:
+        held = self._oracle.effective_principals(caller)
         return {
             document
             for (document, _), one in zip(self._passages, facts, strict=True)
@@ -209,7 +209,7 @@ def random_groups(rng: random.Random) -> dict[str, dict[str, tuple[str, ...]]]:
 
 def random_case(rng: random.Random) -> Case:
     """One search by somebody; one in three of a tenant that there is not."""
-    caller = Caller("", rng.choice((*TENANTS, "grey")), _some(rng, (*USERS, *GROUPS), 3))
+    caller = SampleCaller("", rng.choice((*TENANTS, "grey")), _some(rng, (*USERS, *GROUPS), 3))
     words = tuple(rng.sample((*WORDS, "zephyr"), rng.randint(1, 3)))
     return Case(
         caller, words, rng.choice(MODES), rng.choice(tuple(ROUTES)), rng.choice((1, 3, 10, DOCUMENTS))

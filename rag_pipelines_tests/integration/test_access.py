@@ -19,7 +19,7 @@ from rag_pipelines.connectors.base import Capabilities, Complete, Failure, Group
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import FetchError, UsageError
 from rag_pipelines.model import AccessRule, user_principal
-from rag_pipelines.query.explain_access import Explanation, explain, judge
+from rag_pipelines.query.explain_access import AccessExplanation, explain, judge
 from rag_pipelines.store.documents import AccessRules
 from rag_pipelines.store.principals import memberships_of
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -40,7 +40,7 @@ class Team(Workspace):
         denied = f"deny: [{deny}]\n" if deny else ""
         self.write(f"{folder}/.access.yaml", f"allow: [{', '.join(principals)}]\n{denied}")
 
-    def explain(self, external_id: str, user: str | None = None, **options: Any) -> Explanation:
+    def explain(self, external_id: str, user: str | None = None, **options: Any) -> AccessExplanation:
         """Why a user may or may not read a document."""
         with self.database.connection() as connection:
             return explain(connection, "docs", external_id, user=user, **options)
@@ -166,7 +166,7 @@ def test_narrowed_access_holds_although_the_new_content_cannot_be_loaded(
     def refuse(*_: Any) -> bytes:
         raise FetchError("the disk is broken")
 
-    monkeypatch.setattr("rag_pipelines.sync.listing.Listing._content", refuse)
+    monkeypatch.setattr("rag_pipelines.sync.listing.SourceListing._content", refuse)
     assert team.ingest().changes["failed"] == 1
     assert team.paths("sensor", principals=["group:hr"]) == {"open/news.md"}
 

@@ -13,7 +13,7 @@ import pytest
 from rag_pipelines.connectors.base import Group
 from rag_pipelines.errors import GateError
 from rag_pipelines.gates import access_proof as access_gate
-from rag_pipelines.gates.access_proof import Caller, Facts, Oracle, callers
+from rag_pipelines.gates.access_proof import Facts, Oracle, SampleCaller, callers
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines.store.principals import replace_groups
@@ -244,7 +244,12 @@ def test_a_rule_that_sql_judges_wrongly_is_found(shelf: Workspace) -> None:
 
 def test_the_oracle_follows_groups_through_groups_of_the_same_tenant() -> None:
     oracle = Oracle([("t", "group:a", "user:x"), ("t", "group:b", "group:a"), ("u", "group:c", "user:x")])
-    assert oracle.held(Caller("", "t", ("user:x",))) == {"everyone", "user:x", "group:a", "group:b"}
+    assert oracle.effective_principals(SampleCaller("", "t", ("user:x",))) == {
+        "everyone",
+        "user:x",
+        "group:a",
+        "group:b",
+    }
 
 
 @pytest.mark.parametrize(
@@ -263,7 +268,7 @@ def test_the_oracle_follows_groups_through_groups_of_the_same_tenant() -> None:
     ],
 )
 def test_the_oracle_decides_as_the_rules_say(facts: Facts, expected: bool) -> None:
-    assert Oracle([]).may_read(Caller("", "t", ()), {"a", "b"}, facts) == expected
+    assert Oracle([]).may_read(SampleCaller("", "t", ()), {"a", "b"}, facts) == expected
 
 
 def test_the_same_seed_asks_the_same() -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rag_pipelines.cli import main
-from rag_pipelines.evaluation.calibration import cross_validated
+from rag_pipelines.evaluation.calibration import cross_validate
 from rag_pipelines.query.asynchronous import AsyncSearcher
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import PackedContext
@@ -137,7 +137,7 @@ def test_an_evaluation_says_whether_answers_are_told_from_what_is_none(
     after = json.loads(call("eval", "run", golden(shelf), "--json").stdout)
     assert after["figures"]["all"]["Answerability"]["mean"] == 1
     assert after["notes"] == [
-        "confidence is by the calibration learned from 'golden', this very set, which flatters it"
+        "confidence is by the calibration learned from 'golden', this same set, so it looks better than it is"
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_cross_validation_needs_enough_of_each_kind_in_every_part() -> None:
             ({"dense": float(answerable)}, answerable) for answerable in (True, False) for _ in range(each)
         ]
 
-    assert cross_validated(examples(6)) is None
-    trial = cross_validated(examples(7))
+    assert cross_validate(examples(6)) is None
+    trial = cross_validate(examples(7))
     assert trial is not None
     assert (trial.answered, trial.refused, trial.curve.area) == (1, 1, 1)

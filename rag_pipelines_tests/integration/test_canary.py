@@ -1,4 +1,4 @@
-"""Canaries and shadows: who reads a candidate, when it is broken off, and that no search suffers from it."""
+"""Canaries and shadows: who reads a candidate, when it is aborted, and that no search suffers from it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.errors import GateError, TransientError, UsageError
 from rag_pipelines.gates.canary import (
     Canary,
+    CanaryReport,
     Figures,
     PairFigures,
-    Report,
     latest_reports,
     record,
     running_canaries,
@@ -92,7 +92,7 @@ class Trial:
             connection.execute(statement)
 
     @property
-    def report(self) -> Report:
+    def report(self) -> CanaryReport:
         with self.database.connection() as connection:
             return latest_reports(connection, "main")[0]
 

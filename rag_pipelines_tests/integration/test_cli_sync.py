@@ -75,11 +75,11 @@ def test_an_ingest_of_everything_says_which_sources_are_configured_no_more(
     workspace.document["sources"] = {"birds": workspace.document["sources"]["docs"]}
     workspace.document["indexes"]["main"]["sources"] = "*"
     result = call("ingest")
-    assert "docs is not configured any more: 1 document still served" in result.stderr
+    assert "docs is no longer configured: 1 document still served" in result.stderr
     assert objects(call("deletes", "list", "--json"))[0]["cause"] == "source_removed"
-    assert "docs is not configured any more: 1 document still served" in call("ingest").stderr
+    assert "docs is no longer configured: 1 document still served" in call("ingest").stderr
     call("deletes", "reject", "1", "--reason", "it comes back next week")
-    assert "not configured any more" not in call("ingest").stderr
+    assert "no longer configured" not in call("ingest").stderr
 
 
 def test_a_plan_is_applied_by_its_number(workspace: Workspace, call: Call) -> None:

@@ -15,7 +15,7 @@ from rag_pipelines.errors import DocumentError, ParseCrashError, ParseMemoryErro
 from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
-from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.jobs import JobOutcome
 from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure
 
@@ -57,7 +57,7 @@ def lure(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> L
     return Lure(str(secret).encode(), f"{host}:{port}".encode())
 
 
-def text_of(outcome: Outcome[PrepareTask, Prepared]) -> str:
+def text_of(outcome: JobOutcome[PrepareTask, Prepared]) -> str:
     return decode_parsed(outcome.value.encoded).text if outcome.value else str(outcome.error)
 
 

@@ -21,7 +21,7 @@ DOCUMENTS = 240
 BATCH = 16
 MOMENTS = (
     "phase start", "phase list", "phase prepare", "embed", "embed", "phase build",
-    "phase loading words and vectors", "phase turning words around", "phase indexing", "phase gates",
+    "phase loading vectors and terms", "phase building postings", "phase indexing", "phase gates",
     "phase promote",
 )  # fmt: skip
 """Where a run is killed: a random moment after it has said so. In the order of a run, because each run goes

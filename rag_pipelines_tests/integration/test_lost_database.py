@@ -1,4 +1,4 @@
-"""The database goes away during a command: a passing fault in one line, and the next run is right."""
+"""The database goes away during a command: a transient failure in one line, and the next run is right."""
 
 from __future__ import annotations
 

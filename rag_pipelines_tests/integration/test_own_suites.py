@@ -15,7 +15,7 @@ from rag_pipelines.config.suites import COLUMNS
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import GateError, RagError
 from rag_pipelines.index.promotion import promote
-from rag_pipelines.quality.library import Result
+from rag_pipelines.quality.library import ExpectationResult
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import check_source, suite_of
 from rag_pipelines.runtime import Runtime
@@ -56,7 +56,7 @@ def house(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def check(workspace: Workspace, **more: Any) -> dict[str, Result]:
+def check(workspace: Workspace, **more: Any) -> dict[str, ExpectationResult]:
     results = check_source(
         Runtime(workspace.database, workspace.settings, Embedders(workspace.settings.data_dir)),
         "docs",

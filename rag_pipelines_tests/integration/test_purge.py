@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from rag_pipelines.cli import main
 from rag_pipelines.errors import UsageError
 from rag_pipelines.retention.garbage import catalogue_alone, purge_subject
-from rag_pipelines.retention.proof import Evidence, Mentions, choose_quotes, look
+from rag_pipelines.retention.proof import Mentions, PurgeEvidence, choose_quotes, look
 from rag_pipelines.retention.purge import Purged, purge_document
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.lease import source_lease
@@ -201,7 +201,7 @@ def test_the_digests_of_the_audit_find_what_comes_back(gone: Workspace, statemen
         connection.execute(statement.format(id=SECRET))
 
     (row,) = gone.rows("SELECT detail FROM rag.audit WHERE action = 'purge'")
-    evidence = msgspec.convert(row["detail"]["evidence"], Evidence)
+    evidence = msgspec.convert(row["detail"]["evidence"], PurgeEvidence)
     with catalogue_alone(gone.database) as connection:
         store = BlobStore(gone.settings.blobs_url)
         proof = look(connection, store, evidence, Mentions("docs", SECRET), whole_blobs=False)

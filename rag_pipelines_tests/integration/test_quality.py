@@ -10,7 +10,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import DatabaseError, GateError, RagError, TransientError, UsageError
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.quality import library
-from rag_pipelines.quality.library import Result
+from rag_pipelines.quality.library import ExpectationResult
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import SUITES, check_source
 from rag_pipelines.quality.suites import documents_suite
@@ -28,7 +28,7 @@ def checked(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def check(workspace: Workspace, *names: str) -> dict[str, Result]:
+def check(workspace: Workspace, *names: str) -> dict[str, ExpectationResult]:
     results = check_source(
         Runtime(workspace.database, workspace.settings, Embedders(workspace.settings.data_dir)),
         "docs",
@@ -37,7 +37,7 @@ def check(workspace: Workspace, *names: str) -> dict[str, Result]:
     return {f"{one.suite}.{one.expectation}": one for one in results}
 
 
-def failed(results: dict[str, Result]) -> set[str]:
+def failed(results: dict[str, ExpectationResult]) -> set[str]:
     return {name for name, one in results.items() if not one.passed}
 
 

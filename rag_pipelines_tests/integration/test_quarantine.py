@@ -27,8 +27,8 @@ from rag_pipelines.store.documents import (
     QuarantineEntry,
     QuarantineFilter,
     documents_not_due,
+    list_quarantine,
     quarantine,
-    quarantined,
     retry_quarantined,
 )
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -271,7 +271,7 @@ def test_entries_are_chosen_by_all_that_is_given(
         connection.execute(
             "UPDATE rag.quarantine SET first_at = now() - interval '10 days' WHERE external_id = 'c.md'"
         )
-        assert {row["external_id"] for row in quarantined(connection, chosen)} == found
+        assert {row["external_id"] for row in list_quarantine(connection, chosen)} == found
         assert {row["external_id"] for row in retry_quarantined(connection, chosen)} == found
         due = connection.execute("SELECT external_id FROM rag.quarantine WHERE attempts = 0").fetchall()
     assert {row["external_id"] for row in due} == found

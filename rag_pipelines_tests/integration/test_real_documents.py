@@ -18,7 +18,7 @@ from rag_pipelines.parsing.builder import CELL_SEPARATOR
 from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
 from rag_pipelines.text.canonical import clean
-from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.jobs import JobOutcome
 from rag_pipelines.workers.pool import WorkerPool
 
 BUDGET = 256
@@ -57,7 +57,7 @@ def test_every_file_ends_with_exact_blocks_and_chunks_or_with_its_own_error(
     assert broken == {}
 
 
-def _faults(outcome: Outcome[Any, Prepared]) -> Iterator[str]:
+def _faults(outcome: JobOutcome[Any, Prepared]) -> Iterator[str]:
     """What is wrong with the outcome of a `File` of the benchmark, which has the statuses it may end with."""
     status = outcome.error.status if outcome.error else "ok"
     if outcome.item.expected and status not in outcome.item.expected:

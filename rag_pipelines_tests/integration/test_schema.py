@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from rag_pipelines.errors import TransientError, UsageError
 from rag_pipelines.store import schema as schema_module
-from rag_pipelines.store.database import Database, Prepared
+from rag_pipelines.store.database import Database, PreparedQuery
 from rag_pipelines.store.schema import Schema, checksum, current_schema, migrate
 from rag_pipelines_tests.integration import last_release
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -251,7 +251,7 @@ def _prepared(connection: Connection, statement: str) -> str:
     """How Postgres takes a statement: prepared, or what it says against it."""
     if "{" in statement.replace("'{}'", "").replace("{}'", ""):
         return "put together"
-    numbered = Prepared(psycopg.sql.SQL(statement))
+    numbered = PreparedQuery(psycopg.sql.SQL(statement))
     with connection.transaction(force_rollback=True):
         try:
             with connection.transaction():

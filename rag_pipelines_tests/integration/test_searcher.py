@@ -38,7 +38,7 @@ def test_a_search_is_given_up_when_its_callers_time_is_over(
         with shelf.database.connection() as connection:
             admit_reader(connection, reader_role)
         shelf.document["database"]["reader_url"] = as_role(shelf.url, reader_role)
-    hurried = shelf.database.tuned({"statement_timeout": "1ms"})
+    hurried = shelf.database.with_server_settings({"statement_timeout": "1ms"})
     searcher = Searcher(hurried, shelf.settings, "main")
     with pytest.raises(TransientError, match="statement timeout"):
         searcher.search("kite", tenant="default")

@@ -144,7 +144,7 @@ def test_a_listing_that_was_cut_short_ends_with_3(
     monkeypatch.setattr(FilesystemConnector, "items", lambda self, *window: list(items(self, *window))[:-1])
     result = call("ingest")
     assert result.exit_code == 3
-    assert "the listing did not see everything" in result.stderr
+    assert "the listing was incomplete" in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["git", "records", "object store"])

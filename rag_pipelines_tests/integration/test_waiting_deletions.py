@@ -103,13 +103,13 @@ def test_a_configuration_that_lacks_the_source_keeps_what_waits_under_its_own_na
     for _ in range(2):
         said = call("ingest").stderr
         assert f"docs: {SAID}" in said
-        assert "docs is not configured any more: 1 document still served; decide with" in said
-        assert "not configured any more: 3" not in said
+        assert "docs is no longer configured: 1 document still served; decide with" in said
+        assert "no longer configured: 3" not in said
     waiting: list[dict[str, Any]] = objects(call("deletes", "list", "--json"))
     assert {(one["cause"], one["waiting"]) for one in waiting} == {("vanished", 3), ("source_removed", 1)}
     said = call("status").stderr
     assert f"docs: {SAID}" in said
-    assert "docs is not configured any more: 1 document still served" in said
+    assert "docs is no longer configured: 1 document still served" in said
 
 
 def test_an_index_over_all_sources_keeps_what_waits_when_the_source_leaves_the_configuration(

@@ -1,4 +1,4 @@
-"""A step whose database goes away is tried again, as any other passing fault."""
+"""A step whose database goes away is tried again, as any other transient failure."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from rag_pipelines.connectors.file_trees import LocalTree
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import FetchError
 from rag_pipelines.index.promotion import rollback
-from rag_pipelines.orchestration.observe import catalogue_sensor, unrecorded
+from rag_pipelines.orchestration.observe import catalogue_sensor, list_unrecorded
 from rag_pipelines.quality.runner import check_source
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.verification.verify import verify_source
@@ -121,7 +121,7 @@ def test_what_runs_of_dagster_did_is_not_told_twice(shell: Shell):
     shell.run("build_index")
     shell.run("verify_source", "docs")
 
-    assert list(unrecorded(shell.instance, shell.workspace.database, shell.workspace.settings)) == []
+    assert list(list_unrecorded(shell.instance, shell.workspace.database, shell.workspace.settings)) == []
 
 
 def test_a_verification_is_a_certificate_and_its_checks(shell: Shell):

@@ -73,7 +73,7 @@ def test_the_context_ends_with_its_block_and_reaches_threads_that_take_it():
 def test_a_line_break_in_a_field_does_not_break_the_line():
     stream = io.StringIO()
     with logs.written(stream, "info", "text"):
-        log.info("request tried again", reason="first\nsecond")
+        log.info("request retried", reason="first\nsecond")
 
     assert len(stream.getvalue().splitlines()) == 1
 

@@ -7,7 +7,7 @@ SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
 
 -- name: expired_tombstones
 -- Documents that were deleted longer ago than their source's grace: as configured now, or, of a source that
--- is not configured any more, as it was when it last ran.
+-- is no longer configured, as it was when it last ran.
 SELECT d.document_id, d.external_id, s.name AS source, encode(d.raw_sha256, 'hex') AS raw
 FROM rag.document d JOIN rag.source s USING (source_id)
 LEFT JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name

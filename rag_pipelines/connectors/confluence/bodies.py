@@ -51,7 +51,7 @@ class Bodies:
             raise
         except RagError:
             pass
-        names = self._site.names(_mentioned(found.values()))
+        names = self._site.names(_find_mentions(found.values()))
         self._ahead = {ref: _with_names(body, names) for ref, body in found.items()}
 
     def load(self, ref: Ref, content: Content | None = None) -> bytes:
@@ -62,7 +62,7 @@ class Bodies:
             if ref.type == ATTACHMENT:
                 return self._download(ref, content)
             body = self._site.body(ref)
-            return _with_names(body, self._site.names(_mentioned([body])))
+            return _with_names(body, self._site.names(_find_mentions([body])))
         except (MissingEntityError, GoneError, UsageError) as error:
             raise FetchError(f"{ref.external_id} was listed and cannot be read: {error}") from error
         except (KeyError, TypeError) as error:
@@ -80,17 +80,17 @@ class Bodies:
         return self._site.client.get_bytes(self._site.download_path(ref, content), limit, promised)
 
 
-def _mentioned(bodies: Iterable[str]) -> set[str]:
+def _find_mentions(bodies: Iterable[str]) -> set[str]:
     return {match[1] for body in bodies for match in _MENTION.finditer(body)}
 
 
 def _with_names(body: str, names: dict[str, str]) -> bytes:
     """The body with names beside its mentions, but for what stands in CDATA, which is text."""
 
-    def named(match: re.Match[str]) -> str:
+    def add_name(match: re.Match[str]) -> str:
         name = names.get(match[1])
         return match[0] if name is None else f'{match[0]} ri:display-name="{escape(name)}"'
 
     pieces = (piece.partition("<![CDATA[") for piece in body.split("]]>"))
-    marked = "]]>".join(_MENTION.sub(named, markup) + begin + text for markup, begin, text in pieces)
+    marked = "]]>".join(_MENTION.sub(add_name, markup) + begin + text for markup, begin, text in pieces)
     return marked.encode("utf-8", "replace")

@@ -12,7 +12,7 @@ from itertools import chain
 
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import BLOG_POST, PAGE, Content, Ref, Space
-from rag_pipelines.connectors.confluence.site import Range, Site
+from rag_pipelines.connectors.confluence.site import ListingPart, Site
 from rag_pipelines.connectors.confluence.tree import Tree
 from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingEntityError, RagError
 
@@ -61,9 +61,9 @@ class Census:
             else:
                 spaces.append(space)
                 yield from self._pages(space, described)
-        for part in self._site.attached(spaces):
-            yield from self._attached(part)
-        yield from self.tree.closed()
+        for part in self._site.list_attached(spaces):
+            yield from self._list_attached(part)
+        yield from self.tree.list_unreadable()
         if self._site.search_fault is not None:
             yield Failure(error=self._site.search_fault, entity="content search", hides_documents=False)
 
@@ -86,12 +86,12 @@ class Census:
         """What was modified in a space at `since` or later, or everything; labels and readers are known."""
         found: list[Content] = []
         try:
-            for content in self._new(self._site.changed(space.key, since), (space.key,)):
+            for content in self._new(self._site.list_changed(space.key, since), (space.key,)):
                 if isinstance(content, Failure):
                     yield content
                 elif since is None or content.modified_at is None or content.modified_at >= since:
                     found.append(content)
-                    self._saw(content, space.key)
+                    self._record_newest(content, space.key)
                     if content.container is None:
                         self.tree.add(content)
             pages = [(content.container or content.ref, *content.above) for content in found]
@@ -99,10 +99,10 @@ class Census:
         except CredentialError:
             raise
         except RagError as error:
-            yield self._lost(error, f"changes of space {space.key}", (space.key,))
+            yield self._record_failure(error, f"changes of space {space.key}", (space.key,))
             return
         yield from self.choice(found)
-        yield from self.tree.closed()
+        yield from self.tree.list_unreadable()
 
     def _pages(self, space: Space, described: bool) -> Iterator[Content | Failure]:
         found: list[Content] = []
@@ -116,7 +116,7 @@ class Census:
         except CredentialError:
             raise
         except RagError as error:
-            yield self._lost(error, f"space {space.key}", (space.key,))
+            yield self._record_failure(error, f"space {space.key}", (space.key,))
         try:
             if described:
                 self.tree.describe([content.ref for content in found])
@@ -124,13 +124,13 @@ class Census:
             raise
         except RagError as error:
             self._undescribed.add(space.key)
-            yield self._lost(error, f"access of space {space.key}", (space.key,))
+            yield self._record_failure(error, f"access of space {space.key}", (space.key,))
             return
         for content in found:
-            self._saw(content, space.key)
+            self._record_newest(content, space.key)
         yield from self.choice(found)
 
-    def _attached(self, part: Range) -> Iterator[Content | Failure]:
+    def _list_attached(self, part: ListingPart) -> Iterator[Content | Failure]:
         try:
             for content in self._new(part.contents(), part.spaces):
                 if isinstance(content, Failure):
@@ -138,12 +138,12 @@ class Census:
                     continue
                 page = self.page_of(content)
                 if page is not None and page.space not in self._undescribed:
-                    self._saw(content, page.space)
+                    self._record_newest(content, page.space)
                     yield from self.choice([content])
         except CredentialError:
             raise
         except RagError as error:
-            yield self._lost(error, part.name, part.spaces)
+            yield self._record_failure(error, part.name, part.spaces)
 
     def _new(
         self, entries: Iterator[Content | Failure], spaces: tuple[str, ...]
@@ -161,11 +161,11 @@ class Census:
             if ref is not None:
                 self._seen.add(ref)
 
-    def _saw(self, content: Content, space: str) -> None:
+    def _record_newest(self, content: Content, space: str) -> None:
         if content.modified_at is not None:
             self.newest[space] = max(content.modified_at, self.newest.get(space, content.modified_at))
 
-    def _lost(self, error: RagError, entity: str, spaces: Sequence[str]) -> Failure:
+    def _record_failure(self, error: RagError, entity: str, spaces: Sequence[str]) -> Failure:
         self.failed.update(spaces)
         return Failure(error=error, entity=entity)
 

@@ -34,7 +34,7 @@ from rag_pipelines.connectors.confluence.site import (
     DESCRIBED,
     IDS_AT_ONCE,
     NAMES_AT_ONCE,
-    Range,
+    ListingPart,
     Site,
     unreadable,
 )
@@ -101,13 +101,13 @@ class CloudSite(Site):
             cql = f'space = "{space.key}" and type in ({", ".join(kinds)})'
             yield from self.search(cql, DESCRIBED, ("draft",))
 
-    def attached(self, spaces: Sequence[Space]) -> Iterator[Range]:
+    def list_attached(self, spaces: Sequence[Space]) -> Iterator[ListingPart]:
         keys = tuple(space.key for space in spaces)
         if keys and self.options.comments:
             for location in ("footer", "inline"):
-                yield Range(f"{location} comments", keys, partial(self._comments, location))
+                yield ListingPart(f"{location} comments", keys, partial(self._comments, location))
         if keys and self.options.attachments:
-            yield Range("attachments", keys, self._attachments)
+            yield ListingPart("attachments", keys, self._attachments)
 
     def single(self, ref: Ref) -> Content:
         if ref.type == COMMENT:
@@ -132,7 +132,7 @@ class CloudSite(Site):
                         missing.remove(content.ref)
                         yield content.ref, content
         comments = [ref for ref in refs if ref.type == COMMENT]
-        for content in self.found(comments, "version,space,container"):
+        for content in self.search_by_id(comments, "version,space,container"):
             if isinstance(content, Content) and content.ref in missing:
                 missing.remove(content.ref)
                 yield content.ref, content
@@ -152,7 +152,7 @@ class CloudSite(Site):
                     with suppress(KeyError, TypeError):
                         yield Ref(kind, identity(kind, raw["id"])), raw["body"]["storage"]["value"]
         comments = [ref for ref in refs if ref.type == COMMENT]
-        yield from self.found_bodies(comments)
+        yield from self.search_bodies(comments)
 
     def body(self, ref: Ref) -> str:
         params: dict[str, Any] = {"body-format": "storage"}
@@ -171,7 +171,7 @@ class CloudSite(Site):
 
     def space_readers(self, space: Space) -> tuple[str, ...]:
         """v2 names users, groups and classes; v1, as long as it is there, also tells of anonymous access."""
-        found = set(self._granted_to_anybody(space))
+        found = set(self._public_grants(space))
         for raw, _ in self.entries(f"{_V2}/spaces/{space.id}/permissions"):
             operation, principal = raw["operation"], raw.get("principal") or {}
             if (operation["key"], operation["targetType"]) != ("read", "space"):
@@ -187,11 +187,11 @@ class CloudSite(Site):
                 found.update(self.principals.group(group) for group in self.groups())
         return tuple(sorted(found))
 
-    def _granted_to_anybody(self, space: Space) -> tuple[str, ...]:
+    def _public_grants(self, space: Space) -> tuple[str, ...]:
         if not self._has_v1_spaces:
             return ()
         try:
-            return tuple(one for one in self.granted_in_v1(space) if one == EVERYONE)
+            return tuple(one for one in self.list_viewers_in_v1(space) if one == EVERYONE)
         except GoneError:
             self._has_v1_spaces = False
         except (ForbiddenEntityError, MissingEntityError, UsageError, KeyError):

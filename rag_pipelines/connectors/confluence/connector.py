@@ -37,7 +37,7 @@ from rag_pipelines.connectors.confluence.census import Census, existing
 from rag_pipelines.connectors.confluence.cloud import CONTEXT, CloudSite
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, COMMENT, Content, Ref, Space
 from rag_pipelines.connectors.confluence.data_center import DataCenterSite
-from rag_pipelines.connectors.confluence.directory import Directory
+from rag_pipelines.connectors.confluence.directory import PeopleDirectory
 from rag_pipelines.connectors.confluence.options import CURSOR, ConfluenceCursor, ConfluenceOptions
 from rag_pipelines.connectors.confluence.site import Site
 from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, TransientError, UsageError
@@ -126,7 +126,7 @@ class ConfluenceConnector(Connector):
         self._bodies.read_ahead([ref for item in items if (ref := Ref.of(item.external_id)) is not None])
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
-        return Directory(self._site).groups()
+        return PeopleDirectory(self._site).groups()
 
     def check(self) -> list[Finding]:
         try:
@@ -146,7 +146,7 @@ class ConfluenceConnector(Connector):
             findings.append(Finding("spaces", True, detail))
         for space in spaces[:1]:
             findings += self._check_space(space)
-        return [*findings, Directory(self._site).check()]
+        return [*findings, PeopleDirectory(self._site).check()]
 
     def close(self) -> None:
         if self._opened is not None:
@@ -236,12 +236,12 @@ class ConfluenceConnector(Connector):
             readers = self._site.space_readers(space)
             detail = f"{len(readers)} principals may view {space.key}"
             if not readers:
-                detail = f"nobody is said to view {space.key}: its documents will be closed"
+                detail = f"no viewer of {space.key} was reported: its documents will be closed"
             yield Finding("permissions", bool(readers), detail)
         except (RagError, KeyError, TypeError) as error:
             yield Finding("permissions", False, f"who may view {space.key} cannot be read: {error}")
         try:
-            for _ in self._site.changed(space.key, datetime.now(UTC)):
+            for _ in self._site.list_changed(space.key, datetime.now(UTC)):
                 break
             yield Finding("search", True, "changes and restrictions can be read in bulk")
         except RagError as error:

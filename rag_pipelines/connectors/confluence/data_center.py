@@ -27,7 +27,7 @@ from rag_pipelines.connectors.confluence.content import (
     from_v1,
 )
 from rag_pipelines.connectors.confluence.options import ConfluenceOptions
-from rag_pipelines.connectors.confluence.site import DESCRIBED, ONE_CONTENT, Range, Site
+from rag_pipelines.connectors.confluence.site import DESCRIBED, ONE_CONTENT, ListingPart, Site
 from rag_pipelines.errors import (
     ForbiddenEntityError,
     GoneError,
@@ -49,7 +49,7 @@ class DataCenterSite(Site):
     def account(self) -> str:
         raw = self.client.get_json("/rest/api/user/current")
         if raw.get("type") == "anonymous":
-            raise ForbiddenEntityError("the server takes us for nobody; check the token")
+            raise ForbiddenEntityError("the server treats the login as anonymous; check the token")
         return raw.get("displayName") or raw.get("username") or "?"
 
     def spaces(self) -> Iterator[Space]:
@@ -81,11 +81,11 @@ class DataCenterSite(Site):
                 for raw, base in self.entries(_CONTENT, params):
                     yield self.read(raw, base)
 
-    def attached(self, spaces: Sequence[Space]) -> Iterator[Range]:
+    def list_attached(self, spaces: Sequence[Space]) -> Iterator[ListingPart]:
         wanted = (COMMENT,) * self.options.comments + (ATTACHMENT,) * self.options.attachments
         for space in spaces if wanted else ():
             cql = f'space = "{space.key}" and type in ({", ".join(wanted)})'
-            yield Range(
+            yield ListingPart(
                 f"comments and attachments of space {space.key}",
                 (space.key,),
                 lambda cql=cql: self.search(cql, "version,space,container"),  # type: ignore[misc]
@@ -98,14 +98,14 @@ class DataCenterSite(Site):
 
     def standing(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
         missing = set(refs)
-        for content in self.found(refs, "version,space,ancestors,container,metadata.labels"):
+        for content in self.search_by_id(refs, "version,space,ancestors,container,metadata.labels"):
             if isinstance(content, Content) and content.ref in missing:
                 missing.remove(content.ref)
                 yield content.ref, content
         yield from self.singly(sorted(missing))
 
     def bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
-        yield from self.found_bodies(refs)
+        yield from self.search_bodies(refs)
 
     def body(self, ref: Ref) -> str:
         raw = self.client.get_json(f"{_CONTENT}/{ref.id}", {"status": "any", "expand": "body.storage"})
@@ -124,7 +124,7 @@ class DataCenterSite(Site):
         try:
             granted = self.client.get_json(f"/rest/api/space/{quote(space.key)}/permissions")
         except (MissingEntityError, GoneError):
-            return self.granted_in_v1(space)
+            return self.list_viewers_in_v1(space)
         found = set()
         for one in granted:
             operation, subject = one["operation"], one.get("subject") or {}

@@ -22,7 +22,7 @@ _NOT_UNDERSTOOD = (KeyError, TypeError, AttributeError)
 _SAMPLE = 20
 
 
-class Directory:
+class PeopleDirectory:
     """One listing of the people of a site."""
 
     def __init__(self, site: Site) -> None:

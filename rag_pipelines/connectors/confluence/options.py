@@ -20,14 +20,14 @@ from rag_pipelines.stored import Form
 class ConfluenceOptions(AtlassianOptions):
     """Settings of a Confluence source."""
 
-    spaces: tuple[str, ...] = Field((), description="keys of the spaces wanted; none means all")
-    exclude_spaces: tuple[str, ...] = Field((), description="keys of spaces left out, stronger than spaces")
+    spaces: tuple[str, ...] = Field((), description="keys of spaces to include; none means all")
+    exclude_spaces: tuple[str, ...] = Field((), description="keys of spaces to exclude; wins over spaces")
     roots: tuple[str, ...] = Field(
         (), description="ids of pages: only they and what is below them; blog posts are below nothing"
     )
     labels: tuple[str, ...] = Field((), description="only pages and posts with one of these labels")
     exclude_labels: tuple[str, ...] = Field(
-        (), description="no pages and posts with one of these labels, stronger than labels"
+        (), description="no pages and posts with one of these labels; wins over labels"
     )
     blog_posts: bool = Field(True, description="whether blog posts are documents")
     comments: bool = Field(True, description="whether comments are documents of their own")

@@ -62,7 +62,7 @@ ONE_CONTENT = (ForbiddenEntityError, MissingEntityError, GoneError, UsageError, 
 """Refusals that say something of one content only, when one is asked for."""
 
 
-class Range(NamedTuple):
+class ListingPart(NamedTuple):
     """Something that is listed as a whole or not: its name, the spaces it is of, and its contents."""
 
     name: str
@@ -100,7 +100,7 @@ class Site(ABC):
         """Pages and posts of a space. `described` asks for labels and readers too, where that is free."""
 
     @abstractmethod
-    def attached(self, spaces: Sequence[Space]) -> Iterator[Range]:
+    def list_attached(self, spaces: Sequence[Space]) -> Iterator[ListingPart]:
         """Where the comments and attachments of spaces are listed, perhaps among those of others."""
 
     @abstractmethod
@@ -149,7 +149,7 @@ class Site(ABC):
         for attempt in range(_RESTARTS):
             begun = False
             try:
-                for page in self.client.linked(path, params):
+                for page in self.client.follow_links(path, params):
                     begun = True
                     results = page.get("results")
                     if results is None:
@@ -175,7 +175,7 @@ class Site(ABC):
         for raw, base in self.entries("/rest/api/content/search", query):
             yield self.read(raw, base)
 
-    def changed(self, space: str, since: datetime | None) -> Iterator[Content | Failure]:
+    def list_changed(self, space: str, since: datetime | None) -> Iterator[Content | Failure]:
         """What was last modified at `since` or later, and some of what was before.
 
         A date in CQL is read in the time zone of the account or the server, which cannot be known for
@@ -185,13 +185,13 @@ class Site(ABC):
         cql = f'space = "{space}" and type in ({kinds})'
         if since is not None:
             cql += f' and lastmodified >= "{(since.astimezone(UTC) - _WEST):%Y-%m-%d %H:%M}"'
-        yield from self.search(cql, f"{DESCRIBED},container", self.searched_statuses())
+        yield from self.search(cql, f"{DESCRIBED},container", self.search_statuses())
 
-    def searched_statuses(self) -> tuple[str, ...]:
+    def search_statuses(self) -> tuple[str, ...]:
         """For `search`: none is the default, and understood by every version."""
         return () if self.options.statuses == ("current",) else self.options.statuses
 
-    def found(self, refs: Iterable[Ref], expand: str) -> Iterator[Content | Failure]:
+    def search_by_id(self, refs: Iterable[Ref], expand: str) -> Iterator[Content | Failure]:
         """Contents by their ids, as far as the search index knows them; none if it cannot be searched.
 
         Attachments are left out: whether CQL takes their ids (``att123``) is not documented.
@@ -201,18 +201,18 @@ class Site(ABC):
         for block in blocks((ref for ref in refs if ref.type != ATTACHMENT), IDS_AT_ONCE):
             ids = ", ".join(ref.id for ref in block)
             try:
-                yield from self.search(f"id in ({ids})", expand, self.searched_statuses())
+                yield from self.search(f"id in ({ids})", expand, self.search_statuses())
             except (GoneError, UsageError, ForbiddenEntityError, MissingEntityError) as error:
                 self.search_fault = error
                 return
 
-    def described(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
+    def describe(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, Content | RagError]]:
         """Contents with ancestors, labels and readers, or why one cannot be had.
 
         In bulk through the search; what the index does not know yet is asked one by one.
         """
         missing = {ref.id: ref for ref in refs}
-        for content in self.found(refs, DESCRIBED):
+        for content in self.search_by_id(refs, DESCRIBED):
             if isinstance(content, Content) and content.readers is not None and content.ref.id in missing:
                 yield missing.pop(content.ref.id), content
         yield from self.singly(missing.values())
@@ -245,12 +245,12 @@ class Site(ABC):
             found |= named
             start += full
 
-    def found_bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
+    def search_bodies(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
         """Storage-format bodies of contents that the search index knows."""
         for block in blocks(refs, BODIES_AT_ONCE):
             query = {
                 "cql": f"id in ({', '.join(ref.id for ref in block)})",
-                "cqlcontext": _context(self.searched_statuses()),
+                "cqlcontext": _context(self.search_statuses()),
                 "expand": "body.storage",
                 "limit": BODIES_AT_ONCE,
             }
@@ -258,7 +258,7 @@ class Site(ABC):
                 with suppress(KeyError, TypeError):
                     yield Ref(raw["type"], identity(raw["type"], raw["id"])), raw["body"]["storage"]["value"]
 
-    def granted_in_v1(self, space: Space) -> tuple[str, ...]:
+    def list_viewers_in_v1(self, space: Space) -> tuple[str, ...]:
         """The principals that may view a space, as an expansion of the space tells."""
         raw = self.client.get_json(f"/rest/api/space/{quote(space.key)}", {"expand": "permissions"})
         found = set()

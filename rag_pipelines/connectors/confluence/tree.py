@@ -44,7 +44,7 @@ class Tree:
         done: set[str] = set()
         while waiting:
             above: set[Ref] = set()
-            for ref, answer in self._site.described([*filter(self._is_unknown, waiting.values())]):
+            for ref, answer in self._site.describe([*filter(self._is_unknown, waiting.values())]):
                 self._learn(ref, answer)
                 if isinstance(answer, Content):
                     above.update(answer.above)
@@ -71,7 +71,7 @@ class Tree:
         """The known pages above, the topmost first."""
         return [node for node in self._upward(page) if node is not None][:0:-1]
 
-    def closed(self) -> Iterator[Failure]:
+    def list_unreadable(self) -> Iterator[Failure]:
         """Whose readers could not be read, each told once. No document is hidden by that."""
         for id, error in self._closed.items():
             if id not in self._told:

@@ -63,7 +63,7 @@ class Visibility(msgspec.Struct, frozen=True):
         return cls(str(raw.get("type")), str(raw.get("identifier") or raw.get("value")))
 
 
-def named_holder(text: str) -> Holder:
+def parse_holder(text: str) -> Holder:
     """A holder as a person writes it: ``group:legal``, ``reporter``. Raises `ValueError`."""
     type, _, value = text.partition(":")
     if value.strip() and type in _NAMED:
@@ -121,7 +121,7 @@ def clause(
     return tuple(found)
 
 
-def restricted_to(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
+def restricting_roles(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The ids of the roles that an issue of a team-managed project is restricted to; None: it is not.
 
     A restriction of another type than ``projectrole`` admits nobody.

@@ -13,7 +13,7 @@ from rag_pipelines.connectors.jira import jql
 from rag_pipelines.connectors.jira.access import Names
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
-from rag_pipelines.connectors.jira.scope import Project, Scope
+from rag_pipelines.connectors.jira.scope import JiraScope, Project
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, RagError
 
@@ -29,8 +29,8 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
         zone = account.get("timeZone")
         known = "" if jql.zone_of(zone) is not jql.FURTHEST_BEHIND else ", which is not known here"
         name = account.get("displayName") or account.get("name") or "an account"
-        yield Finding("login", True, f"{options.url} takes us for {name}, in time zone {zone}{known}")
-        scope = Scope.of(site, options)
+        yield Finding("login", True, f"{options.url} knows us as {name}, in time zone {zone}{known}")
+        scope = JiraScope.of(site, options)
     except RagError as error:
         yield Finding("site", False, str(error))
         return
@@ -49,9 +49,9 @@ def findings(site: JiraSite, schemes: Schemes, options: JiraOptions) -> Iterator
     yield _emails(site, schemes.names)
 
 
-def _issues(site: JiraSite, scope: Scope, options: JiraOptions) -> Finding:
+def _issues(site: JiraSite, scope: JiraScope, options: JiraOptions) -> Finding:
     """Whether anything is found."""
-    ranges = [jql.Range(project.id, project.key) for project in scope.projects[:_PROJECTS]]
+    ranges = [jql.JqlRange(project.id, project.key) for project in scope.projects[:_PROJECTS]]
     query = jql.in_ranges(ranges, jql.FURTHEST_BEHIND, options.jql)
     try:
         found = next(iter(site.pages(query, ("project",))), [])
@@ -86,7 +86,7 @@ def _readable(
         return Finding(
             name,
             False,
-            f"{what} cannot be read in {', '.join(refused)}, so nobody gets in by it; the account needs "
+            f"{what} cannot be read in {', '.join(refused)}, so it admits nobody; the account needs "
             f"Administer Projects there, or Administer Jira: {reason}",
         )
     return Finding(name, True, f"{what} can be read in {len(projects)} projects")

@@ -33,12 +33,12 @@ from rag_pipelines.connectors.base import (
 from rag_pipelines.connectors.jira.access import Names
 from rag_pipelines.connectors.jira.checks import findings
 from rag_pipelines.connectors.jira.contents import Contents
-from rag_pipelines.connectors.jira.directory import Directory
+from rag_pipelines.connectors.jira.directory import GroupDirectory
 from rag_pipelines.connectors.jira.existence import Existence
-from rag_pipelines.connectors.jira.listing import Listing
+from rag_pipelines.connectors.jira.listing import IssueListing
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
-from rag_pipelines.connectors.jira.scope import Scope
+from rag_pipelines.connectors.jira.scope import JiraScope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
@@ -73,7 +73,7 @@ class JiraConnector(Connector):
         self._options_fingerprint = fingerprint(
             options.model_dump(mode="json", include=_OPTIONS_OF_DOCUMENTS)
         )
-        self._scope: Scope | None = None
+        self._scope: JiraScope | None = None
         self._contents: Contents | None = None
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
@@ -91,7 +91,7 @@ class JiraConnector(Connector):
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         try:
-            scope = self._scope or Scope.of(self._site, self.options)
+            scope = self._scope or JiraScope.of(self._site, self.options)
             return Existence(self._site, self.options, self._schemes, scope).of(ids)
         except (CredentialError, TransientError):
             raise
@@ -100,14 +100,14 @@ class JiraConnector(Connector):
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
         try:
-            scope = Scope.of(self._site, self.options)
+            scope = JiraScope.of(self._site, self.options)
         except CredentialError:
             raise
         except RagError as error:
             yield Failure(error=error, entity=self.options.url, hides_documents=False)
             yield Complete(0, full=False)
             return
-        yield from Directory(self._site, self._schemes, scope).groups()
+        yield from GroupDirectory(self._site, self._schemes, scope).groups()
 
     def check(self) -> list[Finding]:
         return list(findings(self._site, self._schemes, self.options))
@@ -126,7 +126,7 @@ class JiraConnector(Connector):
 
     def _list(self, since: Mapping[str, datetime], window: Window, *, full: bool) -> Iterator[Entry]:
         try:
-            self._scope = scope = Scope.of(self._site, self.options)
+            self._scope = scope = JiraScope.of(self._site, self.options)
         except CredentialError:
             raise
         except RagError as error:
@@ -134,7 +134,7 @@ class JiraConnector(Connector):
             yield Complete(0, full=False)
             return
         self._contents = Contents(self._site, self.options, self._schemes, scope)
-        listing = Listing(self._site, self.options, self._schemes, scope, self._contents, window)
+        listing = IssueListing(self._site, self.options, self._schemes, scope, self._contents, window)
         yield from listing.entries(since)
         positions = JiraCursor(self._options_fingerprint, listing.positions(since))
         yield listing.complete(full=full, cursor=None if window else CURSOR.encode(positions))

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.jira import issues
-from rag_pipelines.connectors.jira.issues import Place
+from rag_pipelines.connectors.jira.issues import EntityId
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
-from rag_pipelines.connectors.jira.scope import Scope
+from rag_pipelines.connectors.jira.scope import JiraScope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, FetchError, MissingEntityError, RagError, UsageError
 
@@ -22,7 +22,7 @@ from rag_pipelines.errors import CredentialError, FetchError, MissingEntityError
 class Contents:
     """Reads documents of one scope. What `prefetch` read is given out once."""
 
-    def __init__(self, site: JiraSite, options: JiraOptions, schemes: Schemes, scope: Scope) -> None:
+    def __init__(self, site: JiraSite, options: JiraOptions, schemes: Schemes, scope: JiraScope) -> None:
         self._site = site
         self._options = options
         self._schemes = schemes
@@ -32,9 +32,9 @@ class Contents:
 
     def prefetch(self, external_ids: Iterable[str]) -> None:
         """Read the issues and threads among these; what cannot be read here fails when it is loaded."""
-        wanted: dict[str, list[Place]] = {}
+        wanted: dict[str, list[EntityId]] = {}
         for external_id in external_ids:
-            place = Place.of(external_id)
+            place = EntityId.of(external_id)
             if place is not None and place.kind != "attachment":
                 wanted.setdefault(place.issue_id, []).append(place)
         self._read = {}
@@ -48,7 +48,7 @@ class Contents:
         ready = self._read.pop(external_id, None)
         if ready is not None:
             return ready
-        place = Place.of(external_id)
+        place = EntityId.of(external_id)
         assert place is not None, external_id
         with _as_document(external_id):
             self._keep(self._site.issue(place.issue_id, self._fields), [place])
@@ -62,11 +62,11 @@ class Contents:
         with _as_document(external_id):
             return self._site.client.get_bytes(url, self._options.max_bytes, size)
 
-    def _keep(self, issue: Json, places: Iterable[Place]) -> None:
+    def _keep(self, issue: Json, places: Iterable[EntityId]) -> None:
         """Make the contents of an issue's documents from one answer."""
         key, fields, adf = issue["key"], issue["fields"], self._site.is_adf
         comments = self._site.comments(issue) if self._options.comments else []
-        threads = issues.threads(comments, lambda one: self._schemes.resolved(fields, one))
+        threads = issues.threads(comments, lambda one: self._schemes.resolve_role(fields, one))
         by_name = {str(visibility): thread for visibility, thread in threads.items() if visibility}
         for place in places:
             if not place.kind:

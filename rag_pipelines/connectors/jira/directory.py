@@ -16,7 +16,7 @@ from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.base import Complete, Failure, Group
 from rag_pipelines.connectors.jira.access import OF_THE_ISSUE, Holder, account_of, group_id_of
 from rag_pipelines.connectors.jira.schemes import Schemes
-from rag_pipelines.connectors.jira.scope import Project, Scope
+from rag_pipelines.connectors.jira.scope import JiraScope, Project
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import CredentialError, MissingEntityError, RagError, UsageError
 from rag_pipelines.model import EVERYONE
@@ -28,10 +28,10 @@ _ANY_APPLICATION = "*"
 T = TypeVar("T")
 
 
-class Directory:
+class GroupDirectory:
     """Lists the groups of one scope, once."""
 
-    def __init__(self, site: JiraSite, schemes: Schemes, scope: Scope) -> None:
+    def __init__(self, site: JiraSite, schemes: Schemes, scope: JiraScope) -> None:
         self._site = site
         self._schemes = schemes
         self._names = schemes.names
@@ -68,7 +68,9 @@ class Directory:
     def _project(self, project: Project) -> Iterator[Group | Failure]:
         schemes, names = self._schemes, self._names
         browsers = self._attempt(partial(schemes.browsers, project.id), names.project(project.id))
-        yield from self._held(names.project(project.id), f"may browse {project.name}", project, browsers)
+        yield from self._expand_holders(
+            names.project(project.id), f"may browse {project.name}", project, browsers
+        )
         yield from self._roles(project)
         what = f"the security levels of {project.key}"
         levels = self._attempt(partial(schemes.levels, project.id), what, lists=True)
@@ -78,9 +80,9 @@ class Directory:
         for level_id, name in sorted(levels.items()):
             principal = names.level(project.id, level_id)
             holders = self._attempt(partial(schemes.members, level_id, name), principal)
-            yield from self._held(principal, f"{name} in {project.name}", project, holders)
+            yield from self._expand_holders(principal, f"{name} in {project.name}", project, holders)
 
-    def _held(
+    def _expand_holders(
         self, principal: str, name: str, project: Project, holders: Iterable[Holder] | Failure
     ) -> Iterator[Group | Failure]:
         """A principal with those of its holders that are the same for every issue of the project."""
@@ -96,11 +98,11 @@ class Directory:
             if found is None:
                 error = UsageError(
                     f"{principal} is granted to {holder.type!r} {holder.value}, which this connector does "
-                    "not know, so nobody gets in by it; grant it to a group, role or user as well"
+                    "not know, so it admits nobody; grant it to a group, role or user as well"
                 )
                 yield Failure(error=error, entity=f"{principal} {holder.type}", hides_documents=False)
             members += found or []
-        yield self._known(principal, name, members)
+        yield self._make_group(principal, name, members)
 
     def _members(self, holder: Holder, project: Project) -> list[str] | None:
         """The principals of a holder that do not depend on the issue; None: a type that Jira's pages lack."""
@@ -150,7 +152,7 @@ class Directory:
             if isinstance(actors, Failure):
                 yield actors
             else:
-                yield self._known(principal, f"{name} in {project.name}", map(self._actor, actors))
+                yield self._make_group(principal, f"{name} in {project.name}", map(self._actor, actors))
 
     def _actor(self, actor: Json) -> str:
         """A user or a group in a role; Data Center of old names them in `name` alone."""
@@ -171,8 +173,8 @@ class Directory:
                 {"name": name} for name in application.get("groups") or ()
             ]
             members = [self._group_principal(group_id_of(group)) for group in groups]
-            yield self._known(principals[-1], application.get("name") or application["key"], members)
-        yield self._known(self._names.application(_ANY_APPLICATION), "any Jira product", principals)
+            yield self._make_group(principals[-1], application.get("name") or application["key"], members)
+        yield self._make_group(self._names.application(_ANY_APPLICATION), "any Jira product", principals)
 
     def _group(self, group_id: str) -> Group | Failure:
         principal = self._names.group(group_id)
@@ -181,7 +183,7 @@ class Directory:
             return users
         self._accounts.update({account_of(user): user for user in users})
         members = [self._names.user(account_of(user)) for user in users]
-        return self._known(principal, self._group_names[group_id], members)
+        return self._make_group(principal, self._group_names[group_id], members)
 
     def _users_in(self, group_id: str) -> list[Json]:
         """The users of a group; none of one that was deleted and that a scheme still names."""
@@ -200,9 +202,9 @@ class Directory:
         for account, user in sorted(self._accounts.items()):
             email = (user.get("emailAddress") or "").strip().lower()
             members = [f"user:{email}"] if email and user.get("active", True) else []
-            yield self._known(self._names.user(account), user.get("displayName") or account, members)
+            yield self._make_group(self._names.user(account), user.get("displayName") or account, members)
 
-    def _known(self, principal: str, name: str, members: Iterable[str]) -> Group:
+    def _make_group(self, principal: str, name: str, members: Iterable[str]) -> Group:
         self._done.add(principal)
         return Group(principal=principal, name=name, members=tuple(sorted(set(members))))
 

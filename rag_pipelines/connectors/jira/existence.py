@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 
 from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.jira import issues
-from rag_pipelines.connectors.jira.issues import Place
+from rag_pipelines.connectors.jira.issues import EntityId
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import Schemes
-from rag_pipelines.connectors.jira.scope import Scope
+from rag_pipelines.connectors.jira.scope import JiraScope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError
 
@@ -26,7 +26,7 @@ _FIELDS = ("project", "attachment", "comment", "archiveddate")
 class Existence:
     """Judges ids against the site as it is now, and against what the source's options take of it."""
 
-    def __init__(self, site: JiraSite, options: JiraOptions, schemes: Schemes, scope: Scope) -> None:
+    def __init__(self, site: JiraSite, options: JiraOptions, schemes: Schemes, scope: JiraScope) -> None:
         self._site = site
         self._options = options
         self._schemes = schemes
@@ -34,7 +34,7 @@ class Existence:
 
     def of(self, external_ids: Sequence[str]) -> set[str]:
         """Those that exist or cannot be judged. Raises the site's errors when nothing can be said."""
-        places = {external_id: Place.of(external_id) for external_id in external_ids}
+        places = {external_id: EntityId.of(external_id) for external_id in external_ids}
         wanted = {place.issue_id for place in places.values() if place is not None}
         found = self._find(wanted)
         return {
@@ -73,7 +73,7 @@ class Existence:
         fields = issue["fields"]
         return not fields.get("archiveddate") and str(fields["project"]["id"]) in self._scope.ids
 
-    def _holds(self, issue: Json | None, place: Place) -> bool:
+    def _holds(self, issue: Json | None, place: EntityId) -> bool:
         """Whether an issue that exists still has the attachment or the restricted comments."""
         if place.kind == "attachment":
             if not self._options.attachments:
@@ -91,5 +91,5 @@ class Existence:
             return False
         except ForbiddenEntityError:
             return True
-        threads = issues.threads(comments, lambda one: self._schemes.resolved(fields, one))
+        threads = issues.threads(comments, lambda one: self._schemes.resolve_role(fields, one))
         return place.part in map(str, threads)

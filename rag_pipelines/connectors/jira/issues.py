@@ -49,7 +49,7 @@ class Field(msgspec.Struct, frozen=True):
     name: str
 
 
-class Place(msgspec.Struct, frozen=True):
+class EntityId(msgspec.Struct, frozen=True):
     """An external id taken apart: `part` is the attachment's id, or ``role:10002``, by `kind`."""
 
     issue_id: str
@@ -60,7 +60,7 @@ class Place(msgspec.Struct, frozen=True):
         return f"issue/{self.issue_id}" + (f"/{self.kind}/{self.part}" if self.kind else "")
 
     @classmethod
-    def of(cls, external_id: str) -> Place | None:
+    def of(cls, external_id: str) -> EntityId | None:
         """None where the id is not one of this connector's."""
         match = _ID.fullmatch(external_id)
         return match and cls(match[1], match[2] or "", match[3] or "")
@@ -144,7 +144,7 @@ def issue_content(
 ) -> bytes:
     """The document of an issue; `comments` are those that everybody may see."""
     values = ((field.name, field_value(fields.get(field.id))) for field in chosen)
-    return _encoded(
+    return _encode(
         key=key,
         summary=fields.get("summary") or "",
         description=fields.get("description"),
@@ -157,7 +157,7 @@ def issue_content(
 
 def thread_content(key: str, fields: Json, comments: Sequence[Json], adf: bool) -> bytes:
     """The document of an issue's comments that one role or group may see."""
-    return _encoded(
+    return _encode(
         key=key,
         summary=fields.get("summary") or "",
         comments=[_comment(one) for one in comments],
@@ -193,5 +193,5 @@ def _comment(comment: Json) -> Json:
     }
 
 
-def _encoded(**content: Any) -> bytes:
+def _encode(**content: Any) -> bytes:
     return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")

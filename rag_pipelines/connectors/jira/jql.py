@@ -22,7 +22,7 @@ FURTHEST_BEHIND = timezone(timedelta(hours=-12))
 """The zone whose clocks show the least: read in any other zone, its time is not later than meant."""
 
 
-class Range(msgspec.Struct, frozen=True):
+class JqlRange(msgspec.Struct, frozen=True):
     """The issues of one project that were updated since a moment, or all of them."""
 
     project_id: str
@@ -53,7 +53,7 @@ def check_filter(text: str) -> str:
     return stripped
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     """`value` as a JQL string."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -75,11 +75,11 @@ def moment(at: datetime, zone: tzinfo) -> str:
     return f'"{local:%Y-%m-%d %H:%M}"'
 
 
-def in_ranges(ranges: Sequence[Range], zone: tzinfo, filter: str | None) -> str:
+def in_ranges(ranges: Sequence[JqlRange], zone: tzinfo, filter: str | None) -> str:
     """The query for issues in any of `ranges`, in an order that edits do not change."""
     keys: dict[datetime | None, list[str]] = {}
     for one in ranges:
-        keys.setdefault(one.since, []).append(quoted(one.project_key))
+        keys.setdefault(one.since, []).append(quote(one.project_key))
     parts = []
     for since, some in keys.items():
         updated = f" AND updated >= {moment(since, zone)}" if since is not None else ""

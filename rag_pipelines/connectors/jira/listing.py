@@ -20,10 +20,10 @@ from rag_pipelines.connectors.base import Complete, Failure, Item, Window
 from rag_pipelines.connectors.jira import issues, jql
 from rag_pipelines.connectors.jira.access import implies
 from rag_pipelines.connectors.jira.contents import Contents
-from rag_pipelines.connectors.jira.jql import Range
+from rag_pipelines.connectors.jira.jql import JqlRange
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.schemes import REFUSALS, Schemes
-from rag_pipelines.connectors.jira.scope import Scope
+from rag_pipelines.connectors.jira.scope import JiraScope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.connectors.paths import media_type
 from rag_pipelines.errors import (
@@ -41,7 +41,7 @@ RANGES_AT_ONCE = 40
 _GENERIC = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 
-class Listing:
+class IssueListing:
     """Lists the ranges it is given once; afterwards `positions` says where to continue."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Listing:
         site: JiraSite,
         options: JiraOptions,
         schemes: Schemes,
-        scope: Scope,
+        scope: JiraScope,
         contents: Contents,
         window: Window,
     ) -> None:
@@ -72,7 +72,7 @@ class Listing:
         for key, error in self._scope.missing.items():
             yield self._hides(error, f"project {key}")
         ranges = [
-            Range(project.id, project.key, self._back(since.get(project.id, self._window.since)))
+            JqlRange(project.id, project.key, self._back(since.get(project.id, self._window.since)))
             for project in self._scope.projects
         ]
         for some in blocks(ranges, RANGES_AT_ONCE):
@@ -98,7 +98,7 @@ class Listing:
     def _back(self, since: datetime | None) -> datetime | None:
         return since and since - timedelta(minutes=self._options.overlap)
 
-    def _ranges(self, ranges: Sequence[Range]) -> Iterator[Item | Failure]:
+    def _ranges(self, ranges: Sequence[JqlRange]) -> Iterator[Item | Failure]:
         query = jql.in_ranges(ranges, self._scope.zone, self._options.jql)
         try:
             for page in self._site.pages(query, self._scope.fields):
@@ -197,7 +197,9 @@ class Listing:
             yield self._hides(error, f"the comments of {issue['key']}")
             return
         fields = issue["fields"]
-        for visibility, thread in issues.threads(comments, partial(self._schemes.resolved, fields)).items():
+        for visibility, thread in issues.threads(
+            comments, partial(self._schemes.resolve_role, fields)
+        ).items():
             if visibility is None:
                 continue
             document = f"issue/{issue['id']}/comments/{visibility}"
@@ -252,7 +254,7 @@ class Places:
     implies the epic's; else the path holds its key alone.
     """
 
-    def __init__(self, site: JiraSite, schemes: Schemes, scope: Scope) -> None:
+    def __init__(self, site: JiraSite, schemes: Schemes, scope: JiraScope) -> None:
         self._site = site
         self._schemes = schemes
         self._scope = scope

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 
 from rag_pipelines.connectors.atlassian_client import AtlassianOptions
-from rag_pipelines.connectors.jira.access import named_holder
+from rag_pipelines.connectors.jira.access import parse_holder
 from rag_pipelines.connectors.jira.jql import check_filter
 
 
@@ -25,8 +25,10 @@ class JiraOptions(AtlassianOptions):
     ``group:legal``, ``role:Developers``, ``user:<account>``, ``reporter``, ``assignee``, ``lead``.
     """
 
-    projects: tuple[str, ...] = Field((), description="keys of the projects wanted; none means every project")
-    exclude_projects: tuple[str, ...] = Field((), description="keys left out, stronger than projects")
+    projects: tuple[str, ...] = Field((), description="keys of projects to include; none means every project")
+    exclude_projects: tuple[str, ...] = Field(
+        (), description="keys of projects to exclude; wins over projects"
+    )
     jql: str | None = Field(None, description="only issues that this JQL finds; without ORDER BY")
     fields: tuple[str, ...] = Field(
         ("environment",), description="names or ids of fields whose values belong to the content of an issue"
@@ -55,5 +57,5 @@ class JiraOptions(AtlassianOptions):
     def _security_levels(cls, levels: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
         for holders in levels.values():
             for holder in holders:
-                named_holder(holder)
+                parse_holder(holder)
         return levels

@@ -4,7 +4,7 @@ What belongs here: permission schemes, issue security levels, project roles as t
 the access rule of an issue. What does not: members of groups and roles (`directory`).
 
 A scheme that we may not read leaves its principal in the rule and names nobody else: nobody gets in by it.
-A passing fault is raised, so that what is not known for the moment changes no rule.
+A transient failure is raised, so that what is not known for the moment changes no rule.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rag_pipelines.connectors.jira.access import (
     Names,
     Visibility,
     clause,
-    named_holder,
-    restricted_to,
+    parse_holder,
+    restricting_roles,
 )
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError, RagError, UsageError
@@ -38,7 +38,7 @@ class Schemes:
     def __init__(self, site: JiraSite, names: Names, security_levels: Mapping[str, tuple[str, ...]]) -> None:
         self._site = site
         self.names = names
-        self._told = {level: tuple(map(named_holder, holders)) for level, holders in security_levels.items()}
+        self._told = {level: tuple(map(parse_holder, holders)) for level, holders in security_levels.items()}
         self._answers: dict[tuple[Callable[..., Any], str], Any] = {}
 
     def browsers(self, project_id: str) -> tuple[Holder, ...]:
@@ -69,16 +69,16 @@ class Schemes:
         A team-managed project has no levels; its issues may be restricted to some of its roles.
         """
         project_id = str(fields["project"]["id"])
-        held = self._known(self.browsers, project_id)
+        held = self._read_or(self.browsers, project_id)
         clauses = [clause(self.names, self.names.project(project_id), held, fields)]
         level = fields.get("security")
         if level:
-            held = self._known(self.members, str(level["id"]), str(level.get("name", "")))
+            held = self._read_or(self.members, str(level["id"]), str(level.get("name", "")))
             principal = self.names.level(project_id, str(level["id"]))
             clauses.append(clause(self.names, principal, held, fields))
         elif "security" not in fields and self._may_have_levels(fields["project"]):
             return CLOSED
-        roles = restricted_to(fields)
+        roles = restricting_roles(fields)
         if roles is not None:
             clauses.append(tuple(self.names.role(project_id, role_id) for role_id in roles))
         return AccessRule(tuple(clauses)).normalised()
@@ -89,16 +89,16 @@ class Schemes:
         project_id, holder = str(fields["project"]["id"]), visibility.holder
         if visibility.kind == "group":
             principal = self.names.group(holder)
-        elif visibility.kind == "role" and holder in self._known(self.roles, project_id, otherwise={}):
+        elif visibility.kind == "role" and holder in self._read_or(self.roles, project_id, otherwise={}):
             principal = self.names.role(project_id, holder)
         else:
             return CLOSED
         return AccessRule((*rule.clauses, (principal,)), rule.deny).normalised()
 
-    def resolved(self, fields: Json, visibility: Visibility) -> Visibility:
+    def resolve_role(self, fields: Json, visibility: Visibility) -> Visibility:
         """`visibility` with the role's id, where an answer gives its name and we may know the id."""
         if visibility.kind == "role":
-            roles = self._known(self.roles, str(fields["project"]["id"]), otherwise={})
+            roles = self._read_or(self.roles, str(fields["project"]["id"]), otherwise={})
             for role_id, name in roles.items():
                 if visibility.holder == name:
                     return Visibility("role", role_id)
@@ -107,9 +107,9 @@ class Schemes:
     def _may_have_levels(self, project: Json) -> bool:
         if project.get("simplified"):
             return False
-        return bool(self._known(self.levels, str(project["id"]), otherwise=True))
+        return bool(self._read_or(self.levels, str(project["id"]), otherwise=True))
 
-    def _known(self, read: Callable[..., Any], *arguments: str, otherwise: Any = ()) -> Any:
+    def _read_or(self, read: Callable[..., Any], *arguments: str, otherwise: Any = ()) -> Any:
         """What `read` says, or `otherwise` if the site refuses it for good."""
         try:
             return read(*arguments)

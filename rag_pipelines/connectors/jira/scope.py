@@ -30,7 +30,7 @@ class Project(msgspec.Struct, frozen=True):
     name: str
 
 
-class Scope(msgspec.Struct, frozen=True):
+class JiraScope(msgspec.Struct, frozen=True):
     """The projects and fields of a source, the site's public address, and its clock when we asked."""
 
     address: str
@@ -50,7 +50,7 @@ class Scope(msgspec.Struct, frozen=True):
     """Fields that the source has no use for."""
 
     @classmethod
-    def of(cls, site: JiraSite, options: JiraOptions) -> Scope:
+    def of(cls, site: JiraSite, options: JiraOptions) -> JiraScope:
         """Ask the site. Raises its errors, and `ConfigError` for a field or filter that it does not take."""
         account = site.myself()  # first, because to anonymous people the rest answers with what is public
         info, fields = site.info(), site.fields()

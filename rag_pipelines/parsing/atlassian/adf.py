@@ -39,7 +39,7 @@ def to_html(root: Any, counters: Counter[str]) -> str:
         siblings, place, closing = stack[-1]
         for child in siblings:
             node = _Node(child, counters)
-            tags = _placed(node, place)
+            tags = _place_tags(node, place)
             parts += tags.opening, node.text
             stack.append((iter(node.content), _PLACES.get(node.kind), tags.closing))
             break
@@ -68,22 +68,22 @@ class _Node:
 
     @property
     def text(self) -> str:
-        return self._escaped(self._value.get("text"))
+        return self._escape(self._value.get("text"))
 
     def attribute(self, *names: str) -> str:
         """The first of these attributes that is text or a number, escaped."""
-        return next(filter(None, (self._escaped(self._attributes.get(name)) for name in names)), "")
+        return next(filter(None, (self._escape(self._attributes.get(name)) for name in names)), "")
 
-    def linked(self, *names: str) -> str:
+    def link_attribute(self, *names: str) -> str:
         """The first of these attributes of the JSON-LD object that a card may hold in place of a URL."""
         data = self._attributes.get("data")
         return _Node({"attrs": data}, self.counters).attribute(*names)
 
-    def _escaped(self, value: Any) -> str:
+    def _escape(self, value: Any) -> str:
         return escape(clean(str(value), self.counters)) if isinstance(value, str | int | float) else ""
 
 
-def _placed(node: _Node, place: str | None) -> Tags:
+def _place_tags(node: _Node, place: str | None) -> Tags:
     """The tags of a node, such that nothing stands in a list or table but what HTML has there.
 
     `place` is the list or table, if any, directly above the node.
@@ -121,12 +121,12 @@ def _always(opening: str, closing: str = "") -> Callable[[_Node], Tags]:
     return lambda node: tags
 
 
-def _shown(*names: str) -> Callable[[_Node], Tags]:
+def _show_attribute(*names: str) -> Callable[[_Node], Tags]:
     """A node that a reader sees as the first of these attributes that it has."""
     return lambda node: Tags(node.attribute(*names))
 
 
-def _titled(node: _Node) -> Tags:
+def _box_with_title(node: _Node) -> Tags:
     title = node.attribute("title")
     return Tags(f"<div><div>{title}</div>", "</div>")
 
@@ -163,7 +163,7 @@ def _date(node: _Node) -> Tags:
 
 
 def _card(node: _Node) -> Tags:
-    text = node.attribute("url") or node.linked("name", "url")
+    text = node.attribute("url") or node.link_attribute("name", "url")
     return Tags(text) if node.kind == "inlineCard" else Tags(f"<div>{text}", "</div>")
 
 
@@ -190,12 +190,12 @@ _READERS: dict[str, Callable[[_Node], Tags]] = {
     **dict.fromkeys(("bulletList", "taskList", "decisionList"), _always("<ul>", "</ul>")),
     **dict.fromkeys(("listItem", "decisionItem"), _always("<li>", "</li>")),
     **dict.fromkeys(("taskItem", "blockTaskItem"), _task),
-    **dict.fromkeys(("expand", "nestedExpand"), _titled),
+    **dict.fromkeys(("expand", "nestedExpand"), _box_with_title),
     **dict.fromkeys(("tableHeader", "tableCell"), _cell),
     **dict.fromkeys(("inlineCard", "blockCard", "embedCard"), _card),
     **dict.fromkeys(("media", "mediaInline"), _media),
     **dict.fromkeys(("extension", "bodiedExtension", "multiBodiedExtension", "inlineExtension"), _extension),
-    **dict.fromkeys(("status", "placeholder"), _shown("text")),
+    **dict.fromkeys(("status", "placeholder"), _show_attribute("text")),
     "heading": _heading,
     "orderedList": _ordered_list,
     "codeBlock": _code,
@@ -204,8 +204,8 @@ _READERS: dict[str, Callable[[_Node], Tags]] = {
     "rule": _always("<hr>"),
     "table": _always("<table>", "</table>"),
     "tableRow": _always("<tr>", "</tr>"),
-    "mention": _shown("text", "id"),
-    "emoji": _shown("text", "shortName"),
+    "mention": _show_attribute("text", "id"),
+    "emoji": _show_attribute("text", "shortName"),
     "date": _date,
     "hardBreak": _always("<br>"),
 }

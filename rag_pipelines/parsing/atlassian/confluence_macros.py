@@ -114,7 +114,7 @@ def show_macro(tag: Tag) -> bool:
     parameters, bodies = children(tag, _PARAMETERS), children(tag, _BODIES)
     in_line = tag.parent is not None and tag.parent.name in _INLINE_PARENTS
     if _holds_values_only(tag):
-        shown = "; ".join(filter(None, (_shown(parameter, macro) for parameter in parameters)))
+        shown = "; ".join(filter(None, (_describe_parameter(parameter, macro) for parameter in parameters)))
         tag.string = f" {_in_brackets(shown, macro)} "
     else:
         in_line = in_line and name not in _CODE and not any(children(body, _BLOCKS) for body in bodies)
@@ -149,7 +149,7 @@ def _is_value(parameter: Tag) -> bool:
     return all(inner.name in _IN_VALUES for inner in parameter.contents if isinstance(inner, Tag))
 
 
-def _shown(parameter: Tag, macro: Macro) -> str:
+def _describe_parameter(parameter: Tag, macro: Macro) -> str:
     """What readers see of a parameter, with its name where that alone would not be understood."""
     name, value = attribute(parameter, "ac:name"), text_of(parameter)
     if macro.shown is not None:
@@ -172,7 +172,7 @@ def _show_parameter(parameter: Tag, macro: Macro, *, in_line: bool) -> None:
     """A parameter of a macro with a body, in front of that: a title, say."""
     if not _is_value(parameter):
         parameter.name = "div"
-    elif shown := _shown(parameter, macro):
+    elif shown := _describe_parameter(parameter, macro):
         parameter.string = f" {shown} "
         parameter.name = "span" if in_line else "p"
     else:

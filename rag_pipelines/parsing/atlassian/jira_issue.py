@@ -43,13 +43,13 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Raises:
         CorruptDocumentError: the document is no JSON object, or one of its lists is something else.
     """
-    issue = _decoded(request.data)
+    issue = _decode(request.data)
     builder = DocumentBuilder(JIRA_ISSUE, max_characters=request.limits.max_characters)
     key, summary = _plain(issue.get("key")), _plain(issue.get("summary"))
     if key:
         builder.metadata["key"] = key
     builder.add(BlockKind.TITLE, f"{key} {summary}")
-    reader = _Reader(builder, has_wiki=issue.get("format") != "adf")
+    reader = _IssueReader(builder, has_wiki=issue.get("format") != "adf")
     reader.add_text(issue.get("description"))
     reader.add_fields(_objects(issue, "fields", "value"))
     reader.add_links(_objects(issue, "links", "summary"))
@@ -57,7 +57,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _decoded(data: bytes) -> dict[str, Any]:
+def _decode(data: bytes) -> dict[str, Any]:
     """The JSON object, read by the standard library, which unlike msgspec lets half a surrogate pass."""
     try:
         issue = json.loads(decode(data))
@@ -84,7 +84,7 @@ def _kind(value: Any) -> str:
     return f"the {type(value).__name__} {json.dumps(value)[:80]}"
 
 
-class _Reader:
+class _IssueReader:
     """Adds the parts of an issue; `has_wiki` says that strings are wiki markup."""
 
     def __init__(self, builder: DocumentBuilder, *, has_wiki: bool) -> None:
@@ -123,15 +123,15 @@ class _Reader:
         if links:
             self._builder.add(BlockKind.HEADING, "Links", level=1)
         for link in links:
-            issue = _joined(" ", link.get("type"), link.get("key"))
-            self._builder.add(BlockKind.LIST_ITEM, _joined(": ", issue, link.get("summary")), level=1)
+            issue = _join(" ", link.get("type"), link.get("key"))
+            self._builder.add(BlockKind.LIST_ITEM, _join(": ", issue, link.get("summary")), level=1)
 
     def add_comments(self, comments: list[dict[str, Any]]) -> None:
         """Add a heading for each comment, of its author and minute, and its text below that."""
         if comments:
             self._builder.add(BlockKind.HEADING, "Comments", level=1)
         for comment in comments:
-            heading = _joined(", ", comment.get("author"), _minute(comment.get("created")))
+            heading = _join(", ", comment.get("author"), _minute(comment.get("created")))
             self._builder.add(BlockKind.HEADING, heading or "Comment", level=2)
             self.add_text(comment.get("body"), base_level=2)
 
@@ -158,11 +158,11 @@ def _plain(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return _joined(", ", *value)
+        return _join(", ", *value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _joined(separator: str, *values: Any) -> str:
+def _join(separator: str, *values: Any) -> str:
     return separator.join(filter(None, map(_plain, values)))
 
 

@@ -130,7 +130,7 @@ class _Blocks:
         self._containers.append(macro)
         options = _options(parameters)
         title = options.get("title") or (options.get("", "") if macro == "expand" else "")
-        self._parts.append(f"<{_container_element(macro)}><div>{_escaped(title)}</div>")
+        self._parts.append(f"<{_container_element(macro)}><div>{_escape(title)}</div>")
 
     def finish(self) -> str:
         """The HTML of all that was added."""
@@ -254,7 +254,7 @@ class _Inline:
         opened: dict[str, int] = {}
         at = 0
         for token in _INLINE.finditer(text):
-            parts.append(_escaped(text[at : token.start()]))
+            parts.append(_escape(text[at : token.start()]))
             at = token.end()
             if token["line"]:
                 opened.clear()
@@ -265,11 +265,11 @@ class _Inline:
                 continue
             if opens:
                 opened[mark] = len(parts)
-            parts.append(self._shown(token))
-        parts.append(_escaped(text[at:]))
+            parts.append(self._render(token))
+        parts.append(_escape(text[at:]))
         return "".join(parts)
 
-    def _shown(self, token: re.Match[str]) -> str:
+    def _render(self, token: re.Match[str]) -> str:
         """What a reader sees of one piece of markup."""
         if token["verbatim"]:
             return self._verbatim[int(token["verbatim"])]
@@ -285,17 +285,17 @@ class _Inline:
             alternative = _options(token["options"]).get("alt")
             return f'<img alt="{escape(alternative or token["image"])}">'
         if token["monospaced"]:
-            return _escaped(_ESCAPED.sub(r"\1", token["monospaced"]))
-        return _escaped(token["escaped"] or token[0])
+            return _escape(_ESCAPED.sub(r"\1", token["monospaced"]))
+        return _escape(token["escaped"] or token[0])
 
     def _macro(self, token: re.Match[str]) -> str:
         name = token["macro"].lower()
         if name in _SILENT:
             return ""
         if name == "status":
-            return _escaped(_options(token["parameters"]).get("title", ""))
+            return _escape(_options(token["parameters"]).get("title", ""))
         self._counters["unknown_macros"] += 1
-        return _escaped(token[0])
+        return _escape(token[0])
 
     def _link(self, text: str) -> str:
         """The text of a link, which its address follows, or the address where that is all."""
@@ -305,7 +305,7 @@ class _Inline:
             return f"[{self.html(text)}]"
         if bar and alias.strip():
             return self.html(alias)
-        return _escaped(_PERSON.sub("@", target.strip()).removeprefix("mailto:").lstrip("#^"))
+        return _escape(_PERSON.sub("@", target.strip()).removeprefix("mailto:").lstrip("#^"))
 
 
 def _roles(mark: re.Match[str]) -> tuple[bool, bool]:
@@ -336,6 +336,6 @@ def _code(macro: str, parameters: str | None, text: str) -> str:
     return f'{caption}<pre data-language="{escape(language)}"><code>{escape(text)}</code></pre>'
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """`text` as HTML; an entity, which Jira's editor writes for some characters, stays one."""
     return _ENTITY.sub(r"&\1", escape(text))

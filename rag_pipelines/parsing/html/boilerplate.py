@@ -119,7 +119,7 @@ def main_content(soup: BeautifulSoup, markup: str, elements: Elements) -> tuple[
     """
     body = elements.first("body") or soup
     if _MAY_HAVE_MAIN.search(markup):
-        found = elements.named("main") or soup.find_all(role="main") or elements.named("article")
+        found = elements.by_name("main") or soup.find_all(role="main") or elements.by_name("article")
         roots = _outermost(found)
         if roots and roots[0].name != "article":
             roots = [max(roots, key=lambda root: len(root.get_text()))]
@@ -188,7 +188,7 @@ def _densest(body: Tag, elements: Elements) -> tuple[list[Tag], frozenset[int]]:
     left_out = {
         id(tag)
         for name in _LINK_LIST_TAGS
-        for tag in elements.named(name)
+        for tag in elements.by_name(name)
         if (mass := masses.get(id(tag))) and mass.is_link_list and mass.text < whole / 2
     }
     return [root], frozenset(left_out)

@@ -23,13 +23,13 @@ class Elements:
         self._soup = soup
         self._holders: dict[frozenset[str], set[int]] = {}
 
-    def named(self, name: str) -> list[Tag]:
+    def by_name(self, name: str) -> list[Tag]:
         """The elements of one name, in document order."""
         return self._by_name.get(name, [])
 
     def first(self, name: str) -> Tag | None:
         """The first element of one name."""
-        return next(iter(self.named(name)), None)
+        return next(iter(self.by_name(name)), None)
 
     def hold(self, tag: Tag, names: frozenset[str]) -> bool:
         """Whether an element of one of these names stands somewhere below `tag`."""
@@ -42,7 +42,7 @@ class Elements:
         """The `id()` of all elements above those of these names."""
         holders: set[int] = set()
         for name in names:
-            for tag in self.named(name):
+            for tag in self.by_name(name):
                 above = tag.parent
                 while above is not None and id(above) not in holders:
                     holders.add(id(above))

@@ -120,7 +120,7 @@ def tree_of(markup: str) -> BeautifulSoup | None:
 def _read_head(builder: DocumentBuilder, elements: Elements) -> None:
     """Set the builder's title, language and metadata from the page's head."""
     named: dict[str, str] = {}
-    for meta in elements.named("meta"):
+    for meta in elements.by_name("meta"):
         name = meta.get("property") or meta.get("name") or meta.get("http-equiv")
         content = meta.get("content")
         if name and content and str(content).strip():
@@ -129,7 +129,7 @@ def _read_head(builder: DocumentBuilder, elements: Elements) -> None:
         found = next((named[name] for name in names if name in named), None)
         if found:
             builder.metadata[key] = found
-    links = (link.get("href") for link in elements.named("link") if "canonical" in (link.get("rel") or ()))
+    links = (link.get("href") for link in elements.by_name("link") if "canonical" in (link.get("rel") or ()))
     url = next(links, None) or named.get("og:url")
     if url:
         builder.metadata["canonical_url"] = str(url)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_COLUMNS = 1_000
 
 
-class Table(NamedTuple):
+class DataTable(NamedTuple):
     """A data table: equally long rows of cell texts, of which the first `header_rows` are headers."""
 
     rows: list[list[str]]
@@ -34,7 +34,7 @@ class _Cell(NamedTuple):
     rows: int
 
 
-def read_table(table: Tag) -> Table:
+def read_table(table: Tag) -> DataTable:
     """The grid of a data table."""
     caption = table.find("caption", recursive=False)
     rows = _rows(table)
@@ -57,7 +57,7 @@ def read_table(table: Tag) -> Table:
             column = _fill(line, pending, column) if column in pending else column + 1
         grid.append(line)
     used = sorted({column for line in grid for column in line})
-    return Table(
+    return DataTable(
         [[line.get(column, "") for column in used] for line in grid],
         header_rows,
         text_of(caption) if caption else "",

@@ -17,7 +17,7 @@ from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.mail.message import Attachment, Body, Message, decoded_words, document
+from rag_pipelines.parsing.mail.message import Attachment, Message, MessageBody, decode_words, document
 
 MEDIA_TYPE = "message/rfc822"
 
@@ -54,7 +54,7 @@ def _read(mime: Mime) -> Message:
     return message
 
 
-def _collect(part: Any, message: Message, body: Body | None, depth: int) -> None:
+def _collect(part: Any, message: Message, body: MessageBody | None, depth: int) -> None:
     """Put `part` and all below it into `message`; `body` takes the texts of one set of alternatives."""
     kind = part.get_content_type()
     payload = part.get_payload()
@@ -66,7 +66,7 @@ def _collect(part: Any, message: Message, body: Body | None, depth: int) -> None
         _attach_message(payload[0], message, depth)
     elif isinstance(payload, list) and depth < MAX_MULTIPART_DEPTH:
         if kind == "multipart/alternative" and body is None:
-            body = Body()
+            body = MessageBody()
             message.bodies.append(body)
         for child in payload:
             _collect(child, message, body, depth + 1)
@@ -80,7 +80,7 @@ def _attach_message(mime: Any, message: Message, depth: int) -> None:
     message.attachments.append(Attachment(inner.subject or "message", inner, MEDIA_TYPE))
 
 
-def _collect_leaf(part: Mime, kind: str, message: Message, body: Body | None) -> None:
+def _collect_leaf(part: Mime, kind: str, message: Message, body: MessageBody | None) -> None:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes) or not data.strip():
         return
@@ -91,7 +91,7 @@ def _collect_leaf(part: Mime, kind: str, message: Message, body: Body | None) ->
             message.encrypted = True
             return
         if body is None:
-            body = Body()
+            body = MessageBody()
             message.bodies.append(body)
         if kind == "text/html":
             body.html += text
@@ -106,7 +106,7 @@ def _filename(part: Mime) -> str:
         name = part.get_filename()
     except (LookupError, UnicodeError, ValueError):
         return "unnamed"
-    return decoded_words(name).replace("\\", "/").rpartition("/")[2] if name else ""
+    return decode_words(name).replace("\\", "/").rpartition("/")[2] if name else ""
 
 
 def _metadata(mime: Mime) -> dict[str, Any]:
@@ -122,11 +122,11 @@ def _metadata(mime: Mime) -> dict[str, Any]:
 
 
 def _header(mime: Mime, name: str) -> str:
-    return decoded_words(str(mime.get(name) or ""))
+    return decode_words(str(mime.get(name) or ""))
 
 
 def _addresses(mime: Mime, name: str) -> list[str]:
-    headers = [decoded_words(str(header)) for header in mime.get_all(name) or []]
+    headers = [decode_words(str(header)) for header in mime.get_all(name) or []]
     return [
         f"{person} <{address}>" if person else address for person, address in getaddresses(headers) if address
     ]

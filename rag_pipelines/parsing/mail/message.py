@@ -44,7 +44,7 @@ _LONGEST_ENCODED = 50_000
 
 
 @dataclass
-class Body:
+class MessageBody:
     """One text of a message in the forms it was sent in."""
 
     plain: str = ""
@@ -66,7 +66,7 @@ class Message:
 
     subject: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
-    bodies: list[Body] = field(default_factory=list)
+    bodies: list[MessageBody] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     encrypted: bool = False
 
@@ -98,7 +98,7 @@ def document(message: Message, request: ParseRequest, media_type: str) -> Parsed
     return builder.finish()
 
 
-def decoded_words(value: str) -> str:
+def decode_words(value: str) -> str:
     """A header with its encoded words (RFC 2047) resolved; as it stands where they are broken or too many."""
     if len(value) <= _LONGEST_ENCODED:
         with suppress(LookupError, UnicodeError, ValueError):

@@ -50,7 +50,7 @@ def _read(outlook: OutlookMessage, depth: int) -> mail.Message:
     message.encrypted = "encrypted" in content_type or (
         kind.endswith(".smime") and "signed-data" not in content_type
     )
-    message.bodies.append(mail.Body(outlook.body or "", _html(properties, outlook)))
+    message.bodies.append(mail.MessageBody(outlook.body or "", _html(properties, outlook)))
     if message.encrypted:
         return message
     for attachment in outlook.attachments:
@@ -63,7 +63,7 @@ def _metadata(outlook: OutlookMessage) -> dict[str, Any]:
     properties = outlook.properties
     sent: datetime | None = outlook.sent_date
     values = {
-        "author": mail.decoded_words(outlook.sender or ""),
+        "author": mail.decode_words(outlook.sender or ""),
         "to": _names(properties.str_prop_value(_DISPLAY_TO)),
         "cc": _names(properties.str_prop_value(_DISPLAY_CC)),
         "created": sent.isoformat() if sent else None,
@@ -90,7 +90,7 @@ def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | 
     if inner is not None:
         if depth >= _MAX_DEPTH:
             return None
-        message = _read(_embedded(inner), depth + 1)
+        message = _read(_open_embedded(inner), depth + 1)
         return mail.Attachment(message.subject or name, message, eml.MEDIA_TYPE)
     data = attachment.file_bytes
     return (
@@ -100,7 +100,7 @@ def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | 
     )
 
 
-def _embedded(storage: Any) -> OutlookMessage:
+def _open_embedded(storage: Any) -> OutlookMessage:
     """The message in an attachment's storage, whose property stream has a shorter header than a file's."""
     from oxmsg import Message
     from oxmsg.properties import Properties

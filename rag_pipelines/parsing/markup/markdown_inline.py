@@ -85,12 +85,12 @@ def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
         return match[kind or 0]
 
     try:
-        return _SIMPLE.sub(replace, _joined_lines(content))
+        return _SIMPLE.sub(replace, _join_lines(content))
     except _NotSimple:
-        return parsed_text(content, parser, env)
+        return parse_text(content, parser, env)
 
 
-def _joined_lines(content: str) -> str:
+def _join_lines(content: str) -> str:
     """`content` with soft breaks as spaces, so that only hard breaks are newlines."""
     if "\n" not in content:
         return content
@@ -115,7 +115,7 @@ def _link_text(bang: str, text: str, target: str, references: dict[str, Any]) ->
     return f"{bang}[{shown}]"
 
 
-def parsed_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
+def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     """As `plain_text`, always by the real parser."""
     tokens: list[Token] = []
     parser.inline.parse(content, parser, env, tokens)

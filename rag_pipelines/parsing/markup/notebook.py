@@ -18,13 +18,13 @@ from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.markup.markdown import add_markdown
 
 
-class _Cell(msgspec.Struct):
+class _NotebookCell(msgspec.Struct):
     cell_type: str
     source: str | list[str] = ""
 
 
 class _Notebook(msgspec.Struct):
-    cells: list[_Cell]
+    cells: list[_NotebookCell]
     metadata: dict[str, Any] = {}
 
 

@@ -46,17 +46,17 @@ def parse(request: ParseRequest) -> ParsedDocument:
             paragraphs.flush()
             name, argument = directive[1], directive[2]
             if name in _CODE_DIRECTIVES:
-                code, at = _indented(lines, at + 1, options=True)
+                code, at = _read_indented(lines, at + 1, options=True)
                 builder.add(BlockKind.CODE, code, language=argument.lower() or None)
             elif name in _SILENT_DIRECTIVES:
-                _, at = _indented(lines, at + 1, options=True)
+                _, at = _read_indented(lines, at + 1, options=True)
             else:
                 paragraphs.add(argument)
                 at += 1
         elif line.rstrip().endswith("::"):
             paragraphs.add(line.rstrip().removesuffix(":").removesuffix(" :"))
             paragraphs.flush()
-            code, at = _indented(lines, at + 1, options=False)
+            code, at = _read_indented(lines, at + 1, options=False)
             builder.add(BlockKind.CODE, code)
         else:
             if not _OPTION_OR_COMMENT.match(line):
@@ -79,7 +79,7 @@ def _title_at(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | 
     return None
 
 
-def _indented(lines: list[str], at: int, *, options: bool) -> tuple[str, int]:
+def _read_indented(lines: list[str], at: int, *, options: bool) -> tuple[str, int]:
     """The indented block from line `at` on, dedented, and the line behind it."""
     block: list[str] = []
     while at < len(lines) and (not lines[at].strip() or lines[at][0].isspace()):

@@ -16,7 +16,7 @@ from rag_pipelines.errors import EncryptedDocumentError, UnsupportedDocumentErro
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.office.doc_binary import HEADING_STYLES, BinaryWord, Paragraph
+from rag_pipelines.parsing.office.doc_binary import HEADING_STYLES, BinaryWord, ParagraphProperties
 from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
 from rag_pipelines.parsing.zip_package import meaningful_title
 
@@ -88,7 +88,7 @@ def _read(builder: DocumentBuilder, document: BinaryWord) -> str | None:
     return opening
 
 
-def _paragraphs(document: BinaryWord) -> Iterator[tuple[str, str, Paragraph]]:
+def _paragraphs(document: BinaryWord) -> Iterator[tuple[str, str, ParagraphProperties]]:
     """The text of each paragraph, the character that ends it, and its properties."""
     for match in _PARAGRAPH.finditer(document.text):
         text = match[1]
@@ -97,7 +97,7 @@ def _paragraphs(document: BinaryWord) -> Iterator[tuple[str, str, Paragraph]]:
         yield text.translate(_CHARACTERS), match[2], document.paragraph_at(match.end() - 1)
 
 
-def _kind(paragraph: Paragraph) -> tuple[BlockKind, int | None]:
+def _kind(paragraph: ParagraphProperties) -> tuple[BlockKind, int | None]:
     if paragraph.style in HEADING_STYLES:
         return BlockKind.HEADING, paragraph.style
     if paragraph.outline is not None and paragraph.outline < _BODY_OUTLINE:

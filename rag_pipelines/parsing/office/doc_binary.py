@@ -35,7 +35,7 @@ _OPERAND_BYTES = (1, 1, 2, 4, 2, 2, 0, 3)
 _VARIABLE = 6
 
 
-class Paragraph(NamedTuple):
+class ParagraphProperties(NamedTuple):
     """The properties of one paragraph.
 
     `style` is the built-in style it is based on (2.9.271): 1 to 9 for headings, 62 for a title, 19 to 27
@@ -73,13 +73,13 @@ class BinaryWord:
         self._run_starts = [start for start, _ in runs]
         self._run_modifiers = [modifiers for _, modifiers in runs]
 
-    def paragraph_at(self, position: int) -> Paragraph:
+    def paragraph_at(self, position: int) -> ParagraphProperties:
         """The properties of the paragraph that ends with the character at `position`."""
         place = bisect_right(self._pieces, position, key=lambda piece: piece.start) - 1
         piece = self._pieces[place]
         stored_at = piece.offset + (position - piece.start) * piece.width
         run = bisect_right(self._run_starts, stored_at) - 1
-        return _paragraph(self._run_modifiers[run], self._styles) if run >= 0 else Paragraph()
+        return _paragraph(self._run_modifiers[run], self._styles) if run >= 0 else ParagraphProperties()
 
 
 def _region(main: bytes, table: bytes, at: int) -> bytes:
@@ -127,9 +127,9 @@ def _property_runs(main: bytes, plc: bytes) -> Iterator[tuple[int, bytes]]:
             yield starts[run], page[begin : begin + size] if at else b""
 
 
-def _paragraph(modifiers: bytes, styles: dict[int, int]) -> Paragraph:
+def _paragraph(modifiers: bytes, styles: dict[int, int]) -> ParagraphProperties:
     if len(modifiers) < 2:
-        return Paragraph()
+        return ParagraphProperties()
     found: dict[str, Any] = {"style": styles.get(struct.unpack_from("<H", modifiers)[0], 0)}
     for code, operand in _modifiers(modifiers[2:]):
         value = int.from_bytes(operand, "little")
@@ -143,7 +143,7 @@ def _paragraph(modifiers: bytes, styles: dict[int, int]) -> Paragraph:
             found["in_table"] = bool(value)
         elif code == _ENDS_ROW:
             found["ends_row"] = bool(value)
-    return Paragraph(**found)
+    return ParagraphProperties(**found)
 
 
 def _modifiers(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -172,10 +172,10 @@ def _styles(sheet: bytes) -> dict[int, int]:
         first, second = struct.unpack_from("<HH", sheet, at + 2) if size >= 4 else (0, 0)
         own.append((first & 0xFFF, second >> 4))
         at += 2 + size + size % 2
-    return {style: _built_in(own, style) for style in range(len(own))}
+    return {style: _resolve_built_in(own, style) for style in range(len(own))}
 
 
-def _built_in(styles: list[tuple[int, int]], style: int) -> int:
+def _resolve_built_in(styles: list[tuple[int, int]], style: int) -> int:
     if style in HEADING_STYLES:  # these places are theirs, whatever the style is called
         return style
     known = range(1, 0xFFE)

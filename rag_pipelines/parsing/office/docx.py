@@ -27,10 +27,10 @@ from rag_pipelines.parsing.office.docx_numbering import Numbering
 from rag_pipelines.parsing.office.docx_styles import TABLE_OF_CONTENTS, Styles, W, on
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.zip_package import (
-    checked_ooxml,
     core_properties,
     meaningful_title,
     parse_xml,
+    validate_ooxml,
 )
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     import docx
 
-    data = checked_ooxml(request.data, request.limits)
+    data = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
     document = docx.Document(io.BytesIO(data))
-    reader = _Reader(document, builder)
+    reader = _DocxReader(document, builder)
     reader.read_blocks(document.element.body)
     reader.end_code()
     reader.read_furniture()
@@ -71,7 +71,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-class _Reader:
+class _DocxReader:
     """One walk over a document; holds what a paragraph leaves to be said after it."""
 
     def __init__(self, document: Document, builder: DocumentBuilder) -> None:

@@ -19,13 +19,13 @@ def linear(element: _Element) -> str:
     if tag == f"{M}t":
         return element.text or ""
     if tag == f"{M}f":
-        return f"{_grouped(element, 'num')}/{_grouped(element, 'den')}"
+        return f"{_group(element, 'num')}/{_group(element, 'den')}"
     if tag in (f"{M}sSup", f"{M}sSub", f"{M}sSubSup", f"{M}limLow", f"{M}limUpp"):
         return f"{_part(element, 'e')}{_scripts(element)}"
     if tag == f"{M}nary":
         return f"{_character(element, 'naryPr', 'chr', '∫')}{_scripts(element)} {_part(element, 'e')}"
     if tag == f"{M}rad":
-        return f"√{_grouped(element, 'e')}"
+        return f"√{_group(element, 'e')}"
     if tag == f"{M}d":
         inner = ", ".join(linear(part) for part in element.iterchildren(f"{M}e"))
         return (
@@ -39,7 +39,7 @@ def _part(element: _Element, name: str) -> str:
     return "" if part is None else linear(part)
 
 
-def _grouped(element: _Element, name: str) -> str:
+def _group(element: _Element, name: str) -> str:
     """A part, in parentheses where it is more than one number or name."""
     part = _part(element, name)
     return part if part.isalnum() else f"({part})"
@@ -48,8 +48,8 @@ def _grouped(element: _Element, name: str) -> str:
 def _scripts(element: _Element) -> str:
     lower = "sub" if element.find(f"{M}sub") is not None else "lim" if element.tag == f"{M}limLow" else ""
     upper = "sup" if element.find(f"{M}sup") is not None else "lim" if element.tag == f"{M}limUpp" else ""
-    text = f"_{_grouped(element, lower)}" if lower and _part(element, lower) else ""
-    return text + (f"^{_grouped(element, upper)}" if upper and _part(element, upper) else "")
+    text = f"_{_group(element, lower)}" if lower and _part(element, lower) else ""
+    return text + (f"^{_group(element, upper)}" if upper and _part(element, upper) else "")
 
 
 def _character(element: _Element, properties: str, name: str, default: str) -> str:

@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"[0#?][0#?,]*(?:\.[0#?]*)?|\.[0#?]+")
 _EXPONENT = re.compile(r"[eE][+-]0+")
 
 
-class _Section(NamedTuple):
+class _FormatSection(NamedTuple):
     """One section of a format: literals around digits."""
 
     prefix: str
@@ -70,12 +70,12 @@ def _number(value: int | float, number_format: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _sections(number_format: str) -> tuple[_Section | None, ...]:
+def _sections(number_format: str) -> tuple[_FormatSection | None, ...]:
     """The positive and, where there is one, the negative section; None stands for General."""
     return tuple(map(_section, number_format.split(";")[:2]))
 
 
-def _section(text: str) -> _Section | None:
+def _section(text: str) -> _FormatSection | None:
     digits = _DIGITS.search(_without_literals(text))
     if digits is None or "?/" in text or "@" in text:
         return None
@@ -88,7 +88,7 @@ def _section(text: str) -> _Section | None:
     exponent = _EXPONENT.match(tail)
     if exponent:
         tail = tail[exponent.end() :]
-    return _Section(
+    return _FormatSection(
         prefix=_restore(places[: found.start()], literal),
         suffix=_restore(tail, literal),
         decimals=len(decimals),

@@ -83,7 +83,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     )
     builder.language = metadata.pop("language", None)
     builder.metadata = dict(metadata)
-    reader = _Reader(builder, content, charts)
+    reader = _OdfReader(builder, content, charts)
     if kind == "spreadsheet":
         reader.read_sheets(body, request.limits.max_characters)
     elif kind == "presentation":
@@ -94,7 +94,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-class _Reader:
+class _OdfReader:
     """One walk over a document; holds what a paragraph leaves to be said after it."""
 
     def __init__(self, builder: DocumentBuilder, content: _Element, charts: dict[str, _Element]) -> None:

@@ -108,7 +108,7 @@ class _Deck:
                 raise CorruptDocumentError("the presentation has no record of its last edit")
             previous, directory, reference = struct.unpack_from("<8xIII", record.data)
             document = document or reference
-            for identifier, offset in _persisted(_record_at(stream, directory)):
+            for identifier, offset in _read_persist_directory(_record_at(stream, directory)):
                 self._offsets.setdefault(identifier, offset)
             if not previous or previous >= edit:
                 break
@@ -121,7 +121,7 @@ class _Deck:
 
     def slides(self) -> Iterator[tuple[_Record, list[_Text]]]:
         """Each slide in order, with the texts that the outline keeps for it."""
-        for reference, _, outline in self._listed(0):
+        for reference, _, outline in self._list_texts(0):
             slide = self._object(reference)
             if slide is not None and slide.kind == _SLIDE:
                 yield slide, outline
@@ -134,10 +134,10 @@ class _Deck:
         return list(_texts(page, [])) if page else []
 
     def _notes_by_slide(self) -> dict[int, _Record]:
-        found = ((identifier, self._object(reference)) for reference, identifier, _ in self._listed(2))
+        found = ((identifier, self._object(reference)) for reference, identifier, _ in self._list_texts(2))
         return {identifier: page for identifier, page in found if page is not None and page.kind == _NOTES}
 
-    def _listed(self, instance: int) -> Iterator[tuple[int, int, list[_Text]]]:
+    def _list_texts(self, instance: int) -> Iterator[tuple[int, int, list[_Text]]]:
         """Reference, identifier and outline texts of each slide (instance 0) or notes page (2)."""
         for one in _children(self._document):
             if one.kind != _SLIDE_LIST or one.instance != instance:
@@ -160,7 +160,7 @@ class _Deck:
         return None if offset is None else _record_at(self._stream, offset)
 
 
-def _persisted(directory: _Record | None) -> Iterator[tuple[int, int]]:
+def _read_persist_directory(directory: _Record | None) -> Iterator[tuple[int, int]]:
     """Identifier and offset of each object in a directory (2.3.4)."""
     if directory is None or directory.kind != _PERSIST_DIRECTORY:
         return

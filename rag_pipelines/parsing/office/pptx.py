@@ -21,7 +21,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
-from rag_pipelines.parsing.zip_package import checked_ooxml, core_properties, meaningful_title
+from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 
 if TYPE_CHECKING:
     from pptx.slide import Slide
@@ -38,7 +38,7 @@ _DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
-class _Piece(NamedTuple):
+class _SlidePart(NamedTuple):
     """A paragraph of a shape (`level` where it is a list item), or a table."""
 
     text: str = ""
@@ -56,7 +56,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     import pptx
 
-    data = checked_ooxml(request.data, request.limits)
+    data = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
     deck = pptx.Presentation(io.BytesIO(data))
     area = (deck.slide_width or 0, deck.slide_height or 0)
@@ -78,7 +78,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
 def _add_slide(builder: DocumentBuilder, slide: Slide, area: tuple[int, int], page: int) -> str | None:
     """Add a slide; its title, if it has one."""
-    pieces = [piece for shape in _shown(slide.shapes, area) for piece in _pieces(slide, shape)]
+    pieces = [piece for shape in _visible_shapes(slide.shapes, area) for piece in _pieces(slide, shape)]
     title = _title(pieces)
     if title is not None:
         builder.add(BlockKind.HEADING, title.text, level=1, page=page)
@@ -98,7 +98,7 @@ def _add_slide(builder: DocumentBuilder, slide: Slide, area: tuple[int, int], pa
     return title.text if title else None
 
 
-def _title(pieces: list[_Piece]) -> _Piece | None:
+def _title(pieces: list[_SlidePart]) -> _SlidePart | None:
     """The first line of the title placeholder, else a first line that reads like one."""
     declared = next((piece for piece in pieces if piece.title), None)
     if declared or not pieces:
@@ -113,7 +113,7 @@ def _reads_as_title(text: str) -> bool:
     return 0 < len(words) <= _TITLE_WORDS and not ends and any(c.isalpha() for c in text)
 
 
-def _shown(shapes: Any, area: tuple[int, int]) -> Iterator[Any]:
+def _visible_shapes(shapes: Any, area: tuple[int, int]) -> Iterator[Any]:
     """The shapes that lie on the slide, from top to bottom and left to right; those of groups in place."""
     for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
         if not _is_off(shape, area):
@@ -136,21 +136,21 @@ def _is_off(shape: Any, area: tuple[int, int]) -> bool:
     return beyond or left + (width or 0) <= 0 < -left or top + (height or 0) <= 0 < -top
 
 
-def _pieces(slide: Slide, shape: Any) -> Iterator[_Piece]:
+def _pieces(slide: Slide, shape: Any) -> Iterator[_SlidePart]:
     if getattr(shape, "has_table", False):
         rows = tuple(tuple(cell.text for cell in row.cells) for row in shape.table.rows)
         if any(text.strip() for row in rows for text in row):
-            yield _Piece(rows=rows, header_rows=1 if shape.table.first_row else 0)
+            yield _SlidePart(rows=rows, header_rows=1 if shape.table.first_row else 0)
     elif shape.has_text_frame:
         is_title = shape.is_placeholder and slide.shapes.title == shape
         for paragraph in shape.text_frame.paragraphs:
             text = paragraph.text.replace("\v", "\n")
             if text.strip():
                 level = paragraph.level + 1 if _is_listed(slide, shape, paragraph) else None
-                yield _Piece(text, level, is_title and level is None)
+                yield _SlidePart(text, level, is_title and level is None)
     else:
         for text in _diagram_texts(slide, shape):
-            yield _Piece(text, 1)
+            yield _SlidePart(text, 1)
 
 
 def _is_listed(slide: Slide, shape: Any, paragraph: Any) -> bool:

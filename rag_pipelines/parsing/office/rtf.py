@@ -55,7 +55,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
     source = request.data.decode("latin-1")
-    text = rtf_to_text(_marked(source), errors="replace")
+    text = rtf_to_text(_mark_controls(source), errors="replace")
     table: list[list[str]] = []
     for segment in text.split(_ROW_END):
         before, started, row = segment.partition(_ROW_START)
@@ -76,7 +76,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _marked(source: str) -> str:
+def _mark_controls(source: str) -> str:
     """The source with a mark behind, or in the place of, each control word that tells of structure."""
     stylesheet = _STYLESHEET.search(source)
     headings = dict(_STYLE.findall(stylesheet[1])) if stylesheet else {}

@@ -43,7 +43,7 @@ def add_sheet(builder: DocumentBuilder, name: str, rows: Iterable[Row], *, max_c
                 if not has_heading:
                     builder.add(BlockKind.HEADING, name, level=1)
                     has_heading = True
-                _add_part(builder, _trimmed(table))
+                _add_part(builder, _trim(table))
 
 
 def _bands(rows: Iterable[Row], max_characters: int) -> Iterator[list[Row]]:
@@ -118,7 +118,7 @@ def _cells(row: Row, columns: list[int]) -> list[str]:
     return [row[column].strip() if column < len(row) else "" for column in columns]
 
 
-def _trimmed(rows: list[Row]) -> list[list[str]]:
+def _trim(rows: list[Row]) -> list[list[str]]:
     """The rows with the columns that hold something, all of one width."""
     used = _used_columns(rows)
     return [_cells(row, used) for row in rows]

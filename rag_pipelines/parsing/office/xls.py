@@ -50,10 +50,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
 def _rows(book: Any, sheet: Any) -> Iterator[list[str]]:
     for number in range(sheet.nrows):
-        yield [_shown(book, cell) for cell in sheet.row(number)]
+        yield [_format_cell(book, cell) for cell in sheet.row(number)]
 
 
-def _shown(book: Any, cell: Any) -> str:
+def _format_cell(book: Any, cell: Any) -> str:
     import xlrd
 
     value: Value = cell.value

@@ -20,7 +20,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.number_formats import display
 from rag_pipelines.parsing.office.sheets import add_sheet
-from rag_pipelines.parsing.zip_package import checked_ooxml, core_properties, meaningful_title
+from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -33,7 +33,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     import openpyxl
 
-    data = checked_ooxml(request.data, request.limits)
+    data = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
     workbook = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
     for sheet in workbook.worksheets:

@@ -55,8 +55,8 @@ def _bands(page_rows: list[Row]) -> Iterator[list[Row]]:
     band: list[Row] = []
     covered: list[tuple[float, float]] = []
     for row in page_rows:
-        own = _covered([(line.box.x0, line.box.x1) for line in row])
-        both = _covered(covered + own)
+        own = _merge_spans([(line.box.x0, line.box.x1) for line in row])
+        both = _merge_spans(covered + own)
         if band and len(both) == 1 and (len(covered) > 1 or len(own) > 1):
             yield band
             band, both = [], own
@@ -66,7 +66,7 @@ def _bands(page_rows: list[Row]) -> Iterator[list[Row]]:
         yield band
 
 
-def _covered(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _merge_spans(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """What `spans` cover, as intervals at least a gutter apart, from the left."""
     result: list[tuple[float, float]] = []
     for left, right in sorted(spans):
@@ -80,7 +80,7 @@ def _covered(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _column_gutter(band: list[Row]) -> float | None:
     """Where the first column of prose with prose beside it ends, None if the band is no columns."""
     lines = [line for row in band for line in row]
-    intervals = _covered([(line.box.x0, line.box.x1) for line in lines])
+    intervals = _merge_spans([(line.box.x0, line.box.x1) for line in lines])
     prose = [
         _is_prose([line for line in lines if left <= line.box.x0 and line.box.x1 <= right])
         for left, right in intervals

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.page import MARKER, Box, Line, Page, rows
-from rag_pipelines.parsing.pdf.tables import Table
+from rag_pipelines.parsing.pdf.tables import PageTable
 
 LEADING = 0.75
 CODE_LEADING = 2.0
@@ -52,7 +52,7 @@ class Paragraph:
         return f"{self.marker} {self.text}" if self.marker else self.text
 
 
-def in_reading_order(page: Page, tables: Sequence[Table]) -> Iterator[Paragraph | Table]:
+def in_reading_order(page: Page, tables: Sequence[PageTable]) -> Iterator[Paragraph | PageTable]:
     """The paragraphs and tables of a page as a person reads them.
 
     Lines inside a table are its own. Text in another direction than the page's follows at the end.
@@ -70,7 +70,7 @@ def in_reading_order(page: Page, tables: Sequence[Table]) -> Iterator[Paragraph 
             yield from _blocks(strip, stand_ins, page.number)
 
 
-def _blocks(strip: list[Row], tables: dict[int, Table], page: int) -> Iterator[Paragraph | Table]:
+def _blocks(strip: list[Row], tables: dict[int, PageTable], page: int) -> Iterator[Paragraph | PageTable]:
     """The paragraphs of one column, from consecutive rows that look and stand alike."""
     texts = [row for row in strip if id(row[0]) not in tables]
     left = min((line.box.x0 for row in texts for line in row), default=0.0)
@@ -100,7 +100,7 @@ def _begin(row: Row, page: int, column_width: float) -> Paragraph:
     first = max(row, key=lambda line: len(line.text))
     box = row[0].box
     for line in row[1:]:
-        box = box.joined(line.box)
+        box = box.union(line.box)
     text = _row_text(row)
     marker = None
     head, _, rest = text.partition(" ")
@@ -115,7 +115,7 @@ def _begin(row: Row, page: int, column_width: float) -> Paragraph:
 def _extend(paragraph: Paragraph, row: Row, broken: bool) -> None:
     """Add a row; `broken` says that the row above ended early, so that the line break means something."""
     for line in row:
-        paragraph.box = paragraph.box.joined(line.box)
+        paragraph.box = paragraph.box.union(line.box)
     paragraph.bold = paragraph.bold and all(line.bold for line in row)
     paragraph.lines += 1
     if paragraph.mono:
@@ -124,7 +124,7 @@ def _extend(paragraph: Paragraph, row: Row, broken: bool) -> None:
     elif len(row) > 1 or (broken and not paragraph.text.endswith(_HYPHENS)):
         paragraph.text += "\n" + _row_text(row)
     else:
-        paragraph.text = joined_text(paragraph.text, row[0].text)
+        paragraph.text = join_text(paragraph.text, row[0].text)
 
 
 def _row_text(row: Row) -> str:
@@ -136,7 +136,7 @@ def _breaks(line: Line, left: float, right: float) -> bool:
     return line.box.x1 < right - SHORT_LINE * (right - left) or " … " in line.text
 
 
-def joined_text(first: str, second: str) -> str:
+def join_text(first: str, second: str) -> str:
     """Two successive lines of a paragraph as one text; a word cut by a hyphen at the line end is whole.
 
     The hyphen stays in compounds that have another one or begin with a single letter (x-ray).

@@ -73,7 +73,7 @@ class Box(NamedTuple):
             and self.y0 <= (other.y0 + other.y1) / 2 <= self.y1
         )
 
-    def joined(self, other: Box) -> Box:
+    def union(self, other: Box) -> Box:
         """The smallest rectangle around both."""
         return Box(
             min(self.x0, other.x0), min(self.y0, other.y0), max(self.x1, other.x1), max(self.y1, other.y1)
@@ -148,7 +148,7 @@ def read_page(page: Any) -> Page:
         result.lines.append(
             Line(
                 text,
-                _turned(line["bbox"], matrix) if turn else Box(*line["bbox"]),
+                _rotate(line["bbox"], matrix) if turn else Box(*line["bbox"]),
                 _dominant(spans, lambda span: round(span["size"] * 2) / 2),
                 _dominant(spans, lambda span: bool(span["flags"] & _BOLD)),
                 _dominant(spans, lambda span: bool(span["flags"] & _MONO)),
@@ -157,7 +157,7 @@ def read_page(page: Any) -> Page:
         )
     for block in content["blocks"]:
         if block["type"] == _VECTOR_BLOCK:
-            result.shapes.append(_turned(block["bbox"], matrix) if turn else Box(*block["bbox"]))
+            result.shapes.append(_rotate(block["bbox"], matrix) if turn else Box(*block["bbox"]))
     return result
 
 
@@ -170,10 +170,10 @@ def rows(lines: list[Line]) -> list[list[Line]]:
             row.append(line)
         else:
             result.append([line])
-    return [_joined(row) for row in result]
+    return [_join_pieces(row) for row in result]
 
 
-def _joined(row: list[Line]) -> list[Line]:
+def _join_pieces(row: list[Line]) -> list[Line]:
     """The pieces of a row left to right (right to left where the text is), with near ones made one."""
     row.sort(key=lambda line: line.box.x0)
     joined = row[:1]
@@ -186,7 +186,7 @@ def _joined(row: list[Line]) -> list[Line]:
             first, second = (line, last) if backwards else (last, line)
             space = " " if gap > 0.1 * line.size else ""
             longer = line if marker or len(line.text) > len(last.text) else last
-            joined[-1] = replace(longer, text=first.text + space + second.text, box=last.box.joined(line.box))
+            joined[-1] = replace(longer, text=first.text + space + second.text, box=last.box.union(line.box))
         else:
             joined.append(line)
     return joined[::-1] if backwards else joined
@@ -216,7 +216,7 @@ def _direction(direction: tuple[float, float]) -> tuple[int, int]:
     return (1 if dx >= 0 else -1, 0) if abs(dx) >= abs(dy) else (0, 1 if dy >= 0 else -1)
 
 
-def _turned(bbox: tuple[float, float, float, float], matrix: Any) -> Box:
+def _rotate(bbox: tuple[float, float, float, float], matrix: Any) -> Box:
     return Box(*(mupdf().Rect(bbox) * matrix))
 
 

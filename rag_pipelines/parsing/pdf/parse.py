@@ -32,12 +32,12 @@ from rag_pipelines.parsing.pdf.flow import (
     Paragraph,
     ends_sentence,
     in_reading_order,
-    joined_text,
+    join_text,
     starts_lower,
 )
 from rag_pipelines.parsing.pdf.page import Page, read_page
-from rag_pipelines.parsing.pdf.structure import Headings, continued, find_furniture, is_caption
-from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, Table, aligned_tables, find
+from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption
+from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/pdf"
@@ -173,14 +173,14 @@ def _find_tables(mupdf_page: Any, page: Page, mode: str, builder: DocumentBuilde
         except Exception as error:
             builder.counters["table_finder_failures"] += 1
             builder.warnings.append(f"page {page.number}: the table finder failed: {_reason(error)}")
-    return Findings(aligned_tables(page))
+    return Findings(find_aligned_tables(page))
 
 
 def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findings], document: Any) -> None:
     """Add the blocks of all pages in reading order."""
     tables = [found.tables for found in findings]
     furniture = find_furniture(pages, tables)
-    items: list[Paragraph | Table] = []
+    items: list[Paragraph | PageTable] = []
     page_of: dict[int, int] = {}
     for page, found in zip(pages, tables, strict=True):
         page.lines = [line for line in page.lines if id(line) not in furniture.lines]
@@ -205,14 +205,14 @@ class _Writer:
         self._open: Paragraph | None = None
         self._indents: list[float] = []
 
-    def write(self, items: list[Paragraph | Table], page_of: dict[int, int]) -> None:
+    def write(self, items: list[Paragraph | PageTable], page_of: dict[int, int]) -> None:
         """Add all items, of which each stands on the page that `page_of` names by its id."""
-        previous: Table | None = None
+        previous: PageTable | None = None
         for item in items:
-            if isinstance(item, Table):
+            if isinstance(item, PageTable):
                 self._flush()
                 on_next_page = previous is not None and page_of[id(previous)] == page_of[id(item)] - 1
-                table = continued(item, previous if on_next_page else None)
+                table = continue_table(item, previous if on_next_page else None)
                 self._builder.counters["continued_tables"] += table is not item
                 self._builder.counters["tables"] += 1
                 self._builder.add_table(table.rows, header_rows=table.header_rows, page=page_of[id(item)])
@@ -249,7 +249,7 @@ class _Writer:
             self._flush()
             add(BlockKind.CAPTION, text, page=paragraph.page)
         elif self._open is not None and _runs_on(self._open, paragraph):
-            self._open.text = joined_text(self._open.text, text)
+            self._open.text = join_text(self._open.text, text)
         else:
             self._flush()
             self._indents.clear()

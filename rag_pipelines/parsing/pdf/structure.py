@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rag_pipelines.parsing.pdf.flow import Paragraph, starts_lower
 from rag_pipelines.parsing.pdf.page import Line, Page, rows
-from rag_pipelines.parsing.pdf.tables import Table
+from rag_pipelines.parsing.pdf.tables import PageTable
 
 MARGIN = 0.12
 OUTERMOST_MARGIN = 0.2
@@ -57,7 +57,7 @@ class Furniture:
     lines: set[int] = field(default_factory=set)
 
 
-def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[Table]]) -> Furniture:
+def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]]) -> Furniture:
     """The text in the margins that repeats from page to page, with its page numbers.
 
     A row is furniture when the same text stands at the same height on three pages (on two in a document
@@ -72,7 +72,7 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[Table]]) -> 
     result = Furniture()
     for (at_top, pattern), seen in places.items():
         for group in [
-            *_repeated(pattern, seen, len(pages)),
+            *_find_repeated(pattern, seen, len(pages)),
             *([one] for one in seen if _is_labelled(one.row)),
         ]:
             texts = result.headers if at_top else result.footers
@@ -94,7 +94,7 @@ class _Place(NamedTuple):
     height: float
 
 
-def _repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list[_Place]]:
+def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list[_Place]]:
     """The groups of places that show the same text, or the same but for a number that counts pages."""
     usual = statistics.median(place.height for place in seen)
     same = [place for place in seen if abs(place.height - usual) <= SAME_PLACE]
@@ -113,7 +113,7 @@ def _repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list
             yield group
 
 
-def _marginal_rows(page: Page, tables: Sequence[Table]) -> Iterator[tuple[bool, list[Line]]]:
+def _marginal_rows(page: Page, tables: Sequence[PageTable]) -> Iterator[tuple[bool, list[Line]]]:
     """The rows in the upper and lower margin, outside tables, and sideways text; whether at the top."""
     page_rows = rows(
         [line for line in page.upright_lines if not any(table.box.holds(line.box) for table in tables)]
@@ -167,7 +167,7 @@ class Headings:
         """The level of a heading, from 1, or None for another paragraph."""
         if not self._may_be(paragraph):
             return None
-        named = self._named(paragraph)
+        named = self._outline_level(paragraph)
         return min(named or self._levels.get(_style(paragraph), 1), DEEPEST_LEVEL)
 
     def is_title(self, paragraph: Paragraph) -> bool:
@@ -185,7 +185,7 @@ class Headings:
             return False
         if not _WORD.search(text) or _CAPTION.match(text):
             return False
-        if self._named(paragraph) or paragraph.label in ("section-header", "title"):
+        if self._outline_level(paragraph) or paragraph.label in ("section-header", "title"):
             return True
         if _NOT_A_HEADING_END.search(text) or paragraph.mono or starts_lower(text):
             return False
@@ -194,7 +194,7 @@ class Headings:
         bolder = paragraph.bold and not self.bold_body and paragraph.size >= 0.95 * self.body_size
         return bolder and not _LABEL_AND_VALUE.search(text)
 
-    def _named(self, paragraph: Paragraph) -> int | None:
+    def _outline_level(self, paragraph: Paragraph) -> int | None:
         """The level that the outline gives."""
         for text in (paragraph.whole, paragraph.text):
             if level := self._outline.get((paragraph.page, _letters(text))):
@@ -204,7 +204,7 @@ class Headings:
     def _levels_of(self, candidates: Sequence[Paragraph]) -> dict[Style, int]:
         named: defaultdict[Style, Counter[int]] = defaultdict(Counter)
         for paragraph in candidates:
-            if level := self._named(paragraph):
+            if level := self._outline_level(paragraph):
                 named[_style(paragraph)][level] += 1
         counts = Counter(map(_style, candidates))
         recurring = {style for style, count in counts.items() if count > 1}
@@ -243,7 +243,7 @@ def is_caption(paragraph: Paragraph) -> bool:
     )
 
 
-def continued(table: Table, previous: Table | None) -> Table:
+def continue_table(table: PageTable, previous: PageTable | None) -> PageTable:
     """`table` with the header of `previous`, if it is its continuation on the next page without one.
 
     A continuation has as many columns at the same place. A first row with figures in it is no header,
@@ -262,4 +262,4 @@ def continued(table: Table, previous: Table | None) -> Table:
     has_header = own == header[: len(own)] or not any(char.isdigit() for text in own[0] for char in text)
     if own and has_header:
         return table
-    return Table(table.box, header + table.rows, previous.header_rows)
+    return PageTable(table.box, header + table.rows, previous.header_rows)

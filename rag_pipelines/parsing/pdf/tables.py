@@ -5,7 +5,7 @@ and turning cells with spans into plain rows. What does not: text outside tables
 
 From cheap to dear:
 
-* `aligned_tables` reads consecutive lines whose pieces stand in columns. No further look at the page;
+* `find_aligned_tables` reads consecutive lines whose pieces stand in columns. No further look at the page;
   the only way in ``fast``.
 * Ruled tables come from MuPDF's line finder (about 60 ms a page).
 * The layout and table models find borderless tables too (about 290 ms a page on one core).
@@ -73,7 +73,7 @@ for the line finder, 0.94 for the models), where a page took between 0.15 and 2.
 
 
 @dataclass(slots=True)
-class Table:
+class PageTable:
     """A table on a page; every row has the same number of cells, spans are resolved."""
 
     box: Box
@@ -96,7 +96,7 @@ class Findings:
     `used_rules` says that the line finder alone found the tables. `seconds` is the nominal cost.
     """
 
-    tables: list[Table] = field(default_factory=list)
+    tables: list[PageTable] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
     used_rules: bool = False
     used_models: bool = False
@@ -104,7 +104,7 @@ class Findings:
 
 
 @dataclass(slots=True)
-class Evidence:
+class TableEvidence:
     """What speaks for a table: the longest run of tabular rows, and rulings in a grid."""
 
     run: int
@@ -115,33 +115,33 @@ class Evidence:
         return self.ruled or self.run >= TABULAR_RUN
 
 
-def evidence(page: Page) -> Evidence:
+def evidence(page: Page) -> TableEvidence:
     """The cheap signs of a table, from lines and shapes that are read already."""
-    return Evidence(_longest_run(page.upright_lines, page.width), _grid_of_rules(page.shapes))
+    return TableEvidence(_longest_run(page.upright_lines, page.width), _grid_of_rules(page.shapes))
 
 
 def find(mupdf_page: Any, page: Page, mode: str) -> Findings:
-    """The tables of a page in ``auto`` or ``layout`` mode; for ``fast`` see `aligned_tables`."""
+    """The tables of a page in ``auto`` or ``layout`` mode; for ``fast`` see `find_aligned_tables`."""
     signs = evidence(page)
     seconds = 0.0
     if mode == "auto":
         if not signs.any:
             return Findings()
         if signs.ruled:
-            ruled = _ruled_tables(mupdf_page)
+            ruled = _find_ruled_tables(mupdf_page)
             seconds = LINE_FINDER.of(page)
             if ruled and _explain(ruled, page):
                 return Findings([table for table, _ in ruled], used_rules=True, seconds=seconds)
     return _by_models(mupdf_page, signs, seconds + MODELS.of(page))
 
 
-def _ruled_tables(mupdf_page: Any) -> list[tuple[Table, list[Box]]]:
+def _find_ruled_tables(mupdf_page: Any) -> list[tuple[PageTable, list[Box]]]:
     """Tables of MuPDF's line finder, each with the boxes of its cells."""
     finder = mupdf_page.find_tables(use_layout=False, strategy="lines_strict", refine=True)
     return list(_tables_of(finder))
 
 
-def _by_models(mupdf_page: Any, signs: Evidence, seconds: float) -> Findings:
+def _by_models(mupdf_page: Any, signs: TableEvidence, seconds: float) -> Findings:
     """Tables and regions by the layout model, whose grids are fused with those of the line finder."""
     load_models()
     upright = mupdf_page.rotation == 0
@@ -159,13 +159,13 @@ def _by_models(mupdf_page: Any, signs: Evidence, seconds: float) -> Findings:
     return Findings(tables, regions, used_models=True, seconds=seconds)
 
 
-def _tables_of(finder: Any) -> Iterator[tuple[Table, list[Box]]]:
+def _tables_of(finder: Any) -> Iterator[tuple[PageTable, list[Box]]]:
     """The tables of a finder that have at least two rows and two columns of text."""
     for found in finder.tables if finder else ():
         placements = found.placements
         if not placements:
             continue
-        table = Table(Box(*found.bbox), *_plain_rows(placements, found.header_rows or 0))
+        table = PageTable(Box(*found.bbox), *_plain_rows(placements, found.header_rows or 0))
         if len(table.rows) > 1 and len(table.rows[0]) > 1:
             yield table, [Box(*cell.bbox) for row in placements for cell in row if cell.bbox]
 
@@ -192,12 +192,12 @@ def _plain_rows(placements: Sequence[Sequence[Any]], header_rows: int) -> tuple[
             column += cell.colspan
     width = max((column for _, column in taken), default=-1) + 1
     plain = [[grid.get((row, column), "") for column in range(width)] for row in range(len(placements))]
-    body = [part for row in plain[header_rows:] for part in _merged_rows_split(row)]
+    body = [part for row in plain[header_rows:] for part in _split_merged_rows(row)]
     cleaned = [[cell_text(text) for text in row] for row in plain[:header_rows] + body]
-    return _without_blanks(_wrapped_rows_joined(cleaned, header_rows), header_rows)
+    return _without_blanks(_join_wrapped_rows(cleaned, header_rows), header_rows)
 
 
-def _merged_rows_split(row: list[str]) -> list[list[str]]:
+def _split_merged_rows(row: list[str]) -> list[list[str]]:
     """The rows that a finder put into one: every cell has as many lines, and in one all are figures."""
     filled = [text.split("\n") for text in row if text]
     count = len(filled[0]) if filled else 0
@@ -208,7 +208,7 @@ def _merged_rows_split(row: list[str]) -> list[list[str]]:
     return [[text.split("\n")[number] if text else "" for text in row] for number in range(count)]
 
 
-def _wrapped_rows_joined(grid: list[list[str]], header_rows: int) -> list[list[str]]:
+def _join_wrapped_rows(grid: list[list[str]], header_rows: int) -> list[list[str]]:
     """A body row with one text that continues the sentence above it is part of the row above."""
     result: list[list[str]] = []
     for number, row in enumerate(grid):
@@ -243,7 +243,7 @@ def cell_text(text: str) -> str:
     return one_line(_HYPHENATED.sub("", text.translate(LIGATURES)))
 
 
-def _explain(ruled: list[tuple[Table, list[Box]]], page: Page) -> bool:
+def _explain(ruled: list[tuple[PageTable, list[Box]]], page: Page) -> bool:
     """Whether the ruled tables account for every sign of a table, and their columns are all ruled."""
     lines = page.upright_lines
     outside = [line for line in lines if not any(table.box.holds(line.box) for table, _ in ruled)]
@@ -288,13 +288,13 @@ def _is_tabular(row: Row, width: float) -> bool:
     return not any(" … " in line.text or MARKER.fullmatch(line.text) for line in row)
 
 
-def aligned_tables(page: Page) -> list[Table]:
+def find_aligned_tables(page: Page) -> list[PageTable]:
     """Tables read off the alignment of text alone: runs of tabular rows whose pieces form columns.
 
     A row of one piece between two tabular rows belongs to the table: below the first column it is a
     label of its own, else the rest of the cell above it.
     """
-    tables: list[Table] = []
+    tables: list[PageTable] = []
     strips = columns(rows(page.upright_lines))
     for run in (run for strip in strips for run in _runs_with_single_pieces(strip, page.width)):
         slots = _slots(run)
@@ -308,9 +308,9 @@ def aligned_tables(page: Page) -> list[Table]:
         box = run[0][0].box
         for row in run:
             for line in row:
-                box = box.joined(line.box)
+                box = box.union(line.box)
         header_rows = int(_is_header(grid))
-        tables.append(Table(box, *_without_blanks(_wrapped_rows_joined(grid, header_rows), header_rows)))
+        tables.append(PageTable(box, *_without_blanks(_join_wrapped_rows(grid, header_rows), header_rows)))
     return tables
 
 

@@ -19,7 +19,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.parsing.unstructured import runtime
-from rag_pipelines.parsing.zip_package import checked_ooxml, core_properties, meaningful_title
+from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
@@ -44,7 +44,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
     try:
         if media_type in (signatures.DOCX, signatures.PPTX):
-            data = checked_ooxml(request.data, request.limits)
+            data = validate_ooxml(request.data, request.limits)
             builder.metadata = core_properties(data)
             builder.language = builder.metadata.pop("language", None)
             slides = media_type == signatures.PPTX

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipelines.cli.passages import mentioned, snippet
+from rag_pipelines.cli.passages import snippet, term_pattern
 
 TABLE = "Code | Meaning\n" + "\n".join(
     f"E-{number} | sensor {number} is tired" for number in range(4400, 4460)
@@ -30,7 +30,7 @@ TABLE = "Code | Meaning\n" + "\n".join(
 def test_the_words_of_a_question_are_found_up_to_their_endings(
     question: str, text: str, found: list[str]
 ) -> None:
-    pattern = mentioned(question)
+    pattern = term_pattern(question)
     assert (pattern.findall(text) if pattern else []) == found
 
 
@@ -39,7 +39,7 @@ def test_a_short_passage_is_shown_whole() -> None:
 
 
 def test_a_snippet_is_where_the_question_s_words_stand_and_keeps_the_lines_of_a_table() -> None:
-    cut = snippet(TABLE, mentioned("what is E-4442"), budget=120)
+    cut = snippet(TABLE, term_pattern("what is E-4442"), budget=120)
     assert "E-4442 | sensor 4442 is tired" in cut.splitlines()
     assert cut.startswith("…\n")
     assert cut.endswith("\n…")
@@ -47,14 +47,14 @@ def test_a_snippet_is_where_the_question_s_words_stand_and_keeps_the_lines_of_a_
 
 def test_a_sentence_is_not_cut_where_the_budget_allows() -> None:
     text = "Nothing here. " * 40 + "The heron waits by the weir. " + "Nothing there. " * 40
-    assert "The heron waits by the weir." in snippet(text, mentioned("heron"))
+    assert "The heron waits by the weir." in snippet(text, term_pattern("heron"))
 
 
 @given(st.text(), st.text(max_size=60), st.integers(min_value=1, max_value=200))
 def test_a_snippet_is_never_longer_than_its_budget_and_verbatim(
     text: str, question: str, budget: int
 ) -> None:
-    cut = snippet(text, mentioned(question), budget)
+    cut = snippet(text, term_pattern(question), budget)
     core = cut if len(text) <= budget else cut.removeprefix("…").removesuffix("…").strip()
     assert len(cut) <= budget + len("…\n") + len("\n…")
     assert core in text

@@ -16,7 +16,7 @@ from rag_pipelines.connectors.sidecars import (
     SidecarTree,
     both,
     conjunction,
-    narrowed,
+    narrow,
     parse_sidecar,
 )
 from rag_pipelines.errors import CorruptDocumentError, ForbiddenEntityError, RagError
@@ -145,18 +145,18 @@ def test_the_message_names_the_valid_keys() -> None:
 
 
 def test_an_empty_allow_list_closes_and_public_opens() -> None:
-    assert narrowed(Access(), parse_sidecar(b"allow: []")).rule == CLOSED
-    assert narrowed(Access(), parse_sidecar(b"public: true")).rule == PUBLIC
+    assert narrow(Access(), parse_sidecar(b"allow: []")).rule == CLOSED
+    assert narrow(Access(), parse_sidecar(b"public: true")).rule == PUBLIC
 
 
 @pytest.mark.parametrize("text", [b"deny: [bob]", b"inherit: false", b"inherit: false\ndeny: [bob]"])
 def test_a_denial_alone_never_opens_what_the_source_keeps_closed(text: bytes) -> None:
     with pytest.raises(CorruptDocumentError, match="need a rule"):
-        narrowed(Access(), parse_sidecar(text))
+        narrow(Access(), parse_sidecar(text))
 
 
 def test_a_sidecar_with_only_a_tenant_leaves_access_to_the_source() -> None:
-    assert narrowed(Access(), Sidecar(tenant="acme")) == Access(None, "acme")
+    assert narrow(Access(), Sidecar(tenant="acme")) == Access(None, "acme")
 
 
 def test_a_file_reached_by_two_ways_needs_both_and_one_tenant() -> None:

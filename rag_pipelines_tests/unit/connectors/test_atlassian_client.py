@@ -145,7 +145,7 @@ def test_cursors_are_followed_whatever_their_links_begin_with(context: str, pref
             path, cursor_route(lambda end, limit: f"{prefix}{path}?cursor={end}&limit={limit}&space-id=7")
         )
         client = client_of(server)
-        listed = entries(client.linked(path, {"limit": 250, "space-id": ["7", "8"], "status": None}))
+        listed = entries(client.follow_links(path, {"limit": 250, "space-id": ["7", "8"], "status": None}))
         assert [entry["id"] for entry in listed] == [str(number) for number in range(60)]
         assert [entry.query for entry in server.log] == [
             "limit=250&space-id=7&space-id=8",
@@ -168,7 +168,7 @@ def test_a_cursor_arrives_as_it_was_given() -> None:
 
         server.route("/pages", pages)
         client = client_of(server)
-        assert entries(client.linked("/pages")) == ["", cursor]
+        assert entries(client.follow_links("/pages")) == ["", cursor]
         client.close()
 
 
@@ -178,7 +178,7 @@ def test_links_that_name_the_host_are_followed_on_the_sites_own() -> None:
         link = "https://wiki.example.com/confluence/rest/api/content?cursor={}&limit={}"
         server.route("/rest/api/content", cursor_route(link.format))
         client = client_of(server)
-        assert len(entries(client.linked("rest/api/content"))) == 60
+        assert len(entries(client.follow_links("rest/api/content"))) == 60
         client.close()
 
 
@@ -206,7 +206,7 @@ def test_empty_pages_before_the_last_are_passed_over() -> None:
 
         server.route("/search", pages)
         client = client_of(server)
-        assert [entry["id"] for entry in entries(client.linked("/search"))] == [0, 30]
+        assert [entry["id"] for entry in entries(client.follow_links("/search"))] == [0, 30]
         client.close()
 
 
@@ -215,7 +215,7 @@ def test_a_cursor_that_repeats_ends_the_listing_with_an_error() -> None:
         server.route("/pages", lambda request: {"results": [], "_links": {"next": "/pages?cursor=a"}})
         client = client_of(server)
         with pytest.raises(TransientError, match=r"repeats the page.*not complete"):
-            list(client.linked("/pages"))
+            list(client.follow_links("/pages"))
         client.close()
 
 
@@ -224,11 +224,11 @@ def test_an_expired_cursor_is_told_apart() -> None:
         server.route("/pages", cursor_route(lambda end, limit: f"/pages?cursor={end}&limit={limit}"))
         server.faults.script(Status(410, body='{"message": "cursor expired"}'), nth=2)
         client = client_of(server)
-        pages = client.linked("/pages")
+        pages = client.follow_links("/pages")
         assert len(next(pages)["results"]) == 25
         with pytest.raises(GoneError, match="cursor expired"):
             next(pages)
-        assert len(entries(client.linked("/pages"))) == 60
+        assert len(entries(client.follow_links("/pages"))) == 60
         client.close()
 
 
@@ -318,7 +318,7 @@ def test_a_page_that_is_no_object_is_a_passing_fault() -> None:
         server.route("/pages", lambda request: Answer(200, b"null", {"Content-Type": "application/json"}))
         client = client_of(server)
         with pytest.raises(TransientError, match="NoneType instead of a page"):
-            list(client.linked("/pages"))
+            list(client.follow_links("/pages"))
         client.close()
 
 
@@ -330,7 +330,7 @@ def test_a_storm_loses_nothing_and_costs_less_than_twice_the_requests() -> None:
         )
         server.faults.storm(0.2, seed=7)
         client = client_of(server, read_timeout=0.1)
-        assert len({entry["id"] for entry in entries(client.linked("/pages"))}) == 5_000
+        assert len({entry["id"] for entry in entries(client.follow_links("/pages"))}) == 5_000
         assert 200 < client.traffic.requests < 400
         assert client.traffic.requests == len(server.log)
         assert len(server.faults.met) >= 7
@@ -356,5 +356,5 @@ def test_a_token_that_expires_on_the_way_ends_the_listing() -> None:
         server.before(2, server.logins.clear)
         client = client_of(server)
         with pytest.raises(CredentialError, match="renew the token"):
-            list(client.linked("/pages"))
+            list(client.follow_links("/pages"))
         client.close()

@@ -29,7 +29,7 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
-from rag_pipelines.http.answers import Answer, decode_json, fault_of
+from rag_pipelines.http.answers import HttpResponse, decode_json, fault_of
 from rag_pipelines.http.pacing import Pacer, Pacers, Patience
 from rag_pipelines.http.session import Credential, HttpSession, Transport
 from rag_pipelines.logs import fields_of
@@ -351,7 +351,7 @@ def test_a_wait_above_a_second_and_each_try_are_logged(
     told = [(record.levelname, record.getMessage(), fields_of(record)) for record in caplog.records]
     assert ("WARNING", "waiting for the server") in [(level, message) for level, message, _ in told]
     assert any(fields.get("seconds", 0) >= 7 for _, _, fields in told)
-    tries = [fields for _, message, fields in told if message == "request tried again"]
+    tries = [fields for _, message, fields in told if message == "request retried"]
     assert ["429" in tries[0]["reason"], "500" in tries[1]["reason"]] == [True, True]
 
 
@@ -474,7 +474,7 @@ def test_no_error_shows_a_credential(server: Server, caplog: pytest.LogCaptureFi
 
 def test_a_password_is_struck_out_too() -> None:
     credential = Credential("https://wiki.example.com", "Basic YW5uOmh1bnRlcjI=")
-    answer = Answer("https://wiki.example.com/x", 400, {}, b"not hunter2", True, credential.secrets)
+    answer = HttpResponse("https://wiki.example.com/x", 400, {}, b"not hunter2", True, credential.secrets)
     assert "hunter2" not in str(fault_of(answer))
     assert "hunter2" not in repr(answer.secrets and answer).replace(repr(answer.body), "")
 

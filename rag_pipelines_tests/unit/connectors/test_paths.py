@@ -12,7 +12,7 @@ from rag_pipelines.connectors.paths import (
     PathFilter,
     check_patterns,
     external_id,
-    joined_url,
+    join_url,
     media_type,
     path_of,
 )
@@ -127,7 +127,7 @@ def test_an_undecodable_name_is_readable_in_its_id() -> None:
 
 
 def test_a_url_is_percent_encoded_below_its_prefix() -> None:
-    assert joined_url("https://x.example/docs/", "a b/é?.md") == "https://x.example/docs/a%20b/%C3%A9%3F.md"
+    assert join_url("https://x.example/docs/", "a b/é?.md") == "https://x.example/docs/a%20b/%C3%A9%3F.md"
 
 
 def test_the_media_type_is_a_hint_from_the_suffix() -> None:

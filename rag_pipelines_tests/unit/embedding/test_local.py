@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rag_pipelines.embedding import conversion
-from rag_pipelines.embedding.conversion import LEAST_COSINE, Manifest, Wish, prepared
+from rag_pipelines.embedding.conversion import LEAST_COSINE, Manifest, Wish, ensure_prepared
 from rag_pipelines.embedding.local import LocalEmbedder
 from rag_pipelines.embedding.model_files import find_model, weights_hash
 from rag_pipelines.embedding.profile import EmbeddingProfile
@@ -91,13 +91,13 @@ def test_a_precision_that_does_not_agree_is_left_for_the_next_and_at_last_for_to
 
     monkeypatch.setattr(conversion.OpenVinoRuntime, "encode", encode)
     precisions = ["bf16", "fp32"]
-    manifest = prepared(mean_model, "tiny", wish, tmp_path / "one")
+    manifest = ensure_prepared(mean_model, "tiny", wish, tmp_path / "one")
     assert (manifest.identity.runtime, manifest.identity.precision) == ("openvino", "fp32")
     assert manifest.rejected == {"openvino bf16": f"least cosine 0.999000, {LEAST_COSINE} is needed"}
 
     blurred.add("fp32")
     precisions = ["bf16", "fp32"]
-    manifest = prepared(mean_model, "tiny", wish, tmp_path / "two")
+    manifest = ensure_prepared(mean_model, "tiny", wish, tmp_path / "two")
     assert (manifest.identity.runtime, manifest.pooling) == ("torch", None)
     assert set(manifest.rejected) == {"openvino bf16", "openvino fp32"}
     assert not (tmp_path / "two" / "model.xml").exists()
@@ -228,7 +228,7 @@ class TestPreparation:
 
         def run() -> None:
             start.wait()
-            prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "models" / "key")
+            ensure_prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "models" / "key")
 
         threads = [threading.Thread(target=run) for _ in range(4)]
         for thread in threads:
@@ -241,7 +241,7 @@ class TestPreparation:
         left = tmp_path / "key.part-dead"
         left.mkdir()
         (left / "manifest.json").write_text("{")
-        prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
+        ensure_prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
         assert not left.exists()
         assert sorted(path.name for path in (tmp_path / "key").iterdir()) == ["manifest.json", "model.xml"]
 
@@ -255,8 +255,8 @@ class TestPreparation:
 
         monkeypatch.setattr(conversion, "_prepare_apart", fail)
         with pytest.raises(ConfigError):
-            prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
+            ensure_prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
         assert not (tmp_path / "key").exists()
         monkeypatch.setattr(conversion, "_prepare_apart", good)
-        prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
+        ensure_prepared(tmp_path, "tiny", Wish((), "fp32"), tmp_path / "key")
         assert len(counted) == 1

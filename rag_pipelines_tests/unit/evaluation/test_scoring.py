@@ -8,7 +8,7 @@ import pytest
 
 from rag_pipelines.evaluation.catalogue import Expected, Resolved
 from rag_pipelines.evaluation.questions import Forbidden, Question, Reference
-from rag_pipelines.evaluation.ranges import Span
+from rag_pipelines.evaluation.ranges import TextSpan
 from rag_pipelines.evaluation.scoring import (
     Violation,
     confidence,
@@ -43,7 +43,7 @@ def asked(*expected: Expected, forbidden: tuple[tuple[Forbidden, frozenset[int]]
     return Resolved(question, expected, forbidden, ())
 
 
-def expected(*documents: int, places: tuple[Span, ...] = (), **reference: object) -> Expected:
+def expected(*documents: int, places: tuple[TextSpan, ...] = (), **reference: object) -> Expected:
     name = str(documents[0]) if documents else "nowhere"
     return Expected(Reference(id=name, **reference), frozenset(documents), places)  # type: ignore[arg-type]
 
@@ -79,8 +79,8 @@ def test_a_document_stands_where_its_first_passage_does() -> None:
 
 def test_context_counts_characters_of_quotes_at_their_best_place() -> None:
     question = asked(
-        expected(1, places=(Span(1, 0, 10), Span(1, 100, 110)), quote="a"),
-        expected(2, places=(Span(2, 0, 30),), quote="b"),
+        expected(1, places=(TextSpan(1, 0, 10), TextSpan(1, 100, 110)), quote="a"),
+        expected(2, places=(TextSpan(2, 0, 30),), quote="b"),
     )
     found = place_figures(question, [hit(1, at=(95, 115)), hit(2, at=(20, 50))], 5)
     assert found["Context_R@5"] == pytest.approx((10 + 10) / (10 + 30))
@@ -88,7 +88,7 @@ def test_context_counts_characters_of_quotes_at_their_best_place() -> None:
 
 
 def test_only_the_first_passages_count() -> None:
-    question = asked(expected(1, places=(Span(1, 0, 10),), quote="a", page=1))
+    question = asked(expected(1, places=(TextSpan(1, 0, 10),), quote="a", page=1))
     found = place_figures(question, [hit(2), hit(1, pages=(1, 1))], 1)
     assert (found["Context_R@1"], found["Page@1"]) == (0.0, 0.0)
 

@@ -13,13 +13,13 @@ from rag_pipelines.errors import ConfigError, DocumentError
 from rag_pipelines.parsing.base import ParseLimits
 from rag_pipelines.sync.prepare import PrepareTask
 from rag_pipelines.sync.run import worker_pool
-from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.jobs import JobOutcome
 from rag_pipelines.workers.local import LocalPool
 from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, do, echo
 
 
-def without_cost(outcomes: Iterator[Outcome[Any, Any]]) -> list[tuple[Any, Any, type | None, str]]:
+def without_cost(outcomes: Iterator[JobOutcome[Any, Any]]) -> list[tuple[Any, Any, type | None, str]]:
     return [(one.item, one.value, type(one.error), str(one.error)) for one in outcomes]
 
 
@@ -77,7 +77,7 @@ def test_items_without_a_task_and_with_one_that_fails_keep_their_places() -> Non
         good, known, lost = pool.map(["good", "known", "lost"], task=load)
     assert good.value is not None
     assert good.value.text == "good"
-    assert known == Outcome("known")
+    assert known == JobOutcome("known")
     assert type(lost.error) is errors.FetchError
 
 

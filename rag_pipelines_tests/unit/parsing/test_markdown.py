@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.markup.markdown import _SIGNS, _parser
-from rag_pipelines.parsing.markup.markdown_inline import parsed_text, plain_text
+from rag_pipelines.parsing.markup.markdown_inline import parse_text, plain_text
 from rag_pipelines_tests.unit.parsing.reading import read, shown, tables, texts
 
 
@@ -173,7 +173,7 @@ def test_the_fast_reading_of_inline_markup_equals_that_of_the_parser(content):
     for references in ({}, {"R": {"href": "/u", "title": ""}}):
         env = {"references": references, "footnotes": {"refs": {":1": -1}}}
         fast = plain_text(content.strip(), parser, deepcopy(env))
-        assert fast.split() == parsed_text(content.strip(), parser, env).split()
+        assert fast.split() == parse_text(content.strip(), parser, env).split()
 
 
 LINES = st.lists(

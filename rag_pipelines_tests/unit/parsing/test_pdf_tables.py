@@ -14,8 +14,8 @@ from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
 from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.parsing.pdf.page import Box
 from rag_pipelines.parsing.pdf.parse import parse
-from rag_pipelines.parsing.pdf.structure import continued
-from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Table, cell_text
+from rag_pipelines.parsing.pdf.structure import continue_table
+from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, PageTable, cell_text
 
 pymupdf = mupdf()
 
@@ -182,13 +182,16 @@ def test_a_table_that_goes_on_over_the_page_carries_its_header_along() -> None:
 
 def test_a_table_of_its_own_does_not_take_the_header_of_the_table_before() -> None:
     place = Box(0, 0, 100, 100)
-    previous = Table(place, [["Name", "Age"], ["Ann", "31"]], 1)
-    own_header = Table(place, [["City", "Land"], ["Bonn", "DE"]], 1)
-    wider = Table(place, [["1", "2", "3"]], 0)
-    elsewhere = Table(Box(200, 0, 300, 100), [["Bob", "40"]], 0)
+    previous = PageTable(place, [["Name", "Age"], ["Ann", "31"]], 1)
+    own_header = PageTable(place, [["City", "Land"], ["Bonn", "DE"]], 1)
+    wider = PageTable(place, [["1", "2", "3"]], 0)
+    elsewhere = PageTable(Box(200, 0, 300, 100), [["Bob", "40"]], 0)
     for table in (own_header, wider, elsewhere):
-        assert continued(table, previous) is table
-    assert continued(Table(place, [["Bob", "40"]], 0), previous).rows == [["Name", "Age"], ["Bob", "40"]]
+        assert continue_table(table, previous) is table
+    assert continue_table(PageTable(place, [["Bob", "40"]], 0), previous).rows == [
+        ["Name", "Age"],
+        ["Bob", "40"],
+    ]
 
 
 def test_the_lines_of_a_cell_are_one_line() -> None:

@@ -25,7 +25,7 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.workers.jobs import Outcome
+from rag_pipelines.workers.jobs import JobOutcome
 from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing import misdeeds
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, Report, do, echo
@@ -36,12 +36,12 @@ SHORT = ParseLimits(seconds=0.3, memory_mb=256)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the walls of the sandbox are those of Linux")
 
 
-def run(*deeds: Deed, limits: ParseLimits = LIMITS, workers: int = 1) -> list[Outcome[Deed, Report]]:
+def run(*deeds: Deed, limits: ParseLimits = LIMITS, workers: int = 1) -> list[JobOutcome[Deed, Report]]:
     with WorkerPool(do, workers=workers, limits=limits) as pool:
         return list(pool.map(deeds))
 
 
-def text(outcome: Outcome[Any, Report]) -> str:
+def text(outcome: JobOutcome[Any, Report]) -> str:
     assert outcome.error is None, outcome.error
     assert outcome.value is not None
     return outcome.value.text
@@ -96,7 +96,7 @@ def test_a_pool_without_work_starts_no_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subprocess, "Popen", None)
     with WorkerPool(do, workers=2, limits=LIMITS) as pool:
         assert list(pool.map([])) == []
-        assert list(pool.map(["known"], task=lambda _: None)) == [Outcome("known")]
+        assert list(pool.map(["known"], task=lambda _: None)) == [JobOutcome("known")]
 
 
 def test_the_input_is_never_pulled_further_than_the_window() -> None:

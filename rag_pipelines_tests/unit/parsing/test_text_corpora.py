@@ -10,7 +10,7 @@ import pytest
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.markup.markdown import _parser
-from rag_pipelines.parsing.markup.markdown_inline import parsed_text, plain_text
+from rag_pipelines.parsing.markup.markdown_inline import parse_text, plain_text
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines_tests.unit.parsing.reading import read, shown
 
@@ -106,7 +106,7 @@ def test_the_fast_inline_reading_equals_the_parser_on_real_documents(data_set):
         env: dict = {}
         for token in parser.parse(path.read_text(encoding="utf-8"), env):
             if token.type == "inline":
-                fast, slow = plain_text(token.content, parser, env), parsed_text(token.content, parser, env)
+                fast, slow = plain_text(token.content, parser, env), parse_text(token.content, parser, env)
                 assert fast.split() == slow.split(), path
                 compared += 1
     assert compared > 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag_pipelines.index.words import QUERIES, reached_sql, words_stage
+from rag_pipelines.index.words import QUERIES, reachable_sql, words_stage
 from rag_pipelines.provenance.package import plain_sql
 from rag_pipelines.store.sql import queries
 
@@ -31,7 +31,7 @@ def test_comments_and_formatting_do_not_count(text, plain):
 
 
 def test_functions_count_that_are_called_and_that_these_call():
-    found = reached_sql(["load"], {"load": "SELECT rag.words(text) FROM t"}, FUNCTIONS)
+    found = reachable_sql(["load"], {"load": "SELECT rag.words(text) FROM t"}, FUNCTIONS)
     assert found == [
         "SELECT rag.words(text) FROM t",
         "CREATE FUNCTION rag.parts(content text) ... RETURN content",

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from rag_pipelines.errors import UsageError
 from rag_pipelines.query import filters as subject
-from rag_pipelines.query.filter_predicate import NO_FILTER, predicate, sources_named
+from rag_pipelines.query.filter_predicate import NO_FILTER, named_sources, predicate
 from rag_pipelines.query.filters import (
     All,
     AnyOf,
@@ -190,8 +190,8 @@ def test_the_plain_form_is_the_same_as_its_conditions() -> None:
 
 def test_sources_are_named_wherever_they_stand() -> None:
     chosen = Equals("source", "wiki") | ~(OneOf("source", ("docs", "mail")) & Prefix("source", "t"))
-    assert sources_named(chosen) == {"wiki", "docs", "mail"}
-    assert sources_named(Filters(("wiki",))) == {"wiki"}
+    assert named_sources(chosen) == {"wiki", "docs", "mail"}
+    assert named_sources(Filters(("wiki",))) == {"wiki"}
 
 
 def test_every_condition_says_its_operator() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipelines.query.instructions import THRESHOLD, combined, marks
+from rag_pipelines.query.instructions import THRESHOLD, combine, marks
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_an_attack_over_several_sentences_is_one_mark() -> None:
 
 
 def test_doubts_multiply() -> None:
-    assert combined([0.5, 0.5]) == 0.75
-    assert combined([]) == 0
+    assert combine([0.5, 0.5]) == 0.75
+    assert combine([]) == 0
 
 
 @given(st.text(max_size=300))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag_pipelines.config.query import NeighbourSettings
 from rag_pipelines.query.neighbours import Sibling, choose, section, widen
-from rag_pipelines.query.ranges import Range
+from rag_pipelines.query.ranges import TextRange
 from rag_pipelines_tests.unit.query.examples import hit
 
 TEXT = "Guide\nIntro.\n\nSetup\nMount it.\n\nFasten it.\n\nTools\nA spanner.\n\nRepair\nCall us."
@@ -21,7 +21,7 @@ def chunks(tokens: int = 10) -> list[Sibling]:
     made = []
     for ordinal, (text, path) in enumerate(PARTS):
         start = TEXT.index(text)
-        span = Range(start, start + len(text), text)
+        span = TextRange(start, start + len(text), text)
         made.append(Sibling(ordinal, span, tokens, path, f"context {ordinal}", (ordinal + 1, ordinal + 1)))
     return made
 

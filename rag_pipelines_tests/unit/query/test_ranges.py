@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_pipelines.query.ranges import Range, joined
+from rag_pipelines.query.ranges import TextRange, join_ranges
 
 
-def cut(text: str, start: int, end: int) -> Range:
-    return Range(start, end, text[start:end])
+def cut(text: str, start: int, end: int) -> TextRange:
+    return TextRange(start, end, text[start:end])
 
 
 @given(st.data())
@@ -21,15 +21,15 @@ def test_ranges_that_cover_a_text_in_any_order_give_it_back_once(data: st.DataOb
     middle = data.draw(places)
     spans = [(0, middle), (middle, len(text)), *extra]
     ranges = data.draw(st.permutations([cut(text, start, end) for start, end in spans]))
-    assert joined(ranges) == (0, len(text), text)
+    assert join_ranges(ranges) == (0, len(text), text)
 
 
 def test_a_gap_keeps_every_character_at_its_offset() -> None:
     text = "First part.\n\nSecond part."
-    whole = joined([cut(text, 13, 25), cut(text, 0, 11)])
+    whole = join_ranges([cut(text, 13, 25), cut(text, 0, 11)])
     assert whole == (0, 25, text)
 
 
 def test_nothing_cannot_be_joined() -> None:
     with pytest.raises(ValueError, match="no range"):
-        joined([])
+        join_ranges([])
