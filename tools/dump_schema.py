@@ -23,7 +23,12 @@ HEADER = """\
 -- Written by `make schema`; to be read, not run.
 """
 
-_NOISE = re.compile(r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(?:un)?restrict .*)$\n?", re.MULTILINE)
+_NOISE = re.compile(
+    r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(?:un)?restrict .*"
+    r"|ALTER TABLE ONLY .* SET \(pg_attver=\d+\);)$\n?",
+    re.MULTILINE,
+)
+"""`pg_attver` is what Postgres 15.20 puts on columns, another in each database."""
 
 
 def dump_schema(url: str) -> str:
