@@ -20,12 +20,12 @@ from uuid import UUID
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
-from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
 from rag_pipelines.store.database import query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
+from rag_pipelines.sync.preparing import LivePreparer, Preparer, WorkOrder
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
@@ -50,8 +50,16 @@ STAGE_NAMES = {
 class Advance:
     """Works off what is pending of one source, in batches of documents."""
 
-    def __init__(self, run: SourceRun, targets: Targets, through: Stage = Stage.EMBEDDED) -> None:
+    def __init__(
+        self,
+        run: SourceRun,
+        targets: Targets,
+        through: Stage = Stage.EMBEDDED,
+        *,
+        preparer: Preparer | None = None,
+    ) -> None:
         self._run = run
+        self._preparer = preparer or LivePreparer(run)
         self._targets = targets
         self._through = through
         self._chunkers = targets.chunkers if through >= Stage.CHUNKED else ()
@@ -139,12 +147,8 @@ class Advance:
                     work.lacks += (target,)
 
     def _prepare(self) -> Generator[Work]:
-        """Pending documents in order, parsed and chunked; workers run ahead of the caller by one batch."""
-        limits = self._run.settings.limits
-        window, window_bytes = limits.batch_documents, 4 * limits.batch_bytes
-        for outcome in self._run.workers.map(
-            self._pending(), window=window, window_bytes=window_bytes, task=self._task
-        ):
+        """Pending documents in order, parsed and chunked."""
+        for outcome in self._preparer.map(self._pending(), self._order):
             work = outcome.item
             if outcome.error is not None:
                 work.error = outcome.error
@@ -152,13 +156,13 @@ class Advance:
                 self._take(work, outcome.value)
             yield work
 
-    def _task(self, work: Work) -> PrepareTask | RechunkTask | None:
+    def _order(self, work: Work) -> WorkOrder | None:
         """What a worker has to do for a document; None if all is known."""
         row, specs = work.row, tuple(target.spec for target in work.lacks)
         if work.parse_id is None:
             known = row["earlier_blocks"] and len(work.earlier_set_ids) == len(work.lacks)
-            return PrepareTask(
-                data=self._run.blobs.get("raw", bytes(row["raw_sha256"])),
+            task = PrepareTask(
+                data=b"",
                 name=row["name"],
                 declared_type=row["declared_type"],
                 options=self._targets.parse_options,
@@ -167,10 +171,11 @@ class Advance:
                 chunkers=specs,
                 known_blocks=bytes(row["earlier_blocks"]) if known else None,
             )
+            return WorkOrder(work.raw_sha256, task)
         if specs:
             assert work.blocks_sha256 is not None
-            encoded = self._run.blobs.get("blocks", work.blocks_sha256)
-            return RechunkTask(encoded=encoded, title=row["given_title"], chunkers=specs)
+            rechunk = RechunkTask(encoded=b"", title=row["given_title"], chunkers=specs)
+            return WorkOrder(work.blocks_sha256, rechunk)
         return None
 
     def _take(self, work: Work, result: Prepared | Rechunked) -> None:
@@ -190,21 +195,18 @@ class Advance:
             return
         for target, chunks in zip(work.lacks, result.chunks, strict=True):
             try:
-                made = self._semantic(work, target) if chunks is None else chunks
+                made = self._chunk_with_model(work, target) if chunks is None else chunks
                 work.sets[target.profile_id] = make_chunk_set(
                     work.blocks_sha256, target.profile_id, work.embedded_title(target), made
                 )
             except DocumentError as error:
                 work.error = error
 
-    def _semantic(self, work: Work, target: ChunkTarget) -> Sequence[Chunk]:
-        """Chunks of a strategy that needs the model, which lives in this process."""
-        from rag_pipelines.chunking.factory import make_chunker
-
+    def _chunk_with_model(self, work: Work, target: ChunkTarget) -> Sequence[Chunk]:
         assert work.blocks_sha256 is not None
-        chunker = make_chunker(target.spec.options, target.embedder.tokenizer, target.embedder)
-        document = decode_parsed(self._run.blobs.get("blocks", work.blocks_sha256))
-        return chunker.chunk(document, work.row["given_title"] or document.title)
+        return self._preparer.chunk_with_model(
+            work.blocks_sha256, work.row["given_title"], target.spec, target.embedder
+        )
 
     def _finish(self, works: list[Work]) -> None:
         """Embed and store one batch."""

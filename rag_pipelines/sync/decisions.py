@@ -43,6 +43,11 @@ class Decisions:
         for line in self._file:
             yield msgspec.json.decode(line, type=Decision)
 
+    def clear(self) -> None:
+        """Forget them, to collect those of another run over the same listing."""
+        self._file.seek(0)
+        self._file.truncate()
+
     def close(self) -> None:
         """Give the temporary file up."""
         self._file.close()

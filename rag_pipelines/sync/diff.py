@@ -60,11 +60,15 @@ def compare(
 
     `full` treats every item as changed, so that its content is loaded and compared again.
     """
-    if known is None:
-        return DocumentChange.ADDED
-    if known["token"] != item.token or full:
-        return DocumentChange.CHANGED
+    if needs_content(item, known["token"] if known is not None else None, full=full):
+        return DocumentChange.ADDED if known is None else DocumentChange.CHANGED
+    assert known is not None
     return compare_attributes(attributes, access_id, known)
+
+
+def needs_content(item: Item, token: str | None, *, full: bool = False) -> bool:
+    """Whether to load the content of `item`; `token` is that of its stored row, None where there is none."""
+    return full or token != item.token
 
 
 def compare_attributes(attributes: UUID, access_id: int, known: Mapping[str, Any]) -> DocumentChange:

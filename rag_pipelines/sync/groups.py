@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Protocol
 
 from rag_pipelines.batching import batches
-from rag_pipelines.connectors.base import Complete, Connector, Failure, Group
+from rag_pipelines.connectors.base import Capabilities, Complete, Failure, Group
 from rag_pipelines.errors import CorruptDocumentError, CredentialError, FetchError, RagError
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.sync.run import SourceRun
@@ -41,36 +42,73 @@ GUARDED_GROUPS = 20
 """From so many groups on, a listing that would remove more than half of them is not believed."""
 
 
-def sync_groups(run: SourceRun, connector: Connector, scope: Scope = Scope()) -> None:
+class Directory(Protocol):
+    """What lists groups: a connector, or a recording of what one listed."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whether it lists groups."""
+
+    def groups(self) -> Iterator[Group | Failure | Complete]:
+        """As `Connector.groups`."""
+
+
+def due_groups(run: SourceRun, directory: Directory, scope: Scope = Scope()) -> Row | None:
+    """What the query `group_listing` knows, when a run has to list groups; None where it has not."""
+    if not directory.capabilities.groups:
+        return None
+    known = query(run.connection, "group_listing", {"source_id": run.source_id}).fetchone()
+    assert known is not None
+    listed_at = known["groups_at"]
+    if not scope.full and listed_at is not None and known["now"] - listed_at < run.source.group_listing:
+        return None
+    return known
+
+
+def sync_groups(
+    run: SourceRun, directory: Directory, scope: Scope = Scope(), *, began: datetime | None = None
+) -> None:
     """List the groups of `run`'s source, unless that was done less than `group_listing` ago.
 
     What cannot be read ends in quarantine with the stage ``groups`` and in the report.
 
     Args:
         scope: `full` lists them whatever their age, `allow_deletes` removes groups above the guard.
+        began: the server's clock when the source was asked, by default now.
 
     Raises:
         CredentialError: the source refused the credentials; what was read stands, nothing was removed.
     """
-    if not connector.capabilities.groups:
-        return
-    known = query(run.connection, "group_listing", {"source_id": run.source_id}).fetchone()
-    assert known is not None
-    began, groups_at = known["now"], known["groups_at"]
-    if not scope.full and groups_at is not None and began - groups_at < run.source.group_listing:
+    known = due_groups(run, directory, scope)
+    if known is None:
         return
     with run.timed("groups"):
-        _GroupListing(run, connector, began, known["groups"], allow_deletes=scope.allow_deletes).run()
+        listing = _GroupListing(
+            run, directory, began or known["now"], known["groups"], allow_deletes=scope.allow_deletes
+        )
+        listing.run()
+
+
+def listed_groups(directory: Directory) -> Iterator[Group | Failure | Complete]:
+    """What is listed; what that raises is a failure too, unless the credentials were refused."""
+    try:
+        yield from directory.groups()
+    except CredentialError:
+        raise
+    except Exception as error:
+        known = error if isinstance(error, RagError) else FetchError(f"{type(error).__name__}: {error}")
+        yield Failure(error=known, entity=DIRECTORY)
+        yield Complete(count=0, full=False)
 
 
 class _GroupListing:
     """One listing of the groups of one source."""
 
     def __init__(
-        self, run: SourceRun, connector: Connector, began: datetime, known: int, *, allow_deletes: bool
+        self, run: SourceRun, directory: Directory, began: datetime, known: int, *, allow_deletes: bool
     ) -> None:
         self._run = run
-        self._connector = connector
+        self._directory = directory
         self._began = began
         self._known = known
         self._allow_deletes = allow_deletes
@@ -84,19 +122,12 @@ class _GroupListing:
         self._explain_failures()
 
     def _entries(self) -> Iterator[Group | Failure]:
-        """What the connector lists; what it raises is a failure too, unless the credentials were refused."""
-        try:
-            for entry in self._connector.groups():
-                if isinstance(entry, Complete):
-                    self._complete = entry
-                else:
-                    yield _usable(entry) if isinstance(entry, Group) else entry
-        except CredentialError:
-            raise
-        except Exception as error:
-            self._complete = None
-            known = error if isinstance(error, RagError) else FetchError(f"{type(error).__name__}: {error}")
-            yield Failure(error=known, entity=DIRECTORY)
+        """What is listed, its principals as they can be stored."""
+        for entry in listed_groups(self._directory):
+            if isinstance(entry, Complete):
+                self._complete = entry
+            else:
+                yield _usable(entry) if isinstance(entry, Group) else entry
 
     def _write(self, batch: list[Group | Failure]) -> None:
         groups = [entry for entry in batch if isinstance(entry, Group)]

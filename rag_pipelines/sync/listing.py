@@ -10,25 +10,23 @@ quarantine together, and only then is it settled what the listing did not name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import closing
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import (
     Complete,
-    Connector,
-    Cursor,
     Entry,
     Failure,
     Item,
     Removed,
     source_failure,
 )
-from rag_pipelines.errors import TooLargeDocumentError, UsageError
+from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
@@ -37,12 +35,11 @@ from rag_pipelines.store.documents import (
     attribute_params,
     known_documents,
     quarantine,
-    retry_is_due,
-    server_time,
     set_attributes,
 )
 from rag_pipelines.sync.diff import DocumentChange, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
+from rag_pipelines.sync.origin import SourceOrigin
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
@@ -55,23 +52,77 @@ NAMED = 3
 """Places that could not be listed, named in the report; quarantine has them all."""
 
 
+class ListingBlock(NamedTuple):
+    """Entries of a listing by what they are; of two items with one id the later counts."""
+
+    items: dict[str, Item]
+    failures: list[Failure]
+    removed: list[str]
+    complete: Complete | None
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the query `add_seen` takes."""
+        failed = [failure.external_id for failure in self.failures if failure.external_id is not None]
+        marks = [False] * len(self.items) + [True] * len(failed)
+        return {"ids": [*self.items, *failed], "failed": marks}
+
+
+def sort_block(entries: Iterable[Entry], source: str, scope: Scope) -> ListingBlock:
+    """A block of a listing of `source`, without the items outside of the window.
+
+    Raises what `source_failure` says when nothing of the source can be listed.
+    """
+    items: dict[str, Item] = {}
+    failures: list[Failure] = []
+    removed: list[str] = []
+    complete: Complete | None = None
+    for entry in entries:
+        match entry:
+            case Item():
+                if scope.window.holds(entry.modified_at):
+                    items[entry.external_id] = entry
+            case Failure():
+                if entry.whole:
+                    raise source_failure(source, entry)
+                failures.append(entry)
+            case Removed():
+                removed.append(entry.external_id)
+            case Complete():
+                complete = entry
+    return ListingBlock(items, failures, removed, complete)
+
+
+def claimed_moves(items: Mapping[str, Item]) -> dict[str, Item]:
+    """The items that the connector says have moved, by the ids that they had."""
+    return {item.moved_from: item for item in items.values() if item.moved_from}
+
+
+def free_moves(moves: Mapping[str, Item], items: Mapping[str, Item], taken: Set[str]) -> dict[str, Item]:
+    """Those `moves` to an id that no stored row has (`taken`), from one that is not listed any more."""
+    return {
+        old_id: item
+        for old_id, item in moves.items()
+        if item.external_id not in taken and old_id not in items
+    }
+
+
 class SourceListing:
     """One listing of one source. `run()` is the whole story; the rest are its chapters."""
 
     def __init__(
         self,
         run: SourceRun,
-        connector: Connector,
+        origin: SourceOrigin,
         scope: Scope = Scope(),
         *,
         loading: Callable[[], None] | None = None,
     ) -> None:
         self._run = run
-        self._connector = connector
+        self._origin = origin
         self._scope = scope
-        self._loading = Loading(run, connector, loading)
+        self._loading = Loading(run, origin, loading)
         self._rules = AccessRules(run.connection)
-        self._began = server_time(run.connection)
         self._feed = False
         self._removed: list[str] = []
         self._unlisted: list[Failure] = []
@@ -90,9 +141,13 @@ class SourceListing:
         query(connection, "clear_seen")
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
-        with closing(self._entries(source)) as entries:
+        listed = self._origin.entries()
+        self._feed = listed.feed
+        if listed.note:
+            self._run.report.notes.append(listed.note)
+        with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
-                self._apply(block)
+                self._apply(sort_block(block, self._run.name, self._scope))
         self._settle(source["settled_at"])
 
     def _settle(self, settled_at: datetime | None) -> None:
@@ -108,70 +163,19 @@ class SourceListing:
             report.outcome = "partial"
             report.miss("the listing was incomplete: nothing was deleted, the next run lists again")
         else:
-            began, allow_deletes = self._began, self._scope.allow_deletes
-            settlement = Settlement(self._run, self._connector, began=began, allow_deletes=allow_deletes)
+            settlement = Settlement(self._run, self._origin, allow_deletes=self._scope.allow_deletes)
             if complete.full:
                 settlement.listing(complete, settled_at)
             else:
                 settlement.feed(complete, self._removed)
 
-    def _entries(self, source: Row) -> Generator[Entry]:
-        """The change feed where there is one and it can continue, else everything."""
-        cursor: Cursor | None = source["cursor"]
-        if cursor is not None and self._may_follow(source["listed_at"]):
-            try:
-                changes = iter(self._connector.changes(cursor))
-                first = next(changes, None)
-            except UsageError as error:
-                self._run.report.notes.append(
-                    f"the stored cursor cannot be continued, listing everything: {error}"
-                )
-            else:
-                self._feed = True
-                if first is not None:
-                    yield first
-                yield from changes
-                return
-        yield from self._connector.items(self._scope.window)
-
-    def _may_follow(self, listed_at: datetime | None) -> bool:
-        """Whether the change feed is enough: it names deletions, or everything was listed not long ago."""
-        able = self._connector.capabilities
-        if not able.changes or self._scope.full or self._scope.window or self._scope.allow_deletes:
-            return False
-        recent = listed_at is not None and self._began - listed_at < self._run.source.full_listing
-        return (able.removals or recent) and not self._retry_is_due()
-
-    def _retry_is_due(self) -> bool:
-        """Whether to try a document again that could not be listed or loaded; a feed does not name it."""
-        return retry_is_due(self._run.connection, self._run.source_id, self._run.source.max_attempts)
-
-    def _apply(self, block: list[Entry]) -> None:
+    def _apply(self, block: ListingBlock) -> None:
         """Compare one block with the catalogue and write what it means."""
-        report = self._run.report
-        items: dict[str, Item] = {}
-        failures: list[Failure] = []
-        for entry in block:
-            match entry:
-                case Item():
-                    if self._scope.window.holds(entry.modified_at):
-                        items[entry.external_id] = entry
-                case Failure():
-                    if entry.whole:
-                        raise source_failure(self._run.name, entry)
-                    failures.append(entry)
-                case Removed():
-                    self._removed.append(entry.external_id)
-                case Complete():
-                    self._complete = entry
-        connection = self._run.connection
-        failed = [failure.external_id for failure in failures if failure.external_id is not None]
-        ids = [*items, *failed]
-        query(
-            connection,
-            "add_seen",
-            {"ids": ids, "failed": [False] * len(items) + [True] * len(failed)},
-        )
+        report, connection = self._run.report, self._run.connection
+        items, failures = block.items, block.failures
+        self._removed += block.removed
+        self._complete = block.complete or self._complete
+        query(connection, "add_seen", block.seen)
         report.listed += len(items)
         with self._run.timed("list"):
             if failures:
@@ -198,17 +202,15 @@ class SourceListing:
 
     def _follow_moves(self, items: dict[str, Item]) -> set[str]:
         """Give stored rows the ids that the connector says they moved to; returns these."""
-        moves = {item.moved_from: item for item in items.values() if item.moved_from}
         moved: set[str] = set()
+        moves = claimed_moves(items)
         if not moves:
             return moved
         connection, source_id = self._run.connection, self._run.source_id
         taken = known_documents(connection, source_id, [item.external_id for item in moves.values()])
         origins = known_documents(connection, source_id, list(moves))
         with self._run.writing():
-            for old_id, item in moves.items():
-                if item.external_id in taken or old_id in items:
-                    continue
+            for old_id, item in free_moves(moves, items, taken.keys()).items():
                 place = {"source_id": source_id, "old_id": old_id, "external_id": item.external_id}
                 query(connection, "rename_quarantined", place)
                 origin = origins.get(old_id)

@@ -1,7 +1,7 @@
 """Loads the content of listed documents that are new or changed, and stores it with their rows.
 
-What belongs here: which of them are due, reading their bytes, and the transaction that keeps them. What does
-not: finding out that they are new or changed (`listing`), parsing (`advance`).
+What belongs here: which of them are due, and the transaction that keeps them. What does not: reading
+their bytes (`origin`), finding out that they are new or changed (`listing`), parsing (`advance`).
 """
 
 from __future__ import annotations
@@ -12,30 +12,20 @@ from uuid import UUID
 
 import msgspec
 
-from rag_pipelines import __version__
 from rag_pipelines.batching import batches
-from rag_pipelines.connectors.base import Connector, Item
-from rag_pipelines.errors import (
-    CredentialError,
-    DocumentError,
-    FetchError,
-    ForbiddenEntityError,
-    TooLargeDocumentError,
-    TransientError,
-)
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.connectors.base import Item
 from rag_pipelines.model import AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     Loaded,
     QuarantineEntry,
     attribute_params,
-    documents_not_due,
     put_documents,
     quarantine,
     set_attributes,
 )
 from rag_pipelines.sync.diff import DocumentChange, compare_attributes
+from rag_pipelines.sync.origin import Fetched, SourceOrigin, loader_version
 from rag_pipelines.sync.run import SourceRun
 
 
@@ -62,12 +52,12 @@ class Loading:
     """
 
     def __init__(
-        self, run: SourceRun, connector: Connector, begins: Callable[[], None] | None = None
+        self, run: SourceRun, origin: SourceOrigin, begins: Callable[[], None] | None = None
     ) -> None:
         self._run = run
-        self._connector = connector
+        self._origin = origin
         self._begins = begins
-        self._loader = fingerprint([__version__, run.source.connector, run.settings.limits.parse.max_bytes])
+        self._loader = loader_version(run)
 
     def load(self, wanted: Sequence[Wanted], *, full: bool = False) -> None:
         """Load, store and commit what is due, or all of it. What fails ends in quarantine."""
@@ -80,16 +70,9 @@ class Loading:
         """Those that should be loaded now; what failed before waits for its time, and counts as failed."""
         if not wanted:
             return wanted
-        run = self._run
-        late = documents_not_due(
-            run.connection,
-            run.source_id,
-            {one.item.external_id: one.item.token for one in wanted},
-            code_version=self._loader,
-            max_attempts=run.source.max_attempts,
-        )
+        late = self._origin.late([one.item for one in wanted])
         for external_id in sorted(late):
-            run.decide(DocumentChange.FAILED, external_id, "not due")
+            self._run.decide(DocumentChange.FAILED, external_id, "not due")
         return [one for one in wanted if one.item.external_id not in late]
 
     def _load(self, batch: list[Wanted]) -> None:
@@ -100,31 +83,26 @@ class Loading:
         loaded: list[Loaded] = []
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
-        contents: list[tuple[Wanted, bytes]] = []
         decided: list[tuple[DocumentChange, str, Any]] = []
-        self._connector.prefetch([one.item for one in batch])
-        for one in batch:
-            try:
-                data = self._content(one.item)
-            except (DocumentError, ForbiddenEntityError, TransientError) as error:
-                identity, token = one.item.external_id, one.item.token
-                failures.append(
-                    QuarantineEntry("fetch", error, identity, content=token, code_version=self._loader)
-                )
-                decided.append((DocumentChange.FAILED, one.item.external_id, type(error).__name__))
-                continue
-            run.report.bytes_loaded += len(data)
-            contents.append((one, data))
-        digests = run.blobs.put_all("raw", [data for _, data in contents])
-        for (one, data), digest in zip(contents, digests, strict=True):
+        for one, answer in zip(batch, self._origin.fetch([one.item for one in batch]), strict=True):
             row, item = one.known, one.item
+            if not isinstance(answer, Fetched):
+                failures.append(
+                    QuarantineEntry(
+                        "fetch", answer, item.external_id, content=item.token, code_version=self._loader
+                    )
+                )
+                decided.append((DocumentChange.FAILED, item.external_id, type(answer).__name__))
+                continue
+            digest, size = answer
+            run.report.bytes_loaded += size
             if row is not None and bytes(row["raw_sha256"]) == digest:
                 change = compare_attributes(one.attributes, one.access_id, row)
                 params = attribute_params(item, one.tenant, one.attributes, one.access_id)
                 same.append({"document_id": row["document_id"], **params})
             else:
                 change = DocumentChange.ADDED if row is None else DocumentChange.CHANGED
-                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, len(data)))
+                loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, size))
             decided.append((change, item.external_id, one.about(digest)))
         with run.writing() as connection:
             put_documents(connection, run.source_id, loaded)
@@ -136,17 +114,3 @@ class Loading:
             query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
         for change, external_id, about in decided:
             run.decide(change, external_id, about)
-
-    def _content(self, item: Item) -> bytes:
-        """The item's bytes; anything unforeseen that its connector raises costs this item alone."""
-        limit = self._run.settings.limits.parse.max_bytes
-        if item.size is not None and item.size > limit:
-            raise TooLargeDocumentError(
-                f"{item.size:,} bytes, the limit is {limit:,}; raise limits.parse.max_bytes to accept it"
-            )
-        try:
-            return item.load()
-        except (DocumentError, ForbiddenEntityError, TransientError, CredentialError):
-            raise
-        except Exception as error:
-            raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error

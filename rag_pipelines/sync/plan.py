@@ -4,9 +4,10 @@ What belongs here: the rehearsal, the stored plan, the budget it is held against
 What does not: any comparison of its own, because a plan that is computed in another way than the run is a
 plan for another run.
 
-The listing, parsing and chunking of a run happen inside one transaction that is rolled back, with content
-kept in a temporary folder; the tokens that would be embedded are counted, not embedded. Applying lists
-again inside one transaction, which commits only if every decision is the planned one.
+The source is read once, outside any transaction, with content kept in a temporary folder; the listing,
+parsing and chunking of a run then go over what was read, inside transactions that wait for nobody and are
+rolled back. The tokens that would be embedded are counted, not embedded. Applying reads the source again, and
+lists inside one transaction, which commits only if every decision is the planned one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,6 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing import fingerprints
@@ -34,14 +33,15 @@ from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.lease import lease_owner, source_lease
 from rag_pipelines.stored import Form
-from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
+from rag_pipelines.sync.recording import recorded_source
+from rag_pipelines.sync.rehearsal import rehearse
 from rag_pipelines.sync.report import SyncReport, count_failed
 from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import source_targets
+from rag_pipelines.sync.targets import Targets, source_targets
 from rag_pipelines.text.canonical import clean
 
 SHOWN = 10
@@ -114,9 +114,14 @@ def plan_source(
         closing(Decisions()) as decisions,
     ):
         run = SourceRun(source, runtime.settings, lease, blobs, workers, report, progress, decisions)
-        with run.connection.transaction(force_rollback=True):
-            list_source(run, scope)
-            plan = _rehearse(run, runtime.embedders)
+        with recorded_source(run, scope) as recorded:
+            plan = rehearse(
+                run,
+                scope,
+                recorded,
+                lambda one: source_targets(one.connection, one.settings, one.name, runtime.embedders),
+                _summarise,
+            )
         plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
         arguments = _Arguments(scope.full, scope.window.since, scope.window.until, scope.allow_deletes)
         params = {
@@ -186,9 +191,10 @@ def apply_plan(
         closing(Decisions()) as decisions,
         source_run(runtime.database, runtime.settings, source, progress, decisions=decisions) as run,
     ):
-        with run.connection.transaction():
-            window = Window(arguments.since, arguments.until)
-            list_source(run, Scope(full=arguments.full, window=window, allow_deletes=arguments.allow_deletes))
+        window = Window(arguments.since, arguments.until)
+        scope = Scope(full=arguments.full, window=window, allow_deletes=arguments.allow_deletes)
+        with recorded_source(run, scope) as recorded, run.connection.transaction():
+            list_source(run, scope, origin=recorded)
             _refuse_drift(run.connection, row, decisions)
             actor = lease_owner()
             query(run.connection, "plan_applied", {"plan_id": plan_id, "actor": actor})
@@ -217,10 +223,8 @@ PLAN = Form("plan", SyncPlan)
 PLAN_ARGUMENTS = Form("plan arguments", _Arguments)
 
 
-def _rehearse(run: SourceRun, embedders: Embedders) -> SyncPlan:
-    """What has been listed, brought up to chunks, and what embedding them would take."""
-    targets = source_targets(run.connection, run.settings, run.name, embedders)
-    Advance(run, replace(targets, models=()), Stage.CHUNKED).run()
+def _summarise(run: SourceRun, targets: Targets) -> SyncPlan:
+    """What was rehearsed, and what embedding it would take."""
     chunks = tokens = 0
     cost = 0.0
     for model in targets.models:

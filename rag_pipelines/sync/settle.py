@@ -17,11 +17,12 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.batching import blocks
-from rag_pipelines.connectors.base import Complete, Connector
+from rag_pipelines.connectors.base import Complete
 from rag_pipelines.errors import EmptyListingError, TransientError
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.lease import lease_owner
 from rag_pipelines.sync.diff import DocumentChange
+from rag_pipelines.sync.origin import SourceOrigin
 from rag_pipelines.sync.run import SourceRun
 
 LOOKED_UP = 200
@@ -32,16 +33,13 @@ class Settlement:
     """Settles one listing, whose names stand in the temporary table ``seen``.
 
     Args:
-        began: the server's clock when the listing began.
         allow_deletes: apply deletions above the guard, and an empty listing.
     """
 
-    def __init__(
-        self, run: SourceRun, connector: Connector, *, began: datetime, allow_deletes: bool = False
-    ) -> None:
+    def __init__(self, run: SourceRun, origin: SourceOrigin, *, allow_deletes: bool = False) -> None:
         self._run = run
-        self._connector = connector
-        self._began = began
+        self._origin = origin
+        self._began = origin.began
         self._allow_deletes = allow_deletes
 
     def listing(self, complete: Complete, settled_at: datetime | None) -> None:
@@ -53,7 +51,7 @@ class Settlement:
             EmptyListingError: it named nothing and the source held documents; nothing was deleted.
         """
         run = self._run
-        spared = self._check_existing() if self._agrees(complete) else None
+        spared = self.spare(complete)
         if spared is None or spared:
             run.report.outcome = "partial"
         if spared is None:
@@ -71,13 +69,20 @@ class Settlement:
             if not spared:
                 self._save_cursor(complete, listed=True)
 
+    def spare(self, complete: Complete) -> list[str] | None:
+        """What a full listing did not name although it still exists; None: nothing may be deleted.
+
+        Asks the source, and changes nothing but the table ``seen``. Raises `EmptyListingError` as `listing`.
+        """
+        return self._check_existing() if self._agrees(complete) else None
+
     def feed(self, complete: Complete, removed: Sequence[str]) -> None:
         """After a change feed: delete what it says is gone, save the cursor."""
         with self._run.writing():
             if removed:
                 self._delete_removed(removed)
             self._close_decisions()
-            self._save_cursor(complete, listed=self._connector.capabilities.removals)
+            self._save_cursor(complete, listed=self._origin.capabilities.removals)
 
     def _close_decisions(self) -> None:
         """Close the decisions about deletions that need nobody any more."""
@@ -107,12 +112,12 @@ class Settlement:
         source could not be asked, so nothing may be deleted.
         """
         spared: list[str] = []
-        if not self._connector.capabilities.lookup:
+        if not self._origin.capabilities.lookup:
             return spared
         run = self._run
         try:
             for ids in blocks(self._find_vanished(), LOOKED_UP):
-                spared += sorted(self._connector.existing(ids) & set(ids))
+                spared += sorted(self._origin.existing(ids) & set(ids))
         except TransientError as error:
             run.report.miss(
                 "documents were not listed and the source could not be asked whether they are gone: nothing "

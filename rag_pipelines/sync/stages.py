@@ -27,6 +27,7 @@ from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
 from rag_pipelines.sync.groups import sync_groups
 from rag_pipelines.sync.listing import SourceListing
+from rag_pipelines.sync.origin import LiveOrigin, SourceOrigin
 from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.scope import Scope
@@ -120,18 +121,22 @@ def list_source(
     scope: Scope = Scope(),
     *,
     loading: Callable[[], None] | None = None,
+    origin: SourceOrigin | None = None,
 ) -> None:
     """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded.
 
-    Deletions that wait for a person since an earlier run are told again.
+    Deletions that wait for a person since an earlier run are told again. `origin` answers for the source, by
+    default the source itself through its connector.
     """
+    if origin is None:
+        with closing(run.settings.connector(run.name)) as connector:
+            list_source(run, scope, loading=loading, origin=LiveOrigin(run, connector, scope))
+        return
     before = newest_deletion(run.connection)
-    with closing(run.settings.connector(run.name)) as connector:
-        with run.stage("groups"):
-            sync_groups(run, connector, scope)
-        listing = SourceListing(run, connector, scope, loading=loading)
-        with run.stage("list and load"):
-            listing.run()
+    with run.stage("groups"):
+        sync_groups(run, origin, scope, began=origin.began)
+    with run.stage("list and load"):
+        SourceListing(run, origin, scope, loading=loading).run()
     waiting = waiting_deletions(run.connection, [run.name])
     run.report.waiting_deletes = sum(one.waiting for one in waiting)
     run.report.notes += [one.sentence for one in waiting if one.deletion_id <= before]

@@ -166,7 +166,7 @@ def test_narrowed_access_holds_although_the_new_content_cannot_be_loaded(
     def refuse(*_: Any) -> bytes:
         raise FetchError("the disk is broken")
 
-    monkeypatch.setattr("rag_pipelines.sync.loading.Loading._content", refuse)
+    monkeypatch.setattr("rag_pipelines.sync.origin.LiveOrigin._content", refuse)
     assert team.ingest().changes["failed"] == 1
     assert team.paths("sensor", principals=["group:hr"]) == {"open/news.md"}
 

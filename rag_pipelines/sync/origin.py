@@ -1,0 +1,185 @@
+"""What a run asks of its source, whoever answers: the source itself, or a recording of what it said.
+
+What belongs here: the questions, and the answers of a live source. What does not: recordings (`recording`),
+and what the answers mean (`groups`, `listing`, `loading`, `settle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from rag_pipelines import __version__
+from rag_pipelines.connectors.base import (
+    Capabilities,
+    Complete,
+    Connector,
+    Cursor,
+    Entry,
+    Failure,
+    Group,
+    Item,
+)
+from rag_pipelines.errors import (
+    CredentialError,
+    DocumentError,
+    FetchError,
+    ForbiddenEntityError,
+    RagError,
+    TooLargeDocumentError,
+    TransientError,
+    UsageError,
+)
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.documents import documents_not_due, retry_is_due, server_time
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.scope import Scope
+
+
+class Entries(NamedTuple):
+    """What a source lists. `feed`: only what changed; `note`: why everything, although a feed was due."""
+
+    entries: Generator[Entry]
+    feed: bool = False
+    note: str | None = None
+
+
+class Fetched(NamedTuple):
+    """Content that is in the blob store: its SHA-256 (32 bytes) and its size in bytes."""
+
+    digest: bytes
+    size: int
+
+
+class SourceOrigin(Protocol):
+    """The source of one run. Raises `CredentialError` wherever the source refuses the credentials."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the source offers."""
+
+    @property
+    def began(self) -> datetime:
+        """The server's clock before the source was asked for anything."""
+
+    def groups(self) -> Iterator[Group | Failure | Complete]:
+        """As `Connector.groups`."""
+
+    def entries(self) -> Entries:
+        """The change feed where there is one and it can continue, else everything."""
+
+    def late(self, items: Sequence[Item]) -> set[str]:
+        """Ids of those that could not be loaded before, and whose time to be tried again has not come."""
+
+    def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
+        """Store the content of each of a batch; in its place why it could not be read."""
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """As `Connector.existing`."""
+
+
+class LiveOrigin:
+    """The source itself, read through its connector."""
+
+    def __init__(self, run: SourceRun, connector: Connector, scope: Scope = Scope()) -> None:
+        self._run = run
+        self._connector = connector
+        self._scope = scope
+        self.began = server_time(run.connection)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """As `SourceOrigin.capabilities`."""
+        return self._connector.capabilities
+
+    def groups(self) -> Iterator[Group | Failure | Complete]:
+        """As `SourceOrigin.groups`."""
+        return self._connector.groups()
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """As `SourceOrigin.existing`."""
+        return self._connector.existing(ids)
+
+    def entries(self) -> Entries:
+        """As `SourceOrigin.entries`."""
+        source = query(self._run.connection, "source_by_name", {"name": self._run.name}).fetchone()
+        assert source is not None
+        note = None
+        cursor: Cursor | None = source["cursor"]
+        if cursor is not None and self._may_follow(source):
+            try:
+                changes = iter(self._connector.changes(cursor))
+                first = next(changes, None)
+            except UsageError as error:
+                note = f"the stored cursor cannot be continued, listing everything: {error}"
+            else:
+                return Entries(_with_first(first, changes), feed=True)
+        return Entries(_with_first(None, self._connector.items(self._scope.window)), note=note)
+
+    def late(self, items: Sequence[Item]) -> set[str]:
+        """As `SourceOrigin.late`."""
+        return documents_not_due(
+            self._run.connection,
+            self._run.source_id,
+            {item.external_id: item.token for item in items},
+            code_version=loader_version(self._run),
+            max_attempts=self._run.source.max_attempts,
+        )
+
+    def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
+        """As `SourceOrigin.fetch`."""
+        self._connector.prefetch(items)
+        answers: Mapping[int, Fetched | RagError]
+        failures: dict[int, RagError] = {}
+        contents: dict[int, bytes] = {}
+        for place, item in enumerate(items):
+            try:
+                contents[place] = self._content(item)
+            except (DocumentError, ForbiddenEntityError, TransientError) as error:
+                failures[place] = error
+        digests = self._run.blobs.put_all("raw", list(contents.values()))
+        stored = {
+            place: Fetched(digest, len(data))
+            for (place, data), digest in zip(contents.items(), digests, strict=True)
+        }
+        answers = {**failures, **stored}
+        return [answers[place] for place in range(len(items))]
+
+    def _may_follow(self, source: Row) -> bool:
+        """Whether the change feed is enough: it names deletions, or everything was listed not long ago."""
+        able, scope, listed_at = self.capabilities, self._scope, source["listed_at"]
+        if not able.changes or scope.full or scope.window or scope.allow_deletes:
+            return False
+        recent = listed_at is not None and self.began - listed_at < self._run.source.full_listing
+        return (able.removals or recent) and not self._retry_is_due()
+
+    def _retry_is_due(self) -> bool:
+        """Whether to try a document again that could not be listed or loaded; a feed does not name it."""
+        return retry_is_due(self._run.connection, self._run.source_id, self._run.source.max_attempts)
+
+    def _content(self, item: Item) -> bytes:
+        """The item's bytes; anything unforeseen that its connector raises costs this item alone."""
+        limit = self._run.settings.limits.parse.max_bytes
+        if item.size is not None and item.size > limit:
+            raise TooLargeDocumentError(
+                f"{item.size:,} bytes, the limit is {limit:,}; raise limits.parse.max_bytes to accept it"
+            )
+        try:
+            return item.load()
+        except (DocumentError, ForbiddenEntityError, TransientError, CredentialError):
+            raise
+        except Exception as error:
+            raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
+
+
+def loader_version(run: SourceRun) -> str:
+    """The version of what loads content: a failure under another one is tried again at once."""
+    return fingerprint([__version__, run.source.connector, run.settings.limits.parse.max_bytes])
+
+
+def _with_first(first: Entry | None, others: Iterator[Entry]) -> Generator[Entry]:
+    if first is not None:
+        yield first
+    yield from others
