@@ -277,7 +277,7 @@ def test_a_query_sees_what_its_principals_may_see(published: Workspace, call: Ca
     assert "hr/salaries.md" in seen("--as", "group:hr")
     assert seen("--as", "group:hr", "--path", "birds/") == {"birds/heron.md"}
     assert seen("--until", "2001-01-01") == set()
-    assert "found with --user or --as" in call("query", "band").stderr
+    assert "use --user or --as to find what is restricted" in call("query", "band").stderr
 
 
 def test_quarantine_lists_shows_and_retries(workspace: Workspace, call: Call) -> None:

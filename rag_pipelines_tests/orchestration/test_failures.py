@@ -21,12 +21,12 @@ def cut_off(shell: Shell, monkeypatch: pytest.MonkeyPatch, times: int) -> list[i
     """Have Postgres end the connection of the first listings, as a restart does."""
     listed, ended = ingest_assets.list_source, []
 
-    def listing(run: Any, **arguments: Any) -> None:
+    def listing(run: Any, *arguments: Any) -> None:
         if len(ended) < times:
             pid = run.connection.info.backend_pid
             ended.append(pid)
             shell.workspace.rows("SELECT pg_terminate_backend(%s, 5000)", pid)
-        listed(run, **arguments)
+        listed(run, *arguments)
 
     monkeypatch.setattr(ingest_assets, "list_source", listing)
     return ended
