@@ -41,7 +41,10 @@ def test_a_composed_filter_narrows_a_query(birds: Workspace, call: Call) -> None
     [
         (["--filter", "path=river"], "--filter is not JSON"),
         (["--filter", '{"field": "path", "like": "x"}'], "--filter: received"),
-        (["--filter", '{"field": "path", "prefix": "x"}', "--path", "river"], "--filter excludes --source, --path"),
+        (
+            ["--filter", '{"field": "path", "prefix": "x"}', "--path", "river"],
+            "--filter excludes --source, --path",
+        ),
     ],
 )
 def test_a_filter_that_cannot_be_used_is_told(
