@@ -37,9 +37,9 @@ SMALL_SERVER = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "shared_buffers": "64MB",
+    "shared_buffers": "256MB",
 }
-"""For databases of a few rows that nobody needs after a crash."""
+"""For databases of some thousand rows at most, which nobody needs after a crash."""
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

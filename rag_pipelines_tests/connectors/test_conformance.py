@@ -36,7 +36,7 @@ from rag_pipelines_tests.connectors.conformance import (
 from rag_pipelines_tests.connectors.worlds import WORLDS
 
 MANY = 50_000
-TRACED = 5_000
+TRACED = 2_000
 BYTES_PER_ID = 2_000
 """What a listing may hold of each document: its id, and its place among the others."""
 

@@ -43,9 +43,12 @@ def apply(corpus: Path, step: int, folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def handbook(workspace: Workspace, data_set: Callable[[str], Path]) -> tuple[Workspace, Path]:
-    """The handbook at step 0, ingested and published."""
+    """The handbook at step 0, ingested and published. What counts is which documents are there: one short
+    vector for each is enough, and thirteen versions are soon built."""
     corpus = data_set("replay-sourcegraph-handbook")
     workspace.document["limits"] = {"workers": 2}
+    workspace.document["profiles"]["embedding"] = {"default": {"provider": "hash", "dimensions": 64}}
+    workspace.document["profiles"]["chunking"] = {"default": {"whole_document": True}}
     unpack(corpus / "base.tar.gz", workspace.docs)
     workspace.refresh()
     return workspace, corpus
