@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
 from rag_pipelines.errors import BudgetError, DriftError, MissingContentError, UsageError
@@ -108,6 +109,7 @@ def plan_source(
     report = SyncReport(source)
     connector = runtime.settings.source(source).connector
     with (
+        logs.context(source=source),
         source_lease(runtime.database, source, connector) as lease,
         _overlay(runtime.settings.blobs_url) as blobs,
         worker_pool(runtime.settings.limits) as workers,
