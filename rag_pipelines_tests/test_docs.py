@@ -387,12 +387,12 @@ def test_links_beside_the_site_lead_to_pages_and_headings_that_exist() -> None:
 
 
 def test_every_finding_is_listed_and_says_what_it_pins() -> None:
-    scripts = {file.name for file in (ROOT / "findings").glob("*.py")} - {"scratch.py"}
-    assert set(re.findall(r"^\| `(\w+\.py)` \|", pages()["findings/README.md"], re.MULTILINE)) == scripts
+    scripts = {file.name for file in (ROOT / "findings").glob("*.sh")}
+    assert set(re.findall(r"^\| `(\w+\.sh)` \|", pages()["findings/README.md"], re.MULTILINE)) == scripts
     for name in scripts:
-        said = ast.get_docstring(ast.parse((ROOT / "findings" / name).read_text(encoding="utf-8"))) or ""
-        assert re.findall(r"^(\w+) {2,}", said, re.MULTILINE)[:4] == ["Library", "Behaviour", "Seen", "Who"]
-    mentioned = set(re.findall(r"`findings/(\w+\.py)`", ALL_PROSE))
+        said = (ROOT / "findings" / name).read_text(encoding="utf-8").partition("\nset -euo")[0]
+        assert re.findall(r"^# (\w+) {2,}", said, re.MULTILINE)[:4] == ["Library", "Behaviour", "Seen", "Who"]
+    mentioned = set(re.findall(r"`findings/(\w+\.sh)`", ALL_PROSE))
     assert mentioned <= scripts
 
 

@@ -9,7 +9,7 @@ our session: it puts paths below a site's address and writes their parameters. I
 (`Confluence`, `Jira`) are built on that one method, and are left out because
 
 - their listings end at the first page that is shorter than was asked for, although servers cap the page size
-  (upstream issue 1598, `findings/atlassian_listing_stops_at_a_short_page.py`), and follow `_links.next` of a
+  (upstream issue 1598, `findings/atlassian_listing_stops_at_a_short_page.sh`), and follow `_links.next` of a
   Data Center site without its context path; a listing that ends early would delete documents
 - their methods for one entity are one `get` each, no shorter than its path, but choose the version of the
   interface and the expansions by class, where the connectors choose by what a site answers; and they decode

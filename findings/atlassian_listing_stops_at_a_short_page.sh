@@ -1,24 +1,32 @@
-"""atlassian-python-api: a listing of a space ends at the first page that is shorter than was asked for.
+#!/usr/bin/env bash
+# atlassian-python-api: a listing of a space ends at the first page that is shorter than was asked for.
+#
+# Library    atlassian-python-api 5.0.5; see atlassian-api/atlassian-python-api#1598
+# Behaviour  `Confluence.get_all_pages_from_space_as_generator` asks for `limit` pages at a time and stops
+#            at the first answer that holds fewer, although that answer names the next one in `_links.next`.
+#            Confluence may answer with fewer at any time: it lowers the limit where bodies or restrictions
+#            are expanded, and leaves out what the account may not read after it has cut the page.
+# Seen       Of 250 pages, from a server that gives at most 50 at once, it lists 50 and reports no error.
+# Who        Anybody who copies a space with it: what was not listed looks deleted. The Confluence connector
+#            follows `_links.next` itself, uses no paging of the library, and deletes nothing on a listing
+#            whose count does not agree.
+#
+# Exit status: 0 the behaviour is as described, 1 it has changed, 2 it could not be tried.
+set -euo pipefail
 
-Library    atlassian-python-api 5.0.5; see atlassian-api/atlassian-python-api#1598
-Behaviour  `Confluence.get_all_pages_from_space_as_generator` asks for `limit` pages at a time and stops
-           at the first answer that holds fewer, although that answer names the next one in `_links.next`.
-           Confluence may answer with fewer at any time: it lowers the limit where bodies or restrictions
-           are expanded, and leaves out what the account may not read after it has cut the page.
-Seen       Of 250 pages, from a server that gives at most 50 at once, it lists 50 and reports no error.
-Who        Anybody who copies a space with it: what was not listed looks deleted. The Confluence connector
-           follows `_links.next` itself, uses no paging of the library, and deletes nothing on a listing
-           whose count does not agree.
-"""
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+python3 -m venv venv
+venv/bin/pip install --quiet --disable-pip-version-check 'atlassian-python-api==5.0.5' || exit 2
 
+cat > probe.py <<'PYTHON'
 from __future__ import annotations
 
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
-
-from scratch import finding
 
 PAGES, AT_MOST = 250, 50
 
@@ -58,5 +66,11 @@ def probe() -> None:
     assert len(listed) == AT_MOST, f"{len(listed)} pages were listed, not {AT_MOST}"
 
 
-if __name__ == "__main__":
-    finding(["atlassian-python-api==5.0.5"], probe)
+try:
+    probe()
+except AssertionError as changed:
+    raise SystemExit(f"the behaviour has changed: {changed}") from None
+print("as described")
+PYTHON
+
+env -u PYTHONPATH DAGSTER_DISABLE_TELEMETRY=true FINDING_FOLDER="$folder" venv/bin/python probe.py
