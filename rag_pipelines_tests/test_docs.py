@@ -38,6 +38,7 @@ from tools import build_docs
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {
+    "bash",
     "rag-pipelines", "make", "dagster", "pip", "export", "printf", "curl", "python", "tar",
     "psql", "pg_dump", "pg_restore", "createdb",
 }  # fmt: skip
