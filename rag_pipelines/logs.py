@@ -19,6 +19,7 @@ ERROR for what ended a run.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,6 +73,11 @@ def context(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def seconds_since(began: float) -> float:
+    """Seconds since `began` on `time.perf_counter`, as a field shows them."""
+    return round(time.perf_counter() - began, 3)
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, Any]:

@@ -96,7 +96,7 @@ def _log_result(judge: Callable[[], Gate]) -> Gate:
         gate=gate.gate,
         observed=gate.observed,
         threshold=gate.threshold,
-        seconds=round(time.perf_counter() - began, 3),
+        seconds=logs.seconds_since(began),
     )
     return gate
 

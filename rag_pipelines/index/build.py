@@ -102,13 +102,19 @@ def build_index(
                     _catch_up(connection, plan, version, base, progress)
             except BaseException as error:
                 log.error(
-                    "build failed", seconds=_since(began), error=type(error).__name__, reason=str(error)
+                    "build failed",
+                    seconds=logs.seconds_since(began),
+                    error=type(error).__name__,
+                    reason=str(error),
                 )
                 _give_up(connection, plan, version, base, error)
                 raise
             built = version_by_id(connection, version.version_id)
             log.info(
-                "build ended", seconds=_since(began), rows=built.row_count, documents=built.document_count
+                "build ended",
+                seconds=logs.seconds_since(began),
+                rows=built.row_count,
+                documents=built.document_count,
             )
         return built
 
@@ -144,10 +150,6 @@ def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]
 def storage_of(plan: IndexPlan, number: int) -> Storage:
     """The tables of a build of this index."""
     return Storage(number, plan.spec)
-
-
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)
 
 
 def _fail_abandoned(connection: Pg, name: str) -> list[int]:

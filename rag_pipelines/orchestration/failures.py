@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from rag_pipelines.errors import GateError, RagError, ThrottledError, TransientError
-from rag_pipelines.orchestration.run_log import core_records_in_run_log
+from rag_pipelines.orchestration.run_log import core_records_in_run_log, step_context
 
 RETRIES = 2
 RETRY_SECONDS = 30.0
@@ -27,7 +27,7 @@ def dagster_failures() -> Iterator[None]:
         with core_records_in_run_log():
             yield
     except TransientError as error:
-        context = _context()
+        context = step_context()
         if context and context.retry_number >= RETRIES:
             raise dg.Failure(f"{error}; given up after {RETRIES + 1} tries", allow_retries=False) from error
         wait = (error.retry_after if isinstance(error, ThrottledError) else None) or RETRY_SECONDS
@@ -39,11 +39,3 @@ def dagster_failures() -> Iterator[None]:
         raise dg.Failure(str(error), metadata={"refused": reasons}, allow_retries=False) from error
     except RagError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-
-
-def _context() -> dg.OpExecutionContext | None:
-    """The context of the step that is under way; None outside a run."""
-    try:
-        return dg.OpExecutionContext.get()
-    except dg.DagsterInvariantViolationError:
-        return None

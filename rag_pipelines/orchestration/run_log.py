@@ -28,10 +28,17 @@ class RunLogHandler(logging.Handler):
 @contextmanager
 def core_records_in_run_log() -> Iterator[None]:
     """Within a step: what the core logs goes to the run's log too. Elsewhere: nothing."""
-    try:
-        log = dg.OpExecutionContext.get().log
-    except dg.DagsterInvariantViolationError:
+    context = step_context()
+    if context is None:
         yield
         return
-    with logs.handled(RunLogHandler(log), logging.INFO):
+    with logs.handled(RunLogHandler(context.log), logging.INFO):
         yield
+
+
+def step_context() -> dg.OpExecutionContext | None:
+    """The context of the step that is under way; None outside a run."""
+    try:
+        return dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None

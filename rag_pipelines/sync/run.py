@@ -99,11 +99,16 @@ class SourceRun:
                 yield
             except BaseException as error:
                 log.error(
-                    "stage failed", seconds=_since(began), error=type(error).__name__, reason=str(error)
+                    "stage failed",
+                    seconds=logs.seconds_since(began),
+                    error=type(error).__name__,
+                    reason=str(error),
                 )
                 raise
             gained = {key: n - before.get(key, 0) for key, n in counts_of(self.report).items()}
-            log.info("stage ended", seconds=_since(began), **{key: n for key, n in gained.items() if n})
+            log.info(
+                "stage ended", seconds=logs.seconds_since(began), **{key: n for key, n in gained.items() if n}
+            )
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -119,7 +124,3 @@ def counts_of(report: SyncReport) -> dict[str, int]:
     """The numbers of a report by their names; changes and statuses by the words that they count."""
     plain = {name: value for name, value in structs.asdict(report).items() if type(value) is int}
     return {**plain, **report.changes, **report.statuses}
-
-
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)

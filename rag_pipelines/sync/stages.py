@@ -78,7 +78,7 @@ def source_run(
                 _end_run(run, began["run_id"], earlier)
             raise
         finally:
-            _log_end(began["run_id"], report, round(time.perf_counter() - began_at, 3))
+            _log_end(began["run_id"], report, logs.seconds_since(began_at))
         _end_run(run, began["run_id"], earlier)
 
 
