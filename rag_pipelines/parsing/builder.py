@@ -12,6 +12,7 @@ from typing import Any
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
+from rag_pipelines.parsing.losses import WORDS_SEEN, LeftOut, Loss, words
 from rag_pipelines.text.canonical import clean, one_line, plain_metadata
 
 SEPARATOR = "\n\n"
@@ -54,6 +55,8 @@ class DocumentBuilder:
         self._headings: list[tuple[int, str]] = []
         self._path: tuple[str, ...] = ()
         self._furniture: dict[tuple[BlockKind, str], int | None] = {}
+        self._seen: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -137,6 +140,24 @@ class DocumentBuilder:
             )
         )
 
+    def lose(self, loss: Loss, count: int = 1) -> None:
+        """Count what a reader of the document sees and its text will not hold."""
+        if count > 0:
+            self.counters[loss.value] += count
+
+    def leave_out(self, reason: LeftOut, text: str) -> None:
+        """Count the words of `text`, which is left out on purpose: it is not called missing."""
+        if count := (left := words(text)).total():
+            self.counters[reason.value] += count
+            self._left_out += left
+
+    def account_for(self, text: str) -> None:
+        """Hold the document to the words of `text`, read from its file by other means than its blocks.
+
+        What is neither in the finished text nor left out by `leave_out` is counted as `Loss.WORDS`.
+        """
+        self._seen += words(text)
+
     def finish(self) -> ParsedDocument:
         """The document. It may be empty; the caller decides what an empty document means."""
         self._headings.clear()
@@ -146,9 +167,13 @@ class DocumentBuilder:
             self._blocks.append(Block(kind, start, start + len(text), (), page))
         self._furniture.clear()
         title = one_line(clean(self.title, self.counters)) if self.title else None
+        text = "".join(self._parts)
+        if self._seen:
+            self.counters[WORDS_SEEN] = self._seen.total()
+            self.lose(Loss.WORDS, (self._seen - words(text) - self._left_out).total())
         return ParsedDocument(
             media_type=self.media_type,
-            text="".join(self._parts),
+            text=text,
             blocks=tuple(self._blocks),
             title=title or None,
             pages=self.pages,

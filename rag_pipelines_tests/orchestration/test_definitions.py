@@ -187,20 +187,22 @@ def test_a_configuration_without_sources_loads(workspace: Workspace, shell: Shel
     dg.Definitions.validate_loadable(shell.definitions)
 
 
-def test_importing_the_definitions_loads_nothing_heavy_and_takes_under_a_second(workspace: Workspace):
+def test_importing_the_definitions_loads_nothing_heavy_and_takes_little_beside_dagster(workspace: Workspace):
     program = (
-        "import dagster, time, sys, json; began = time.process_time()\n"
+        "import time, sys, json; began = time.process_time(); import dagster; between = time.process_time()\n"
         "import rag_pipelines.definitions\n"
-        f"print(json.dumps([time.process_time() - began, [m for m in {HEAVY!r} if m in sys.modules]]))"
+        "costs = [between - began, time.process_time() - between]\n"
+        f"print(json.dumps([*costs, [m for m in {HEAVY!r} if m in sys.modules]]))"
     )
     environment = {**os.environ, "RAG_CONFIG": str(workspace.config_file)}
-    answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
-    )
+    for _ in ("to compile", "to measure"):
+        answer = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        )
 
-    seconds, heavy = json.loads(answer.stdout)
+    of_dagster, of_definitions, heavy = json.loads(answer.stdout)
     assert heavy == []
-    assert seconds < 1.0
+    assert of_definitions < 2 * of_dagster
 
 
 def test_a_wrong_configuration_is_reported_with_every_problem(tmp_path: Path):
