@@ -21,11 +21,14 @@ _ABBREVIATION = re.compile(r"(?<!\w)(?:[IVXLCDM]+|[Nn])\Z")
 """A Roman numeral or the N of "number", which one small letter makes an ordinal: "XIXe", "No"."""
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-_OPERATOR = re.compile(r"(?<=.)[-+*/=·×÷±−](?=.)", re.S)
+_OPERATOR = re.compile(r"(?<=.)[-+*/=·×÷±−^](?=.)", re.S)
 _PHRASE = re.compile(r"[^\W\d_]\s+\S|\S\s+[^\W\d_]{2}")
 _NOTE = re.compile(r"\d{1,3}|[^\W\d_]|[^\w\s]{1,3}")
 _BRACKETED = re.compile(r"[\[(].*[\])]", re.S)
 _TAIL = 20
+"""Characters in front of a superscript that decide how it is written."""
+
+_MOST_NESTED = 3
 
 
 def raised(before: str, text: str) -> str:
@@ -76,3 +79,46 @@ def _letters_behind(tail: str, letters: str) -> str:
     if len(letters) > 1:
         return letters
     return letters if letters in "eo" and _ABBREVIATION.search(tail) else f"^{letters}"
+
+
+class Line:
+    """Text that is gathered piece by piece from a format that says where superscripts begin and end."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._starts: list[int | None] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def add(self, text: str) -> None:
+        """Add `text` as it is."""
+        self._pieces.append(text)
+
+    def begin_raised(self) -> None:
+        """What is added from here to the next `end_raised` is a superscript; deep nests are read as text."""
+        nested = len(self._starts) >= _MOST_NESTED
+        self._starts.append(None if nested else len(self._pieces))
+
+    def end_raised(self, *, note: bool = False) -> None:
+        """End the innermost superscript, a known note mark perhaps; nothing where none is open any more."""
+        start = self._starts.pop() if self._starts else None
+        if start is None:
+            return
+        text = "".join(self._pieces[start:])
+        self._pieces[start:] = [note_mark(text) if note else raised(self._tail(start), text)]
+
+    def take(self) -> str:
+        """All that was added, which begins a new line; superscripts that are still open end as text."""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self._starts.clear()
+        return text
+
+    def _tail(self, end: int) -> str:
+        """The last characters of the pieces before `end`, as many as decide."""
+        tail = ""
+        while end > 0 and len(tail) < _TAIL:
+            end -= 1
+            tail = self._pieces[end] + tail
+        return tail

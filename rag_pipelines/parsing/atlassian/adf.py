@@ -4,8 +4,8 @@ What belongs here: the nodes of ADF, and what a reader sees of each. What does n
 quotes as blocks (`html`), the issue or page around a document (`jira_issue`).
 
 The nodes are those of https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/.
-Marks change how text looks and not what it says, so they are left out, and with them the address of a
-link, as in `html`. A node that is not known is kept as the text below it, and counted.
+Marks change how text looks and not what it says, so they are left out, but for superscripts; with them goes
+the address of a link, as in `html`. A node that is not known is kept as the text below it, and counted.
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ class _Node:
     def text(self) -> str:
         return self._escape(self._value.get("text"))
 
+    @property
+    def is_superscript(self) -> bool:
+        marks = self._value.get("marks")
+        return isinstance(marks, list) and {"type": "subsup", "attrs": {"type": "sup"}} in marks
+
     def attribute(self, *names: str) -> str:
         """The first of these attributes that is text or a number, escaped."""
         return next(filter(None, (self._escape(self._attributes.get(name)) for name in names)), "")
@@ -119,6 +124,10 @@ _WRAPPERS = {
 def _always(opening: str, closing: str = "") -> Callable[[_Node], Tags]:
     tags = Tags(opening, closing)
     return lambda node: tags
+
+
+def _text(node: _Node) -> Tags:
+    return Tags("<sup>", "</sup>") if node.is_superscript else Tags("")
 
 
 def _show_attribute(*names: str) -> Callable[[_Node], Tags]:
@@ -184,7 +193,8 @@ def _unknown(node: _Node) -> Tags:
 
 
 _READERS: dict[str, Callable[[_Node], Tags]] = {
-    **dict.fromkeys(("doc", "text"), _always("")),
+    "doc": _always(""),
+    "text": _text,
     **dict.fromkeys(("paragraph", "panel", "layoutSection", "layoutColumn"), _always("<div>", "</div>")),
     **dict.fromkeys(("mediaSingle", "mediaGroup", "extensionFrame"), _always("<div>", "</div>")),
     **dict.fromkeys(("bulletList", "taskList", "decisionList"), _always("<ul>", "</ul>")),

@@ -258,10 +258,12 @@ class _Inline:
             at = token.end()
             if token["line"]:
                 opened.clear()
-            mark = token["mark"]
-            opens, closes = _roles(token) if mark else (False, False)
+            mark = token["mark"] or token["braced"]
+            opens, closes = _roles(token) if token["mark"] else (bool(mark), bool(mark))
             if closes and mark in opened:
-                parts[opened.pop(mark)] = ""
+                is_superscript = mark == "^"
+                parts[opened.pop(mark)] = "<sup>" if is_superscript else ""
+                parts.append("</sup>" if is_superscript else "")
                 continue
             if opens:
                 opened[mark] = len(parts)

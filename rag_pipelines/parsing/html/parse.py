@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import BlockKind, ParsedDocument
@@ -27,8 +28,17 @@ from rag_pipelines.parsing.html.boilerplate import (
 )
 from rag_pipelines.parsing.html.elements import Elements
 from rag_pipelines.parsing.html.tables import read_table
-from rag_pipelines.parsing.html.text import BLOCK_TAGS, code_language, is_permalink, text_of, verbatim
+from rag_pipelines.parsing.html.text import (
+    BLOCK_TAGS,
+    code_language,
+    is_note,
+    is_permalink,
+    is_raised,
+    text_of,
+    verbatim,
+)
 from rag_pipelines.text.canonical import one_line
+from rag_pipelines.text.superscripts import Line
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -164,7 +174,7 @@ class _Walker:
         self._left_out = left_out
         self._page = page
         self._base_level = base_level
-        self._inline: list[str] = []
+        self._inline = Line()
         self._quotes = 0
         self._ordinals: list[int | None] = []
         self._item: str | None = None
@@ -180,7 +190,7 @@ class _Walker:
                 children, close = stack[-1]
                 for child in children:
                     if type(child) is NavigableString:
-                        self._inline.append(child.replace("\n", " "))
+                        self._inline.add(child.replace("\n", " "))
                     elif isinstance(child, Tag) and not self._is_dropped(child):
                         closing = self._open(child)
                         if closing is not None:
@@ -204,13 +214,13 @@ class _Walker:
             self._add_heading(tag, _HEADINGS.get(name) or _aria_level(tag))
             return None
         if name == "br":
-            self._inline.append("\n")
+            self._inline.add("\n")
             return None
         if name == "img":
-            self._inline.append(f" {tag.get('alt') or ''} ")
+            self._inline.add(f" {tag.get('alt') or ''} ")
             return None
         if name == "math":
-            self._inline.append(f" {tag.get('alttext') or text_of(tag)} ")
+            self._inline.add(f" {tag.get('alttext') or text_of(tag)} ")
             return None
         if name in ("pre", "listing", "xmp"):
             self._add_preformatted(tag)
@@ -247,6 +257,9 @@ class _Walker:
             return self._flush
         if name == "a" and is_permalink(tag):
             return None
+        if is_raised(tag):
+            self._inline.begin_raised()
+            return partial(self._inline.end_raised, note=is_note(tag))
         return _nothing
 
     def _add_heading(self, tag: Tag, level: int) -> None:
@@ -312,8 +325,7 @@ class _Walker:
         """Add the inline text so far: a block, or several where line breaks leave blank lines."""
         if not self._inline:
             return
-        lines = [" ".join(line.split()) for line in "".join(self._inline).split("\n")]
-        self._inline.clear()
+        lines = [" ".join(line.split()) for line in self._inline.take().split("\n")]
         for text in _BLANK_LINES.split("\n".join(lines).strip()):
             if not text:
                 continue

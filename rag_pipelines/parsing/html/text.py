@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from rag_pipelines.parsing.html.boilerplate import NEVER_TEXT, is_hidden
 from rag_pipelines.text.canonical import one_line
+from rag_pipelines.text.superscripts import Line
 
 if TYPE_CHECKING:
-    from bs4.element import Tag
+    from bs4.element import PageElement, Tag
 
 BLOCK_TAGS = frozenset({
     "address", "article", "aside", "body", "center", "details", "div", "dd", "dl", "dt", "fieldset",
@@ -21,6 +22,7 @@ BLOCK_TAGS = frozenset({
     "option", "p", "section", "summary", "tr", "td", "th", "tbody", "thead", "tfoot", "caption",
 })  # fmt: skip
 _PERMALINK_CLASSES = frozenset({"headerlink", "header-anchor", "anchorjs-link", "hash-link", "permalink"})
+_RAISED_STYLE = re.compile(r"vertical-align\s*:\s*super\b", re.I)
 _LINE_NUMBER_CLASSES = frozenset({"linenos", "lineno", "linenodiv", "gutter", "line-numbers-rows"})
 _LANGUAGE_CLASS = re.compile(
     r"(?:language|lang|highlight|highlight-source|brush:?|src|sourceCode)-?:?\s*([\w+#.-]+)"
@@ -32,27 +34,65 @@ _NO_LANGUAGE = frozenset(
 
 def text_of(tag: Tag) -> str:
     """All visible text below an element as one line."""
-    return one_line("".join(_strings(tag)))
-
-
-def _strings(root: Tag) -> Iterator[str]:
     from bs4.element import NavigableString, Tag
 
-    stack = [iter(root.contents)]
+    line = Line()
+    stack: list[tuple[Iterator[PageElement], Tag]] = [(iter(tag.contents), tag)]
     while stack:
-        for child in stack[-1]:
+        children, parent = stack[-1]
+        for child in children:
             if type(child) is NavigableString:
-                yield child
+                line.add(child)
             elif isinstance(child, Tag) and child.name not in NEVER_TEXT and not is_hidden(child):
                 if child.name == "img":
-                    yield f" {child.get('alt') or ''} "
+                    line.add(f" {child.get('alt') or ''} ")
                 elif not (child.name == "a" and is_permalink(child)):
                     if child.name in BLOCK_TAGS or child.name in ("br", "li", "table"):
-                        yield " "
-                    stack.append(iter(child.contents))
+                        line.add(" ")
+                    elif is_raised(child):
+                        line.begin_raised()
+                    stack.append((iter(child.contents), child))
                     break
         else:
             stack.pop()
+            if stack and is_raised(parent):
+                line.end_raised(note=is_note(parent))
+    return one_line(line.take())
+
+
+def is_raised(tag: Tag) -> bool:
+    """Whether the element is a superscript, by its name, its style or because it is the mark of a note."""
+    if tag.name == "sup":
+        return tag.parent is None or not _is_note_link(tag.parent)
+    attributes = tag.attrs
+    if not attributes:
+        return False
+    if tag.name == "a" and _is_note_link(tag):
+        return tag.parent is None or tag.parent.name != "sup"
+    style = attributes.get("style")
+    return style is not None and _RAISED_STYLE.search(str(style)) is not None
+
+
+def is_note(tag: Tag) -> bool:
+    """Whether a superscript is known to be the mark of a note: it is, or holds, a link to the note."""
+    from bs4.element import Tag
+
+    return _is_note_link(tag) or any(
+        isinstance(child, Tag)
+        and child.name == "a"
+        and (_is_note_link(child) or str(child.get("href") or "").startswith("#"))
+        for child in tag.contents
+    )
+
+
+def _is_note_link(tag: Tag) -> bool:
+    """Whether the element is a link that says of itself, in the way of e-books, that it leads to a note."""
+    attributes = tag.attrs
+    return (
+        tag.name == "a"
+        and bool(attributes)
+        and (attributes.get("epub:type") == "noteref" or attributes.get("role") == "doc-noteref")
+    )
 
 
 def verbatim(pre: Tag) -> str:

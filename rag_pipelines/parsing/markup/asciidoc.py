@@ -12,6 +12,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.text import Paragraphs, read
+from rag_pipelines.text.superscripts import raised
 
 _TITLE = re.compile(r"(={1,6}|#{1,6})\s+(\S.*)")
 _ATTRIBUTE = re.compile(r":([\w-]+):\s*(.*)")
@@ -26,6 +27,7 @@ _DELIMITERS = {
 }
 _BULLET = re.compile(r"(\*{1,5}|\.{1,5}|-)\s+(\S.*)")
 _METADATA = frozenset({"author", "email", "revdate", "description", "keywords", "lang"})
+_RAISED_OR_LOWERED = re.compile(r"\^([^\s^]{1,40})\^|(?<=\w)~([^\s~]{1,40})~")
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -47,7 +49,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             _add_table(builder, _until(lines, delimiter), attributes)
         elif title := _TITLE.fullmatch(line):
             paragraphs.flush()
-            builder.add(BlockKind.HEADING, title[2], level=len(title[1]))
+            builder.add(BlockKind.HEADING, _write_raised(title[2]), level=len(title[1]))
             builder.title = builder.title or title[2]
         elif attribute := _ATTRIBUTE.fullmatch(line):
             if attribute[1] in _METADATA:
@@ -57,16 +59,25 @@ def parse(request: ParseRequest) -> ParsedDocument:
             continue
         elif caption := _CAPTION.fullmatch(line):
             paragraphs.flush()
-            builder.add(BlockKind.CAPTION, caption[1])
+            builder.add(BlockKind.CAPTION, _write_raised(caption[1]))
             continue
         elif bullet := _BULLET.fullmatch(line.strip()):
             paragraphs.flush()
-            builder.add(BlockKind.LIST_ITEM, bullet[2], level=len(bullet[1]))
+            builder.add(BlockKind.LIST_ITEM, _write_raised(bullet[2]), level=len(bullet[1]))
         elif not line.startswith("//") and delimiter not in ("====", "****", "--", "+"):
-            paragraphs.add(line)
+            paragraphs.add(_write_raised(line))
         attributes = ""
     paragraphs.flush()
     return builder.finish()
+
+
+def _write_raised(line: str) -> str:
+    """`line` with its superscripts and subscripts, "10^6^" and "H~2~O", as text."""
+    if "^" not in line and "~" not in line:
+        return line
+    return _RAISED_OR_LOWERED.sub(
+        lambda found: raised(line[: found.start()], found[1]) if found[1] else found[2], line
+    )
 
 
 def _until(lines: Iterator[str], end: str) -> list[str]:
@@ -89,7 +100,7 @@ def _add_table(builder: DocumentBuilder, lines: list[str], attributes: str) -> N
     rows: list[list[str]] = [[]]
     for line in lines:
         if line.startswith("|"):
-            cells = [cell.strip() for cell in line[1:].split("|")]
+            cells = [_write_raised(cell.strip()) for cell in line[1:].split("|")]
             if len(cells) > 1 and rows[-1]:
                 rows.append([])
             rows[-1].extend(cells)

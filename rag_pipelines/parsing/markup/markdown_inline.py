@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from rag_pipelines.text.superscripts import Line, raised
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -45,6 +47,7 @@ _SIMPLE = re.compile(
     re.X | re.I,
 )
 _CODE_SPAN = re.compile("`([^`]+)`")
+_RAISED = re.compile(r"([\w)\]])\^([\w+−-]{1,20})\^(?![\w^])")
 _BREAK = re.compile(r"( *)\n[ \t]*")
 _LONGEST = 100_000
 """Characters; longer content is data rather than prose, and inline parsing may be quadratic."""
@@ -57,10 +60,17 @@ class _NotSimple(Exception):
 def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     """The plain text of the inline `content` of a block that `parser` found; a hard break is a newline.
 
-    `env` is what the parser noted about the document: its link references and footnotes.
+    `env` is what the parser noted about the document: its link references and footnotes. "10^6^", which
+    many dialects show as a superscript and CommonMark as it stands, is written as superscripts are.
     """
     if not _MAY_BE_MARKUP.search(content) or len(content) > _LONGEST:
-        return content
+        text = content
+    else:
+        text = _without_markup(content, parser, env)
+    return _RAISED.sub(lambda match: match[1] + raised(match[1], match[2]), text) if "^" in text else text
+
+
+def _without_markup(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     references = env.get("references") or {}
     open_bracket_is_text = (
         not references and "](" not in content and "][" not in content and "[^" not in content
@@ -77,6 +87,8 @@ def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
         if kind == "hard":
             return "\n"
         if kind == "tag":
+            if match["tag"].lower().startswith(("<sup", "</sup")):
+                raise _NotSimple
             return ""
         if kind == "other":
             if match["other"] == "[" and open_bracket_is_text:
@@ -119,25 +131,35 @@ def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     """As `plain_text`, always by the real parser."""
     tokens: list[Token] = []
     parser.inline.parse(content, parser, env, tokens)
-    return "".join(_text(tokens))
+    line = Line()
+    _add_text(line, tokens)
+    return line.take()
 
 
-def _text(tokens: list[Token]) -> list[str]:
-    parts: list[str] = []
+def _add_text(line: Line, tokens: list[Token]) -> None:
     for token in tokens:
         if token.type in ("text", "text_special", "code_inline"):
-            parts.append(token.content)
+            line.add(token.content)
         elif token.type == "softbreak":
-            parts.append(" ")
-        elif token.type == "hardbreak" or (
-            token.type == "html_inline" and token.content[:3].lower() == "<br"
-        ):
-            parts.append("\n")
+            line.add(" ")
+        elif token.type == "hardbreak":
+            line.add("\n")
+        elif token.type == "html_inline":
+            _add_tag(line, token.content.lower())
         elif token.type == "image":
-            parts.extend(_text(token.children or []))
+            _add_text(line, token.children or [])
         elif token.type == "footnote_ref":
-            parts.append(f"[{token.meta.get('label') or token.meta['id'] + 1}]")
-    return parts
+            line.add(f"[{token.meta.get('label') or token.meta['id'] + 1}]")
+
+
+def _add_tag(line: Line, tag: str) -> None:
+    """What an inline HTML tag does to the text: a line break, a superscript, or nothing."""
+    if tag.startswith("<br"):
+        line.add("\n")
+    elif tag.startswith("<sup"):
+        line.begin_raised()
+    elif tag.startswith("</sup"):
+        line.end_raised()
 
 
 def _code_span(code: str) -> str:

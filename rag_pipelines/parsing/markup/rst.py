@@ -13,6 +13,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.markup.text import Paragraphs, read
+from rag_pipelines.text.superscripts import raised
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 _DIRECTIVE = re.compile(r"\s*\.\. ([\w:-]+)::\s*(.*)")
@@ -22,6 +23,7 @@ _SILENT_DIRECTIVES = frozenset({
     "automodule", "autoclass", "autofunction", "module", "currentmodule", "default-role",
 })  # fmt: skip
 _OPTION_OR_COMMENT = re.compile(r"\s+:[\w-]+:(?:\s|$)|\s*\.\.(?:\s(?!\w[\w:-]*::)|$)")
+_RAISED_OR_LOWERED = re.compile(r"(?:\\ )?:(sup|superscript|sub|subscript):`([^`]*)`(?:\\ )?")
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -37,6 +39,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         directive = _DIRECTIVE.fullmatch(line)
         if title:
             text, style, at = title
+            text = _write_raised(text)
             if style not in styles:
                 styles.append(style)
             paragraphs.flush()
@@ -51,19 +54,30 @@ def parse(request: ParseRequest) -> ParsedDocument:
             elif name in _SILENT_DIRECTIVES:
                 _, at = _read_indented(lines, at + 1, options=True)
             else:
-                paragraphs.add(argument)
+                paragraphs.add(_write_raised(argument))
                 at += 1
         elif line.rstrip().endswith("::"):
-            paragraphs.add(line.rstrip().removesuffix(":").removesuffix(" :"))
+            paragraphs.add(_write_raised(line.rstrip().removesuffix(":").removesuffix(" :")))
             paragraphs.flush()
             code, at = _read_indented(lines, at + 1, options=False)
             builder.add(BlockKind.CODE, code)
         else:
             if not _OPTION_OR_COMMENT.match(line):
-                paragraphs.add(line)
+                paragraphs.add(_write_raised(line))
             at += 1
     paragraphs.flush()
     return builder.finish()
+
+
+def _write_raised(line: str) -> str:
+    """`line` with the roles of superscripts and subscripts carried out; of others it keeps the notation."""
+    if ":su" not in line:
+        return line
+
+    def write(role: re.Match[str]) -> str:
+        return raised(line[: role.start()], role[2]) if role[1].startswith("sup") else role[2]
+
+    return _RAISED_OR_LOWERED.sub(write, line)
 
 
 def _title_at(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:

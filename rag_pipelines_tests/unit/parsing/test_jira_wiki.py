@@ -27,7 +27,7 @@ def read(markup: str) -> ParsedDocument:
     ("markup", "words"),
     [
         ("*bold* and _em *and bold*_ -gone- +new+ ??cited??", "bold and em and bold gone new cited"),
-        ("E = mc{^}2{^} and H{~}2{~}O and {*}b{*}old", "E = mc2 and H2O and bold"),
+        ("E = mc{^}2{^} and H{~}2{~}O and {*}b{*}old", "E = mc^2 and H2O and bold"),
         ("snake_case_name 2*3*4 a - b - c", "snake_case_name 2*3*4 a - b - c"),
         ("5 * 3 and *open", "5 * 3 and *open"),
         ("*not\nclosed* here", "*not\nclosed* here"),
