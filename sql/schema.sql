@@ -3,6 +3,22 @@
 
 CREATE SCHEMA rag;
 
+CREATE FUNCTION rag.accents_folded(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (octet_length(content) = length(content)) THEN content ELSE translate(replace(replace(replace(NORMALIZE(regexp_replace(NORMALIZE(content, NFD), '[\u0300-\u036F\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0640\u064B-\u065F\u0670]'::text, ''::text, 'g'::text), NFC), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'øØłŁđĐðÐıħĦŧŦ'::text, 'oOlLdDdDihHtT'::text) END;
+
+CREATE FUNCTION rag.identifiers_apart(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN regexp_replace(regexp_replace(CASE WHEN (content ~ '\+\+|[#&§]'::text) THEN regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(content, '([[:alpha:]])\+\+'::text, '\1plusplus '::text, 'g'::text), '([[:alpha:]])#(?![[:alnum:]])'::text, '\1sharp '::text, 'g'::text), '\m([[:alpha:]]{1,3})&([[:alpha:]]{1,3})\M'::text, '\1and\2 '::text, 'g'::text), '\m([[:upper:]]{1,3}) & ([[:upper:]])\M'::text, '\1and\2 '::text, 'g'::text), '§[§\s]*'::text, ' sectionsign '::text, 'g'::text) ELSE content END, '(?<![[:alnum:]./\\])\.([[:alpha:]][[:alnum:]]*)'::text, ' dot\1 \1'::text, 'g'::text), '[-+](?=[[:digit:]])|[/@<>&]|\.(?=[[:alpha:]])|(?<=[[:alpha:]])\.(?=[[:digit:]])'::text, ' '::text, 'g'::text);
+
+CREATE FUNCTION rag.pairs_apart(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (content !~ '[\u0E01-\u0EDF\u1000-\u109F\u1780-\u17DD\u3005-\uD7A3\uF900-\uFAFF\U00020000-\U0003FFFF]'::text) THEN content ELSE (SELECT string_agg(CASE WHEN (beside.letter IS NULL) THEN beside.others WHEN (beside.next IS NOT NULL) THEN ((' '::text || beside.letter) || beside.next) WHEN (beside.last IS NOT NULL) THEN ' '::text ELSE ((' '::text || beside.letter) || ' '::text) END, ''::text ORDER BY beside.place) AS string_agg FROM (SELECT piece.place, piece.match[1] AS letter, piece.match[2] AS others, lag(piece.match[1]) OVER (ORDER BY piece.place) AS last, lead(piece.match[1]) OVER (ORDER BY piece.place) AS next FROM regexp_matches(pairs_apart.content, '([\u0E01-\u0E30\u0E32\u0E33\u0E40-\u0E46\u0E81-\u0EB0\u0EB2\u0EB3\u0EBD-\u0EC6\u0EDC-\u0EDF\u1000-\u102A\u103F\u1050-\u1055\u1780-\u17B3\u3005-\u3007\u3041-\u3096\u309D-\u309F\u30A1-\u30FA\u30FC-\u30FF\u31F0-\u31FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3\uF900-\uFAFF\U00020000-\U0003FFFF][\u0E31\u0E34-\u0E3A\u0E47-\u0E4E\u0EB1\u0EB4-\u0EBC\u0EC8-\u0ECE\u102B-\u103E\u1056-\u1059\u17B4-\u17D3\u17DD]*)|([^\u0E01-\u0E30\u0E32\u0E33\u0E40-\u0E46\u0E81-\u0EB0\u0EB2\u0EB3\u0EBD-\u0EC6\u0EDC-\u0EDF\u1000-\u102A\u103F\u1050-\u1055\u1780-\u17B3\u3005-\u3007\u3041-\u3096\u309D-\u309F\u30A1-\u30FA\u30FC-\u30FF\u31F0-\u31FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3\uF900-\uFAFF\U00020000-\U0003FFFF]+)'::text, 'g'::text) WITH ORDINALITY piece(match, place)) beside) END;
+
+CREATE FUNCTION rag.as_typed(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN rag.pairs_apart(rag.identifiers_apart(content));
+
 CREATE FUNCTION rag.term_id(lexeme text) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ((abs((hashtextextended(lexeme, (0)::bigint) % (1000000000)::bigint)) + 1))::integer;
@@ -126,10 +142,6 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION rag.identifiers_apart(content text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN regexp_replace(CASE WHEN ((strpos(content, '++'::text) + strpos(content, '#'::text)) > 0) THEN regexp_replace(regexp_replace(content, '([[:alpha:]])\+\+'::text, '\1plusplus '::text, 'g'::text), '([[:alpha:]])#(?![[:alnum:]])'::text, '\1sharp '::text, 'g'::text) ELSE content END, '[-+](?=[[:digit:]])|[/@<>&]|\.(?=[[:alpha:]])|(?<=[[:alpha:]])\.(?=[[:digit:]])'::text, ' '::text, 'g'::text);
-
 CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
@@ -230,9 +242,13 @@ CREATE FUNCTION rag.moment(content text) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT CASE WHEN ((parts.year > 0) AND (parts.hour < 24) AND (parts.minute < 60) AND (parts.second < (60)::double precision) AND (parts.away < 960) AND ((parts.day >= 1) AND (parts.day <= CASE WHEN (parts.month = 2) THEN CASE WHEN (((parts.year % 4) = 0) AND (((parts.year % 100) <> 0) OR ((parts.year % 400) = 0))) THEN 29 ELSE 28 END WHEN (parts.month = ANY (ARRAY[4, 6, 9, 11])) THEN 30 WHEN ((parts.month >= 1) AND (parts.month <= 12)) THEN 31 ELSE NULL::integer END))) THEN ((make_timestamp(parts.year, parts.month, parts.day, parts.hour, parts.minute, parts.second) - make_interval(mins => (parts.sign * parts.away))) AT TIME ZONE 'UTC'::text) ELSE NULL::timestamp with time zone END AS "case" FROM regexp_match(moment.content, '^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d{1,6})?)(?:(?<=\.\d{6})\d+)?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$'::text) found(found), LATERAL (SELECT (found.found[1])::integer AS year, (found.found[2])::integer AS month, (found.found[3])::integer AS day, (COALESCE(found.found[4], '0'::text))::integer AS hour, (COALESCE(found.found[5], '0'::text))::integer AS minute, (COALESCE(found.found[6], '0'::text))::double precision AS second, CASE found.found[7] WHEN '-'::text THEN '-1'::integer ELSE 1 END AS sign, (((COALESCE(found.found[8], '0'::text))::integer * 60) + (COALESCE(found.found[9], '0'::text))::integer) AS away) parts);
 
+CREATE FUNCTION rag.width_folded(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (octet_length(content) = length(content)) THEN content ELSE NORMALIZE(regexp_replace(translate(content, '™℠®©…'::text, '     '::text), '([\u00B2\u00B3\u00B9\u2070-\u207F\u00BC-\u00BE\u2150-\u215F]+)'::text, ' \1'::text, 'g'::text), NFKC) END;
+
 CREATE FUNCTION rag.phrases_query(languages regconfig[], phrases text[]) RETURNS tsquery
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT (string_agg((('('::text || one.readings) || ')'::text), ' & '::text))::tsquery AS string_agg FROM (SELECT string_agg(DISTINCT (('('::text || (wanted.wanted)::text) || ')'::text), ' | '::text) AS readings, bool_and((numnode(wanted.wanted) > 0)) AS known FROM unnest(phrases_query.phrases) WITH ORDINALITY phrase(content, place), unnest(phrases_query.languages) language(language), LATERAL phraseto_tsquery(language.language, rag.identifiers_apart(phrase.content)) wanted(wanted) GROUP BY phrase.place) one WHERE one.known);
+    RETURN (SELECT (string_agg((('('::text || one.readings) || ')'::text), ' & '::text))::tsquery AS string_agg FROM (SELECT string_agg(DISTINCT (('('::text || (wanted.wanted)::text) || ')'::text), ' | '::text) AS readings, bool_and((numnode(wanted.wanted) > 0)) AS known FROM unnest(phrases_query.phrases) WITH ORDINALITY phrase(content, place), unnest(phrases_query.languages) language(language), LATERAL phraseto_tsquery(language.language, rag.as_typed(rag.width_folded(phrase.content))) wanted(wanted) GROUP BY phrase.place) one WHERE one.known);
 
 CREATE FUNCTION rag.posting(slot integer, impact integer) RETURNS bytea
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -282,13 +298,13 @@ BEGIN
     PERFORM rag.protect_table(kind || '_' || storage) FROM unnest(ARRAY['vectors', 'lexical', 'terms', 'postings']) AS kind;
 END $$;
 
-CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
+CREATE FUNCTION rag.words_as_typed_and_folded(language regconfig, content text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT to_tsvector(words.language, concat_ws(' '::text, rag.identifiers_apart(head.head), rag.identifiers_joined(head.head))) AS to_tsvector FROM "left"(words.content, 100000) head(head));
+    RETURN (SELECT CASE WHEN (folded.folded = words_as_typed_and_folded.content) THEN to_tsvector(words_as_typed_and_folded.language, words_as_typed_and_folded.content) ELSE ((((to_tsvector(words_as_typed_and_folded.language, words_as_typed_and_folded.content))::text || ' '::text) || (to_tsvector(words_as_typed_and_folded.language, folded.folded))::text))::tsvector END AS "case" FROM rag.accents_folded(words_as_typed_and_folded.content) folded(folded));
 
 CREATE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT array_to_tsvector(array_agg(DISTINCT unnest.lexeme)) AS array_to_tsvector FROM (SELECT language.language, rank() OVER (ORDER BY (rag.text_length(to_tsvector(language.language, question_words.question)))) AS place FROM unnest(question_words.languages) language(language)) one, LATERAL unnest(rag.words(one.language, question_words.question)) unnest(lexeme, positions, weights) WHERE (one.place = 1));
+    RETURN (SELECT array_to_tsvector(array_agg(DISTINCT unnest.lexeme)) AS array_to_tsvector FROM (SELECT language.language, rank() OVER (ORDER BY (rag.text_length(to_tsvector(language.language, question_words.question)))) AS place FROM unnest(question_words.languages) language(language)) one, rag.width_folded(question_words.question) folded(folded), LATERAL unnest(rag.words_as_typed_and_folded(one.language, concat_ws(' '::text, rag.as_typed(folded.folded), rag.identifiers_joined(folded.folded)))) unnest(lexeme, positions, weights) WHERE (one.place = 1));
 
 CREATE FUNCTION rag.rules_of(tenant text, principals text[]) RETURNS integer[]
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -327,6 +343,10 @@ CREATE FUNCTION rag.search_state(index_name text, tenant text, OUT version_id in
            WHERE (c.tenant = search_state.tenant)) AS "coalesce";
 END;
 
+CREATE FUNCTION rag.single_characters(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (content ~ '[\u3400-\uD7A3\uF900-\uFAFF\U00020000-\U0003FFFF]'::text) THEN (SELECT string_agg(DISTINCT letter.letter, ' '::text) AS string_agg FROM regexp_split_to_table(regexp_replace(single_characters.content, '[^\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3\uF900-\uFAFF\U00020000-\U0003FFFF]'::text, ''::text, 'g'::text), ''::text) letter(letter)) ELSE NULL::text END;
+
 CREATE FUNCTION rag.source_changed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -346,6 +366,10 @@ CREATE FUNCTION rag.values_of(content jsonb) RETURNS SETOF jsonb
              ELSE jsonb_build_array(content)
          END) AS jsonb_array_elements;
 END;
+
+CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT rag.words_as_typed_and_folded(words.language, concat_ws(' '::text, rag.as_typed(head.head), rag.identifiers_joined(head.head), rag.single_characters(head.head))) AS words_as_typed_and_folded FROM rag.width_folded("left"(words.content, CASE WHEN (octet_length(words.content) > (2 * length(words.content))) THEN 30000 ELSE 100000 END)) head(head));
 
 ALTER TABLE rag.access_rule ALTER COLUMN access_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rag.access_rule_access_id_seq

@@ -16,8 +16,12 @@ import re
 QUOTED = re.compile(
     "|".join(
         (
-            r'(?<!\w)"(?=\S)([^"]*[^"\s])"(?!\w)',  # not the inches of: a 5" pipe on a 6" pipe
+            # not the inches of: a 5" pipe on a 6" pipe; scripts without spaces quote inside a sentence
+            r'(?<![0-9A-Za-z\u00c0-\u024f])"(?=\S)([^"]*[^"\s])"(?![0-9A-Za-z\u00c0-\u024f])',
             "“([^“”]+)”",
+            "「([^「」]+)」",
+            "『([^『』]+)』",
+            "＂([^＂]+)＂",
             "„([^„“”]+)[“”]",
             "«([^«»]+)»",
             "»([^«»]+)«",

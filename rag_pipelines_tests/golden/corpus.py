@@ -52,6 +52,7 @@ WORDS = (
     ),
     ("german", "Die Prüfungen der Häuser dauerten länger; siehe Anlage_7 und PROJ-12/34."),
     ("simple", "level level levels 1,200.50 and/or <ann@example.com>"),
+    ("french", "Les employés de Łódź, 10⁶ unités chez AT&T sous .NET, § 15a; 报销单据, 出張旅費, ลาพักร้อน."),
 )
 """Texts in the languages they are read in."""
 

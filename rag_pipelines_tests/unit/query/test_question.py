@@ -22,6 +22,9 @@ from rag_pipelines.query.question import QUOTED, phrases
         ('"one" and "two words"', ("one", "two words")),
         ('"twice" is "twice"', ("twice",)),
         ('"E-4417"', ("E-4417",)),
+        ('公司的"带薪年假"制度', ("带薪年假",)),
+        ("「出張旅費」と『宿泊費』の上限", ("出張旅費", "宿泊費")),
+        ("＂报销单据＂在哪里", ("报销单据",)),
     ],
 )
 def test_what_stands_between_quotation_marks_is_a_phrase(question: str, quoted: tuple[str, ...]) -> None:
