@@ -287,13 +287,22 @@ class _Proof:
             "documents": sorted({document for document, _ in sample}),
             "sets": sorted({chunk_set for _, chunk_set in sample}),
         }
-        for table in ("vectors", "lexical"):
-            with self._as_reader(caller):
-                rows = query(self._connection, "proof_rows", params, {"table": self._parts[table]}).fetchall()
-            seen = {(row["document_id"], row["chunk_set_id"]) for row in rows}
-            yield f"{table} as reader", seen & sample, readable
         with self._as_reader(caller):
+            rows = {
+                table: query(self._connection, "proof_rows", params, {"table": self._parts[table]}).fetchall()
+                for table in ("vectors", "lexical")
+            }
             shown = {row["document_id"] for row in query(self._connection, "proof_documents", params)}
+            texts = {
+                table: {
+                    row["chunk_set_id"]
+                    for row in query(self._connection, "proof_texts", params, {"table": table})
+                }
+                for table in ("chunk_set", "chunk")
+            }
+        for table, found in rows.items():
+            seen = {(row["document_id"], row["chunk_set_id"]) for row in found}
+            yield f"{table} as reader", seen & sample, readable
         now = {one: self._facts[one]._replace(former=None) for one in sample}
         mine = {one for one in sample if self._oracle.may_read(caller, held, now[one])}
         yield "document as reader", {one for one in sample if one[0] in shown}, mine
@@ -302,12 +311,9 @@ class _Proof:
             for document, chunk_set in self._sharing
             if self._oracle.may_read(caller, held, self._facts[document, chunk_set])
         }
-        for table in ("chunk_set", "chunk"):
-            with self._as_reader(caller):
-                rows = query(self._connection, "proof_texts", params, {"table": table}).fetchall()
-            texts = {row["chunk_set_id"] for row in rows}
-            due = {one for one in sample if one[1] in let_in}
-            yield f"{table} as reader", {one for one in sample if one[1] in texts}, due
+        due = {one for one in sample if one[1] in let_in}
+        for table, sets in texts.items():
+            yield f"{table} as reader", {one for one in sample if one[1] in sets}, due
 
     def _by_search(
         self, caller: SampleCaller, questions: Sequence[PassageProbe], expected: set[Passage], as_reader: bool
@@ -378,13 +384,16 @@ class _Proof:
 
     @contextmanager
     def _as_reader(self, caller: SampleCaller) -> Iterator[None]:
+        """Inside the block this login reads as a reader does, on behalf of the caller.
+
+        An error inside ends the transaction, and the role with it. The role is put back by name: after a
+        rollback to a savepoint the driver forgets every prepared statement, and each search is planned anew.
+        """
         assert self._reader is not None
-        with self._connection.transaction(force_rollback=True):
-            role = sql.Identifier(self._reader)
-            params = {"tenant": caller.tenant, "principals": [EVERYONE, *caller.principals]}
-            query(self._connection, "read_as", params)
-            self._connection.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
-            yield
+        query(self._connection, "read_as", _search_params(caller))
+        self._connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self._reader)))
+        yield
+        self._connection.execute("RESET ROLE")
 
 
 def _search_params(caller: SampleCaller) -> dict[str, Any]:

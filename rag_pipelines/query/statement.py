@@ -69,7 +69,7 @@ class VersionSearch:
         def run(looked_up: int, *, exact: bool = False) -> list[Row]:
             statement = self._statement(params, narrowing, exact=exact)
             asked = {**params, "matches": found.best(looked_up)}
-            return statement.run(connection, asked, prepare=not exact).fetchall()
+            return statement.run(connection, asked, prepare=None if exact else True).fetchall()
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
         rows = run(looked_up, exact=quoted is not None)

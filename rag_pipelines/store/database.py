@@ -178,7 +178,7 @@ class PreparedQuery:
         self._text = _PARAMETER.sub(self._number, text.as_string(None)).replace("%%", "%").encode()
 
     def run(
-        self, connection: Pg, params: Mapping[str, Any], *, binary: bool = False, prepare: bool = True
+        self, connection: Pg, params: Mapping[str, Any], *, binary: bool = False, prepare: bool | None = True
     ) -> Cursor[Row]:
         """As `Connection.execute`."""
         cursor = RawCursor(connection, row_factory=dict_row)
