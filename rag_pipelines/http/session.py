@@ -254,6 +254,7 @@ class HttpSession(requests.Session):
         self.headers["User-Agent"] = _USER_AGENT
         self.mount("https://", transport)
         self.mount("http://", transport)
+        self._environment: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def get_bytes(self, url: str, max_bytes: int, size: int | None = None) -> bytes:
         """The content at `url`, at most `max_bytes` of it decompressed; `TooLargeDocumentError` is above.
@@ -278,12 +279,19 @@ class HttpSession(requests.Session):
                 f"{place_of(request.url or '')} cannot be read: {type(error).__name__} after a redirect"
             ) from None
 
-    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
-        """The environment's proxies and CA certificates; what `verify` says explicitly is stronger."""
-        settings = super().merge_environment_settings(*args, **kwargs)
-        if self.verify is not True:
-            settings["verify"] = self.verify
-        return settings
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: bool | None, verify: Any, cert: Any
+    ) -> Any:
+        """The environment's proxies and CA certificates; what `verify` says explicitly is stronger.
+
+        They are read once for each site: going through all variables takes as long as a small request.
+        """
+        key = (_origin(str(url)), stream, verify, cert)
+        if key not in self._environment:
+            found = super().merge_environment_settings(url, {}, stream, verify, cert)
+            self._environment[key] = found if self.verify is True else {**found, "verify": self.verify}
+        settings = self._environment[key]
+        return {**settings, "proxies": {**settings["proxies"], **(proxies or {})}}
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """A redirect elsewhere loses the credential, and no other is taken from a .netrc file."""

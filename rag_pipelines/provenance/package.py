@@ -166,6 +166,7 @@ class _ModuleSource(NamedTuple):
     is_package: bool
 
 
+@cache
 def plain_sql(text: str) -> str:
     """SQL without its comments, and white space outside of quotes as one space."""
     parts = _SQL.finditer(text)
