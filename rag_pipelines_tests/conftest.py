@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from rag_pipelines.store.embedded import EmbeddedServer
@@ -31,13 +32,19 @@ os.environ.update(
 for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
     os.environ.pop(name, None)
 
+hypothesis.settings.register_profile("no time limit", deadline=None)
+hypothesis.settings.load_profile("no time limit")
+
 CORPORA = Path(os.environ.get("RAG_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
 
 SMALL_SERVER = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "shared_buffers": "256MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
 }
 """For databases of some thousand rows at most, which nobody needs after a crash."""
 

