@@ -22,8 +22,8 @@ from rag_pipelines_tests.integration.hostile import DOCUMENTS, Lure
 LIMITS = ParseLimits(
     seconds=4.0, memory_mb=1024, max_pages=500, max_characters=5_000_000, max_expansion_bytes=30_000_000
 )
-GRACE = 5.0
-"""Seconds beyond the limit that starting a fresh child and building a task may take on a loaded machine."""
+GRACE = 60.0
+"""Seconds beyond the limit that starting a fresh child and building a task take on no machine: a hang."""
 
 CHUNKER = ChunkerSpec(ChunkOptions(), TokenizerSpec("characters", max_tokens=256))
 INNOCENT = b"# Leave\n\nEmployees accrue 25 days of paid leave a year.\n"

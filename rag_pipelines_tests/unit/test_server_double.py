@@ -80,16 +80,14 @@ def test_a_storm_is_the_same_for_the_same_seed(server: Server) -> None:
 def test_it_stops_at_once_with_a_request_in_the_air() -> None:
     server = Server().start()
     server.route("/thing", lambda request: {})
-    server.faults.script(Hang())
+    server.faults.script(Hang(seconds=3600))
     with ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(requests.get, server.url + "/thing", timeout=10)
+        hanging = pool.submit(requests.get, server.url + "/thing")
         while not server.log:
             time.sleep(0.001)
-        began = time.monotonic()
         server.stop()
-        with pytest.raises(requests.ConnectionError):
+        with pytest.raises(requests.ConnectionError, match="closed connection"):
             hanging.result()
-    assert time.monotonic() - began < 2
 
 
 def test_a_closed_connection_is_seen_as_one(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -170,22 +171,20 @@ def test_a_service_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_slow_service_is_waited_for_no_longer_than_its_time_out(service: Server) -> None:
-    service.latency = 3.0
-    answers(service, lambda _: [])
-    began = time.monotonic()
+    left = threading.Event()
+    answers(service, lambda _: left.wait(60) and [])
     with pytest.raises(TransientError, match="gave no answer"):
         remote(service).scores("why?", ["a"], soon(0.2))
-    assert time.monotonic() - began < 2.5
+    left.set()
 
 
 def test_a_service_that_drips_is_left_at_the_time_out(service: Server) -> None:
     """Each byte comes in time, the answer would not for half a minute."""
     service.faults.script(Drip(pause=0.01))
     answers(service, lambda _: [{"index": 0, "score": 1.0, "text": "x" * 3000}])
-    began = time.monotonic()
     with pytest.raises(TransientError, match="had not finished after"):
         remote(service, provider="tei").scores("why?", ["a"], soon(0.3))
-    assert time.monotonic() - began < 5
+    assert service.log[-1].bytes < 2000
 
 
 @pytest.fixture(scope="module")
