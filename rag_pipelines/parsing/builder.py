@@ -12,7 +12,7 @@ from typing import Any
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
-from rag_pipelines.parsing.losses import WORDS_SEEN, LeftOut, Loss, words
+from rag_pipelines.parsing.losses import WORDS_SEEN, Account, LeftOut, Loss, count_words
 from rag_pipelines.text.canonical import clean, one_line, plain_metadata
 
 SEPARATOR = "\n\n"
@@ -55,8 +55,7 @@ class DocumentBuilder:
         self._headings: list[tuple[int, str]] = []
         self._path: tuple[str, ...] = ()
         self._furniture: dict[tuple[BlockKind, str], int | None] = {}
-        self._seen: Counter[str] = Counter()
-        self._left_out: Counter[str] = Counter()
+        self._account = Account()
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -86,7 +85,10 @@ class DocumentBuilder:
         if not text:
             return
         if kind in (BlockKind.HEADER, BlockKind.FOOTER):
-            self._furniture.setdefault((kind, text), page)
+            if (kind, text) in self._furniture:
+                self._account.explain(text)
+            else:
+                self._furniture[kind, text] = page
             return
         if kind is BlockKind.TITLE:
             self.title = self.title or text
@@ -147,16 +149,22 @@ class DocumentBuilder:
 
     def leave_out(self, reason: LeftOut, text: str) -> None:
         """Count the words of `text`, which is left out on purpose: it is not called missing."""
-        if count := (left := words(text)).total():
+        if count := count_words(text):
             self.counters[reason.value] += count
-            self._left_out += left
+            self._account.explain(text)
 
     def account_for(self, text: str) -> None:
         """Hold the document to the words of `text`, read from its file by other means than its blocks.
 
         What is neither in the finished text nor left out by `leave_out` is counted as `Loss.WORDS`.
         """
-        self._seen += words(text)
+        self._account.see(text)
+
+    def count_losses_of(self, part: ParsedDocument) -> None:
+        """Count what was lost and left out in a part that was read as a document of its own."""
+        for kind in (*Loss, *LeftOut, WORDS_SEEN):
+            if count := part.counters.get(kind, 0):
+                self.counters[str(kind)] += count
 
     def finish(self) -> ParsedDocument:
         """The document. It may be empty; the caller decides what an empty document means."""
@@ -168,9 +176,10 @@ class DocumentBuilder:
         self._furniture.clear()
         title = one_line(clean(self.title, self.counters)) if self.title else None
         text = "".join(self._parts)
-        if self._seen:
-            self.counters[WORDS_SEEN] = self._seen.total()
-            self.lose(Loss.WORDS, (self._seen - words(text) - self._left_out).total())
+        if self._account:
+            seen, missing = self._account.settle(text)
+            self.counters[WORDS_SEEN] += seen
+            self.lose(Loss.WORDS, missing)
         return ParsedDocument(
             media_type=self.media_type,
             text=text,

@@ -18,6 +18,7 @@ from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html import parse as html
+from rag_pipelines.parsing.witness import html as witness
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.title = meaningful_title(builder.metadata.get("title"))
         for chapter in _chapters(content, posixpath.dirname(path)):
             if chapter in names:
-                html.add_html(builder, html.decode_markup(read_part(package, chapter)))
+                markup = html.decode_markup(read_part(package, chapter))
+                html.add_html(builder, markup)
+                builder.account_for(witness.text(markup))
             else:
                 builder.warnings.append(f"the e-book lacks the chapter {chapter!r} that it names")
     return builder.finish()

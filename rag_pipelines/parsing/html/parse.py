@@ -35,8 +35,11 @@ from rag_pipelines.parsing.html.text import (
     is_permalink,
     is_raised,
     text_of,
+    text_outside,
     verbatim,
 )
+from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.witness import html
 from rag_pipelines.text.canonical import one_line
 from rag_pipelines.text.superscripts import Line
 
@@ -68,6 +71,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     markup = decode_markup(request.data, charset_of(request.declared_type))
     soup = tree_of(markup)
     if soup is not None:
+        builder.account_for(html.text(markup))
         elements = Elements(soup)
         _read_head(builder, elements)
         walker = _Walker(builder, elements)
@@ -75,6 +79,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
             roots, left_out = main_content(soup, markup, elements)
             walker = _Walker(builder, elements, drop_furniture=True, left_out=left_out)
             walker.walk(roots)
+            if builder:
+                builder.leave_out(LeftOut.BOILERPLATE, text_outside(soup, roots))
         if not builder:
             walker = _Walker(builder, elements)
             walker.walk([soup.body or soup])
@@ -100,7 +106,7 @@ def add_tree(
     builder: DocumentBuilder, soup: BeautifulSoup, *, page: int | None = None, base_level: int = 0
 ) -> None:
     """Add all the visible text of a tree, as `add_html` does."""
-    _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup.body or soup])
+    _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup])
 
 
 def fragment_text(markup: str) -> str:
@@ -201,11 +207,15 @@ class _Walker:
                     close()
 
     def _is_dropped(self, tag: Tag) -> bool:
-        if tag.name in NEVER_TEXT or is_hidden(tag):
+        if tag.name in NEVER_TEXT:
             return True
-        if id(tag) in self._left_out:
+        if is_hidden(tag):
+            self._builder.leave_out(LeftOut.HIDDEN, tag.get_text(" "))
             return True
-        return self._drop_furniture and is_furniture(tag, self._elements)
+        if id(tag) in self._left_out or (self._drop_furniture and is_furniture(tag, self._elements)):
+            self._builder.leave_out(LeftOut.BOILERPLATE, tag.get_text(" "))
+            return True
+        return False
 
     def _open(self, tag: Tag) -> Callable[[], None] | None:
         """Begin an element: what to do at its end, or None where it has been read whole."""

@@ -95,6 +95,25 @@ def _is_note_link(tag: Tag) -> bool:
     )
 
 
+def text_outside(tree: Tag, roots: list[Tag]) -> str:
+    """The text of `tree` that stands in none of the `roots`."""
+    from bs4.element import NavigableString, Tag
+
+    inside = {id(root) for root in roots}
+    found: list[str] = []
+    stack = [iter(tree.contents)]
+    while stack:
+        for child in stack[-1]:
+            if type(child) is NavigableString:
+                found.append(child)
+            elif isinstance(child, Tag) and id(child) not in inside:
+                stack.append(iter(child.contents))
+                break
+        else:
+            stack.pop()
+    return " ".join(found)
+
+
 def verbatim(pre: Tag) -> str:
     """The text of preformatted code as written, without line numbers."""
     from bs4.element import NavigableString, Tag

@@ -18,6 +18,7 @@ from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.mail.message import Attachment, Message, MessageBody, decode_words, document
+from rag_pipelines.parsing.witness import mail
 
 MEDIA_TYPE = "message/rfc822"
 
@@ -44,7 +45,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         raise CorruptDocumentError(
             "message parts are nested too deeply; no mail program writes this"
         ) from error
-    return document(_read(mime), request, MEDIA_TYPE)
+    return document(_read(mime), request, MEDIA_TYPE, seen=mail.text(mime))
 
 
 def _read(mime: Mime) -> Message:

@@ -26,6 +26,7 @@ from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html import parse as html
+from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.markup.text import Paragraphs
 
 MAX_DEPTH = 4
@@ -80,13 +81,14 @@ class _Nesting:
 _nesting: ContextVar[_Nesting | None] = ContextVar("_nesting", default=None)
 
 
-def document(message: Message, request: ParseRequest, media_type: str) -> ParsedDocument:
-    """`message` as a document: subject, bodies, attachments.
+def document(message: Message, request: ParseRequest, media_type: str, *, seen: str = "") -> ParsedDocument:
+    """`message` as a document: subject, bodies, attachments. `seen` is what a witness read of its bodies.
 
     Raises:
         EncryptedDocumentError: it holds encrypted content and nothing that can be read.
     """
     builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
+    builder.account_for(seen)
     builder.metadata = message.metadata
     builder.add(BlockKind.TITLE, message.subject)
     with _nested() as nesting:
@@ -112,6 +114,7 @@ def _add_message(
     for body in message.bodies:
         if body.html.strip():
             html.add_html(builder, body.html)
+            builder.leave_out(LeftOut.ALTERNATIVE, body.plain)
         else:
             _add_plain_body(builder, body.plain)
     names = [attachment.name for attachment in message.attachments]
@@ -119,7 +122,7 @@ def _add_message(
         builder.metadata.setdefault("attachments", []).extend(names)
     for attachment in message.attachments:
         if nesting.depth > MAX_DEPTH or nesting.attachments >= MAX_ATTACHMENTS:
-            builder.counters["attachments_not_read"] += 1
+            builder.lose(Loss.ATTACHMENTS)
             continue
         nesting.attachments += 1
         if isinstance(attachment.content, Message):
@@ -148,11 +151,12 @@ def _add_file(builder: DocumentBuilder, attachment: Attachment, data: bytes, req
     try:
         parsed = request.parse_part(inner)
     except DocumentError as error:
-        builder.counters["attachments_not_read"] += 1
+        builder.lose(Loss.ATTACHMENTS)
         builder.warnings.append(f"attachment {attachment.name!r}: {error.status}: {error}")
         return
     builder.add(BlockKind.HEADING, f"Attachment: {attachment.name}", level=1)
     _add_document(builder, parsed)
+    builder.count_losses_of(parsed)
 
 
 def _add_document(builder: DocumentBuilder, parsed: ParsedDocument) -> None:

@@ -13,6 +13,7 @@ from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.mail import eml
 from rag_pipelines.parsing.mail import message as mail
+from rag_pipelines.parsing.witness import html as witness
 
 if TYPE_CHECKING:
     from oxmsg import Message as OutlookMessage
@@ -36,7 +37,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     from oxmsg import Message
 
-    return mail.document(_read(Message.load(request.data), 0), request, MEDIA_TYPE)
+    message = _read(Message.load(request.data), 0)
+    seen = "\n".join(f"{body.plain}\n{witness.text(body.html)}" for body in message.bodies)
+    return mail.document(message, request, MEDIA_TYPE, seen=seen)
 
 
 def _read(outlook: OutlookMessage, depth: int) -> mail.Message:

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.docx_equations import M, linear
 from rag_pipelines.parsing.office.docx_numbering import Numbering
 from rag_pipelines.parsing.office.docx_styles import TABLE_OF_CONTENTS, Styles, W, on
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
+from rag_pipelines.parsing.witness.ooxml import word_text
 from rag_pipelines.parsing.zip_package import (
     core_properties,
     meaningful_title,
@@ -68,6 +70,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
     builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or reader.opening_heading
+    builder.account_for(word_text(data))
     return builder.finish()
 
 
@@ -96,7 +99,10 @@ class _DocxReader:
                 self._read_paragraph(child)
             elif child.tag == f"{W}tbl":
                 self._read_table(child)
-            elif child.tag in _TRANSPARENT or (child.tag == f"{W}sdt" and not _is_table_of_contents(child)):
+            elif child.tag == f"{W}sdt" and _is_table_of_contents(child):
+                for paragraph in child.iter(f"{W}p"):
+                    self.builder.leave_out(LeftOut.CONTENTS, self._text(paragraph))
+            elif child.tag in _TRANSPARENT or child.tag == f"{W}sdt":
                 self.read_blocks(child)
 
     def read_furniture(self) -> None:
@@ -123,6 +129,7 @@ class _DocxReader:
         text = self._numbered_text(paragraph)
         if kind == TABLE_OF_CONTENTS:
             self.builder.counters["contents_lines_dropped"] += 1
+            self.builder.leave_out(LeftOut.CONTENTS, text)
         elif kind is BlockKind.CODE:
             self._code.append(text)
         elif text.strip():
@@ -218,8 +225,10 @@ class _DocxReader:
             tag = child.tag
             if tag == f"{W}t":
                 parts.append(child.text or "")
-            elif tag in _SKIPPED or (tag == f"{W}r" and on(child.find(f"{W}rPr/{W}vanish"))):
+            elif tag in _SKIPPED:
                 continue
+            elif tag == f"{W}r" and on(child.find(f"{W}rPr/{W}vanish")):
+                self.builder.leave_out(LeftOut.HIDDEN, " ".join(t.text or "" for t in child.iter(f"{W}t")))
             elif tag in _CHARACTERS:
                 parts.append(_CHARACTERS[tag])
             elif tag == f"{W}br":

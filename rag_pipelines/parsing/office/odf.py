@@ -19,7 +19,9 @@ from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet
+from rag_pipelines.parsing.witness import odf
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ XLINK_HREF: Final = "{http://www.w3.org/1999/xlink}href"
 DC: Final = "{http://purl.org/dc/elements/1.1/}"
 
 _MAX_COLUMNS = 16_384
-_LEFT_OUT = {f"{TEXT}tracked-changes", f"{TEXT}table-of-content", f"{TEXT}alphabetical-index"}
+_GENERATED = {f"{TEXT}table-of-content", f"{TEXT}alphabetical-index"}
+_LEFT_OUT = {f"{TEXT}tracked-changes"} | _GENERATED
 _KINDS = {
     "Title": BlockKind.TITLE,
     "Quotations": BlockKind.QUOTE,
@@ -74,6 +77,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         content = parse_xml(read_part(package, "content.xml"), "content.xml")
         metadata = _metadata(package)
         charts = _charts(package, content)
+        seen = odf.text(package)
     body = next(content.iterfind(f"{OFFICE}body/*"), None)
     if body is None:
         raise CorruptDocumentError("content.xml has no body; save the document again with its program")
@@ -91,6 +95,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     else:
         reader.read_blocks(body)
     builder.title = builder.title or meaningful_title(metadata.get("title")) or reader.opening_heading
+    builder.account_for(seen)
     return builder.finish()
 
 
@@ -130,6 +135,8 @@ class _OdfReader:
                     self._read_table(chart)
             elif _is_container(child):
                 self.read_blocks(child, level)
+            elif child.tag in _GENERATED:
+                self.builder.leave_out(LeftOut.CONTENTS, "\n".join(child.itertext()))
 
     def read_slides(self, body: _Element) -> None:
         """Add each visible slide: its title as a heading, its shapes, its notes."""
@@ -138,6 +145,7 @@ class _OdfReader:
         for self.page, slide in enumerate(slides, 1):
             if slide.get(f"{DRAW}style-name") in self._hidden:
                 self.builder.counters["hidden_slides"] += 1
+                self.builder.leave_out(LeftOut.HIDDEN, "\n".join(slide.itertext()))
                 continue
             title = slide.find(f"{DRAW}frame[@{PRESENTATION}class='title']")
             heading = self._text_inside(title) if title is not None else ""
@@ -156,6 +164,7 @@ class _OdfReader:
         for table in body.iterchildren(f"{TABLE}table"):
             if table.get(f"{TABLE}style-name") in self._hidden:
                 self.builder.counters["hidden_sheets"] += 1
+                self.builder.leave_out(LeftOut.HIDDEN, "\n".join(table.itertext()))
                 continue
             rows = self._sheet_rows(table)
             add_sheet(self.builder, table.get(f"{TABLE}name") or "", rows, max_characters=max_characters)

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
+from rag_pipelines.parsing.witness.ooxml import slides_text
 from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     for page, slide in enumerate(slides, 1):
         if slide._element.get("show") in ("0", "false"):
             builder.counters["hidden_slides"] += 1
+            builder.leave_out(LeftOut.HIDDEN, _all_text(slide._element))
+            if slide.has_notes_slide:
+                builder.leave_out(LeftOut.HIDDEN, _all_text(slide.notes_slide._element))
             continue
         title = _add_slide(builder, slide, area, page)
         if page == 1:
@@ -73,12 +78,16 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title")) or first_title
+    builder.account_for(slides_text(data))
     return builder.finish()
 
 
 def _add_slide(builder: DocumentBuilder, slide: Slide, area: tuple[int, int], page: int) -> str | None:
     """Add a slide; its title, if it has one."""
     pieces = [piece for shape in _visible_shapes(slide.shapes, area) for piece in _pieces(slide, shape)]
+    for shape in slide.shapes:
+        if _is_off(shape, area):
+            builder.leave_out(LeftOut.HIDDEN, _all_text(shape._element))
     title = _title(pieces)
     if title is not None:
         builder.add(BlockKind.HEADING, title.text, level=1, page=page)
@@ -96,6 +105,10 @@ def _add_slide(builder: DocumentBuilder, slide: Slide, area: tuple[int, int], pa
     if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
         builder.add(BlockKind.PARAGRAPH, notes.text and f"Speaker notes: {notes.text}", page=page)
     return title.text if title else None
+
+
+def _all_text(element: Any) -> str:
+    return " ".join(run.text or "" for run in element.iter(f"{_A}t"))
 
 
 def _title(pieces: list[_SlidePart]) -> _SlidePart | None:

@@ -16,6 +16,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.number_formats import Value, display
 from rag_pipelines.parsing.office.sheets import add_sheet
+from rag_pipelines.parsing.witness import xls as witness
 
 MEDIA_TYPE = "application/vnd.ms-excel"
 
@@ -45,6 +46,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             continue
         add_sheet(builder, sheet.name, _rows(book, sheet), max_characters=request.limits.max_characters)
     builder.metadata = {"author": book.user_name} if book.user_name else {}
+    builder.account_for(witness.text(book))
     return builder.finish()
 
 

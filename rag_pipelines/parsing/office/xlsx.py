@@ -20,6 +20,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.number_formats import display
 from rag_pipelines.parsing.office.sheets import add_sheet
+from rag_pipelines.parsing.witness.ooxml import sheets_text
 from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -45,6 +46,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.account_for(sheets_text(data))
     return builder.finish()
 
 

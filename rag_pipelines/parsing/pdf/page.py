@@ -116,6 +116,7 @@ class Page:
     lines: list[Line] = field(default_factory=list)
     shapes: list[Box] = field(default_factory=list)
     tiny_lines: int = 0
+    words: str = ""
 
     @property
     def upright_lines(self) -> list[Line]:
@@ -125,7 +126,8 @@ class Page:
 
 def read_page(page: Any) -> Page:
     """The lines and shapes of a MuPDF page, which is left turned the way its text runs."""
-    content = page.get_text("dict", flags=_flags())
+    glyphs = page.get_textpage(flags=_flags())
+    content = page.get_text("dict", textpage=glyphs)
     weights = Counter[tuple[int, int]]()
     for line in _raw_lines(content):
         if not line["wmode"]:
@@ -134,7 +136,9 @@ def read_page(page: Any) -> Page:
     turn = {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[main]
     page.set_rotation(turn)
     matrix = page.rotation_matrix
-    result = Page(page.number + 1, page.rect.width, page.rect.height)
+    result = Page(
+        page.number + 1, page.rect.width, page.rect.height, words=page.get_text("text", textpage=glyphs)
+    )
     for line in _raw_lines(content):
         spans = [span for span in line["spans"] if span["size"] >= SMALLEST_READABLE]
         text = "".join(span["text"] for span in spans).translate(LIGATURES)

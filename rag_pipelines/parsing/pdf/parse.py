@@ -27,6 +27,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warnings_since_last
 from rag_pipelines.parsing.pdf.flow import (
     Paragraph,
@@ -145,6 +146,8 @@ def _read(
         if page.tiny_lines:
             builder.counters["tiny_lines_removed"] += page.tiny_lines
         page.shapes.clear()
+        builder.account_for(page.words)
+        page.words = ""
         pages.append(page)
         findings.append(found)
         if number % PAGES_PER_RELEASE == PAGES_PER_RELEASE - 1:
@@ -183,6 +186,8 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
     items: list[Paragraph | PageTable] = []
     page_of: dict[int, int] = {}
     for page, found in zip(pages, tables, strict=True):
+        left_out = [line.text for line in page.lines if id(line) in furniture.lines]
+        builder.leave_out(LeftOut.BOILERPLATE, "\n".join(left_out))
         page.lines = [line for line in page.lines if id(line) not in furniture.lines]
         for item in in_reading_order(page, found):
             items.append(item)

@@ -1,0 +1,253 @@
+"""A second, simpler reading of a file holds its parser to the words that a reader sees."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+
+import docx
+import openpyxl
+import pptx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import Account
+from rag_pipelines.parsing.office import docx as docx_parser
+from rag_pipelines.parsing.registry import parse
+
+WORDS = [
+    f"{name}{number}" for number in range(4) for name in ("Kiel", "Bonn", "Jena", "Ulm", "Trier", "Gera")
+]
+
+
+def counted(data: bytes, name: str) -> tuple[int, int]:
+    """Words seen and words missing of a document."""
+    counters = parse(ParseRequest(data, name=name)).counters
+    return counters.get("words_seen", 0), counters.get("words_missing", 0)
+
+
+def _word_file() -> bytes:
+    document = docx.Document()
+    paragraph = document.add_paragraph("Harbour dues are ")
+    paragraph.add_run("cal").bold = True
+    paragraph.add_run("culated per berth.")
+    hidden = document.add_paragraph("Shown. ").add_run("nobodysees")
+    hidden.font.hidden = True
+    table = document.add_table(rows=6, cols=4)
+    for cell, word in zip((cell for row in table.rows for cell in row.cells), WORDS, strict=True):
+        cell.text = word
+    document.sections[0].header.paragraphs[0].text = "Port authority"
+    return _saved(document)
+
+
+def _slides() -> bytes:
+    deck = pptx.Presentation()
+    for number in range(2):
+        slide = deck.slides.add_slide(deck.slide_layouts[5])
+        slide.shapes.title.text = f"Berths {number}"
+        table = slide.shapes.add_table(6, 2, 0, 10**6, 10**6, 10**6).table
+        for row in range(6):
+            for column in range(2):
+                table.cell(row, column).text = WORDS[number * 12 + row * 2 + column]
+        slide.notes_slide.notes_text_frame.text = f"Say hello {number}"
+    deck.slides[1]._element.set("show", "0")
+    return _saved(deck)
+
+
+def _workbook() -> bytes:
+    workbook = openpyxl.Workbook()
+    sheet = workbook.active
+    for row in range(6):
+        sheet.append([*WORDS[row * 4 : row * 4 + 4], row * 1000, 0.25])
+    secret = workbook.create_sheet("Secret")
+    secret.append(["unseen", "rates"])
+    secret.sheet_state = "hidden"
+    return _saved(workbook)
+
+
+def _text_document() -> bytes:
+    prefix = "urn:oasis:names:tc:opendocument:xmlns"
+    names = " ".join(f'xmlns:{name}="{prefix}:{name}:1.0"' for name in ("office", "text", "table"))
+    cells = [f"<table:table-cell><text:p>{word}</text:p></table:table-cell>" for word in WORDS]
+    rows = "".join(
+        f"<table:table-row>{''.join(cells[at : at + 4])}</table:table-row>" for at in range(0, len(cells), 4)
+    )
+    contents = "<text:index-body><text:p>Dues 1</text:p></text:index-body>"
+    content = (
+        f"<office:document-content {names}><office:body><office:text>"
+        "<text:tracked-changes><text:p>deletedlong</text:p></text:tracked-changes>"
+        f"<text:table-of-content>{contents}</text:table-of-content>"
+        f"<text:p>Har<text:span>bour</text:span> dues</text:p><table:table>{rows}</table:table>"
+        "</office:text></office:body></office:document-content>"
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as package:
+        package.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        package.writestr("content.xml", content)
+    return out.getvalue()
+
+
+def _table(words: Sequence[str]) -> str:
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{word}</td>" for word in words[at : at + 4]) + "</tr>"
+        for at in range(0, len(words), 4)
+    )
+    return f"<table><tr><th>a</th><th>b</th><th>c</th><th>d</th></tr>{rows}</table>"
+
+
+def _page() -> bytes:
+    return (
+        "<html><head><title>Port</title><style>p {color: red}</style></head>"
+        "<body><nav><a href=/>Home</a></nav>"
+        f"<main><h1>Harbour d<b>ues</b></h1><p>{'Paid on arrival. ' * 40}</p>{_table(WORDS)}"
+        "<p style='display:none'>nobodysees</p><script>var unseen = 1</script></main>"
+        "<footer>Imprint</footer></body>"
+    ).encode()
+
+
+def _message() -> bytes:
+    return (
+        "From: a@example.com\nSubject: Dues\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/alternative; boundary=b\n\n"
+        "--b\nContent-Type: text/plain\n\nread the other part\n"
+        "--b\nContent-Type: text/html\n\n"
+        f"<html><body><p>Hello</p>{_table(WORDS)}</body></html><p>No virus</p>\n--b--\n"
+    ).encode()
+
+
+def _pdf() -> bytes:
+    import pymupdf
+
+    document = pymupdf.open()
+    page = document.new_page()
+    page.insert_text(
+        (72, 60), "Harbour dues are payable on arrival of each inter-\nnational ferry at the quay."
+    )
+    for row in range(6):
+        for column in range(4):
+            place = pymupdf.Rect(72 + column * 100, 120 + row * 20, 172 + column * 100, 140 + row * 20)
+            page.draw_rect(place)
+            page.insert_text((place.x0 + 4, place.y1 - 6), WORDS[row * 4 + column])
+    return document.tobytes()
+
+
+def _saved(thing: object) -> bytes:
+    out = io.BytesIO()
+    thing.save(out)  # type: ignore[attr-defined]
+    return out.getvalue()
+
+
+FILES = {
+    "dues.docx": _word_file,
+    "dues.pptx": _slides,
+    "dues.xlsx": _workbook,
+    "dues.odt": _text_document,
+    "dues.html": _page,
+    "dues.eml": _message,
+    "dues.pdf": _pdf,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_sound_parse_misses_no_word_that_a_reader_sees(name):
+    seen, missing = counted(FILES[name](), name)
+
+    assert seen >= 12
+    assert missing == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_parser_that_drops_every_second_row_of_a_table_misses_words(name, monkeypatch):
+    whole = DocumentBuilder.add_table
+
+    def every_second(self: DocumentBuilder, rows: Iterable[Sequence[str]], **options: object) -> None:
+        whole(self, list(rows)[::2], **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DocumentBuilder, "add_table", every_second)
+
+    _, missing = counted(FILES[name](), name)
+
+    assert missing >= 6
+
+
+def test_a_parser_that_drops_text_boxes_misses_words(monkeypatch):
+    document = docx.Document()
+    paragraph = document.add_paragraph("Beside the box")
+    box = (
+        '<w:pict xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+        ' xmlns:v="urn:schemas-microsoft-com:vml"><v:shape><v:textbox><w:txbxContent>'
+        "<w:p><w:r><w:t>Mooring costs twelve</w:t></w:r></w:p></w:txbxContent></v:textbox></v:shape></w:pict>"
+    )
+    paragraph.add_run()._r.append(docx.oxml.parse_xml(box))
+    data = _saved(document)
+    assert counted(data, "a.docx") == (6, 0)
+    boxes = frozenset({f"{docx_parser.W}txbxContent"})
+    monkeypatch.setattr(docx_parser, "_SKIPPED", docx_parser._SKIPPED | boxes)
+
+    assert counted(data, "a.docx") == (6, 3)
+
+
+def test_the_losses_of_an_attachment_are_those_of_its_message(monkeypatch):
+    part = _table(WORDS)
+    data = (
+        "From: a@example.com\nSubject: Dues\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Type: text/plain\n\nsee the table\n"
+        "--b\nContent-Type: text/html\nContent-Disposition: attachment; filename=t.html\n\n"
+        f"<html><body>{part}</body></html>\n--b--\n"
+    ).encode()
+    whole = DocumentBuilder.add_table
+    monkeypatch.setattr(
+        DocumentBuilder, "add_table", lambda self, rows, **options: whole(self, list(rows)[::2], **options)
+    )
+
+    document: ParsedDocument = parse(ParseRequest(data, name="dues.eml"))
+
+    assert document.counters["words_missing"] == 12
+
+
+@pytest.mark.parametrize(
+    ("seen", "held", "missing"),
+    [
+        ("an inter-\nnational berth", "an international berth", 0),
+        ("10 6 pieces", "10^6 pieces", 0),
+        ("106 pieces", "10 6 pieces", 0),
+        ("H 2 O", "H2O", 0),
+        ("to to", "to gather", 1),
+        ("港口 费用", "港口费用", 0),
+        ("港口费用", "港口", 2),
+        ("ﬁne Ｃａｆé soft\u00adhyphen", "fine café softhyphen", 0),
+        ("one one one", "one", 2),
+    ],
+)
+def test_words_are_the_same_where_only_spaces_hyphens_or_widths_differ(seen, held, missing):
+    account = Account()
+    account.see(seen)
+
+    assert account.settle(held)[1] == missing
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=30), st.data())
+def test_what_is_taken_away_is_what_is_missing(words, data):
+    kept = [word for word in words if data.draw(st.booleans())]
+    account = Account()
+    account.see("\n".join(words))
+
+    assert account.settle(" ".join(kept)) == (len(words), len(words) - len(kept))
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_the_texts_are_no_more_words_are_missing_than_were_seen(seen, explained, held):
+    account = Account()
+    account.see(seen)
+    account.explain(explained)
+
+    total, missing = account.settle(held)
+
+    assert 0 <= missing <= total
+    account.explain(seen)
+    assert account.settle(held)[1] == 0
