@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -33,17 +34,16 @@ def text_key(*parts: str) -> UUID:
     return UUID(bytes=digest.digest())
 
 
-def lasting(value: msgspec.Struct, first: Collection[str]) -> dict[str, Any]:
+def lasting(value: Any, first: Collection[str]) -> dict[str, Any]:
     """The fields of `value` that its fingerprint is taken of: one that is added later changes none stored.
 
     Args:
-        value: something whose fingerprint is a stored key.
+        value: a struct or dataclass whose fingerprint is a stored key.
         first: the fields that are always in it: those that the first release had. Any other is in it only
             where it is not at its default, so a default may never change.
     """
-    fields = msgspec.structs.fields(value)
     plain = msgspec.to_builtins(value)
-    later = {field.encode_name: field for field in fields if field.name not in first}
+    later = {field.encode_name: field for field in _fields(type(value)) if field.name not in first}
     return {
         name: one
         for name, one in plain.items()
@@ -51,7 +51,14 @@ def lasting(value: msgspec.Struct, first: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _default(field: msgspec.structs.FieldInfo) -> Any:
+@cache
+def _fields(kind: type) -> tuple[msgspec.inspect.Field, ...]:
+    described = msgspec.inspect.type_info(kind)
+    assert isinstance(described, msgspec.inspect.StructType | msgspec.inspect.DataclassType)
+    return described.fields
+
+
+def _default(field: msgspec.inspect.Field) -> Any:
     factory = field.default_factory
     return msgspec.to_builtins(field.default if factory is msgspec.NODEFAULT else factory())
 

@@ -7,9 +7,8 @@ anything about vectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
-
-import msgspec
 
 from rag_pipelines.model import Chunk, ParsedDocument
 
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class ChunkOptions(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class ChunkOptions:
     """The chunking profile. Sizes are tokens of the embedding model's tokenizer.
 
     `max_tokens` bounds the whole embedding input (special tokens, title and headings included); 0

@@ -6,14 +6,13 @@ judging it (`gates.canary`).
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
+from rag_pipelines.config.section import Section
+from rag_pipelines.config.values import Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class CanarySettings(BaseModel):
+class CanarySettings(Section):
     """The share of callers, and bounds of the candidate beside the live version on the same searches.
 
     A canary is judged from `min_observations` on, and broken off when it is sure, at the level `alpha` for
@@ -27,8 +26,6 @@ class CanarySettings(BaseModel):
       version, and more than `latency_ms`;
     - `max_down`: how much larger the share of votes against its answers is than against the live version's.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     share: Share = 0.05
     min_observations: int = Field(default=50, ge=1)

@@ -10,22 +10,27 @@ import difflib
 import re
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from rag_pipelines.config.document import Document, Path
 from rag_pipelines.config.settings import Settings, SourceSettings
-from rag_pipelines.config.values import StructOptions
 from rag_pipelines.errors import RagError
+from rag_pipelines.parameters import Secret
 
 _SHOWN_CHARACTERS = 60
 _SCRUBBED_CHARACTERS = 5
 
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+"""Pydantic's words for it, in a section and in a stage's parameters."""
+
 _VALID = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
+    "dataclass_type": "a mapping",
     "dict_type": "a mapping",
     "float_parsing": "a number",
     "float_type": "a number",
@@ -99,7 +104,7 @@ def _is_secret_type(kind: Any) -> bool:
 
 
 def _describe(details: ErrorDetails, document: Document) -> tuple[Path, str]:
-    missing, unknown = details["type"] == "missing", details["type"] == "extra_forbidden"
+    missing, unknown = details["type"] == "missing", details["type"] in _UNKNOWN_KEY
     path = _real_path(details["loc"], document.data)
     if missing:
         return path, "received nothing; valid: this key is required" + _describe_expected(path, document)
@@ -168,6 +173,9 @@ def _valid_keys(path: Path, data: Mapping[str, Any]) -> list[str]:
 
 
 def _fields(kind: Any) -> dict[str, Any]:
+    """The fields of a section or of a stage's parameters by name; a section's have descriptions."""
+    if is_dataclass(kind):
+        return {field.name: None for field in fields(kind)}
     return dict(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
 
 
@@ -189,7 +197,9 @@ def _type_at(path: Path, data: Mapping[str, Any]) -> Any:
             kind = _options_type(_value_at((*path[:depth], "connector"), data))
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(str(part))
-            kind = _field_type(field)
+            kind = field.annotation if field else None
+        elif is_dataclass(kind):
+            kind = get_type_hints(kind, include_extras=True).get(str(part))
         elif get_origin(kind) is dict:
             kind = get_args(kind)[1]
         elif get_origin(kind) in (tuple, list):
@@ -199,21 +209,12 @@ def _type_at(path: Path, data: Mapping[str, Any]) -> Any:
     return kind
 
 
-def _field_type(field: Any) -> Any:
-    if field is None:
-        return None
-    for mark in field.metadata:
-        if isinstance(mark, StructOptions):
-            return mark.model(field.annotation)
-    return field.annotation
-
-
 def _plain(kind: Any) -> Any:
-    """`kind` without Annotated and Optional; a struct becomes the model that validates it."""
+    """`kind` without Annotated and Optional; every kind of secret is a `SecretStr`."""
+    if kind == Secret:
+        return SecretStr
     if get_origin(kind) is Annotated:
-        base, *marks = get_args(kind)
-        struct = next((mark for mark in marks if isinstance(mark, StructOptions)), None)
-        return struct.model(base) if struct else _plain(base)
+        return _plain(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         inner = [arg for arg in get_args(kind) if arg is not type(None)]
         return _plain(inner[0]) if len(inner) == 1 else kind

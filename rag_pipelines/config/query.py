@@ -10,19 +10,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from rag_pipelines.config.values import Duration, Size
+from rag_pipelines.config.section import Section
+from rag_pipelines.config.values import Duration, Share
+from rag_pipelines.parameters import Size
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class RewritingSettings(_Section):
+class RewritingSettings(Section):
     """What is changed in a question before it is asked.
 
     `synonyms` are groups of words or phrases that mean the same; a question with one of a group is asked
@@ -41,7 +38,7 @@ class RewritingSettings(_Section):
         return groups
 
 
-class RecencySettings(_Section):
+class RecencySettings(Section):
     """Newer documents first: after one `half_life`, half of the advantage is gone.
 
     `weight` is the share of a score that depends on age. A document without a date counts as one
@@ -59,7 +56,7 @@ class RecencySettings(_Section):
         return value
 
 
-class AuthorityRule(_Section):
+class AuthorityRule(Section):
     """Documents that match everything given have their score multiplied by `factor`.
 
     `metadata` holds pairs that the document must have; where the document holds a list (its labels),
@@ -78,14 +75,14 @@ class AuthorityRule(_Section):
         return self
 
 
-class BoostSettings(_Section):
+class BoostSettings(Section):
     """What makes a document count more or less whatever is asked; factors of all matching rules multiply."""
 
     recency: RecencySettings | None = None
     authority: tuple[AuthorityRule, ...] = ()
 
 
-class RerankSettings(_Section):
+class RerankSettings(Section):
     """A model that reads question and passage together and orders the best `depth` candidates anew.
 
     `cross-encoder` is a sentence-transformers model on this machine, by name or folder; it is never
@@ -117,7 +114,7 @@ class RerankSettings(_Section):
         return self
 
 
-class DiversitySettings(_Section):
+class DiversitySettings(Section):
     """Maximal marginal relevance: `relevance` 1 leaves the order as it is, 0 looks at novelty only.
 
     The best `depth` candidates are ordered anew.
@@ -127,7 +124,7 @@ class DiversitySettings(_Section):
     depth: int = Field(default=50, ge=2, le=1000)
 
 
-class NeighbourSettings(_Section):
+class NeighbourSettings(Section):
     """How much text around a passage comes with it.
 
     `before` and `after` count chunks. `section` adds what else stands under the same heading, nearest
@@ -140,7 +137,7 @@ class NeighbourSettings(_Section):
     max_tokens: int = Field(default=800, ge=1)
 
 
-class StageSettings(_Section):
+class StageSettings(Section):
     """The optional stages of a search, in the order in which they run.
 
     `per_document` is limits the hits of one document.
@@ -154,7 +151,7 @@ class StageSettings(_Section):
     neighbours: NeighbourSettings | None = None
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """How much of earlier searches each index keeps in memory; 0 keeps nothing.
 
     `embeddings` are the vectors of questions. `results` are whole answers: they are given again only to the
@@ -167,7 +164,7 @@ class CacheSettings(_Section):
     max_age: Duration = timedelta(minutes=10)
 
 
-class QuerySettings(_Section):
+class QuerySettings(Section):
     """All searches.
 
     `unknown_user` is what a caller sees none of whose principals is known to a group or a rule of the tenant:

@@ -14,8 +14,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -23,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from rag_pipelines.config.values import Duration, Name, Size
+from rag_pipelines.config.section import Section
+from rag_pipelines.config.values import Duration, Name
+from rag_pipelines.parameters import Size
 
 Principal = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=500)]
 Tenant = Annotated[str, Field(min_length=1)]
@@ -42,11 +42,7 @@ def _some(value: timedelta) -> timedelta:
 Positive = Annotated[Duration, AfterValidator(_some)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class ApiKey(_Section):
+class ApiKey(Section):
     """A key that a program logs in with, and whom it stands for.
 
     `sha256` is the digest of the key in hexadecimal digits; the key itself is known to its owner only
@@ -65,7 +61,7 @@ class ApiKey(_Section):
         return value
 
 
-class OidcSettings(_Section):
+class OidcSettings(Section):
     """Whose tokens are accepted, and what their claims say about the bearer.
 
     `jwks` is a URL or a file with the issuer's public keys; by default the issuer's own description says
@@ -102,13 +98,13 @@ class OidcSettings(_Section):
         return self
 
 
-class AnonymousSettings(_Section):
+class AnonymousSettings(Section):
     """What a caller without a login may see: the public documents of `tenant`."""
 
     tenant: Tenant
 
 
-class RequestLimits(_Section):
+class RequestLimits(Section):
     """What one caller and one request may cost.
 
     A caller has `requests_per_minute` on average and `burst` at once. `searches` run at a time (by default
@@ -126,7 +122,7 @@ class RequestLimits(_Section):
     k: int = Field(default=100, ge=1, le=1000)
 
 
-class ServingSettings(_Section):
+class ServingSettings(Section):
     """The HTTP service. Without `api_keys`, `oidc` or `anonymous` nobody could log in, and it does not start.
 
     `cors` are the origins of other sites whose pages may call it. `trusted_proxies` are the addresses whose
@@ -136,7 +132,7 @@ class ServingSettings(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
-    api_keys: dict[Name, ApiKey] = {}
+    api_keys: dict[Name, ApiKey] = Field(default_factory=dict)
     oidc: OidcSettings | None = None
     anonymous: AnonymousSettings | None = None
     limits: RequestLimits = RequestLimits()

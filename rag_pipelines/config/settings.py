@@ -29,6 +29,7 @@ from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
+from rag_pipelines.config.section import Section
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.suites import QualitySettings
 from rag_pipelines.config.values import (
@@ -39,26 +40,21 @@ from rag_pipelines.config.values import (
     Name,
     NamesOrAll,
     Owner,
-    Size,
-    StructOptions,
+    Share,
     TextSearchConfig,
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
-from rag_pipelines.parsing.base import Engines, ParseLimits, ParseOptions
+from rag_pipelines.parameters import Size
+from rag_pipelines.parsing.base import ParseLimits, ParseOptions
 
 if TYPE_CHECKING:
     from rag_pipelines.connectors.base import Connector
 
-Share = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """Where Postgres is. Without a URL the embedded server under `data_dir` is used.
 
     `reader_url` is the same database by a login that row-level security holds for; where it is set, searches
@@ -70,13 +66,13 @@ class DatabaseSettings(_Section):
     pool_size: int = Field(default=8, ge=1, le=200)
 
 
-class BlobSettings(_Section):
+class BlobSettings(Section):
     """Where raw bytes and parsed blocks are kept: any fsspec URL; by default a folder of `data_dir`."""
 
     url: str | None = None
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """How much one run takes at once, and what one document may cost.
 
     `access_principals` is how many principals one access rule may name; a larger rule is closed. Without
@@ -89,9 +85,7 @@ class LimitSettings(_Section):
     batch_documents: int = Field(default=64, ge=1)
     batch_bytes: Size = Field(default=16_000_000, ge=1)
     access_principals: int = Field(default=10_000, ge=1)
-    parse: Annotated[ParseLimits, StructOptions(max_bytes=Size, max_expansion_bytes=Size)] = Field(
-        default_factory=ParseLimits
-    )
+    parse: ParseLimits = ParseLimits()
 
     @property
     def worker_count(self) -> int:
@@ -101,20 +95,14 @@ class LimitSettings(_Section):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Profiles(_Section):
+class Profiles(Section):
     """The named parameters of each stage; each kind has a profile `default` unless the file redefines it."""
 
     model_config = ConfigDict(validate_default=True)
 
-    parsing: dict[
-        Name,
-        Annotated[
-            ParseOptions,
-            StructOptions(passwords=tuple[SecretStr, ...], engines=Annotated[Engines, StructOptions()]),
-        ],
-    ] = {}
-    chunking: dict[Name, Annotated[ChunkOptions, StructOptions()]] = {}
-    embedding: dict[Name, EmbeddingProfile] = {}
+    parsing: dict[Name, ParseOptions] = Field(default_factory=dict)
+    chunking: dict[Name, ChunkOptions] = Field(default_factory=dict)
+    embedding: dict[Name, EmbeddingProfile] = Field(default_factory=dict)
 
     @field_validator("parsing", "chunking", "embedding", mode="after")
     @classmethod
@@ -123,14 +111,14 @@ class Profiles(_Section):
         return {"default": kinds[str(info.field_name)](), **profiles}
 
 
-class DeleteGuard(_Section):
+class DeleteGuard(Section):
     """Deletions above both numbers are parked for a person instead of being applied."""
 
     share: Share = 0.2
     documents: int = Field(default=20, ge=0)
 
 
-class Budget(_Section):
+class Budget(Section):
     """The most that one run may take without being asked: documents added or changed, tokens to embed, and
     their cost by the embedding profile's price. A plan above any of them is parked."""
 
@@ -144,14 +132,14 @@ class Budget(_Section):
         return (self.documents, self.tokens, self.cost) != (None, None, None)
 
 
-class QuarantineSettings(_Section):
+class QuarantineSettings(Section):
     """How many documents (a number or a share) may be in quarantine, and how long, before a check warns."""
 
     documents: Annotated[int, Field(ge=0)] | Share = 0.1
     age: Duration = timedelta(days=14)
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """One configured instance of a connector, and how its documents are treated.
 
     `full_listing` is how long a change feed that cannot name deletions may go without a full listing,
@@ -200,7 +188,7 @@ class SourceSettings(_Section):
         return connector_class(kind).options_type.model_validate(options, context=info.context)
 
 
-class VectorSettings(_Section):
+class VectorSettings(Section):
     """Storage and HNSW parameters of an index. `halfvec` is 16-bit, `vector` 32-bit floats."""
 
     type: Literal["halfvec", "vector"] = "halfvec"
@@ -209,7 +197,7 @@ class VectorSettings(_Section):
     ef_search: int = Field(default=200, ge=1, le=1000)
 
 
-class LexicalSettings(_Section):
+class LexicalSettings(Section):
     """BM25 parameters, and the Postgres text search configurations that stem and drop stop words.
 
     `languages` are further ones by ISO 639 code. A chunk is read in the language of these that its document
@@ -218,7 +206,7 @@ class LexicalSettings(_Section):
     """
 
     language: TextSearchConfig = "english"
-    languages: dict[LanguageCode, TextSearchConfig] = {}
+    languages: dict[LanguageCode, TextSearchConfig] = Field(default_factory=dict)
     k1: float = Field(default=1.2, ge=0)
     b: Share = 0.75
 
@@ -228,7 +216,7 @@ class LexicalSettings(_Section):
         return list(dict.fromkeys([self.language, *self.languages.values()]))
 
 
-class FusionSettings(_Section):
+class FusionSettings(Section):
     """How dense and lexical scores become one. `candidates` is taken from each side before fusing."""
 
     method: Literal["weighted", "rrf"] = "weighted"
@@ -237,7 +225,7 @@ class FusionSettings(_Section):
     candidates: int = Field(default=50, ge=1, le=1000)
 
 
-class GateSettings(_Section):
+class GateSettings(Section):
     """What a version must show before it may go live."""
 
     min_recall: Share = 0.95
@@ -245,30 +233,17 @@ class GateSettings(_Section):
     max_chunk_drop: Share = 0.2
     max_missing_share: Share = 0.0
     norm_tolerance: float = Field(default=0.01, gt=0)
-    quality: Annotated[
-        QualityBounds,
-        StructOptions(
-            k=Annotated[int, Field(ge=1, le=1000)],
-            tolerance=Share,
-            slice_tolerance=Share,
-            slice_questions=Annotated[int, Field(ge=1)],
-            alpha=Share,
-            floors=dict[str, Share],
-            slice_floors=dict[str, dict[str, Share]],
-            latency_factor=Annotated[float, Field(ge=1)],
-            latency_ms=Annotated[float, Field(ge=0)],
-        ),
-    ] = Field(default_factory=QualityBounds)
+    quality: QualityBounds = QualityBounds()
 
 
-class KeepSettings(_Section):
+class KeepSettings(Section):
     """Which retired versions stay for rollback: the newest `versions`, and any younger than `age`."""
 
     versions: int = Field(default=2, ge=0)
     age: Duration = timedelta(days=7)
 
 
-class IndexSettings(_Section):
+class IndexSettings(Section):
     """A named retrieval target over some sources. `golden` is the set that its versions are judged by."""
 
     sources: NamesOrAll
@@ -292,7 +267,7 @@ class IndexSettings(_Section):
         return None if path is None else _from_config_folder(path, info)
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration, valid and complete. Relative paths are already resolved."""
 
     data_dir: Path = Field(default=Path(".rag"), validate_default=True)
@@ -300,8 +275,8 @@ class Settings(_Section):
     blobs: BlobSettings = BlobSettings()
     limits: LimitSettings = LimitSettings()
     profiles: Profiles = Profiles()
-    sources: dict[Name, SourceSettings] = {}
-    indexes: dict[Name, IndexSettings] = {}
+    sources: dict[Name, SourceSettings] = Field(default_factory=dict)
+    indexes: dict[Name, IndexSettings] = Field(default_factory=dict)
     quality: QualitySettings = QualitySettings()
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()

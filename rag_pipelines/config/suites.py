@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from rag_pipelines.config.section import Section
 from rag_pipelines.config.values import Name, NamesOrAll
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -42,11 +43,7 @@ _CLOSE_MATCHES = 3
 _EXPORTED = re.compile(r"^from \.(\w+) import", re.MULTILINE)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class ExpectationSettings(_Section):
+class ExpectationSettings(Section):
     """One expectation in the form of Great Expectations: its type, such as
     ``expect_column_values_to_not_be_null``, and its keyword arguments.
 
@@ -55,7 +52,7 @@ class ExpectationSettings(_Section):
     """
 
     type: str
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
     name: Name | None = None
     description: str | None = None
     blocking: bool = True
@@ -75,7 +72,7 @@ class ExpectationSettings(_Section):
         return self.name or _default_name(self.type, self.kwargs)
 
 
-class SuiteSettings(_Section):
+class SuiteSettings(Section):
     """Expectations of what one stage gave, of all sources or of some."""
 
     stage: Literal["documents", "chunks", "vectors"]
@@ -87,10 +84,10 @@ class SuiteSettings(_Section):
         return "*" in self.sources or source in self.sources
 
 
-class QualitySettings(_Section):
+class QualitySettings(Section):
     """Data quality beside the built-in suites `documents`, `chunks` and `vectors`."""
 
-    suites: dict[Name, SuiteSettings] = {}
+    suites: dict[Name, SuiteSettings] = Field(default_factory=dict)
 
 
 @cache

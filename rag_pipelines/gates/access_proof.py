@@ -49,7 +49,7 @@ TIE = 1e-6
 SEARCH = {"fixed": True, "candidates": 100, "dense_weight": 1.0, "rrf_k": None}
 """What the search statement takes beside the caller and the question."""
 
-Passage = tuple[int, int]
+PassageKey = tuple[int, int]
 """A document and one of its chunk sets."""
 
 
@@ -75,8 +75,8 @@ class PassageProbe(NamedTuple):
 
     vector: str
     text: str
-    nearness: dict[Passage, float]
-    matching: set[Passage]
+    nearness: dict[PassageKey, float]
+    matching: set[PassageKey]
 
 
 class Way(NamedTuple):
@@ -190,8 +190,8 @@ class _Proof:
         )
         self._sets: dict[Any, int] = {}
         self._rng = random.Random(SEED)
-        self._facts: dict[Passage, Facts] = {}
-        self._sharing: set[Passage] = set()
+        self._facts: dict[PassageKey, Facts] = {}
+        self._sharing: set[PassageKey] = set()
         self._leaks: list[dict[str, Any]] = []
         self._denials: list[dict[str, Any]] = []
         self._decisions = self._leaked = self._denied = 0
@@ -235,7 +235,7 @@ class _Proof:
         wrong = self._leaked + self._denied
         return Gate("access_proof", wrong == 0 and self._decisions > 0, float(wrong), 0.0, detail)
 
-    def _sample(self) -> set[Passage]:
+    def _sample(self) -> set[PassageKey]:
         rows = query(self._connection, "proof_sample", {"sample": DOCUMENTS}, self._parts).fetchall()
         sample = {(row["document_id"], row["chunk_set_id"]) for row in rows}
         rows = query(self._connection, "proof_sharing", {"sets": [one[1] for one in sample]}).fetchall()
@@ -243,7 +243,7 @@ class _Proof:
         self._learn(sample | self._sharing)
         return sample & self._facts.keys()
 
-    def _questions(self, sample: set[Passage]) -> list[PassageProbe]:
+    def _questions(self, sample: set[PassageKey]) -> list[PassageProbe]:
         documents = sorted({document for document, _ in sample})
         questions = []
         for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, self._parts).fetchall():
@@ -254,7 +254,7 @@ class _Proof:
             questions.append(PassageProbe(row["vector"], row["text"], near, matching))
         return questions
 
-    def _learn(self, passages: Iterable[Passage]) -> None:
+    def _learn(self, passages: Iterable[PassageKey]) -> None:
         """Fetch what decides about passages that are new to us."""
         unknown = [one for one in passages if one not in self._facts]
         if not unknown:
@@ -267,7 +267,7 @@ class _Proof:
                 row["tenant"], row["deleted"], rule, None if row["former_tenant"] is None else former
             )
 
-    def _by_id(self, caller: SampleCaller, sample: set[Passage]) -> Iterator[tuple[str, set[Passage]]]:
+    def _by_id(self, caller: SampleCaller, sample: set[PassageKey]) -> Iterator[tuple[str, set[PassageKey]]]:
         """What the search's predicate gives the caller of the sampled documents, asked by id."""
         params = {**_search_params(caller), "documents": sorted({document for document, _ in sample})}
         for table in ("vectors", "lexical"):
@@ -277,8 +277,8 @@ class _Proof:
             yield f"{table} by id", {(row["document_id"], row["chunk_set_id"]) for row in rows} & sample
 
     def _as_stored(
-        self, caller: SampleCaller, held: Collection[str], sample: set[Passage], readable: set[Passage]
-    ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
+        self, caller: SampleCaller, held: Collection[str], sample: set[PassageKey], readable: set[PassageKey]
+    ) -> Iterator[tuple[str, set[PassageKey], set[PassageKey]]]:
         """What the policies alone give of every table with text, asked by id, and what they should give.
 
         A document shows itself although one of its texts is withheld; text shows with any of its documents.
@@ -316,8 +316,12 @@ class _Proof:
             yield f"{table} as reader", {one for one in sample if one[1] in sets}, due
 
     def _by_search(
-        self, caller: SampleCaller, questions: Sequence[PassageProbe], expected: set[Passage], as_reader: bool
-    ) -> Iterator[tuple[str, set[Passage], set[Passage]]]:
+        self,
+        caller: SampleCaller,
+        questions: Sequence[PassageProbe],
+        expected: set[PassageKey],
+        as_reader: bool,
+    ) -> Iterator[tuple[str, set[PassageKey], set[PassageKey]]]:
         """What the caller finds by passages' vectors, approximately and exactly, and by their words.
 
         With it comes which sampled passages are due among the hits: all that match where there are fewer hits
@@ -350,7 +354,7 @@ class _Proof:
         rows = way.search.rows(self._connection, params, NO_FILTER) or []
         return [row for row in rows if row["score"] is not None]
 
-    def _passages(self, hits: Sequence[Row]) -> set[Passage]:
+    def _passages(self, hits: Sequence[Row]) -> set[PassageKey]:
         unknown = [row["chunk_set_key"] for row in hits if row["chunk_set_key"] not in self._sets]
         if unknown:
             for row in query(self._connection, "find_chunk_sets", {"keys": unknown}):
@@ -358,7 +362,7 @@ class _Proof:
         return {(row["document_id"], self._sets[row["chunk_set_key"]]) for row in hits}
 
     def _compare(
-        self, caller: SampleCaller, way: str, seen: set[Passage], expected: set[Passage], decisions: int
+        self, caller: SampleCaller, way: str, seen: set[PassageKey], expected: set[PassageKey], decisions: int
     ) -> None:
         self._decisions += decisions
         for wrong, kept in ((seen - expected, self._leaks), (expected - seen, self._denials)):

@@ -8,14 +8,13 @@ from __future__ import annotations
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
-from rag_pipelines.index.storage import BuildProgress
 from rag_pipelines.index.versions import Version
-from rag_pipelines.progress import no_progress
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 
 
 def refresh_index(
-    runtime: Runtime, name: str, *, full: bool = False, progress: BuildProgress = no_progress
+    runtime: Runtime, name: str, *, full: bool = False, progress: Progress = no_progress
 ) -> Version | None:
     """The new live version of the index `name`; None where nothing has changed since the live one was built.
 

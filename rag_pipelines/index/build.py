@@ -26,7 +26,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.members import count_members, count_missing
 from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures
-from rag_pipelines.index.storage import BuildProgress, Storage, drop_tables
+from rag_pipelines.index.storage import Storage, drop_tables
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
@@ -37,7 +37,7 @@ from rag_pipelines.index.versions import (
     plan_index,
     version_by_id,
 )
-from rag_pipelines.progress import no_progress
+from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock, lease_owner
@@ -52,7 +52,7 @@ def build_index(
     *,
     full: bool = False,
     if_changed: Literal[False] = False,
-    progress: BuildProgress = no_progress,
+    progress: Progress = no_progress,
 ) -> Version: ...
 
 
@@ -63,7 +63,7 @@ def build_index(
     *,
     full: bool = False,
     if_changed: bool,
-    progress: BuildProgress = no_progress,
+    progress: Progress = no_progress,
 ) -> Version | None: ...
 
 
@@ -73,7 +73,7 @@ def build_index(
     *,
     full: bool = False,
     if_changed: bool = False,
-    progress: BuildProgress = no_progress,
+    progress: Progress = no_progress,
 ) -> Version | None:
     """Build a candidate of the index `name` and return it, in the state ``built``.
 
@@ -219,7 +219,7 @@ def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
 
 
 def _build_fully(
-    database: Database, connection: Pg, plan: IndexPlan, version: Version, progress: BuildProgress
+    database: Database, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
 ) -> None:
     storage, lexical = storage_of(plan, version.storage), plan.settings.lexical
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -247,9 +247,7 @@ def _build_fully(
         _finish(connection, plan, version, storage, members, watermark["watermark"], average)
 
 
-def _catch_up(
-    connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: BuildProgress
-) -> None:
+def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: Progress) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
     storage = storage_of(plan, base.storage)
     average = float(base.spec.average_length or 0.0)

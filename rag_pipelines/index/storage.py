@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from psycopg import sql
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
+from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Database, Part, Pg, compose_query, query
 
 TABLES = ("vectors", "lexical", "terms", "postings")
@@ -36,9 +37,6 @@ PARALLEL_ROWS = 2_000
 """Fewer rows are indexed sooner than a second process and the memory it shares are there."""
 
 POLL_SECONDS = 0.5
-
-BuildProgress = Callable[[str, int, int | None], None]
-"""Called with a phase, tuples done and tuples in all."""
 
 
 class Storage:
@@ -123,7 +121,7 @@ class Storage:
     def _words(self, rows: Part) -> sql.Composable:
         return compose_query("word_postings", {**self.parts("lexical"), "rows": rows})
 
-    def build_indexes(self, database: Database, connection: Pg, rows: int, progress: BuildProgress) -> None:
+    def build_indexes(self, database: Database, connection: Pg, rows: int, progress: Progress) -> None:
         """Keys, the word index and the vector index, built after the load; in parallel for many rows."""
         workers = _workers() if rows >= PARALLEL_ROWS else 0
         with connection.transaction():
@@ -185,7 +183,7 @@ def _workers() -> int:
 
 
 @contextmanager
-def _watched(database: Database, pid: int, rows: int, progress: BuildProgress) -> Iterator[None]:
+def _watched(database: Database, pid: int, rows: int, progress: Progress) -> Iterator[None]:
     """Report the progress of an index build in another session while the block runs."""
     ended = threading.Event()
 

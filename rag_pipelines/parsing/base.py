@@ -7,29 +7,33 @@ What belongs here: the types that every format module shares. What does not: fin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from rag_pipelines.errors import UnsupportedDocumentError
 from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parameters import Secret, Size
 
 
-class ParseLimits(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class ParseLimits:
     """What one document may cost. Times in seconds, sizes in bytes unless the name says otherwise."""
 
     seconds: float = 60.0
     memory_mb: int = 2048
-    max_bytes: int = 200_000_000
+    max_bytes: Size = 200_000_000
     max_pages: int = 5_000
     max_characters: int = 20_000_000
-    max_expansion_bytes: int = 1_000_000_000
+    max_expansion_bytes: Size = 1_000_000_000
 
 
 Engine = Literal["native", "unstructured"]
 
 
-class Engines(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Engines:
     """Which library reads a format: this package's own parsers, or `unstructured` (an extra)."""
 
     docx: Engine = "native"
@@ -37,7 +41,8 @@ class Engines(msgspec.Struct, frozen=True):
     html: Engine = "native"
 
 
-class ParseOptions(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class ParseOptions:
     """The parser profile: everything that changes what a parser returns for the same bytes.
 
     `pdf_table_seconds` is how long one PDF may be searched for tables beyond the alignment of its text,
@@ -51,15 +56,7 @@ class ParseOptions(msgspec.Struct, frozen=True):
     pdf_table_seconds: float = 20.0
     html_main_content: bool = True
     engines: Engines = Engines()
-    passwords: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        """Without the passwords."""
-        return (
-            f"ParseOptions(pdf={self.pdf!r}, pdf_table_seconds={self.pdf_table_seconds}, "
-            f"html_main_content={self.html_main_content}, engines={self.engines}, "
-            f"passwords=({len(self.passwords)} hidden))"
-        )
+    passwords: tuple[Secret, ...] = field(default=(), repr=False)
 
 
 def refuse_part(request: ParseRequest) -> ParsedDocument:

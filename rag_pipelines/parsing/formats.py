@@ -7,6 +7,7 @@ calling the reader (`registry`), and what its results are known by (`fingerprint
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import NamedTuple
 
 from rag_pipelines.parsing import detect, signatures
@@ -36,6 +37,7 @@ class Format(NamedTuple):
 OTHER_ENGINES: Mapping[str, str] = {"unstructured": "unstructured.parse"}
 """The module of each engine that is not the native one."""
 
+_EVERY_OPTION = tuple(field.name for field in fields(ParseOptions))
 
 FORMATS: Mapping[str, Format] = {
     signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
@@ -65,8 +67,8 @@ FORMATS: Mapping[str, Format] = {
     detect.XML: Format("html.xml_document"),
     detect.CONFLUENCE: Format("atlassian.confluence_storage"),
     detect.JIRA_ISSUE: Format("atlassian.jira_issue"),
-    signatures.MSG: Format("mail.msg", options=ParseOptions.__struct_fields__, parts=True),
-    detect.MAIL: Format("mail.eml", options=ParseOptions.__struct_fields__, parts=True),
+    signatures.MSG: Format("mail.msg", options=_EVERY_OPTION, parts=True),
+    detect.MAIL: Format("mail.eml", options=_EVERY_OPTION, parts=True),
 }
 
 

@@ -33,6 +33,7 @@ IGNORED: Mapping[str, str] = {
     "rag_pipelines": "the number of the release",
     "rag_pipelines.stored": "it reads what earlier releases stored; a stage writes its results itself",
     "rag_pipelines.errors": "an error ends a document; of it only a warning about a part can be in another",
+    "rag_pipelines.parameters": "it says how a file writes a parameter; the value is in the fingerprint",
     "rag_pipelines.parsing.formats": "the table of formats; what it says of one is the start of its stage",
 }
 """Modules that cannot change what a stage gives out, with the reason. They are not followed."""

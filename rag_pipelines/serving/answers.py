@@ -35,7 +35,7 @@ class Suspicion(BaseModel):
     features: list[str] = Field(description="The features found.")
 
 
-class Passage(BaseModel):
+class SearchHit(BaseModel):
     """One passage with its citation. `start` and `end` are offsets in the document's canonical text."""
 
     citation: str
@@ -171,7 +171,7 @@ class SearchResponse(BaseModel):
     index: str
     version: int
     mode: Mode
-    hits: list[Passage]
+    hits: list[SearchHit]
     context: Context | None = None
     explanation: Explanation | None = None
     receipt: str = Field(description="Receipt to send to `/v1/feedback` to vote on this answer.")
@@ -234,7 +234,7 @@ def encode_response(answered: Answered, request_id: str, *, explain: bool) -> by
     """`answered` as the JSON of a `SearchResponse`."""
     result = answered.result
     answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode")}
-    answer["hits"] = [_passage(hit) for hit in result.hits]
+    answer["hits"] = [_hit(hit) for hit in result.hits]
     if answered.context is not None:
         answer["context"] = {name: getattr(answered.context, name) for name in Context.model_fields}
     if explain:
@@ -242,6 +242,6 @@ def encode_response(answered: Answered, request_id: str, *, explain: bool) -> by
     return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})
 
 
-def _passage(hit: Hit) -> dict[str, Any]:
-    told = {name: getattr(hit, name) for name in Passage.model_fields if name != "instructions"}
+def _hit(hit: Hit) -> dict[str, Any]:
+    told = {name: getattr(hit, name) for name in SearchHit.model_fields if name != "instructions"}
     return {**told, "instructions": marks(hit.text)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,9 @@ def chunks(strategy: str, parses: Mapping[str, Any]) -> Results:
     """What a strategy makes of parses, by document: of the `CHUNKED` ones among `parses`."""
     options = ChunkOptions(overlap_tokens=8, min_tokens=8)
     if strategy == "whole":
-        options = msgspec.structs.replace(options, whole_document=True)
+        options = replace(options, whole_document=True)
     else:
-        options = msgspec.structs.replace(options, strategy=strategy)  # type: ignore[arg-type]
+        options = replace(options, strategy=strategy)  # type: ignore[arg-type]
     embedder = HashEmbedder(EmbeddingProfile(provider="hash"))
     chunker = make_chunker(options, load_tokenizer(TOKENIZER), embedder)
     return {

@@ -131,7 +131,7 @@ def test_a_first_version_is_held_against_the_floors_alone(shop: Workspace) -> No
     (version,) = shop.rows("SELECT version_id FROM rag.index_version")
     first = type("First", (), version)
     assert judged(shop, first, QualityBounds(modes=("lexical",))).passed  # type: ignore[arg-type]
-    bounds = QualityBounds(
+    bounds = QualityBounds.model_construct(
         modes=("lexical",),
         floors={"RR@10": 1.01},
         slice_floors={"tag=old": {"R@10": 1.5}, "tag=none": {"R@10": 0}},
@@ -175,7 +175,7 @@ def test_an_outdated_document_above_the_right_one_refuses_and_one_below_does_not
 
 
 def test_a_slow_candidate_is_refused(shop: Workspace) -> None:
-    bounds = QualityBounds(modes=("lexical",), latency_factor=1e-6, latency_ms=1e-6)
+    bounds = QualityBounds.model_construct(modes=("lexical",), latency_factor=1e-6, latency_ms=1e-6)
     gate = judged(shop, shop.build(full=True), bounds)
     assert not gate.passed
     assert "a search takes" in gate.detail["refused"][0]

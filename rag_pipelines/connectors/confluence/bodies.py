@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, Content, Ref
-from rag_pipelines.connectors.confluence.site import Site
+from rag_pipelines.connectors.confluence.site import ConfluenceSite
 from rag_pipelines.errors import (
     CredentialError,
     FetchError,
@@ -35,7 +35,7 @@ _MENTION = re.compile(
 class Bodies:
     """Loads documents of one run."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConfluenceSite) -> None:
         self._site = site
         self._ahead: dict[Ref, bytes] = {}
 

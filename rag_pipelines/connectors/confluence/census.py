@@ -12,7 +12,7 @@ from itertools import chain
 
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import BLOG_POST, PAGE, Content, Ref, Space
-from rag_pipelines.connectors.confluence.site import ListingPart, Site
+from rag_pipelines.connectors.confluence.site import ConfluenceSite, ListingPart
 from rag_pipelines.connectors.confluence.tree import Tree
 from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingEntityError, RagError
 
@@ -20,7 +20,7 @@ from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingE
 class Census:
     """One walk over a site. `names` are the spaces' names by key; `newest` the last change of each."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConfluenceSite) -> None:
         self.tree = Tree(site)
         self.names: dict[str, str] = {}
         self.newest: dict[str, datetime] = {}
@@ -181,7 +181,7 @@ class Census:
         return not options.roots or any(id in options.roots for id in above)
 
 
-def existing(site: Site, refs: Sequence[Ref]) -> set[Ref]:
+def existing(site: ConfluenceSite, refs: Sequence[Ref]) -> set[Ref]:
     """Which of `refs` a listing should name. What may not be seen counts as existing."""
     census = Census(site)
     found: dict[Ref, Content] = {}

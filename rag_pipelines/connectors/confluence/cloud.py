@@ -34,8 +34,8 @@ from rag_pipelines.connectors.confluence.site import (
     DESCRIBED,
     IDS_AT_ONCE,
     NAMES_AT_ONCE,
+    ConfluenceSite,
     ListingPart,
-    Site,
     unreadable,
 )
 from rag_pipelines.errors import (
@@ -67,8 +67,8 @@ _MEMBERS = ("authenticated-users", "all-licensed-users")
 """Access classes that every member of some group is in."""
 
 
-class CloudSite(Site):
-    """`Site` on Atlassian's cloud."""
+class ConfluenceCloud(ConfluenceSite):
+    """`ConfluenceSite` on Atlassian's cloud."""
 
     def __init__(self, client: AtlassianClient, options: ConfluenceOptions) -> None:
         super().__init__(client, options)

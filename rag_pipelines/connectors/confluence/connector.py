@@ -34,12 +34,12 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.connectors.confluence.bodies import MEDIA_TYPE, Bodies
 from rag_pipelines.connectors.confluence.census import Census, existing
-from rag_pipelines.connectors.confluence.cloud import CONTEXT, CloudSite
+from rag_pipelines.connectors.confluence.cloud import CONTEXT, ConfluenceCloud
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, COMMENT, Content, Ref, Space
-from rag_pipelines.connectors.confluence.data_center import DataCenterSite
+from rag_pipelines.connectors.confluence.data_center import ConfluenceDataCenter
 from rag_pipelines.connectors.confluence.directory import PeopleDirectory
 from rag_pipelines.connectors.confluence.options import CURSOR, ConfluenceCursor, ConfluenceOptions
-from rag_pipelines.connectors.confluence.site import Site
+from rag_pipelines.connectors.confluence.site import ConfluenceSite
 from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, TransientError, UsageError
 
 _AUTHORS_AT_ONCE = 200
@@ -55,7 +55,7 @@ class ConfluenceConnector(Connector):
 
     def __init__(self, source: str, options: ConfluenceOptions) -> None:
         super().__init__(source, options)
-        self._opened: tuple[Site, Bodies] | None = None
+        self._opened: tuple[ConfluenceSite, Bodies] | None = None
 
     @property
     def client(self) -> AtlassianClient:
@@ -154,18 +154,18 @@ class ConfluenceConnector(Connector):
             self._opened = None
 
     @property
-    def _site(self) -> Site:
+    def _site(self) -> ConfluenceSite:
         return self._open()[0]
 
     @property
     def _bodies(self) -> Bodies:
         return self._open()[1]
 
-    def _open(self) -> tuple[Site, Bodies]:
+    def _open(self) -> tuple[ConfluenceSite, Bodies]:
         if self._opened is None:
             cloud = self.options.is_cloud
             client = AtlassianClient(self.options, CONTEXT if cloud else "")
-            site = (CloudSite if cloud else DataCenterSite)(client, self.options)
+            site = (ConfluenceCloud if cloud else ConfluenceDataCenter)(client, self.options)
             self._opened = site, Bodies(site)
         return self._opened
 

@@ -27,7 +27,7 @@ from rag_pipelines.connectors.confluence.content import (
     from_v1,
 )
 from rag_pipelines.connectors.confluence.options import ConfluenceOptions
-from rag_pipelines.connectors.confluence.site import DESCRIBED, ONE_CONTENT, ListingPart, Site
+from rag_pipelines.connectors.confluence.site import DESCRIBED, ONE_CONTENT, ConfluenceSite, ListingPart
 from rag_pipelines.errors import (
     ForbiddenEntityError,
     GoneError,
@@ -39,8 +39,8 @@ from rag_pipelines.model import EVERYONE
 _CONTENT = "/rest/api/content"
 
 
-class DataCenterSite(Site):
-    """`Site` on Data Center."""
+class ConfluenceDataCenter(ConfluenceSite):
+    """`ConfluenceSite` on Data Center."""
 
     def __init__(self, client: AtlassianClient, options: ConfluenceOptions) -> None:
         super().__init__(client, options)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from rag_pipelines.connectors.base import Complete, Failure, Finding, Group
 from rag_pipelines.connectors.confluence.census import Census
 from rag_pipelines.connectors.confluence.content import Json
-from rag_pipelines.connectors.confluence.site import Site
+from rag_pipelines.connectors.confluence.site import ConfluenceSite
 from rag_pipelines.errors import CredentialError, RagError, TransientError
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _SAMPLE = 20
 class PeopleDirectory:
     """One listing of the people of a site."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConfluenceSite) -> None:
         self._site = site
         self._accounts: dict[str, Group] = {}
         self._named: set[str] = set()

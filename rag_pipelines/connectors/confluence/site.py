@@ -70,7 +70,7 @@ class ListingPart(NamedTuple):
     contents: Callable[[], Iterator[Content | Failure]]
 
 
-class Site(ABC):
+class ConfluenceSite(ABC):
     """One site, asked by one account."""
 
     def __init__(self, client: AtlassianClient, options: ConfluenceOptions) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.confluence.content import Content, Ref
-from rag_pipelines.connectors.confluence.site import ONE_CONTENT, Site
+from rag_pipelines.connectors.confluence.site import ONE_CONTENT, ConfluenceSite
 from rag_pipelines.errors import RagError
 from rag_pipelines.model import CLOSED, AccessRule
 
@@ -24,7 +24,7 @@ from rag_pipelines.model import CLOSED, AccessRule
 class Tree:
     """The pages of one run, by id; comments and attachments are not in it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConfluenceSite) -> None:
         self._site = site
         self._nodes: dict[str, Content] = {}
         self._closed: dict[str, RagError] = {}

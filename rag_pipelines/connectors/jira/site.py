@@ -40,7 +40,7 @@ class JiraSite(ABC):
 
     @staticmethod
     def of(options: AtlassianOptions) -> JiraSite:
-        kind = CloudSite if options.is_cloud else DataCenterSite
+        kind = JiraCloud if options.is_cloud else JiraDataCenter
         return kind(AtlassianClient(options), options.page_size)
 
     def info(self) -> Json:
@@ -160,7 +160,7 @@ class JiraSite(ABC):
             ]
 
 
-class CloudSite(JiraSite):
+class JiraCloud(JiraSite):
     """Jira Cloud: pages by token, groups and users by id."""
 
     api = "/rest/api/3"
@@ -198,7 +198,7 @@ class CloudSite(JiraSite):
         return self._values("users/search", results=None)
 
 
-class DataCenterSite(JiraSite):
+class JiraDataCenter(JiraSite):
     """Jira Data Center: pages by offset, groups by name, users by key."""
 
     api = "/rest/api/2"
