@@ -19,7 +19,11 @@ from rag_pipelines.parameters import Secret, Size
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What one document may cost. Times in seconds, sizes in bytes unless the name says otherwise."""
+    """What one document may cost. Times in seconds, sizes in bytes unless the name says otherwise.
+
+    `seconds` bounds the processor time, and apart from it the time that passes while the document neither
+    works nor waits for a processor. A document that needs more is tried again alone, with twice of it.
+    """
 
     seconds: float = 60.0
     memory_mb: int = 2048

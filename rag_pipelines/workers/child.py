@@ -1,7 +1,8 @@
 """One worker process as its parent sees it: start it, hand it tasks, read its replies, end it.
 
-What belongs here: the process, its pipes, its clock and its memory. What does not: which task goes
-where and what a failure means for the tasks in line (`pool`), or the child's own loop (`loop`).
+What belongs here: the process, its pipes, its limits of time and memory. What does not: which task goes
+where and what a failure means for the tasks in line (`pool`), reading a process's times (`clock`), or the
+child's own loop (`loop`).
 
 A child belongs to the thread that made it: no other thread may call it, and the kernel kills the
 child when that thread ends.
@@ -32,6 +33,7 @@ from rag_pipelines.errors import (
     RagError,
 )
 from rag_pipelines.workers import sandbox
+from rag_pipelines.workers.clock import ProcessClock, ProcessTimes
 from rag_pipelines.workers.loop import HEADER_BYTES, MAX_REPLY_BYTES, WorkerSettings, where
 
 _PIPE_BYTES = 1 << 20
@@ -94,8 +96,9 @@ class Child:
         self._poll.register(self._replies, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
         self._memory = _MemoryGauge(self._process.pid)
+        self._clock = ProcessClock(self._process.pid)
         try:
-            self.receive(time.monotonic() + _START_SECONDS)
+            self.receive(time.monotonic(), _START_SECONDS)
         except Lost as lost:
             words = self._last_words()
             self.close()
@@ -115,21 +118,29 @@ class Child:
                 if parts:
                     parts[0] = parts[0][written:]
 
-    def receive(self, deadline: float) -> bytes:
+    def receive(self, began: float, seconds: float) -> bytes:
         """The next reply.
 
+        A task has `seconds` of processor time, all threads together, and as much time without the
+        processor, not counting while it stood in line for one: a busy machine kills no document.
+
         Args:
-            deadline: on `time.monotonic`; when it passes, the child is killed.
+            began: when the task began, on `time.monotonic`.
+            seconds: what the task may take of either time; beyond it the child is killed.
 
         Raises:
             Lost: the child hung, grew or died.
             Interrupted: the parent is stopping.
         """
+        before: ProcessTimes | None = None
         while (reply := self._complete()) is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise Lost(self._kill_timed_out())
-            events = dict(self._poll.poll(1000 * min(left, _WATCH_SECONDS)))
+            if before is not None:
+                worked, waited = self._clock.since(before)
+                idle = time.monotonic() - began - waited
+                if worked > seconds or idle > seconds:
+                    raise Lost(self._kill_timed_out(seconds, worked))
+            events = dict(self._poll.poll(1000 * _WATCH_SECONDS))
+            before = before or self._clock.read()
             if self._replies in events:
                 data = os.read(self._replies, _PIPE_BYTES)
                 if not data:
@@ -154,6 +165,7 @@ class Child:
             if pipe is not None:
                 pipe.close()
         self._memory.close()
+        self._clock.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _stop(self) -> int:
@@ -183,12 +195,15 @@ class Child:
         del self._buffer[:end]
         return reply
 
-    def _kill_timed_out(self) -> ParseTimeoutError:
+    def _kill_timed_out(self, seconds: float, worked: float) -> ParseTimeoutError:
         """Kill the child; with SIGABRT first, on which `faulthandler` writes where it was."""
         os.kill(self._process.pid, signal.SIGABRT)
         self._poll.poll(1000 * _LAST_WORDS_SECONDS)
         self._stop()
-        return ParseTimeoutError(f"killed after {self._limits.seconds:g} s (limits.seconds){self._where()}")
+        return ParseTimeoutError(
+            f"killed after {seconds:g} s, {worked:.1f} s of it at work (limits.parse.seconds is "
+            f"{self._limits.seconds:g}){self._where()}"
+        )
 
     def _explain_death(self) -> PoisonDocumentError:
         """Why the child closed its pipe."""

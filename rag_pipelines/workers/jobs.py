@@ -37,13 +37,15 @@ class JobOutcome(msgspec.Struct, Generic[Item, Result]):
 class Job:
     """A task on its way: its item, its encoded form and, in the end, its outcome.
 
-    `context` is that of the caller, which the log of a worker's death carries.
+    `context` is that of the caller, which the log of a worker's death carries. `alone` says that nothing
+    else is to run beside it.
     """
 
-    __slots__ = ("context", "item", "outcome", "payload", "size")
+    __slots__ = ("alone", "context", "item", "outcome", "payload", "size")
 
     def __init__(self, item: Any) -> None:
         self.item = item
+        self.alone = False
         self.context = copy_context()
         self.payload = b""
         self.size = 0
@@ -55,6 +57,9 @@ class Jobs:
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
+        self._waiting_alone: deque[Job] = deque()
+        self._at_work = 0
+        self._lonely = False
         self._lock = threading.Lock()
         self._available = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
@@ -73,28 +78,54 @@ class Jobs:
     def put_back(self, jobs: Iterable[Job]) -> None:
         """Put jobs that were taken back in front of the line."""
         with self._lock:
-            self._waiting.extendleft(reversed(list(jobs)))
+            taken = list(jobs)
+            self._at_work -= len(taken)
+            self._waiting.extendleft(reversed(taken))
+            self._available.notify_all()
+
+    def put_alone(self, job: Job) -> None:
+        """Put a job that was taken aside, until no other waits and none is at work."""
+        with self._lock:
+            job.alone = True
+            self._at_work -= 1
+            self._waiting_alone.append(job)
             self._available.notify_all()
 
     def take(self) -> Job | None:
         """The next job, as soon as there is one; None when the pool is closed."""
         with self._lock:
             self._idle_workers += 1
-            self._available.wait_for(lambda: self._waiting or self._closed)
+            self._available.wait_for(lambda: self._closed or self._line())
             self._idle_workers -= 1
-            return None if self._closed else self._waiting.popleft()
+            if self._closed:
+                return None
+            job = self._line().popleft()
+            self._at_work += 1
+            self._lonely = job.alone
+            return job
 
     def take_small(self, max_size: int) -> Job | None:
         """The next job if there is one now and it is no larger than `max_size` bytes."""
         with self._lock:
-            if self._waiting and self._waiting[0].size <= max_size:
+            if self._waiting and self._waiting[0].size <= max_size and not self._lonely:
+                self._at_work += 1
                 return self._waiting.popleft()
             return None
+
+    def _line(self) -> deque[Job]:
+        """The line of which the next job may be taken now; an empty one where none may."""
+        if self._lonely:
+            return deque()
+        return self._waiting if self._waiting or self._at_work else self._waiting_alone
 
     def settle(self, job: Job, outcome: JobOutcome[Any, Any], size: int) -> None:
         """Give a job its outcome, which takes `size` bytes."""
         with self._lock:
             job.payload, job.size, job.outcome = b"", size, outcome
+            self._at_work -= 1
+            if self._waiting_alone or job.alone:
+                self._lonely = False
+                self._available.notify_all()
             if job is self._awaited:
                 self._settled.notify()
 

@@ -8,7 +8,7 @@ A thread per worker feeds one child and waits for it, so children go on working 
 busy with a batch. Short tasks are sent ahead, so that a child never waits for its next one. When a
 child is lost, the oldest task it had is to blame and the others are given out again. A verdict of
 crash or memory is passed only on the first task of a fresh child, because a task could otherwise pay
-for what an earlier one broke or leaked.
+for what an earlier one broke or leaked; one of time only on a task that ran alone and with twice the time.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ _AHEAD_SECONDS = 0.02
 
 _MAX_AHEAD = 64
 
+_SECOND_TIME = 2.0
+"""How many times `limits.seconds` a task has that took too long beside others and is tried again alone."""
+
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
@@ -64,7 +67,8 @@ class WorkerPool(Generic[Task, Result]):
         function: a top-level function of one parameter; its annotations are types that msgspec can
             encode, because tasks and results travel as MessagePack.
         workers: how many children at most; by default one for each processor.
-        limits: `seconds` and `memory_mb` bound each task; the function sees to the rest.
+        limits: `seconds` (of processor time, and of time without it that is no waiting for it) and
+            `memory_mb` bound each task; the function sees to the rest.
         recycle_after: a child is replaced after so many tasks, so that leaks do not add up.
         recycle_memory: a child is replaced when it keeps more than this share of `memory_mb`.
 
@@ -286,7 +290,8 @@ class _Worker(threading.Thread):
         """Wait for the answer to the oldest job that was sent, and settle it."""
         child = cast(Child, self._child)
         try:
-            answer = child.receive(self._began + self._seconds)
+            room = _SECOND_TIME if self._sent[0].alone else 1.0
+            answer = child.receive(self._began, room * self._seconds)
             reply = _decode_or_lose(_decode_reply, answer)
             if reply.error == ParseMemoryError.__name__:
                 raise Lost(ParseMemoryError(reply.message))
@@ -303,23 +308,27 @@ class _Worker(threading.Thread):
             self._drop_child()
 
     def _lose_child(self, error: PoisonDocumentError) -> None:
-        """Blame the oldest job or try it once more in a fresh child; give the others back."""
+        """Blame the oldest job or try it once more, after a timeout alone; give the others back."""
         fresh, seconds = self._answers == 0, time.monotonic() - self._began
         self._drop_child()
-        blamed = fresh or isinstance(error, ParseTimeoutError)
         suspect = self._sent.popleft()
+        slow = isinstance(error, ParseTimeoutError)
+        blamed = suspect.alone if slow else fresh
+        again = "alone and with more time" if slow else "in a fresh worker"
         suspect.context.run(
             log.warning,
             "worker died",
             error=type(error).__name__,
             reason=str(error),
             seconds=round(seconds, 3),
-            then="its document failed" if blamed else "its document is tried once more in a fresh worker",
+            then="its document failed" if blamed else f"its document is tried once more {again}",
         )
         self._jobs.put_back(self._sent)
         self._sent.clear()
         if blamed:
             self._jobs.settle(suspect, JobOutcome(suspect.item, error=error, seconds=seconds), 0)
+        elif slow:
+            self._jobs.put_alone(suspect)
         else:
             self._send(suspect)
 

@@ -55,6 +55,22 @@ def _hang_without_the_gil(_: str) -> str:
     return str(ctypes.CDLL(None).pause())
 
 
+def _work(seconds: str) -> str:
+    """Keep the processor busy for so many seconds of its own time."""
+    end = time.process_time() + float(seconds)
+    while time.process_time() < end:
+        pass
+    return "worked"
+
+
+def _work_the_second_time(mark: str) -> str:
+    """Be too slow the first time."""
+    if not os.path.exists(mark):
+        with open(mark, "w", encoding="utf-8"):
+            _work("60")
+    return "worked"
+
+
 def _segfault(_: str) -> str:
     return str(ctypes.string_at(0))
 
@@ -192,6 +208,8 @@ DEEDS: dict[str, Callable[[str], str]] = {
     "return": str,
     "hang": _hang,
     "hang_without_the_gil": _hang_without_the_gil,
+    "work": _work,
+    "work_the_second_time": _work_the_second_time,
     "segfault": _segfault,
     "kill": _kill,
     "exit": _exit,

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.parsing.base import ParseLimits
-from rag_pipelines.workers.jobs import JobOutcome
+from rag_pipelines.workers.jobs import Job, JobOutcome, Jobs
 from rag_pipelines.workers.pool import WorkerPool
 from rag_pipelines_tests.unit.parsing import misdeeds
 from rag_pipelines_tests.unit.parsing.misdeeds import Deed, Report, do, echo
@@ -154,10 +155,55 @@ def test_large_tasks_and_results_pass_whole() -> None:
 def test_a_hang_ends_as_a_timeout_that_says_where(kind: str) -> None:
     hung, after = run(Deed(kind), Deed("return", "fine"), limits=SHORT)
     assert isinstance(hung.error, ParseTimeoutError)
-    assert "0.3 s" in str(hung.error)
-    assert hung.seconds >= 0.3
+    assert "killed after 0.6 s" in str(hung.error)
+    assert hung.seconds >= 0.6
     assert f"_{kind}, misdeeds.py" in str(hung.error)
     assert text(after) == "fine"
+
+
+def test_a_task_that_works_too_long_ends_as_a_timeout_that_says_how_long_it_worked() -> None:
+    (slow,) = run(Deed("work", "60"), limits=SHORT)
+    assert isinstance(slow.error, ParseTimeoutError)
+    assert re.search(
+        r"killed after 0\.6 s, \d+\.\d s of it at work \(limits\.parse\.seconds is 0\.3\)", str(slow.error)
+    )
+
+
+def test_a_task_that_was_too_slow_beside_others_is_tried_again_alone_with_more_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deeds = [Deed("work_the_second_time", str(tmp_path / "mark")), Deed("work", "0.4")]
+    outcomes = run(*deeds, limits=SHORT, workers=2)
+    assert [text(outcome) for outcome in outcomes] == ["worked", "worked"]
+    then = {logs.fields_of(record)["then"] for record in caplog.records}
+    assert then == {"its document is tried once more alone and with more time"}
+
+
+def test_time_in_line_for_a_processor_counts_against_no_task() -> None:
+    """Of many that work at once on fewer processors, none has more wall time than the limit without it."""
+    crowd = 4 * (os.cpu_count() or 1)
+    limits = ParseLimits(seconds=1.0, memory_mb=256)
+    outcomes = run(*[Deed("work", "0.6")] * crowd, limits=limits, workers=crowd)
+    assert [text(outcome) for outcome in outcomes] == ["worked"] * crowd
+    assert max(outcome.seconds for outcome in outcomes) > limits.seconds
+
+
+def test_nothing_runs_beside_a_task_that_is_tried_again_alone() -> None:
+    jobs = Jobs()
+    slow, quick, later = Job("slow"), Job("quick"), Job("later")
+    for job in (slow, quick):
+        jobs.add(job)
+    assert (jobs.take(), jobs.take()) == (slow, quick)
+    jobs.put_alone(slow)
+    jobs.add(later)
+    assert jobs.take() is later
+    jobs.settle(later, JobOutcome("later"), 0)
+    jobs.settle(quick, JobOutcome("quick"), 0)
+    assert jobs.take() is slow
+    jobs.add(later)
+    assert jobs.take_small(1_000) is None
+    jobs.settle(slow, JobOutcome("slow"), 0)
+    assert jobs.take() is later
 
 
 def test_a_hang_does_not_hold_up_the_other_worker() -> None:
