@@ -24,6 +24,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing import detect
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.formats import FORMATS
+from rag_pipelines.parsing.parts import nested
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -45,9 +46,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
     parameters = (request.declared_type or "").partition(";")[2]
     declared = f"{media_type};{parameters}" if parameters else media_type
     try:
-        document = _module(FORMATS[media_type].reader(request.options)).parse(
-            msgspec.structs.replace(request, declared_type=declared, parse_part=parse)
-        )
+        with nested():
+            document = _module(FORMATS[media_type].reader(request.options)).parse(
+                msgspec.structs.replace(request, declared_type=declared, parse_part=parse)
+            )
     except DocumentError:
         raise
     except ImportError as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import ParsedDocument
-from rag_pipelines.parsing import encoding
+from rag_pipelines.parsing import encoding, parts
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.mail import eml
 from rag_pipelines.parsing.mail import message as mail
@@ -26,7 +26,7 @@ _DISPLAY_TO, _DISPLAY_CC, _HTML = 0x0E04, 0x0E03, 0x1013
 _IN_REPLY_TO, _MESSAGE_ID, _SHORT_NAME = 0x1042, 0x1035, 0x3704
 _EMBEDDED_MESSAGE = "__substg1.0_3701000D"
 _EMBEDDED_HEADER_SIZE = 24
-_MAX_DEPTH = mail.MAX_DEPTH + 1
+_MAX_DEPTH = parts.MAX_DEPTH + 1
 
 
 def parse(request: ParseRequest) -> ParsedDocument:

@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from rag_pipelines.errors import EmptyDocumentError, EncryptedDocumentError
-from rag_pipelines.parsing.mail import message as mail
+from rag_pipelines.parsing import parts
 from rag_pipelines_tests.unit.parsing.office import outline, parse, saved, status, tables
 
 
@@ -137,7 +137,7 @@ def test_a_message_attached_as_a_file_counts_as_depth_too() -> None:
 
 
 def test_only_so_many_attachments_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "MAX_ATTACHMENTS", 2)
+    monkeypatch.setattr(parts, "MAX_PARTS", 2)
     made = message()
     for number in range(5):
         made.add_attachment(f"attached {number}\n", filename=f"{number}.txt")

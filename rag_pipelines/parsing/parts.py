@@ -1,0 +1,109 @@
+"""Documents inside a document: attachments of a message, files embedded in a text, a deck or a form.
+
+What belongs here: reading such a part by its own format, adding what it holds to the document around it,
+and the bounds of both. What does not: finding the parts (each format's module).
+
+A part that cannot be read costs its own words and a warning, never the document around it. What a part
+loses or leaves out is counted in the document around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import msgspec
+
+from rag_pipelines.errors import DocumentError
+from rag_pipelines.model import Block, BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import Loss
+
+MAX_DEPTH = 4
+"""Documents inside documents inside documents: what lies deeper is named but not read."""
+MAX_PARTS = 100
+"""Read in one document, at all depths together."""
+
+
+@dataclass
+class _Nesting:
+    depth: int = 0
+    parts: int = 0
+
+
+_nesting: ContextVar[_Nesting | None] = ContextVar("_nesting", default=None)
+
+
+@contextmanager
+def nested() -> Iterator[None]:
+    """One document deeper: around the parse of every document, and of messages that come already parsed."""
+    outer = _nesting.get()
+    nesting = outer or _Nesting()
+    token = None if outer else _nesting.set(nesting)
+    nesting.depth += 1
+    try:
+        yield
+    finally:
+        nesting.depth -= 1
+        if token:
+            _nesting.reset(token)
+
+
+def take_part(builder: DocumentBuilder) -> bool:
+    """Whether one more part may be read; one that may not is counted as lost."""
+    nesting = _nesting.get() or _Nesting()
+    if nesting.depth > MAX_DEPTH or nesting.parts >= MAX_PARTS:
+        builder.lose(Loss.ATTACHMENTS)
+        return False
+    nesting.parts += 1
+    return True
+
+
+def read_part(
+    builder: DocumentBuilder, request: ParseRequest, data: bytes, name: str, media_type: str | None = None
+) -> ParsedDocument | None:
+    """The document in `data`; None, a loss and a warning where it cannot be read or is one too many."""
+    if not take_part(builder):
+        return None
+    inner = msgspec.structs.replace(request, data=data, name=name, declared_type=media_type)
+    try:
+        return request.parse_part(inner)
+    except DocumentError as error:
+        builder.lose(Loss.ATTACHMENTS)
+        builder.warnings.append(f"attachment {name!r}: {error.status}: {error}")
+        return None
+
+
+def add_attachment(
+    builder: DocumentBuilder, request: ParseRequest, data: bytes, name: str, media_type: str | None = None
+) -> None:
+    """Add what the file `name` holds as a section of its own, under a heading with its name."""
+    parsed = read_part(builder, request, data, name, media_type)
+    if parsed is not None:
+        builder.add(BlockKind.HEADING, f"Attachment: {name}", level=1)
+        add_document(builder, parsed, below=1)
+
+
+def add_document(
+    builder: DocumentBuilder, parsed: ParsedDocument, *, below: int = 0, page: int | None = None
+) -> None:
+    """Add the blocks of a part on `page` of the document around it, headings `below` levels deeper.
+
+    The pages of the part are not those of the document, so they are dropped.
+    """
+    for block in parsed.blocks:
+        text = _text(parsed, block)
+        if block.kind is BlockKind.TABLE:
+            builder.add_table([row.cells for row in block.rows], header_rows=block.header_rows, page=page)
+        elif block.kind in (BlockKind.TITLE, BlockKind.HEADING):
+            builder.add(BlockKind.HEADING, text, level=below + (block.level or 1), page=page)
+        else:
+            builder.add(block.kind, text, level=block.level, language=block.language, page=page)
+    builder.count_losses_of(parsed)
+
+
+def _text(parsed: ParsedDocument, block: Block) -> str:
+    return parsed.text[block.start : block.end]
