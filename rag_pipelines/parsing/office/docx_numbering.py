@@ -1,7 +1,7 @@
 """The numbers that Word shows in front of headings and list items, which are not part of their text.
 
 What belongs here: numbering definitions and their counters (ECMA-376 part 1, section 17.9). What does
-not: which numbering a paragraph has (`docx_styles`).
+not: which numbering a paragraph has (`docx_styles`), how a number is written (`numerals`).
 
 They are kept because people refer to them ("as section 4.2 says"); bullets are not.
 """
@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag_pipelines.parsing.office.docx_styles import W, on
+from rag_pipelines.parsing.office.numerals import numeral
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
 LEVELS = 9
 
 _PLACE = re.compile(r"%([1-9])")
-_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),
-          (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
 
 
 class _Level(NamedTuple):
-    """One level of a definition: `text` is ``%1.%2`` for "2.1"; a bullet has none."""
+    """One level of a definition: `text` is ``%1.%2`` for "2.1"; a bullet has none.
+
+    It begins anew where one of the first `restart` levels counts; None stands for all above it.
+    """
 
     text: str = ""
     style: str = "decimal"
     start: int = 1
     legal: bool = False
+    restart: int | None = None
 
 
 class Numbering:
@@ -40,6 +43,7 @@ class Numbering:
         self._levels: dict[str, list[_Level]] = {}
         self._abstract: dict[str, str] = {}
         self._starts: dict[str, dict[int, int]] = {}
+        self._replaced: dict[str, list[_Level]] = {}
         self._level_of_style: dict[tuple[str, str], int] = {}
         self._counters: dict[str, list[int | None]] = {}
         relations = document.part.rels.values()
@@ -54,27 +58,39 @@ class Numbering:
     def next_label(self, number: str, level: int) -> str:
         """Counts one paragraph; returns what stands in front of it, an empty string for a bullet."""
         abstract = self._abstract.get(number)
-        levels = self._levels.get(abstract or "")
+        levels = self._replaced.get(number) or self._levels.get(abstract or "")
         if abstract is None or levels is None or not 0 <= level < LEVELS:
             return ""
         counters = self._counters.setdefault(abstract, [None] * LEVELS)
         for overridden, start in self._starts.pop(number, {}).items():
             counters[overridden] = start - 1
+        for place in range(level):  # a level that is skipped counts as begun
+            if counters[place] is None:
+                counters[place] = levels[place].start
         before = counters[level]
         counters[level] = levels[level].start if before is None else before + 1
-        counters[level + 1 :] = [None] * (LEVELS - level - 1)
+        for deeper in range(level + 1, LEVELS):
+            restart = levels[deeper].restart
+            if restart is None or level < restart:
+                counters[deeper] = None
 
         def value(match: re.Match[str]) -> str:
             place = int(match[1]) - 1
             count = counters[place]
             style = "decimal" if levels[level].legal else levels[place].style
-            return _numeral(levels[place].start if count is None else count, style)
+            return numeral(levels[place].start if count is None else count, style)
 
         return _PLACE.sub(value, levels[level].text)
 
     def _read(self, root: _Element) -> None:
+        style_definitions: dict[str, str] = {}
+        linked: dict[str, str] = {}
         for definition in root.iterchildren(f"{W}abstractNum"):
             identifier = definition.get(f"{W}abstractNumId")
+            if style := _value(definition, "styleLink"):
+                style_definitions[style] = identifier
+            if style := _value(definition, "numStyleLink"):
+                linked[identifier] = style
             levels = [_Level()] * LEVELS
             for element in definition.iterchildren(f"{W}lvl"):
                 place = int(element.get(f"{W}ilvl") or 0)
@@ -85,33 +101,34 @@ class Numbering:
             self._levels[identifier] = levels
         for instance in root.iterchildren(f"{W}num"):
             number = instance.get(f"{W}numId")
-            self._abstract[number] = _value(instance, "abstractNumId")
-            self._starts[number] = {
-                int(override.get(f"{W}ilvl") or 0) % LEVELS: int(start)
-                for override in instance.iterchildren(f"{W}lvlOverride")
-                if (start := _value(override, "startOverride"))
-            }
+            abstract = _value(instance, "abstractNumId")
+            self._abstract[number] = style_definitions.get(linked.get(abstract, ""), abstract)
+            self._override(number, instance)
+
+    def _override(self, number: str, instance: _Element) -> None:
+        """Take up what one numbering changes of its definition: where levels start, or whole levels."""
+        starts: dict[int, int] = {}
+        for override in instance.iterchildren(f"{W}lvlOverride"):
+            place = int(override.get(f"{W}ilvl") or 0) % LEVELS
+            if start := _value(override, "startOverride"):
+                starts[place] = int(start)
+            if (level := override.find(f"{W}lvl")) is not None:
+                levels = self._levels.get(self._abstract[number], [_Level()] * LEVELS)
+                own = self._replaced.setdefault(number, list(levels))
+                own[place] = _level(level)
+        self._starts[number] = starts
 
 
 def _level(element: _Element) -> _Level:
-    style = _value(element, "numFmt") or "decimal"
+    formats = list(element.iter(f"{W}numFmt"))  # the last of alternatives is the one that every Word knows
+    style = (formats[0].get(f"{W}format") or formats[-1].get(f"{W}val") or "") if formats else "decimal"
     text = "" if style in ("bullet", "none") else _value(element, "lvlText")
-    return _Level(text, style, int(_value(element, "start") or 1), on(element.find(f"{W}isLgl")))
+    start, restart = _value(element, "start"), _value(element, "lvlRestart")
+    return _Level(
+        text, style, int(start or 1), on(element.find(f"{W}isLgl")), int(restart) if restart else None
+    )
 
 
 def _value(element: _Element, name: str) -> str:
     child = element.find(f"{W}{name}")
     return "" if child is None else child.get(f"{W}val") or ""
-
-
-def _numeral(number: int, style: str) -> str:
-    if style in ("lowerLetter", "upperLetter") and number > 0:
-        letter = chr(ord("a") + (number - 1) % 26) * min(1 + (number - 1) // 26, 10)
-        return letter.upper() if style == "upperLetter" else letter
-    if style in ("lowerRoman", "upperRoman") and 0 < number < 4000:
-        roman = ""
-        for value, letters in _ROMAN:
-            roman += letters * (number // value)
-            number %= value
-        return roman.upper() if style == "upperRoman" else roman
-    return f"{number:02d}" if style == "decimalZero" else str(number)
