@@ -8,6 +8,9 @@ are: "H2O" and "x1" read the same on the line.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 
 _OPENING = frozenset("([{<^/\"'“‘«„‚¿¡-‐‑–—")
 """Behind these a digit begins a word of its own; "^" itself needs no second one."""
@@ -49,6 +52,19 @@ def raised(before: str, text: str) -> str:
     if tail[-1].isspace() or tail[-1] in _OPENING:
         return text
     return _behind(tail, core) + text[len(core) :]
+
+
+def join_runs(runs: Iterable[tuple[str, bool]]) -> str:
+    """The text of runs, each with whether it is raised; raised neighbours are one superscript."""
+    parts: list[str] = []
+    line = ""
+    for is_raised, group in groupby(runs, key=itemgetter(1)):
+        text = "".join([text for text, _ in group])
+        if is_raised:
+            text = raised(line, text)
+        parts.append(text)
+        line = f"{line}{text}".rpartition("\n")[2][-_TAIL:]
+    return "".join(parts)
 
 
 def note_mark(text: str) -> str:

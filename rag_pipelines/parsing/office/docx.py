@@ -1,32 +1,45 @@
 """Word documents (DOCX), read with python-docx and its XML tree.
 
-What belongs here: walking the body in reading order and turning it into blocks. What does not: what a
-style means (`docx_styles`), numbers of lists and headings (`docx_numbering`), equations
-(`docx_equations`), charts (`ooxml_charts`), opening the package (`zip_package`).
+What belongs here: walking the body in reading order and turning it into blocks. What does not: the text of
+a paragraph (`docx_text`), what a style means (`docx_styles`), numbers of lists and headings
+(`docx_numbering`), tables (`docx_tables`), charts and diagrams (`ooxml_charts`, `ooxml_diagrams`), files
+and documents inside (`ole`, `parts`), opening the package (`zip_package`).
 
 Why not `unstructured` here: it guesses headings from wording where no style says so, drops the depth of
 list items, merged cells, text boxes, footnotes and comments, and reads 4 documents a second; this reads
 over 50. What is kept, in order: text with tracked insertions and without deletions and hidden text,
-equations in linear form, text boxes and charts after the paragraph they hang on, notes and comments
-after the paragraph that refers to them, headers and footers as furniture. The generated table of contents
-is left out, because it only repeats the headings. Pages are those that Word last rendered, None where it
-never did.
+equations in linear form, text boxes, charts and diagrams after the paragraph they hang on, notes and
+comments after the paragraph that refers to them, embedded files after the body, headers and footers as
+furniture. The generated table of contents is left out, because it only repeats the headings. Pages are
+those that Word last rendered, None where it never did.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.losses import LeftOut
-from rag_pipelines.parsing.office.docx_equations import M, linear
-from rag_pipelines.parsing.office.docx_numbering import Numbering
-from rag_pipelines.parsing.office.docx_styles import TABLE_OF_CONTENTS, Styles, W, on
+from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.docx_styles import TABLE_OF_CONTENTS, W
+from rag_pipelines.parsing.office.docx_tables import grid, header_rows, is_frame
+from rag_pipelines.parsing.office.docx_text import (
+    ALT_CHUNK,
+    DIAGRAM_REFERENCE,
+    TEXT_BOX,
+    TRANSPARENT,
+    DocxText,
+    R,
+    parts,
+)
+from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
+from rag_pipelines.parsing.office.ooxml_diagrams import diagram_items
+from rag_pipelines.parsing.parts import add_attachment, add_document, read_part
 from rag_pipelines.parsing.witness.ooxml import word_text
 from rag_pipelines.parsing.zip_package import (
     core_properties,
@@ -41,15 +54,6 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
-R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
-MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-
-_TRANSPARENT = {f"{W}{name}" for name in ("ins", "moveTo", "customXml", "smartTag", "sdtContent")}
-_SKIPPED = {f"{W}{name}" for name in ("del", "moveFrom", "pPr", "rPr", "sdtPr", "rt")} | {f"{MC}Fallback"}
-_CHARACTERS = {f"{W}tab": "\t", f"{W}ptab": "\t", f"{W}cr": "\n", f"{W}noBreakHyphen": "-"}
-_NOTES = {f"{W}footnoteReference": "footnotes", f"{W}endnoteReference": "endnotes"}
-
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of a DOCX file.
@@ -57,16 +61,15 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Raises:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
-    import docx
-
     data = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
-    document = docx.Document(io.BytesIO(data))
-    reader = _DocxReader(document, builder)
+    document = _open(data)
+    reader = _DocxReader(document, builder, request)
     reader.read_blocks(document.element.body)
     reader.end_code()
+    builder.pages = reader.text.page
+    reader.read_objects()
     reader.read_furniture()
-    builder.pages = reader.page
     builder.metadata = core_properties(data)
     builder.language = builder.metadata.pop("language", None)
     builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or reader.opening_heading
@@ -74,23 +77,32 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-class _DocxReader:
-    """One walk over a document; holds what a paragraph leaves to be said after it."""
+def _open(data: bytes) -> Document:
+    """The document in `data`; documents inside it stay bytes, which python-docx would take for its own."""
+    import docx
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.opc.part import Part, PartFactory
+    from docx.parts.image import ImagePart
 
-    def __init__(self, document: Document, builder: DocumentBuilder) -> None:
+    def part_class(media_type: str, relation: str) -> type[Part] | None:
+        if relation == RELATIONSHIP_TYPE.IMAGE:
+            return ImagePart
+        return Part if relation.endswith("/aFChunk") else None
+
+    PartFactory.part_class_selector = part_class
+    return docx.Document(io.BytesIO(data))
+
+
+class _DocxReader:
+    """One walk over a document."""
+
+    def __init__(self, document: Document, builder: DocumentBuilder, request: ParseRequest) -> None:
         self.document = document
         self.builder = builder
-        self.styles = Styles(document)
-        self.numbering = Numbering(document)
-        self.page = (
-            1 if next(document.element.body.iter(f"{W}lastRenderedPageBreak"), None) is not None else None
-        )
+        self.text = DocxText(document, builder)
         self.opening_heading: str | None = None
+        self._request = request
         self._code: list[str] = []
-        self._boxes: list[_Element] = []
-        self._remarks: list[str] = []
-        self._notes = {kind: _notes(document, kind) for kind in _NOTES.values()}
-        self._comments = _comments(document)
 
     def read_blocks(self, container: _Element) -> None:
         """Add the paragraphs and tables of `container`, at any depth of content controls."""
@@ -99,36 +111,57 @@ class _DocxReader:
                 self._read_paragraph(child)
             elif child.tag == f"{W}tbl":
                 self._read_table(child)
-            elif child.tag == f"{W}sdt" and _is_table_of_contents(child):
-                for paragraph in child.iter(f"{W}p"):
-                    self.builder.leave_out(LeftOut.CONTENTS, self._text(paragraph))
-            elif child.tag in _TRANSPARENT or child.tag == f"{W}sdt":
+            elif child.tag == ALT_CHUNK:
+                self.end_code()
+                self._read_chunk(child)
+            elif child.tag == f"{W}subDoc":
+                self.builder.lose(Loss.PARTS)
+            elif child.tag in TRANSPARENT or (child.tag == f"{W}sdt" and not self.text.leaves_out(child)):
                 self.read_blocks(child)
 
     def read_furniture(self) -> None:
-        """Add the headers and footers of every section that has its own."""
+        """Add the headers and footers of every section that has its own; those never shown are left out."""
+        on_even_pages = self.document.settings.odd_and_even_pages_header_footer
         for section in self.document.sections:
-            for kind, parts in (
-                (BlockKind.HEADER, (section.header, section.first_page_header, section.even_page_header)),
-                (BlockKind.FOOTER, (section.footer, section.first_page_footer, section.even_page_footer)),
+            on_first_page = section.different_first_page_header_footer
+            for part, kind, is_shown in (
+                (section.header, BlockKind.HEADER, True),
+                (section.first_page_header, BlockKind.HEADER, on_first_page),
+                (section.even_page_header, BlockKind.HEADER, on_even_pages),
+                (section.footer, BlockKind.FOOTER, True),
+                (section.first_page_footer, BlockKind.FOOTER, on_first_page),
+                (section.even_page_footer, BlockKind.FOOTER, on_even_pages),
             ):
-                for part in parts:
-                    if not part.is_linked_to_previous:
-                        self.builder.add(kind, self._text_inside(part._element))
-        self._flush()
+                if part.is_linked_to_previous:
+                    continue
+                text = self._furniture_text(part._element)
+                if is_shown:
+                    self.builder.add(kind, text)
+                else:
+                    self.builder.leave_out(LeftOut.HIDDEN, text)
+
+    def read_objects(self) -> None:
+        """Add the files that the body embeds, each as a section of its own."""
+        references = dict.fromkeys(element.get(f"{R}id") for element in self.text.objects)
+        for reference in references:
+            part = self._part(reference)
+            found = None if part is None else embedded_file(part.blob, part.partname.filename)
+            if found is None:
+                self.builder.lose(Loss.ATTACHMENTS)
+            else:
+                add_attachment(self.builder, self._request, found.data, found.name)
 
     def end_code(self) -> None:
         """Add the code paragraphs gathered so far as one block."""
         if self._code:
-            self.builder.add(BlockKind.CODE, "\n".join(self._code), page=self.page)
+            self.builder.add(BlockKind.CODE, "\n".join(self._code), page=self.text.page)
             self._code.clear()
 
     def _read_paragraph(self, paragraph: _Element) -> None:
-        page = self.page
-        kind, level = self.styles.role(paragraph)
-        text = self._numbered_text(paragraph)
+        page = self.text.page
+        kind, level = self.text.styles.role(paragraph)
+        text = self.text.numbered(paragraph)
         if kind == TABLE_OF_CONTENTS:
-            self.builder.counters["contents_lines_dropped"] += 1
             self.builder.leave_out(LeftOut.CONTENTS, text)
         elif kind is BlockKind.CODE:
             self._code.append(text)
@@ -141,168 +174,76 @@ class _DocxReader:
 
     def _flush(self) -> None:
         """Add what hangs on the paragraph or table just read."""
-        boxes, self._boxes = self._boxes, []
-        remarks, self._remarks = self._remarks, []
+        boxes, self.text.boxes = self.text.boxes, []
+        remarks, self.text.remarks = self.text.remarks, []
+        if boxes or remarks:
+            self.end_code()
         for remark in remarks:
-            self.builder.add(BlockKind.PARAGRAPH, remark, page=self.page)
+            self.builder.add(BlockKind.PARAGRAPH, remark, page=self.text.page)
         for box in boxes:
-            if box.tag == f"{C}chart":
-                self._read_chart(box)
-            else:
+            if box.tag == TEXT_BOX:
                 self.read_blocks(box)
+            elif box.tag == ALT_CHUNK:
+                self._read_chunk(box)
+            else:
+                self._read_drawn(box)
 
-    def _read_chart(self, reference: _Element) -> None:
-        part = self.document.part.related_parts.get(reference.get(f"{R}id"))
-        if part is not None:
-            chart = parse_xml(part.blob, "a chart")
-            self.builder.add(BlockKind.CAPTION, chart_title(chart), page=self.page)
-            self.builder.add_table(chart_rows(chart), header_rows=1, page=self.page)
+    def _read_drawn(self, reference: _Element) -> None:
+        """Add a chart as the table it was drawn from, a diagram as a list."""
+        page = self.text.page
+        part = self._xml_part(reference.get(f"{R}dm" if reference.tag == DIAGRAM_REFERENCE else f"{R}id"))
+        if part is None:
+            self.builder.lose(Loss.PARTS)
+        elif reference.tag == DIAGRAM_REFERENCE:
+            for text, level in diagram_items(part, self._xml_part):
+                self.builder.add(BlockKind.LIST_ITEM, text, level=level, page=page)
+        else:
+            self.builder.add(BlockKind.CAPTION, chart_title(part), page=page)
+            self.builder.add_table(chart_rows(part), header_rows=1, page=page)
+
+    def _read_chunk(self, reference: _Element) -> None:
+        """Add the blocks of an embedded document in its place (ECMA-376 part 1, 17.17.2)."""
+        part = self._part(reference.get(f"{R}id"))
+        if part is None:
+            self.builder.lose(Loss.PARTS)
+            return
+        whole = msgspec.structs.replace(self._request.options, html_main_content=False)
+        request = msgspec.structs.replace(self._request, options=whole)
+        parsed = read_part(self.builder, request, part.blob, part.partname.filename, part.content_type)
+        if parsed is not None:
+            add_document(self.builder, parsed, page=self.text.page)
+
+    def _part(self, reference: str | None) -> Any:
+        """The part behind a relation; None where there is none or it lies outside the package."""
+        relation = self.document.part.rels.get(reference or "")
+        return None if relation is None or relation.is_external else relation.target_part
+
+    def _xml_part(self, reference: str | None) -> _Element | None:
+        part = self._part(reference)
+        return None if part is None else parse_xml(part.blob, part.partname)
 
     def _read_table(self, table: _Element) -> None:
         self.end_code()
-        page = self.page
-        rows = list(_parts(table, "tr"))
-        cells = [cell for row in rows for cell in _parts(row, "tc")]
-        if len(cells) == 1 or any(self.styles.is_heading(p) for cell in cells for p in cell.iter(f"{W}p")):
-            for cell in cells:  # a frame or a page layout, not data
-                self.read_blocks(cell)
+        page = self.text.page
+        rows = list(parts(table, "tr"))
+        if is_frame(rows, self.text.styles.is_heading):
+            for row in rows:
+                for cell in parts(row, "tc"):
+                    self.read_blocks(cell)
             return
-        self.builder.add_table(self._grid(rows), header_rows=_header_rows(table, rows), page=page)
+        cells = grid(rows, self.text.inside)
+        self.builder.add_table(cells, header_rows=header_rows(table, rows), page=page)
         self._flush()
 
-    def _grid(self, rows: list[_Element]) -> Iterator[list[str]]:
-        """The rows as text; a merged cell's text stands in every place it covers."""
-        above: list[str] = []
-        for row in rows:
-            grid = [""] * _number(row.find(f"{W}trPr/{W}gridBefore"))
-            for cell in _parts(row, "tc"):
-                properties = cell.find(f"{W}tcPr")
-                span = merge = None
-                if properties is not None:
-                    span, merge = properties.find(f"{W}gridSpan"), properties.find(f"{W}vMerge")
-                if merge is not None and merge.get(f"{W}val") != "restart" and len(grid) < len(above):
-                    text = above[len(grid)]
-                else:
-                    text = self._text_inside(cell)
-                grid.extend([text] * max(1, _number(span)))
-            yield grid
-            above = grid
-
-    def _text_inside(self, container: _Element) -> str:
-        """The text of all paragraphs inside, one a line; a nested table's row is one line."""
-        lines: list[str] = []
-        for child in container.iterchildren():
-            if child.tag == f"{W}p":
-                lines.append(self._numbered_text(child))
-            elif child.tag == f"{W}tbl":
-                lines.extend(
-                    ", ".join(filter(None, (self._text_inside(cell) for cell in _parts(row, "tc"))))
-                    for row in _parts(child, "tr")
-                )
-            elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
-                lines.append(self._text_inside(child))
-        return "\n".join(line for line in lines if line.strip())
-
-    def _numbered_text(self, paragraph: _Element) -> str:
-        """The text of a paragraph behind the number that Word shows in front of it."""
-        text = self._text(paragraph)
-        number, level, style = self.styles.numbering(paragraph)
-        if not number:
-            return text
-        if level is None:
-            level = self.numbering.level_of_style(number, style) or 0
-        label = self.numbering.next_label(number, level)
-        return f"{label} {text}" if label and text.strip() else text
-
-    def _text(self, element: _Element) -> str:
-        parts: list[str] = []
-        self._collect(element, parts)
-        return "".join(parts)
-
-    def _collect(self, element: _Element, parts: list[str]) -> None:
-        """Append the text below `element`; put aside its text boxes, notes and comments, count its pages."""
-        for child in element.iterchildren():
-            tag = child.tag
-            if tag == f"{W}t":
-                parts.append(child.text or "")
-            elif tag in _SKIPPED:
-                continue
-            elif tag == f"{W}r" and on(child.find(f"{W}rPr/{W}vanish")):
-                self.builder.leave_out(LeftOut.HIDDEN, " ".join(t.text or "" for t in child.iter(f"{W}t")))
-            elif tag in _CHARACTERS:
-                parts.append(_CHARACTERS[tag])
-            elif tag == f"{W}br":
-                parts.append("\n" if child.get(f"{W}type") in (None, "textWrapping") else " ")
-            elif tag == f"{W}lastRenderedPageBreak":
-                self.page = (self.page or 1) + 1
-            elif tag in (f"{W}txbxContent", f"{C}chart"):
-                self._boxes.append(child)
-            elif tag in _NOTES:
-                self._refer(self._notes[_NOTES[tag]].get(child.get(f"{W}id")), parts)
-            elif tag == f"{W}commentReference":
-                if comment := self._comments.get(child.get(f"{W}id")):
-                    self._remarks.append(comment)
-            elif tag == f"{M}oMath":
-                parts.append(linear(child))
+    def _furniture_text(self, container: _Element) -> str:
+        """The text of a header or footer, with its text boxes and what its notes and pictures say."""
+        lines = [self.text.inside(container)]
+        while self.text.boxes:
+            box = self.text.boxes.pop(0)
+            if box.tag == TEXT_BOX:
+                lines.append(self.text.inside(box))
             else:
-                self._collect(child, parts)
-
-    def _refer(self, note: tuple[str, _Element] | None, parts: list[str]) -> None:
-        if note is not None:
-            number, body = note
-            parts.append(f"[{number}]")
-            self._remarks.append(f"[{number}] {self._text_inside(body)}")
-
-
-def _parts(whole: _Element, name: str) -> Iterator[_Element]:
-    """The rows (``tr``) of a table or cells (``tc``) of a row, also those inside what is transparent."""
-    for child in whole.iterchildren():
-        if child.tag == f"{W}{name}":
-            yield child
-        elif child.tag == f"{W}sdt" or child.tag in _TRANSPARENT:
-            yield from _parts(child, name)
-
-
-def _header_rows(table: _Element, rows: list[_Element]) -> int:
-    """The rows marked to repeat on each page; else the first where the table's look sets it apart."""
-    marked = 0
-    while marked < len(rows) and on(rows[marked].find(f"{W}trPr/{W}tblHeader")):
-        marked += 1
-    if marked or len(rows) < 2:
-        return marked if marked < len(rows) else 0
-    look = table.find(f"{W}tblPr/{W}tblLook")
-    if look is None:
-        return 0
-    first = look.get(f"{W}firstRow")
-    return int(first in ("1", "true", "on") if first else bool(int(look.get(f"{W}val") or "0", 16) & 0x20))
-
-
-def _number(element: _Element | None) -> int:
-    """The numeric value of a property, bounded by the 63 columns a Word table may have."""
-    return 0 if element is None else min(int(element.get(f"{W}val") or 0), 63)
-
-
-def _is_table_of_contents(control: _Element) -> bool:
-    gallery = control.find(f"{W}sdtPr/{W}docPartObj/{W}docPartGallery")
-    return gallery is not None and gallery.get(f"{W}val") == "Table of Contents"
-
-
-def _notes(document: Document, kind: str) -> dict[str, tuple[str, _Element]]:
-    """Footnotes or endnotes by id: the number a reader sees, and the body."""
-    part: Any = next(
-        (rel.target_part for rel in document.part.rels.values() if rel.reltype.endswith(f"/{kind}")), None
-    )
-    if part is None:
-        return {}
-    notes = [note for note in parse_xml(part.blob, kind) if note.get(f"{W}type") in (None, "normal")]
-    prefix = "" if kind == "footnotes" else "endnote "
-    return {note.get(f"{W}id"): (f"{prefix}{number}", note) for number, note in enumerate(notes, 1)}
-
-
-def _comments(document: Document) -> dict[str, str]:
-    if not any(rel.reltype.endswith("/comments") for rel in document.part.rels.values()):
-        return {}
-    return {
-        str(comment.comment_id): f"Comment{f' by {comment.author}' if comment.author else ''}: {comment.text}"
-        for comment in document.comments
-    }
+                self.builder.lose(Loss.PARTS)
+        lines += self.text.remarks
+        self.text.remarks = []
+        return "\n".join(filter(None, lines))

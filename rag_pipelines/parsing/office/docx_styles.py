@@ -1,4 +1,4 @@
-"""What a paragraph of a Word document is, from its style, outline level and numbering.
+"""What a paragraph of a Word document is, from its style, outline level and numbering, and how runs look.
 
 What belongs here: the meaning of Word's styles. What does not: the text of paragraphs.
 
@@ -9,9 +9,10 @@ stored name of "Überschrift 1"); styles a company made are followed to the styl
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rag_pipelines.model import BlockKind
+from rag_pipelines.text.symbol_fonts import is_symbol_font
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -38,18 +39,38 @@ _NAMED: tuple[tuple[re.Pattern[str], BlockKind | str], ...] = (
 )
 
 
+_MEASURE = re.compile(r"(-?\d+(?:\.\d+)?)(pt)?")
+_RAISED_HALF_POINTS = 5
+"""A run moved up by so much (`w:position`) stands over the line like a superscript."""
+
+
+class Look(NamedTuple):
+    """How the characters of a run are shown; `font` is kept only where it is a symbol font."""
+
+    raised: bool = False
+    hidden: bool = False
+    font: str | None = None
+
+
+_UPRIGHT: Final = Look()
+
+
 class Styles:
-    """The paragraph styles of one document."""
+    """The paragraph and character styles of one document."""
 
     def __init__(self, document: Document) -> None:
         self._elements: dict[str, _Element] = {}
+        self._characters: dict[str, _Element] = {}
         self._roles: dict[str, Role] = {}
+        self._looks: dict[str, Look] = {}
         self._default = ""
         for style in document.styles.element.iterchildren(f"{W}style"):
             if style.get(f"{W}type") == "paragraph":
                 self._elements[style.get(f"{W}styleId")] = style
                 if style.get(f"{W}default") in ("1", "true"):
                     self._default = style.get(f"{W}styleId")
+            elif style.get(f"{W}type") == "character":
+                self._characters[style.get(f"{W}styleId")] = style
 
     def role(self, paragraph: _Element) -> Role:
         """What `paragraph` is. A heading stays one when it is numbered; a number 0 takes numbering away."""
@@ -66,13 +87,55 @@ class Styles:
         """The numbering of `paragraph` (an empty string for none), its level if said, and its style."""
         style = paragraph.find(f"{W}pPr/{W}pStyle")
         style_id = self._default if style is None else style.get(f"{W}val") or ""
+        level: int | None = None
         for element in (paragraph, *self._line(style_id)):
-            number = element.find(f"{W}pPr/{W}numPr/{W}numId")
+            numbering = element.find(f"{W}pPr/{W}numPr")
+            if numbering is None:
+                continue
+            number, depth = numbering.find(f"{W}numId"), numbering.find(f"{W}ilvl")
+            if level is None and depth is not None:
+                level = int(depth.get(f"{W}val") or 0)
             if number is not None:
-                depth = element.find(f"{W}pPr/{W}numPr/{W}ilvl")
-                level = None if depth is None else int(depth.get(f"{W}val") or 0)
                 return number.get(f"{W}val") or "", level, style_id
         return "", None, style_id
+
+    def look_of_paragraph(self, paragraph: _Element) -> Look:
+        """How runs look that say nothing of their own."""
+        style = paragraph.find(f"{W}pPr/{W}pStyle")
+        return self._look_of_style(self._default if style is None else style.get(f"{W}val") or "")
+
+    def look(self, run: _Element, base: Look) -> Look:
+        """How `run` looks in a paragraph whose runs look like `base`."""
+        properties = run.find(f"{W}rPr")
+        return base if properties is None else self._apply(properties, base)
+
+    def _look_of_style(self, style_id: str) -> Look:
+        """The look that a style gives, paragraph or character, with those it is based on."""
+        if style_id not in self._looks:
+            look = _UPRIGHT
+            for style in reversed(self._line(style_id)):
+                if (properties := style.find(f"{W}rPr")) is not None:
+                    look = self._apply(properties, look)
+            self._looks[style_id] = look
+        return self._looks[style_id]
+
+    def _apply(self, properties: _Element, look: Look) -> Look:
+        for child in properties.iterchildren():
+            tag = child.tag
+            if tag == f"{W}rStyle":
+                look = _over(self._look_of_style(child.get(f"{W}val") or ""), look)
+            elif tag == f"{W}vertAlign":
+                look = look._replace(raised=child.get(f"{W}val") == "superscript")
+            elif tag == f"{W}position":
+                if _half_points(child) >= _RAISED_HALF_POINTS:
+                    look = look._replace(raised=True)
+            elif tag == f"{W}vanish":
+                look = look._replace(hidden=on(child))
+            elif tag == f"{W}rFonts":
+                font = child.get(f"{W}ascii") or child.get(f"{W}hAnsi")
+                if font is not None:
+                    look = look._replace(font=font if is_symbol_font(font) else None)
+        return look
 
     def is_heading(self, paragraph: _Element) -> bool:
         return self.role(paragraph)[0] is BlockKind.HEADING
@@ -86,17 +149,29 @@ class Styles:
     def _line(self, style_id: str) -> list[_Element]:
         """A style and those it is based on."""
         line: list[_Element] = []
-        style = self._elements.get(style_id)
+        kin = self._elements if style_id in self._elements else self._characters
+        style = kin.get(style_id)
         while style is not None and style not in line:
             line.append(style)
             based_on = style.find(f"{W}basedOn")
-            style = None if based_on is None else self._elements.get(based_on.get(f"{W}val"))
+            style = None if based_on is None else kin.get(based_on.get(f"{W}val"))
         return line
 
 
 def on(element: _Element | None) -> bool:
     """Whether a toggle property is set."""
     return element is not None and element.get(f"{W}val") not in ("0", "false", "off")
+
+
+def _over(own: Look, base: Look) -> Look:
+    """What a character style adds to the look of its paragraph."""
+    return Look(own.raised or base.raised, own.hidden or base.hidden, own.font or base.font)
+
+
+def _half_points(element: _Element) -> float:
+    """The value of a measure, which is a number of half points or carries its unit (17.18.81)."""
+    measure = _MEASURE.fullmatch(element.get(f"{W}val") or "")
+    return float(measure[1]) * (2 if measure[2] else 1) if measure else 0.0
 
 
 def _role_of_element(style: _Element) -> Role | None:

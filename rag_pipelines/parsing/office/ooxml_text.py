@@ -1,0 +1,69 @@
+"""Text in DrawingML: the paragraphs of shapes, table cells, charts and diagrams.
+
+What belongs here: what a paragraph (ECMA-376 part 1, 21.1.2) reads as. What does not: where paragraphs are
+found, and their bullets (`pptx_lists`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rag_pipelines.parsing.office.ooxml_equations import M, linear
+from rag_pipelines.text.superscripts import join_runs
+from rag_pipelines.text.symbol_fonts import is_symbol_font, read_symbols
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+
+
+def paragraph_text(paragraph: _Element, slide_number: int | None = None) -> str:
+    """The text of an ``a:p``; where `slide_number` is given, a field for it shows that."""
+    runs: list[tuple[str, bool]] = []
+    _collect(paragraph, runs, slide_number)
+    return join_runs(runs)
+
+
+def body_text(body: _Element | None, slide_number: int | None = None) -> str:
+    """The paragraphs below `body`, one a line."""
+    paragraphs = () if body is None else body.iter(f"{A}p")
+    lines = (paragraph_text(paragraph, slide_number) for paragraph in paragraphs)
+    return "\n".join(line for line in lines if line.strip())
+
+
+def _collect(element: _Element, runs: list[tuple[str, bool]], slide_number: int | None) -> None:
+    for child in element.iterchildren():
+        tag = child.tag
+        if tag == f"{A}r":
+            runs.append(_run(child))
+        elif tag == f"{A}fld":
+            is_number = slide_number is not None and child.get("type") == "slidenum"
+            runs.append((str(slide_number), False) if is_number else _run(child))
+        elif tag == f"{A}br":
+            runs.append(("\n", False))
+        elif tag == f"{M}oMath":
+            runs.append((linear(child), False))
+        elif isinstance(tag, str) and tag not in (f"{A}pPr", f"{A}endParaRPr", f"{MC}Fallback"):
+            _collect(child, runs, slide_number)
+
+
+def _run(run: _Element) -> tuple[str, bool]:
+    """The text of a run, and whether it is raised above the line."""
+    text = (run.findtext(f"{A}t") or "").replace("\v", "\n")
+    properties = run.find(f"{A}rPr")
+    if properties is None:
+        return text, False
+    for name in ("sym", "latin"):
+        font = properties.find(f"{A}{name}")
+        face = None if font is None else font.get("typeface")
+        if is_symbol_font(face):
+            if name == "latin" or any(ord(character) >= 0xF000 for character in text):
+                text = read_symbols(text, face)
+            break
+    return text, _is_positive(properties.get("baseline"))
+
+
+def _is_positive(percentage: str | None) -> bool:
+    return percentage is not None and percentage.strip("0%.") != "" and not percentage.startswith("-")
