@@ -78,13 +78,20 @@ def read_part(
 
 
 def add_attachment(
-    builder: DocumentBuilder, request: ParseRequest, data: bytes, name: str, media_type: str | None = None
+    builder: DocumentBuilder,
+    request: ParseRequest,
+    data: bytes,
+    name: str,
+    media_type: str | None = None,
+    *,
+    level: int = 1,
+    page: int | None = None,
 ) -> None:
-    """Add what the file `name` holds as a section of its own, under a heading with its name."""
+    """Add what the file `name` holds as a section of its own, under a heading of `level` with its name."""
     parsed = read_part(builder, request, data, name, media_type)
     if parsed is not None:
-        builder.add(BlockKind.HEADING, f"Attachment: {name}", level=1)
-        add_document(builder, parsed, below=1)
+        builder.add(BlockKind.HEADING, f"Attachment: {name}", level=level, page=page)
+        add_document(builder, parsed, below=level, page=page)
 
 
 def add_document(

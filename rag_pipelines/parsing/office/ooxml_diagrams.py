@@ -25,7 +25,8 @@ def diagram_items(model: _Element, related: Callable[[str], _Element | None]) ->
     `related` gives the part behind a relation of the document. A model without any text is read from the
     drawing that the program kept of it.
     """
-    points = {point.get("modelId"): point for point in model.iterfind(f"{DIAGRAM}ptLst/{DIAGRAM}pt")}
+    found = enumerate(model.iterfind(f"{DIAGRAM}ptLst/{DIAGRAM}pt"))
+    points = {point.get("modelId") or f"point {place}": point for place, point in found}
     children: dict[str | None, list[tuple[int, str | None]]] = {}
     for link in model.iterfind(f"{DIAGRAM}cxnLst/{DIAGRAM}cxn"):
         if link.get("type") in (None, "parOf"):

@@ -6,6 +6,7 @@ found, and their bullets (`pptx_lists`).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from rag_pipelines.parsing.office.ooxml_equations import M, linear
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_PRIVATE = re.compile("[\uf020-\uf0ff]+")
 MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 
 
@@ -55,14 +57,16 @@ def _run(run: _Element) -> tuple[str, bool]:
     properties = run.find(f"{A}rPr")
     if properties is None:
         return text, False
-    for name in ("sym", "latin"):
-        font = properties.find(f"{A}{name}")
-        face = None if font is None else font.get("typeface")
-        if is_symbol_font(face):
-            if name == "latin" or any(ord(character) >= 0xF000 for character in text):
-                text = read_symbols(text, face)
-            break
+    latin, symbols = (_face(properties.find(f"{A}{name}")) for name in ("latin", "sym"))
+    if is_symbol_font(latin):
+        text = read_symbols(text, latin)
+    elif is_symbol_font(symbols):
+        text = _PRIVATE.sub(lambda found: read_symbols(found[0], symbols), text)
     return text, _is_positive(properties.get("baseline"))
+
+
+def _face(font: _Element | None) -> str | None:
+    return None if font is None else font.get("typeface")
 
 
 def _is_positive(percentage: str | None) -> bool:

@@ -1,14 +1,17 @@
 """Presentations (PPTX), with python-pptx: titles, text in reading order, lists, tables, charts, notes.
 
-What belongs here: putting a slide together. What does not: charts (`ooxml_charts`), opening the package
-(`zip_package`), and the same by another library (`foreign.unstructured`).
+What belongs here: putting a slide together. What does not: bullets and numbers (`pptx_lists`), comments and
+running footers (`pptx_remarks`), charts and diagrams (`ooxml_charts`, `ooxml_diagrams`), files inside
+(`ole`, `parts`), opening the package (`zip_package`), and the same by another library
+(`foreign.unstructured`).
 
 A page is a slide, counted as PowerPoint counts (hidden ones included). A slide's title is a heading of
 level 1; where a slide has none, its first line if that is short and no sentence, else "Slide 3", so that a
 slide never reads as part of the one before. Shapes are read from top to bottom, those of a group together;
 what lies wholly off the slide is not shown and not read. Hidden slides are left out and counted: their
 authors took them from the audience. A paragraph is a list item where its own properties, its layout or its
-master gives it a bullet or a number.
+master gives it a bullet or a number. Footers, dates and numbers of slides, and what a master puts on every
+slide, are furniture.
 """
 
 from __future__ import annotations
@@ -20,12 +23,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.images import alternative_text
+from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
+from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM, diagram_items
+from rag_pipelines.parsing.office.ooxml_text import MC, A, body_text, paragraph_text
+from rag_pipelines.parsing.office.pptx_lists import Numbers, bullet_of
+from rag_pipelines.parsing.office.pptx_remarks import comment_authors, comments, master_texts
+from rag_pipelines.parsing.parts import add_attachment
 from rag_pipelines.parsing.witness.ooxml import slides_text
-from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
+from rag_pipelines.parsing.zip_package import (
+    core_properties,
+    meaningful_title,
+    parse_xml,
+    validate_ooxml,
+)
 
 if TYPE_CHECKING:
+    from lxml.etree import _Element
     from pptx.slide import Slide
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -33,11 +49,14 @@ MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.prese
 _TITLE_WORDS = 12
 """A first line of at most so many words may be the title of a slide that declares none."""
 
-_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_BULLETS = (f"{_A}buChar", f"{_A}buAutoNum", f"{_A}buBlip")
-_NO_BULLET = f"{_A}buNone"
-_DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
-_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_SHAPES = {f"{_P}{name}" for name in ("sp", "pic", "graphicFrame", "grpSp", "cxnSp")}
+_FURNITURE = {"ftr", "dt", "sldNum", "hdr"}
+_CHARTS = (
+    "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart",
+    "{http://schemas.microsoft.com/office/drawing/2014/chartex}chart",
+)
 
 
 class _SlidePart(NamedTuple):
@@ -51,7 +70,7 @@ class _SlidePart(NamedTuple):
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
-    """The blocks of a PPTX file, slide by slide: title, shapes, charts, speaker notes.
+    """The blocks of a PPTX file, slide by slide: title, shapes, charts, files, speaker notes, comments.
 
     Raises:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
@@ -60,18 +79,18 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     data = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
-    deck = pptx.Presentation(io.BytesIO(data))
-    area = (deck.slide_width or 0, deck.slide_height or 0)
+    deck: Any = pptx.Presentation(io.BytesIO(data))
+    reader = _DeckReader(deck, builder, request)
     slides = list(deck.slides)
     first_title: str | None = None
     for page, slide in enumerate(slides, 1):
         if slide._element.get("show") in ("0", "false"):
             builder.counters["hidden_slides"] += 1
-            builder.leave_out(LeftOut.HIDDEN, _all_text(slide._element))
+            builder.leave_out(LeftOut.HIDDEN, body_text(slide._element))
             if slide.has_notes_slide:
-                builder.leave_out(LeftOut.HIDDEN, _all_text(slide.notes_slide._element))
+                builder.leave_out(LeftOut.HIDDEN, body_text(slide.notes_slide._element))
             continue
-        title = _add_slide(builder, slide, area, page)
+        title = reader.read_slide(slide, page)
         if page == 1:
             first_title = title
     builder.pages = len(slides)
@@ -82,33 +101,118 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _add_slide(builder: DocumentBuilder, slide: Slide, area: tuple[int, int], page: int) -> str | None:
-    """Add a slide; its title, if it has one."""
-    pieces = [piece for shape in _visible_shapes(slide.shapes, area) for piece in _pieces(slide, shape)]
-    for shape in slide.shapes:
-        if _is_off(shape, area):
-            builder.leave_out(LeftOut.HIDDEN, _all_text(shape._element))
-    title = _title(pieces)
-    if title is not None:
-        builder.add(BlockKind.HEADING, title.text, level=1, page=page)
-    elif pieces:
-        builder.add(BlockKind.HEADING, f"Slide {page}", level=1, page=page)
-    for piece in pieces:
-        if piece.rows:
-            builder.add_table(piece.rows, header_rows=piece.header_rows, page=page)
-        elif piece is not title:
-            kind = BlockKind.PARAGRAPH if piece.level is None else BlockKind.LIST_ITEM
-            builder.add(kind, piece.text, level=piece.level, page=page)
-    for chart in _charts(slide.shapes):
-        builder.add(BlockKind.CAPTION, chart_title(chart), page=page)
-        builder.add_table(chart_rows(chart), header_rows=1, page=page)
-    if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
-        builder.add(BlockKind.PARAGRAPH, notes.text and f"Speaker notes: {notes.text}", page=page)
-    return title.text if title else None
+class _DeckReader:
+    """One walk over the slides of a deck."""
 
+    def __init__(self, deck: Any, builder: DocumentBuilder, request: ParseRequest) -> None:
+        self._builder = builder
+        self._request = request
+        self._area = (deck.slide_width or 0, deck.slide_height or 0)
+        self._first_number = int(deck.element.get("firstSlideNum") or 1)
+        self._authors = comment_authors(deck)
+        self._number = 1
+        self._charts: list[_Element] = []
+        self._files: list[Any] = []
 
-def _all_text(element: Any) -> str:
-    return " ".join(run.text or "" for run in element.iter(f"{_A}t"))
+    def read_slide(self, slide: Slide, page: int) -> str | None:
+        """Add a slide; its title, if it has one."""
+        self._number = page + self._first_number - 1
+        self._charts, self._files = [], []
+        _choose_alternatives(slide._element)
+        pieces = [
+            piece for shape in self._visible(slide.shapes, page) for piece in self._pieces(slide, shape)
+        ]
+        title = _title(pieces)
+        if title is not None:
+            self._builder.add(BlockKind.HEADING, title.text, level=1, page=page)
+        elif pieces:
+            self._builder.add(BlockKind.HEADING, f"Slide {page}", level=1, page=page)
+        for piece in pieces:
+            if piece.rows:
+                self._builder.add_table(piece.rows, header_rows=piece.header_rows, page=page)
+            elif piece is not title:
+                kind = BlockKind.PARAGRAPH if piece.level is None else BlockKind.LIST_ITEM
+                self._builder.add(kind, piece.text, level=piece.level, page=page)
+        for chart in self._charts:
+            self._builder.add(BlockKind.CAPTION, chart_title(chart), page=page)
+            self._builder.add_table(chart_rows(chart), header_rows=1, page=page)
+        for file in self._files:
+            add_attachment(self._builder, self._request, file.data, file.name, level=2, page=page)
+        if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
+            text = body_text(notes._txBody, self._number)
+            self._builder.add(BlockKind.PARAGRAPH, text and f"Speaker notes: {text}", page=page)
+        for comment in comments(slide, self._authors):
+            self._builder.add(BlockKind.PARAGRAPH, comment, page=page)
+        for text in master_texts(slide, self._number):
+            self._builder.add(BlockKind.FOOTER, text, page=page)
+        return title.text if title else None
+
+    def _visible(self, shapes: Any, page: int) -> Iterator[Any]:
+        """The shapes on the slide, from top to bottom and left to right; those of groups in place."""
+        for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
+            if _is_off(shape, self._area) or _is_hidden(shape):
+                self._builder.leave_out(LeftOut.HIDDEN, body_text(shape._element))
+            elif _placeholder(shape) in _FURNITURE:
+                text = body_text(shape._element.find(f"{_P}txBody"), self._number)
+                self._builder.add(BlockKind.FOOTER, text, page=page)
+            else:
+                yield from _members(shape)
+
+    def _pieces(self, slide: Slide, shape: Any) -> Iterator[_SlidePart]:
+        element = shape._element
+        if element.tag == f"{_P}pic":
+            yield from self._picture(element)
+        elif element.tag == f"{_P}graphicFrame":
+            yield from self._framed(slide, shape)
+        elif shape.has_text_frame:
+            is_title = shape.is_placeholder and slide.shapes.title == shape
+            numbers = Numbers()
+            for paragraph in shape.text_frame.paragraphs:
+                text = paragraph_text(paragraph._p, self._number)
+                if text.strip():
+                    bullet = bullet_of(slide, shape, paragraph)
+                    label = numbers.next_label(paragraph.level, bullet)
+                    level = None if bullet is None else paragraph.level + 1
+                    yield _SlidePart(f"{label} {text}" if label else text, level, is_title and level is None)
+
+    def _framed(self, slide: Slide, frame: Any) -> Iterator[_SlidePart]:
+        """A table or diagram; puts aside charts and embedded files."""
+        element = frame._element
+        embedded = next(element.iter(f"{_P}oleObj"), None)
+        diagram = next(element.iter(f"{DIAGRAM}relIds"), None)
+        chart = next(element.iter(*_CHARTS), None)
+        if frame.has_table:
+            rows = _table_rows(element, self._number)
+            if any(text.strip() for row in rows for text in row):
+                yield _SlidePart(rows=rows, header_rows=1 if frame.table.first_row else 0)
+        elif chart is not None:
+            if (part := _xml_part(slide, chart.get(f"{_R}id"))) is not None:
+                self._charts.append(part)
+            else:
+                self._builder.lose(Loss.PARTS)
+        elif diagram is not None:
+            model = _xml_part(slide, diagram.get(f"{_R}dm"))
+            if model is None:
+                self._builder.lose(Loss.PARTS)
+            else:
+                for text, level in diagram_items(model, lambda reference: _xml_part(slide, reference)):
+                    yield _SlidePart(text, level)
+        elif embedded is not None:
+            part = _part(slide, embedded.get(f"{_R}id"))
+            if part is None or (embedded.get("progId") or "").startswith("Equation"):
+                self._builder.lose(Loss.IMAGES)
+            elif (file := embedded_file(part.blob, part.partname.filename)) is None:
+                self._builder.lose(Loss.ATTACHMENTS)
+            else:
+                self._files.append(file)
+
+    def _picture(self, picture: _Element) -> Iterator[_SlidePart]:
+        properties = picture.find(f"{_P}nvPicPr/{_P}cNvPr")
+        said = () if properties is None else (properties.get("descr"), properties.get("title"))
+        if alternative := alternative_text(*said):
+            yield _SlidePart(f"Image: {alternative}")
+        else:
+            self._builder.lose(Loss.IMAGES)
 
 
 def _title(pieces: list[_SlidePart]) -> _SlidePart | None:
@@ -126,11 +230,19 @@ def _reads_as_title(text: str) -> bool:
     return 0 < len(words) <= _TITLE_WORDS and not ends and any(c.isalpha() for c in text)
 
 
-def _visible_shapes(shapes: Any, area: tuple[int, int]) -> Iterator[Any]:
-    """The shapes that lie on the slide, from top to bottom and left to right; those of groups in place."""
-    for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
-        if not _is_off(shape, area):
-            yield from _members(shape)
+def _choose_alternatives(slide: _Element) -> None:
+    """Put in place of alternatives the first that holds shapes, which python-pptx would all pass over."""
+    for alternatives in list(slide.iter(f"{MC}AlternateContent")):
+        parent = alternatives.getparent()
+        if parent is None or parent.tag not in (f"{_P}spTree", f"{_P}grpSp"):
+            continue
+        for branch in alternatives:
+            shapes = [child for child in branch if child.tag in _SHAPES]
+            if shapes:
+                for shape in shapes:
+                    alternatives.addprevious(shape)
+                parent.remove(alternatives)
+                break
 
 
 def _members(shape: Any) -> Iterator[Any]:
@@ -149,74 +261,39 @@ def _is_off(shape: Any, area: tuple[int, int]) -> bool:
     return beyond or left + (width or 0) <= 0 < -left or top + (height or 0) <= 0 < -top
 
 
-def _pieces(slide: Slide, shape: Any) -> Iterator[_SlidePart]:
-    if getattr(shape, "has_table", False):
-        rows = tuple(tuple(cell.text for cell in row.cells) for row in shape.table.rows)
-        if any(text.strip() for row in rows for text in row):
-            yield _SlidePart(rows=rows, header_rows=1 if shape.table.first_row else 0)
-    elif shape.has_text_frame:
-        is_title = shape.is_placeholder and slide.shapes.title == shape
-        for paragraph in shape.text_frame.paragraphs:
-            text = paragraph.text.replace("\v", "\n")
-            if text.strip():
-                level = paragraph.level + 1 if _is_listed(slide, shape, paragraph) else None
-                yield _SlidePart(text, level, is_title and level is None)
-    else:
-        for text in _diagram_texts(slide, shape):
-            yield _SlidePart(text, 1)
+def _is_hidden(shape: Any) -> bool:
+    properties = shape._element.find(f"*/{_P}cNvPr")
+    return properties is not None and properties.get("hidden") in ("1", "true")
 
 
-def _is_listed(slide: Slide, shape: Any, paragraph: Any) -> bool:
-    """Whether a viewer shows a bullet or a number before the paragraph."""
-    tag = f"{_A}lvl{paragraph.level + 1}pPr"
-    places = [paragraph._p.find(f"{_A}pPr"), _level(shape._element.find(f".//{_A}lstStyle"), tag)]
-    if shape.is_placeholder:
-        index = shape.placeholder_format.idx
-        layout: Any = slide.slide_layout
-        inherited = [one for one in layout.placeholders if one.placeholder_format.idx == index]
-        kinds = {one.placeholder_format.type for one in inherited} | {shape.placeholder_format.type}
-        inherited += [one for one in layout.slide_master.placeholders if one.placeholder_format.type in kinds]
-        places += [_level(one._element.find(f".//{_A}lstStyle"), tag) for one in inherited]
-        if _is_body(shape):
-            places.append(_level(layout.slide_master._element.find(".//{*}bodyStyle"), tag))
-    for properties in places:
-        if properties is not None:
-            if properties.find(_NO_BULLET) is not None:
-                return False
-            if any(properties.find(bullet) is not None for bullet in _BULLETS):
-                return True
-    return False
+def _placeholder(shape: Any) -> str | None:
+    """The kind of placeholder that a shape is."""
+    placeholder = shape._element.find(f"{_P}nvSpPr/{_P}nvPr/{_P}ph")
+    return None if placeholder is None else placeholder.get("type")
 
 
-def _level(style: Any, tag: str) -> Any:
-    return None if style is None else style.find(tag)
+def _table_rows(frame: _Element, number: int) -> tuple[tuple[str, ...], ...]:
+    """The rows of a table; a merged cell's text stands in every place it covers."""
+    rows: list[tuple[str, ...]] = []
+    for row in frame.iter(f"{A}tr"):
+        cells: list[str] = []
+        for cell in row.iterchildren(f"{A}tc"):
+            if cell.get("hMerge") in ("1", "true") and cells:
+                cells.append(cells[-1])
+            elif cell.get("vMerge") in ("1", "true") and rows and len(cells) < len(rows[-1]):
+                cells.append(rows[-1][len(cells)])
+            else:
+                cells.append(body_text(cell, number))
+        rows.append(tuple(cells))
+    return tuple(rows)
 
 
-def _is_body(shape: Any) -> bool:
-    from pptx.enum.shapes import PP_PLACEHOLDER
-
-    return shape.placeholder_format.type in (PP_PLACEHOLDER.BODY, PP_PLACEHOLDER.OBJECT)
-
-
-def _diagram_texts(slide: Slide, shape: Any) -> Iterator[str]:
-    """The texts of a SmartArt diagram, which stand in a part of their own."""
-    from lxml import etree
-
-    relations = shape._element.find(f".//{{{_DIAGRAM}}}relIds")
-    related = relations.get(f"{_RELATION}dm") if relations is not None else None
-    if related is None or related not in slide.part.rels:
-        return
-    model = etree.fromstring(slide.part.related_part(related).blob)
-    for point in model.iter(f"{{{_DIAGRAM}}}t"):
-        for paragraph in point.iter(f"{_A}p"):
-            text = "".join(run.text or "" for run in paragraph.iter(f"{_A}t"))
-            if text.strip():
-                yield text
+def _part(slide: Slide, reference: str | None) -> Any:
+    """The part behind a relation of the slide; None where there is none or it lies outside the package."""
+    relation = slide.part.rels.get(reference or "")
+    return None if relation is None or relation.is_external else relation.target_part
 
 
-def _charts(shapes: Any) -> Iterator[Any]:
-    for shape in shapes:
-        if hasattr(shape, "shapes"):
-            yield from _charts(shape.shapes)
-        elif getattr(shape, "has_chart", False):
-            yield shape.chart._chartSpace
+def _xml_part(slide: Slide, reference: str | None) -> _Element | None:
+    part = _part(slide, reference)
+    return None if part is None else parse_xml(part.blob, part.partname)
