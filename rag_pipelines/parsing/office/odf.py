@@ -1,11 +1,12 @@
 """OpenDocument files (ODT, ODS, ODP): text, sheets and slides from `content.xml`.
 
-What belongs here: the elements of OpenDocument 1.3. What does not: opening the package
-(`zip_package`), finding tables in a sheet (`sheets`).
+What belongs here: the elements of OpenDocument 1.3. What does not: the text of a paragraph
+(`odf_text`), numbers of list items and headings (`odf_lists`), form controls (`odf_forms`), headers and
+footers (`odf_furniture`), opening the package (`zip_package`), finding tables in a sheet (`sheets`).
 
 Read as XML, because the one library for it (odfpy) only gives this same tree, built slower; unstructured
-converts through pandoc, which must be installed. Tracked deletions, generated indexes and hidden sheets
-and slides are left out; notes and comments follow the paragraph that refers to them.
+converts through pandoc, which must be installed. Tracked deletions, generated indexes, hidden text and
+hidden sheets and slides are left out; notes and comments follow the paragraph that refers to them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,31 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.images import alternative_text
+from rag_pipelines.parsing.office.odf_furniture import page_furniture, slide_furniture
+from rag_pipelines.parsing.office.odf_names import (
+    DC,
+    DRAW,
+    META,
+    OFFICE,
+    PRESENTATION,
+    SVG,
+    TABLE,
+    TEXT,
+    XLINK_HREF,
+)
+from rag_pipelines.parsing.office.odf_styles import OdfStyles
+from rag_pipelines.parsing.office.odf_text import MATH, OdfText, formula_text
+from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet
+from rag_pipelines.parsing.parts import add_attachment
 from rag_pipelines.parsing.witness import odf
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
@@ -28,20 +46,15 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 
-_NS: Final = "{urn:oasis:names:tc:opendocument:xmlns:"
-OFFICE: Final = f"{_NS}office:1.0}}"
-TEXT: Final = f"{_NS}text:1.0}}"
-TABLE: Final = f"{_NS}table:1.0}}"
-DRAW: Final = f"{_NS}drawing:1.0}}"
-STYLE: Final = f"{_NS}style:1.0}}"
-META: Final = f"{_NS}meta:1.0}}"
-PRESENTATION: Final = f"{_NS}presentation:1.0}}"
-XLINK_HREF: Final = "{http://www.w3.org/1999/xlink}href"
-DC: Final = "{http://purl.org/dc/elements/1.1/}"
-
 _MAX_COLUMNS = 16_384
-_GENERATED = {f"{TEXT}table-of-content", f"{TEXT}alphabetical-index"}
-_LEFT_OUT = {f"{TEXT}tracked-changes"} | _GENERATED
+_GENERATED = {
+    *(f"{TEXT}{kind}-index" for kind in ("alphabetical", "illustration", "table", "object", "user")),
+    f"{TEXT}table-of-content",
+}
+_NO_CONTAINERS = {f"{OFFICE}forms", f"{OFFICE}annotation", f"{DRAW}object-ole"}
+_HELD = {f"{DRAW}text-box", f"{DRAW}object", f"{DRAW}object-ole", f"{TABLE}table"}
+_OF_TABLES = {f"{OFFICE}chart", f"{OFFICE}spreadsheet"}
+_WIDEST_TABLE = 64
 _KINDS = {
     "Title": BlockKind.TITLE,
     "Quotations": BlockKind.QUOTE,
@@ -75,8 +88,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if manifest in package.namelist() and b"encryption-data" in read_part(package, manifest):
             raise EncryptedDocumentError("the document is protected with a password")
         content = parse_xml(read_part(package, "content.xml"), "content.xml")
+        shared = _part(package, "styles.xml")
         metadata = _metadata(package)
-        charts = _charts(package, content)
+        objects, files = _objects(package, content)
         seen = odf.text(package)
     body = next(content.iterfind(f"{OFFICE}body/*"), None)
     if body is None:
@@ -87,13 +101,20 @@ def parse(request: ParseRequest) -> ParsedDocument:
     )
     builder.language = metadata.pop("language", None)
     builder.metadata = dict(metadata)
-    reader = _OdfReader(builder, content, charts)
+    reader = _OdfReader(builder, content, shared, objects)
     if kind == "spreadsheet":
         reader.read_sheets(body, request.limits.max_characters)
     elif kind == "presentation":
         reader.read_slides(body)
     else:
         reader.read_blocks(body)
+        reader.read_furniture()
+    for name, data in files.items():
+        found = embedded_file(data, name)
+        if found is None:
+            builder.lose(Loss.ATTACHMENTS)
+        else:
+            add_attachment(builder, request, found.data, found.name)
     builder.title = builder.title or meaningful_title(metadata.get("title")) or reader.opening_heading
     builder.account_for(seen)
     return builder.finish()
@@ -102,59 +123,53 @@ def parse(request: ParseRequest) -> ParsedDocument:
 class _OdfReader:
     """One walk over a document; holds what a paragraph leaves to be said after it."""
 
-    def __init__(self, builder: DocumentBuilder, content: _Element, charts: dict[str, _Element]) -> None:
+    def __init__(
+        self,
+        builder: DocumentBuilder,
+        content: _Element,
+        shared: _Element | None,
+        objects: dict[str, _Element],
+    ) -> None:
         self.builder = builder
-        self._charts = charts
         self.opening_heading: str | None = None
         self.page: int | None = None
-        self._remarks: list[str] = []
-        self._boxes: list[_Element] = []
-        self._parents: dict[str | None, str | None] = {}
-        self._hidden: set[str | None] = set()
-        for style in content.iterfind(f"{OFFICE}automatic-styles/{STYLE}style"):
-            name = style.get(f"{STYLE}name")
-            self._parents[name] = style.get(f"{STYLE}parent-style-name")
-            if style.find(f"{STYLE}table-properties[@{TABLE}display='false']") is not None or (
-                style.find(f"{STYLE}drawing-page-properties[@{PRESENTATION}visibility='hidden']") is not None
-            ):
-                self._hidden.add(name)
+        self._shared = shared
+        styles = OdfStyles(*(root for root in (shared, content) if root is not None))
+        self.text = OdfText(builder, content, styles, objects)
+        self._text_inside = self.text.inside
 
-    def read_blocks(self, container: _Element, level: int = 0) -> None:
-        """Add the paragraphs, headings, lists and tables of `container`; `level` is that of its list."""
+    def read_blocks(self, container: _Element) -> None:
+        """Add the paragraphs, headings, lists, tables and objects of `container`."""
         for child in container.iterchildren():
-            if child.tag == f"{TEXT}p":
-                self._read_paragraph(child, level)
-            elif child.tag == f"{TEXT}h":
-                self._read_heading(child)
-            elif child.tag == f"{TEXT}list":
-                self.read_blocks(child, level + 1)
-            elif child.tag == f"{TABLE}table":
-                self._read_table(child)
-            elif child.tag == f"{DRAW}object":
-                if (chart := self._charts.get(child.get(XLINK_HREF) or "")) is not None:
-                    self._read_table(chart)
-            elif _is_container(child):
-                self.read_blocks(child, level)
-            elif child.tag in _GENERATED:
-                self.builder.leave_out(LeftOut.CONTENTS, "\n".join(child.itertext()))
+            self._read(child)
+
+    def read_furniture(self) -> None:
+        """Add the headers and footers of a text."""
+        if self._shared is not None:
+            for kind, text in page_furniture(self._shared, self._text_inside):
+                self.builder.add(kind, text)
+            self.text.boxes.clear()
 
     def read_slides(self, body: _Element) -> None:
         """Add each visible slide: its title as a heading, its shapes, its notes."""
         slides = body.findall(f"{DRAW}page")
         self.builder.pages = len(slides)
         for self.page, slide in enumerate(slides, 1):
-            if slide.get(f"{DRAW}style-name") in self._hidden:
+            if slide.get(f"{DRAW}style-name") in self.text.styles.hidden:
                 self.builder.counters["hidden_slides"] += 1
-                self.builder.leave_out(LeftOut.HIDDEN, "\n".join(slide.itertext()))
+                self.builder.leave_out(LeftOut.HIDDEN, _plain(slide))
                 continue
             title = slide.find(f"{DRAW}frame[@{PRESENTATION}class='title']")
             heading = self._text_inside(title) if title is not None else ""
-            if heading or self._text_inside(slide):
+            if heading or any(True for _ in slide.iter(f"{TEXT}p", f"{DRAW}object")):
                 self.builder.add(BlockKind.HEADING, heading or f"Slide {self.page}", level=1, page=self.page)
             self.opening_heading = self.opening_heading or heading or None
             for shape in slide.iterchildren():
-                if shape is not title and shape.tag.startswith(DRAW):
-                    self.read_blocks(shape)
+                if shape is not title and _is_drawn(shape):
+                    self._read(shape)
+            for text in slide_furniture(slide, self.page, self._shared, self.text.styles, self._text_inside):
+                self.builder.add(BlockKind.FOOTER, text, page=self.page)
+            self.text.boxes.clear()
             notes = slide.find(f"{PRESENTATION}notes")
             text = "" if notes is None else self._text_inside(notes)
             self.builder.add(BlockKind.PARAGRAPH, text and f"Speaker notes: {text}", page=self.page)
@@ -162,43 +177,102 @@ class _OdfReader:
     def read_sheets(self, body: _Element, max_characters: int) -> None:
         """Add each visible sheet."""
         for table in body.iterchildren(f"{TABLE}table"):
-            if table.get(f"{TABLE}style-name") in self._hidden:
+            if table.get(f"{TABLE}style-name") in self.text.styles.hidden:
                 self.builder.counters["hidden_sheets"] += 1
-                self.builder.leave_out(LeftOut.HIDDEN, "\n".join(table.itertext()))
+                self.builder.leave_out(LeftOut.HIDDEN, _plain(table))
                 continue
             rows = self._sheet_rows(table)
             add_sheet(self.builder, table.get(f"{TABLE}name") or "", rows, max_characters=max_characters)
+            self._flush()
+
+    def _read(self, element: _Element) -> None:
+        tag = element.tag
+        if tag == f"{TEXT}p":
+            self._read_paragraph(element)
+        elif tag == f"{TEXT}h":
+            self._read_heading(element)
+        elif tag == f"{TEXT}list":
+            self.text.lists.enter(element)
+            for item in element.iterchildren(f"{TEXT}list-item", f"{TEXT}list-header"):
+                self.text.lists.begin_item(item)
+                self.read_blocks(item)
+            self.text.lists.leave()
+        elif tag == f"{TABLE}table":
+            self._read_table(element)
+        elif tag == f"{DRAW}frame":
+            self._read_frame(element)
+        elif tag == f"{DRAW}control":
+            self.builder.add(BlockKind.PARAGRAPH, self.text.control(element), page=self.page)
+        elif tag in _GENERATED:
+            self.builder.leave_out(LeftOut.CONTENTS, _plain(element))
+        elif tag == f"{TEXT}tracked-changes" or element.get(f"{TEXT}display") == "none":
+            self.builder.leave_out(LeftOut.HIDDEN, _plain(element))
+        elif _is_container(element):
+            self.read_blocks(element)
 
     def _read_heading(self, heading: _Element) -> None:
-        text = self._text(heading)
+        level = int(heading.get(f"{TEXT}outline-level") or 1)
+        text = self.text.numbered(heading)
         if text and not self.builder:
             self.opening_heading = text
-        level = int(heading.get(f"{TEXT}outline-level") or 1)
         self.builder.add(BlockKind.HEADING, text, level=level, page=self.page)
         self._flush()
 
-    def _read_paragraph(self, paragraph: _Element, level: int) -> None:
+    def _read_paragraph(self, paragraph: _Element) -> None:
         style = paragraph.get(f"{TEXT}style-name")
-        kind = _KINDS.get(style or "") or _KINDS.get(self._parents.get(style) or "") or BlockKind.PARAGRAPH
-        text = self._text(paragraph)
-        if level and kind is BlockKind.PARAGRAPH:
-            self.builder.add(BlockKind.LIST_ITEM, text, level=level, page=self.page)
+        parent = self.text.styles.parents.get(style)
+        kind = _KINDS.get(style or "") or _KINDS.get(parent or "") or BlockKind.PARAGRAPH
+        text = self.text.numbered(paragraph)
+        if self.text.lists.level and kind is BlockKind.PARAGRAPH:
+            self.builder.add(BlockKind.LIST_ITEM, text, level=self.text.lists.level, page=self.page)
         else:
             self.builder.add(kind, text, page=self.page)
         self._flush()
 
+    def _read_frame(self, frame: _Element) -> None:
+        """What a frame holds; the picture beside an object only shows the same."""
+        held = [child for child in frame.iterchildren() if child.tag in _HELD]
+        for child in held:
+            if child.tag == f"{DRAW}object":
+                self._read_object(child)
+            elif child.tag == f"{TABLE}table":
+                self._read_table(child)
+            else:
+                self.read_blocks(child)
+        if not held and frame.find(f"{DRAW}image") is not None:
+            said = alternative_text(frame.findtext(f"{SVG}desc"), frame.findtext(f"{SVG}title"))
+            self.builder.add(BlockKind.PARAGRAPH, said and f"Image: {said}", page=self.page)
+            self.builder.lose(Loss.IMAGES, 0 if said else 1)
+
+    def _read_object(self, reference: _Element) -> None:
+        """A document inside: a formula, a chart as the table it was drawn from, sheets, or text."""
+        root = self.text.objects.get(reference.get(XLINK_HREF) or "")
+        body = None if root is None else next(root.iterfind(f"{OFFICE}body/*"), None)
+        if root is not None and root.tag.startswith(MATH):
+            self.builder.add(BlockKind.PARAGRAPH, formula_text(root), page=self.page)
+        elif body is None:
+            self.builder.lose(Loss.PARTS)
+        elif (title := body.find("*/{*}title")) is not None and body.tag == f"{OFFICE}chart":
+            self.builder.add(BlockKind.CAPTION, self._text_inside(title), page=self.page)
+        if body is not None:
+            tables = body.iter(f"{TABLE}table") if body.tag in _OF_TABLES else ()
+            for table in tables:
+                self._read_table(table)
+            if body.tag not in _OF_TABLES:
+                self.read_blocks(body)
+
     def _flush(self) -> None:
         """Add what hangs on the block just read: notes, comments, text boxes."""
-        remarks, self._remarks = self._remarks, []
-        boxes, self._boxes = self._boxes, []
+        remarks, self.text.remarks = self.text.remarks, []
+        boxes, self.text.boxes = self.text.boxes, []
         for remark in remarks:
             self.builder.add(BlockKind.PARAGRAPH, remark, page=self.page)
         for box in boxes:
-            self.read_blocks(box)
+            self._read(box)
 
     def _read_table(self, table: _Element) -> None:
         header = sum(1 for _ in table.iterfind(f"{TABLE}table-header-rows/{TABLE}table-row"))
-        rows = list(self._table_rows(table))
+        rows = [_without_blank_end(row) for row in self._table_rows(table)]
         self.builder.add_table(rows, header_rows=header or int(len(rows) > 1), page=self.page)
         self._flush()
 
@@ -235,50 +309,27 @@ class _OdfReader:
             times = _count(row, "rows-repeated")
             yield from repeat(cells, times if cells else min(times, MAX_BLANK_ROWS + 1))
 
-    def _text_inside(self, container: _Element) -> str:
-        """The text of all paragraphs inside, one a line."""
-        lines = (self._text(paragraph) for paragraph in container.iter(f"{TEXT}p", f"{TEXT}h"))
-        return "\n".join(line for line in lines if line.strip())
-
-    def _text(self, element: _Element) -> str:
-        parts: list[str] = []
-        self._collect(element, parts)
-        return "".join(parts)
-
-    def _collect(self, element: _Element, parts: list[str]) -> None:
-        parts.append(element.text or "")
-        for child in element.iterchildren():
-            tag = child.tag
-            if tag == f"{TEXT}s":
-                parts.append(" " * min(int(child.get(f"{TEXT}c") or 1), 100))
-            elif tag == f"{TEXT}tab":
-                parts.append("\t")
-            elif tag == f"{TEXT}line-break":
-                parts.append("\n")
-            elif tag == f"{TEXT}note":
-                self._refer(child, parts)
-            elif tag == f"{OFFICE}annotation":
-                author = child.findtext(f"{DC}creator")
-                self._remarks.append(
-                    f"Comment{f' by {author}' if author else ''}: {self._text_inside(child)}"
-                )
-            elif isinstance(tag, str) and tag.startswith(DRAW) and tag != f"{DRAW}a":
-                self._boxes.append(child)
-            elif isinstance(tag, str) and tag != f"{TEXT}ruby-text":
-                self._collect(child, parts)
-            parts.append(child.tail or "")
-
-    def _refer(self, note: _Element, parts: list[str]) -> None:
-        number = note.findtext(f"{TEXT}note-citation") or "*"
-        body = note.find(f"{TEXT}note-body")
-        parts.append(f"[{number}]")
-        self._remarks.append(f"[{number}] {'' if body is None else self._text_inside(body)}")
-
 
 def _is_container(element: _Element) -> bool:
     """Whether blocks may stand inside: sections, list items, frames and shapes."""
     tag = element.tag
-    return isinstance(tag, str) and tag.startswith((TEXT, OFFICE, DRAW)) and tag not in _LEFT_OUT
+    return isinstance(tag, str) and tag.startswith((TEXT, OFFICE, DRAW)) and tag not in _NO_CONTAINERS
+
+
+def _is_drawn(element: _Element) -> bool:
+    return isinstance(element.tag, str) and element.tag.startswith(DRAW)
+
+
+def _plain(element: _Element) -> str:
+    return "\n".join("".join(one.itertext()) for one in element.iter(f"{TEXT}p", f"{TEXT}h"))
+
+
+def _without_blank_end(row: list[str]) -> list[str]:
+    """A row of a sheet goes on to the last column there may be."""
+    end = len(row)
+    while end and not row[end - 1]:
+        end -= 1
+    return row[: max(end, 1)] if len(row) > _WIDEST_TABLE else row
 
 
 def _rows(table: _Element) -> Iterator[_Element]:
@@ -290,19 +341,24 @@ def _rows(table: _Element) -> Iterator[_Element]:
             yield from _rows(child)
 
 
-def _charts(package: zipfile.ZipFile, content: _Element) -> dict[str, _Element]:
-    """The table that each embedded chart was drawn from, by the reference that stands in the content."""
-    charts: dict[str, _Element] = {}
+def _part(package: zipfile.ZipFile, name: str) -> _Element | None:
+    return parse_xml(read_part(package, name), name) if name in package.namelist() else None
+
+
+def _objects(package: zipfile.ZipFile, content: _Element) -> tuple[dict[str, _Element], dict[str, bytes]]:
+    """The documents inside, by the reference that stands in the content, and the files by their name."""
+    documents: dict[str, _Element] = {}
+    files: dict[str, bytes] = {}
     names = set(package.namelist())
-    for reference in {element.get(XLINK_HREF) or "" for element in content.iter(f"{DRAW}object")}:
-        part = f"{reference.removeprefix('./')}/content.xml"
-        if part in names:
-            table = parse_xml(read_part(package, part), part).find(
-                f".//{TABLE}table[@{TABLE}name='local-table']"
-            )
-            if table is not None:
-                charts[reference] = table
-    return charts
+    for element in content.iter(f"{DRAW}object", f"{DRAW}object-ole"):
+        reference = element.get(XLINK_HREF) or ""
+        name = reference.removeprefix("./")
+        if f"{name}/content.xml" in names:
+            part = f"{name}/content.xml"
+            documents[reference] = parse_xml(read_part(package, part), part)
+        elif name in names:
+            files[name] = read_part(package, name)
+    return documents, files
 
 
 def _count(element: _Element, name: str) -> int:

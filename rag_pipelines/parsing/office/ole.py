@@ -83,10 +83,18 @@ def embedded_file(data: bytes, name: str) -> EmbeddedFile | None:
     """The file in the part `name` of an office document: the part, or what its OLE2 container wraps.
 
     A container may be an old document itself, hold the file in one stream, or wrap it with its name
-    (``Ole10Native``, [MS-OLEDS] 2.3.6). None where it is neither: an object that only its program can read.
+    (``Ole10Native``, [MS-OLEDS] 2.3.6). None where it is neither: an object that only its program can read,
+    or a damaged one.
     """
     if not data.startswith(_MAGIC):
         return EmbeddedFile(name, data)
+    try:
+        return _find_file(data, name)
+    except CorruptDocumentError:
+        return None
+
+
+def _find_file(data: bytes, name: str) -> EmbeddedFile | None:
     with open_ole(data) as container:
         if any(container.exists(stream) for stream in _DOCUMENTS):
             return EmbeddedFile(name, data)

@@ -10,6 +10,7 @@ from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing import registry
 from rag_pipelines.parsing.base import ParseLimits, ParseRequest
+from rag_pipelines.parsing.losses import WORDS_SEEN
 
 
 def parse(data: bytes, name: str = "", **limits: int) -> ParsedDocument:
@@ -46,6 +47,11 @@ def outline(document: ParsedDocument) -> list[tuple[str, str]]:
 
 def tables(document: ParsedDocument) -> list[list[tuple[str, ...]]]:
     return [[row.cells for row in block.rows] for block in document.blocks if block.kind is BlockKind.TABLE]
+
+
+def counted(document: ParsedDocument) -> dict[str, int]:
+    """The counters of a document but for the words it was held to account for."""
+    return {name: count for name, count in document.counters.items() if name != WORDS_SEEN}
 
 
 def saved(save: Callable[[io.BytesIO], object]) -> bytes:

@@ -17,7 +17,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from rag_pipelines.parsing.losses import LeftOut, Loss
-from rag_pipelines_tests.unit.parsing.office import edited, outline, parse, saved, tables
+from rag_pipelines_tests.unit.parsing.office import counted, edited, outline, parse, saved, tables
 from rag_pipelines_tests.unit.parsing.test_docx import add, run
 
 W14 = 'xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"'
@@ -68,7 +68,7 @@ def test_a_symbol_is_what_its_font_shows(word) -> None:
 def test_a_symbol_of_an_unknown_font_is_counted(word) -> None:
     add(word, run("a") + '<w:r><w:sym w:font="Corporate Icons" w:char="F041"/></w:r>')
     document = parse(saved(word.save))
-    assert (document.text, document.counters) == ("a", {Loss.CHARACTERS.value: 1})
+    assert (document.text, counted(document)) == ("a", {Loss.CHARACTERS.value: 1})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_placeholders_are_no_content_and_check_boxes_are(word) -> None:
     add(word, box + run(" resident"))
     document = parse(saved(word.save))
     assert [content for _, content in outline(document)] == ["Name:", "☒ resident"]
-    assert document.counters == {LeftOut.BOILERPLATE.value: 2}
+    assert counted(document) == {LeftOut.BOILERPLATE.value: 2}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_picture_says_what_its_author_wrote_about_it_or_is_counted(word) -> No
         "Image: Floor plan of hall 3",
         "No words.",
     ]
-    assert document.counters == {Loss.IMAGES.value: 2}
+    assert counted(document) == {Loss.IMAGES.value: 2}
 
 
 def test_a_diagram_is_a_list_in_the_order_of_its_tree(word) -> None:
@@ -276,7 +276,7 @@ def test_a_header_for_a_first_page_that_is_not_apart_is_not_shown(word) -> None:
     word.sections[0].first_page_header.paragraphs[0].text = "Draft only"
     word.add_paragraph("Body.")
     document = parse(saved(word.save))
-    assert (document.text, document.counters) == ("Body.", {LeftOut.HIDDEN.value: 2})
+    assert (document.text, counted(document)) == ("Body.", {LeftOut.HIDDEN.value: 2})
     word.sections[0].different_first_page_header_footer = True
     assert "Draft only" in parse(saved(word.save)).text
 

@@ -18,7 +18,7 @@ from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_text import paragraph_text
 from rag_pipelines.parsing.office.pptx_lists import Bullet, Numbers
-from rag_pipelines_tests.unit.parsing.office import outline, parse, saved, tables
+from rag_pipelines_tests.unit.parsing.office import counted, outline, parse, saved, tables
 from rag_pipelines_tests.unit.parsing.test_pptx import BOX, RELATIONS, say, slide
 
 NAMES = (
@@ -141,7 +141,7 @@ def test_pictures_say_what_their_author_wrote_or_are_counted(deck, tmp_path) -> 
         picture._element.nvPicPr.cNvPr.set("descr", alternative)
     document = parse(saved(deck.save))
     assert outline(document)[1:] == [("paragraph", "Image: Map of the site")]
-    assert document.counters == {Loss.IMAGES.value: 2}
+    assert counted(document) == {Loss.IMAGES.value: 2}
 
 
 def test_comments_old_and_threaded_follow_their_slide(deck) -> None:
@@ -182,7 +182,7 @@ def test_the_words_of_hidden_slides_and_shapes_are_counted(deck) -> None:
     added.shapes[-1]._element.nvSpPr.cNvPr.set("hidden", "1")
     document = parse(saved(deck.save))
     assert document.text == "Shown"
-    assert document.counters == {"hidden_slides": 1, LeftOut.HIDDEN.value: 7}
+    assert counted(document) == {"hidden_slides": 1, LeftOut.HIDDEN.value: 7}
 
 
 def test_a_merged_cell_of_a_slide_stands_in_every_place_it_covers(deck) -> None:
@@ -236,4 +236,4 @@ def test_a_chart_without_its_part_is_counted(deck) -> None:
     frame.set("uri", CHART[9:-1])
     frame[:] = [parse_xml(f'<c:chart {CHART} {NAMES} r:id="rId99"/>')]
     say(added, "The text is read.", 6)
-    assert parse(saved(deck.save)).counters == {Loss.PARTS.value: 1}
+    assert counted(parse(saved(deck.save))) == {Loss.PARTS.value: 1}
