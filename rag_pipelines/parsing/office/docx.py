@@ -16,6 +16,7 @@ those that Word last rendered, None where it never did.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +208,7 @@ class _DocxReader:
         if part is None:
             self.builder.lose(Loss.PARTS)
             return
-        whole = msgspec.structs.replace(self._request.options, html_main_content=False)
+        whole = dataclasses.replace(self._request.options, html_main_content=False)
         request = msgspec.structs.replace(self._request, options=whole)
         parsed = read_part(self.builder, request, part.blob, part.partname.filename, part.content_type)
         if parsed is not None:
