@@ -39,6 +39,7 @@ _NAMED: tuple[tuple[re.Pattern[str], BlockKind | str], ...] = (
 )
 
 
+_PROMPT_STYLE = "placeholder text"
 _MEASURE = re.compile(r"(-?\d+(?:\.\d+)?)(pt)?")
 _RAISED_HALF_POINTS = 5
 """A run moved up by so much (`w:position`) stands over the line like a superscript."""
@@ -71,6 +72,7 @@ class Styles:
                     self._default = style.get(f"{W}styleId")
             elif style.get(f"{W}type") == "character":
                 self._characters[style.get(f"{W}styleId")] = style
+        self._prompts = {name for name, style in self._characters.items() if _name(style) == _PROMPT_STYLE}
 
     def role(self, paragraph: _Element) -> Role:
         """What `paragraph` is. A heading stays one when it is numbered; a number 0 takes numbering away."""
@@ -108,6 +110,16 @@ class Styles:
         """How `run` looks in a paragraph whose runs look like `base`."""
         properties = run.find(f"{W}rPr")
         return base if properties is None else self._apply(properties, base)
+
+    def is_prompt(self, run: _Element) -> bool:
+        """Whether `run` may be words of Word that say what belongs in an empty control.
+
+        They look like such words, unless the document has no style for them.
+        """
+        if not self._prompts:
+            return True
+        style = run.find(f"{W}rPr/{W}rStyle")
+        return style is not None and style.get(f"{W}val") in self._prompts
 
     def _look_of_style(self, style_id: str) -> Look:
         """The look that a style gives, paragraph or character, with those it is based on."""
@@ -174,9 +186,13 @@ def _half_points(element: _Element) -> float:
     return float(measure[1]) * (2 if measure[2] else 1) if measure else 0.0
 
 
+def _name(style: _Element) -> str:
+    element = style.find(f"{W}name")
+    return "" if element is None else (element.get(f"{W}val") or "").lower()
+
+
 def _role_of_element(style: _Element) -> Role | None:
-    name_element = style.find(f"{W}name")
-    name = "" if name_element is None else (name_element.get(f"{W}val") or "").lower()
+    name = _name(style)
     for pattern, kind in _NAMED:
         if match := pattern.fullmatch(name):
             if kind is BlockKind.HEADING or kind is BlockKind.LIST_ITEM:

@@ -130,11 +130,17 @@ class DocxText:
         gallery = properties.find(f"{W}docPartObj/{W}docPartGallery")
         if gallery is not None and gallery.get(f"{W}val") == "Table of Contents":
             self._builder.leave_out(LeftOut.CONTENTS, _plain(control))
-        elif on(properties.find(f"{W}showingPlcHdr")):
+        elif on(properties.find(f"{W}showingPlcHdr")) and self._is_prompt(control):
             self._builder.leave_out(LeftOut.BOILERPLATE, _plain(control))
         else:
             return False
         return True
+
+    def _is_prompt(self, control: _Element) -> bool:
+        """Whether a control says what to fill in: words put there as a placeholder do not look like one."""
+        content = control.find(f"{W}sdtContent")
+        runs = () if content is None else content.iter(f"{W}r")
+        return all(self.styles.is_prompt(run) for run in runs if run.find(f"{W}t") is not None)
 
     def _collect(self, element: _Element, runs: list[tuple[str, bool]], look: Look) -> None:
         """Append the text below `element`; put aside its text boxes, notes and comments, count its pages."""

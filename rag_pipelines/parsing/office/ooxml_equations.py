@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 M: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 
+_ROOTS = {"": "√", "2": "√", "3": "∛", "4": "∜"}
+
 
 def linear(element: _Element) -> str:
     """The equation, or the part of one, below `element`."""
@@ -21,17 +23,35 @@ def linear(element: _Element) -> str:
     if tag == f"{M}f":
         return f"{_group(element, 'num')}/{_group(element, 'den')}"
     if tag in (f"{M}sSup", f"{M}sSub", f"{M}sSubSup", f"{M}limLow", f"{M}limUpp"):
-        return f"{_part(element, 'e')}{_scripts(element)}"
+        return f"{_base(element)}{_scripts(element)}"
+    if tag == f"{M}sPre":
+        return f"{_scripts(element)}{_part(element, 'e')}"
     if tag == f"{M}nary":
         return f"{_character(element, 'naryPr', 'chr', '∫')}{_scripts(element)} {_part(element, 'e')}"
+    if tag == f"{M}func":
+        return f"{_part(element, 'fName')} {_part(element, 'e')}"
     if tag == f"{M}rad":
-        return f"√{_group(element, 'e')}"
+        degree = _part(element, "deg")
+        return f"{_ROOTS.get(degree, f'root_{degree} ')}{_group(element, 'e')}"
     if tag == f"{M}d":
-        inner = ", ".join(linear(part) for part in element.iterchildren(f"{M}e"))
+        inner = _character(element, "dPr", "sepChr", ", ").join(map(linear, element.iterchildren(f"{M}e")))
         return (
             f"{_character(element, 'dPr', 'begChr', '(')}{inner}{_character(element, 'dPr', 'endChr', ')')}"
         )
+    if tag == f"{M}m":
+        rows = (", ".join(map(linear, row.iterchildren(f"{M}e"))) for row in element.iterchildren(f"{M}mr"))
+        return f"[{'; '.join(rows)}]"
+    if tag == f"{M}eqArr":
+        return "; ".join(map(linear, element.iterchildren(f"{M}e")))
     return "".join(linear(child) for child in element.iterchildren() if isinstance(child.tag, str))
+
+
+def _base(element: _Element) -> str:
+    """What carries a script, in parentheses where it would otherwise end with a part of itself."""
+    base = element.find(f"{M}e")
+    if base is not None and base.find(f"{M}f") is not None:
+        return f"({linear(base)})"
+    return _part(element, "e")
 
 
 def _part(element: _Element, name: str) -> str:

@@ -65,6 +65,26 @@ def test_a_symbol_is_what_its_font_shows(word) -> None:
     assert texts(word) == ["☑ agreed, 5", "±2", "angle α", "page⇒next"]
 
 
+@pytest.mark.parametrize(
+    ("math", "text"),
+    [
+        (
+            "<m:sSup><m:e><m:f><m:num>{x}</m:num><m:den>{y}</m:den></m:f></m:e><m:sup>{n}</m:sup></m:sSup>",
+            "(x/y)^n",
+        ),
+        ("<m:func><m:fName>{n}</m:fName><m:e>{x}</m:e></m:func>", "n x"),
+        ("<m:rad><m:deg><m:r><m:t>3</m:t></m:r></m:deg><m:e>{x}</m:e></m:rad>", "∛x"),
+        ("<m:m><m:mr><m:e>{x}</m:e><m:e>{y}</m:e></m:mr><m:mr><m:e>{n}</m:e></m:mr></m:m>", "[x, y; n]"),
+        ("<m:eqArr><m:e>{x}</m:e><m:e>{y}</m:e></m:eqArr>", "x; y"),
+        ("<m:sPre><m:sub>{n}</m:sub><m:sup>{y}</m:sup><m:e>{x}</m:e></m:sPre>", "_n^yx"),
+    ],
+)
+def test_no_part_of_an_equation_merges_with_another(word, math: str, text: str) -> None:
+    parts = {name: f"<m:r><m:t>{name}</m:t></m:r>" for name in "xyn"}
+    add(word, f"<m:oMath>{math.format(**parts)}</m:oMath>")
+    assert texts(word) == [text]
+
+
 def test_a_symbol_of_an_unknown_font_is_counted(word) -> None:
     add(word, run("a") + '<w:r><w:sym w:font="Corporate Icons" w:char="F041"/></w:r>')
     document = parse(saved(word.save))
@@ -113,13 +133,20 @@ def test_a_field_that_is_never_closed_hides_no_later_paragraph(word) -> None:
     assert texts(word) == ["seen"]
 
 
-def test_placeholders_are_no_content_and_check_boxes_are(word) -> None:
-    placeholder = f"<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>{run('Click here')}</w:sdtContent></w:sdt>"
-    box = f"<w:sdt><w:sdtPr><w14:checkbox {W14}/></w:sdtPr><w:sdtContent>{run('☒')}</w:sdtContent></w:sdt>"
-    add(word, run("Name: ") + placeholder)
-    add(word, box + run(" resident"))
+def control(properties: str, content: str) -> str:
+    return f"<w:sdt><w:sdtPr>{properties}</w:sdtPr><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+
+
+def test_prompts_are_no_content_and_what_is_filled_in_is(word) -> None:
+    word.styles.element.append(parse_xml(
+        f'<w:style {nsdecls("w")} w:type="character" w:styleId="Platzhalter"><w:name w:val="Placeholder Text"/></w:style>'
+    ))  # fmt: skip
+    prompt = control("<w:showingPlcHdr/>", styled('<w:rStyle w:val="Platzhalter"/>', "Click here"))
+    add(word, run("Name: ") + prompt)
+    add(word, control("<w:showingPlcHdr/>", run("typed as a placeholder")))
+    add(word, control(f"<w14:checkbox {W14}/>", run("☒")) + run(" resident"))
     document = parse(saved(word.save))
-    assert [content for _, content in outline(document)] == ["Name:", "☒ resident"]
+    assert [content for _, content in outline(document)] == ["Name:", "typed as a placeholder", "☒ resident"]
     assert counted(document) == {LeftOut.BOILERPLATE.value: 2}
 
 
