@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office.merged_cells import NONE_MERGED, Covered, Merges, header_cells, spread
 
 Row = Sequence[str]
 
@@ -28,22 +29,31 @@ _LETTER = re.compile(r"[^\W\d_]")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
-def add_sheet(builder: DocumentBuilder, name: str, rows: Iterable[Row], *, max_characters: int) -> None:
+def add_sheet(
+    builder: DocumentBuilder,
+    name: str,
+    rows: Iterable[Row],
+    *,
+    max_characters: int,
+    merges: Merges = NONE_MERGED,
+) -> bool:
     """Add a sheet: its name as a heading, then its tables and remarks from top to bottom.
 
-    Rows are taken one at a time; only those since the last blank row are held.
+    Rows are taken one at a time; only those since the last blank row are held. The rows of `merges`
+    count from the first of `rows`. Says whether there was anything, and so a heading.
 
     Raises:
         TooLargeDocumentError: a table grows past `max_characters`.
     """
     has_heading = False
-    for band in _bands(rows, max_characters):
+    for band in _bands(spread(rows, merges), max_characters):
         for part in _split_columns(band):
             for table in _bands(part, max_characters):
                 if not has_heading:
                     builder.add(BlockKind.HEADING, name, level=1)
                     has_heading = True
                 _add_part(builder, _trim(table))
+    return has_heading
 
 
 def _bands(rows: Iterable[Row], max_characters: int) -> Iterator[list[Row]]:
@@ -115,7 +125,7 @@ def _is_table_of_its_own(band: list[Row], left: list[int], columns: list[int]) -
 
 
 def _cells(row: Row, columns: list[int]) -> list[str]:
-    return [row[column].strip() if column < len(row) else "" for column in columns]
+    return [(row[column] and row[column].strip()) if column < len(row) else "" for column in columns]
 
 
 def _trim(rows: list[Row]) -> list[list[str]]:
@@ -144,7 +154,8 @@ def _add_part(builder: DocumentBuilder, rows: list[list[str]]) -> None:
         builder.add(BlockKind.CAPTION, "".join(rows[titles]))
         titles += 1
     table = rows[titles:]
-    builder.add_table(table, header_rows=_header_rows(table))
+    count = _header_rows(table)
+    builder.add_table([*map(header_cells, table[:count]), *table[count:]], header_rows=count)
 
 
 def _is_title(row: list[str], below: list[str]) -> bool:
@@ -162,13 +173,14 @@ def _header_rows(rows: list[list[str]]) -> int:
     if len(rows) < 2 or not _is_words(rows[0]):
         return 0
     count = 1
-    while (
-        count < min(MAX_HEADER_ROWS, len(rows) - 1)
-        and not all(rows[count - 1][1:])
-        and all(rows[count][1:])
-        and _is_words(rows[count])
-    ):
-        count += 1
+    for number in range(1, min(MAX_HEADER_ROWS, len(rows) - 1)):
+        row = rows[number]
+        if all(rows[number - 1][1:]) or not _is_words(row):
+            break
+        if all(row[1:]):
+            count = number + 1
+        elif not all(cell or isinstance(cell, Covered) for cell in row[1:]):
+            break
     return count
 
 
