@@ -22,6 +22,8 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.images import alternative_text
+from rag_pipelines.parsing.office.merged_cells import Merge
+from rag_pipelines.parsing.office.odf_cells import cell_formula, cell_text
 from rag_pipelines.parsing.office.odf_furniture import page_furniture, slide_furniture
 from rag_pipelines.parsing.office.odf_names import (
     DC,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 
-_MAX_COLUMNS = 16_384
+_MAX_COLUMNS, _MAX_ROWS = 16_384, 1_048_576
 _GENERATED = {
     *(f"{TEXT}{kind}-index" for kind in ("alphabetical", "illustration", "table", "object", "user")),
     f"{TEXT}table-of-content",
@@ -181,8 +183,10 @@ class _OdfReader:
                 self.builder.counters["hidden_sheets"] += 1
                 self.builder.leave_out(LeftOut.HIDDEN, _plain(table))
                 continue
-            rows = self._sheet_rows(table)
-            add_sheet(self.builder, table.get(f"{TABLE}name") or "", rows, max_characters=max_characters)
+            merges: dict[int, list[Merge]] = {}
+            rows = self._sheet_rows(table, merges)
+            name = table.get(f"{TABLE}name") or ""
+            add_sheet(self.builder, name, rows, max_characters=max_characters, merges=merges)
             self._flush()
 
     def _read(self, element: _Element) -> None:
@@ -294,20 +298,34 @@ class _OdfReader:
                     grid.append(span[0])
             yield grid
 
-    def _sheet_rows(self, table: _Element) -> Iterator[list[str]]:
+    def _sheet_rows(self, table: _Element, merges: dict[int, list[Merge]]) -> Iterator[list[str]]:
+        """The rows of a sheet; the merged cells of each are in `merges` when it comes."""
+        number = 0
         for row in _rows(table):
             cells: list[str] = []
             blanks = 0
+            has_covered = False
             for cell in row.iterchildren(f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
                 count = min(_count(cell, "columns-repeated"), _MAX_COLUMNS)
-                text = self._text_inside(cell)
+                has_covered = has_covered or cell.tag == f"{TABLE}covered-table-cell"
+                rows, columns = _count(cell, "rows-spanned"), _count(cell, "columns-spanned")
+                if rows > 1 or columns > 1:
+                    first = len(cells) + blanks
+                    merge = Merge(number, number + rows - 1, first, first + columns - 1)
+                    merges.setdefault(number, []).append(merge)
+                text = cell_text(cell, self._text_inside(cell))
+                if not text and (text := cell_formula(cell)):
+                    self.builder.lose(Loss.FORMULAS, count)
                 if text:
                     cells += [""] * blanks + [text] * count
                     blanks = 0
                 else:
                     blanks += count
             times = _count(row, "rows-repeated")
-            yield from repeat(cells, times if cells else min(times, MAX_BLANK_ROWS + 1))
+            if not cells:
+                times = min(times, _MAX_ROWS if has_covered else MAX_BLANK_ROWS + 1)
+            number += times
+            yield from repeat(cells, times)
 
 
 def _is_container(element: _Element) -> bool:

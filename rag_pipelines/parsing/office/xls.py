@@ -14,6 +14,9 @@ from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
+from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, display
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines.parsing.witness import xls as witness
@@ -44,29 +47,38 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if sheet.visibility:
             builder.counters["hidden_sheets"] += 1
             continue
-        add_sheet(builder, sheet.name, _rows(book, sheet), max_characters=request.limits.max_characters)
+        merges = [Merge(top, bottom - 1, left, right - 1) for top, bottom, left, right in sheet.merged_cells]
+        add_sheet(
+            builder,
+            sheet.name,
+            _rows(book, sheet, builder),
+            max_characters=request.limits.max_characters,
+            merges=by_first_row(merges),
+        )
     builder.metadata = {"author": book.user_name} if book.user_name else {}
     builder.account_for(witness.text(book))
     return builder.finish()
 
 
-def _rows(book: Any, sheet: Any) -> Iterator[list[str]]:
+def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Iterator[list[str]]:
+    epoch = EPOCH_1904 if book.datemode else EPOCH_1900
     for number in range(sheet.nrows):
-        yield [_format_cell(book, cell) for cell in sheet.row(number)]
+        row: list[str] = []
+        for cell in sheet.row(number):
+            value = _value(cell)
+            style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
+            row.append(display(value, style.format_str if style else "General", epoch=epoch))
+            if value and not row[-1]:
+                builder.leave_out(LeftOut.HIDDEN, str(value))
+        yield row
 
 
-def _format_cell(book: Any, cell: Any) -> str:
+def _value(cell: Any) -> Value:
+    """What a cell holds; a date is its serial number."""
     import xlrd
 
-    value: Value = cell.value
-    if cell.ctype == xlrd.XL_CELL_DATE:
-        moment = xlrd.xldate.xldate_as_datetime(cell.value, book.datemode)
-        value = moment.time() if cell.value < 1 else moment
-    elif cell.ctype == xlrd.XL_CELL_BOOLEAN:
-        value = bool(cell.value)
-    elif cell.ctype == xlrd.XL_CELL_ERROR:
-        value = xlrd.error_text_from_code.get(cell.value, "#ERROR")
-    elif cell.ctype == xlrd.XL_CELL_NUMBER:
-        style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
-        return display(value, style.format_str if style else "General")
-    return display(value)
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return bool(cell.value)
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code.get(cell.value, "#ERROR")
+    return cell.value

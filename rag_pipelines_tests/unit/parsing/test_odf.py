@@ -153,3 +153,75 @@ def test_content_that_is_no_document_is_corrupt() -> None:
     parts = {"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "<x/>"}
     with pytest.raises(CorruptDocumentError, match="body"):
         parse(zipped(parts))
+
+
+def test_cells_merged_in_a_sheet_stand_in_each_row_and_in_each_column_of_a_header() -> None:
+    def cell(text: str, spans: str = "") -> str:
+        return f"<table:table-cell {spans}><text:p>{text}</text:p></table:table-cell>"
+
+    def row(*cells: str) -> str:
+        return f"<table:table-row>{''.join(cells)}</table:table-row>"
+
+    covered = "<table:covered-table-cell/>"
+    body = f"""<table:table table:name="One">
+        {row(cell("Town"), cell("2021", 'table:number-columns-spanned="2"'), covered)}
+        {row(cell(""), cell("Sold"), cell("Left"))}
+        {row(cell("Bonn", 'table:number-rows-spanned="3"'), cell("1"), cell("2"))}
+        {row(covered, cell("3"), cell("4"))}
+        <table:table-row table:number-rows-repeated="1">{covered}</table:table-row>
+        {row(cell("Kiel"), cell("5"), cell("6"))}
+    </table:table>"""
+    assert tables(parse(odf("spreadsheet", body))) == [
+        [
+            ("Town", "2021", "2021"),
+            ("", "Sold", "Left"),
+            ("Bonn", "1", "2"),
+            ("Bonn", "3", "4"),
+            ("Kiel", "5", "6"),
+        ]
+    ]
+
+
+DAY_AND_TIME = "2024-03-04 09:30"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "shown"),
+    [
+        ('office:value-type="float" office:value="12.5"', "12.50 kg", "12.50 kg"),
+        ('office:value-type="float" office:value="12.5"', "", "12.5"),
+        ('office:value-type="percentage" office:value="0.125"', "", "12.5%"),
+        ('office:value-type="currency" office:value="3" office:currency="EUR"', "", "3"),
+        ('office:value-type="boolean" office:boolean-value="true"', "", "true"),
+        ('office:value-type="string" office:string-value="word"', "", "word"),
+        ('office:value-type="date" office:date-value="2024-03-04"', "", "2024-03-04"),
+        ('office:value-type="date" office:date-value="2024-03-04"', "03/04/24", "2024-03-04"),
+        (
+            'office:value-type="date" office:date-value="2024-03-04T09:30:00"',
+            "4.3.24 9:30",
+            "2024-03-04 09:30",
+        ),
+        ('office:value-type="date" office:date-value="2024-03-04T09:30:00"', "9:30", "9:30"),
+        ('office:value-type="date" office:date-value="2024-03-04"', "4. März 2024", "4. März 2024"),
+        ('office:value-type="date" office:date-value="2024-03-04"', "2024", "2024"),
+        ('office:value-type="date" office:date-value="2024-03-04"', "03/2024", "2024-03"),
+    ],
+)
+def test_a_cell_of_a_sheet_shows_its_text_or_else_its_value(value: str, text: str, shown: str) -> None:
+    stored = text and f"<text:p>{text}</text:p>"
+    row = (
+        "<table:table-row><table:table-cell><text:p>name</text:p></table:table-cell>"
+        f"<table:table-cell {value}>{stored}</table:table-cell></table:table-row>"
+    )
+    document = parse(odf("spreadsheet", f'<table:table table:name="S">{row}{row}</table:table>'))
+    assert tables(document)[0][0] == ("name", shown)
+
+
+def test_a_formula_of_a_sheet_without_a_result_stands_as_it_is_and_is_counted() -> None:
+    row = (
+        "<table:table-row><table:table-cell><text:p>all</text:p></table:table-cell>"
+        '<table:table-cell table:formula="of:=SUM([.B1:.B9];[$Other.A1])"/></table:table-row>'
+    )
+    document = parse(odf("spreadsheet", f'<table:table table:name="S">{row}</table:table>'))
+    assert tables(document) == [[("all", "=SUM(B1:B9;Other.A1)")]]
+    assert document.counters["formulas_without_value"] == 1
