@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+import re
+from collections.abc import Iterable
+from datetime import datetime, time
 from typing import Any
 
 import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.worksheet.formula import ArrayFormula
 
 from rag_pipelines.errors import EmptyDocumentError, TooLargeDocumentError
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.office.number_formats import display
+from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines_tests.unit.parsing.office import edited, outline, parse, saved, tables
 
@@ -25,10 +31,18 @@ def workbook(*rows: list[Any], title: str = "Data") -> openpyxl.Workbook:
     return book
 
 
-def sheet(*rows: list[str]) -> Any:
+def sheet(*rows: list[str], merges: Iterable[Merge] = ()) -> Any:
     builder = DocumentBuilder("x")
-    add_sheet(builder, "Sheet", rows, max_characters=100_000)
+    add_sheet(builder, "Sheet", rows, max_characters=100_000, merges=by_first_row(merges))
     return builder.finish()
+
+
+def merged(*ranges: str, rows: list[list[Any]]) -> list[list[tuple[str, ...]]]:
+    """The tables of a workbook with these rows and merged cells."""
+    book = workbook(*rows)
+    for one in ranges:
+        book.active.merge_cells(one)
+    return tables(parse(saved(book.save)))
 
 
 def test_each_sheet_is_a_section_under_its_name() -> None:
@@ -64,40 +78,180 @@ def test_formulas_stand_with_the_value_last_computed() -> None:
     assert tables(parse(data)) == [[("1", "2")]]
 
 
+def test_a_formula_saved_without_a_result_stands_as_it_is_and_is_counted() -> None:
+    book = workbook(["Part", "Pieces", "Cost"], ["Bolt", 3, "=B2*7"], ["All", None, "=_xlfn.SUM(C2:C2)"])
+    document = parse(saved(book.save))
+    assert tables(document)[0][1:] == [("Bolt", "3", "=B2*7"), ("All", "", "=SUM(C2:C2)")]
+    assert document.counters["formulas_without_value"] == 2
+
+
+def test_an_array_formula_saved_without_a_result_is_shown() -> None:
+    book = workbook(["a", "b"], [1, None])
+    book.active["B2"] = ArrayFormula("B2:B2", "=SUM(A2:A2*2)")
+    assert tables(parse(saved(book.save))) == [[("a", "b"), ("1", "=SUM(A2:A2*2)")]]
+
+
+def test_a_formula_whose_result_is_an_empty_text_is_an_empty_cell() -> None:
+    cell = b'<c r="B2" t="str"><f>IF(A2=1,"","x")</f><v></v></c>'
+    data = edited(
+        saved(workbook(["a", "b"], [1, "here"]).save),
+        "xl/worksheets/sheet1.xml",
+        lambda xml: re.sub(rb'<c r="B2".*?</c>', cell, xml),
+    )
+    document = parse(data)
+    assert tables(document) == [[("a", "b"), ("1", "")]]
+    assert "formulas_without_value" not in document.counters
+
+
+@pytest.mark.parametrize("rows", [1, 40_000])
+def test_formulas_without_results_are_found_in_sheets_of_any_size(rows: int) -> None:
+    book = workbook(["number", "twice"], *([n, n] for n in range(rows)), ["end", "=A2*2"])
+    assert tables(parse(saved(book.save)))[0][-1] == ("end", "=A2*2")
+
+
+def test_raised_characters_stay_apart_from_what_they_stand_behind() -> None:
+    up = InlineFont(vertAlign="superscript")
+    book = workbook(["Size", "Note"], [None, "x"])
+    book.active["A2"] = CellRichText(
+        "10", TextBlock(up, "6"), " m", TextBlock(up, "2"), TextBlock(InlineFont(b=True), " net")
+    )
+    assert tables(parse(saved(book.save)))[0][1] == ("10^6 m^2 net", "x")
+
+
+def test_characters_that_xml_cannot_hold_are_read_back() -> None:
+    book = workbook(["a", "b"], ["one_x000D_two", "_x_ and _xyz_"])
+    assert tables(parse(saved(book.save)))[0][1] == ("one two", "_x_ and _xyz_")
+
+
 def test_cells_are_shown_through_their_formats() -> None:
     book = workbook(["a", "b", "c", "d"], [0.125, 1234.5, datetime(2024, 1, 31), time(9, 30)])
     book.active["A2"].number_format = "0.0%"
     book.active["B2"].number_format = "#,##0.00"
-    assert tables(parse(saved(book.save)))[0][1] == ("12.5%", "1,234.50", "2024-01-31", "09:30")
+    book.active["D2"].number_format = "h:mm"
+    assert tables(parse(saved(book.save)))[0][1] == ("12.5%", "1,234.50", "2024-01-31", "9:30")
 
 
-@pytest.mark.parametrize(
-    ("value", "number_format", "shown"),
-    [
-        (0.1 + 0.2, "General", "0.3"),
-        (3.0, "General", "3"),
-        (12345678901, "General", "12345678901"),
-        (7, "00000", "00007"),
-        (-1234.5, "#,##0.00;(#,##0.00)", "(1,234.50)"),
-        (-1234.5, "#,##0.0", "-1,234.5"),
-        (12.5, '"USD" 0.00', "USD 12.50"),
-        (12.5, "0.00 [$€-407]", "12.50 €"),
-        (12345.678, "0.00E+00", "1.23E+04"),
-        (1.5, "# ?/?", "1.5"),
-        (0.5, "[Red]0%", "50%"),
-        (True, "General", "TRUE"),
-        (None, "General", ""),
-        (datetime(2024, 1, 31, 9, 30), "d.m.yy h:mm", "2024-01-31 09:30"),
-        (date(2024, 1, 31), "d.m.yy", "2024-01-31"),
-    ],
+def test_a_cell_whose_format_hides_its_value_is_empty_and_its_words_are_counted() -> None:
+    book = workbook(["a", "b"], ["x", 42], ["y", "secret words"])
+    for cell in ("B2", "B3"):
+        book.active[cell].number_format = ";;;"
+    document = parse(saved(book.save))
+    assert "42" not in document.text
+    assert "secret" not in document.text
+    assert document.counters["hidden_words"] == 3
+
+
+def test_the_date_formats_that_only_east_asian_editions_have_show_dates() -> None:
+    book = workbook(["day", "n"], [45355, 1])
+    book.active["A2"].number_format = "0.000"
+    data = edited(
+        saved(book.save),
+        "xl/styles.xml",
+        lambda xml: xml.replace(b'<xf numFmtId="164"', b'<xf numFmtId="31"'),
+    )
+    assert tables(parse(data))[0][1][0] == "2024年3月4日"
+
+
+def test_serial_numbers_count_from_the_epoch_of_the_workbook() -> None:
+    book = workbook(["day", "length"], [datetime(2024, 1, 31), 1.5])
+    book.epoch = CALENDAR_MAC_1904
+    book.active["B2"].number_format = "[h]:mm"
+    assert tables(parse(saved(book.save)))[0][1] == ("2024-01-31", "36:00")
+
+
+def test_a_cell_merged_over_rows_stands_in_each_of_them() -> None:
+    rows = [
+        ["Area", "Month", "Sold"],
+        ["East", "May", 5],
+        [None, "June", 6],
+        [None, "July", 7],
+        ["West", "May", 8],
+    ]
+    assert merged("A2:A4", rows=rows)[0][1:] == [
+        ("East", "May", "5"),
+        ("East", "June", "6"),
+        ("East", "July", "7"),
+        ("West", "May", "8"),
+    ]
+
+
+def test_a_cell_merged_over_columns_stands_in_each_of_a_header_and_once_below() -> None:
+    rows = [
+        ["Town", "2021", None, "2022", None],
+        [None, "Sold", "Left", "Sold", "Left"],
+        ["Bonn", 1, 2, 3, 4],
+        ["closed", None, None, None, None],
+        ["Kiel", 5, 6, 7, 8],
+    ]
+    assert merged("A1:A2", "B1:C1", "D1:E1", "A4:E4", rows=rows)[0] == [
+        ("Town", "2021", "2021", "2022", "2022"),
+        ("Town", "Sold", "Left", "Sold", "Left"),
+        ("Bonn", "1", "2", "3", "4"),
+        ("closed", "", "", "", ""),
+        ("Kiel", "5", "6", "7", "8"),
+    ]
+
+
+def test_a_header_of_three_levels_of_merged_cells_is_one_header() -> None:
+    document = sheet(
+        ["Town", "Sales", "", "", ""],
+        ["", "North", "", "South", ""],
+        ["", "new", "old", "new", "old"],
+        ["Bonn", "1", "2", "3", "4"],
+        merges=[Merge(0, 2, 0, 0), Merge(0, 0, 1, 4), Merge(1, 1, 1, 2), Merge(1, 1, 3, 4)],
+    )
+    assert tables(document)[0][:3] == [
+        ("Town", "Sales", "Sales", "Sales", "Sales"),
+        ("Town", "North", "North", "South", "South"),
+        ("Town", "new", "old", "new", "old"),
+    ]
+    assert document.blocks[-1].header_rows == 3
+
+
+def test_a_title_merged_over_a_table_is_its_caption_once() -> None:
+    document = sheet(
+        ["Sales by town", "", ""],
+        ["", "", ""],
+        ["Town", "Sold", "Left"],
+        ["Bonn", "1", "2"],
+        merges=[Merge(0, 1, 0, 2)],
+    )
+    assert outline(document)[1:] == [("caption", "Sales by town")]
+    assert tables(document) == [[("Town", "Sold", "Left"), ("Bonn", "1", "2")]]
+
+
+def test_rows_that_hold_nothing_but_merged_cells_from_above_are_left_out() -> None:
+    document = sheet(
+        ["a", "b"],
+        ["1", "2"],
+        ["", ""],
+        ["", ""],
+        ["3", "4"],
+        merges=[Merge(1, 3, 0, 0), Merge(1, 3, 1, 1)],
+    )
+    assert tables(document) == [[("a", "b"), ("1", "2"), ("3", "4")]]
+
+
+def test_what_a_merged_cell_covers_is_not_shown() -> None:
+    document = sheet(["a", "b"], ["shown", "covered"], ["c", "d"], merges=[Merge(1, 1, 0, 1)])
+    assert "covered" not in document.text
+
+
+def test_merged_cells_beyond_any_sheet_cost_nothing() -> None:
+    document = sheet(["a", "b"], ["c", "d"], merges=[Merge(0, 10**9, 2, 10**9), Merge(5, 10**9, 0, 10**9)])
+    assert tables(document) == [[("a", "b"), ("c", "d")]]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["", "word", "7"]), min_size=3, max_size=3), max_size=6),
+    st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=4),
 )
-def test_values_are_shown_as_a_person_sees_them(value: Any, number_format: str, shown: str) -> None:
-    assert display(value, number_format) == shown
-
-
-@given(st.floats(allow_nan=True, allow_infinity=True) | st.integers(), st.text(max_size=30))
-def test_no_number_format_breaks_the_display_of_a_number(value: float, number_format: str) -> None:
-    assert isinstance(display(value, number_format), str)
+def test_any_merged_cells_give_rows_that_can_be_read(
+    rows: list[list[str]], corners: list[tuple[int, int, int, int]]
+) -> None:
+    merges = [Merge(min(a, b), max(a, b), min(c, d), max(c, d)) for a, b, c, d in corners]
+    document = sheet(*rows, merges=merges)
+    assert {cell for table in tables(document) for row in table for cell in row} <= {"", "word", "7"}
 
 
 def test_blank_rows_part_tables() -> None:
