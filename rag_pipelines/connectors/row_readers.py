@@ -30,6 +30,7 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
+from rag_pipelines.text.delimited_rows import delimited_rows
 
 Format = Literal["jsonl", "csv", "parquet"]
 
@@ -102,7 +103,7 @@ class FileRows:
         with self._open() as file:
             if self._format == "parquet":
                 return list(_parquet(file).schema_arrow.names)
-            return self._header(csv.reader(_text(file), delimiter=self._delimiter))
+            return self._header(delimited_rows(_text(file), self._delimiter))
 
     def rows(self, since: datetime | None) -> Iterator[Row]:
         readers = {"jsonl": self._json_rows, "csv": self._csv_rows, "parquet": self._parquet_rows}
@@ -165,8 +166,8 @@ class FileRows:
                 problem = None if values else CorruptDocumentError(f"not a JSON object: {error}")
                 yield Row(place, values or {}, problem)
 
-    def _header(self, reader: Iterator[list[str]]) -> list[str]:
-        header = next(reader, [])
+    def _header(self, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+        _, header = next(rows, (0, []))
         if len(set(header)) != len(header):
             raise CorruptDocumentError(f"{self.name!r} has two columns of one name: {', '.join(header)}")
         return header
@@ -174,10 +175,10 @@ class FileRows:
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
         # The limit is the module's own; the size of a row is checked where its text is put together.
         csv.field_size_limit(sys.maxsize)
-        reader = csv.reader(_text(file), delimiter=self._delimiter)
-        header = self._header(reader)
-        for fields in reader:
-            place = f"line {reader.line_num}"
+        rows = delimited_rows(_text(file), self._delimiter)
+        header = self._header(rows)
+        for number, fields in rows:
+            place = f"line {number}"
             if len(fields) == len(header):
                 yield Row(place, dict(zip(header, fields, strict=True)))
             elif fields:

@@ -17,6 +17,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
+from rag_pipelines.text.delimited_rows import delimited_rows
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS = 65_536
@@ -25,6 +26,7 @@ _MIN_CONSISTENCY = 0.7
 _SEPARATOR_LINE = re.compile(r"\ufeff?sep=(.)\r?\n", re.I)
 _NUMBER = re.compile(r"[-+(]?[$€£¥]?\s?\d[\d.,' ]*(?:[eE][-+]?\d+)?\s?[%)]?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_NO_DELIMITER = "\x1f"
 _MAX_FIELD = 10_000_000
 
 
@@ -82,13 +84,7 @@ def _is_number(row: list[str], column: int) -> bool:
 
 
 def _rows(text: str, delimiter: str | None) -> Iterator[list[str]]:
-    """The rows that are not blank. Quotes are taken as text where they do not pair up."""
-    if delimiter is None:
-        return ([line] for line in text.splitlines() if line.strip())
+    """The rows that are not blank; without a delimiter, of one cell each."""
     csv.field_size_limit(_MAX_FIELD)
     lines = io.StringIO(text, newline="")
-    if text.count('"') % 2 == 0:
-        reader = csv.reader(lines, delimiter=delimiter)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    return (row for row in reader if any(row))
+    return (row for _, row in delimited_rows(lines, delimiter or _NO_DELIMITER) if any(row))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.parsing.base import ParseLimits, ParseRequest
 from rag_pipelines.parsing.registry import parse
+from rag_pipelines.text.delimited_rows import delimited_rows
 from rag_pipelines_tests.unit.parsing.reading import read, shown, tables
 
 
@@ -25,6 +32,78 @@ def test_quoted_cells_hold_delimiters_and_line_breaks():
 
 def test_a_quote_that_is_never_closed_does_not_swallow_the_rest():
     assert len(tables(read('a,b\n5" pipe,1\n"x,2\ny,3\n', "a.csv"))[0]) == 4
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "stray",
+    ['pipe 3"', '3" pipe', '"pipe', 'say "yes', '""pipe', '"'],
+)
+def test_a_stray_quote_costs_no_other_cell_its_place(delimiter, stray):
+    rows = [["size", "who", "town"], *([f"{n}", f'"Doe{delimiter}J{n}"', "Rome"] for n in range(9))]
+    rows[5][0] = stray
+    table = tables(read("\n".join(map(delimiter.join, rows)), "a.csv"))[0]
+    assert len(table) == 10
+    names = [f"Doe{delimiter}J{n}".replace("\t", " ") for n in range(9)]
+    assert [row[1:] for row in table[1:]] == [(name, "Rome") for name in names]
+
+
+def test_a_stray_quote_inside_a_quoted_cell_is_a_character():
+    text = 'a,b,c\n1,"x",2\n"pipe 3" steel, long","y",3\n4,z,5\n'
+    assert tables(read(text, "a.csv"))[0][2] == ('pipe 3" steel, long', "y", "3")
+
+
+def test_cells_of_many_lines_stay_whole_beside_a_stray_quote():
+    text = 'a,b,c\n1,"one\ntwo, three\n\nfour",x\n2,3" pipe,y\n"3,six,z\n4,"seven\neight",w\n'
+    assert tables(read(text, "a.csv"))[0][1:] == [
+        ("1", "one two, three four", "x"),
+        ("2", '3" pipe', "y"),
+        ('"3', "six", "z"),
+        ("4", "seven eight", "w"),
+    ]
+
+
+def test_a_quote_behind_a_space_opens_a_cell_too():
+    assert tables(read('a, b\n1, "x, y"\n2, z\n', "a.csv"))[0][1] == ("1", "x, y")
+
+
+def test_quoted_cells_of_a_single_column_lose_their_quotes():
+    assert tables(read('note\n"Hello, you"\n"two\nlines"\n', "a.csv"))[0] == [
+        ("note",),
+        ("Hello, you",),
+        ("two lines",),
+    ]
+
+
+def test_a_byte_order_mark_before_a_quoted_header_is_no_text():
+    assert tables(read('\ufeff"a, b",c\n1,2\n'.encode(), "a.csv"))[0][0] == ("a, b", "c")
+
+
+def test_many_stray_quotes_are_read_in_little_time():
+    rows = 30_000
+    table = tables(read("a,b\n" + f'"x,{7}\n' * rows, "a.csv"))[0]
+    assert len(table) == rows + 1
+
+
+@given(
+    st.lists(
+        st.lists(st.text('ab,;" \n', max_size=6).map(str.strip), min_size=2, max_size=2),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_a_writer_quotes_is_read_back(rows):
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL).writerows(rows)
+    assert [row for _, row in delimited_rows(io.StringIO(out.getvalue(), newline=""), ",")] == rows
+
+
+@given(st.text('ab," \n', max_size=40))
+def test_no_line_of_delimited_text_is_lost(text):
+    rows = list(delimited_rows(io.StringIO(text, newline=""), ","))
+    letters = Counter(char for char in text if char in "ab")
+    assert Counter(char for _, row in rows for cell in row for char in cell if char in "ab") == letters
+    assert [number for number, _ in rows] == sorted({number for number, _ in rows})
 
 
 @pytest.mark.parametrize(
