@@ -72,12 +72,24 @@ class TableRow(msgspec.Struct, frozen=True, array_like=True):
     end: int
 
 
+class Link(msgspec.Struct, frozen=True, array_like=True):
+    """A link of a block: the text that a reader sees, and where it leads.
+
+    `target` is an address, as absolute as the document tells. A place of the same document is ``#`` and the
+    heading it is under, or ``#page=7`` (RFC 8118) where only the page is known.
+    """
+
+    text: str
+    target: str
+
+
 class Block(msgspec.Struct, frozen=True, array_like=True):
     """One piece of a document; ``document.text[block.start:block.end]`` is exactly its text.
 
     `level` is the heading level (1 is the highest) or the nesting depth of a list item (1 is the
     outermost). `heading_path` holds the headings above the block, outermost first, without the
     block itself. `rows` and `header_rows` are set on tables, `language` on code where it is known.
+    `links` stand in the order of the text, each once.
     """
 
     kind: BlockKind
@@ -89,6 +101,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     rows: tuple[TableRow, ...] = ()
     header_rows: int = 0
     language: str | None = None
+    links: tuple[Link, ...] = ()
 
 
 class ParsedDocument(msgspec.Struct, frozen=True):

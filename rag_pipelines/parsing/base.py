@@ -53,13 +53,16 @@ class ParseOptions:
     at the nominal cost of each page (`pdf.tables`). It does not follow from `ParseLimits.seconds`, so
     that a limit decides whether a document is read and never what is found in it. Whoever raises it
     leaves at least as much again below that limit for the text, and for slower machines.
-    With an engine other than the native one, options of that format have no effect.
+    With an engine other than the native one, options of that format have no effect. With `links` as
+    ``text``, the text names where links lead, "the handbook (https://acme.example/handbook)"; else that is
+    known of each block only.
     """
 
     pdf: Literal["fast", "auto", "layout"] = "auto"
     pdf_table_seconds: float = 20.0
     html_main_content: bool = True
     engines: Engines = Engines()
+    links: Literal["metadata", "text"] = "metadata"
     passwords: tuple[Secret, ...] = field(default=(), repr=False)
 
 

@@ -6,17 +6,26 @@ What does not: anything that knows a file format.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
 
 from rag_pipelines.errors import TooLargeDocumentError
-from rag_pipelines.model import Block, BlockKind, ParsedDocument, TableRow
+from rag_pipelines.model import Block, BlockKind, Link, ParsedDocument, TableRow
+from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.links import Unmarked, unlinked, unmark
 from rag_pipelines.parsing.losses import WORDS_SEEN, Account, LeftOut, Loss, count_words
 from rag_pipelines.text.canonical import clean, one_line, plain_metadata
 
 SEPARATOR = "\n\n"
 CELL_SEPARATOR = " | "
+
+_NO_TARGETS = (BlockKind.TITLE, BlockKind.HEADING, BlockKind.CODE)
+_NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 _BLANKS = " \t\u00a0"
 
@@ -27,21 +36,43 @@ def _without_trailing_blanks(text: str) -> str:
     return text.rstrip(_BLANKS)
 
 
+def _slug(heading: str) -> str:
+    """The anchor that GitHub, GitLab and most generators of pages give to a heading."""
+    return _NOT_IN_SLUG.sub("", heading.lower()).replace(" ", "-")
+
+
+def _place(target: str, known: Mapping[str, str]) -> str:
+    """``#`` and the heading that is known under the anchor of `target`; else `target`."""
+    if not target.startswith("#"):
+        return target
+    heading = known.get(target[1:]) or known.get(unquote(target[1:]))
+    return f"#{heading}" if heading else target
+
+
 class DocumentBuilder:
     """Collects blocks in reading order and ends as a `ParsedDocument` with exact spans.
 
     Text is cleaned and stripped here; empty blocks are dropped. Blocks are joined by a blank line.
     The heading path is kept by the builder: a heading of level n closes all headings of level n and
     deeper. HEADER and FOOTER blocks are moved after the body, so that body text is contiguous across
-    pages; equal furniture is kept once.
+    pages; equal furniture is kept once. Marks of `links` in a text become the links of its block; headings
+    and code do not name their targets, whatever `links` is.
 
     Args:
         media_type: what the parser recognised the bytes as.
         max_characters: the builder raises `TooLargeDocumentError` when the text grows past this.
+        links: whether the text names the targets of links; they are links of the blocks in any case.
     """
 
-    def __init__(self, media_type: str, *, max_characters: int = 20_000_000) -> None:
+    def __init__(
+        self,
+        media_type: str,
+        *,
+        max_characters: int = 20_000_000,
+        links: Literal["metadata", "text"] = "metadata",
+    ) -> None:
         self.media_type = media_type
+        self.base: str | None = None
         self.title: str | None = None
         self.pages: int | None = None
         self.language: str | None = None
@@ -54,8 +85,18 @@ class DocumentBuilder:
         self._blocks: list[Block] = []
         self._headings: list[tuple[int, str]] = []
         self._path: tuple[str, ...] = ()
-        self._furniture: dict[tuple[BlockKind, str], int | None] = {}
+        self._furniture: dict[tuple[BlockKind, str], tuple[int | None, tuple[Link, ...]]] = {}
+        self._links_written = links == "text"
+        self._anchors: dict[str, str] = {}
+        self._next_anchors: list[str] = []
+        self._places: set[int] = set()
         self._account = Account()
+
+    @classmethod
+    def of(cls, media_type: str, request: ParseRequest) -> DocumentBuilder:
+        """The builder for what `request` asks for."""
+        limits, options = request.limits, request.options
+        return cls(media_type, max_characters=limits.max_characters, links=options.links)
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -75,7 +116,9 @@ class DocumentBuilder:
         language: str | None = None,
     ) -> None:
         """Add one block of text. Headings and titles become one line; code keeps its white space."""
-        text = _without_trailing_blanks(clean(text, self.counters))
+        written = self._links_written and kind not in _NO_TARGETS
+        unmarked = unmark(clean(text, self.counters), base=self.base, written=written)
+        text = _without_trailing_blanks(unmarked.text)
         if kind in (BlockKind.HEADING, BlockKind.TITLE):
             text = one_line(text)
         elif kind is BlockKind.CODE:
@@ -83,12 +126,13 @@ class DocumentBuilder:
         else:
             text = text.strip()
         if not text:
+            self._take_marks_of_nothing(unmarked)
             return
         if kind in (BlockKind.HEADER, BlockKind.FOOTER):
             if (kind, text) in self._furniture:
                 self._account.explain(text)
             else:
-                self._furniture[kind, text] = page
+                self._furniture[kind, text] = (page, unmarked.links)
             return
         if kind is BlockKind.TITLE:
             self.title = self.title or text
@@ -98,10 +142,14 @@ class DocumentBuilder:
                 self._headings.pop()
             self._path = tuple([heading for _, heading in self._headings])
         start = self._append(text)
-        self._blocks.append(Block(kind, start, start + len(text), self._path, page, level, language=language))
+        links = unmarked.links
+        self._append_block(
+            Block(kind, start, start + len(text), self._path, page, level, language=language, links=links)
+        )
         if kind is BlockKind.HEADING:
             self._headings.append((level or 1, text))
             self._path = (*self._path, text)
+        self._set_anchors(unmarked.anchors)
 
     def add_table(
         self, rows: Iterable[Sequence[str]], *, header_rows: int = 0, page: int | None = None
@@ -111,10 +159,18 @@ class DocumentBuilder:
         lines: list[str] = []
         length = self._length
         blank_headers = 0
+        links: dict[Link, None] = {}
+        anchors: list[str] = []
         for number, row in enumerate(rows):
             cells = tuple([one_line(clean(cell, self.counters)) for cell in row])
             if any(cells):
                 line = CELL_SEPARATOR.join(cells)
+                if unlinked(line) != line:
+                    read = [unmark(cell, base=self.base, written=self._links_written) for cell in cells]
+                    links |= dict.fromkeys(link for cell in read for link in cell.links)
+                    anchors += [name for cell in read for name in cell.anchors]
+                    cells = tuple([one_line(cell.text) for cell in read])
+                    line = CELL_SEPARATOR.join(cells)
                 kept.append(cells)
                 lines.append(line)
                 length += len(line) + 1
@@ -130,7 +186,7 @@ class DocumentBuilder:
         for cells, line in zip(kept, lines, strict=True):
             spans.append(TableRow(cells, at, at + len(line)))
             at += len(line) + 1
-        self._blocks.append(
+        self._append_block(
             Block(
                 BlockKind.TABLE,
                 start,
@@ -139,8 +195,14 @@ class DocumentBuilder:
                 page,
                 rows=tuple(spans),
                 header_rows=min(header_rows - blank_headers, len(kept)),
+                links=tuple(links),
             )
         )
+        self._set_anchors(anchors)
+
+    def anchor(self, name: str) -> None:
+        """Say that links of this document reach the block that is added next as ``#name``."""
+        self._next_anchors.append(name)
 
     def lose(self, loss: Loss, count: int = 1) -> None:
         """Count what a reader of the document sees and its text will not hold."""
@@ -149,6 +211,7 @@ class DocumentBuilder:
 
     def leave_out(self, reason: LeftOut, text: str) -> None:
         """Count the words of `text`, which is left out on purpose: it is not called missing."""
+        text = unlinked(text)
         if count := count_words(text):
             self.counters[reason.value] += count
             self._account.explain(text)
@@ -170,11 +233,12 @@ class DocumentBuilder:
         """The document. It may be empty; the caller decides what an empty document means."""
         self._headings.clear()
         self._path = ()
-        for (kind, text), page in self._furniture.items():
+        for (kind, text), (page, links) in self._furniture.items():
             start = self._append(text)
-            self._blocks.append(Block(kind, start, start + len(text), (), page))
+            self._append_block(Block(kind, start, start + len(text), (), page, links=links))
         self._furniture.clear()
-        title = one_line(clean(self.title, self.counters)) if self.title else None
+        self._name_places()
+        title = one_line(unlinked(clean(self.title, self.counters))) if self.title else None
         text = "".join(self._parts)
         if self._account:
             seen, missing = self._account.settle(text)
@@ -203,6 +267,43 @@ class DocumentBuilder:
         if self._length > self._max_characters:
             raise self._too_large()
         return start
+
+    def _append_block(self, block: Block) -> None:
+        if any(link.target.startswith("#") for link in block.links):
+            self._places.add(len(self._blocks))
+        self._blocks.append(block)
+
+    def _set_anchors(self, names: Iterable[str]) -> None:
+        """Note the heading of the block just added under its names."""
+        for name in (*self._next_anchors, *names):
+            if self._path:
+                self._anchors.setdefault(name, self._path[-1])
+        self._next_anchors.clear()
+
+    def _take_marks_of_nothing(self, unmarked: Unmarked) -> None:
+        """Anchors before a block are of it; what ends a link that a block began makes it a link."""
+        self._next_anchors += unmarked.anchors
+        if unmarked.open and self._blocks:
+            last = self._blocks[-1]
+            shown = one_line("".join(self._parts[-1:]))
+            links = dict.fromkeys((*last.links, *(Link(shown, target) for target in unmarked.open)))
+            self._blocks.pop()
+            self._append_block(msgspec.structs.replace(last, links=tuple(links)))
+
+    def _name_places(self) -> None:
+        """Put headings in the place of anchors; a heading is also reached by its own words, as on GitHub."""
+        if not self._places:
+            return
+        headings = [
+            self._parts[2 * number]
+            for number, block in enumerate(self._blocks)
+            if block.kind in (BlockKind.HEADING, BlockKind.TITLE)
+        ]
+        known = {_slug(heading): heading for heading in reversed(headings)} | self._anchors
+        for number in self._places:
+            block = self._blocks[number]
+            links = tuple([Link(link.text, _place(link.target, known)) for link in block.links])
+            self._blocks[number] = msgspec.structs.replace(block, links=links)
 
     def _too_large(self) -> TooLargeDocumentError:
         return TooLargeDocumentError(

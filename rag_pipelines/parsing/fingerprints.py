@@ -54,4 +54,6 @@ def parser_fingerprints(options: ParseOptions | None = None) -> dict[str, str]:
 def _fingerprint(media_type: str, options: ParseOptions) -> str:
     made = made_by(parser_stage(media_type, options))
     relevant = {name: getattr(options, name) for name in FORMATS[media_type].options}
+    if options.links != ParseOptions.links:
+        relevant["links"] = options.links
     return fingerprint([media_type, made.code, made.libraries, relevant])

@@ -18,9 +18,9 @@ class Format(NamedTuple):
     """How one media type is read.
 
     `module` is the dotted name, below this package, of a module with ``parse(request)``; `options` are the
-    fields of `ParseOptions` that change its result; `parts` says that it hands parts of a document to
-    whatever module reads their type; `engine` is the field of `Engines` by which a profile may choose
-    another module.
+    fields of `ParseOptions` that change its result (but for `links`, which does so for every format);
+    `parts` says that it hands parts of a document to whatever module reads their type; `engine` is the
+    field of `Engines` by which a profile may choose another module.
     """
 
     module: str
@@ -37,7 +37,7 @@ class Format(NamedTuple):
 OTHER_ENGINES: Mapping[str, str] = {"unstructured": "unstructured.parse"}
 """The module of each engine that is not the native one."""
 
-_EVERY_OPTION = tuple(field.name for field in fields(ParseOptions))
+_EVERY_OPTION = tuple(field.name for field in fields(ParseOptions) if field.name != "links")
 
 FORMATS: Mapping[str, Format] = {
     signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),

@@ -98,7 +98,10 @@ def _letters_behind(tail: str, letters: str) -> str:
 
 
 class Line:
-    """Text that is gathered piece by piece from a format that says where superscripts begin and end."""
+    """Text that is gathered piece by piece from a format that says where superscripts begin and end.
+
+    Pieces that begin with a noncharacter are marks for others: superscripts are written as if they were not.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -121,8 +124,13 @@ class Line:
         start = self._starts.pop() if self._starts else None
         if start is None:
             return
-        text = "".join(self._pieces[start:])
-        self._pieces[start:] = [note_mark(text) if note else raised(self._tail(start), text)]
+        end = len(self._pieces)
+        while start < end and _is_mark(self._pieces[start]):
+            start += 1
+        while start < end and _is_mark(self._pieces[end - 1]):
+            end -= 1
+        text = "".join(self._pieces[start:end])
+        self._pieces[start:end] = [note_mark(text) if note else raised(self._tail(start), text)]
 
     def take(self) -> str:
         """All that was added, which begins a new line; superscripts that are still open end as text."""
@@ -136,5 +144,11 @@ class Line:
         tail = ""
         while end > 0 and len(tail) < _TAIL:
             end -= 1
-            tail = self._pieces[end] + tail
+            if not _is_mark(self._pieces[end]):
+                tail = self._pieces[end] + tail
         return tail
+
+
+def _is_mark(piece: str) -> bool:
+    """Whether a piece is no text but a mark, such as the end of a link (`parsing.links`)."""
+    return "\ufdd0" <= piece[:1] <= "\ufdef"

@@ -279,7 +279,7 @@ MISTAKES = {
     "an unknown option of a parsing profile": (
         "profiles:\n  parsing:\n    plain:\n      pdf: fast\n      password: [x]\n",
         "profiles.parsing.plain.password (line 5): received an unknown key; valid: pdf, pdf_table_seconds, "
-        "html_main_content, engines, passwords; did you mean 'passwords'?",
+        "html_main_content, engines, links, passwords; did you mean 'passwords'?",
     ),
     "a value where a profile belongs": (
         "profiles:\n  chunking:\n    small: 12\n",

@@ -61,7 +61,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Its counter ``unknown_macros`` is the number of macros that `confluence_macros` does not know and that
     are kept as text; a warning names them.
     """
-    builder = DocumentBuilder(CONFLUENCE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(CONFLUENCE, request)
     soup = tree_of(_without_cdata(decode(request.data, charset_of(request.declared_type))))
     if soup is not None:
         unknown = _show(soup)

@@ -44,7 +44,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError: the document is no JSON object, or one of its lists is something else.
     """
     issue = _decode(request.data)
-    builder = DocumentBuilder(JIRA_ISSUE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(JIRA_ISSUE, request)
     key, summary = _plain(issue.get("key")), _plain(issue.get("summary"))
     if key:
         builder.metadata["key"] = key

@@ -50,7 +50,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError: the package does not name its content.
         TooLargeDocumentError: see `zip_package.open_package`.
     """
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     with open_package(request.data, request.limits) as package:
         names = set(package.namelist())
         if _ENCRYPTION in names and _is_protected(parse_xml(read_part(package, _ENCRYPTION), _ENCRYPTION)):

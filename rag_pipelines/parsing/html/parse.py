@@ -30,14 +30,18 @@ from rag_pipelines.parsing.html.elements import Elements
 from rag_pipelines.parsing.html.tables import read_table
 from rag_pipelines.parsing.html.text import (
     BLOCK_TAGS,
+    anchor_of,
+    begin_inline,
     code_language,
-    is_note,
+    end_inline,
     is_permalink,
     is_raised,
+    target_of,
     text_of,
     text_outside,
     verbatim,
 )
+from rag_pipelines.parsing.links import unlinked, without_double_blanks
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.witness import html
 from rag_pipelines.text.canonical import one_line
@@ -55,6 +59,7 @@ _META_HEAD = 4_096
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _LONG_PREFORMATTED = 4_000
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_OTHER_BLOCKS = frozenset({"ul", "ol", "li", "table", "pre", "blockquote", "figcaption"})
 _METADATA = {
     "author": ("author", "article:author", "dc.creator", "dcterms.creator", "citation_author"),
     "description": ("description", "og:description", "dc.description", "dcterms.description"),
@@ -67,7 +72,7 @@ _METADATA = {
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an HTML page, of its main content only unless the options say otherwise."""
-    builder = DocumentBuilder("text/html", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/html", request)
     markup = decode_markup(request.data, charset_of(request.declared_type))
     soup = tree_of(markup)
     if soup is not None:
@@ -149,6 +154,8 @@ def _read_head(builder: DocumentBuilder, elements: Elements) -> None:
     url = next(links, None) or named.get("og:url")
     if url:
         builder.metadata["canonical_url"] = str(url)
+    declared = elements.first("base")
+    builder.base = str((declared.get("href") if declared else None) or url or "") or None
     title = elements.first("title")
     builder.title = one_line(named.get("og:title") or (title.get_text() if title else "")) or None
     page = elements.first("html")
@@ -220,6 +227,10 @@ class _Walker:
     def _open(self, tag: Tag) -> Callable[[], None] | None:
         """Begin an element: what to do at its end, or None where it has been read whole."""
         name = tag.name
+        if place := anchor_of(tag):
+            if name in _HEADINGS or name in BLOCK_TAGS or name in _OTHER_BLOCKS:
+                self._flush()
+            self._builder.anchor(place)
         if name in _HEADINGS or tag.get("role") == "heading":
             self._add_heading(tag, _HEADINGS.get(name) or _aria_level(tag))
             return None
@@ -267,16 +278,16 @@ class _Walker:
             return self._flush
         if name == "a" and is_permalink(tag):
             return None
-        if is_raised(tag):
-            self._inline.begin_raised()
-            return partial(self._inline.end_raised, note=is_note(tag))
-        return _nothing
+        if not (is_raised(tag) or target_of(tag)):
+            return _nothing
+        begin_inline(self._inline, tag)
+        return partial(end_inline, self._inline, tag)
 
     def _add_heading(self, tag: Tag, level: int) -> None:
         self._flush()
         text = text_of(tag).removesuffix("¶").rstrip()
         if level == 1 and text and self.top_heading is None:
-            self.top_heading = text
+            self.top_heading = unlinked(text)
         self._builder.add(BlockKind.HEADING, text, level=level + self._base_level, page=self._page)
 
     def _add_preformatted(self, tag: Tag) -> None:
@@ -336,7 +347,7 @@ class _Walker:
         if not self._inline:
             return
         lines = [" ".join(line.split()) for line in self._inline.take().split("\n")]
-        for text in _BLANK_LINES.split("\n".join(lines).strip()):
+        for text in _BLANK_LINES.split(without_double_blanks("\n".join(lines)).strip()):
             if not text:
                 continue
             if self._item is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rag_pipelines.parsing.html.boilerplate import NEVER_TEXT, is_hidden
+from rag_pipelines.parsing.links import LINK, anchor, end_of_link
 from rag_pipelines.text.canonical import one_line
 from rag_pipelines.text.superscripts import Line
 
@@ -49,15 +50,32 @@ def text_of(tag: Tag) -> str:
                 elif not (child.name == "a" and is_permalink(child)):
                     if child.name in BLOCK_TAGS or child.name in ("br", "li", "table"):
                         line.add(" ")
-                    elif is_raised(child):
-                        line.begin_raised()
+                    if place := anchor_of(child):
+                        line.add(anchor(place))
+                    begin_inline(line, child)
                     stack.append((iter(child.contents), child))
                     break
         else:
             stack.pop()
-            if stack and is_raised(parent):
-                line.end_raised(note=is_note(parent))
+            if stack:
+                end_inline(line, parent)
     return one_line(line.take())
+
+
+def begin_inline(line: Line, tag: Tag) -> None:
+    """Begin a superscript or a link, where the element is one."""
+    if is_raised(tag):
+        line.begin_raised()
+    if target_of(tag):
+        line.add(LINK)
+
+
+def end_inline(line: Line, tag: Tag) -> None:
+    """End what `begin_inline` began."""
+    if target := target_of(tag):
+        line.add(end_of_link(target))
+    if is_raised(tag):
+        line.end_raised(note=is_note(tag))
 
 
 def is_raised(tag: Tag) -> bool:
@@ -112,6 +130,16 @@ def text_outside(tree: Tag, roots: list[Tag]) -> str:
         else:
             stack.pop()
     return " ".join(found)
+
+
+def target_of(tag: Tag) -> str:
+    """Where a link leads; "" for what is none."""
+    return str(tag.get("href") or "") if tag.name == "a" else ""
+
+
+def anchor_of(tag: Tag) -> str:
+    """The name under which links reach an element; "" where it has none."""
+    return str(tag.get("id") or (tag.name == "a" and tag.get("name")) or "")
 
 
 def verbatim(pre: Tag) -> str:

@@ -62,7 +62,7 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The text of an XML document, element by element."""
-    builder = DocumentBuilder("application/xml", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("application/xml", request)
     root = _root(request.data, builder)
     builder.language = root.get(_XML_LANG) or root.get("lang")
     _add(builder, root, depth=0)

@@ -71,7 +71,7 @@ def document(message: Message, request: ParseRequest, media_type: str, *, seen: 
     Raises:
         EncryptedDocumentError: it holds encrypted content and nothing that can be read.
     """
-    builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(media_type, request)
     builder.account_for(seen)
     builder.metadata = message.metadata
     builder.add(BlockKind.TITLE, message.subject)

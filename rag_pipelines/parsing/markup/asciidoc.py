@@ -32,7 +32,7 @@ _RAISED_OR_LOWERED = re.compile(r"\^([^\s^]{1,40})\^|(?<=\w)~([^\s~]{1,40})~")
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an AsciiDoc document."""
-    builder = DocumentBuilder("text/asciidoc", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/asciidoc", request)
     paragraphs = Paragraphs(builder)
     attributes = ""
     lines = iter(read(request, builder).split("\n"))

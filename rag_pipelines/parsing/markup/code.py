@@ -24,7 +24,7 @@ _LONG = 100
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The top-level parts of a source file, in order."""
-    builder = DocumentBuilder("text/x-source-code", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/x-source-code", request)
     text = read(request, builder).expandtabs(4)
     language = language_of(request.name) or _language_of_shebang(text)
     add_code(builder, text, language)

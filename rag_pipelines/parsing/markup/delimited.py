@@ -34,7 +34,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """The rows of a delimited file as one table; lines above it with a single filled cell as captions."""
     text = decode(request.data, charset_of(request.declared_type)).replace("\0", "")
     media_type = (request.declared_type or "text/csv").partition(";")[0]
-    builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(media_type, request)
     separator = _SEPARATOR_LINE.match(text)
     if separator:
         text = text[separator.end() :]

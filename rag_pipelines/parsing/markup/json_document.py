@@ -30,7 +30,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """The values of a JSON document; what is no valid JSON is kept as source text, with a warning."""
     text = decode(request.data)
     media_type = (request.declared_type or "application/json").partition(";")[0]
-    builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(media_type, request)
     if media_type == "application/x-ndjson":
         add_value(builder, list(_lines(text, builder)), level=1)
         return builder.finish()

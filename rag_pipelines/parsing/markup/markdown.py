@@ -58,7 +58,7 @@ _TEXT_IN_TAG = re.compile(r"\salt\s*=\s*[\"']?\w", re.I)
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of a Markdown document; its front matter becomes metadata."""
     text = decode(request.data, charset_of(request.declared_type))
-    builder = DocumentBuilder("text/markdown", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/markdown", request)
     add_markdown(builder, _read_front_matter(builder, text.replace("\r\n", "\n")))
     return builder.finish()
 

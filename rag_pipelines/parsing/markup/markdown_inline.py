@@ -1,7 +1,8 @@
 """The plain text of Markdown inline content: what a reader sees, without the markup.
 
 What belongs here: emphasis, links, code spans, images and the like, as text. What does not: blocks
-(`markdown`). Link text, image alternatives and code are kept; addresses and inline HTML tags are not.
+(`markdown`). Links are marked as such (`links`); of images the alternative is kept, of inline HTML nothing
+but the text inside.
 
 Most inline content is plain or has only markup whose meaning does not depend on what stands around
 it. That is read with one regular expression; as soon as anything else appears, markdown-it-py's own
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from rag_pipelines.parsing.links import LINK, end_of_link, linked
 from rag_pipelines.text.superscripts import Line, raised
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def _without_markup(content: str, parser: MarkdownIt, env: dict[str, Any]) -> st
         if kind == "code":
             return _code_span(match["code"])
         if kind == "target":
-            return _link_text(match["bang"], match["link"], match["target"], references)
+            return _link(match["bang"], match["link"], match["target"], references, parser)
         if kind == "strong":
             return _SIMPLE.sub(replace, match["strong"])
         if kind == "hard":
@@ -113,15 +115,15 @@ def _join_lines(content: str) -> str:
     return _BREAK.sub(lambda match: "\n" if len(match[1]) > 1 else " ", content)
 
 
-def _link_text(bang: str, text: str, target: str, references: dict[str, Any]) -> str:
-    """The text of a link or image, or of square brackets that turn out to be none."""
+def _link(bang: str, text: str, target: str, references: dict[str, Any], parser: MarkdownIt) -> str:
+    """A link, the description of an image, or square brackets that turn out to be neither."""
     shown = _CODE_SPAN.sub(lambda match: _code_span(match[1]), text)
     if target.startswith("("):
-        return shown
+        return shown if bang else linked(shown, parser.normalizeLink(target[1:-1].partition(" ")[0]))
     from markdown_it.common.utils import normalizeReference
 
-    if normalizeReference(target[1:-1] or text) in references:
-        return shown
+    if reference := references.get(normalizeReference(target[1:-1] or text)):
+        return shown if bang else linked(shown, reference["href"])
     if target:
         raise _NotSimple
     return f"{bang}[{shown}]"
@@ -137,6 +139,7 @@ def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
 
 
 def _add_text(line: Line, tokens: list[Token]) -> None:
+    targets: list[str] = []
     for token in tokens:
         if token.type in ("text", "text_special", "code_inline"):
             line.add(token.content)
@@ -148,6 +151,11 @@ def _add_text(line: Line, tokens: list[Token]) -> None:
             _add_tag(line, token.content.lower())
         elif token.type == "image":
             _add_text(line, token.children or [])
+        elif token.type == "link_open":
+            targets.append(str(token.attrs.get("href") or ""))
+            line.add(LINK)
+        elif token.type == "link_close":
+            line.add(end_of_link(targets.pop()))
         elif token.type == "footnote_ref":
             line.add(f"[{token.meta.get('label') or token.meta['id'] + 1}]")
 

@@ -34,7 +34,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         notebook = msgspec.json.decode(decode(request.data), type=_Notebook)
     except (msgspec.DecodeError, RecursionError) as error:
         raise CorruptDocumentError(f"not a Jupyter notebook of format 4: {error}") from error
-    builder = DocumentBuilder("application/x-ipynb+json", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("application/x-ipynb+json", request)
     info = notebook.metadata.get("language_info") or notebook.metadata.get("kernelspec") or {}
     language = str(info.get("name") or info.get("language") or "") or None
     for cell in notebook.cells:

@@ -23,7 +23,7 @@ _LINK = re.compile(r"\[\[([^\]\[]+)\](?:\[([^\]\[]+)\])?\]")
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an Org document; links are replaced by their descriptions."""
-    builder = DocumentBuilder("text/x-org", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/x-org", request)
     paragraphs = Paragraphs(builder)
     rows: list[list[str]] = []
     lines = iter(_LINK.sub(lambda link: link[2] or link[1], read(request, builder)).split("\n"))

@@ -28,7 +28,7 @@ _RAISED_OR_LOWERED = re.compile(r"(?:\\ )?:(sup|superscript|sub|subscript):`([^`
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of a reStructuredText document."""
-    builder = DocumentBuilder("text/x-rst", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/x-rst", request)
     paragraphs = Paragraphs(builder)
     styles: list[tuple[str, bool]] = []
     lines = read(request, builder).split("\n")

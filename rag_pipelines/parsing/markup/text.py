@@ -21,7 +21,7 @@ _BULLET = re.compile(r"(?:[-*+•]|(\d{1,9}[.)]))[ \t]+(?=\S)")
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The paragraphs of a plain text; a form feed ends one too."""
-    builder = DocumentBuilder("text/plain", max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of("text/plain", request)
     for paragraph in _BLANK_LINES.split(read(request, builder)):
         builder.add(BlockKind.PARAGRAPH, paragraph)
     return builder.finish()

@@ -41,7 +41,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         UnsupportedDocumentError: it was written before Word 97.
         CorruptDocumentError: it has no text, or streams are missing.
     """
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     with open_ole(request.data) as container:
         main = read_stream(container, "WordDocument")
         version, flags = struct.unpack_from("<2xH6xH", main)

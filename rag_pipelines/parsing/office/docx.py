@@ -63,7 +63,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
     data = validate_ooxml(request.data, request.limits)
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     document = _open(data)
     reader = _DocxReader(document, builder, request)
     reader.read_blocks(document.element.body)

@@ -98,9 +98,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     if body is None:
         raise CorruptDocumentError("content.xml has no body; save the document again with its program")
     kind = body.tag.rpartition("}")[2]
-    builder = DocumentBuilder(
-        f"application/vnd.oasis.opendocument.{kind}", max_characters=request.limits.max_characters
-    )
+    builder = DocumentBuilder.of(f"application/vnd.oasis.opendocument.{kind}", request)
     builder.language = metadata.pop("language", None)
     builder.metadata = dict(metadata)
     reader = _OdfReader(builder, content, shared, objects)

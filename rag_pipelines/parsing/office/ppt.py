@@ -59,7 +59,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         EncryptedDocumentError: the presentation has a password.
         CorruptDocumentError: its parts cannot be found.
     """
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     with open_ole(request.data) as container:
         token, edit = struct.unpack_from("<12xII", read_stream(container, "Current User"))
         if token == _ENCRYPTED_TOKEN:

@@ -78,7 +78,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     import pptx
 
     data = validate_ooxml(request.data, request.limits)
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     deck: Any = pptx.Presentation(io.BytesIO(data))
     reader = _DeckReader(deck, builder, request)
     slides = list(deck.slides)

@@ -53,7 +53,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an RTF document."""
     from striprtf.striprtf import rtf_to_text
 
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     source = request.data.decode("latin-1")
     text = rtf_to_text(_mark_controls(source), errors="replace")
     table: list[list[str]] = []

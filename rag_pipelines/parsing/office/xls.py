@@ -42,7 +42,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if "encrypted" in str(error):
             raise EncryptedDocumentError("the workbook is protected with a password") from error
         raise CorruptDocumentError(f"cannot be read as an Excel workbook: {error}") from error
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     for sheet in book.sheets():
         if sheet.visibility:
             builder.counters["hidden_sheets"] += 1

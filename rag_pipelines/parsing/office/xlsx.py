@@ -48,7 +48,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     import openpyxl
 
     data = validate_ooxml(request.data, request.limits)
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     workbook = openpyxl.load_workbook(
         io.BytesIO(data), read_only=True, data_only=True, keep_links=False, rich_text=True
     )

@@ -70,7 +70,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
                 f"{document.page_count:,} pages, the limit is {request.limits.max_pages:,}; "
                 "raise limits.max_pages to accept it"
             )
-        builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+        builder = DocumentBuilder.of(MEDIA_TYPE, request)
         builder.pages = document.page_count
         builder.metadata = _metadata(document)
         pages, findings = _read(document, request, builder)

@@ -41,7 +41,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
     media_type = (request.declared_type or "").partition(";")[0]
-    builder = DocumentBuilder(media_type, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(media_type, request)
     try:
         if media_type in (signatures.DOCX, signatures.PPTX):
             data = validate_ooxml(request.data, request.limits)
