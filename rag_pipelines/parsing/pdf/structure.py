@@ -61,8 +61,10 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]])
     """The text in the margins that repeats from page to page, with its page numbers.
 
     A row is furniture when the same text stands at the same height on three pages (on two in a document
-    of two or three), or would but for a number that counts the pages, or when it is a page number, or
-    when the layout model says so. A document of which nothing else would be left has no furniture.
+    of two or three, or where the layout model calls it furniture), or would but for a number that counts
+    the pages, or when it is a page number. What stands once is content, whatever the model calls it: the
+    number of an invoice, a heading on the first line. A document of which nothing else would be left has
+    no furniture.
     """
     places: defaultdict[tuple[bool, str], list[_Place]] = defaultdict(list)
     for page, found in zip(pages, tables, strict=True):
@@ -71,10 +73,7 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]])
             places[at_top, _pattern(row)].append(_Place(page, row, height))
     result = Furniture()
     for (at_top, pattern), seen in places.items():
-        for group in [
-            *_find_repeated(pattern, seen, len(pages)),
-            *([one] for one in seen if _is_labelled(one.row)),
-        ]:
+        for group in _find_repeated(pattern, seen, len(pages)):
             texts = result.headers if at_top else result.footers
             texts.setdefault("  ".join(line.text for line in group[0].row), group[0].page.number)
             for page, row, _ in group:
@@ -109,7 +108,8 @@ def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator
         for position, number in enumerate(_NUMBER.findall(text)):
             groups[position, int(number) - place.page.number].append(place)
     for group in groups.values():
-        if len({place.page.number for place in group}) >= (3 if pages > 3 else 2):
+        least = 2 if pages <= 3 or all(_is_labelled(place.row) for place in group) else 3
+        if len({place.page.number for place in group}) >= least:
             yield group
 
 
