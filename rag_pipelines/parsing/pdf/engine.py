@@ -24,7 +24,11 @@ STORE_SHRINK_PERCENT = 100
 
 @functools.cache
 def mupdf() -> Any:
-    """The `pymupdf` module, silent on stdout and stderr, without its models unless they are already in."""
+    """The `pymupdf` module, silent on stdout and stderr, without its models unless they are already in.
+
+    Its table finder, too, gives a glyph that the file maps to no character as U+FFFD, not as the character
+    that has the number of the glyph.
+    """
     held_back = [] if "pymupdf" in sys.modules else [name for name in HELD_BACK if name not in sys.modules]
     for name in held_back:
         sys.modules[name] = None  # type: ignore[assignment]  # importing it now raises ImportError
@@ -33,6 +37,7 @@ def mupdf() -> Any:
     finally:
         for name in held_back:
             del sys.modules[name]
+    pymupdf.table.FLAGS &= ~pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
     pymupdf.set_messages(pylogging=True, pylogging_name="pymupdf", pylogging_level=logging.DEBUG)

@@ -9,12 +9,15 @@ direction (a sideways note, vertical Japanese) keep that direction; `upright` tu
 own text runs left to right and its successors stand below, and reading order is found there.
 
 What is kept and what is not: text outside the page is clipped away, and text smaller than a point
-cannot be read by a person and is dropped and counted. Invisible text is kept, because that is how a
-scan carries its recognised text, and so is white text, because it may stand on a dark ground.
+cannot be read by a person and is dropped and counted. Text printed twice, to look bold or to throw a
+shadow, stands once. Glyphs that the file maps to no character are counted, and a line of little else is
+dropped. Invisible text is kept, because that is how a scan carries its recognised text, and so is white
+text, because it may stand on a dark ground.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +25,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.glyphs import in_doubt, read_glyphs
+from rag_pipelines.text.superscripts import raised
 
 SMALLEST_READABLE = 1.0
 """Font size in points below which text is not for people."""
@@ -36,12 +41,33 @@ MARKER = re.compile(
 """What stands in front of a list item: a bullet (in symbol fonts often a private, control or unknown
 character), or a number or letter with a point or bracket."""
 
-LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,})\s*")
+LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,}|\ufffd{5,})\s*")
 """Dots or strokes that lead the eye to a page number, kept as an ellipsis."""
 
 LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
+RAISED_SIZE = 0.85
+RAISED_BY = (0.12, 0.75)
+"""A superscript is smaller than the text beside it by this factor at least, and stands above its line by so
+many of its font sizes."""
+
+MOST_SIZES = 4
+"""A line of more font sizes comes from character recognition, which knows no superscripts."""
+
+SAME_PRINT = 0.25
+"""Equal text no more than so many font sizes apart is printed twice."""
+
+SPACE_WIDTH = 0.25
+"""Of a space, in font sizes, where only the width of the text with it is known."""
+
+PICTURE = 0.25
+"""An image that covers so much of a page without text is what there is to read on it."""
+
+UNMAPPED = "\ufffd"
+"""What MuPDF gives for a glyph that the file maps to no character."""
+
+_FRACTION_STROKES = ("/", "\u2044", "\u2215")
 _BOLD, _MONO = 16, 8
 _TEXT_BLOCK, _VECTOR_BLOCK = 0, 3
 
@@ -84,7 +110,8 @@ class Box(NamedTuple):
 class Line:
     """A run of text on one baseline without a wide gap. `size` is the font size in points.
 
-    `label` is what the layout model calls the region around it, where the model ran.
+    `label` is what the layout model calls the region around it, where the model ran. `blank_before` and
+    `blank_after` say that the file has a space there, which `text` and `box` are without.
     """
 
     text: str
@@ -94,6 +121,8 @@ class Line:
     mono: bool = False
     direction: tuple[int, int] = (1, 0)
     label: str | None = None
+    blank_before: bool = False
+    blank_after: bool = False
 
     def upright(self) -> Line:
         """The line with coordinates turned so that its text runs left to right."""
@@ -108,7 +137,11 @@ class Line:
 
 @dataclass(slots=True)
 class Page:
-    """What one page holds. `number` counts from 1; `shapes` are the bounding boxes of vector graphics."""
+    """What one page holds. `number` counts from 1; `shapes` are the bounding boxes of vector graphics.
+
+    `unmapped` is the number of glyphs that have no character, `words` what MuPDF reads on the page, and
+    `hidden` the text that is not for people or printed over.
+    """
 
     number: int
     width: float
@@ -116,7 +149,9 @@ class Page:
     lines: list[Line] = field(default_factory=list)
     shapes: list[Box] = field(default_factory=list)
     tiny_lines: int = 0
+    unmapped: int = 0
     words: str = ""
+    hidden: list[str] = field(default_factory=list)
 
     @property
     def upright_lines(self) -> list[Line]:
@@ -127,7 +162,7 @@ class Page:
 def read_page(page: Any) -> Page:
     """The lines and shapes of a MuPDF page, which is left turned the way its text runs."""
     glyphs = page.get_textpage(flags=_flags())
-    content = page.get_text("dict", textpage=glyphs)
+    content = _content(page, glyphs)
     weights = Counter[tuple[int, int]]()
     for line in _raw_lines(content):
         if not line["wmode"]:
@@ -139,30 +174,137 @@ def read_page(page: Any) -> Page:
     result = Page(
         page.number + 1, page.rect.width, page.rect.height, words=page.get_text("text", textpage=glyphs)
     )
-    for line in _raw_lines(content):
-        spans = [span for span in line["spans"] if span["size"] >= SMALLEST_READABLE]
-        text = "".join(span["text"] for span in spans).translate(LIGATURES)
-        text = LEADERS.sub(" … ", text).strip()
-        if not text:
-            result.tiny_lines += bool(line["spans"]) and not spans
+    for raw in _raw_lines(content):
+        spans = [span for span in raw["spans"] if span["size"] >= SMALLEST_READABLE]
+        if raw["spans"] and not spans:
+            result.tiny_lines += 1
+            result.hidden.extend(span["text"] for span in raw["spans"])
+        line = _line(raw, spans) if spans else None
+        if line is None:
             continue
-        dx, dy = _direction(line["dir"])
+        if UNMAPPED in line.text and not MARKER.fullmatch(line.text.partition(" ")[0]):
+            result.unmapped += (unmapped := line.text.count(UNMAPPED))
+            if unmapped > sum(map(str.isalnum, line.text)):
+                continue
+        line.text = LEADERS.sub(" … ", line.text).strip()
         if turn:
-            dx, dy = round(dx * matrix.a + dy * matrix.c), round(dx * matrix.b + dy * matrix.d)
-        result.lines.append(
-            Line(
-                text,
-                _rotate(line["bbox"], matrix) if turn else Box(*line["bbox"]),
-                _dominant(spans, lambda span: round(span["size"] * 2) / 2),
-                _dominant(spans, lambda span: bool(span["flags"] & _BOLD)),
-                _dominant(spans, lambda span: bool(span["flags"] & _MONO)),
-                (dx, dy),
+            dx, dy = line.direction
+            line.direction = (
+                round(dx * matrix.a + dy * matrix.c),
+                round(dx * matrix.b + dy * matrix.d),
             )
-        )
+            line.box = _rotate(line.box, matrix)
+        result.lines.append(line)
+    over = _printed_over(result.lines)
+    if over:
+        result.lines = [line for line in result.lines if id(line) not in over]
+        result.hidden.extend(line.text for line in over.values())
     for block in content["blocks"]:
         if block["type"] == _VECTOR_BLOCK:
             result.shapes.append(_rotate(block["bbox"], matrix) if turn else Box(*block["bbox"]))
     return result
+
+
+def _content(page: Any, glyphs: Any) -> dict[str, Any]:
+    """The page as MuPDF's ``dict``; the text of its lines by their glyphs where a line is in doubt."""
+    content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
+    doubtful = [in_doubt("".join([span["text"] for span in line["spans"]])) for line in _raw_lines(content)]
+    if any(doubtful):
+        of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
+        for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
+            if doubt:
+                line["spans"] = read_glyphs(with_glyphs)
+    return content
+
+
+def _line(raw: dict[str, Any], spans: list[dict[str, Any]]) -> Line | None:
+    """A raw line as one of ours, before the page is turned; None without text."""
+    whole = spans[0]["text"] if len(spans) == 1 else _text_of(raw, spans)
+    text = whole.translate(LIGATURES).strip()
+    if not text:
+        return None
+    before, after = whole[0].isspace(), whole[-1].isspace()
+    direction = _direction(raw["dir"])
+    return Line(
+        text,
+        _box_of_text(spans, direction) if before or after else Box(*raw["bbox"]),
+        _dominant(spans, lambda span: round(span["size"] * 2) / 2),
+        _dominant(spans, lambda span: bool(span["flags"] & _BOLD)),
+        _dominant(spans, lambda span: bool(span["flags"] & _MONO)),
+        direction,
+        blank_before=before,
+        blank_after=after,
+    )
+
+
+def _text_of(raw: dict[str, Any], spans: list[dict[str, Any]]) -> str:
+    """The text of spans, with those that stand above the line written as superscripts."""
+    sizes = {span["size"] for span in spans if span["text"].strip()}
+    if len(sizes) < 2 or len(sizes) > MOST_SIZES or min(sizes) > RAISED_SIZE * max(sizes):
+        return "".join([span["text"] for span in spans])
+    main = max(spans, key=lambda span: span["size"] if span["text"].strip() else 0.0)
+    dx, dy = raw["dir"]
+    size, (x, y) = main["size"], main["origin"]
+    text = ""
+    for number, span in enumerate(spans):
+        own = span["text"]
+        rise = (span["origin"][0] - x) * dy - (span["origin"][1] - y) * dx
+        if span["size"] > RAISED_SIZE * size or not RAISED_BY[0] * size < rise < RAISED_BY[1] * size:
+            text += own.lstrip(" ") if text.endswith(" ") else own
+        elif "".join(later["text"] for later in spans[number + 1 :]).startswith(_FRACTION_STROKES):
+            text += f" {own}" if text[-1:].isdigit() else own
+        else:
+            text += raised(text, own)
+    return text
+
+
+def _box_of_text(spans: list[dict[str, Any]], direction: tuple[int, int]) -> Box:
+    """The box of a line without the spaces at its ends; only where it runs left to right."""
+    filled = [span for span in spans if span["text"].strip()]
+    box = Box(*filled[0]["bbox"])
+    for span in filled[1:]:
+        box = box.union(Box(*span["bbox"]))
+    first, last = filled[0], filled[-1]
+    if direction != (1, 0) or is_right_to_left(first["text"] + last["text"]):
+        return box
+    left = SPACE_WIDTH * first["size"] * (len(first["text"]) - len(first["text"].lstrip()))
+    right = SPACE_WIDTH * last["size"] * (len(last["text"]) - len(last["text"].rstrip()))
+    return box if left + right >= box.width else Box(box.x0 + left, box.y0, box.x1 - right, box.y1)
+
+
+def _printed_over(lines: list[Line]) -> dict[int, Line]:
+    """The lines that repeat another one, or a part of it, in the place where it stands, by their id."""
+    over: dict[int, Line] = {}
+    by_middle = sorted(lines, key=lambda line: line.box.middle)
+    for number, line in enumerate(by_middle):
+        box = line.box
+        for other in itertools.islice(by_middle, number + 1, None):
+            if other.box.middle - box.middle > SAME_PRINT * line.size:
+                break
+            if other.box.x0 < box.x1 and box.x0 < other.box.x1:
+                long, short = (line, other) if len(line.text) >= len(other.text) else (other, line)
+                if _repeats(long, short):
+                    over[id(short)] = short
+    return over
+
+
+def _repeats(long: Line, short: Line) -> bool:
+    """Whether `short` says what `long` says there; where a part of it stands is known roughly only."""
+    at = long.text.find(short.text)
+    if at < 0:
+        return False
+    expected = long.box.x0 + long.box.width * at / len(long.text)
+    return abs(expected - short.box.x0) < long.size * (SAME_PRINT if long.text == short.text else 1.0)
+
+
+def count_pictures(page: Any) -> int:
+    """The images on a MuPDF page that cover a good part of it each, as the scan of a page does."""
+    area = abs(page.rect.width * page.rect.height)
+    return sum(
+        abs(mupdf().Rect(box) & page.rect) > PICTURE * area
+        for kind, box in page.get_bboxlog()
+        if kind in ("fill-image", "fill-imgmask")
+    )
 
 
 def rows(lines: list[Line]) -> list[list[Line]]:
@@ -188,12 +330,27 @@ def _join_pieces(row: list[Line]) -> list[Line]:
         marker = MARKER.fullmatch(last.text) is not None and gap < 4 * line.size
         if gap < JOIN_GAP * min(line.size, last.size) or marker:
             first, second = (line, last) if backwards else (last, line)
-            space = " " if gap > 0.1 * line.size else ""
             longer = line if marker or len(line.text) > len(last.text) else last
-            joined[-1] = replace(longer, text=first.text + space + second.text, box=last.box.union(line.box))
+            joined[-1] = replace(
+                longer,
+                text=_join_texts(first, second, gap),
+                box=last.box.union(line.box),
+                blank_before=first.blank_before,
+                blank_after=second.blank_after,
+            )
         else:
             joined.append(line)
     return joined[::-1] if backwards else joined
+
+
+def _join_texts(first: Line, second: Line, gap: float) -> str:
+    """The text of two near pieces of a row; the second may be a superscript of the first."""
+    if gap > 0.1 * second.size or first.blank_after or second.blank_before:
+        return f"{first.text} {second.text}"
+    rise = first.box.y1 - second.box.y1
+    if second.size <= RAISED_SIZE * first.size and rise > RAISED_BY[0] * first.size:
+        return first.text + raised(first.text, second.text)
+    return first.text + second.text
 
 
 def is_right_to_left(text: str) -> bool:
@@ -204,7 +361,9 @@ def is_right_to_left(text: str) -> bool:
 def _flags() -> int:
     """Text as `get_text` has it but for images and white space runs, with the vector shapes."""
     pymupdf = mupdf()
-    left_out = pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_PRESERVE_WHITESPACE
+    left_out = (
+        pymupdf.TEXT_PRESERVE_IMAGES | pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
+    )
     return int(pymupdf.TEXTFLAGS_DICT & ~left_out | pymupdf.TEXT_COLLECT_VECTORS)
 
 

@@ -10,7 +10,8 @@ page and takes their captions, headings and furniture too. Counters of the resul
 ``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
 ``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
 tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
-``tiny_lines_removed``.
+``tiny_lines_removed``, and the losses of `Loss`: characters that the fonts of the file do not map, and
+pages that are pictures.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warnings_since_last
 from rag_pipelines.parsing.pdf.flow import (
     Paragraph,
@@ -36,7 +37,7 @@ from rag_pipelines.parsing.pdf.flow import (
     join_text,
     starts_lower,
 )
-from rag_pipelines.parsing.pdf.page import Page, read_page
+from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
 from rag_pipelines.parsing.zip_package import meaningful_title
@@ -75,7 +76,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.metadata = _metadata(document)
         pages, findings = _read(document, request, builder)
         if not any(page.lines for page in pages):
-            raise EmptyDocumentError(_why_empty(document))
+            raise EmptyDocumentError(_why_empty(document, sum(page.unmapped for page in pages)))
+        _count_unmapped(builder, pages)
         _assemble(builder, pages, findings, document)
     builder.counters["pages"] = builder.pages
     warnings = warnings_since_last()
@@ -145,8 +147,11 @@ def _read(
             builder.counters["pages_over_budget"] += 1
         if page.tiny_lines:
             builder.counters["tiny_lines_removed"] += page.tiny_lines
+        if not page.lines:
+            builder.lose(Loss.IMAGES, count_pictures(mupdf_page))
         page.shapes.clear()
         builder.account_for(page.words)
+        builder.leave_out(LeftOut.HIDDEN, "\n".join(page.hidden))
         page.words = ""
         pages.append(page)
         findings.append(found)
@@ -159,6 +164,19 @@ def _read(
     if over := builder.counters.get("pages_over_budget"):
         builder.warnings.append(f"tables of the last {over:,} pages are read by alignment only, to save time")
     return pages, findings
+
+
+def _count_unmapped(builder: DocumentBuilder, pages: list[Page]) -> None:
+    """Count and tell of glyphs that stand for no character."""
+    unmapped = {page.number: page.unmapped for page in pages if page.unmapped}
+    builder.lose(Loss.CHARACTERS, sum(unmapped.values()))
+    if unmapped:
+        builder.warnings.append(
+            f"{sum(unmapped.values()):,} glyphs on {len(unmapped):,} pages, the first of them page "
+            f"{min(unmapped)}, have no character in the fonts of the file and are not read"
+        )
+    if pictures := builder.counters.get(Loss.IMAGES):
+        builder.warnings.append(f"{pictures:,} pictures fill pages without text: a scan in part")
 
 
 def _find_tables(mupdf_page: Any, page: Page, mode: str, builder: DocumentBuilder) -> Findings:
@@ -313,13 +331,18 @@ def _outline(document: Any) -> list[tuple[int, str, int]]:
         return []
 
 
-def _why_empty(document: Any) -> str:
-    """Whether a document without text is a scan, drawings, or blank."""
+def _why_empty(document: Any, unmapped: int) -> str:
+    """Whether a document without text is one of glyphs without characters, a scan, drawings, or blank."""
     images = drawings = 0
     for page in document:
         images += len(page.get_images())
         drawings += any(kind != "fill-image" for kind, _ in page.get_bboxlog())
     pages = f"{document.page_count} pages"
+    if unmapped:
+        return (
+            f"the {unmapped:,} glyphs on its {pages} have no characters in the fonts of the file; "
+            "run optical character recognition first"
+        )
     if images:
         return f"no text on its {pages}, but {images} images: a scan; run optical character recognition first"
     if drawings:

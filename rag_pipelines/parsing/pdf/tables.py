@@ -51,6 +51,7 @@ SPLIT_CELLS = 0.02
 
 _FIGURE = re.compile(r"[\s$€£¥%()+\-–.,\d]*\d[\s$€£¥%()+\-–.,\d]*")
 _CONTINUES = re.compile(r"[a-zß-öø-ÿ(&/]")
+_SIGN = re.compile(r"(?<!\S)\ufffd+(?!\S)")
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad]\n(?=[a-zß-öø-ÿ])")
 
 
@@ -239,8 +240,8 @@ def _without_blanks(grid: list[list[str]], header_rows: int) -> tuple[list[list[
 
 
 def cell_text(text: str) -> str:
-    """The lines of a cell as one line, without hyphens at line ends."""
-    return one_line(_HYPHENATED.sub("", text.translate(LIGATURES)))
+    """The lines of a cell as one line, without hyphens at line ends and glyphs without a character."""
+    return one_line(_HYPHENATED.sub("", _SIGN.sub("", text.translate(LIGATURES))))
 
 
 def _explain(ruled: list[tuple[PageTable, list[Box]]], page: Page) -> bool:
