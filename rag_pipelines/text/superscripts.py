@@ -55,15 +55,20 @@ def raised(before: str, text: str) -> str:
 
 
 def join_runs(runs: Iterable[tuple[str, bool]]) -> str:
-    """The text of runs, each with whether it is raised; raised neighbours are one superscript."""
+    """The text of runs, each with whether it is raised; raised neighbours are one superscript.
+
+    Runs that begin with a noncharacter are marks for others, as in `Line`.
+    """
     parts: list[str] = []
     line = ""
     for is_raised, group in groupby(runs, key=itemgetter(1)):
-        text = "".join([text for text, _ in group])
+        pieces = [text for text, _ in group]
+        text = "".join(pieces)
         if is_raised:
             text = raised(line, text)
         parts.append(text)
-        line = f"{line}{text}".rpartition("\n")[2][-_TAIL:]
+        seen = "".join([piece for piece in pieces if not _is_mark(piece)]) if "\ufdd2" in text else text
+        line = f"{line}{seen}".rpartition("\n")[2][-_TAIL:]
     return "".join(parts)
 
 

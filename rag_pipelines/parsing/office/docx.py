@@ -35,6 +35,7 @@ from rag_pipelines.parsing.office.docx_text import (
     TRANSPARENT,
     DocxText,
     R,
+    addresses_of,
     parts,
 )
 from rag_pipelines.parsing.office.ole import embedded_file
@@ -135,6 +136,7 @@ class _DocxReader:
             ):
                 if part.is_linked_to_previous:
                     continue
+                self.text.addresses = addresses_of(part.part)
                 text = self._furniture_text(part._element)
                 if is_shown:
                     self.builder.add(kind, text)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import LINK, anchor, end_of_link, unlinked
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.docx_numbering import Numbering
 from rag_pipelines.parsing.office.docx_styles import Look, Styles, W, on
+from rag_pipelines.parsing.office.fields import target_of
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM
 from rag_pipelines.parsing.office.ooxml_equations import M, linear
@@ -62,6 +64,7 @@ class _Field:
     instruction: list[str] = field(default_factory=list)
     in_instruction: bool = True
     has_result: bool = False
+    target: str = ""
 
 
 class DocxText:
@@ -70,6 +73,7 @@ class DocxText:
     `page` counts the page breaks that Word rendered. `boxes` (text boxes, charts, diagrams, embedded
     documents), `remarks` (notes, comments, what pictures show) and `objects` (references to embedded files)
     are what the paragraphs read so far leave to be said after them; who adds them takes them away.
+    `addresses` are where links of the part that is read lead.
     """
 
     def __init__(self, document: Document, builder: DocumentBuilder) -> None:
@@ -83,7 +87,9 @@ class DocxText:
         self._builder = builder
         self._numbering = Numbering(document)
         self._fields: list[_Field] = []
+        self.addresses = addresses_of(document.part)
         self._notes = {kind: _notes(document, kind) for kind in _NOTES.values()}
+        self._addresses_of_notes = {kind: addresses_of(_related(document, kind)) for kind in _NOTES.values()}
         self._numbers = dict.fromkeys(_NOTES.values(), 0)
         self._comments = _comments(document)
 
@@ -96,7 +102,7 @@ class DocxText:
         if level is None:
             level = self._numbering.level_of_style(number, style) or 0
         label = self._numbering.next_label(number, level)
-        return f"{label} {text}" if label and text.strip() else text
+        return f"{label} {text}" if label and unlinked(text).strip() else text
 
     def text(self, paragraph: _Element) -> str:
         if any(one.in_instruction for one in self._fields):
@@ -120,7 +126,7 @@ class DocxText:
                 self.boxes.append(child)
             elif child.tag in TRANSPARENT or (child.tag == f"{W}sdt" and not self.leaves_out(child)):
                 lines.append(self.inside(child))
-        return "\n".join(line for line in lines if line.strip())
+        return "\n".join(line for line in lines if unlinked(line).strip())
 
     def leaves_out(self, control: _Element) -> bool:
         """Whether a content control holds no words of the author: generated contents, or a placeholder."""
@@ -170,6 +176,10 @@ class DocxText:
                 self._say(self._symbol(child.get(f"{W}font"), child.get(f"{W}char") or ""), runs, look)
             elif tag == f"{W}fldChar":
                 self._read_field(child, runs)
+            elif tag == f"{W}hyperlink" or tag == f"{W}fldSimple":
+                self._collect_link(child, runs, look)
+            elif tag == f"{W}bookmarkStart":
+                runs.append((anchor(child.get(f"{W}name") or ""), False))
             elif tag == f"{W}instrText":
                 if self._fields:
                     self._fields[-1].instruction.append(child.text or "")
@@ -200,6 +210,19 @@ class DocxText:
                     self._say(child.get("string") or "", runs)
                 self._collect(child, runs, look)
 
+    def _collect_link(self, element: _Element, runs: list[tuple[str, bool]], look: Look) -> None:
+        """The text of a hyperlink (17.16.22) or simple field (17.16.19)."""
+        if instruction := element.get(f"{W}instr"):
+            target = target_of(instruction)
+        else:
+            place = element.get(f"{W}anchor") or ""
+            target = self.addresses.get(element.get(f"{R}id") or "", "") + (f"#{place}" if place else "")
+        if target:
+            runs.append((LINK, False))
+        self._collect(element, runs, look)
+        if target:
+            runs.append((end_of_link(target), False))
+
     def _say(self, text: str, runs: list[tuple[str, bool]], look: Look | None = None) -> None:
         for one in self._fields:
             if one.in_instruction:
@@ -227,11 +250,18 @@ class DocxText:
         if kind == "begin":
             self._fields.append(_Field(mark.find(f"{W}ffData")))
         elif kind == "separate" and self._fields:
-            self._fields[-1].in_instruction = False
+            begun = self._fields[-1]
+            begun.in_instruction = False
+            if not any(one.target for one in self._fields):
+                begun.target = target_of("".join(begun.instruction))
+            if begun.target:
+                runs.append((LINK, False))
         elif kind == "end" and self._fields:
             ended = self._fields.pop()
             if not ended.has_result:
                 self._say(self._shown_without_result(ended), runs)
+            if ended.target:
+                runs.append((end_of_link(ended.target), False))
 
     def _shown_without_result(self, ended: _Field) -> str:
         """What Word shows for a field that keeps no result: check boxes, drop-down lists, symbols."""
@@ -271,7 +301,9 @@ class DocxText:
             self._numbers[kind] += 1
             mark = f"{'' if kind == 'footnotes' else 'endnote '}{self._numbers[kind]}"
         self._say(f"[{mark}]", runs)
+        own, self.addresses = self.addresses, self._addresses_of_notes[kind]
         self.remarks.append(f"[{mark}] {self.inside(note)}")
+        self.addresses = own
 
 
 def parts(whole: _Element, name: str) -> Iterator[_Element]:
@@ -322,11 +354,20 @@ def _descriptions(picture: _Element) -> tuple[str | None, ...]:
     return tuple(found)
 
 
+def addresses_of(part: Any) -> dict[str, str]:
+    """What lies outside the package and a part refers to, by the id of the relation."""
+    return {} if part is None else {id: rel.target_ref for id, rel in part.rels.items() if rel.is_external}
+
+
+def _related(document: Document, kind: str) -> Any:
+    """The part of the document that holds its footnotes or the like; None where it has none."""
+    relations = document.part.rels.values()
+    return next((rel.target_part for rel in relations if rel.reltype.endswith(f"/{kind}")), None)
+
+
 def _notes(document: Document, kind: str) -> dict[str, _Element]:
     """The bodies of footnotes or endnotes by id."""
-    part: Any = next(
-        (rel.target_part for rel in document.part.rels.values() if rel.reltype.endswith(f"/{kind}")), None
-    )
+    part = _related(document, kind)
     notes = () if part is None else parse_xml(part.blob, kind)
     return {note.get(f"{W}id"): note for note in notes if note.get(f"{W}type") in (None, "normal")}
 

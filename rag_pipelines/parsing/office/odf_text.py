@@ -6,9 +6,11 @@ does not: which block a paragraph is (`odf`), how text looks (`odf_styles`).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import LINK, anchor, end_of_link, unlinked
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.odf_forms import read_controls
 from rag_pipelines.parsing.office.odf_lists import OdfLists
@@ -19,6 +21,10 @@ from rag_pipelines.text.symbol_fonts import read_symbols
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
+
+_BOOKMARKS = {f"{TEXT}{name}" for name in ("bookmark", "bookmark-start", "reference-mark-start")}
+_LINKS = {f"{TEXT}{name}" for name in ("a", "bookmark-ref", "reference-ref")}
+_NUMBER_OF_HEADING = re.compile(r"(?:\d+\.)*\d*\s*(?=\S)")
 
 MATH = "{http://www.w3.org/1998/Math/MathML}"
 
@@ -45,7 +51,7 @@ class OdfText:
         """The text of all paragraphs inside, one a line."""
         lines: list[str] = []
         self._collect_lines(container, lines)
-        return "\n".join(line for line in lines if line.strip())
+        return "\n".join(line for line in lines if unlinked(line).strip())
 
     def _collect_lines(self, container: _Element, lines: list[str]) -> None:
         for child in container.iterchildren():
@@ -66,7 +72,7 @@ class OdfText:
     def numbered(self, paragraph: _Element) -> str:
         """The text of a paragraph or heading behind the number that a reader sees in front of it."""
         text = self._text(paragraph)
-        if not text.strip():
+        if not unlinked(text).strip():
             return text
         if self.lists.level:
             label = self.lists.take_label()
@@ -98,6 +104,12 @@ class OdfText:
                 runs.append(("\n", False))
             elif tag == f"{TEXT}note":
                 self._refer(child, runs)
+            elif tag in _BOOKMARKS:
+                runs.append((anchor(child.get(f"{TEXT}name") or ""), False))
+            elif tag in _LINKS and (target := _target(child)):
+                runs.append((LINK, False))
+                self._collect(child, runs, look)
+                runs.append((end_of_link(target), False))
             elif tag == f"{OFFICE}annotation":
                 author = child.findtext(f"{DC}creator")
                 self.remarks.append(f"Comment{f' by {author}' if author else ''}: {self.inside(child)}")
@@ -134,6 +146,22 @@ class OdfText:
     def control(self, reference: _Element) -> str:
         """What a form control shows."""
         return self._controls.get(reference.get(f"{DRAW}control") or "", "")
+
+
+def _target(link: _Element) -> str:
+    """Where a link or reference leads (OpenDocument 1.3 part 3, 6.1.8 and 7.7.6).
+
+    A heading or table is named with its kind, a heading also with its number: ``#1.2.Fees|outline``.
+    """
+    if link.tag != f"{TEXT}a":
+        return f"#{link.get(f'{TEXT}ref-name') or ''}"
+    address = link.get(XLINK_HREF) or ""
+    if not address.startswith("#"):
+        return address
+    place, _, kind = address[1:].rpartition("|")
+    if kind == "outline":
+        return f"#{_NUMBER_OF_HEADING.sub('', place, count=1)}"
+    return f"#{place or kind}"
 
 
 def formula_text(root: _Element) -> str:

@@ -17,12 +17,13 @@ slide, are furniture.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import unlinked
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.parsing.office.ole import embedded_file
@@ -110,6 +111,8 @@ class _DeckReader:
         self._area = (deck.slide_width or 0, deck.slide_height or 0)
         self._first_number = int(deck.element.get("firstSlideNum") or 1)
         self._authors = comment_authors(deck)
+        self._pages = {slide.part.partname: page for page, slide in enumerate(deck.slides, 1)}
+        self._targets: dict[str, str] = {}
         self._number = 1
         self._charts: list[_Element] = []
         self._files: list[Any] = []
@@ -118,6 +121,7 @@ class _DeckReader:
         """Add a slide; its title, if it has one."""
         self._number = page + self._first_number - 1
         self._charts, self._files = [], []
+        self._targets = self._targets_of(slide)
         _choose_alternatives(slide._element)
         pieces = [
             piece for shape in self._visible(slide.shapes, page) for piece in self._pieces(slide, shape)
@@ -147,6 +151,16 @@ class _DeckReader:
             self._builder.add(BlockKind.FOOTER, text, page=page)
         return title.text if title else None
 
+    def _targets_of(self, slide: Slide) -> dict[str, str]:
+        """Where the links of a slide lead by the ids of its relations: addresses, and slides as pages."""
+        found: dict[str, str] = {}
+        for id, relation in slide.part.rels.items():
+            if relation.is_external:
+                found[id] = relation.target_ref
+            elif page := self._pages.get(relation.target_part.partname):
+                found[id] = f"#page={page}"
+        return found
+
     def _visible(self, shapes: Any, page: int) -> Iterator[Any]:
         """The shapes on the slide, from top to bottom and left to right; those of groups in place."""
         for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
@@ -168,7 +182,7 @@ class _DeckReader:
             is_title = shape.is_placeholder and slide.shapes.title == shape
             numbers = Numbers()
             for paragraph in shape.text_frame.paragraphs:
-                text = paragraph_text(paragraph._p, self._number)
+                text = paragraph_text(paragraph._p, self._number, self._targets)
                 if text.strip():
                     bullet = bullet_of(slide, shape, paragraph)
                     label = numbers.next_label(paragraph.level, bullet)
@@ -182,7 +196,7 @@ class _DeckReader:
         diagram = next(element.iter(f"{DIAGRAM}relIds"), None)
         chart = next(element.iter(*_CHARTS), None)
         if frame.has_table:
-            rows = _table_rows(element, self._number)
+            rows = _table_rows(element, self._number, self._targets)
             if any(text.strip() for row in rows for text in row):
                 yield _SlidePart(rows=rows, header_rows=1 if frame.table.first_row else 0)
         elif chart is not None:
@@ -221,7 +235,7 @@ def _title(pieces: list[_SlidePart]) -> _SlidePart | None:
     if declared or not pieces:
         return declared
     first = pieces[0]
-    return first if first.level is None and _reads_as_title(first.text) else None
+    return first if first.level is None and _reads_as_title(unlinked(first.text)) else None
 
 
 def _reads_as_title(text: str) -> bool:
@@ -272,7 +286,7 @@ def _placeholder(shape: Any) -> str | None:
     return None if placeholder is None else placeholder.get("type")
 
 
-def _table_rows(frame: _Element, number: int) -> tuple[tuple[str, ...], ...]:
+def _table_rows(frame: _Element, number: int, targets: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     """The rows of a table; a merged cell's text stands in every place it covers."""
     rows: list[tuple[str, ...]] = []
     for row in frame.iter(f"{A}tr"):
@@ -283,7 +297,7 @@ def _table_rows(frame: _Element, number: int) -> tuple[tuple[str, ...], ...]:
             elif cell.get("vMerge") in ("1", "true") and rows and len(cells) < len(rows[-1]):
                 cells.append(rows[-1][len(cells)])
             else:
-                cells.append(body_text(cell, number))
+                cells.append(body_text(cell, number, targets))
         rows.append(tuple(cells))
     return tuple(rows)
 

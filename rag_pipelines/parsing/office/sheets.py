@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import unlinked
 from rag_pipelines.parsing.office.merged_cells import NONE_MERGED, Covered, Merges, header_cells, spread
 
 Row = Sequence[str]
@@ -189,4 +190,4 @@ def _is_words(row: Row) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    return _VALUE.fullmatch(cell) is not None
+    return _VALUE.fullmatch(unlinked(cell)) is not None

@@ -22,17 +22,19 @@ from typing import IO, Any
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.merged_cells import by_first_row
 from rag_pipelines.parsing.office.number_formats import EAST_ASIAN_FORMATS, NumberFormat, number_format_of
 from rag_pipelines.parsing.office.sheets import add_sheet
-from rag_pipelines.parsing.office.xlsx_parts import merges_of, read_frame, sheet_parts
+from rag_pipelines.parsing.office.xlsx_parts import merges_of, read_frame, sheet_parts, targets_of
 from rag_pipelines.parsing.office.xlsx_remarks import remarks_of
 from rag_pipelines.parsing.witness.ooxml import sheets_text
 from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
 from rag_pipelines.text.superscripts import join_runs
 
 _MAX_ROWS = 1_048_576
+_HYPERLINK = re.compile(r'HYPERLINK\("((?:[^"]|"")*)"', re.IGNORECASE)
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _LATER_FUNCTION = re.compile(r"_xl(?:fn|ws|pm|udf)\.")
 
@@ -64,7 +66,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
                     named = add_sheet(
                         builder,
                         sheet.name,
-                        _rows(workbook[sheet.name], source, builder),
+                        _rows(workbook[sheet.name], source, builder, targets_of(package, sheet.part, frame)),
                         max_characters=request.limits.max_characters,
                         merges=by_first_row(merges_of(frame)),
                     )
@@ -81,8 +83,12 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _rows(sheet: Any, source: IO[bytes], builder: DocumentBuilder) -> Iterator[list[str]]:
+def _rows(
+    sheet: Any, source: IO[bytes], builder: DocumentBuilder, targets: dict[tuple[int, int], str]
+) -> Iterator[list[str]]:
     """The rows as displayed text, without the empty cells at their ends.
+
+    `targets` are where links of cells lead, by row and column.
 
     The size that the file claims is not believed: a formatted but empty sheet may claim 16,384 columns.
     """
@@ -104,7 +110,8 @@ def _rows(sheet: Any, source: IO[bytes], builder: DocumentBuilder) -> Iterator[l
             text = _text(value, number_format, epoch)
             if text:
                 row.extend([""] * (cell["column"] - 1 - len(row)))
-                row.append(text)
+                target = targets.get((number, cell["column"])) or cell.get("target")
+                row.append(linked(text, target) if target else text)
                 if cell["data_type"] == "f":
                     builder.lose(Loss.FORMULAS)
             else:
@@ -125,6 +132,8 @@ def _cells(sheet: Any, source: IO[bytes]) -> Iterator[tuple[int, list[dict[str, 
     class Parser(WorkSheetParser):
         def parse_cell(self, element: Any) -> dict[str, Any]:
             cell: dict[str, Any] = super().parse_cell(element)
+            if len(element) > 1 and (link := _HYPERLINK.match(element.findtext(FORMULA_TAG) or "")):
+                cell["target"] = link[1].replace('""', '"')
             if cell["value"] is None and element.get("t") != "str" and element.find(FORMULA_TAG) is not None:
                 formula = self.parse_formula(element)
                 text = formula if isinstance(formula, str) else getattr(formula, "text", None) or "="

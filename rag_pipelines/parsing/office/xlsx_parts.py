@@ -28,6 +28,7 @@ _CHUNK = 1 << 20
 _OVERLAP = 256
 _ROOT = re.compile(rb"<(?:\w+:)?(?:work|chart|macro|dialog)sheet\b[^>]*>")
 _DATA_END = re.compile(rb"</(?:\w+:)?sheetData\s*>|<(?:\w+:)?sheetData\s*/>")
+_CELL = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _RANGE = re.compile(r"\$?([A-Z]{1,3})\$?(\d+):\$?([A-Z]{1,3})\$?(\d+)")
 
 
@@ -101,6 +102,35 @@ def read_frame(package: zipfile.ZipFile, part: str) -> _Element:
     if not ended:
         root, tail = b"", read_part(package, part)
     return parse_xml(root + tail, part)
+
+
+def targets_of(package: zipfile.ZipFile, part: str, frame: _Element) -> dict[tuple[int, int], str]:
+    """Where links of a sheet lead (18.3.1.47), by row and column from 1.
+
+    A link of a range is one of its first cell. A place of the workbook is ``#Sheet2!A1``.
+    """
+    addresses: dict[str, str] = {}
+    found: dict[tuple[int, int], str] = {}
+    for link in frame.iterfind(f"{S}hyperlinks/{S}hyperlink"):
+        if not addresses:
+            addresses = _addresses(package, part)
+        place = link.get("location") or ""
+        target = addresses.get(link.get(f"{R}id") or "", "") + (f"#{place}" if place else "")
+        if target and (match := _CELL.match(link.get("ref") or "")):
+            found[int(match[2]), _column(match[1]) + 1] = target
+    return found
+
+
+def _addresses(package: zipfile.ZipFile, part: str) -> dict[str, str]:
+    """What `part` refers to outside the package, by the id of the relation."""
+    folder, name = posixpath.split(part)
+    listing = posixpath.join(folder, "_rels", f"{name}.rels")
+    if listing not in package.namelist():
+        return {}
+    rels = parse_xml(read_part(package, listing), listing).iter(_RELATIONSHIP)
+    return {
+        one.get("Id") or "": one.get("Target") or "" for one in rels if one.get("TargetMode") == "External"
+    }
 
 
 def merges_of(frame: _Element) -> Iterator[Merge]:
