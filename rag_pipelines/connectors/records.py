@@ -21,10 +21,8 @@ A corpus in BEIR form: ``id: _id``, ``title: title``, ``text: text``.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
@@ -46,7 +44,6 @@ from rag_pipelines.connectors.base import (
     read_cursor,
 )
 from rag_pipelines.connectors.row_readers import (
-    SURROGATE,
     FileRows,
     Format,
     QueryRows,
@@ -54,6 +51,7 @@ from rag_pipelines.connectors.row_readers import (
     RowSource,
     missing_columns,
 )
+from rag_pipelines.connectors.row_values import json_value, moment_of, text_of
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -65,9 +63,6 @@ from rag_pipelines.errors import (
 from rag_pipelines.fingerprint import fingerprint, text_key
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.stored import Form
-
-_UNDECODED_BYTE = re.compile("[\udc80-\udcff]")
-"""What a byte that is not UTF-8 becomes when a file is read (PEP 383)."""
 
 
 class RecordsOptions(Options):
@@ -147,7 +142,7 @@ class RecordsConnector(Connector):
         if before.options != self._options_fingerprint:
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         yield from self._listing(
-            Window(since=before.modified_at - self.options.overlap), full=False, before=before
+            Window(since=_looking_back(before.modified_at, self.options.overlap)), full=False, before=before
         )
 
     def existing(self, ids: Sequence[str]) -> set[str]:
@@ -258,7 +253,7 @@ class RecordsConnector(Connector):
 
     def _identity(self, values: Mapping[str, Any]) -> str:
         self._require_columns(values, (self.options.id,))
-        identity = _text(values[self.options.id])
+        identity = text_of(values[self.options.id])
         if not identity:
             raise CorruptDocumentError(f"the id in column {self.options.id!r} is empty")
         return identity
@@ -267,16 +262,16 @@ class RecordsConnector(Connector):
         options = self.options
         if not any(column in values for column in options.text):
             self._require_columns(values, options.text)
-        parts = {column: text for column in options.text if (text := _text(values.get(column), mend=True))}
+        parts = {column: text for column in options.text if (text := text_of(values.get(column), mend=True))}
         content = "\n\n".join(
             f"{column}: {text}" if options.labels else text for column, text in parts.items()
         ).encode()
-        title = _text(values.get(options.title), mend=True) if options.title else ""
+        title = text_of(values.get(options.title), mend=True) if options.title else ""
         if len(content) > options.max_bytes:
             raise TooLargeDocumentError(
                 f"{len(content):,} bytes of text; raise max_bytes ({options.max_bytes:,})"
             )
-        url = _text(values.get(options.url)) if options.url else ""
+        url = text_of(values.get(options.url)) if options.url else ""
         return Item(
             external_id=identity,
             token=text_key(title, content.decode()).hex,
@@ -287,7 +282,7 @@ class RecordsConnector(Connector):
             title=title or None,
             media_type=options.content_type,
             size=len(content),
-            modified_at=_moment(values.get(options.modified_at)) if options.modified_at else None,
+            modified_at=moment_of(values.get(options.modified_at)) if options.modified_at else None,
             tenant=self._tenant(values),
             access=self._access(values),
             metadata=self._metadata(values),
@@ -300,7 +295,7 @@ class RecordsConnector(Connector):
     def _tenant(self, values: Mapping[str, Any]) -> str | None:
         if self.options.tenant is None:
             return None
-        tenant = _text(values.get(self.options.tenant))
+        tenant = text_of(values.get(self.options.tenant))
         if not tenant:
             raise CorruptDocumentError(f"the tenant in column {self.options.tenant!r} is empty")
         return tenant
@@ -313,7 +308,7 @@ class RecordsConnector(Connector):
         named = value.split(self.options.access_delimiter) if isinstance(value, str) else value
         if not isinstance(named, list | tuple | set):
             return CLOSED
-        principals = {principal for one in named if (principal := _text(one))}
+        principals = {principal for one in named if (principal := text_of(one))}
         return AccessRule((tuple(sorted(principals)),))
 
     def _metadata(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -321,71 +316,9 @@ class RecordsConnector(Connector):
         columns: Sequence[str] = options.metadata
         if options.metadata == "*":
             columns = [column for column in values if column not in options.columns]
-        return _json_value({column: values[column] for column in columns if column in values})
+        return json_value({column: values[column] for column in columns if column in values})
 
 
-def _text(value: Any, *, mend: bool = False) -> str:
-    """`value` as text that can be stored; a list becomes lines.
-
-    Half of a surrogate pair becomes U+FFFD if `mend`. An identity or a principal must not be mended: it
-    could come out equal to another.
-
-    Raises:
-        CorruptDocumentError: it holds bytes that are not UTF-8, or half a pair that is not mended.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, list | tuple):
-        return "\n".join(filter(None, (_text(one, mend=mend) for one in value)))
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "surrogateescape")
-    text = str(value).replace("\0", "").strip()
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            if _UNDECODED_BYTE.search(text):
-                raise CorruptDocumentError("the row holds bytes that are not UTF-8") from error
-            if not mend:
-                raise CorruptDocumentError(f"{text!r} holds half of a surrogate pair") from error
-            return SURROGATE.sub("\ufffd", text)
-    return text
-
-
-def _moment(value: Any) -> datetime | None:
-    """A time of change in UTC from a datetime, date, ISO 8601 string, or seconds or milliseconds since 1970.
-
-    A time without zone is taken as UTC; an empty value is None. Raises `CorruptDocumentError`.
-    """
-    if value is None or value == "":
-        return None
-    try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value.strip())
-        elif isinstance(value, int | float):
-            # Seconds reach 1e11 in the year 5138; beyond it are milliseconds.
-            value = datetime.fromtimestamp(value / 1000 if abs(value) > 1e11 else value, UTC)
-        elif isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day)
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError, AttributeError) as error:
-        raise CorruptDocumentError(
-            f"{value!r} is not a time; valid is ISO 8601 or seconds since 1970"
-        ) from error
-
-
-def _json_value(value: Any) -> Any:
-    """`value` as JSON can hold it: no NaN, no bytes that are not text, times as ISO 8601."""
-    if isinstance(value, str):
-        return SURROGATE.sub("\ufffd", value).replace("\0", "")
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {_json_value(str(key)): _json_value(one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_json_value(one) for one in value]
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value)
+def _looking_back(moment: datetime, overlap: timedelta) -> datetime:
+    first = datetime.min.replace(tzinfo=UTC)
+    return moment - overlap if moment - first > overlap else first

@@ -19,6 +19,8 @@ from typing import IO, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from rag_pipelines.connectors.arrow_values import rows_of
+from rag_pipelines.connectors.row_values import SURROGATE
 from rag_pipelines.errors import (
     ConfigError,
     CorruptDocumentError,
@@ -42,9 +44,9 @@ _SUFFIXES: Mapping[str, Format] = {
     ".parquet": "parquet",
 }
 _BATCH = 1_000
+_BUFFER = 1_048_576
+"""Bytes of each column of a Parquet file that are read at a time, instead of whole row groups."""
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a surrogate pair: in a Python string, pairs are one character."""
 _NO_ACCESS = re.compile(
     r"authentication failed|password|no pg_hba|role .* (does not exist|is not permitted)|permission denied"
 )
@@ -102,7 +104,7 @@ class FileRows:
             return None
         with self._open() as file:
             if self._format == "parquet":
-                return list(_parquet(file).schema_arrow.names)
+                return _unique(list(_parquet(file).schema_arrow.names), self.name)
             return self._header(delimited_rows(_text(file), self._delimiter))
 
     def rows(self, since: datetime | None) -> Iterator[Row]:
@@ -168,9 +170,7 @@ class FileRows:
 
     def _header(self, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
         _, header = next(rows, (0, []))
-        if len(set(header)) != len(header):
-            raise CorruptDocumentError(f"{self.name!r} has two columns of one name: {', '.join(header)}")
-        return header
+        return _unique(header, self.name)
 
     def _csv_rows(self, file: IO[bytes]) -> Iterator[Row]:
         # The limit is the module's own; the size of a row is checked where its text is put together.
@@ -190,8 +190,10 @@ class FileRows:
         import pyarrow
 
         try:
-            for batch in _parquet(file).iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
+            parquet = _parquet(file)
+            _unique(parquet.schema_arrow.names, self.name)
+            for batch in parquet.iter_batches(batch_size=_BATCH):
+                for values in rows_of(batch):
                     number += 1
                     yield Row(f"row {number}", values)
         except pyarrow.ArrowException as error:
@@ -216,7 +218,7 @@ class QueryRows:
     def columns(self) -> list[str]:
         with self._connect() as connection:
             cursor = connection.execute(f"SELECT * FROM ({self._query}\n) AS source LIMIT 0")
-            return [column.name for column in cursor.description or ()]
+            return _unique([column.name for column in cursor.description or ()], self.name)
 
     def rows(self, since: datetime | None) -> Iterator[Row]:
         from psycopg import sql
@@ -231,7 +233,7 @@ class QueryRows:
         with self._connect() as connection, connection.cursor(name="rag_records") as cursor:
             cursor.itersize = _BATCH
             cursor.execute(statement, {"since": since})
-            names = [column.name for column in cursor.description or ()]
+            names = _unique([column.name for column in cursor.description or ()], self.name)
             for number, values in enumerate(cursor, 1):
                 yield Row(f"row {number}", dict(zip(names, values, strict=True)))
 
@@ -239,6 +241,8 @@ class QueryRows:
     def _connect(self) -> Iterator[Any]:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
+
+        from rag_pipelines.connectors.postgres_values import load_all_times
 
         try:
             password = str(conninfo_to_dict(self._dsn).get("password") or "")
@@ -249,6 +253,7 @@ class QueryRows:
             with psycopg.connect(self._dsn, connect_timeout=30) as connection:
                 connection.read_only = True
                 connection.execute("SET TIME ZONE 'UTC'")
+                load_all_times(connection)
                 yield connection
         except psycopg.OperationalError as error:
             message = str(error).strip()
@@ -284,9 +289,18 @@ def _parquet(file: IO[bytes]) -> Any:
     except ImportError as error:
         raise ConfigError("Parquet needs pyarrow; run: pip install 'rag-pipelines[parquet]'") from error
     try:
-        return ParquetFile(file)
+        return ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
     except pyarrow.ArrowException as error:
         raise CorruptDocumentError(f"not a Parquet file: {error}") from error
+
+
+def _unique(names: list[str], source: str) -> list[str]:
+    """`names` if none comes twice; else `CorruptDocumentError`, since one column would hide another."""
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise CorruptDocumentError(
+            f"{source!r} has two columns of one name: {', '.join(sorted(twice))}; give each its own"
+        )
+    return names
 
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:

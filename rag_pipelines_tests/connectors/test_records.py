@@ -293,6 +293,120 @@ def test_one_source_of_rows_must_be_given(options: dict[str, str]) -> None:
         connector(**options)
 
 
+class TestValuesOfParquet:
+    """One value that Python cannot hold costs neither its row nor its file."""
+
+    @pytest.mark.parametrize(
+        ("values", "type_", "shown"),
+        [
+            ([253402300799, 0], ("timestamp", "s", "Europe/Berlin"), "9999-12-31T23:59:59Z"),
+            ([253402300800_000, 0], ("timestamp", "ms", "UTC"), "10000-01-01T00:00:00Z"),
+            ([-62135596800_000_001, 0], ("timestamp", "us", "UTC"), None),
+            ([2**60, 0], ("timestamp", "ms"), None),
+            ([5, 0], ("timestamp", "s", "Nowhere/Known"), "1970-01-01T00:00:05Z"),
+            ([2932897, 0], ("date32",), "10000-01-01"),
+            ([-719163, 0], ("date32",), "0000-12-31"),
+            ([2**62, 0], ("duration", "s"), f"{2**62} s"),
+        ],
+    )
+    def test_a_time_beyond_the_calendar_is_text(
+        self, tmp_path: Path, values: list[int], type_: tuple[str, ...], shown: str | None
+    ) -> None:
+        import pyarrow
+
+        made = getattr(pyarrow, type_[0])(*type_[1:])
+        columns = {"id": [1, 2], "text": ["a", "b"], "when": pyarrow.array(values, made)}
+        columns["list"] = pyarrow.array([[values[0]], []], pyarrow.list_(made))
+        write_parquet(tmp_path / "rows.parquet", columns)
+        found = listing(path=str(tmp_path / "rows.parquet"), metadata="*")
+        assert set(found.items) == {"1", "2"}
+        assert found.is_full
+        told = found.items["1"].metadata["when"]
+        assert found.items["1"].metadata["list"] == [told]
+        assert told == shown if shown else isinstance(told, str)
+
+    def test_nested_values_are_json(self, tmp_path: Path) -> None:
+        import pyarrow
+
+        numbers = pyarrow.list_(pyarrow.int8())
+        twice = pyarrow.StructArray.from_arrays([pyarrow.array([1]), pyarrow.array([2])], ["x", "x"])
+        columns = {
+            "id": [1],
+            "text": pyarrow.array([{"name": "Ann", "tall": True}]),
+            "map": pyarrow.array([[("a", [1, None])]], pyarrow.map_(pyarrow.string(), numbers)),
+            "twice": twice,
+            "word": pyarrow.array(["red"]).dictionary_encode(),
+            "bytes": pyarrow.array([b"caf\xc3\xa9"]),
+            "blob": pyarrow.array([b"\xff\x00"]),
+            "length": pyarrow.array([90_061], pyarrow.duration("s")),
+        }
+        write_parquet(tmp_path / "rows.parquet", columns)
+        item = listing(path=str(tmp_path / "rows.parquet"), metadata="*").items["1"]
+        assert item.load().decode() == '{"name": "Ann", "tall": true}'
+        assert item.metadata == {
+            "map": {"a": [1, None]},
+            "twice": {"x": 1, "x (2)": 2},
+            "word": "red",
+            "bytes": "café",
+            "blob": "/wA=",
+            "length": "P1DT1H1M1S",
+        }
+
+    def test_two_columns_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.table([pyarrow.array(["1"])] * 3, ["id", "text", "text"])
+        parquet.write_table(table, tmp_path / "rows.parquet")
+        found = listing(path=str(tmp_path / "rows.parquet"))
+        assert "two columns of one name: text" in str(found.failures[0].error)
+        assert not found.items
+
+    def test_the_memory_for_a_file_is_not_that_of_its_row_group(self, tmp_path: Path) -> None:
+        import pyarrow
+
+        words = [f"{n:x}" * 400 for n in range(2**20, 2**20 + 20_000)]
+        write_parquet(tmp_path / "rows.parquet", {"id": list(range(20_000)), "text": words})
+        before = pyarrow.total_allocated_bytes()
+        rows = connector(path=str(tmp_path / "rows.parquet")).items()
+        next(rows)
+        assert pyarrow.total_allocated_bytes() - before < sum(map(len, words)) / 3
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"a": {"b": [1, None, True]}}, '{"a": {"b": [1, null, true]}}'),
+        (["plain", {"who": "Zoë"}, ["x", "y"]], 'plain\n{"who": "Zoë"}\n["x", "y"]'),
+        (True, "true"),
+        (["a", False, None, 2.5], "a\nfalse\n2.5"),
+    ],
+)
+def test_a_nested_value_is_read_as_json_and_never_as_python(path: Path, value: Any, shown: str) -> None:
+    found = listing(path=json_lines(path, {"id": "1", "text": value}))
+    assert found.items["1"].load().decode() == shown
+
+
+def test_a_stray_quote_in_a_csv_file_costs_no_other_row(tmp_path: Path) -> None:
+    rows = "".join(f'{n},"text, {n}"\n' for n in range(50))
+    (tmp_path / "rows.csv").write_text(f'id,text\n{rows}a,"3 inch\nb,4" pipe\nc,"two\nlines"\n')
+    found = listing(path=str(tmp_path / "rows.csv"))
+    assert len(found.items) == 53
+    assert [found.items[one].load() for one in ("a", "b", "c", "7")] == [
+        b'"3 inch',
+        b'4" pipe',
+        b"two\nlines",
+        b"text, 7",
+    ]
+
+
+def test_changes_are_asked_for_after_the_first_moment_there_is(path: Path) -> None:
+    source = connector(path=json_lines(path, ROW | {"at": "0001-01-01T00:00:00Z"}), modified_at="at")
+    cursor = Listing.of(source.items()).complete.cursor
+    assert cursor is not None
+    assert set(Listing.of(source.changes(cursor)).items) == {"1"}
+
+
 class TestTimes:
     @pytest.mark.parametrize(
         "value",
@@ -392,6 +506,43 @@ class TestSql:
         assert not found.is_full
         with psycopg.connect(table) as connection:
             assert connection.execute("SELECT count(*) FROM pages").fetchone() == (2_500,)
+
+    @pytest.mark.parametrize(
+        ("expression", "shown"),
+        [
+            ("'infinity'::timestamptz", "infinity"),
+            ("'-infinity'::timestamp", "-infinity"),
+            ("'infinity'::date", "infinity"),
+            ("'0044-03-15 BC'::date", "0044-03-15 BC"),
+            ("'20000-01-01 00:00Z'::timestamptz", "20000-01-01 00:00:00+00"),
+            ("'24:00'::time", "24:00:00"),
+            ("'24:00+01'::timetz", "24:00:00+01"),
+            ("'1 year 2 days'::interval", "1 year 2 days"),
+            ("ARRAY['infinity', '2024-03-04']::date[]", ["infinity", "2024-03-04"]),
+            ("'NaN'::numeric", "NaN"),
+            ("'NaN'::float8", None),
+            ("'2024-03-04 05:06Z'::timestamptz", "2024-03-04T05:06:00+00:00"),
+            ("'{\"a\": [1, null]}'::jsonb", {"a": [1, None]}),
+            ("'\\xff00'::bytea", "/wA="),
+            ("'caf\u00e9'::bytea", "caf\u00e9"),
+            ("12.50::numeric::money::text", "$12.50"),
+            ("ROW(1, 'x')", None),
+        ],
+    )
+    def test_a_value_that_python_does_not_know_costs_no_row(
+        self, table: str, expression: str, shown: Any
+    ) -> None:
+        query = f"SELECT id, text, CASE WHEN id = 2 THEN {expression} END AS odd FROM pages WHERE id < 4"
+        found = listing(dsn=table, query=query, metadata="*")
+        assert set(found.items) == {"1", "2", "3"}
+        assert found.is_full
+        if shown is not None:
+            assert found.items["2"].metadata["odd"] == shown
+
+    def test_two_columns_of_one_name_are_refused(self, table: str) -> None:
+        found = listing(dsn=table, query="SELECT id, text, price AS text FROM pages")
+        assert "two columns of one name: text" in str(found.failures[0].error)
+        assert not found.items
 
     def test_the_check_tells_what_is_wrong_with_query_and_columns(self, table: str) -> None:
         findings = connector(dsn=table, query="SELECT * FROM pages", title="headline").check()
