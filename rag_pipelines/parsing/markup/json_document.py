@@ -116,9 +116,12 @@ def _is_table(values: list[Any]) -> bool:
 
 
 def _flat(key: str, value: Any, depth: int) -> Iterator[str]:
-    """``key: value`` lines of a value and of all that is nested in it, with dotted keys."""
-    if depth > _MAX_DEPTH:
-        return
+    """``key: value`` lines of a value and of all that is nested in it, with dotted keys.
+
+    What is nested deeper than `_MAX_DEPTH` is one line of JSON.
+    """
+    if depth > _MAX_DEPTH and isinstance(value, dict | list):
+        value = msgspec.json.encode(value).decode()
     if isinstance(value, dict):
         for name, item in value.items():
             yield from _flat(f"{key}.{name}" if key else name, item, depth + 1)

@@ -171,6 +171,11 @@ def test_nested_records_are_a_paragraph_each():
     assert document.counters == {"invalid_lines": 1}
 
 
+def test_what_is_nested_very_deep_is_a_line_of_json():
+    document = read('{"id": 1, "deep": ' + '{"x": ' * 60 + '["end", null]' + "}" * 61, "a.json")
+    assert '{"x":["end",null]}' in document.text
+
+
 @pytest.mark.parametrize("text", ['{"a": 1, // comment\n}', "[" * 100_000, '{"a": [1, 2'])
 def test_what_is_no_json_is_kept_as_text_with_a_warning(text):
     document = read(text, "a.json")
