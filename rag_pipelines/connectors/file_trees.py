@@ -197,6 +197,7 @@ _STRONG_TOKENS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "generat
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 _CREDENTIAL_ERRORS = frozenset(
     {
+        "AuthenticationException",
         "ClientAuthenticationError",
         "CredentialUnavailableError",
         "DefaultCredentialsError",
@@ -220,20 +221,25 @@ class FsspecTree:
 
         scheme = root.partition("://")[0]
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(
-                root, **{"use_listings_cache": False, **storage_options}
-            )
+            self._fs, self._root = fsspec.core.url_to_fs(root, **storage_options)
         except ImportError as error:
             extra = EXTRAS.get(scheme)
             advice = f"run: pip install 'rag-pipelines[{extra}]'" if extra else str(error)
             raise ConfigError(f"{scheme}:// needs a driver that is not installed; {advice}") from error
-        except ValueError as error:
-            raise ConfigError(f"root {root!r} cannot be opened: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"root {root!r} cannot be opened: {error}; see storage_options") from error
+        except Exception as error:
+            # Some drivers connect at once.
+            if type(error).__name__ in _CREDENTIAL_ERRORS:
+                raise CredentialError(f"the credentials for {root} were rejected: {error}") from error
+            raise TransientError(f"{root!r} cannot be reached: {type(error).__name__}: {error}") from error
         self._url = root.rstrip("/")
 
     def list(self, folder: str) -> list[TreeEntry]:
         full = self._full(folder)
         try:
+            # Said to the driver here: an option to keep no listings is unknown to some (sftp).
+            self._fs.invalidate_cache()
             infos = self._fs.ls(full, detail=True)
         except Exception as error:
             raise self._error(error, folder) from error

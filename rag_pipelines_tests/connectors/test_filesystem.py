@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import pytest
+from fsspec import AbstractFileSystem
 
 from rag_pipelines.connectors.base import Complete, Item
 from rag_pipelines.connectors.file_trees import FsspecTree
@@ -23,6 +25,7 @@ from rag_pipelines.errors import (
     FetchError,
     ForbiddenEntityError,
     TooLargeDocumentError,
+    TransientError,
 )
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines_tests.connectors.conformance import Listing
@@ -447,3 +450,68 @@ def test_two_thousand_files_are_listed_in_little_more_than_it_takes_to_look_at_t
 
     times = [(seconds(listed), seconds(looked_at)) for _ in range(5)]
     assert min(ours for ours, _ in times) < 20 * min(bare for _, bare in times)
+
+
+class StrictDriver(AbstractFileSystem):
+    """A driver that hands every option to its server, as that of SFTP does, and keeps listings."""
+
+    protocol = "strict"
+    files: ClassVar[dict[str, bytes]] = {}
+    refusal: ClassVar[Exception | None] = None
+
+    def __init__(self, port: int = 22, **options: Any) -> None:
+        if options:
+            raise TypeError(f"connect() got an unexpected keyword argument {next(iter(options))!r}")
+        if self.refusal:
+            raise self.refusal
+        super().__init__()
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        if path not in self.dircache:
+            self.dircache[path] = [
+                {"name": f"{path}/{name}", "size": len(data), "type": "file"}
+                for name, data in self.files.items()
+            ]
+        return self.dircache[path]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.clear()
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
+        return self.files[path.rpartition("/")[2]]
+
+
+class TestAnyDriver:
+    @pytest.fixture(autouse=True)
+    def driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fsspec.register_implementation("strict", StrictDriver, clobber=True)
+        StrictDriver.clear_instance_cache()
+        monkeypatch.setattr(StrictDriver, "files", {"a.md": b"one"})
+
+    def test_a_driver_gets_the_options_of_the_source_and_no_others(self) -> None:
+        found = listing("strict://host/docs", storage_options={"port": 2222})
+        assert found.items["a.md"].load() == b"one"
+
+    def test_an_option_that_the_driver_does_not_take_is_named(self) -> None:
+        [finding] = connector("strict://host/docs", storage_options={"speed": 1}).check()
+        assert "unexpected keyword argument 'speed'; see storage_options" in finding.detail
+
+    def test_a_listing_that_the_driver_keeps_is_not_believed(self) -> None:
+        source = connector("strict://host/docs")
+        assert set(Listing.of(source.items()).items) == {"a.md"}
+        StrictDriver.files["b.md"] = b"two"
+        assert set(Listing.of(source.items()).items) == {"a.md", "b.md"}
+
+    @pytest.mark.parametrize(
+        ("refusal", "expected"),
+        [
+            (OSError("no route to host"), TransientError),
+            (type("AuthenticationException", (Exception,), {})("no"), CredentialError),
+        ],
+    )
+    def test_a_driver_that_cannot_connect_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, refusal: Exception, expected: type[Exception]
+    ) -> None:
+        monkeypatch.setattr(StrictDriver, "refusal", refusal)
+        with pytest.raises(expected):
+            FsspecTree("strict://host/docs", {})
