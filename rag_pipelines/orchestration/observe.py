@@ -24,7 +24,6 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.gates.canary import latest_reports
@@ -138,6 +137,8 @@ class _Shown:
 
     def _evaluation(self, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
         """The newest evaluation that is shown; None where the newest run planned one and never made it."""
+        from dagster._core.storage.event_log.base import PartitionKeyFilter  # imports SQLAlchemy and Alembic
+
         records = self._instance.event_log_storage.get_asset_check_execution_history(
             key, limit=1, partition_filter=PartitionKeyFilter(key=self._partition)
         )
