@@ -60,7 +60,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_set() -> Callable[[str], Path]:
     """The folder of a real corpus: ``data_set("beir-scifact")``; skips where it is absent."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from rag_pipelines.cli import main
+from rag_pipelines_tests.databases import copied_database
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -18,6 +22,21 @@ def workspace(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made = Workspace(tmp_path, database_url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def stock_of(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, template_database: str
+) -> Iterator[Callable[[Fill], Stock]]:
+    """The workspace that a function filled, once for all tests of this process."""
+    with ExitStack() as kept:
+
+        @cache
+        def stock(fill: Fill) -> Stock:
+            url = kept.enter_context(copied_database(postgres, template_database))
+            return Stock(tmp_path_factory.mktemp("stock"), postgres, url, fill)
+
+        yield stock
 
 
 @pytest.fixture

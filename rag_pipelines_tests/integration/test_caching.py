@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from rag_pipelines.store.database import Pg
 from rag_pipelines.store.documents import AccessRules
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -43,12 +43,11 @@ RULES = (
 DOCUMENTS = 6
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """Kites for everybody in two tenants, and an index whose searches are kept."""
-    made = Workspace(tmp_path, database_url, query=CACHE)
+    made.document |= {"query": CACHE}
     docs = made.document["sources"]["docs"]
-    root = tmp_path / "theirs"
+    root = made.folder / "theirs"
     root.mkdir()
     made.document["sources"]["theirs"] = {**docs, "options": {"root": str(root)}, "tenant": "other"}
     made.document["indexes"]["main"]["sources"] = "*"
@@ -58,8 +57,17 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made.ingest()
     made.ingest("theirs")
     made.publish()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def database_url(shelf: Workspace) -> str:
+    return shelf.url
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import PackedContext
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -27,10 +27,8 @@ BIRDS = ["heron", "kestrel", "wagtail", "dipper", "curlew", "plover", "fulmar", 
 KNOWN, UNKNOWN = "where does the kestrel nest in spring", "who won the chess olympiad"
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """A page on each of some birds, and questions on them and on what no page tells."""
-    made = Workspace(tmp_path, database_url)
     for bird in BIRDS:
         made.write(
             f"{bird}.md", f"# The {bird}\n\nThe {bird} nests by the river in spring. It eats small fish."
@@ -42,9 +40,18 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
         questions.append({"id": f"a{number}", "query": asked, "expect": [{"path": f"{bird}.md"}]})
         questions.append({"id": f"u{number}", "query": f"price of {number} gold bars", "unanswerable": True})
     lines = "".join(json.dumps(question) + "\n" for question in questions)
-    (tmp_path / "golden.jsonl").write_text(lines)
-    yield made
-    made.close()
+    (made.folder / "golden.jsonl").write_text(lines)
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def database_url(shelf: Workspace) -> str:
+    return shelf.url
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
@@ -16,12 +17,21 @@ WEIR = "# Herons\n\nThe grey heron waits by the weir for eels."
 BARN = "# Owls\n\nThe owl waits in the barn for mice."
 
 
+def fill_birds(made: Workspace) -> None:
+    """Two pages, live."""
+    made.write("river/heron.md", WEIR)
+    made.write("farm/owl.md", BARN)
+    made.refresh()
+
+
+@pytest.fixture
+def workspace(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_birds).lend() as lent:
+        yield lent
+
+
 @pytest.fixture
 def birds(workspace: Workspace) -> Workspace:
-    """Two pages, live."""
-    workspace.write("river/heron.md", WEIR)
-    workspace.write("farm/owl.md", BARN)
-    workspace.refresh()
     return workspace
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rag_pipelines.evaluation.scoring import Violation
 from rag_pipelines.evaluation.store import get_run, list_runs, names_of, put_run
 from rag_pipelines.evaluation.tuning import tune
 from rag_pipelines.runtime import Runtime
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 ANIMALS = ("heron", "otter", "badger", "falcon", "newt", "weasel", "magpie", "salmon", "lizard", "beetle")
@@ -44,10 +45,8 @@ GOLDEN: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def reserve(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_reserve(made: Workspace) -> None:
     """A document an animal, and one that only a group may read."""
-    made = Workspace(tmp_path, database_url)
     for number, animal in enumerate(ANIMALS):
         made.write(
             f"{animal}.md",
@@ -57,8 +56,12 @@ def reserve(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made.write("hr/.access.yaml", "allow: [group:hr]\n")
     made.write("hr/pay.md", "# Pay\n\nThe salary of the warden is secret.\n")
     made.refresh()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def reserve(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_reserve).lend() as lent:
+        yield lent
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.retention.garbage import collect_garbage, purge_subject
 from rag_pipelines.store.lease import source_lease
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -17,15 +19,19 @@ def blobs(workspace: Workspace) -> int:
     return len(list(Path(workspace.settings.data_dir, "blobs").rglob("*.zst")))
 
 
-@pytest.fixture
-def edited(workspace: Workspace) -> Workspace:
+def fill_edited(workspace: Workspace) -> None:
     """A document that was published, then edited and published again."""
     workspace.write("a.md", "# A\n\nAlpha.")
     workspace.write("b.md", "# B\n\nBeta.")
     workspace.refresh()
     workspace.write("a.md", "# A\n\nOmega.")
     workspace.refresh()
-    return workspace
+
+
+@pytest.fixture
+def edited(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_edited).lend() as lent:
+        yield lent
 
 
 def test_what_a_retired_version_shows_is_kept_for_a_rollback(edited: Workspace) -> None:

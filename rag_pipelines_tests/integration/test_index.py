@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -25,18 +26,23 @@ from rag_pipelines.index.versions import (
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
-@pytest.fixture
-def filled(workspace: Workspace) -> Workspace:
+def fill_filled(workspace: Workspace) -> None:
     """Twelve documents, ingested."""
     for n in range(12):
         workspace.write(
             f"{n:02}.md", f"# Doc {n}\n\nAlpha number{n} words.\n\n## More\n\nBeta{n} " + "and so on " * 30
         )
     workspace.ingest()
-    return workspace
+
+
+@pytest.fixture
+def filled(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_filled).lend() as lent:
+        yield lent
 
 
 def state_of(workspace: Workspace) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from rag_pipelines.retention.proof import Mentions, PurgeEvidence, choose_quotes
 from rag_pipelines.retention.purge import Purged, purge_document
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.lease import source_lease
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 SECRET = "guides/dismissal-of-jane-roe.md"
@@ -27,8 +28,7 @@ AS_KEPT = "OVERRIDING SYSTEM VALUE SELECT * FROM"
 NEW = "Jane Roe is dismissed at the end of quetzalcoatlus month."
 
 
-@pytest.fixture
-def gone(workspace: Workspace) -> Workspace:
+def fill_gone(workspace: Workspace) -> None:
     """A document with an earlier revision in a retired version, deleted at its source."""
     workspace.write(SECRET, f"# Dismissal\n\n{OLD}\n\n{BOILERPLATE}")
     workspace.write("guides/travel.md", f"# Travel\n\nTrains before planes.\n\n{BOILERPLATE}")
@@ -37,7 +37,12 @@ def gone(workspace: Workspace) -> Workspace:
     workspace.refresh()
     (workspace.docs / SECRET).unlink()
     workspace.ingest()
-    return workspace
+
+
+@pytest.fixture
+def gone(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_gone).lend() as lent:
+        yield lent
 
 
 def purge(workspace: Workspace, external_id: str = SECRET, **options: object) -> Purged:

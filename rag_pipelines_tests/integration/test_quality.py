@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,17 +16,22 @@ from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import SUITES, check_source
 from rag_pipelines.quality.suites import documents_suite
 from rag_pipelines.runtime import Runtime
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
-@pytest.fixture
-def checked(workspace: Workspace) -> Workspace:
+def fill_checked(workspace: Workspace) -> None:
     """A workspace with some documents ingested."""
     for number in range(4):
         workspace.write(f"guide-{number}.md", f"# Guide {number}\n\n" + f"Valve {number} opens slowly. " * 30)
     workspace.write("table.md", "# Prices\n\n| item | price |\n|---|---|\n| pump | 12 |\n")
     workspace.ingest()
-    return workspace
+
+
+@pytest.fixture
+def checked(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_checked).lend() as lent:
+        yield lent
 
 
 def check(workspace: Workspace, *names: str) -> dict[str, ExpectationResult]:

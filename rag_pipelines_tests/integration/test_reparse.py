@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 import pytest
@@ -17,6 +17,7 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.plan import plan_source
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 DOCUMENTS = """
@@ -26,14 +27,24 @@ JOIN rag.parse p USING (parse_id) JOIN rag.profile f ON f.profile_id = p.profile
 """
 
 
-@pytest.fixture
-def filled(workspace: Workspace) -> Workspace:
+def fill_filled(workspace: Workspace) -> None:
     """Three documents, indexed by the code of now."""
     for name in ("a.md", "b.md"):
         workspace.write(name, f"# {name}\n\nAlpha of {name}, bravo.")
     workspace.write("c.html", "<h1>Charlie</h1><p>Alpha of a page.</p>")
     workspace.refresh()
-    return workspace
+
+
+@pytest.fixture
+def filled(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_filled).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def workspace(filled: Workspace) -> Workspace:
+    """What commands are called on."""
+    return filled
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,6 +13,7 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.reader import OPEN_TABLES, admit_reader, prove_reader, reading_as
 from rag_pipelines.store.sql import queries
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 FILES = {
@@ -45,17 +45,24 @@ def reader_role(database_url: str) -> Iterator[str]:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(workspace: Workspace) -> None:
     """Four documents about kites under different rules, live in an index."""
-    workspace = Workspace(tmp_path, database_url)
     for path, (text, access) in FILES.items():
         workspace.write(path, text)
         if access:
             workspace.write(f"{path}.access.yaml", access)
     workspace.refresh()
-    yield workspace
-    workspace.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def database_url(shelf: Workspace) -> str:
+    return shelf.url
 
 
 @pytest.fixture

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from rag_pipelines.errors import UsageError
 from rag_pipelines.query.hits import Filters
 from rag_pipelines.query.search import Searcher
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """Two tenants, three audiences, a table over the budget, a document that uses a rare word."""
-    made = Workspace(tmp_path, database_url)
     made.document["sources"]["docs"]["access"] = "closed"
     made.document["sources"]["docs"]["options"]["url_prefix"] = "https://wiki.example/"
     made.write(".access.yaml", "allow: [everyone]\n")
@@ -36,8 +34,12 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     rows = "\n".join(f"| P-{n:03} | sensor part {n} |" for n in range(120))
     made.write("parts.md", f"# Parts\n\n| number | name |\n|---|---|\n{rows}\n")
     made.refresh()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
 
 
 MODES = ("dense", "lexical", "hybrid")

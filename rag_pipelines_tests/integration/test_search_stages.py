@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -35,6 +34,7 @@ from rag_pipelines.query.stages import Asked
 from rag_pipelines.store.database import Database, Part, Pg
 from rag_pipelines.store.reader import admit_reader, reading_as
 from rag_pipelines.store.sql import queries
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 PARAGRAPHS = [
@@ -45,10 +45,8 @@ MANUAL = (
 )
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """A long manual cut into many chunks, near-copies of a notice, and a closed folder with a rare word."""
-    made = Workspace(tmp_path, database_url)
     made.document["profiles"]["chunking"] = {"default": {"max_tokens": 60, "min_tokens": 10}}
     made.document["sources"]["docs"]["access"] = "closed"
     made.write(".access.yaml", "allow: [everyone]\n")
@@ -61,8 +59,12 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
     made.write("board/plan.md", "# Plan\n\nProject bluefalcon buys the bluefalcon factory.")
     made.write("board/minutes.md", "# Minutes\n\nThe bluefalcon price was agreed.")
     made.refresh()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
 
 
 def asking(

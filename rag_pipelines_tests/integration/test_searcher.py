@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,22 +11,30 @@ from rag_pipelines.query.filters import Equals, Filter, Not
 from rag_pipelines.query.hits import Filters
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 
 __all__ = ["reader_role"]
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """A page in a live index over the sources of two tenants."""
-    made = Workspace(tmp_path, database_url)
     made.document["sources"]["theirs"] = {**made.document["sources"]["docs"], "tenant": "other"}
     made.document["indexes"]["main"]["sources"] = "*"
     made.write("kite.md", "# Kites\n\nA kite flies.")
     made.refresh()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def database_url(shelf: Workspace) -> str:
+    return shelf.url
 
 
 @pytest.mark.parametrize("login", ["owner", "reader"])

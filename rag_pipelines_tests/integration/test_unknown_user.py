@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +11,15 @@ from rag_pipelines.connectors.base import Group
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.store.reader import admit_reader
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_row_security import as_role, reader_role
 from rag_pipelines_tests.integration.workspace import Workspace
 
 __all__ = ["reader_role"]
 
 
-@pytest.fixture
-def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shelf(made: Workspace) -> None:
     """A page for all, one for a user and a group, one denied to a user, and a directory of groups."""
-    made = Workspace(tmp_path, database_url)
     made.write("open.md", "# Kites\n\nA kite flies.")
     made.write("pay.md", "# Pay\n\nA kite costs forty crowns.")
     made.write("pay.md.access.yaml", "allow: ['user:ann', 'group:hr']")
@@ -32,8 +30,17 @@ def shelf(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
         replace_groups(
             connection, 1, [Group(principal="group:all", members=("user:cat",))], datetime.now(UTC)
         )
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shelf(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shelf).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def database_url(shelf: Workspace) -> str:
+    return shelf.url
 
 
 def seen(shelf: Workspace, *principals: str, tenant: str = "default") -> set[str]:

@@ -21,16 +21,21 @@ from rag_pipelines.store.lease import source_lease
 from rag_pipelines.verification.drift import CHECKS, KINDS, Certificate
 from rag_pipelines.verification.repair import repair_source
 from rag_pipelines.verification.verify import newest_certificates, verify_source
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
-@pytest.fixture
-def sound(workspace: Workspace) -> Workspace:
+def fill_sound(workspace: Workspace) -> None:
     """Four documents, ingested and published."""
     for name in "abcd":
         workspace.write(f"{name}.md", f"# {name.upper()}\n\nThe {name} pump needs oil every month.")
     workspace.refresh()
-    return workspace
+
+
+@pytest.fixture
+def sound(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_sound).lend() as lent:
+        yield lent
 
 
 def verify(workspace: Workspace, **options: Any) -> list[Certificate]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
+from rag_pipelines.cli import main
 from rag_pipelines.sync.deletions import list_deletions, reject
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_cli import objects
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -29,17 +31,26 @@ COMMANDS = [
 ]
 
 
-@pytest.fixture
-def parked(workspace: Workspace, call: Call) -> Workspace:
-    """A workspace in which three of four documents are gone and wait for a decision."""
-    workspace.document["sources"]["docs"]["delete_guard"] = {"share": 0.2, "documents": 2}
+def fill_parked(made: Workspace) -> None:
+    """Three of four documents are gone and wait for a decision, and there is a plan."""
+    made.document["sources"]["docs"]["delete_guard"] = {"share": 0.2, "documents": 2}
     for name in ("heron", "stork", "crane", "ibis"):
-        workspace.write(f"{name}.md", f"# {name}\n\nA {name} by the weir.")
-    workspace.refresh()
+        made.write(f"{name}.md", f"# {name}\n\nA {name} by the weir.")
+    made.refresh()
     for name in ("heron", "stork", "crane"):
-        (workspace.docs / f"{name}.md").unlink()
-    assert workspace.ingest().parked_deletes == 3
-    assert call("plan").exit_code == 0
+        (made.docs / f"{name}.md").unlink()
+    assert made.ingest().parked_deletes == 3
+    assert CliRunner().invoke(main.app, ["--config", str(made.config_file), "plan"]).exit_code == 0
+
+
+@pytest.fixture
+def workspace(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_parked).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def parked(workspace: Workspace) -> Workspace:
     return workspace
 
 
