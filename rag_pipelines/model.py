@@ -90,6 +90,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     outermost). `heading_path` holds the headings above the block, outermost first, without the
     block itself. `rows` and `header_rows` are set on tables, `language` on code where it is known.
     `links` stand in the order of the text, each once.
+    `confidence` (0 to 1) is set on text that was recognised in a picture: how sure the engine is of it.
     """
 
     kind: BlockKind
@@ -102,6 +103,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     header_rows: int = 0
     language: str | None = None
     links: tuple[Link, ...] = ()
+    confidence: float | None = None
 
 
 class ParsedDocument(msgspec.Struct, frozen=True):
@@ -132,6 +134,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     context, text), without the model's own document prompt. `tokens` counts `embedding_input` in the
     model's tokenizer, special tokens included. `pages` is first and last page, or None. `forced` says
     that the text had to be cut inside a table row or a word, because that alone is above the budget.
+    `confidence` is that of the block in it that the recognition of text was least sure of.
     """
 
     ordinal: int
@@ -144,6 +147,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     pages: tuple[int, int] | None = None
     context: str = ""
     forced: bool = False
+    confidence: float | None = None
 
 
 def user_principal(user: str) -> str:

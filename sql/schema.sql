@@ -475,7 +475,8 @@ CREATE TABLE rag.chunk (
     heading_path text[] NOT NULL,
     prefix text NOT NULL,
     context text NOT NULL,
-    text text NOT NULL
+    text text NOT NULL,
+    confidence real
 );
 
 CREATE TABLE rag.chunk_set (

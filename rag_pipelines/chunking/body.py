@@ -159,7 +159,9 @@ class Body:
     def _chunk(self, span: ChunkSpan, embedding_input: str, tokens: int) -> Chunk:
         first = self._block_at(span.start)
         last = max(first, bisect_left(self._block_starts, span.end) - 1)
-        pages = [block.page for block in self.blocks[first : last + 1] if block.page is not None]
+        blocks = self.blocks[first : last + 1]
+        pages = [block.page for block in blocks if block.page is not None]
+        recognised = [block.confidence for block in blocks if block.confidence is not None]
         return Chunk(
             ordinal=0,
             text=self.text[span.start : span.end],
@@ -171,6 +173,7 @@ class Body:
             pages=(min(pages), max(pages)) if pages else None,
             context=span.context,
             forced=span.forced,
+            confidence=min(recognised, default=None),
         )
 
     def _embedding_input(self, span: ChunkSpan) -> str:

@@ -21,6 +21,7 @@ from rag_pipelines.errors import RagError
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
+    from rag_pipelines.parsing.base import Ocr
 
 MIN_POSTGRES = 15
 MIN_PGVECTOR = (0, 8)
@@ -59,6 +60,9 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
     yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
     yield _disk(settings.data_dir)
     yield _run_check("database", partial(_database, settings))
+    for name, profile in settings.profiles.parsing.items():
+        if profile.ocr.engine != "off":
+            yield _run_check(f"ocr of profile {name}", partial(_ocr, profile.ocr))
     for name in sorted({index.embedding for index in settings.indexes.values()}):
         yield _run_check(f"model of profile {name}", partial(_model, settings, name))
 
@@ -110,6 +114,12 @@ def _runtime() -> Check:
             "openvino", None, "not installed, torch runs the models; pip install 'rag-pipelines[openvino]'"
         )
     return Check("openvino", True, f"installed; {_processor()}")
+
+
+def _ocr(options: Ocr) -> Check:
+    from rag_pipelines.parsing.ocr import identity
+
+    return Check("ocr", True, identity(options))
 
 
 def _processor() -> str:

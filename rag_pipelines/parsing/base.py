@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,23 @@ class Engines:
 
 
 @dataclass(frozen=True)
+class Ocr:
+    """Optical character recognition of pages and pictures that have no text of their own.
+
+    `engine`: ``auto`` is Tesseract where it is installed, else RapidOCR. `languages` are named as Tesseract
+    names them; RapidOCR has one model for all of its own. Pages are rendered at `dpi`. Lines below
+    `min_confidence` (0 to 1) are left out and counted. Of one PDF or picture `max_pages` pages are read; one
+    takes a second or two, which `ParseLimits.seconds` has to allow.
+    """
+
+    engine: Literal["off", "auto", "tesseract", "rapidocr"] = "off"
+    languages: tuple[str, ...] = ("eng",)
+    dpi: int = 200
+    min_confidence: float = 0.5
+    max_pages: int = 200
+
+
+@dataclass(frozen=True)
 class ParseOptions:
     """The parser profile: everything that changes what a parser returns for the same bytes.
 
@@ -63,6 +80,7 @@ class ParseOptions:
     html_main_content: bool = True
     engines: Engines = Engines()
     links: Literal["metadata", "text"] = "metadata"
+    ocr: Ocr = Ocr()
     passwords: tuple[Secret, ...] = field(default=(), repr=False)
 
 
@@ -73,11 +91,19 @@ def refuse_part(request: ParseRequest) -> ParsedDocument:
     )
 
 
+class RecognisedLine(NamedTuple):
+    """A line of text in a picture; `confidence` is from 0 to 1, `box` left, top, right, bottom in pixels."""
+
+    text: str
+    confidence: float
+    box: tuple[float, float, float, float]
+
+
 class ParseRequest(msgspec.Struct, frozen=True):
     """One document to parse. `name` and `declared_type` are hints only; the content decides.
 
-    `parse_part` reads a document inside the document, such as an attachment, whatever its format is; the
-    registry sets it.
+    `parse_part` reads a document inside the document, such as an attachment, whatever its format is, and
+    `recognise` the lines of a picture, where the options have an engine for it; the registry sets both.
     """
 
     data: bytes
@@ -86,3 +112,4 @@ class ParseRequest(msgspec.Struct, frozen=True):
     options: ParseOptions = ParseOptions()
     limits: ParseLimits = ParseLimits()
     parse_part: Callable[[ParseRequest], ParsedDocument] = refuse_part
+    recognise: Callable[[bytes], list[RecognisedLine]] | None = None

@@ -114,6 +114,7 @@ class DocumentBuilder:
         level: int | None = None,
         page: int | None = None,
         language: str | None = None,
+        confidence: float | None = None,
     ) -> None:
         """Add one block of text. Headings and titles become one line; code keeps its white space."""
         written = self._links_written and kind not in _NO_TARGETS
@@ -144,7 +145,17 @@ class DocumentBuilder:
         start = self._append(text)
         links = unmarked.links
         self._append_block(
-            Block(kind, start, start + len(text), self._path, page, level, language=language, links=links)
+            Block(
+                kind,
+                start,
+                start + len(text),
+                self._path,
+                page,
+                level,
+                language=language,
+                links=links,
+                confidence=confidence,
+            )
         )
         if kind is BlockKind.HEADING:
             self._headings.append((level or 1, text))

@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from rag_pipelines.errors import UnsupportedDocumentError
 from rag_pipelines.fingerprint import fingerprint
-from rag_pipelines.parsing.base import ParseOptions
+from rag_pipelines.parsing.base import Ocr, ParseOptions
 from rag_pipelines.parsing.formats import FORMATS
+from rag_pipelines.parsing.ocr import identity
 from rag_pipelines.provenance.stages import StageCode, made_by
 
 _ROOM = __name__.rpartition(".")[0]
@@ -56,4 +57,11 @@ def _fingerprint(media_type: str, options: ParseOptions) -> str:
     relevant = {name: getattr(options, name) for name in FORMATS[media_type].options}
     if options.links != ParseOptions.links:
         relevant["links"] = options.links
+    if options.ocr.engine != "off":
+        relevant["ocr"] = [options.ocr, *_recognition(options.ocr)]
     return fingerprint([media_type, made.code, made.libraries, relevant])
+
+
+def _recognition(options: Ocr) -> tuple[str, str]:
+    """The engine that reads pictures here, and the code around it."""
+    return identity(options), made_by(StageCode("ocr", (f"{_ROOM}.ocr",))).code

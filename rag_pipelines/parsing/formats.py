@@ -18,15 +18,17 @@ class Format(NamedTuple):
     """How one media type is read.
 
     `module` is the dotted name, below this package, of a module with ``parse(request)``; `options` are the
-    fields of `ParseOptions` that change its result (but for `links`, which does so for every format);
+    fields of `ParseOptions` that change its result (but for `links` and `ocr`, which do so for every format);
     `parts` says that it hands parts of a document to whatever module reads their type; `engine` is the
-    field of `Engines` by which a profile may choose another module.
+    field of `Engines` by which a profile may choose another module; `recognised` says that there is text
+    only where pictures are recognised.
     """
 
     module: str
     options: tuple[str, ...] = ()
     parts: bool = False
     engine: str | None = None
+    recognised: bool = False
 
     def reader(self, options: ParseOptions) -> str:
         """The module that reads the format under `options`."""
@@ -37,7 +39,7 @@ class Format(NamedTuple):
 OTHER_ENGINES: Mapping[str, str] = {"unstructured": "unstructured.parse"}
 """The module of each engine that is not the native one."""
 
-_EVERY_OPTION = tuple(field.name for field in fields(ParseOptions) if field.name != "links")
+_EVERY_OPTION = tuple(field.name for field in fields(ParseOptions) if field.name not in ("links", "ocr"))
 
 FORMATS: Mapping[str, Format] = {
     signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
@@ -67,6 +69,7 @@ FORMATS: Mapping[str, Format] = {
     detect.XML: Format("html.xml_document"),
     detect.CONFLUENCE: Format("atlassian.confluence_storage"),
     detect.JIRA_ISSUE: Format("atlassian.jira_issue"),
+    **{image: Format("image", recognised=True) for image in signatures.IMAGES},
     signatures.MSG: Format("mail.msg", options=_EVERY_OPTION, parts=True),
     detect.MAIL: Format("mail.eml", options=_EVERY_OPTION, parts=True),
 }

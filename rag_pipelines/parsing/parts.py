@@ -94,6 +94,30 @@ def add_attachment(
         add_document(builder, parsed, below=level, page=page)
 
 
+def add_picture(
+    builder: DocumentBuilder,
+    request: ParseRequest,
+    data: bytes | None,
+    *,
+    described: bool = False,
+    page: int | None = None,
+) -> None:
+    """Add the text in a picture, where pictures are recognised; one without text or description is counted.
+
+    Args:
+        data: the picture; None where it cannot be had.
+        described: whether the document says in words what the picture shows.
+    """
+    if request.recognise is not None and data is not None and take_part(builder):
+        inner = msgspec.structs.replace(request, data=data, name="", declared_type=None)
+        try:
+            add_document(builder, request.parse_part(inner), page=page)
+            return
+        except DocumentError:
+            pass
+    builder.lose(Loss.IMAGES, 0 if described else 1)
+
+
 def add_document(
     builder: DocumentBuilder, parsed: ParsedDocument, *, below: int = 0, page: int | None = None
 ) -> None:
@@ -108,7 +132,14 @@ def add_document(
         elif block.kind in (BlockKind.TITLE, BlockKind.HEADING):
             builder.add(BlockKind.HEADING, text, level=below + (block.level or 1), page=page)
         else:
-            builder.add(block.kind, text, level=block.level, language=block.language, page=page)
+            builder.add(
+                block.kind,
+                text,
+                level=block.level,
+                language=block.language,
+                page=page,
+                confidence=block.confidence,
+            )
     builder.count_losses_of(parsed)
 
 

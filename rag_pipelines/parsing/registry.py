@@ -7,12 +7,15 @@ and crashing (`workers.pool`). Format modules are imported when a document needs
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 
 import msgspec
 
 from rag_pipelines.errors import (
+    ConfigError,
     CorruptDocumentError,
     DocumentError,
     EmptyDocumentError,
@@ -22,7 +25,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing import detect
-from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.base import ParseOptions, ParseRequest, RecognisedLine
 from rag_pipelines.parsing.formats import FORMATS
 from rag_pipelines.parsing.parts import nested
 
@@ -48,9 +51,11 @@ def parse(request: ParseRequest) -> ParsedDocument:
     try:
         with nested():
             document = _module(FORMATS[media_type].reader(request.options)).parse(
-                msgspec.structs.replace(request, declared_type=declared, parse_part=parse)
+                msgspec.structs.replace(
+                    request, declared_type=declared, parse_part=parse, recognise=_recogniser(request.options)
+                )
             )
-    except DocumentError:
+    except (DocumentError, ConfigError):
         raise
     except ImportError as error:
         raise UnsupportedDocumentError(f"reading {media_type} needs a package: {error}") from error
@@ -63,6 +68,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
     if all(block.kind in (BlockKind.HEADER, BlockKind.FOOTER) for block in document.blocks):
         raise EmptyDocumentError(f"the document opens as {media_type} but holds no text")
     return document
+
+
+def _recogniser(options: ParseOptions) -> Callable[[bytes], list[RecognisedLine]] | None:
+    return None if options.ocr.engine == "off" else partial(_module("ocr").recognise, options=options.ocr)
 
 
 def _module(name: str) -> ModuleType:

@@ -27,13 +27,24 @@ EPUB = "application/epub+zip"
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
+IMAGES = {
+    "image/png": "a PNG image",
+    "image/jpeg": "a JPEG image",
+    "image/gif": "a GIF image",
+    "image/tiff": "a TIFF image",
+}
+"""Pictures whose text can be recognised, and what people call them."""
+
+_IMAGE_MAGIC = (
+    (b"\x89PNG\r\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+)
+
 _UNSUPPORTED = (
-    (0, b"\x89PNG\r\n", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"GIF87a", "a GIF image"),
-    (0, b"GIF89a", "a GIF image"),
-    (0, b"II*\0", "a TIFF image"),
-    (0, b"MM\0*", "a TIFF image"),
     (0, b"\0\0\x01\0", "an icon image"),
     (0, b"8BPS", "a Photoshop image"),
     (8, b"WEBP", "a WebP image"),
@@ -93,7 +104,7 @@ def binary_type(data: bytes, head: bytes) -> str | None:
     `head` is the beginning of `data`.
 
     Raises:
-        UnsupportedDocumentError: an image, a sound, a video, an archive, a program, a font.
+        UnsupportedDocumentError: an image of another kind, a sound, a video, an archive, a program, a font.
         EncryptedDocumentError: an Office file that is wrapped in an encrypted container.
         CorruptDocumentError: a zip or OLE2 container that cannot be opened.
     """
@@ -107,6 +118,9 @@ def binary_type(data: bytes, head: bytes) -> str | None:
         return RTF
     if b"%PDF-" in head[:1024] and (b"endobj" in data or b"%%EOF" in data):
         return PDF
+    for magic, media_type in _IMAGE_MAGIC:
+        if head.startswith(magic):
+            return media_type
     for offset, magic, what in _UNSUPPORTED:
         if head.startswith(magic, offset):
             raise unsupported_error(what)

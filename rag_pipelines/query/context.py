@@ -299,9 +299,10 @@ def _passage(group: Sequence[_PackedHit], number: int) -> Passage:
     whole = join_ranges(TextRange(piece.hit.start, piece.hit.end, piece.hit.text) for piece in group)
     pages = [page for piece in group if piece.hit.pages for page in piece.hit.pages]
     span = (min(pages), max(pages)) if pages else None
+    recognised = [piece.hit.confidence for piece in group if piece.hit.confidence is not None]
     citation = Citation(
         number=number,
-        label=msgspec.structs.replace(best, pages=span).citation,
+        label=msgspec.structs.replace(best, pages=span, confidence=min(recognised, default=None)).citation,
         title=best.title,
         url=best.url,
         source=best.source,

@@ -67,14 +67,17 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     author: str | None = None
     media_type: str | None = None
     metadata: Mapping[str, Any] = {}
+    confidence: float | None = None
 
     @property
     def citation(self) -> str:
-        """Title, section and page, in one line."""
+        """Title, section and page, in one line; of recognised text how sure the recognition is."""
         parts = [self.title, *(heading for heading in self.heading_path if heading != self.title)]
         if self.pages:
             first, last = self.pages
             parts.append(f"p. {first}" if first == last else f"pp. {first}-{last}")
+        if self.confidence is not None:
+            parts.append(f"recognised, {self.confidence:.0%} sure")
         return " › ".join(parts)
 
 

@@ -153,6 +153,7 @@ def hit_of(row: Row) -> Hit:
         external_id=row["external_id"],
         heading_path=tuple(row["heading_path"]),
         pages=pages,
+        confidence=row["confidence"],
         start=row["start_at"],
         end=row["end_at"],
         scores=scores,

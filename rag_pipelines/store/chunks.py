@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from rag_pipelines.embedding.base import Vectors
 
 _CHUNK_TYPES = [
-    "int8", "int4", "int4", "int4", "int4", "int4", "int4", "uuid", "text[]", "text", "text", "text",
+    "int8", "int4", "int4", "int4", "int4", "int4", "int4", "float4", "uuid", "text[]",
+    "text", "text", "text",
 ]  # fmt: skip
 _COPY_CHUNKS = (
-    "COPY rag.chunk (chunk_set_id, ordinal, start_at, end_at, tokens, page_first, page_last, input_key, "
-    "heading_path, prefix, context, text) FROM STDIN (FORMAT BINARY)"
+    "COPY rag.chunk (chunk_set_id, ordinal, start_at, end_at, tokens, page_first, page_last, confidence, "
+    "input_key, heading_path, prefix, context, text) FROM STDIN (FORMAT BINARY)"
 )
 _COPY_VECTORS = "COPY rag.embedding (model_id, input_key, embedding) FROM STDIN (FORMAT BINARY)"
 
@@ -145,6 +146,7 @@ def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
                             chunk.tokens,
                             first,
                             last,
+                            chunk.confidence,
                             key,
                             list(chunk.heading_path),
                             prefix,

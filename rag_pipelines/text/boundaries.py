@@ -19,6 +19,8 @@ CODE = (BLANK_LINE, LINE, WORD)
 ROW = (CELL, WORD)
 ANY = (BLANK_LINE, LINE, SENTENCE, WORD)
 
+_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
 LEAST_FILL = 1 / 3
 """A better kind of place is taken only if the piece is at least this full; else a lesser kind is tried."""
 
@@ -48,6 +50,11 @@ def first_cut(text: str, start: int, limit: int, places: Sequence[re.Pattern[str
             if start <= match.end() < limit:
                 return match.end()
     return None
+
+
+def joins_without_space(before: str, after: str) -> bool:
+    """Whether two characters, the end of one text and the begin of the next, are both Chinese or Japanese."""
+    return _UNSPACED.match(before) is not None and _UNSPACED.match(after) is not None
 
 
 def strip(text: str, start: int, end: int) -> tuple[int, int]:

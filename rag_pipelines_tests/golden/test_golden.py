@@ -14,12 +14,11 @@ import pytest
 from rag_pipelines.chunking.fingerprints import STRATEGIES, chunker_stage
 from rag_pipelines.index.words import words_stage
 from rag_pipelines.parsing.fingerprints import parser_stage
-from rag_pipelines.parsing.formats import FORMATS
 from rag_pipelines.provenance.libraries import versions
 from rag_pipelines.provenance.stages import PINS, Pin, StageCode, code_of, made_by, read_pins
 from rag_pipelines.store.database import Database
 from rag_pipelines_tests.golden import corpus
-from rag_pipelines_tests.golden.corpus import Results
+from rag_pipelines_tests.golden.corpus import READ_HERE, Results
 from rag_pipelines_tests.golden.settling import ADVICE, Seen, Verdict, settled, verdict, written
 
 MODE = os.environ.get("RAG_GOLDEN", "")
@@ -66,7 +65,7 @@ def hold(stage: StageCode, results: Results) -> None:
 
 
 @pytest.mark.skipif(bool(MODE), reason="writes")
-@pytest.mark.parametrize("media_type", sorted(FORMATS))
+@pytest.mark.parametrize("media_type", sorted(READ_HERE))
 def test_a_parser_and_its_fingerprint_change_together(parses: Mapping[str, Results], media_type: str) -> None:
     stage = parser_stage(media_type)
     assert parses[stage.key], "the corpus has a document of every format"
@@ -97,7 +96,7 @@ def test_write(parses: Mapping[str, Results], words: Results) -> None:
     before = {**parsed, **corpus.expected_parses()}
     new = {**parses, words_stage().key: words}
     seen = [
-        see(parser_stage(media_type), parses[parser_stage(media_type).key], pins) for media_type in FORMATS
+        see(parser_stage(media_type), parses[parser_stage(media_type).key], pins) for media_type in READ_HERE
     ]
     for strategy in STRATEGIES:
         seen.append(see(chunker_stage(strategy), corpus.chunks(strategy, before), pins))

@@ -41,7 +41,7 @@ from rag_pipelines.parsing.office.docx_text import (
 from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_diagrams import diagram_items
-from rag_pipelines.parsing.parts import add_attachment, add_document, read_part
+from rag_pipelines.parsing.parts import add_attachment, add_document, add_picture, read_part
 from rag_pipelines.parsing.witness.ooxml import word_text
 from rag_pipelines.parsing.zip_package import (
     core_properties,
@@ -179,10 +179,20 @@ class _DocxReader:
         """Add what hangs on the paragraph or table just read."""
         boxes, self.text.boxes = self.text.boxes, []
         remarks, self.text.remarks = self.text.remarks, []
-        if boxes or remarks:
+        pictures, self.text.pictures = self.text.pictures, []
+        if boxes or remarks or (pictures and self._request.recognise):
             self.end_code()
         for remark in remarks:
             self.builder.add(BlockKind.PARAGRAPH, remark, page=self.text.page)
+        for picture in pictures:
+            part = self._part(picture.reference)
+            add_picture(
+                self.builder,
+                self._request,
+                None if part is None else part.blob,
+                described=picture.described,
+                page=self.text.page,
+            )
         for box in boxes:
             if box.tag == TEXT_BOX:
                 self.read_blocks(box)
@@ -248,5 +258,6 @@ class _DocxReader:
             else:
                 self.builder.lose(Loss.PARTS)
         lines += self.text.remarks
-        self.text.remarks = []
+        self.builder.lose(Loss.IMAGES, sum(not picture.described for picture in self.text.pictures))
+        self.text.remarks, self.text.pictures = [], []
         return "\n".join(filter(None, lines))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import LINK, anchor, end_of_link, unlinked
@@ -67,13 +67,20 @@ class _Field:
     target: str = ""
 
 
+class Picture(NamedTuple):
+    """A picture in the text: the relation that leads to it, and whether words say what it shows."""
+
+    reference: str | None
+    described: bool
+
+
 class DocxText:
     """Reads paragraphs one after the other.
 
     `page` counts the page breaks that Word rendered. `boxes` (text boxes, charts, diagrams, embedded
-    documents), `remarks` (notes, comments, what pictures show) and `objects` (references to embedded files)
-    are what the paragraphs read so far leave to be said after them; who adds them takes them away.
-    `addresses` are where links of the part that is read lead.
+    documents), `remarks` (notes, comments, what pictures show), `pictures` and `objects` (references to
+    embedded files) are what the paragraphs read so far leave to be said after them; who adds them takes
+    them away. `addresses` are where links of the part that is read lead.
     """
 
     def __init__(self, document: Document, builder: DocumentBuilder) -> None:
@@ -84,6 +91,7 @@ class DocxText:
         self.boxes: list[_Element] = []
         self.remarks: list[str] = []
         self.objects: list[_Element] = []
+        self.pictures: list[Picture] = []
         self._builder = builder
         self._numbering = Numbering(document)
         self._fields: list[_Field] = []
@@ -203,9 +211,9 @@ class DocxText:
                 self._builder.lose(Loss.PARTS)
             else:
                 if tag == _PICTURE:
-                    self._describe(_descriptions(child))
+                    self._describe(_descriptions(child), _reference(child))
                 elif tag == f"{_V}imagedata":
-                    self._describe((child.getparent().get("alt"),))
+                    self._describe((child.getparent().get("alt"),), child.get(f"{R}id"))
                 elif tag == f"{_V}textpath":
                     self._say(child.get("string") or "", runs)
                 self._collect(child, runs, look)
@@ -284,12 +292,12 @@ class DocxText:
         else:
             self.objects.append(embedded)
 
-    def _describe(self, alternatives: tuple[str | None, ...]) -> None:
-        """Say what a picture shows, where its author did; else count it."""
-        if alternative := alternative_text(*alternatives):
+    def _describe(self, alternatives: tuple[str | None, ...], reference: str | None) -> None:
+        """Say what a picture shows, where its author did."""
+        alternative = alternative_text(*alternatives)
+        if alternative:
             self.remarks.append(f"Image: {alternative}")
-        else:
-            self._builder.lose(Loss.IMAGES)
+        self.pictures.append(Picture(reference, described=bool(alternative)))
 
     def _refer(self, kind: str, reference: _Element, runs: list[tuple[str, bool]]) -> None:
         note = self._notes[kind].get(reference.get(f"{W}id"))
@@ -340,6 +348,11 @@ def _form_value(form: _Element) -> str:
         return entries[place] if 0 <= place < len(entries) else ""
     default = form.find(f"{W}textInput/{W}default")
     return "" if default is None else default.get(f"{W}val") or ""
+
+
+def _reference(picture: _Element) -> str | None:
+    blip = picture.find("{*}blipFill/{*}blip")
+    return None if blip is None else blip.get(f"{R}embed")
 
 
 def _descriptions(picture: _Element) -> tuple[str | None, ...]:

@@ -32,7 +32,7 @@ from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM, diagram_items
 from rag_pipelines.parsing.office.ooxml_text import MC, A, body_text, paragraph_text
 from rag_pipelines.parsing.office.pptx_lists import Numbers, bullet_of
 from rag_pipelines.parsing.office.pptx_remarks import comment_authors, comments, master_texts
-from rag_pipelines.parsing.parts import add_attachment
+from rag_pipelines.parsing.parts import add_attachment, add_picture
 from rag_pipelines.parsing.witness.ooxml import slides_text
 from rag_pipelines.parsing.zip_package import (
     core_properties,
@@ -116,11 +116,12 @@ class _DeckReader:
         self._number = 1
         self._charts: list[_Element] = []
         self._files: list[Any] = []
+        self._pictures: list[tuple[bytes | None, bool]] = []
 
     def read_slide(self, slide: Slide, page: int) -> str | None:
         """Add a slide; its title, if it has one."""
         self._number = page + self._first_number - 1
-        self._charts, self._files = [], []
+        self._charts, self._files, self._pictures = [], [], []
         self._targets = self._targets_of(slide)
         _choose_alternatives(slide._element)
         pieces = [
@@ -140,6 +141,8 @@ class _DeckReader:
         for chart in self._charts:
             self._builder.add(BlockKind.CAPTION, chart_title(chart), page=page)
             self._builder.add_table(chart_rows(chart), header_rows=1, page=page)
+        for data, described in self._pictures:
+            add_picture(self._builder, self._request, data, described=described, page=page)
         for file in self._files:
             add_attachment(self._builder, self._request, file.data, file.name, level=2, page=page)
         if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
@@ -175,7 +178,7 @@ class _DeckReader:
     def _pieces(self, slide: Slide, shape: Any) -> Iterator[_SlidePart]:
         element = shape._element
         if element.tag == f"{_P}pic":
-            yield from self._picture(element)
+            yield from self._picture(slide, element)
         elif element.tag == f"{_P}graphicFrame":
             yield from self._framed(slide, shape)
         elif shape.has_text_frame:
@@ -220,13 +223,14 @@ class _DeckReader:
             else:
                 self._files.append(file)
 
-    def _picture(self, picture: _Element) -> Iterator[_SlidePart]:
+    def _picture(self, slide: Slide, picture: _Element) -> Iterator[_SlidePart]:
         properties = picture.find(f"{_P}nvPicPr/{_P}cNvPr")
         said = () if properties is None else (properties.get("descr"), properties.get("title"))
         if alternative := alternative_text(*said):
             yield _SlidePart(f"Image: {alternative}")
-        else:
-            self._builder.lose(Loss.IMAGES)
+        blip = picture.find(f"{_P}blipFill/{{*}}blip")
+        part = None if blip is None else _part(slide, blip.get(f"{_R}embed"))
+        self._pictures.append((None if part is None else part.blob, bool(alternative)))
 
 
 def _title(pieces: list[_SlidePart]) -> _SlidePart | None:

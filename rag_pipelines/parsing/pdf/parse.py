@@ -8,6 +8,7 @@ Modes (`ParseOptions.pdf`): ``fast`` reads text and its alignment only; ``auto``
 the line finder and the models on the pages that show signs of one; ``layout`` runs the models on every
 page and takes their captions, headings and furniture too. Counters of the result: ``pages``,
 ``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
+``recognised_pages`` and ``pages_over_ocr_limit`` (pages whose picture was read, and was not),
 ``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
 tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
 ``tiny_lines_removed``, and the losses of `Loss`: characters that the fonts of the file do not map, and
@@ -17,6 +18,7 @@ pages that are pictures.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from rag_pipelines.errors import (
@@ -38,6 +40,7 @@ from rag_pipelines.parsing.pdf.flow import (
     starts_lower,
 )
 from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page
+from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
 from rag_pipelines.parsing.zip_package import meaningful_title
@@ -132,12 +135,13 @@ def _read(
         try:
             mupdf_page = document.load_page(number)
             page = read_page(mupdf_page)
+            recognised = _recognise(mupdf_page, page, request, builder)
         except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
             builder.counters["pages_failed"] += 1
             builder.warnings.append(f"page {number + 1} cannot be read: {_reason(error)}")
             continue
         mode = request.options.pdf if seconds_left > 0 else "fast"
-        found = _find_tables(mupdf_page, page, mode, builder)
+        found = _find_tables(mupdf_page, page, "fast" if recognised else mode, builder)
         seconds_left -= found.seconds
         for line in page.lines:
             line.label = next((region.label for region in found.regions if region.box.holds(line.box)), None)
@@ -164,6 +168,19 @@ def _read(
     if over := builder.counters.get("pages_over_budget"):
         builder.warnings.append(f"tables of the last {over:,} pages are read by alignment only, to save time")
     return pages, findings
+
+
+def _recognise(mupdf_page: Any, page: Page, request: ParseRequest, builder: DocumentBuilder) -> bool:
+    """Have the text of a page recognised that has none which can be read; whether that was done."""
+    recognise, options = request.recognise, request.options.ocr
+    if recognise is None or not needs_recognition(mupdf_page, page):
+        return False
+    if builder.counters["recognised_pages"] >= options.max_pages:
+        builder.counters["pages_over_ocr_limit"] += 1
+        return False
+    builder.counters["recognised_pages"] += 1
+    builder.lose(Loss.CHARACTERS, recognise_page(mupdf_page, page, options, recognise))
+    return True
 
 
 def _count_unmapped(builder: DocumentBuilder, pages: list[Page]) -> None:
@@ -210,6 +227,8 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
         for item in in_reading_order(page, found):
             items.append(item)
             page_of[id(item)] = page.number
+            if isinstance(item, Paragraph):
+                item.confidence = confidence_of(page, item.box)
     headings = Headings([item for item in items if isinstance(item, Paragraph)], _outline(document))
     builder.title = meaningful_title(builder.metadata.pop("title", None)) or headings.title
     _Writer(builder, headings).write(items, page_of)
@@ -247,18 +266,19 @@ class _Writer:
         self._flush()
 
     def _paragraph(self, paragraph: Paragraph) -> None:
-        add, text = self._builder.add, paragraph.text
+        text = paragraph.text
+        add = partial(self._builder.add, page=paragraph.page, confidence=paragraph.confidence)
         level = self._headings.level(paragraph)
         if level is not None:
             self._flush()
             self._indents.clear()
             if self._headings.is_title(paragraph):
-                add(BlockKind.TITLE, paragraph.whole, page=paragraph.page)
+                add(BlockKind.TITLE, paragraph.whole)
             else:
-                add(BlockKind.HEADING, paragraph.whole, level=level, page=paragraph.page)
+                add(BlockKind.HEADING, paragraph.whole, level=level)
         elif paragraph.mono and paragraph.lines > 1 and not self._headings.mono_body:
             self._flush()
-            add(BlockKind.CODE, text, page=paragraph.page)
+            add(BlockKind.CODE, text)
         elif paragraph.marker:
             self._flush()
             bullet = _BULLET.fullmatch(paragraph.marker) is not None
@@ -266,13 +286,13 @@ class _Writer:
                 BlockKind.LIST_ITEM,
                 text if bullet else paragraph.whole,
                 level=self._depth(paragraph.box.x0),
-                page=paragraph.page,
             )
         elif is_caption(paragraph):
             self._flush()
-            add(BlockKind.CAPTION, text, page=paragraph.page)
+            add(BlockKind.CAPTION, text)
         elif self._open is not None and _runs_on(self._open, paragraph):
             self._open.text = join_text(self._open.text, text)
+            self._open.confidence = _least_sure(self._open, paragraph)
         else:
             self._flush()
             self._indents.clear()
@@ -288,13 +308,22 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._open is not None:
-            self._builder.add(BlockKind.PARAGRAPH, self._open.text, page=self._open.page)
+            self._builder.add(
+                BlockKind.PARAGRAPH,
+                self._open.text,
+                page=self._open.page,
+                confidence=self._open.confidence,
+            )
             self._open = None
 
 
 def _runs_on(first: Paragraph, second: Paragraph) -> bool:
     """Whether the sentence at the end of one paragraph goes on in the next, over a column or page break."""
     return first.size == second.size and not ends_sentence(first.text) and starts_lower(second.text)
+
+
+def _least_sure(first: Paragraph, second: Paragraph) -> float | None:
+    return min((one.confidence for one in (first, second) if one.confidence is not None), default=None)
 
 
 def _metadata(document: Any) -> dict[str, Any]:

@@ -1,0 +1,184 @@
+"""Text in pictures: recognised where the profile says so, and how sure the engine is; else counted."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from email.message import EmailMessage
+from importlib.util import find_spec
+
+import docx
+import pptx
+import pymupdf
+import pytest
+
+from rag_pipelines.errors import ConfigError, EmptyDocumentError, UnsupportedDocumentError
+from rag_pipelines.model import ParsedDocument
+from rag_pipelines.parsing import ocr
+from rag_pipelines.parsing.base import Ocr, ParseOptions, ParseRequest, RecognisedLine
+from rag_pipelines.parsing.fingerprints import parser_fingerprints
+from rag_pipelines.parsing.registry import parse
+from rag_pipelines_tests.unit.parsing.office import saved
+
+ENGINES = [
+    pytest.param(
+        "tesseract",
+        marks=pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed"),
+    ),
+    pytest.param(
+        "rapidocr",
+        marks=pytest.mark.skipif(find_spec("rapidocr") is None, reason="rapidocr is not installed"),
+    ),
+]
+LINES = ("Delivery note LS-7731", "Forty crates of pears, 1,234.50 EUR", "Received by the night porter.")
+
+
+def page_of(*lines: str, size: float = 16) -> pymupdf.Document:
+    document = pymupdf.open()
+    page = document.new_page(width=420, height=200)
+    for number, line in enumerate(lines):
+        page.insert_text((40, 50 + number * 1.5 * size), line, fontsize=size)
+    return document
+
+
+def picture(*lines: str) -> bytes:
+    return page_of(*lines)[0].get_pixmap(dpi=150).tobytes("png")
+
+
+def scan(*pages: tuple[str, ...]) -> bytes:
+    """A PDF whose pages are pictures of pages."""
+    document = pymupdf.open()
+    for lines in pages:
+        page = document.new_page(width=420, height=200)
+        page.insert_image(page.rect, stream=picture(*lines))
+    return document.tobytes()
+
+
+def read(data: bytes, engine: str = "auto", **more: object) -> ParsedDocument:
+    return parse(ParseRequest(data, options=ParseOptions(ocr=Ocr(engine=engine, **more))))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[list[RecognisedLine]]:
+    """An engine that finds what it is told to, picture by picture, and then nothing."""
+    told: list[list[RecognisedLine]] = []
+    monkeypatch.setattr(ocr, "recognise", lambda png, options: told.pop(0) if told else [])
+    return told
+
+
+def line(text: str, confidence: float = 0.9, top: float = 20, left: float = 20) -> RecognisedLine:
+    return RecognisedLine(text, confidence, (left, top, left + 200, top + 20))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_text_of_a_scan_is_found_by_either_engine_and_each_block_says_how_sure_it_is(engine: str) -> None:
+    document = read(scan(LINES, ("Second page",)), engine)
+    for text in (*LINES, "Second page"):
+        assert text in document.text
+    assert document.counters["recognised_pages"] == 2
+    assert {block.page for block in document.blocks} == {1, 2}
+    assert all(0.5 < (block.confidence or 0) <= 1 for block in document.blocks)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff"])
+def test_a_picture_is_a_document_where_pictures_are_read(engine: str, kind: str) -> None:
+    data = picture(*LINES)
+    if kind == "jpeg":
+        data = pymupdf.Pixmap(data).tobytes("jpeg")
+    if kind == "tiff":
+        from PIL import Image
+
+        data = saved(lambda file: Image.open(io.BytesIO(data)).save(file, "TIFF"))
+    document = read(data, engine)
+    assert document.media_type == f"image/{kind}"
+    assert LINES[0] in document.text
+
+
+def test_without_recognition_a_scan_and_a_picture_stay_what_they_are() -> None:
+    with pytest.raises(EmptyDocumentError, match="a scan; run optical character recognition first"):
+        read(scan(LINES), "off")
+    with pytest.raises(UnsupportedDocumentError, match=r"a PNG image and profiles.parsing has no ocr"):
+        read(picture(*LINES), "off")
+
+
+def test_only_pages_without_text_are_recognised(stand_in: list[list[RecognisedLine]]) -> None:
+    stand_in.append([line("From the picture")])
+    document = page_of("Typed on the first page")
+    document.insert_pdf(pymupdf.open(stream=scan(LINES)))
+    found = read(document.tobytes())
+    assert found.text == "Typed on the first page\n\nFrom the picture"
+    assert [block.confidence for block in found.blocks] == [None, pytest.approx(0.9)]
+
+
+def test_lines_that_the_engine_is_not_sure_of_are_left_out_and_counted(
+    stand_in: list[list[RecognisedLine]],
+) -> None:
+    stand_in += [[line("Sure"), line("qzx#", 0.3, 60)]] * 2
+    for data in (scan(LINES), picture(*LINES)):
+        document = read(data)
+        assert document.text == "Sure"
+        assert document.counters["characters_without_text"] == 4
+
+
+def test_pages_above_the_limit_stay_pictures_and_are_counted(stand_in: list[list[RecognisedLine]]) -> None:
+    stand_in += [[line("One")], [line("Two")], [line("Three")]]
+    document = read(scan(LINES, LINES, LINES), max_pages=2)
+    assert document.text == "One\n\nTwo"
+    assert document.counters["pages_over_ocr_limit"] == 1
+    assert document.counters["images_without_text"] == 1
+
+
+def test_lines_close_below_each_other_are_a_paragraph(stand_in: list[list[RecognisedLine]]) -> None:
+    stand_in.append([line("One sentence", top=20), line("on two lines.", top=45), line("Another.", top=140)])
+    assert read(picture(*LINES)).text == "One sentence on two lines.\n\nAnother."
+
+
+def test_pictures_of_office_files_and_mails_are_read(stand_in: list[list[RecognisedLine]]) -> None:
+    word = docx.Document()
+    word.add_paragraph("Before")
+    word.add_picture(io.BytesIO(picture(*LINES)))
+    word.add_paragraph("After")
+    deck = pptx.Presentation()
+    deck.slides.add_slide(deck.slide_layouts[6]).shapes.add_picture(io.BytesIO(picture(*LINES)), 0, 0)
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "Scan", "ann@example.com"
+    mail.set_content("See the picture.")
+    mail.add_attachment(picture(*LINES), maintype="image", subtype="png", filename="note.png")
+
+    for data in (saved(word.save), saved(deck.save), mail.as_bytes()):
+        stand_in.append([line("In the picture", 0.8)])
+        document = read(data)
+        found = [block for block in document.blocks if block.confidence is not None]
+        assert [document.text[block.start : block.end] for block in found] == ["In the picture"]
+        assert "images_without_text" not in document.counters
+
+    assert "Before\n\nIn the picture\n\nAfter" in read_with(stand_in, saved(word.save)).text
+
+
+def read_with(stand_in: list[list[RecognisedLine]], data: bytes) -> ParsedDocument:
+    stand_in.append([line("In the picture")])
+    return read(data)
+
+
+def test_an_engine_or_a_language_that_is_missing_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if shutil.which("tesseract"):
+        with pytest.raises(ConfigError, match=r"ocr.languages has 'tlh'.*apt install tesseract-ocr-tlh"):
+            read(scan(LINES), "tesseract", languages=("eng", "tlh"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(ocr, "find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r"ocr.engine is 'auto', and tesseract or rapidocr is not installed"
+    ):
+        read(scan(LINES))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engine_is_part_of_what_a_parse_is_known_by(engine: str) -> None:
+    without, again = parser_fingerprints(), parser_fingerprints(ParseOptions(ocr=Ocr(languages=("deu",))))
+    assert without == again, "what is off changes nothing"
+    read_by = parser_fingerprints(ParseOptions(ocr=Ocr(engine=engine)))  # type: ignore[arg-type]
+    assert all(read_by[media_type] != without[media_type] for media_type in without)
+    assert ocr.identity(Ocr(engine=engine)).startswith(engine)  # type: ignore[arg-type]
