@@ -1,51 +1,33 @@
 """The numbers that Word shows in front of headings and list items, which are not part of their text.
 
-What belongs here: numbering definitions and their counters (ECMA-376 part 1, section 17.9). What does
-not: which numbering a paragraph has (`docx_styles`), how a number is written (`numerals`).
+What belongs here: numbering definitions (ECMA-376 part 1, section 17.9). What does not: which numbering a
+paragraph has (`docx_styles`), counting (`list_levels`).
 
 They are kept because people refer to them ("as section 4.2 says"); bullets are not.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rag_pipelines.parsing.office.docx_styles import W, on
-from rag_pipelines.parsing.office.numerals import numeral
+from rag_pipelines.parsing.office.list_levels import LEVELS, Counters, Level
 
 if TYPE_CHECKING:
     from docx.document import Document
     from lxml.etree import _Element
-
-LEVELS = 9
-
-_PLACE = re.compile(r"%([1-9])")
-
-
-class _Level(NamedTuple):
-    """One level of a definition: `text` is ``%1.%2`` for "2.1"; a bullet has none.
-
-    It begins anew where one of the first `restart` levels counts; None stands for all above it.
-    """
-
-    text: str = ""
-    style: str = "decimal"
-    start: int = 1
-    legal: bool = False
-    restart: int | None = None
 
 
 class Numbering:
     """The numbering definitions of one document, and how far each has counted."""
 
     def __init__(self, document: Document) -> None:
-        self._levels: dict[str, list[_Level]] = {}
+        self._levels: dict[str, list[Level]] = {}
         self._abstract: dict[str, str] = {}
         self._starts: dict[str, dict[int, int]] = {}
-        self._replaced: dict[str, list[_Level]] = {}
+        self._replaced: dict[str, list[Level]] = {}
         self._level_of_style: dict[tuple[str, str], int] = {}
-        self._counters: dict[str, list[int | None]] = {}
+        self._counters = Counters()
         relations = document.part.rels.values()
         part = next((one.target_part for one in relations if one.reltype.endswith("/numbering")), None)
         if part is not None:
@@ -61,26 +43,7 @@ class Numbering:
         levels = self._replaced.get(number) or self._levels.get(abstract or "")
         if abstract is None or levels is None or not 0 <= level < LEVELS:
             return ""
-        counters = self._counters.setdefault(abstract, [None] * LEVELS)
-        for overridden, start in self._starts.pop(number, {}).items():
-            counters[overridden] = start - 1
-        for place in range(level):  # a level that is skipped counts as begun
-            if counters[place] is None:
-                counters[place] = levels[place].start
-        before = counters[level]
-        counters[level] = levels[level].start if before is None else before + 1
-        for deeper in range(level + 1, LEVELS):
-            restart = levels[deeper].restart
-            if restart is None or level < restart:
-                counters[deeper] = None
-
-        def value(match: re.Match[str]) -> str:
-            place = int(match[1]) - 1
-            count = counters[place]
-            style = "decimal" if levels[level].legal else levels[place].style
-            return numeral(levels[place].start if count is None else count, style)
-
-        return _PLACE.sub(value, levels[level].text)
+        return self._counters.next_label(abstract, levels, level, self._starts[number])
 
     def _read(self, root: _Element) -> None:
         style_definitions: dict[str, str] = {}
@@ -91,7 +54,7 @@ class Numbering:
                 style_definitions[style] = identifier
             if style := _value(definition, "numStyleLink"):
                 linked[identifier] = style
-            levels = [_Level()] * LEVELS
+            levels = [Level()] * LEVELS
             for element in definition.iterchildren(f"{W}lvl"):
                 place = int(element.get(f"{W}ilvl") or 0)
                 if 0 <= place < LEVELS:
@@ -113,18 +76,18 @@ class Numbering:
             if start := _value(override, "startOverride"):
                 starts[place] = int(start)
             if (level := override.find(f"{W}lvl")) is not None:
-                levels = self._levels.get(self._abstract[number], [_Level()] * LEVELS)
+                levels = self._levels.get(self._abstract[number], [Level()] * LEVELS)
                 own = self._replaced.setdefault(number, list(levels))
                 own[place] = _level(level)
         self._starts[number] = starts
 
 
-def _level(element: _Element) -> _Level:
+def _level(element: _Element) -> Level:
     formats = list(element.iter(f"{W}numFmt"))  # the last of alternatives is the one that every Word knows
     style = (formats[0].get(f"{W}format") or formats[-1].get(f"{W}val") or "") if formats else "decimal"
     text = "" if style in ("bullet", "none") else _value(element, "lvlText")
     start, restart = _value(element, "start"), _value(element, "lvlRestart")
-    return _Level(
+    return Level(
         text, style, int(start or 1), on(element.find(f"{W}isLgl")), int(restart) if restart else None
     )
 

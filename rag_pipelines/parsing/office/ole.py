@@ -94,6 +94,20 @@ def embedded_file(data: bytes, name: str) -> EmbeddedFile | None:
         return None
 
 
+def embedded_objects(container: OleFileIO, pool: str) -> Iterator[EmbeddedFile | None]:
+    """The files of the objects in the storage `pool`; None for one that only its program can read."""
+    for path in container.listdir(streams=False, storages=True):
+        if len(path) == 2 and path[0] == pool:
+            place, name = "/".join(path), path[1].lstrip("_")
+            wrapped = next((one for one in _WRAPPED if container.exists(f"{place}/{one}")), None)
+            if wrapped is not None:
+                yield EmbeddedFile(name, read_stream(container, f"{place}/{wrapped}"))
+            elif container.exists(f"{place}/{_NATIVE}"):
+                yield _unwrap(read_stream(container, f"{place}/{_NATIVE}"), name)
+            else:
+                yield None
+
+
 def _find_file(data: bytes, name: str) -> EmbeddedFile | None:
     with open_ole(data) as container:
         if any(container.exists(stream) for stream in _DOCUMENTS):
