@@ -114,6 +114,11 @@ def add_tree(
     _Walker(builder, Elements(soup), page=page, base_level=base_level).walk([soup])
 
 
+def visible_text(soup: BeautifulSoup) -> str:
+    """The visible text of a tree on one line, without what stands for images."""
+    return text_of(soup.body or soup, images=False)
+
+
 def fragment_text(markup: str) -> str:
     """The visible text of an HTML fragment on one line."""
     soup = tree_of(markup)

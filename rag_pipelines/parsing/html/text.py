@@ -33,8 +33,8 @@ _NO_LANGUAGE = frozenset(
 )
 
 
-def text_of(tag: Tag) -> str:
-    """All visible text below an element as one line."""
+def text_of(tag: Tag, *, images: bool = True) -> str:
+    """All visible text below an element as one line, with the texts that stand for images if wanted."""
     from bs4.element import NavigableString, Tag
 
     line = Line()
@@ -46,7 +46,7 @@ def text_of(tag: Tag) -> str:
                 line.add(child)
             elif isinstance(child, Tag) and child.name not in NEVER_TEXT and not is_hidden(child):
                 if child.name == "img":
-                    line.add(f" {child.get('alt') or ''} ")
+                    line.add(f" {child.get('alt') or ''} " if images else " ")
                 elif not (child.name == "a" and is_permalink(child)):
                     if child.name in BLOCK_TAGS or child.name in ("br", "li", "table"):
                         line.add(" ")

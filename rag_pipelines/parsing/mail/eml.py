@@ -17,7 +17,8 @@ from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.mail.message import Attachment, Message, MessageBody, decode_words, document
+from rag_pipelines.parsing.mail.bodies import Alternatives, Shown, Text, unflow
+from rag_pipelines.parsing.mail.message import Attachment, Message, decode_words, document
 from rag_pipelines.parsing.witness import mail
 
 MEDIA_TYPE = "message/rfc822"
@@ -26,6 +27,8 @@ MAX_MULTIPART_DEPTH = 50
 
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"}
 _ENVELOPES = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
+_SHOWN = {"text/plain", "text/html", "text/rfc822-headers"}
+_ONLY_FOR_MACHINES = {"text/x-amp-html", "text/watch-html"}
 _PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
 
 
@@ -48,58 +51,94 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return document(_read(mime), request, MEDIA_TYPE, seen=mail.text(mime))
 
 
-def _read(mime: Mime) -> Message:
+def _read(mime: Mime, depth: int = 0) -> Message:
     """The message of a MIME tree."""
-    message = Message(subject=_header(mime, "Subject"), metadata=_metadata(mime))
-    _collect(mime, message, None, 0)
-    return message
+    reader = _Reader(Message(subject=_header(mime, "Subject"), metadata=_metadata(mime)))
+    reader.collect(mime, reader.message.bodies, depth)
+    reader.attach_unused_images()
+    return reader.message
 
 
-def _collect(part: Any, message: Message, body: MessageBody | None, depth: int) -> None:
-    """Put `part` and all below it into `message`; `body` takes the texts of one set of alternatives."""
-    kind = part.get_content_type()
-    payload = part.get_payload()
-    if kind == "multipart/encrypted" or (
-        kind in _ENVELOPES and part.get_param("smime-type") != "signed-data"
-    ):
-        message.encrypted = True
-    elif kind == "message/rfc822" and isinstance(payload, list) and payload:
-        _attach_message(payload[0], message, depth)
-    elif isinstance(payload, list) and depth < MAX_MULTIPART_DEPTH:
-        if kind == "multipart/alternative" and body is None:
-            body = MessageBody()
-            message.bodies.append(body)
-        for child in payload:
-            _collect(child, message, body, depth + 1)
-    elif not isinstance(payload, list) and kind not in _SIGNATURES:
-        _collect_leaf(part, kind, message, body)
+class _Reader:
+    """Takes the parts of one message to where they belong: its bodies or its attachments."""
 
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._images: dict[str, Attachment] = {}
+        self._markup: list[str] = []
 
-def _attach_message(mime: Any, message: Message, depth: int) -> None:
-    inner = Message(subject=_header(mime, "Subject"), metadata=_metadata(mime))
-    _collect(mime, inner, None, depth + 1)
-    message.attachments.append(Attachment(inner.subject or "message", inner, MEDIA_TYPE))
+    def collect(self, part: Any, shown: list[Shown], depth: int, *, is_choice: bool = False) -> None:
+        """Put `part` and all below it into the message; its texts are shown behind those of `shown`.
 
+        `is_choice` is set where the part is one of several alternatives.
+        """
+        kind = part.get_content_type()
+        payload = part.get_payload()
+        if kind == "multipart/encrypted" or (
+            kind in _ENVELOPES and part.get_param("smime-type") != "signed-data"
+        ):
+            self.message.encrypted = True
+        elif kind == "message/rfc822" and isinstance(payload, list) and payload:
+            inner = _read(payload[0], depth + 1)
+            self.message.attachments.append(Attachment(inner.subject or "message", inner, MEDIA_TYPE))
+        elif isinstance(payload, list) and depth >= MAX_MULTIPART_DEPTH:
+            self.message.parts_not_read += 1
+        elif isinstance(payload, list) and kind.startswith("message/"):
+            shown.append(Text("\n\n".join(map(_notice, payload))))
+        elif kind == "multipart/alternative" and isinstance(payload, list):
+            alternatives = Alternatives()
+            shown.append(alternatives)
+            for child in payload:
+                choice: list[Shown] = []
+                self.collect(child, choice, depth + 1, is_choice=True)
+                if choice:
+                    alternatives.choices.append(choice)
+        elif isinstance(payload, list):
+            for child in payload:
+                self.collect(child, shown, depth + 1, is_choice=is_choice and child is payload[0])
+        elif kind not in _SIGNATURES:
+            self._collect_leaf(part, kind, shown, is_choice=is_choice)
 
-def _collect_leaf(part: Mime, kind: str, message: Message, body: MessageBody | None) -> None:
-    data = part.get_payload(decode=True)
-    if not isinstance(data, bytes) or not data.strip():
-        return
-    name = _filename(part)
-    if kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment" and not name:
-        text = encoding.decode(data, part.get_content_charset())
-        if text.lstrip().startswith(_PGP_MESSAGE):
-            message.encrypted = True
+    def attach_unused_images(self) -> None:
+        """Pictures that are sent along for a text, and that no text shows, are attachments like others."""
+        markup = "".join(self._markup)
+        self.message.attachments += [
+            image for name, image in self._images.items() if f"cid:{name}" not in markup
+        ]
+
+    def _collect_leaf(self, part: Mime, kind: str, shown: list[Shown], *, is_choice: bool) -> None:
+        data = part.get_payload(decode=True)
+        if not isinstance(data, bytes) or not data.strip():
             return
-        if body is None:
-            body = MessageBody()
-            message.bodies.append(body)
-        if kind == "text/html":
-            body.html += text
+        name = _filename(part)
+        place = part.get_content_disposition()
+        is_body = is_choice or not name or (place is None and not shown)
+        if kind in _SHOWN and place != "attachment" and is_body:
+            text = encoding.decode(data, part.get_content_charset())
+            if text.lstrip().startswith(_PGP_MESSAGE):
+                self.message.encrypted = True
+            elif kind == "text/html":
+                self._markup.append(text)
+                shown.append(Text(text, is_html=True))
+            else:
+                shown.append(Text(_flowed(part, text)))
+        elif kind in _ONLY_FOR_MACHINES and is_choice:
+            return
+        elif (identity := part.get("Content-ID")) and part.get_content_maintype() == "image":
+            self._images[str(identity).strip(" <>")] = Attachment(name or f"unnamed {kind}", data, kind)
         else:
-            body.plain += text
-    elif not (part.get("Content-ID") and part.get_content_maintype() == "image"):
-        message.attachments.append(Attachment(name or f"unnamed {kind}", data, kind))
+            self.message.attachments.append(Attachment(name or f"unnamed {kind}", data, kind))
+
+
+def _notice(status: Any) -> str:
+    """The fields of a report on delivery (RFC 3464) as lines."""
+    return "\n".join(f"{name}: {decode_words(str(value))}" for name, value in status.items())
+
+
+def _flowed(part: Mime, text: str) -> str:
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    return unflow(text, delete_space=str(part.get_param("delsp", "")).lower() == "yes")
 
 
 def _filename(part: Mime) -> str:

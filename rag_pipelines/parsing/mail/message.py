@@ -1,20 +1,21 @@
-"""Mail messages, whatever file they came in: what is said, what is quoted, what is attached.
+"""Mail messages, whatever file they came in: what stands at their head, what is said, what is attached.
 
 What belongs here: the message as all mail formats give it, and its turning into blocks. What does not:
-the formats (`eml`, `msg`), HTML bodies (`html`), reading attachments (`parts`).
+the formats (`eml`, `msg`), the text itself (`bodies`), reading attachments (`parts`).
 
 Why not `unstructured`'s mail partitioner: it drops quotes, attachment names and messages inside messages.
 
-The subject is the title; sender, recipients and date are metadata. Each attachment is a section of its
-own under a heading with its name. An attachment that cannot be read costs a warning, not the message.
+The subject is the title; sender, recipients, date and the names of attachments are one paragraph behind it,
+as every mail program shows them, and metadata. Each attachment is a section of its own under a heading with
+its name. An attachment that cannot be read costs a warning, not the message.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.header import decode_header, make_header
 from typing import Any
 
@@ -22,27 +23,12 @@ from rag_pipelines.errors import EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.html import parse as html
-from rag_pipelines.parsing.losses import LeftOut
-from rag_pipelines.parsing.markup.text import Paragraphs
+from rag_pipelines.parsing.losses import Loss
+from rag_pipelines.parsing.mail.bodies import Shown, add_bodies, texts_of
 from rag_pipelines.parsing.parts import add_attachment, nested, take_part
-
-_FORWARDED = re.compile(
-    r"^[ \t]*-{2,}[ \t]*(?:original message|forwarded message|ursprüngliche nachricht)", re.I | re.M
-)
-_QUOTED_LINE = re.compile(r"^[ \t]*>[ \t>]?")
-_BLANK_LINES = re.compile(r"\n\s*\n")
 
 _LONGEST_ENCODED = 50_000
 """Characters of a header; resolving encoded words takes time in the square of their number."""
-
-
-@dataclass
-class MessageBody:
-    """One text of a message in the forms it was sent in."""
-
-    plain: str = ""
-    html: str = ""
 
 
 @dataclass
@@ -56,17 +42,23 @@ class Attachment:
 
 @dataclass
 class Message:
-    """A message as every mail format gives it; `metadata` has author, to, cc, created (ISO 8601)."""
+    """A message as every mail format gives it; `metadata` has author, to, cc, created (ISO 8601).
+
+    `parts_not_read` is the number of parts that no reader is known for, or that lie too deep.
+    """
 
     subject: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
-    bodies: list[MessageBody] = field(default_factory=list)
+    bodies: list[Shown] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     encrypted: bool = False
+    parts_not_read: int = 0
 
 
 def document(message: Message, request: ParseRequest, media_type: str, *, seen: str = "") -> ParsedDocument:
-    """`message` as a document: subject, bodies, attachments. `seen` is what a witness read of its bodies.
+    """`message` as a document: subject, head, bodies, attachments.
+
+    `seen` is what a witness read of its bodies.
 
     Raises:
         EncryptedDocumentError: it holds encrypted content and nothing that can be read.
@@ -76,7 +68,7 @@ def document(message: Message, request: ParseRequest, media_type: str, *, seen: 
     builder.metadata = message.metadata
     builder.add(BlockKind.TITLE, message.subject)
     _add_message(builder, message, request)
-    if message.encrypted and not any(body.plain or body.html for body in message.bodies):
+    if message.encrypted and not any(text.text.strip() for text in texts_of(message.bodies)):
         raise EncryptedDocumentError(
             "the message is encrypted (S/MIME or PGP); only its recipients can read it"
         )
@@ -92,15 +84,13 @@ def decode_words(value: str) -> str:
 
 
 def _add_message(builder: DocumentBuilder, message: Message, request: ParseRequest) -> None:
-    for body in message.bodies:
-        if body.html.strip():
-            html.add_html(builder, body.html)
-            builder.leave_out(LeftOut.ALTERNATIVE, body.plain)
-        else:
-            _add_plain_body(builder, body.plain)
     names = [attachment.name for attachment in message.attachments]
     if names:
         builder.metadata.setdefault("attachments", []).extend(names)
+    if names or message.bodies or message.subject:
+        builder.add(BlockKind.PARAGRAPH, "\n".join(_head(message.metadata, names)))
+    add_bodies(builder, message.bodies)
+    builder.lose(Loss.PARTS, message.parts_not_read)
     for attachment in message.attachments:
         content = attachment.content
         if not isinstance(content, Message):
@@ -109,42 +99,26 @@ def _add_message(builder: DocumentBuilder, message: Message, request: ParseReque
             _add_inner_message(builder, content, request)
 
 
+def _head(metadata: dict[str, Any], attachments: list[str]) -> Iterator[str]:
+    """The lines that a mail program shows above a message."""
+    shown = {
+        "From": metadata.get("author"),
+        "To": ", ".join(metadata.get("to", ())),
+        "Cc": ", ".join(metadata.get("cc", ())),
+        "Date": _minute(metadata.get("created", "")),
+        "Attachments": ", ".join(attachments),
+    }
+    return (f"{name}: {value}" for name, value in shown.items() if value)
+
+
+def _minute(created: str) -> str:
+    """A time in ISO 8601 as a person writes it, in the time zone that it came in."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M %z").rstrip()
+    return created
+
+
 def _add_inner_message(builder: DocumentBuilder, inner: Message, request: ParseRequest) -> None:
     builder.add(BlockKind.HEADING, f"Attached message: {inner.subject or 'no subject'}", level=1)
-    sender, date = inner.metadata.get("author"), inner.metadata.get("created")
-    if sender:
-        builder.add(BlockKind.PARAGRAPH, f"From {sender}{f', {date}' if date else ''}")
     with nested():
         _add_message(builder, inner, request)
-
-
-def _add_plain_body(builder: DocumentBuilder, text: str) -> None:
-    """Add a plain-text body: quoted lines and what follows a forwarding line as quotes, the rest as text."""
-    text = text.replace("\r\n", "\n")
-    forwarded = _FORWARDED.search(text)
-    end = forwarded.start() if forwarded else len(text)
-    own: list[str] = []
-    quoted: list[str] = []
-    for line in [*text[:end].split("\n"), None]:
-        is_quoted = line is not None and _QUOTED_LINE.match(line) is not None
-        if own and (line is None or is_quoted):
-            _add_text(builder, own)
-            own = []
-        if quoted and not is_quoted:
-            _add_quote(builder, "\n".join(quoted))
-            quoted = []
-        if line is not None:
-            (quoted if is_quoted else own).append(_QUOTED_LINE.sub("", line) if is_quoted else line)
-    _add_quote(builder, text[end:])
-
-
-def _add_text(builder: DocumentBuilder, lines: Iterable[str]) -> None:
-    paragraphs = Paragraphs(builder, unwrap=True)
-    for line in lines:
-        paragraphs.add(line)
-    paragraphs.flush()
-
-
-def _add_quote(builder: DocumentBuilder, text: str) -> None:
-    for paragraph in _BLANK_LINES.split(text):
-        builder.add(BlockKind.QUOTE, paragraph)

@@ -13,6 +13,7 @@ from rag_pipelines.parsing import encoding, parts
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.mail import eml
 from rag_pipelines.parsing.mail import message as mail
+from rag_pipelines.parsing.mail.bodies import Alternatives, Text, every_text
 from rag_pipelines.parsing.witness import html as witness
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     from oxmsg import Message
 
     message = _read(Message.load(request.data), 0)
-    seen = "\n".join(f"{body.plain}\n{witness.text(body.html)}" for body in message.bodies)
+    seen = "\n".join(
+        witness.text(text.text) if text.is_html else text.text for text in every_text(message.bodies)
+    )
     return mail.document(message, request, MEDIA_TYPE, seen=seen)
 
 
@@ -53,7 +56,8 @@ def _read(outlook: OutlookMessage, depth: int) -> mail.Message:
     message.encrypted = "encrypted" in content_type or (
         kind.endswith(".smime") and "signed-data" not in content_type
     )
-    message.bodies.append(mail.MessageBody(outlook.body or "", _html(properties, outlook)))
+    texts = Text(outlook.body or ""), Text(_html(properties, outlook), is_html=True)
+    message.bodies.append(Alternatives([[text] for text in texts if text.text.strip()]))
     if message.encrypted:
         return message
     for attachment in outlook.attachments:

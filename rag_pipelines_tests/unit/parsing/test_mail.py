@@ -23,6 +23,11 @@ def message(subject: str = "Budget", body: str = "Please see below.\n") -> Email
     return made
 
 
+def said(made: EmailMessage) -> list[tuple[str, str]]:
+    """The blocks of a message below its head."""
+    return outline(parse(bytes(made)))[2:]
+
+
 def workbook() -> bytes:
     book = openpyxl.Workbook()
     for row in (["Item", "Cost"], ["Desk", 300]):
@@ -36,24 +41,32 @@ def test_the_subject_is_the_title_and_the_headers_are_metadata() -> None:
     assert document.metadata["author"] == "Ann Lee <ann@example.com>"
     assert document.metadata["to"] == ["Bob <bob@example.com>", "carol@example.com"]
     assert document.metadata["created"] == "2024-10-01T12:34:56-05:00"
-    assert outline(document) == [("title", "Übersicht für Müller"), ("paragraph", "Please see below.")]
+    assert outline(document) == [
+        ("title", "Übersicht für Müller"),
+        (
+            "paragraph",
+            "From: Ann Lee <ann@example.com>\nTo: Bob <bob@example.com>, carol@example.com\n"
+            "Date: 2024-10-01 12:34 -0500",
+        ),
+        ("paragraph", "Please see below."),
+    ]
 
 
 def test_of_two_forms_of_a_body_only_the_richer_is_read() -> None:
     made = message(body="plain form")
     made.add_alternative("<p>rich form</p><ul><li>item</li></ul>", subtype="html")
-    assert outline(parse(bytes(made)))[1:] == [("paragraph", "rich form"), ("list_item 1", "item")]
+    assert said(made) == [("paragraph", "rich form"), ("list_item 1", "item")]
 
 
 def test_an_empty_html_form_does_not_hide_the_plain_one() -> None:
     made = message(body="plain form")
     made.add_alternative("  ", subtype="html")
-    assert outline(parse(bytes(made)))[1:] == [("paragraph", "plain form")]
+    assert said(made) == [("paragraph", "plain form")]
 
 
 def test_hard_wrapped_lines_are_one_paragraph_and_lists_are_lists() -> None:
     body = "This paragraph was wrapped by\nthe mail program at seventy\ncolumns.\n\n- one\n- two\n"
-    assert outline(parse(bytes(message(body=body))))[1:] == [
+    assert said(message(body=body)) == [
         ("paragraph", "This paragraph was wrapped by the mail program at seventy columns."),
         ("list_item 1", "one"),
         ("list_item 1", "two"),
@@ -96,7 +109,7 @@ def test_an_attachment_that_cannot_be_read_costs_a_warning_and_not_the_message()
 
 def test_a_picture_shown_in_the_text_is_not_an_attachment() -> None:
     made = message(body="")
-    made.set_content("<p>Logo:</p>", subtype="html")
+    made.set_content('<p>Logo: <img alt="" src="cid:logo"></p>', subtype="html")
     made.add_related(b"\x89PNG\r\n\x1a\n", maintype="image", subtype="png", cid="<logo>")
     document = parse(bytes(made))
     assert "attachments" not in document.metadata
@@ -106,9 +119,13 @@ def test_a_picture_shown_in_the_text_is_not_an_attachment() -> None:
 def test_a_message_in_a_message_is_a_section() -> None:
     made = message()
     made.add_attachment(message(subject="Inner", body="Inside.\n"))
-    assert outline(parse(bytes(made)))[2:] == [
+    assert said(made)[1:] == [
         ("heading 1", "Attached message: Inner"),
-        ("paragraph", "From Ann Lee <ann@example.com>, 2024-10-01T12:34:56-05:00"),
+        (
+            "paragraph",
+            "From: Ann Lee <ann@example.com>\nTo: Bob <bob@example.com>, carol@example.com\n"
+            "Date: 2024-10-01 12:34 -0500",
+        ),
         ("paragraph", "Inside."),
     ]
 
@@ -180,7 +197,7 @@ def test_a_signed_message_is_read_without_its_signature() -> None:
         "Content-Type: application/pgp-signature; name=signature.asc\n\nxyz\n--b--\n"
     )
     document = parse(data.encode())
-    assert outline(document) == [("title", "s"), ("paragraph", "Signed text.")]
+    assert outline(document)[-1] == ("paragraph", "Signed text.")
     assert "attachments" not in document.metadata
 
 
@@ -212,3 +229,118 @@ def test_a_file_name_from_outside_is_only_a_name() -> None:
 def test_a_message_of_nothing_is_empty() -> None:
     with pytest.raises(EmptyDocumentError):
         parse(b"From: a@b.c\nTo: d@e.f\n\n   \n")
+
+
+def alternatives(*parts: tuple[str, str]) -> bytes:
+    """A message with one set of alternatives, the plainest first: content type and content of each."""
+    head = "From: ann@x.example\nSubject: Lift\nContent-Type: multipart/alternative; boundary=b\n\n"
+    return (
+        head
+        + "".join(f"--b\nContent-Type: {kind}; charset=utf-8\n\n{content}\n" for kind, content in parts)
+        + "--b--\n"
+    ).encode()
+
+
+PLAIN = ("text/plain", "The lift stops on Monday at nine for two hours.")
+
+
+@pytest.mark.parametrize(
+    "rich",
+    [
+        ("text/html", '<html><body><img src="cid:a"></body></html>'),
+        ("text/html", '<img src="https://x.example/letter.png" alt="letter">'),
+        ("text/html", '<div style="display: none">preview</div><p>&nbsp;</p>'),
+        ("text/html", "<html><head><style>p { color: red }</style></head><body></body></html>"),
+        ("text/html", "<p>Newsletter</p>"),
+    ],
+)
+def test_the_plain_form_is_read_where_the_rich_one_does_not_say_it(rich: tuple[str, str]) -> None:
+    assert PLAIN[1] in parse(alternatives(PLAIN, rich)).text
+
+
+def test_the_plain_form_is_read_where_the_rich_one_is_a_picture_with_its_parts() -> None:
+    related = (
+        "multipart/related; boundary=r",
+        "--r\nContent-Type: text/html\n\n<img src=cid:i>\n"
+        "--r\nContent-Type: image/png\nContent-ID: <i>\n\nPNG\n--r--\n",
+    )
+    assert PLAIN[1] in parse(alternatives(PLAIN, related)).text
+
+
+def test_the_form_that_is_not_read_is_counted_and_not_called_missing() -> None:
+    document = parse(alternatives(PLAIN, ("text/html", "<p>The lift stops on Monday at nine.</p>")))
+    assert "two hours" not in document.text
+    assert document.counters["alternative_words"] == 10
+
+
+def test_long_addresses_in_the_plain_form_do_not_make_it_say_more() -> None:
+    plain = ("text/plain", "Read on <https://x.example/a/b/c?d=e&f=g&h=i&j=k&l=m&n=o&p=q&r=s&t=u>")
+    assert "https" not in parse(alternatives(plain, ("text/html", "<p>Read <a href=x>on</a></p>"))).text
+
+
+def test_all_parts_of_a_mixed_alternative_are_read_in_order() -> None:
+    mixed = (
+        "multipart/mixed; boundary=m",
+        "--m\nContent-Type: text/html\n\n<html><body><p>Before the file.</body></html>\n"
+        "--m\nContent-Type: text/csv\nContent-Disposition: attachment; filename=a.csv\n\na,b\n1,2\n"
+        "--m\nContent-Type: text/html\n\n<html><body><p>Behind the file.</body></html>\n--m--\n",
+    )
+    said = outline(parse(alternatives(PLAIN, mixed)))
+    assert said[2:4] == [("paragraph", "Before the file."), ("paragraph", "Behind the file.")]
+    assert ("heading 1", "Attachment: a.csv") in said
+
+
+def test_texts_behind_one_another_in_a_mixed_message_are_all_read() -> None:
+    made = message(body="First.\n")
+    made.make_mixed()
+    for kind, content in (("html", "<html><body><p>Second.</body></html>"), ("html", "<p>Third.")):
+        part = EmailMessage()
+        part.set_content(content, subtype=kind)
+        made.attach(part)
+    assert said(made) == [("paragraph", "First."), ("paragraph", "Second."), ("paragraph", "Third.")]
+
+
+def test_a_picture_that_no_text_shows_is_an_attachment() -> None:
+    made = message(body="")
+    made.set_content("<p>See below.</p>", subtype="html")
+    made.add_related(b"\x89PNG\r\n\x1a\n", maintype="image", subtype="png", cid="<a>", filename="plan.png")
+    document = parse(bytes(made))
+    assert document.metadata["attachments"] == ["plan.png"]
+    assert "Attachments: plan.png" in document.text
+    assert document.counters["attachments_not_read"] == 1
+
+
+def test_a_named_part_is_a_body_where_it_is_one_of_the_forms() -> None:
+    document = parse(alternatives(PLAIN, ("text/html; name=body.html", "<p>The lift stops on Monday.</p>")))
+    assert document.text.endswith("The lift stops on Monday.")
+    assert "attachments" not in document.metadata
+
+
+def test_a_report_on_delivery_is_read_with_its_reasons() -> None:
+    report = (
+        "From: mailer@x.example\nSubject: Undelivered\nContent-Type: multipart/report; boundary=b\n\n"
+        "--b\nContent-Type: text/plain\n\nIt did not arrive.\n"
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.x.example\n\n"
+        "Final-Recipient: rfc822; bob@x.example\nDiagnostic-Code: smtp; 550 no such user\n\n--b--\n"
+    )
+    assert "Diagnostic-Code: smtp; 550 no such user" in parse(report.encode()).text
+
+
+def test_soft_line_breaks_are_undone_and_hard_ones_stay() -> None:
+    flowed = (
+        "From: a@x.example\nSubject: s\nContent-Type: text/plain; format=flowed; delsp=yes\n\n"
+        "The docu \nment is here.\n> quoted te \n> xt\n  - indented\n"
+    )
+    assert outline(parse(flowed.encode()))[2:] == [
+        ("paragraph", "The document is here."),
+        ("quote", "quoted text"),
+        ("list_item 1", "indented"),
+    ]
+
+
+def test_losses_in_an_attached_document_are_losses_of_the_message() -> None:
+    inner = message()
+    inner.add_attachment(b"\x89PNG\r\n\x1a\n", maintype="image", subtype="png", filename="plan.png")
+    made = message()
+    made.add_attachment(bytes(inner), maintype="application", subtype="octet-stream", filename="a.eml")
+    assert parse(bytes(made)).counters["attachments_not_read"] == 1
