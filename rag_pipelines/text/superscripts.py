@@ -8,7 +8,7 @@ are: "H2O" and "x1" read the same on the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 
@@ -111,13 +111,8 @@ class Line:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._starts: list[int | None] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._pieces)
-
-    def add(self, text: str) -> None:
-        """Add `text` as it is."""
-        self._pieces.append(text)
+        self.add: Callable[[str], None] = self._pieces.append
+        """Add a text as it is."""
 
     def begin_raised(self) -> None:
         """What is added from here to the next `end_raised` is a superscript; deep nests are read as text."""
@@ -139,6 +134,8 @@ class Line:
 
     def take(self) -> str:
         """All that was added, which begins a new line; superscripts that are still open end as text."""
+        if not self._pieces:
+            return ""
         text = "".join(self._pieces)
         self._pieces.clear()
         self._starts.clear()

@@ -27,7 +27,8 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.detect import CONFLUENCE
 from rag_pipelines.parsing.encoding import charset_of, decode
-from rag_pipelines.parsing.html.parse import add_tree, tree_of
+from rag_pipelines.parsing.html.parse import add_tree
+from rag_pipelines.parsing.html.tree import tree_of
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup

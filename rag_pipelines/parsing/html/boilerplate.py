@@ -1,14 +1,14 @@
 """Where the content of a web page is, and what around it is not content.
 
 What belongs here: choosing the main content of an HTML tree, and recognising navigation, banners,
-footers, hidden elements and tables that only arrange the page. What does not: turning elements into
-blocks (`html`). Every step is linear in the size of the tree, however deep it is.
+footers and tables that only arrange the page. What does not: what is hidden (`visibility`), turning
+elements into blocks (`parse`). Every step is linear in the size of the tree, however deep it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
     from rag_pipelines.parsing.html.elements import Elements
 
-NEVER_TEXT = frozenset({
-    "script", "style", "template", "noscript", "svg", "canvas", "iframe", "object", "embed", "audio",
-    "video", "button", "input", "select", "textarea", "datalist", "map", "head", "meta", "link", "title",
-    "noframes",
-})  # fmt: skip
 _FURNITURE_TAGS = frozenset({"nav", "footer", "dialog"})
 _FURNITURE_ROLES = frozenset({
     "navigation", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar",
@@ -38,7 +33,6 @@ _FURNITURE_CLASS = re.compile(
     r"edit-?(?:link|this-page|page)|(?:sr|screen-reader)-(?:only|text)|visually-?hidden|noprint",
     re.I,
 )
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _MAY_HAVE_MAIN = re.compile(r"<(?:main|article)\b|role\s*=\s*[\"']?main", re.I)
 
 _ENOUGH_CHARACTERS = 500
@@ -59,18 +53,8 @@ _LAYOUT_CELL_CHARACTERS = 600
 _CONTAINERS = frozenset({
     "div", "section", "form", "center", "table", "tbody", "tr", "td", "font", "span", "body",
 })  # fmt: skip
+_NO_PROSE = frozenset({"button", "input", "math", "object", "select", "svg", "textarea"})
 _LINK_LIST_TAGS = frozenset({"div", "section", "ul", "ol", "table", "td", "aside"})
-
-
-def is_hidden(tag: Tag) -> bool:
-    """Whether a browser would not show the element, by its own attributes."""
-    attributes = tag.attrs
-    if not attributes:
-        return False
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
-        return True
-    style = attributes.get("style")
-    return style is not None and _HIDDEN_STYLE.search(str(style)) is not None
 
 
 def is_furniture(tag: Tag, elements: Elements) -> bool:
@@ -127,6 +111,31 @@ def main_content(soup: BeautifulSoup, markup: str, elements: Elements) -> tuple[
         if length >= _ENOUGH_CHARACTERS or length > _ENOUGH_SHARE * len(body.get_text(strip=True)):
             return roots, frozenset()
     return _densest(body, elements)
+
+
+def outside(body: Tag, roots: Sequence[Tag]) -> Iterator[str]:
+    """The text of each part of `body` that lies in none of the `roots`."""
+    from bs4.element import Tag
+
+    inside = {id(root) for root in roots}
+    around: set[int] = set()
+    for root in roots:
+        above = root.parent
+        while above is not None and id(above) not in around:
+            around.add(id(above))
+            above = above.parent
+    stack = [iter(body.contents)] if id(body) in around else []
+    while stack:
+        for child in stack[-1]:
+            if not isinstance(child, Tag):
+                yield str(child)
+            elif id(child) in around and id(child) not in inside:
+                stack.append(iter(child.contents))
+                break
+            elif id(child) not in inside:
+                yield child.get_text(" ")
+        else:
+            stack.pop()
 
 
 def _outermost(tags: Sequence[Tag]) -> list[Tag]:
@@ -210,8 +219,8 @@ def _masses(root: Tag, elements: Elements) -> dict[int, _Mass]:
         for child in children:
             if type(child) is NavigableString:
                 mass.text += len(child.strip())
-            elif isinstance(child, Tag) and child.name not in NEVER_TEXT:
-                if is_hidden(child) or is_furniture(child, elements):
+            elif isinstance(child, Tag) and child.name not in _NO_PROSE:
+                if is_furniture(child, elements):
                     continue
                 masses[id(child)] = inner = _Mass()
                 stack.append((child, inner, iter(child.contents)))

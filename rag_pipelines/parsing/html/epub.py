@@ -17,7 +17,8 @@ from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.html import parse as html
+from rag_pipelines.parsing.html.parse import add_html
+from rag_pipelines.parsing.html.tree import decode_markup
 from rag_pipelines.parsing.witness import html as witness
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
@@ -62,8 +63,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.title = meaningful_title(builder.metadata.get("title"))
         for chapter in _chapters(content, posixpath.dirname(path)):
             if chapter in names:
-                markup = html.decode_markup(read_part(package, chapter))
-                html.add_html(builder, markup)
+                markup = decode_markup(read_part(package, chapter))
+                add_html(builder, markup)
                 builder.account_for(witness.text(markup))
             else:
                 builder.warnings.append(f"the e-book lacks the chapter {chapter!r} that it names")

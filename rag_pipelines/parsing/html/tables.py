@@ -83,15 +83,14 @@ def _put(line: dict[int, str], column: int, cell: _Cell, *, repeat: bool) -> Non
 
 
 def _rows(table: Tag) -> list[Tag]:
-    """The rows of the table itself, not of tables inside it, with those of its head first."""
-    head: list[Tag] = []
-    body: list[Tag] = []
+    """The rows of the table itself, not of tables inside it: head, body and foot, wherever they stand."""
+    parts: dict[str, list[Tag]] = {"thead": [], "tbody": [], "tfoot": []}
     for child in table.find_all(["tr", "thead", "tbody", "tfoot"], recursive=False):
         if child.name == "tr":
-            body.append(child)
+            parts["tbody"].append(child)
         else:
-            (head if child.name == "thead" else body).extend(child.find_all("tr", recursive=False))
-    return head + body
+            parts[child.name].extend(child.find_all("tr", recursive=False))
+    return [row for rows in parts.values() for row in rows]
 
 
 def _cells(row: Tag) -> list[Tag]:

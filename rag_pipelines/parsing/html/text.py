@@ -1,6 +1,7 @@
 """The text inside one HTML element: as one line, or as preformatted code.
 
-What belongs here: collecting strings below an element. What does not: the order of blocks (`html`).
+What belongs here: collecting strings below an element of a tree from which what is hidden has been taken
+out (`visibility`). What does not: the order of blocks (`parse`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rag_pipelines.parsing.html.boilerplate import NEVER_TEXT, is_hidden
+from rag_pipelines.parsing.html.numbering import Numbering
+from rag_pipelines.parsing.html.replaced import REPLACED
 from rag_pipelines.parsing.links import LINK, anchor, end_of_link
 from rag_pipelines.text.canonical import one_line
 from rag_pipelines.text.superscripts import Line
@@ -22,6 +24,9 @@ BLOCK_TAGS = frozenset({
     "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "main", "nav", "optgroup",
     "option", "p", "section", "summary", "tr", "td", "th", "tbody", "thead", "tfoot", "caption",
 })  # fmt: skip
+AROUND = {"button": (" ", " "), "label": (" ", " "), "q": ("“", "”"), "rt": ("(", ")")}
+"""What stands before and behind the text of elements that set it apart in a line."""
+
 _PERMALINK_CLASSES = frozenset({"headerlink", "header-anchor", "anchorjs-link", "hash-link", "permalink"})
 _RAISED_STYLE = re.compile(r"vertical-align\s*:\s*super\b", re.I)
 _LINE_NUMBER_CLASSES = frozenset({"linenos", "lineno", "linenodiv", "gutter", "line-numbers-rows"})
@@ -33,26 +38,40 @@ _NO_LANGUAGE = frozenset(
 )
 
 
-def text_of(tag: Tag, *, images: bool = True) -> str:
-    """All visible text below an element as one line, with the texts that stand for images if wanted."""
-    from bs4.element import NavigableString, Tag
+def text_types() -> frozenset[type]:
+    """The types of the strings in a tree that are shown; scripts, styles and comments are others."""
+    from bs4.element import NavigableString, RubyTextString, TemplateString
 
+    return frozenset({NavigableString, RubyTextString, TemplateString})
+
+
+def text_of(tag: Tag, *, images: bool = True) -> str:
+    """All text below an element as one line, with the texts that stand for images if wanted."""
+    from bs4.element import Tag
+
+    types = text_types()
     line = Line()
+    numberings: dict[int, Numbering] = {}
     stack: list[tuple[Iterator[PageElement], Tag]] = [(iter(tag.contents), tag)]
     while stack:
         children, parent = stack[-1]
         for child in children:
-            if type(child) is NavigableString:
-                line.add(child)
-            elif isinstance(child, Tag) and child.name not in NEVER_TEXT and not is_hidden(child):
-                if child.name == "img":
-                    line.add(f" {child.get('alt') or ''} " if images else " ")
-                elif not (child.name == "a" and is_permalink(child)):
-                    if child.name in BLOCK_TAGS or child.name in ("br", "li", "table"):
+            if type(child) in types:
+                line.add(str(child))
+            elif isinstance(child, Tag):
+                name = child.name
+                if name in REPLACED:
+                    line.add(f" {REPLACED[name](child)} " if images or name != "img" else " ")
+                elif not (name == "a" and is_permalink(child)):
+                    if name in BLOCK_TAGS or name in ("br", "li", "table"):
                         line.add(" ")
                     if place := anchor_of(child):
                         line.add(anchor(place))
                     begin_inline(line, child)
+                    if name == "ol":
+                        numberings[id(child)] = Numbering(child)
+                    elif name == "li" and (numbering := numberings.get(id(parent))):
+                        line.add(numbering.number(child))
                     stack.append((iter(child.contents), child))
                     break
         else:
@@ -63,8 +82,10 @@ def text_of(tag: Tag, *, images: bool = True) -> str:
 
 
 def begin_inline(line: Line, tag: Tag) -> None:
-    """Begin a superscript or a link, where the element is one."""
-    if is_raised(tag):
+    """Begin a superscript, a link or what is set apart in a line, where the element is one."""
+    if tag.name in AROUND:
+        line.add(AROUND[tag.name][0])
+    elif is_raised(tag):
         line.begin_raised()
     if target_of(tag):
         line.add(LINK)
@@ -74,7 +95,9 @@ def end_inline(line: Line, tag: Tag) -> None:
     """End what `begin_inline` began."""
     if target := target_of(tag):
         line.add(end_of_link(target))
-    if is_raised(tag):
+    if tag.name in AROUND:
+        line.add(AROUND[tag.name][1])
+    elif is_raised(tag):
         line.end_raised(note=is_note(tag))
 
 
@@ -113,25 +136,6 @@ def _is_note_link(tag: Tag) -> bool:
     )
 
 
-def text_outside(tree: Tag, roots: list[Tag]) -> str:
-    """The text of `tree` that stands in none of the `roots`."""
-    from bs4.element import NavigableString, Tag
-
-    inside = {id(root) for root in roots}
-    found: list[str] = []
-    stack = [iter(tree.contents)]
-    while stack:
-        for child in stack[-1]:
-            if type(child) is NavigableString:
-                found.append(child)
-            elif isinstance(child, Tag) and id(child) not in inside:
-                stack.append(iter(child.contents))
-                break
-        else:
-            stack.pop()
-    return " ".join(found)
-
-
 def target_of(tag: Tag) -> str:
     """Where a link leads; "" for what is none."""
     return str(tag.get("href") or "") if tag.name == "a" else ""
@@ -143,19 +147,22 @@ def anchor_of(tag: Tag) -> str:
 
 
 def verbatim(pre: Tag) -> str:
-    """The text of preformatted code as written, without line numbers."""
-    from bs4.element import NavigableString, Tag
+    """The text of preformatted code as written, without line numbers and buttons."""
+    from bs4.element import Tag
 
+    types = text_types()
     parts: list[str] = []
     stack = [iter(pre.contents)]
     while stack:
         for child in stack[-1]:
-            if type(child) is NavigableString:
-                parts.append(child)
+            if type(child) in types:
+                parts.append(str(child))
             elif isinstance(child, Tag):
                 if child.name == "br":
                     parts.append("\n")
-                elif _LINE_NUMBER_CLASSES.isdisjoint(child.get_attribute_list("class")):
+                elif child.name != "button" and _LINE_NUMBER_CLASSES.isdisjoint(
+                    child.get_attribute_list("class")
+                ):
                     stack.append(iter(child.contents))
                     break
         else:

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.html import parse as html
+from rag_pipelines.parsing.html.parse import add_tree
+from rag_pipelines.parsing.html.text import text_of
+from rag_pipelines.parsing.html.tree import tree_of
+from rag_pipelines.parsing.html.visibility import take_out_hidden
+from rag_pipelines.parsing.links import unlinked
 from rag_pipelines.parsing.losses import LeftOut, count_words
 from rag_pipelines.parsing.markup.text import Paragraphs
 
@@ -43,15 +47,17 @@ class Text:
     is_html: bool = False
 
     @cached_property
-    def tree(self) -> BeautifulSoup | None:
-        """The tree of an HTML part."""
-        return html.tree_of(self.text)
+    def page(self) -> tuple[BeautifulSoup | None, str]:
+        """The tree of an HTML part without what is hidden, and the words that were hidden."""
+        tree = tree_of(self.text) if self.is_html else None
+        return tree, take_out_hidden(tree) if tree is not None else ""
 
     def shown(self) -> str:
         """The words that a reader sees, in no particular form; addresses in plain text do not count."""
-        if not self.is_html:
-            return _ADDRESS.sub("", self.text)
-        return html.visible_text(self.tree) if self.tree is not None else ""
+        tree, _ = self.page
+        if tree is None:
+            return "" if self.is_html else _ADDRESS.sub("", self.text)
+        return unlinked(text_of(tree.body or tree, images=False))
 
 
 @dataclass
@@ -109,10 +115,13 @@ def add_bodies(builder: DocumentBuilder, parts: Iterable[Shown]) -> None:
                         LeftOut.ALTERNATIVE, " ".join(text.shown() for text in texts_of(choice))
                     )
             add_bodies(builder, chosen)
-        elif not part.is_html:
+        elif part.is_html:
+            tree, hidden = part.page
+            builder.leave_out(LeftOut.HIDDEN, hidden)
+            if tree is not None:
+                add_tree(builder, tree)
+        else:
             _add_plain(builder, part.text)
-        elif part.tree is not None:
-            html.add_tree(builder, part.tree)
 
 
 def unflow(text: str, *, delete_space: bool) -> str:
