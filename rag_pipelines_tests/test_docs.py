@@ -199,6 +199,8 @@ def test_every_check_that_is_named_exists(definitions: Any) -> None:
         "quarantine_age",
         "volume_drop",
         "pages_known",
+        "words_kept",
+        "content_kept",
         "canary",
     }
     assert {name for name in said if f"`{name}`" in ALL_PROSE} == said

@@ -39,6 +39,7 @@ COMMANDS = {
     "verify": ("verify", "verify"),
     "purge": ("purge", "purge"),
     "quarantine": ("quarantine", "app"),
+    "losses": ("losses", "losses"),
     "source": ("source", "app"),
     "access": ("access", "app"),
     "config": ("config", "app"),

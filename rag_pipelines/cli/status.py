@@ -58,6 +58,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         ),
     )
     for row in sources:
+        if row["documents_with_losses"]:
+            lost = f"{number(row['documents_with_losses'], 'document')} lost something in parsing"
+            say(f"note: {row['source']}: {lost}; see `rag-pipelines losses {row['source']}`")
         if row["to_parse_again"]:
             say(f"note: {row['source']}: {to_parse_again(row['to_parse_again'])}")
     print_table(
@@ -90,10 +93,12 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
     """What is known of each configured source, in the file's order, seen or not."""
     from rag_pipelines.store.database import query
+    from rag_pipelines.store.losses import sources_with_losses
     from rag_pipelines.sync.freshness import source_freshness
     from rag_pipelines.sync.targets import count_outdated_parses
 
     now = datetime.now(UTC)
+    losing = sources_with_losses(connection, list(settings.sources))
     found = {r["name"]: r for r in query(connection, "source_status", {"names": list(settings.sources)})}
     rows = []
     for fresh in source_freshness(connection, settings):
@@ -105,6 +110,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "bytes": row.get("bytes", 0),
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
+                "documents_with_losses": losing.get(fresh.source, 0),
                 "to_parse_again": count_outdated_parses(connection, settings, fresh.source),
                 "parked_deletes": row.get("parked", 0),
                 "kept_deletes": row.get("kept", 0),

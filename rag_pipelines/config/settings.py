@@ -27,6 +27,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
+from rag_pipelines.config.losses import LossSettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.section import Section
@@ -162,6 +163,7 @@ class SourceSettings(Section):
     grace: Duration = timedelta(days=7)
     max_attempts: int = Field(default=3, ge=1)
     quarantine: QuarantineSettings = QuarantineSettings()
+    losses: LossSettings = LossSettings()
     owner: Owner | None = None
 
     @field_validator("connector")

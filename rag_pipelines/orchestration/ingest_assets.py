@@ -29,6 +29,7 @@ from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.losses import losses_by_format
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.deletions import park_removed_sources
 from rag_pipelines.sync.plan import plan_within_budget
@@ -175,6 +176,8 @@ def stage_metadata(
         **shown.quarantine_metadata(connection, source),
         **(shown.samples(connection, look.sample, source_id) if look.sample else {}),
     }
+    if key == PARSED:
+        found |= shown.loss_metadata(losses_by_format(connection, source))
     if key == CHUNKS:
         rows = query(connection, "token_histogram", {"source_id": source_id}).fetchall()
         found |= shown.token_chart(rows)

@@ -15,9 +15,11 @@ import dagster as dg
 
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
+from rag_pipelines.parsing.formats import format_name
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineFilter, list_quarantine
+from rag_pipelines.store.losses import KINDS
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.plan import SyncPlan
 from rag_pipelines.sync.report import SyncReport
@@ -88,6 +90,23 @@ def quarantine_metadata(connection: Pg, source: str) -> Metadata:
         for row in rows
     )
     return {"quarantined_documents": len(rows), "quarantine": shown}
+
+
+def loss_metadata(rows: Sequence[Row]) -> Metadata:
+    """What the documents of a source lost in parsing: how much of each kind, and by format where any did.
+
+    `rows` are those of `store.losses.losses_by_format`.
+    """
+    totals = dict.fromkeys(KINDS, 0)
+    for row in rows:
+        totals[row["kind"]] += row["lost"]
+    if not rows:
+        return dict(totals)
+    columns = ("kind", "lost", "losing", "documents", "words_seen")
+    shown = table(
+        {"format": format_name(row["media_type"]), **{name: row[name] for name in columns}} for row in rows
+    )
+    return {**totals, "losses": shown}
 
 
 def version_metadata(version: Version) -> Metadata:

@@ -103,9 +103,18 @@ def _params(connection: Pg, settings: Settings, source: str, embedders: Embedder
     if row is None:
         return None
     targets = source_targets(connection, settings, source, embedders)
+    losses = settings.source(source).losses
+    words, kinds = list(losses.word_bounds()), list(losses.document_bounds())
     return {
         "source_id": row["source_id"],
         "max_bytes": settings.limits.parse.max_bytes,
+        "least_words": losses.least_words,
+        "word_types": [media_type for media_type, _ in words],
+        "word_bounds": [most for _, most in words],
+        "least_documents": losses.least_documents,
+        "kind_types": [media_type for media_type, _, _ in kinds],
+        "kinds": [kind for _, kind, _ in kinds],
+        "kind_bounds": [most for _, _, most in kinds],
         "chunkers": [target.profile_id for target in targets.chunkers],
         "max_tokens": [
             None if spec.options.whole_document else spec.options.max_tokens or spec.tokenizer.max_tokens

@@ -164,6 +164,18 @@ def documents_suite(
                 "In documents with tables, header rows were recognised.",
                 blocking=False,
             ),
+            Expectation(
+                "words_kept",
+                "expect_column_values_to_be_null",
+                {"column": "words_lost"},
+                "Of each format no more words are missing in the text than `losses.words` allows.",
+            ),
+            Expectation(
+                "content_kept",
+                "expect_column_values_to_be_null",
+                {"column": "kinds_lost"},
+                "Of each format no more documents lose something than `losses.documents` allows.",
+            ),
             _few_quarantined(quarantined),
             Expectation(
                 "quarantine_age",

@@ -61,6 +61,8 @@ def test_what_there_is(shell: Shell):
             "known_status",
             "text_found",
             "table_headers",
+            "words_kept",
+            "content_kept",
             "quarantine_documents",
             "quarantine_age",
         },

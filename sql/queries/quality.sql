@@ -13,12 +13,45 @@ SELECT coalesce(d.external_id, q.external_id, 'entity ' || q.entity) AS external
        CASE WHEN q.quarantine_id IS NOT NULL THEN rank() OVER (ORDER BY q.first_at, q.quarantine_id) END AS quarantine_place,
        (extract(epoch FROM now() - q.first_at) / 86400)::float8 AS quarantine_days,
        CASE WHEN (p.blocks ->> 'table')::int > 0 THEN coalesce((p.counters ->> 'tables_with_header')::int, 0) > 0 END
-           AS table_header
+           AS table_header,
+       CASE WHEN w.missing > 0 AND w.all_seen >= %(least_words)s AND w.all_missing > b.most * w.all_seen
+            THEN concat(p.media_type, ' lost ', round(100 * w.all_missing / w.all_seen, 2), ' percent of its words, allowed are ',
+                        round((100 * b.most)::numeric, 2), '; this document ', w.missing, ' of ', w.seen)
+       END AS words_lost,
+       k.kinds_lost
 FROM (
     SELECT d.* FROM rag.document d JOIN rag.source s USING (source_id)
     WHERE source_id = %(source_id)s AND (d.state <> 'tombstoned' OR d.deleted_at >= s.listed_at)
 ) d
 LEFT JOIN rag.parse p ON p.parse_id = d.parse_id AND p.raw_sha256 = d.raw_sha256
+LEFT JOIN (
+    SELECT c.document_id, c.missing, c.seen, sum(c.missing) OVER format AS all_missing, sum(c.seen) OVER format AS all_seen
+    FROM (
+        SELECT d.document_id, p.media_type, coalesce((p.counters ->> 'words_missing')::bigint, 0) AS missing,
+               coalesce((p.counters ->> 'words_seen')::bigint, 0) AS seen
+        FROM rag.document d JOIN rag.parse p USING (parse_id)
+        WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND p.status = 'ok'
+    ) c
+    WINDOW format AS (PARTITION BY c.media_type)
+) w ON w.document_id = d.document_id
+LEFT JOIN unnest(%(word_types)s::text[], %(word_bounds)s::float8[]) AS b (media_type, most) ON b.media_type = p.media_type
+LEFT JOIN (
+    SELECT c.document_id,
+           string_agg(concat(c.kind, ': ', round(100 * c.share, 2), ' percent of ', c.media_type, ' lose some, allowed are ',
+                             round((100 * c.most)::numeric, 2)), '; ' ORDER BY c.kind) AS kinds_lost
+    FROM (
+        SELECT d.document_id, p.media_type, b.kind, b.most, p.counters ? b.kind AS loses, count(*) OVER kind AS documents,
+               avg((p.counters ? b.kind)::int) OVER kind AS share
+        FROM rag.document d
+        JOIN rag.parse p USING (parse_id)
+        JOIN unnest(%(kind_types)s::text[], %(kinds)s::text[], %(kind_bounds)s::float8[]) AS b (media_type, kind, most)
+          ON b.media_type = p.media_type
+        WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND p.status = 'ok'
+        WINDOW kind AS (PARTITION BY p.media_type, b.kind)
+    ) c
+    WHERE c.loses AND c.documents >= %(least_documents)s AND c.share > c.most
+    GROUP BY c.document_id
+) k ON k.document_id = d.document_id
 FULL JOIN (SELECT * FROM rag.quarantine WHERE source_id = %(source_id)s) q USING (source_id, external_id);
 
 -- name: quality_chunks
