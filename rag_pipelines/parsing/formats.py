@@ -42,7 +42,7 @@ OTHER_ENGINES: Mapping[str, str] = {"unstructured": "unstructured.parse"}
 _EVERY_OPTION = tuple(field.name for field in fields(ParseOptions) if field.name not in ("links", "ocr"))
 
 FORMATS: Mapping[str, Format] = {
-    signatures.PDF: Format("pdf.parse", options=("pdf", "pdf_table_seconds", "passwords")),
+    signatures.PDF: Format("pdf.parse", options=_EVERY_OPTION, parts=True),
     signatures.DOCX: Format("office.docx", engine="docx"),
     signatures.PPTX: Format("office.pptx", engine="pptx"),
     signatures.XLSX: Format("office.xlsx"),

@@ -15,7 +15,7 @@ import re
 import statistics
 from collections.abc import Iterator
 
-from rag_pipelines.parsing.pdf.page import Line, is_right_to_left
+from rag_pipelines.parsing.pdf.lines import Line, is_right_to_left
 
 GUTTER = 6.0
 """Least width of a gutter in points."""

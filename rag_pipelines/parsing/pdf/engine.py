@@ -69,6 +69,11 @@ def warnings_since_last() -> list[str]:
     return list(dict.fromkeys(filter(None, mupdf().TOOLS.mupdf_warnings(reset=True).splitlines())))
 
 
+def warned_of(text: str) -> bool:
+    """Whether a warning of MuPDF since `warnings_since_last` has `text` in it."""
+    return text in mupdf().TOOLS.mupdf_warnings(reset=False)
+
+
 def release_memory() -> None:
     """Give back what MuPDF keeps between pages (fonts, images, decoded streams)."""
     mupdf().TOOLS.store_shrink(STORE_SHRINK_PERCENT)

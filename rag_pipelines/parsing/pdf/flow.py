@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rag_pipelines.parsing.pdf.columns import Row, columns
-from rag_pipelines.parsing.pdf.page import MARKER, Box, Line, Page, rows
+from rag_pipelines.parsing.pdf.lines import MARKER, Box, Line, rows
+from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.tables import PageTable
 
 LEADING = 0.75

@@ -2,7 +2,7 @@
 
 What belongs here: opening a file, the pass over its pages, and the assembly of blocks. What does not:
 the page (`page`), its reading order (`flow`), its tables (`tables`), what paragraphs are
-(`structure`), the library's own state (`engine`).
+(`structure`), files in the file (`embedded`), the library's own state (`engine`).
 
 Modes (`ParseOptions.pdf`): ``fast`` reads text and its alignment only; ``auto`` looks for tables with
 the line finder and the models on the pages that show signs of one; ``layout`` runs the models on every
@@ -31,7 +31,8 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
-from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warnings_since_last
+from rag_pipelines.parsing.pdf.embedded import add_embedded_files
+from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warned_of, warnings_since_last
 from rag_pipelines.parsing.pdf.flow import (
     Paragraph,
     ends_sentence,
@@ -49,6 +50,10 @@ MEDIA_TYPE = "application/pdf"
 
 PAGES_PER_RELEASE = 50
 WARNINGS_KEPT = 5
+MISPLACED_TEXT = "ActualText with no position"
+"""What MuPDF warns of where it leaves out glyphs for which a tag gives a text (ISO 32000-1, 14.9.4) and no
+place. From there on the glyphs are read and the tags are not."""
+
 INDENT = 4.0
 """List items whose left edges differ by more points are on different levels."""
 
@@ -63,7 +68,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     Raises:
         EncryptedDocumentError: neither the empty password nor one of ``options.passwords`` opens it.
-        EmptyDocumentError: zero bytes, or no page holds text; the message tells a scan from blank pages.
+        EmptyDocumentError: zero bytes, or no page and no embedded file holds text; the message tells a scan
+            from blank pages.
         CorruptDocumentError: MuPDF cannot open it, it has no pages, or none of them can be read.
         TooLargeDocumentError: more pages or characters than the limits allow.
     """
@@ -78,15 +84,17 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.pages = document.page_count
         builder.metadata = _metadata(document)
         pages, findings = _read(document, request, builder)
-        if not any(page.lines for page in pages):
+        if any(page.lines for page in pages):
+            _count_unmapped(builder, pages)
+            _assemble(builder, pages, findings, document)
+        warnings = warnings_since_last()
+        if warnings:
+            builder.counters["mupdf_warnings"] = len(warnings)
+            builder.warnings.extend(warnings[:WARNINGS_KEPT])
+        add_embedded_files(builder, document, request)
+        if not builder:
             raise EmptyDocumentError(_why_empty(document, sum(page.unmapped for page in pages)))
-        _count_unmapped(builder, pages)
-        _assemble(builder, pages, findings, document)
     builder.counters["pages"] = builder.pages
-    warnings = warnings_since_last()
-    if warnings:
-        builder.counters["mupdf_warnings"] = len(warnings)
-        builder.warnings.extend(warnings[:WARNINGS_KEPT])
     release_memory()
     return builder.finish()
 
@@ -131,10 +139,14 @@ def _read(
     pages: list[Page] = []
     findings: list[Findings] = []
     seconds_left = request.options.pdf_table_seconds
+    replaced_text = True
     for number in range(document.page_count):
         try:
             mupdf_page = document.load_page(number)
-            page = read_page(mupdf_page)
+            page = read_page(mupdf_page, replaced_text)
+            if replaced_text and warned_of(MISPLACED_TEXT):
+                replaced_text = False
+                page = read_page(mupdf_page, replaced_text)
             recognised = _recognise(mupdf_page, page, request, builder)
         except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
             builder.counters["pages_failed"] += 1

@@ -11,7 +11,8 @@ from statistics import median
 from typing import Any
 
 from rag_pipelines.parsing.base import Ocr, RecognisedLine
-from rag_pipelines.parsing.pdf.page import Box, Line, Page
+from rag_pipelines.parsing.pdf.lines import Box, Line
+from rag_pipelines.parsing.pdf.page import Page
 
 POINTS = 72.0
 SAME_SIZE = 1.3

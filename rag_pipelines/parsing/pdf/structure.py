@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rag_pipelines.parsing.pdf.flow import Paragraph, starts_lower
-from rag_pipelines.parsing.pdf.page import Line, Page, rows
+from rag_pipelines.parsing.pdf.lines import Line, rows
+from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.tables import PageTable
 
 MARGIN = 0.12

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.engine import load_models
-from rag_pipelines.parsing.pdf.page import LIGATURES, MARKER, Box, Line, Page, rows
+from rag_pipelines.parsing.pdf.lines import LIGATURES, MARKER, Box, Line, rows
+from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.text.canonical import one_line
 
 SHORT_PIECE = 0.28

@@ -34,7 +34,7 @@ def test_a_fingerprint_depends_only_on_the_options_that_matter_to_the_format():
         return {media_type for media_type in FORMATS if usual[media_type] != other[media_type]}
 
     assert changed(fast_pdf) == {signatures.PDF, *MAILS}
-    assert changed(whole_page) == {detect.HTML, *MAILS}
+    assert changed(whole_page) == {detect.HTML, signatures.PDF, *MAILS}
 
 
 def test_a_parser_is_every_module_that_it_runs():

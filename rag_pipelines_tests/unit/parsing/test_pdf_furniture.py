@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag_pipelines.parsing.pdf.page import Box, Line, Page
+from rag_pipelines.parsing.pdf.lines import Box, Line
+from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.structure import Furniture, find_furniture
 
 

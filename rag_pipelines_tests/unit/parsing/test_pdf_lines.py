@@ -161,3 +161,12 @@ def test_a_page_that_is_a_picture_is_counted_beside_pages_of_text() -> None:
     parsed = parse(ParseRequest(document.tobytes(), options=ParseOptions(pdf="fast")))
     assert parsed.counters[Loss.IMAGES] == 1
     assert "1 pictures fill pages without text" in parsed.warnings[0]
+
+
+def test_glyphs_are_read_where_a_tag_gives_a_text_for_them_but_no_place() -> None:
+    tagged = "/P <</ActualText (Other)>> BDC /Span <</ActualText (x)>> BDC EMC " + show("Seen here") + "EMC "
+    assert read(tagged + show("Plain", 50, 600)).text.split("\n\n") == ["Seen here", "Plain"]
+
+
+def test_the_text_that_a_tag_gives_for_glyphs_is_read_otherwise() -> None:
+    assert read("/Span <</ActualText (harbour)>> BDC " + show("The h-") + "EMC").text == "harbour"

@@ -12,7 +12,7 @@ import pytest
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
 from rag_pipelines.parsing.pdf.engine import mupdf
-from rag_pipelines.parsing.pdf.page import Box
+from rag_pipelines.parsing.pdf.lines import Box
 from rag_pipelines.parsing.pdf.parse import parse
 from rag_pipelines.parsing.pdf.structure import continue_table
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, PageTable, cell_text
