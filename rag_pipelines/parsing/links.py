@@ -125,7 +125,8 @@ def address(target: str, base: str | None = None) -> str:
 
 def _with_address(text: str, shown: str, target: str) -> str:
     """`text`, which ends with a link, followed by its address where what is shown does not say it."""
-    if target.startswith("#") or target.partition(":")[2].strip("/") in shown or target in shown:
+    without_scheme = target.partition(":")[2].strip("/") or target
+    if target.startswith("#") or without_scheme in shown:
         return text
     end = len(text.rstrip())
     return f"{text[:end]} ({target}){text[end:]}"

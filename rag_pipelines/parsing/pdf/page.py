@@ -34,6 +34,7 @@ from rag_pipelines.parsing.pdf.lines import (
     nearest_direction,
     printed_over,
 )
+from rag_pipelines.parsing.pdf.links import PageLink, read_links
 
 SMALLEST_READABLE = 1.0
 """Font size in points below which text is not for people."""
@@ -69,6 +70,7 @@ class Page:
     words: str = ""
     hidden: list[str] = field(default_factory=list)
     recognised: list[tuple[Box, float]] = field(default_factory=list)
+    links: list[PageLink] = field(default_factory=list)
 
     @property
     def upright_lines(self) -> list[Line]:
@@ -82,6 +84,7 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
     `replaced_text` has MuPDF read the text that tags give in the place of glyphs.
     """
     glyphs = page.get_textpage(flags=_flags(replaced_text))
+    links = read_links(page, glyphs)
     content = _content(page, glyphs)
     weights = Counter[tuple[int, int]]()
     for line in _raw_lines(content):
@@ -92,7 +95,11 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
     page.set_rotation(turn)
     matrix = page.rotation_matrix
     result = Page(
-        page.number + 1, page.rect.width, page.rect.height, words=page.get_text("text", textpage=glyphs)
+        page.number + 1,
+        page.rect.width,
+        page.rect.height,
+        words=page.get_text("text", textpage=glyphs),
+        links=links,
     )
     for raw in _raw_lines(content):
         spans = [span for span in raw["spans"] if span["size"] >= SMALLEST_READABLE]

@@ -40,6 +40,7 @@ from rag_pipelines.parsing.pdf.flow import (
     join_text,
     starts_lower,
 )
+from rag_pipelines.parsing.pdf.links import PageLink, mark_links
 from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page
 from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption
@@ -243,7 +244,7 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
                 item.confidence = confidence_of(page, item.box)
     headings = Headings([item for item in items if isinstance(item, Paragraph)], _outline(document))
     builder.title = meaningful_title(builder.metadata.pop("title", None)) or headings.title
-    _Writer(builder, headings).write(items, page_of)
+    _Writer(builder, headings, {page.number: page.links for page in pages}).write(items, page_of)
     for text, number in furniture.headers.items():
         builder.add(BlockKind.HEADER, text, page=number)
     for text, number in furniture.footers.items():
@@ -253,9 +254,12 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
 class _Writer:
     """Turns paragraphs and tables into blocks, and joins a sentence that runs over a column or page."""
 
-    def __init__(self, builder: DocumentBuilder, headings: Headings) -> None:
+    def __init__(
+        self, builder: DocumentBuilder, headings: Headings, links: dict[int, list[PageLink]]
+    ) -> None:
         self._builder = builder
         self._headings = headings
+        self._links = links
         self._open: Paragraph | None = None
         self._indents: list[float] = []
 
@@ -269,7 +273,9 @@ class _Writer:
                 table = continue_table(item, previous if on_next_page else None)
                 self._builder.counters["continued_tables"] += table is not item
                 self._builder.counters["tables"] += 1
-                self._builder.add_table(table.rows, header_rows=table.header_rows, page=page_of[id(item)])
+                page = page_of[id(item)]
+                rows = [[self._marked(cell, page) for cell in row] for row in table.rows]
+                self._builder.add_table(rows, header_rows=table.header_rows, page=page)
                 page_of[id(table)] = page_of[id(item)]
                 previous = table
             else:
@@ -279,7 +285,7 @@ class _Writer:
 
     def _paragraph(self, paragraph: Paragraph) -> None:
         text = paragraph.text
-        add = partial(self._builder.add, page=paragraph.page, confidence=paragraph.confidence)
+        add = partial(self._add, page=paragraph.page, confidence=paragraph.confidence)
         level = self._headings.level(paragraph)
         if level is not None:
             self._flush()
@@ -320,13 +326,23 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._open is not None:
-            self._builder.add(
+            self._add(
                 BlockKind.PARAGRAPH,
                 self._open.text,
                 page=self._open.page,
                 confidence=self._open.confidence,
             )
             self._open = None
+
+    def _add(self, kind: BlockKind, text: str, *, page: int, **more: Any) -> None:
+        self._builder.add(kind, self._marked(text, page), page=page, **more)
+
+    def _marked(self, text: str, page: int) -> str:
+        """`text` with the links of its page; one that runs over to the next page may have some of that."""
+        for number in (page, page + 1):
+            if links := self._links.get(number):
+                text = mark_links(text, links)
+        return text
 
 
 def _runs_on(first: Paragraph, second: Paragraph) -> bool:

@@ -35,6 +35,10 @@ def test_a_link_is_its_text_and_target_and_leaves_the_text_alone() -> None:
     assert (found.text, found.links) == ("see the guide.", (Link("the guide", ACME),))
 
 
+def test_a_relative_target_is_named_too() -> None:
+    assert unmark(linked("the intro", "intro.md"), written=True).text == "the intro (intro.md)"
+
+
 def test_a_text_may_name_where_its_links_lead_once() -> None:
     marked = f"see {linked('the guide ', ACME)}and {linked('acme.example', ACME)}"
     assert unmark(marked, written=True).text == f"see the guide ({ACME}) and acme.example"
