@@ -1,0 +1,124 @@
+"""The figures of the fidelity benchmark: what counts as a word, as lost, as moved and as side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def scoring(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return pytest.importorskip("fidelity.scoring")
+
+
+@pytest.fixture
+def flat_odf(scoring: ModuleType) -> ModuleType:
+    return pytest.importorskip("fidelity.flat_odf")
+
+
+def shown(scoring: ModuleType, text: str, **more: Any) -> Any:
+    words = scoring.tokens(text)
+    return scoring.Reference(Counter(words), Counter(words), words, **more)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a well-\nknown fact", "a well-known fact"),
+        ("10\u2076 \ufb01les", "10^6 files"),
+        ("soft\u00adhyphen", "softhyphen"),
+        ("\uff21\uff22\uff23", "abc"),
+    ],
+)
+def test_what_only_looks_different_is_one_word(scoring: ModuleType, one: str, other: str) -> None:
+    assert scoring.tokens(one) == scoring.tokens(other)
+
+
+def test_a_number_is_one_word_with_its_separators(scoring: ModuleType) -> None:
+    assert scoring.tokens("1,234.50 and 1234.5") == ["1,234.50", "and", "1234.5"]
+
+
+def test_scripts_without_spaces_are_compared_by_character(scoring: ModuleType) -> None:
+    assert scoring.tokens("日本語abc") == ["日", "本", "語", "abc"]
+
+
+def test_each_occurrence_of_a_word_is_asked_for(scoring: ModuleType) -> None:
+    made = scoring.score(shown(scoring, "total total 7 left"), "total left 8")
+    assert (made.words, made.found, made.numbers, made.numbers_found) == (4, 2, 1, 0)
+    assert made.missing == Counter({"total": 1, "7": 1})
+    assert made.surplus == Counter({"8": 1})
+
+
+def test_a_document_that_was_not_read_has_lost_all(scoring: ModuleType) -> None:
+    made = scoring.score(shown(scoring, "all of this"), None)
+    assert (made.recall, made.unread) == (0.0, 1)
+
+
+def test_glued_words_are_told_from_lost_ones(scoring: ModuleType) -> None:
+    kinds = scoring.kinds_of([("header", "gone"), ("body", "rest glued words")])
+    made = scoring.score(shown(scoring, "gone rest glued words", kinds=kinds), "rest gluedwords")
+    assert made.lost == Counter({scoring.SPLIT: 2, "header": 1})
+
+
+def test_a_moved_paragraph_is_out_of_order(scoring: ModuleType) -> None:
+    made = scoring.score(shown(scoring, "a b c d e f"), "e f a b c d")
+    assert (made.ordered, made.compared) == (4, 6)
+
+
+def test_cells_are_neighbours_where_one_line_holds_both(scoring: ModuleType) -> None:
+    reference = shown(scoring, "", rows=[["Net income", "", "12.5"], ["Tax", "3"]])
+    beside = scoring.score(reference, "| Net income |  | 12.5 |\n| Tax | 3 |")
+    below = scoring.score(reference, "Net income\n12.5\nTax | 3")
+    assert (beside.pairs, beside.pairs_found) == (2, 2)
+    assert below.parted == Counter({("net", "income", "12.5"): 1})
+
+
+def test_however_a_formula_is_grouped_its_signs_are_found(scoring: ModuleType) -> None:
+    reference = shown(scoring, "so x 2 y holds", formulas=frozenset({"x", "y", "2"}))
+    assert scoring.score(reference, "so x2y holds").recall == 1.0
+
+
+def test_a_judged_word_is_not_asked_for(scoring: ModuleType) -> None:
+    exceptions = pytest.importorskip("fidelity.exceptions")
+    kinds = scoring.kinds_of([("body", "left"), ("field", "page 7")])
+    reference = shown(scoring, "left page 7", kinds=kinds)
+    exemption = exceptions.Exemption("*.docx", "printed by the viewer", kinds=("field",))
+    assert exceptions.excepted(reference, "a/b.docx", [exemption]).required == Counter({"left": 1})
+    assert exceptions.excepted(reference, "a/b.odt", [exemption]) is reference
+
+
+def test_every_judgement_gives_a_reason(scoring: ModuleType) -> None:
+    exceptions = pytest.importorskip("fidelity.exceptions")
+    assert all(one.files and one.reason for one in exceptions.judged())
+
+
+def test_hidden_sheets_rows_and_columns_are_no_part_of_what_is_shown(
+    flat_odf: ModuleType, tmp_path: Path
+) -> None:
+    name = "urn:oasis:names:tc:opendocument:xmlns"
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    rows = (
+        f"<table:table-column/><table:table-column table:visibility='collapse'/>"
+        f"<table:table-row>{cell.format('seen')}{cell.format('column')}</table:table-row>"
+        f"<table:table-row table:visibility='filter'>{cell.format('row')}</table:table-row>"
+    )
+    file = tmp_path / "sheet.fods"
+    file.write_text(
+        f"<office:document xmlns:office='{name}:office:1.0' xmlns:table='{name}:table:1.0' "
+        f"xmlns:text='{name}:text:1.0' xmlns:style='{name}:style:1.0'><office:automatic-styles>"
+        "<style:style style:name='h'><style:table-properties table:display='false'/></style:style>"
+        "</office:automatic-styles><office:body><office:spreadsheet>"
+        f"<table:table table:name='One'>{rows}</table:table>"
+        f"<table:table table:name='Two' table:style-name='h'>{rows}</table:table>"
+        "</office:spreadsheet></office:body></office:document>"
+    )
+    flat = flat_odf.read(file)
+    assert [text for kind, text in flat.pieces if kind not in flat_odf.UNSEEN] == ["One", "seen"]
+    assert flat.rows == [["seen", ""]]
