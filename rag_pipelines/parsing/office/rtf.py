@@ -1,7 +1,7 @@
 """Rich Text Format, decoded by striprtf.
 
-What belongs here: the structure that striprtf flattens. What does not: RTF's encodings and escapes,
-which are that library's work.
+What belongs here: the structure that striprtf flattens. What does not: RTF's encodings and escapes, which
+are that library's work, and what it would drop or merge (`rtf_source`).
 
 striprtf gives plain text. To keep headings, list items and table cells, a private character is put into
 the source behind each control word that tells of them (`\\outlinelevel`, `\\ilvl`, `\\cell`, ...);
@@ -15,6 +15,8 @@ import re
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.rtf_source import Aside, prepare, read_line, replace_marks
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/rtf"
@@ -46,34 +48,131 @@ _REPLACED = {"cell", "nestcell", "row", "nestrow", "pntext"}
 _STYLESHEET = re.compile(r"\{\\stylesheet(.*?\})\s*\}", re.DOTALL)
 _STYLE = re.compile(r"\{\\s(\d{1,4})\b[^{}]*?\\outlinelevel([0-8])\b")
 _INFO = {"title": re.compile(r"\{\\title ([^{}]*)\}"), "author": re.compile(r"\{\\author ([^{}]*)\}")}
+_CODE_PAGE = re.compile(r"\\ansicpg\d+(?:\\deff\d+)?")
+_ENDNOTE = re.compile(r"\s*\\ftnalt")
 _BULLET = re.compile(r"^(?:[•·▪◦‣o\-–*\uf0b7\uf0a7]|(\(?(?:\d+|[a-zA-Z]|[ivxlc]+)[.)]))?\s+")
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an RTF document."""
-    from striprtf.striprtf import rtf_to_text
-
-    builder = DocumentBuilder.of(MEDIA_TYPE, request)
+    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
     source = request.data.decode("latin-1")
-    text = rtf_to_text(_mark_controls(source), errors="replace")
-    table: list[list[str]] = []
-    for segment in text.split(_ROW_END):
-        before, started, row = segment.partition(_ROW_START)
-        if _CELL not in segment:
-            before, row = segment, ""
-        elif not started:
-            before, row = "", segment
-        if _MARKS.sub("", before).strip():
-            _add_table(builder, table)
-            _add_paragraphs(builder, before)
-        if row:
-            table.append([_MARKS.sub("", cell) for cell in row.split(_CELL)[:-1]])
-    _add_table(builder, table)
+    reader = _RtfReader(builder, source)
+    reader.read(reader.prepared.source)
+    reader.end()
     for name, pattern in _INFO.items():
         if found := pattern.search(source):
-            builder.metadata[name] = rtf_to_text(rf"{{\rtf1 {found[1]}}}", errors="replace").strip()
+            builder.metadata[name] = _convert(rf"{{\rtf1 {found[1]}}}").strip()
     builder.title = meaningful_title(builder.metadata.get("title"))
     return builder.finish()
+
+
+class _RtfReader:
+    """One walk over a document; holds what a line leaves to be said after it."""
+
+    def __init__(self, builder: DocumentBuilder, source: str) -> None:
+        self.builder = builder
+        self.prepared = prepare(source)
+        self._head = _head(source)
+        self._pending: list[int] = []
+        self._marks: dict[int, str] = {}
+        self._notes = 0
+
+    def read(self, source: str) -> None:
+        """Add the blocks of `source`: paragraphs and, between them, tables."""
+        table: list[list[str]] = []
+        for segment in _convert(_mark_controls(source)).split(_ROW_END):
+            before, started, row = segment.partition(_ROW_START)
+            if _CELL not in segment:
+                before, row = segment, ""
+            elif not started:
+                before, row = "", segment
+            if _MARKS.sub("", before).strip():
+                self._add_table(table)
+                self._add_paragraphs(before)
+            if row:
+                table.append([self._shown(cell) for cell in row.split(_CELL)[:-1]])
+        self._add_table(table)
+
+    def end(self) -> None:
+        """Add headers and footers, and count what could not be read."""
+        for part in self.prepared.furniture:
+            kind = BlockKind.HEADER if part.kind == "header" else BlockKind.FOOTER
+            self.builder.add(kind, self._text_of(part.source))
+        for description in self.prepared.descriptions:
+            self.builder.add(BlockKind.PARAGRAPH, f"Image: {description}")
+        self.builder.lose(Loss.IMAGES, self.prepared.images)
+        self.builder.lose(Loss.ATTACHMENTS, self.prepared.objects)
+
+    def _add_table(self, rows: list[list[str]]) -> None:
+        self.builder.add_table(rows, header_rows=int(len(rows) > 1))
+        rows.clear()
+        self._flush()
+
+    def _add_paragraphs(self, text: str) -> None:
+        for line in text.split("\n"):
+            heading = _HEADING_MARK.findall(line)
+            content = self._shown(line).strip()
+            if heading:
+                self.builder.add(BlockKind.HEADING, content, level=ord(heading[-1]) - _HEADING + 1)
+            elif _LIST_ITEM in line:
+                depth = _DEPTH_MARK.findall(line)
+                level = ord(depth[-1]) - _DEPTH + 1 if depth else 1
+                self.builder.add(BlockKind.LIST_ITEM, _BULLET.sub(_without_bullet, content), level=level)
+            else:
+                self.builder.add(BlockKind.PARAGRAPH, content)
+            self._flush()
+
+    def _shown(self, line: str) -> str:
+        """A line as a reader sees it; what it refers to waits to be said after its block."""
+        shown, hidden = read_line(_MARKS.sub("", line), self._pending)
+        self.builder.leave_out(LeftOut.HIDDEN, hidden)
+        for number in self._pending:
+            if number not in self._marks and number < len(self.prepared.asides):
+                self._marks[number] = self._mark(self.prepared.asides[number])
+        return replace_marks(shown, self._marks)
+
+    def _mark(self, aside: Aside) -> str:
+        if aside.kind != "footnote":
+            return ""
+        self._notes += 1
+        return f"[{'endnote ' if _ENDNOTE.match(aside.source) else ''}{self._notes}]"
+
+    def _flush(self) -> None:
+        """Add the notes, comments and text boxes of the block just read."""
+        pending, self._pending = self._pending, []
+        for number in pending:
+            if number >= len(self.prepared.asides):
+                continue
+            aside = self.prepared.asides[number]
+            if aside.kind == "footnote":
+                self.builder.add(BlockKind.PARAGRAPH, f"{self._marks[number]} {self._text_of(aside.source)}")
+            elif aside.kind == "annotation":
+                who = f" by {aside.author}" if aside.author else ""
+                self.builder.add(BlockKind.PARAGRAPH, f"Comment{who}: {self._text_of(aside.source)}")
+            else:
+                self.read(f"{self._head}{aside.source}}}")
+
+    def _text_of(self, source: str) -> str:
+        """The text of a group by itself, one paragraph a line."""
+        text = _convert(_mark_controls(f"{self._head}{source}}}"))
+        lines = (self._shown(line).strip() for line in text.split("\n"))
+        return "\n".join(line for line in lines if line)
+
+
+def _convert(source: str) -> str:
+    from striprtf.striprtf import rtf_to_text
+
+    text: str = rtf_to_text(source, errors="replace")
+    return text
+
+
+def _head(source: str) -> str:
+    """What a group needs before it to be read by itself: its code page and fonts."""
+    from striprtf.striprtf import font_table_group
+
+    page = _CODE_PAGE.search(source)
+    return rf"{{\rtf1\ansi{page[0] if page else ''}{font_table_group(source)}"
 
 
 def _mark_controls(source: str) -> str:
@@ -96,25 +195,6 @@ def _mark_controls(source: str) -> str:
 
     start = stylesheet.end() if stylesheet else 0
     return source[:start] + _CONTROLS.sub(mark, source[start:])
-
-
-def _add_table(builder: DocumentBuilder, rows: list[list[str]]) -> None:
-    builder.add_table(rows, header_rows=int(len(rows) > 1))
-    rows.clear()
-
-
-def _add_paragraphs(builder: DocumentBuilder, text: str) -> None:
-    for line in text.split("\n"):
-        heading = _HEADING_MARK.findall(line)
-        content = _MARKS.sub("", line).strip()
-        if heading:
-            builder.add(BlockKind.HEADING, content, level=ord(heading[-1]) - _HEADING + 1)
-        elif _LIST_ITEM in line:
-            depth = _DEPTH_MARK.findall(line)
-            level = ord(depth[-1]) - _DEPTH + 1 if depth else 1
-            builder.add(BlockKind.LIST_ITEM, _BULLET.sub(_without_bullet, content), level=level)
-        else:
-            builder.add(BlockKind.PARAGRAPH, content)
 
 
 def _without_bullet(match: re.Match[str]) -> str:
