@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,9 @@ READ_HERE = sorted(media_type for media_type, known in FORMATS.items() if not kn
 
 CHUNKED = ("handbook.md", "page.html", "datasheet.pdf", "bands.xlsx", "legacy.doc", "tool.py")
 """Documents of which every strategy cuts the expected parse, so that a parser's change is not a chunker's."""
+
+BLOCK_FIELDS, CHUNK_FIELDS = 9, 10
+"""How many fields a block and a chunk had in the first release."""
 
 TOKENIZER = TokenizerSpec("characters", 64, 2)
 
@@ -90,15 +93,23 @@ def parses() -> dict[str, Results]:
         stage = parser_stage(detect.detect(data, name, declared))
         try:
             parsed = registry.parse(ParseRequest(data, name, declared))
-            made[stage.key][name] = _without_no_links(msgspec.to_builtins(parsed, enc_hook=str))
+            made[stage.key][name] = _without_defaults(msgspec.to_builtins(parsed, enc_hook=str))
         except DocumentError as error:
             made[stage.key][name] = {"status": error.status}
     return made
 
 
-def _without_no_links(parsed: dict[str, Any]) -> dict[str, Any]:
-    """A parse as before blocks had links, where they have none: a field at its default is no change."""
-    return {**parsed, "blocks": [block if block[-1] else block[:-1] for block in parsed["blocks"]]}
+def _without_defaults(parsed: dict[str, Any]) -> dict[str, Any]:
+    """A parse without the later fields of its blocks that are at their default, which are no change."""
+    return {**parsed, "blocks": [_up_to_defaults(block, BLOCK_FIELDS) for block in parsed["blocks"]]}
+
+
+def _up_to_defaults(values: Sequence[Any], first: int) -> list[Any]:
+    """The `first` fields, which the first release had, and later ones up to the last that says something."""
+    later = list(values[first:])
+    while later and not later[-1]:
+        later.pop()
+    return [*values[:first], *later]
 
 
 def documents() -> Iterator[tuple[str, bytes]]:
@@ -117,10 +128,11 @@ def chunks(strategy: str, parses: Mapping[str, Any]) -> Results:
         options = replace(options, strategy=strategy)  # type: ignore[arg-type]
     embedder = HashEmbedder(EmbeddingProfile(provider="hash"))
     chunker = make_chunker(options, load_tokenizer(TOKENIZER), embedder)
-    return {
+    made = {
         name: msgspec.to_builtins(chunker.chunk(msgspec.convert(parses[name], ParsedDocument), "A title"))
         for name in CHUNKED
     }
+    return {name: [_up_to_defaults(chunk, CHUNK_FIELDS) for chunk in chunks] for name, chunks in made.items()}
 
 
 def words(connection: Pg) -> Results:
