@@ -189,6 +189,8 @@ CREATE TABLE rag.document (
     deleted_at timestamp with time zone,
     changed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     deletion_id bigint,
+    text_of timestamp with time zone,
+    unread_since timestamp with time zone,
     CONSTRAINT document_state_check CHECK ((state = ANY (ARRAY['present'::text, 'missing'::text, 'tombstoned'::text])))
 );
 

@@ -47,6 +47,9 @@ def show_hits(hits: Iterable[Hit], question: str) -> None:
         stdout().print(
             Padding(Text(f"{hit.source}: {hit.url or hit.path}{fresh}", "dim"), (0, 0, 0, 4), expand=False)
         )
+        if hit.text_of:
+            old = f"text of {hit.text_of:%Y-%m-%d}; the newer bytes cannot be read"
+            stdout().print(Padding(Text(old, "yellow"), (0, 0, 0, 4), expand=False))
         stdout().print(Padding(_highlight(hit, pattern), (0, 0, 1, 4), expand=False))
 
 

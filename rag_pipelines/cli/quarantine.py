@@ -141,7 +141,7 @@ def entries(
 
 def show_entries(rows: list[dict[str, Any]]) -> None:
     """Entries as a table."""
-    columns = ("id", "source", "document", "stage", "status", "attempts", "next try", "message")
+    columns = ("id", "source", "document", "stage", "status", "attempts", "next try", "served", "message")
     print_table(
         columns,
         (
@@ -153,6 +153,7 @@ def show_entries(rows: list[dict[str, Any]]) -> None:
                 row["status"],
                 row["attempts"],
                 f"{row['next_try_at']:%Y-%m-%d %H:%M}" if row["next_try_at"] else "when it changes",
+                f"text of {row['text_of']:%Y-%m-%d}" if row["text_of"] else None,
                 row["message"],
             )
             for row in rows

@@ -61,6 +61,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         if row["documents_with_losses"]:
             lost = f"{number(row['documents_with_losses'], 'document')} lost something in parsing"
             say(f"note: {row['source']}: {lost}; see `rag-pipelines losses {row['source']}`")
+        if row["last_texts"]:
+            old = number(row["last_texts"], "document")
+            say(f"note: {row['source']}: {old} served with an earlier text; the newer bytes cannot be read")
         if row["to_parse_again"]:
             say(f"note: {row['source']}: {to_parse_again(row['to_parse_again'])}")
     print_table(
@@ -111,6 +114,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
                 "documents_with_losses": losing.get(fresh.source, 0),
+                "last_texts": row.get("last_texts", 0),
                 "to_parse_again": count_outdated_parses(connection, settings, fresh.source),
                 "parked_deletes": row.get("parked", 0),
                 "kept_deletes": row.get("kept", 0),

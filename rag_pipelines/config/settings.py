@@ -134,10 +134,14 @@ class Budget(Section):
 
 
 class QuarantineSettings(Section):
-    """How many documents (a number or a share) may be in quarantine, and how long, before a check warns."""
+    """How many documents (a number or a share) may be in quarantine, and how long, before a check warns.
+
+    A document whose newer bytes cannot be read keeps the text of its earlier ones for `keep_text`.
+    """
 
     documents: Annotated[int, Field(ge=0)] | Share = 0.1
     age: Duration = timedelta(days=14)
+    keep_text: Duration = timedelta(days=90)
 
 
 class SourceSettings(Section):

@@ -44,7 +44,8 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
     `start` and `end` are offsets of `text` in the document's canonical text; `context` stands in front
     of it where a reader needs it (a table's header). `as_of` is when the source was last listed in full:
-    how fresh the hit can be.
+    how fresh the hit can be. `text_of` is set where newer bytes of the document cannot be read: when the ones
+    were modified that its text was read from.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     as_of: datetime | None
     modified_at: datetime | None = None
+    text_of: datetime | None = None
     author: str | None = None
     media_type: str | None = None
     metadata: Mapping[str, Any] = {}

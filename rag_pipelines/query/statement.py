@@ -162,6 +162,7 @@ def hit_of(row: Row) -> Hit:
         version=row["version_id"],
         as_of=row["as_of"],
         modified_at=row["modified_at"],
+        text_of=row["text_of"],
         author=row["author"],
         media_type=row["media_type"],
         metadata=row["metadata"],

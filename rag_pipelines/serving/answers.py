@@ -58,6 +58,9 @@ class SearchHit(BaseModel):
     )
     as_of: datetime | None = Field(description="When the source was last listed in full.")
     modified_at: datetime | None
+    text_of: datetime | None = Field(
+        description="Where newer bytes of the document cannot be read: when those of the text were modified."
+    )
     author: str | None
     media_type: str | None
     metadata: dict[str, Any]

@@ -17,6 +17,7 @@ from contextlib import closing
 from enum import IntEnum
 from uuid import UUID
 
+from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.model import Chunk
@@ -29,6 +30,8 @@ from rag_pipelines.sync.preparing import LivePreparer, Preparer, WorkOrder
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
+
+log = logs.get(__name__)
 
 
 class Stage(IntEnum):
@@ -76,6 +79,17 @@ class Advance:
                 for model in self._models:
                     embed_pending(self._run, model)
                 resolve_refused(self._run, self._models)
+        self._drop_last_texts()
+
+    def _drop_last_texts(self) -> None:
+        """Take the earlier text from documents whose bytes have been unreadable for too long."""
+        age = self._run.source.quarantine.keep_text
+        with self._run.writing() as connection:
+            rows = query(
+                connection, "drop_last_texts", {"source_id": self._run.source_id, "age": age}
+            ).fetchall()
+        for row in rows:
+            log.warning("last text dropped", document=row["external_id"])
 
     def _report_progress(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""

@@ -9,7 +9,8 @@ ON CONFLICT (digest) DO UPDATE SET digest = EXCLUDED.digest
 RETURNING access_id;
 
 -- name: put_document
--- Insert or update one document with new content; its chunks follow when it has been processed.
+-- Insert or update one document with new content; its chunks follow when it has been processed. Until then its text
+-- is of the content it had, and `text_of` is when that was modified or, where the source does not say, stored.
 INSERT INTO rag.document (
     source_id, external_id, tenant, token, name, path, hint, url, given_title, author, declared_type,
     metadata, attributes_key, access_id, raw_sha256, raw_bytes, modified_at
@@ -25,6 +26,8 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
     attributes_key = EXCLUDED.attributes_key, access_id = EXCLUDED.access_id,
     raw_sha256 = EXCLUDED.raw_sha256, raw_bytes = EXCLUDED.raw_bytes, modified_at = EXCLUDED.modified_at,
     status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
+    text_of = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 OR document.status <> 'ok' THEN document.text_of
+                   ELSE coalesce(document.modified_at, document.updated_at) END,
     changed_xid = CASE WHEN document.state = 'present' AND document.tenant = EXCLUDED.tenant THEN document.changed_xid
                        ELSE pg_current_xact_id() END,
     state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp();

@@ -87,9 +87,14 @@ WHERE q.source_id = %(source_id)s AND q.stage = 'embed' AND NOT EXISTS (
       AND e.model_id = ANY(%(models)s));
 
 -- name: list_quarantine
+-- `text_of` is set where the document goes on with an earlier text: when the content was modified that it is of.
 SELECT q.quarantine_id, s.name AS source, q.external_id, q.entity, q.stage, q.status, q.error_class, q.message,
-       q.attempts, q.next_try_at, q.first_at, q.last_at, q.content, q.code_version
+       q.attempts, q.next_try_at, q.first_at, q.last_at, q.content, q.code_version,
+       CASE WHEN d.unread_since IS NOT NULL THEN d.text_of WHEN q.stage = 'fetch' AND d.status = 'ok' THEN d.modified_at END
+           AS text_of
 FROM rag.quarantine q JOIN rag.source s USING (source_id)
+LEFT JOIN rag.document d
+  ON d.source_id = q.source_id AND d.external_id = q.external_id AND d.state <> 'tombstoned'
 WHERE (%(source)s::text IS NULL OR s.name = %(source)s)
   AND (%(stage)s::text IS NULL OR q.stage = %(stage)s)
   AND (%(status)s::text IS NULL OR q.status = %(status)s)

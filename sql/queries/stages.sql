@@ -96,9 +96,12 @@ RETURNING key, chunk_set_id;
 -- name: finish_documents
 -- What became of documents, unless their bytes have changed again meanwhile. `changed` says that what index
 -- versions hold of them is out of date; `reload` that our copy of the bytes is gone, so that the next listing
--- takes the document for a changed one.
+-- takes the document for a changed one. A document that cannot be read goes on with the text of its earlier bytes.
 UPDATE rag.document d SET
     parse_id = r.parse_id, status = r.status, updated_at = clock_timestamp(),
+    text_of = CASE WHEN r.status NOT IN ('ok', 'empty') THEN d.text_of END,
+    unread_since = CASE WHEN r.status NOT IN ('ok', 'empty', 'pending') AND d.text_of IS NOT NULL
+                        THEN coalesce(d.unread_since, clock_timestamp()) END,
     token = CASE WHEN r.reload THEN '' ELSE d.token END,
     changed_xid = CASE WHEN r.changed THEN pg_current_xact_id() ELSE d.changed_xid END
 FROM jsonb_to_recordset(%(rows)s) AS r (
@@ -121,6 +124,18 @@ RETURNING document_id;
 -- name: unmap_chunks
 -- These documents have no text any more.
 DELETE FROM rag.document_chunks WHERE document_id = ANY(%(ids)s);
+
+-- name: drop_last_texts
+-- Documents whose bytes have been unreadable for too long lose the text of their earlier bytes.
+WITH expired AS (
+    UPDATE rag.document SET
+        text_of = NULL, unread_since = NULL, updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
+    WHERE source_id = %(source_id)s AND text_of IS NOT NULL AND unread_since < now() - %(age)s::interval
+    RETURNING document_id, external_id
+), unmapped AS (
+    DELETE FROM rag.document_chunks dc USING expired WHERE dc.document_id = expired.document_id
+)
+SELECT external_id FROM expired ORDER BY external_id;
 
 -- name: mark_embedded
 INSERT INTO rag.chunk_set_embedded (chunk_set_id, model_id, missing)

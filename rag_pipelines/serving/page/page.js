@@ -156,6 +156,7 @@ function table(columns, rows) {
 function passage(hit, pattern) {
   const facts = [hit.source, hit.path];
   if (hit.modified_at) facts.push(`modified ${hit.modified_at.slice(0, 10)}`);
+  if (hit.text_of) facts.push(`text of ${hit.text_of.slice(0, 10)}; the newer bytes cannot be read`);
   if (hit.as_of) facts.push(`as of ${hit.as_of.slice(0, 10)}`);
   const text = hit.context ? `${hit.context}\n${hit.text}` : hit.text;
   const short = snippet(hit.text, pattern);
