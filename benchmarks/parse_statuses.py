@@ -1,6 +1,7 @@
-"""How every file of five parser test suites ends, run through the worker pool as an ingest would.
+"""How every file of five parser test suites ends and what is lost of it, run as an ingest would.
 
-What belongs here: running the files, and comparing each status with what the suite says of the file.
+What belongs here: running the files, comparing each status with what the suite says of the file, and
+counting the losses by format and kind.
 What does not: text or table quality (`icdar_tables`), the tests of the pool.
 
 A file ends as ``ok`` or with the status of its `DocumentError`. Expected statuses come from each
@@ -21,7 +22,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ from rag_pipelines.embedding.specs import ChunkerSpec
 from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import PoisonDocumentError
 from rag_pipelines.parsing.base import ParseOptions
+from rag_pipelines.parsing.formats import format_name
+from rag_pipelines.parsing.losses import WORDS_SEEN, Loss
 from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, prepare
 from rag_pipelines.workers.jobs import JobOutcome
@@ -157,6 +160,8 @@ def report(outcomes: list[JobOutcome[File, Prepared]], console: Console) -> int:
     table.add_row("all", "", *_figures(outcomes, statuses))
     console.print(table)
 
+    console.print(_losses(outcomes))
+
     table = Table("seconds", "characters", "file", title=f"The slowest {SLOWEST}")
     for outcome in sorted(outcomes, key=lambda outcome: -outcome.seconds)[:SLOWEST]:
         characters = f"{outcome.value.summary.characters:,}" if outcome.value else status(outcome)
@@ -197,6 +202,34 @@ def _figures(group: list[JobOutcome[File, Prepared]], statuses: list[str]) -> li
     ]  # fmt: skip
 
 
+def _losses(outcomes: list[JobOutcome[File, Prepared]]) -> Table:
+    """Of each format, how many of the files that were read lost something of each kind, and of its words."""
+    groups: dict[str, list[Mapping[str, int]]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.value:
+            groups[format_name(outcome.value.summary.media_type)].append(outcome.value.summary.counters)
+    kinds = [kind for kind in Loss if any(kind in one for group in groups.values() for one in group)]
+    table = Table(
+        "format",
+        "read",
+        *(kind.replace("_", " ") for kind in kinds),
+        "of the words",
+        title="Files with losses",
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for format_, group in sorted(groups.items()):
+        losing = (sum(kind in one for one in group) for kind in kinds)
+        table.add_row(format_, str(len(group)), *(str(number or "") for number in losing), _missing(group))
+    return table
+
+
+def _missing(group: list[Mapping[str, int]]) -> str:
+    """The share of missing words where words were counted."""
+    seen = sum(one.get(WORDS_SEEN, 0) for one in group)
+    return f"{100 * sum(one.get(Loss.WORDS, 0) for one in group) / seen:.3f} %" if seen else ""
+
+
 def _is_garbled(file: File, prepared: Prepared) -> bool:
     """Whether decoding lost something; what a PDF's fonts do not say is not decoding."""
     return file.path.suffix.lower() != ".pdf" and "\ufffd" in decode_parsed(prepared.encoded).text
@@ -229,6 +262,10 @@ def main() -> None:
     failures = report(outcomes, console)
     console.print(f"{len(outcomes)} files in {wall:.1f} s.")
     FIGURES.ratio("files that are read", sum(one.value is not None for one in outcomes) / len(outcomes))
+    counters = [one.value.summary.counters for one in outcomes if one.value]
+    for kind in Loss:
+        losing = sum(kind in one for one in counters)
+        FIGURES.ratio(f"files with {kind.replace('_', ' ')}", losing / len(counters))
     FIGURES.context("files/s", len(outcomes) / wall)
     FIGURES.record(pdf=arguments.pdf, workers=arguments.workers, suites=arguments.suite)
     sys.exit(1 if failures else 0)
