@@ -213,10 +213,12 @@ class _Walker:
             return None
         if name == "dt":
             self._flush_term()
+            self._end_item()
             self._term = text_of(tag)
             return None
         if name == "dd":
             self._flush()
+            self._end_item()
             self._item, self._term = f"{self._term}: " if self._term else "", None
             return self._close_item
         if name == "dl":
@@ -260,6 +262,8 @@ class _Walker:
     def _add_heading(self, tag: Tag, level: int) -> None:
         self._flush()
         text = text_of(tag).removesuffix("¶").rstrip()
+        if self._item and text:
+            text, self._item = self._item + text, ""
         if level == 1 and text and self.top_heading is None:
             self.top_heading = unlinked(text)
         self._builder.add(BlockKind.HEADING, text, level=level + self._base_level, page=self._page)
@@ -267,6 +271,7 @@ class _Walker:
     def _add_preformatted(self, tag: Tag) -> None:
         """Code; or, where nothing says that it is code and it is long, prose in its own paragraphs."""
         self._flush()
+        self._end_item()
         text, language = verbatim(tag), code_language(tag)
         if language or len(text) < _LONG_PREFORMATTED or tag.find("code"):
             self._builder.add(BlockKind.CODE, text, language=language, page=self._page)
@@ -278,6 +283,7 @@ class _Walker:
         self._flush()
         if is_layout(tag, self._elements):
             return self._flush
+        self._end_item()
         self._builder.lose(Loss.IMAGES, sum(map(is_unread_image, tag.find_all("img"))))
         table = read_table(tag)
         if table.caption:
@@ -287,9 +293,17 @@ class _Walker:
 
     def _open_item(self, tag: Tag) -> Callable[[], None]:
         self._flush()
+        self._end_item()
         numbering = self._lists[-1] if self._lists else None
         self._item = numbering.number(tag) if numbering else ""
         return self._close_item
+
+    def _end_item(self) -> None:
+        """A number or term whose text is no line but a list, table or code becomes an item of its own."""
+        if self._item:
+            text = self._item.rstrip().removesuffix(":")
+            self._builder.add(BlockKind.LIST_ITEM, text, level=self._level, page=self._page)
+        self._item = None
 
     def _close_item(self) -> None:
         self._flush()

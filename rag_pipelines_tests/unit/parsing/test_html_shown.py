@@ -113,6 +113,20 @@ def test_an_item_may_bring_its_own_number_also_in_a_cell():
     )
 
 
+@pytest.mark.parametrize(
+    ("markup", "blocks"),
+    [
+        ("<dl><dt>Tea<dd><dl><dt>Mint<dd>cold</dl></dl>", ["Tea", "Mint: cold"]),
+        ("<dl><dt>Tea<dd><ul><li>Mint</ul></dl>", ["Tea", "Mint"]),
+        ("<ol start=4><li><ol type=a><li>Mint</ol></ol>", ["4.", "a. Mint"]),
+        ("<ol start=4><li><pre>make</pre></ol>", ["4.", "make"]),
+        ("<ol start=4><li><h3>Brew</h3><p>Wait.</ol>", ["4. Brew", "Wait."]),
+    ],
+)
+def test_a_term_or_number_stays_where_no_line_of_text_follows_it(markup: str, blocks: list[str]):
+    assert [text for _, text in shown(read(markup, "a.html"))] == blocks
+
+
 def test_the_foot_of_a_table_comes_last():
     markup = "<table><thead><tr><th>a<th>b<tfoot><tr><td>sum<td>3<tbody><tr><td>x<td>3</table>"
 
