@@ -154,6 +154,7 @@ def _metadata(mime: Mime) -> dict[str, Any]:
         "author": _header(mime, "From"),
         "to": _addresses(mime, "To"),
         "cc": _addresses(mime, "Cc"),
+        "bcc": _addresses(mime, "Bcc"),
         "created": _date(mime),
         "message_id": _header(mime, "Message-ID"),
         "in_reply_to": _header(mime, "In-Reply-To"),

@@ -42,7 +42,7 @@ class Attachment:
 
 @dataclass
 class Message:
-    """A message as every mail format gives it; `metadata` has author, to, cc, created (ISO 8601).
+    """A message as every mail format gives it; `metadata` has author, to, cc, bcc, created (ISO 8601).
 
     `parts_not_read` is the number of parts that no reader is known for, or that lie too deep.
     """
@@ -105,6 +105,7 @@ def _head(metadata: dict[str, Any], attachments: list[str]) -> Iterator[str]:
         "From": metadata.get("author"),
         "To": ", ".join(metadata.get("to", ())),
         "Cc": ", ".join(metadata.get("cc", ())),
+        "Bcc": ", ".join(metadata.get("bcc", ())),
         "Date": _minute(metadata.get("created", "")),
         "Attachments": ", ".join(attachments),
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding, parts
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.mail import eml
+from rag_pipelines.parsing.mail import eml, outlook_rtf
 from rag_pipelines.parsing.mail import message as mail
 from rag_pipelines.parsing.mail.bodies import Alternatives, Text, every_text
 from rag_pipelines.parsing.witness import html as witness
@@ -25,6 +25,8 @@ MEDIA_TYPE = "application/vnd.ms-outlook"
 # Property ids and sizes of [MS-OXPROPS] and [MS-OXMSG].
 _DISPLAY_TO, _DISPLAY_CC, _HTML = 0x0E04, 0x0E03, 0x1013
 _IN_REPLY_TO, _MESSAGE_ID, _SHORT_NAME = 0x1042, 0x1035, 0x3704
+_RTF, _RECIPIENT_TYPE = 0x1009, 0x0C15
+_TO, _CC, _BCC = 1, 2, 3
 _EMBEDDED_MESSAGE = "__substg1.0_3701000D"
 _EMBEDDED_HEADER_SIZE = 24
 _MAX_DEPTH = parts.MAX_DEPTH + 1
@@ -56,7 +58,9 @@ def _read(outlook: OutlookMessage, depth: int) -> mail.Message:
     message.encrypted = "encrypted" in content_type or (
         kind.endswith(".smime") and "signed-data" not in content_type
     )
-    texts = Text(outlook.body or ""), Text(_html(properties, outlook), is_html=True)
+    texts = [Text(outlook.body or ""), Text(_html(properties, outlook), is_html=True)]
+    if not texts[1].text.strip():
+        _add_rich_text(properties, texts, message)
     message.bodies.append(Alternatives([[text] for text in texts if text.text.strip()]))
     if message.encrypted:
         return message
@@ -71,13 +75,25 @@ def _metadata(outlook: OutlookMessage) -> dict[str, Any]:
     sent: datetime | None = outlook.sent_date
     values = {
         "author": mail.decode_words(outlook.sender or ""),
-        "to": _names(properties.str_prop_value(_DISPLAY_TO)),
-        "cc": _names(properties.str_prop_value(_DISPLAY_CC)),
+        "to": _recipients(outlook, _TO) or _names(properties.str_prop_value(_DISPLAY_TO)),
+        "cc": _recipients(outlook, _CC) or _names(properties.str_prop_value(_DISPLAY_CC)),
+        "bcc": _recipients(outlook, _BCC),
         "created": sent.isoformat() if sent else None,
         "message_id": properties.str_prop_value(_MESSAGE_ID),
         "in_reply_to": properties.str_prop_value(_IN_REPLY_TO),
     }
     return {name: value for name, value in values.items() if value}
+
+
+def _recipients(outlook: OutlookMessage, kind: int) -> list[str]:
+    """The recipients of a kind, with their addresses where these are of the internet."""
+    shown: list[str] = []
+    for recipient in outlook.recipients:
+        if recipient.properties.int_prop_value(_RECIPIENT_TYPE) == kind:
+            name, address = recipient.name.strip("\0 "), recipient.email_address.strip("\0 ")
+            has_both = name and "@" in address and address not in name
+            shown.append(f"{name} <{address}>" if has_both else name or address)
+    return list(filter(None, shown))
 
 
 def _names(joined: str | None) -> list[str]:
@@ -88,6 +104,25 @@ def _html(properties: Any, outlook: OutlookMessage) -> str:
     """The HTML body. Decoded here, because the code page that Outlook notes is often not the one used."""
     data: bytes | None = properties.binary_prop_value(_HTML)
     return encoding.decode(data, properties.body_encoding) if data else outlook.html_body or ""
+
+
+def _add_rich_text(properties: Any, texts: list[Text], message: mail.Message) -> None:
+    """Add the text that is only there as RTF: Outlook's HTML inside it, or a message without a plain form."""
+    data: bytes | None = properties.binary_prop_value(_RTF)
+    if not data:
+        return
+    try:
+        rtf = outlook_rtf.decompress(data)
+    except ValueError:
+        message.parts_not_read += 1
+        return
+    markup = outlook_rtf.encapsulated_html(rtf)
+    if markup is not None:
+        texts.append(Text(markup, is_html=True))
+    elif not texts[0].text.strip():
+        from striprtf.striprtf import rtf_to_text
+
+        texts.append(Text(rtf_to_text(rtf.decode("latin-1"), errors="replace")))
 
 
 def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | None:

@@ -52,6 +52,12 @@ def test_the_subject_is_the_title_and_the_headers_are_metadata() -> None:
     ]
 
 
+def test_copies_stand_in_the_head() -> None:
+    made = message()
+    made["Cc"], made["Bcc"] = "Dan <dan@example.com>", "eve@example.com"
+    assert "\nCc: Dan <dan@example.com>\nBcc: eve@example.com\n" in parse(bytes(made)).text
+
+
 def test_of_two_forms_of_a_body_only_the_richer_is_read() -> None:
     made = message(body="plain form")
     made.add_alternative("<p>rich form</p><ul><li>item</li></ul>", subtype="html")
