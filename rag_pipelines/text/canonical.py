@@ -66,6 +66,10 @@ _MAY_BE_MARKS = re.compile(rf"[{_MARKS_AND_MORE}](?:(?!\w)[{_MARKS_AND_MORE}]){{
 behind a letter, which may hold three."""
 
 
+_FORMS = re.compile("[\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufdff\ufe70-\ufefc]")
+"""Presentation forms: letters of Arabic and Hebrew in the shape for their place in a word, and ligatures."""
+
+
 _METADATA_DEPTH = 5
 
 
@@ -77,6 +81,7 @@ def clean(text: str, counters: Counter[str] | None = None) -> str:
     does not see them and so they can only mislead. What joins or shapes letters stays: zero-width
     joiner and non-joiner and variation selectors, which emoji, Persian and Indic scripts need. A
     surrogate pair becomes its character; a lone surrogate becomes U+FFFD, so that its loss shows.
+    Presentation forms (U+FB00-FDFF, U+FE70-FEFC), which no keyboard writes, are the letters they stand for.
     Of a pile of combining marks the first 30 stay. Idempotent.
     """
     if text.isascii():
@@ -94,11 +99,17 @@ def clean(text: str, counters: Counter[str] | None = None) -> str:
 
 
 def _compose(text: str, counters: Counter[str] | None) -> str:
-    """`text` in NFC, without the combining marks beyond the bound."""
+    """`text` in NFC, without presentation forms and without the combining marks beyond the bound."""
+    text = _FORMS.sub(_plain_form, text)
     bounded = _MAY_BE_MARKS.sub(_limit_marks, text)
     if counters is not None and len(bounded) < len(text):
         counters["marks_removed"] += len(text) - len(bounded)
     return unicodedata.normalize("NFC", bounded)
+
+
+def _plain_form(form: re.Match[str]) -> str:
+    """The letters of a presentation form; a vowel sign has a space to stand on only where it stands alone."""
+    return unicodedata.normalize("NFKC", form[0]).removeprefix(" ")
 
 
 def _limit_marks(run: re.Match[str]) -> str:

@@ -1,8 +1,8 @@
 """The text of a line from the places of its glyphs, where MuPDF's own reading of it is in doubt.
 
-What belongs here: glyphs printed twice, words without a space between them, and words set wide, which
-only the places of single glyphs show. What does not: lines that are in no doubt (`page`), because asking
-for every glyph takes several times as long as asking for lines.
+What belongs here: glyphs printed twice, words without a space between them, words set wide, and ligatures
+of Arabic, which only the places of single glyphs show. What does not: lines that are in no doubt (`page`),
+because asking for every glyph takes several times as long as asking for lines.
 """
 
 from __future__ import annotations
@@ -35,11 +35,14 @@ FEWEST_GAPS = 4
 
 _LONG_WORD = re.compile(r"[a-zA-Z\u00c0-\u052f]{22}")
 _SINGLE_LETTERS = re.compile(r"(?<!\S)(?:\w ){4}")
+_ARABIC = re.compile("[\u0620-\u064a\u066e-\u06d3]{2}")
 _DOUBLED = re.compile(r"(?:([^\W_])\1){3}")
 
 
 def in_doubt(text: str) -> bool:
-    """Whether the glyphs of a line should be asked: it has a long word, single letters, or doubled ones."""
+    """Whether the glyphs of a line should be asked, for its long word, single, doubled or Arabic letters."""
+    if not text.isascii() and _ARABIC.search(text):
+        return True
     return len(text) > 5 and bool(
         _LONG_WORD.search(text) or _SINGLE_LETTERS.search(text) or _DOUBLED.search(text)
     )
@@ -47,7 +50,12 @@ def in_doubt(text: str) -> bool:
 
 def read_glyphs(line: dict[str, Any]) -> list[dict[str, Any]]:
     """The spans of a line of MuPDF's ``rawdict``, with the ``text`` that the places of the glyphs show."""
-    for span in line["spans"]:
+    spans: list[dict[str, Any]] = line["spans"]
+    if any(_ARABIC.search("".join([char["c"] for char in span["chars"]])) for span in spans):
+        for span in spans:
+            span["text"] = "".join(_ligatures_in_order(span["chars"]))
+        return spans
+    for span in spans:
         span["text"] = ""
     glyphs = list(_printed_once(_glyphs(line)))
     gaps = list(_gaps(glyphs))
@@ -60,8 +68,25 @@ def read_glyphs(line: dict[str, Any]) -> list[dict[str, Any]]:
         gap.glyph.span["text"] += (" " if gap.space or wide else "") + gap.glyph.text
     if glyphs and glyphs[-1].text.isspace():
         glyphs[-1].span["text"] += " "
-    spans: list[dict[str, Any]] = line["spans"]
     return spans
+
+
+def _ligatures_in_order(chars: list[dict[str, Any]]) -> Iterator[str]:
+    """The characters of a span written right to left, those of one glyph in the order of their word.
+
+    MuPDF turns such a span around character by character. Of a glyph for two letters (lam and alef) the
+    second has no width, and comes out before the first.
+    """
+    waiting: list[str] = []
+    for char in chars:
+        left, _, right, _ = char["bbox"]
+        if left == right and char["c"].isalpha():
+            waiting.append(char["c"])
+            continue
+        yield char["c"]
+        yield from reversed(waiting)
+        waiting.clear()
+    yield from reversed(waiting)
 
 
 class _Glyph(NamedTuple):

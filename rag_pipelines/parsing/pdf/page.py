@@ -85,7 +85,7 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
     """
     glyphs = page.get_textpage(flags=_flags(replaced_text))
     links = read_links(page, glyphs)
-    content = _content(page, glyphs)
+    content, mended = _content(page, glyphs)
     weights = Counter[tuple[int, int]]()
     for line in _raw_lines(content):
         if not line["wmode"]:
@@ -98,7 +98,7 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
         page.number + 1,
         page.rect.width,
         page.rect.height,
-        words=page.get_text("text", textpage=glyphs),
+        words="\n".join(map(_plain, _raw_lines(content))) if mended else page.get_text(textpage=glyphs),
         links=links,
     )
     for raw in _raw_lines(content):
@@ -158,16 +158,21 @@ def _fill_in_fields(page: Any, result: Page) -> None:
                 result.lines.append(Line(text, place_of_line, min(height, FIELD_SIZE)))
 
 
-def _content(page: Any, glyphs: Any) -> dict[str, Any]:
-    """The page as MuPDF's ``dict``; the text of its lines by their glyphs where a line is in doubt."""
+def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], bool]:
+    """The page as MuPDF's ``dict``, and whether some lines, which were in doubt, are read by their glyphs."""
     content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
-    doubtful = [in_doubt("".join([span["text"] for span in line["spans"]])) for line in _raw_lines(content)]
-    if any(doubtful):
-        of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
-        for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
-            if doubt:
-                line["spans"] = read_glyphs(with_glyphs)
-    return content
+    doubtful = [in_doubt(_plain(line)) for line in _raw_lines(content)]
+    if not any(doubtful):
+        return content, False
+    of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
+    for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
+        if doubt:
+            line["spans"] = read_glyphs(with_glyphs)
+    return content, True
+
+
+def _plain(line: dict[str, Any]) -> str:
+    return "".join([span["text"] for span in line["spans"]])
 
 
 def count_pictures(page: Any) -> int:

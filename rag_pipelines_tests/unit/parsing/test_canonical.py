@@ -42,6 +42,11 @@ def test_clean_text_is_nfc_without_control_characters_and_stays_as_it_is(text):
         ("👩\u200d💻 and \u0915\u094d\u200d\u0937", "👩\u200d💻 and \u0915\u094d\u200d\u0937"),
         ("می\u200cخواهم ❤\ufe0f", "می\u200cخواهم ❤\ufe0f"),
         ("e\u0301", "é"),
+        ("o\ufb03ce of \ufb01rst aid", "office of first aid"),
+        ("\ufee3\ufeaa\ufefb", "\u0645\u062f\u0644\u0627"),
+        ("\ufdf3 a\ufe70", "\u0627\u0643\u0628\u0631 a\u064b"),
+        ("\ufb4f \ufb21", "\u05d0\u05dc \u05d0"),
+        ("Ⅳ ② ½", "Ⅳ ② ½"),
         ("pass\u200bword co\xadoperate \ufeffBOM", "password cooperate BOM"),
         (
             "\u1797\u17b6\u179f\u17b6\u200b\u1781\u17d2\u1798\u17c2\u179a",

@@ -170,3 +170,25 @@ def test_glyphs_are_read_where_a_tag_gives_a_text_for_them_but_no_place() -> Non
 
 def test_the_text_that_a_tag_gives_for_glyphs_is_read_otherwise() -> None:
     assert read("/Span <</ActualText (harbour)>> BDC " + show("The h-") + "EMC").text == "harbour"
+
+
+ARABIC = (("0041", "062D"), ("0042", "0644 0627"), ("0043", "0645"))
+"""Codes of a font, and the letters of each glyph: hah, the ligature of lam and alef, meem."""
+
+
+def test_the_letters_of_an_arabic_ligature_keep_their_order() -> None:
+    maps = " ".join(f"<{code[2:]}> <{letters.replace(' ', '')}>" for code, letters in ARABIC)
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /x def /CMapType 2 def "
+        f"1 begincodespacerange <00> <FF> endcodespacerange {len(ARABIC)} beginbfchar {maps} endbfchar "
+        "endcmap end end"
+    )
+    document = pymupdf.open(stream=page_of("BT /F1 18 Tf 72 700 Td (CBA) Tj ET"))
+    stream = document.get_new_xref()
+    document.update_object(stream, "<<>>")
+    document.update_stream(stream, cmap.encode())
+    font = f"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode {stream} 0 R>>"
+    document.xref_set_key(document[0].xref, "Resources", f"<</Font<</F1 {font}>>>>")
+    parsed = read(document.tobytes())
+    assert parsed.text == "\u062d\u0644\u0627\u0645"
+    assert "words_missing" not in parsed.counters
