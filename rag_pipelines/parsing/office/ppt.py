@@ -1,10 +1,11 @@
 """Old binary presentations (PPT, PowerPoint 97 to 2003): the text of the slides in their order.
 
 What belongs here: as much of [MS-PPT] as the text needs; section numbers are of that document. What does
-not: OLE2 containers (`ole`).
+not: what characters look like (`ppt_text`), OLE2 containers (`ole`).
 
 A page is a slide. Its title is a heading of level 1. Text in tables of this format is text in shapes,
-and comes as paragraphs. Why not `unstructured` here: it calls LibreOffice, which must be installed.
+and comes as paragraphs. Footers, dates and numbers of slides, and what a master puts on every slide, are
+furniture. Why not `unstructured` here: it calls LibreOffice, which must be installed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
+from rag_pipelines.parsing.office.ppt_text import Line, read_lines
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/vnd.ms-powerpoint"
@@ -27,6 +30,16 @@ _DOCUMENT, _SLIDE, _NOTES, _SLIDE_LIST = 0x03E8, 0x03EE, 0x03F0, 0x0FF0
 _SLIDE_PERSIST, _SLIDE_ATOM, _OUTLINE_REFERENCE = 0x03F3, 0x03EF, 0x0F9E
 _TEXT_HEADER, _TEXT_UTF16, _TEXT_LATIN = 0x0F9F, 0x0FA0, 0x0FA8
 _USER_EDIT, _PERSIST_DIRECTORY, _SLIDE_SHOW_INFO = 0x0FF5, 0x1772, 0x03F9
+
+_SHAPE, _SHAPE_KIND, _CLIENT_DATA, _PLACEHOLDER, _OBJECT = 0xF004, 0xF00A, 0xF011, 0x0BC3, 0x0BC1
+_TEXT_STYLE, _TEXT_STYLE_MORE, _TAG_DATA = 0x0FA1, 0x0FAC, 0x138B
+_FONT, _FURNITURE, _FURNITURE_FLAGS, _STRING = 0x0FB7, 0x0FD9, 0x0FDA, 0x0FBA
+_OF_SLIDES = 3
+_HAS_USER_DATE, _HAS_NUMBER, _HAS_FOOTER = 0x04, 0x08, 0x20
+_SHOWS_MASTER = 0x1
+_PICTURE_FRAME = 75
+_FIELD_ONLY = "*"
+"""The text of a placeholder for a number, date or footer."""
 
 _ENCRYPTED_TOKEN = 0xF3D1C4DF
 _TITLES = (0, 6)
@@ -46,10 +59,12 @@ class _Record(NamedTuple):
 
 
 class _Text(NamedTuple):
-    """A text and what kind of placeholder it is in (2.13.33)."""
+    """A text and what kind of placeholder it is in (2.13.33), with its properties (`ppt_text.read_lines`)."""
 
     kind: int
     text: str
+    style: bytes = b""
+    extension: bytes = b""
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -72,8 +87,13 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.pages = page
         if _is_hidden(slide):
             builder.counters["hidden_slides"] += 1
+            builder.leave_out(LeftOut.HIDDEN, "\n".join(text.text for text in _texts(slide, outline)))
             continue
-        title = _add_slide(builder, list(_texts(slide, outline)), page)
+        title = _add_slide(builder, list(_texts(slide, outline)), page, deck.fonts)
+        for text in deck.furniture(slide, page):
+            builder.add(BlockKind.FOOTER, text, page=page)
+        builder.lose(Loss.IMAGES, _count_pictures(slide, with_object=False))
+        builder.lose(Loss.ATTACHMENTS, _count_pictures(slide, with_object=True))
         notes = "\n".join(text.text for text in deck.notes(slide) if text.kind == 2)
         builder.add(BlockKind.PARAGRAPH, notes and f"Speaker notes: {notes}", page=page)
         opening = opening or title
@@ -81,18 +101,27 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int) -> str | None:
+def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, fonts: list[str]) -> str | None:
+    texts = [text for text in texts if text.text.strip() != _FIELD_ONLY]
     title = next((text for text in texts if text.kind in _TITLES and text.text.strip()), None)
+    shown = " ".join(line.text for line in _lines(title, fonts)) if title else f"Slide {page}"
     if texts:
-        builder.add(BlockKind.HEADING, title.text if title else f"Slide {page}", level=1, page=page)
+        builder.add(BlockKind.HEADING, shown, level=1, page=page)
     for text in texts:
         if text is title:
             continue
-        lines = text.text.replace(_LINE_BREAK, " ").split("\r")
-        kind = BlockKind.LIST_ITEM if text.kind in _BODIES and len(lines) > 1 else BlockKind.PARAGRAPH
+        lines = _lines(text, fonts)
+        is_list = text.kind in _BODIES and len(lines) > 1
         for line in lines:
-            builder.add(kind, line, level=1 if kind is BlockKind.LIST_ITEM else None, page=page)
-    return title.text.strip() if title else None
+            if is_list or line.is_numbered:
+                builder.add(BlockKind.LIST_ITEM, line.text, level=line.depth + 1, page=page)
+            else:
+                builder.add(BlockKind.PARAGRAPH, line.text, page=page)
+    return shown.strip() if title else None
+
+
+def _lines(text: _Text, fonts: list[str]) -> list[Line]:
+    return read_lines(text.text.replace(_LINE_BREAK, " "), text.style, text.extension, fonts)
 
 
 class _Deck:
@@ -117,7 +146,9 @@ class _Deck:
         if found is None or found.kind != _DOCUMENT:
             raise CorruptDocumentError("the presentation has no document record")
         self._document = found
+        self.fonts = [_font_name(record) for record in _below(found, _FONT)]
         self._notes = self._notes_by_slide()
+        self._masters = {identifier: self._object(place) for place, identifier, _ in self._list_texts(1)}
 
     def slides(self) -> Iterator[tuple[_Record, list[_Text]]]:
         """Each slide in order, with the texts that the outline keeps for it."""
@@ -132,6 +163,32 @@ class _Deck:
         identifier = struct.unpack_from("<16xI", atom.data)[0] if atom and len(atom.data) >= 20 else 0
         page = self._notes.get(identifier)
         return list(_texts(page, [])) if page else []
+
+    def furniture(self, slide: _Record, page: int) -> Iterator[str]:
+        """The footer, date and number that a slide shows, and the texts of its master (2.4.15)."""
+        own = [record for record in _children(slide) if record.kind == _FURNITURE]
+        shared = [
+            record
+            for record in _children(self._document)
+            if record.kind == _FURNITURE and record.instance == _OF_SLIDES
+        ]
+        for found in (own or shared)[:1]:
+            strings = {record.instance: record for record in _children(found) if record.kind == _STRING}
+            atom = next((record for record in _children(found) if record.kind == _FURNITURE_FLAGS), None)
+            flags = int.from_bytes(atom.data[2:4], "little") if atom else 0
+            for flag, instance in ((_HAS_FOOTER, 2), (_HAS_USER_DATE, 0)):
+                if flags & flag and instance in strings:
+                    yield bytes(strings[instance].data).decode("utf-16-le", "replace")
+            if flags & _HAS_NUMBER:
+                yield str(page)
+        atom = next((record for record in _children(slide) if record.kind == _SLIDE_ATOM), None)
+        if atom is None or len(atom.data) < 22:
+            return
+        master, flags = struct.unpack_from("<12xI4xH", atom.data)
+        below = self._masters.get(master)
+        if below is not None and flags & _SHOWS_MASTER:
+            for text in _texts(below, [], placeholders=False):
+                yield "\n".join(line.text for line in _lines(text, self.fonts))
 
     def _notes_by_slide(self) -> dict[int, _Record]:
         found = ((identifier, self._object(reference)) for reference, identifier, _ in self._list_texts(2))
@@ -186,12 +243,30 @@ def _children(record: _Record) -> Iterator[_Record]:
         at += 8 + len(child.data)
 
 
-def _texts(record: _Record, outline: list[_Text], depth: int = 0) -> Iterator[_Text]:
+def _below(record: _Record, kind: int, depth: int = 0) -> Iterator[_Record]:
+    """The records of a kind at any depth, also in the data of programmable tags."""
+    for child in _children(record):
+        if child.kind == kind:
+            yield child
+        elif (child.is_container or child.kind == _TAG_DATA) and depth < _MAX_DEPTH:
+            yield from _below(child, kind, depth + 1)
+
+
+def _texts(
+    record: _Record, outline: list[_Text], depth: int = 0, *, placeholders: bool = True
+) -> Iterator[_Text]:
     """The texts below a slide; a reference stands for the text that the outline keeps."""
     found: list[_Text] = []
     for child in _children(record):
-        if child.is_container and depth < _MAX_DEPTH:
-            yield from _texts(child, outline, depth + 1)
+        if child.kind == _SHAPE:
+            data = [part for part in _children(child) if part.kind == _CLIENT_DATA]
+            if not placeholders and any(True for part in data for _ in _below(part, _PLACEHOLDER)):
+                continue
+            more = next((one for part in data for one in _below(part, _TEXT_STYLE_MORE)), None)
+            for text in _texts(child, outline, depth + 1):
+                yield text if more is None else text._replace(extension=bytes(more.data))
+        elif child.is_container and depth < _MAX_DEPTH:
+            yield from _texts(child, outline, depth + 1, placeholders=placeholders)
         elif child.kind == _OUTLINE_REFERENCE:
             (place,) = struct.unpack_from("<I", child.data)
             if place < len(outline):
@@ -202,12 +277,28 @@ def _texts(record: _Record, outline: list[_Text], depth: int = 0) -> Iterator[_T
 
 
 def _add_text(record: _Record, texts: list[_Text]) -> None:
-    """Take up a record of text: a header begins one, the characters follow."""
+    """Take up a record of text: a header begins one, the characters and their properties follow."""
     if record.kind == _TEXT_HEADER:
         texts.append(_Text(int.from_bytes(record.data[:4], "little"), ""))
     elif record.kind in (_TEXT_UTF16, _TEXT_LATIN) and texts:
         encoding = "utf-16-le" if record.kind == _TEXT_UTF16 else "latin-1"
         texts[-1] = _Text(texts[-1].kind, bytes(record.data).decode(encoding, "replace"))
+    elif record.kind == _TEXT_STYLE and texts:
+        texts[-1] = texts[-1]._replace(style=bytes(record.data))
+
+
+def _count_pictures(slide: _Record, *, with_object: bool) -> int:
+    """The pictures on a slide: those of embedded objects, or the others."""
+    count = 0
+    for shape in _below(slide, _SHAPE):
+        kind = next((part for part in _children(shape) if part.kind == _SHAPE_KIND), None)
+        if kind is not None and kind.instance == _PICTURE_FRAME:
+            count += any(True for _ in _below(shape, _OBJECT)) is with_object
+    return count
+
+
+def _font_name(record: _Record) -> str:
+    return bytes(record.data[:64]).decode("utf-16-le", "replace").partition("\0")[0]
 
 
 def _is_hidden(slide: _Record) -> bool:
