@@ -181,6 +181,9 @@ class DocumentBuilder:
                     links |= dict.fromkeys(link for cell in read for link in cell.links)
                     anchors += [name for cell in read for name in cell.anchors]
                     cells = tuple([one_line(cell.text) for cell in read])
+                    if not any(cells):
+                        blank_headers += number < header_rows
+                        continue
                     line = CELL_SEPARATOR.join(cells)
                 kept.append(cells)
                 lines.append(line)

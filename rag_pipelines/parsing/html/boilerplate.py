@@ -50,6 +50,9 @@ _BLOCKS_OF_LAYOUT = frozenset({
     "p", "h1", "h2", "h3", "h4", "pre", "ul", "ol", "article", "section", "blockquote",
 })  # fmt: skip
 _LAYOUT_CELL_CHARACTERS = 600
+_FEWEST_ROWS = 2
+_NOT_IN_LINE = _BLOCKS_OF_LAYOUT | {"table", "br", "img", "li", "dl", "hr", "h5", "h6"}
+_IN_LINE_CHARACTERS = 100
 _CONTAINERS = frozenset({
     "div", "section", "form", "center", "table", "tbody", "tr", "td", "font", "span", "body",
 })  # fmt: skip
@@ -79,19 +82,37 @@ def is_furniture(tag: Tag, elements: Elements) -> bool:
 
 
 def is_layout(table: Tag, elements: Elements) -> bool:
-    """Whether the table only arranges a page, so that its cells are to be read one after the other."""
-    if table.get("role") in ("presentation", "none"):
-        return True
-    if elements.hold(table, _PARTS_OF_DATA_TABLE):
+    """Whether the table only arranges a page, so that its cells are to be read one after the other.
+
+    Mail programs say of every table that it does; rows of labels and short values are data all the same.
+    """
+    is_said_to = table.get("role") in ("presentation", "none")
+    if not is_said_to and elements.hold(table, _PARTS_OF_DATA_TABLE):
         return False
     if elements.hold(table, _TABLE):
         return True
     rows = table.find_all("tr", limit=200)
-    if all(len(row.find_all(["td", "th"], recursive=False)) <= 1 for row in rows):
+    cells = [len(row.find_all(["td", "th"], recursive=False)) for row in rows]
+    if all(count <= 1 for count in cells):
         return True
+    if is_said_to:
+        return sum(count > 1 for count in cells) < _FEWEST_ROWS or elements.hold(table, _BLOCKS_OF_LAYOUT)
     return elements.hold(table, _BLOCKS_OF_LAYOUT) and len(
         table.get_text(strip=True)
     ) > _LAYOUT_CELL_CHARACTERS * max(len(rows), 1)
+
+
+def cells_in_line(row: Tag, elements: Elements) -> list[Tag]:
+    """The cells of a row of a table for layout that are read side by side: a label, say, and its value.
+
+    Empty where fewer than two hold text, or where one of them holds more than a short line.
+    """
+    cells = row.find_all(["td", "th"], recursive=False)
+    if len(cells) < 2 or any(elements.hold(cell, _NOT_IN_LINE) for cell in cells):
+        return []
+    lengths = [len(cell.get_text(strip=True)) for cell in cells]
+    in_line = max(lengths) <= _IN_LINE_CHARACTERS and sum(length > 0 for length in lengths) > 1
+    return cells if in_line else []
 
 
 def main_content(soup: BeautifulSoup, markup: str, elements: Elements) -> tuple[list[Tag], frozenset[int]]:

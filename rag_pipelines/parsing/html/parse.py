@@ -17,9 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.builder import CELL_SEPARATOR, DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of
-from rag_pipelines.parsing.html.boilerplate import is_furniture, is_layout, main_content, outside
+from rag_pipelines.parsing.html.boilerplate import (
+    cells_in_line,
+    is_furniture,
+    is_layout,
+    main_content,
+    outside,
+)
 from rag_pipelines.parsing.html.elements import Elements
 from rag_pipelines.parsing.html.head import read_head
 from rag_pipelines.parsing.html.numbering import Numbering
@@ -221,6 +227,11 @@ class _Walker:
             self._end_item()
             self._item, self._term = f"{self._term}: " if self._term else "", None
             return self._close_item
+        if name == "tr" and (cells := cells_in_line(tag, self._elements)):
+            self._flush()
+            texts = [text for cell in cells if unlinked(text := text_of(cell))]
+            self._builder.add(BlockKind.PARAGRAPH, CELL_SEPARATOR.join(texts), page=self._page)
+            return None
         if name == "dl":
             self._flush()
             return self._flush_term

@@ -127,6 +127,33 @@ def test_a_term_or_number_stays_where_no_line_of_text_follows_it(markup: str, bl
     assert [text for _, text in shown(read(markup, "a.html"))] == blocks
 
 
+def test_labels_and_values_in_a_table_for_layout_stay_side_by_side():
+    values = "<tr><td>Topic<td>Budget<tr><td>Room<td>B 12"
+    markup = f"<table role=presentation><tr><td><table role=presentation>{values}</table></table>"
+
+    assert tables(read(markup, "a.html")) == [[("Topic", "Budget"), ("Room", "B 12")]]
+
+
+def test_a_label_stays_with_its_value_also_beside_a_table_in_a_table():
+    markup = "<table><tr><td>Topic<td>Budget<tr><td>Links<td><table><tr><td>one</table></table>"
+
+    assert [text for _, text in shown(read(markup, "a.html"))] == ["Topic | Budget", "Links", "one"]
+
+
+def test_a_row_of_linked_pictures_without_text_is_no_row():
+    cell = "<td><a href='/x'><img src=y></a></td>"
+
+    assert tables(read(f"<table><tr><th>a<th>b<tr>{cell * 2}<tr><td>c<td>d</table>", "a.html")) == [
+        [("a", "b"), ("c", "d")]
+    ]
+
+
+def test_a_table_that_is_said_to_arrange_the_page_and_does_is_read_through():
+    markup = "<table role=presentation><tr><td><img src=a alt=Logo><td>Acme<tr><td colspan=2>Hello</table>"
+
+    assert [kind for kind, _ in shown(read(markup, "a.html"))] == ["paragraph"] * 3
+
+
 def test_the_foot_of_a_table_comes_last():
     markup = "<table><thead><tr><th>a<th>b<tfoot><tr><td>sum<td>3<tbody><tr><td>x<td>3</table>"
 
