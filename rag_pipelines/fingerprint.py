@@ -52,7 +52,7 @@ def lasting(value: Any, first: Collection[str]) -> dict[str, Any]:
 
 
 @cache
-def _fields(kind: type) -> tuple[msgspec.inspect.Field, ...]:
+def _fields(kind: Any) -> tuple[msgspec.inspect.Field, ...]:
     described = msgspec.inspect.type_info(kind)
     assert isinstance(described, msgspec.inspect.StructType | msgspec.inspect.DataclassType)
     return described.fields

@@ -67,7 +67,7 @@ class _TimestampOfZone(TimestamptzLoader):
             return _text(data)
 
 
-_LOADERS = {
+_LOADERS: dict[str, Any] = {
     "date": _Date,
     "time": _Time,
     "timetz": _TimeOfZone,

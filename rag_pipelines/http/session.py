@@ -288,7 +288,7 @@ class HttpSession(requests.Session):
         """
         key = (_origin(str(url)), stream, verify, cert)
         if key not in self._environment:
-            found = super().merge_environment_settings(url, {}, stream, verify, cert)
+            found = dict(super().merge_environment_settings(url, {}, stream, verify, cert))
             self._environment[key] = found if self.verify is True else {**found, "verify": self.verify}
         settings = self._environment[key]
         return {**settings, "proxies": {**settings["proxies"], **(proxies or {})}}

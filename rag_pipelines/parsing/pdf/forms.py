@@ -34,7 +34,7 @@ def _table(signs: dict[str, str]) -> dict[int, str]:
     return {ord(code) + place: sign for code, sign in signs.items() for place in (0, _PRIVATE)}
 
 
-SYMBOL_FONTS = (
+SYMBOL_FONTS: tuple[tuple[str, dict[int, str]], ...] = (
     ("Dingbats", _table(_ZAPF_DINGBATS)),
     ("Wingdings2", _table(_WINGDINGS_2)),
     ("Wingdings-2", _table(_WINGDINGS_2)),
@@ -84,7 +84,7 @@ def read_fields(page: Any) -> Iterator[Field]:
         elif kind in (pymupdf.PDF_WIDGET_TYPE_COMBOBOX, pymupdf.PDF_WIDGET_TYPE_LISTBOX):
             options = [_pair(option) for option in field.choice_values or ()]
             chosen = field.field_value if isinstance(field.field_value, list) else [field.field_value]
-            values = [dict(options).get(value, value) for value in chosen if value]
+            values = [dict(options).get(value) or value for value in chosen if value]
             listed = kind == pymupdf.PDF_WIDGET_TYPE_LISTBOX
             yield Field(box, values=values, options=[shown for _, shown in options] if listed else ())
         elif kind == pymupdf.PDF_WIDGET_TYPE_TEXT and field.field_value:

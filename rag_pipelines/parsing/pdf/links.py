@@ -88,7 +88,8 @@ def mark_links(text: str, links: list[PageLink]) -> str:
 
 
 def _marked(text: str, places: Sequence[tuple[int, int, str]]) -> str:
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for start, end, target in places:
         parts += text[at:start], linked(text[start:end], target)
         at = end

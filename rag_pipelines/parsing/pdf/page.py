@@ -87,9 +87,9 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
     links = read_links(page, glyphs)
     content, mended = _content(page, glyphs)
     weights = Counter[tuple[int, int]]()
-    for line in _raw_lines(content):
-        if not line["wmode"]:
-            weights[nearest_direction(line["dir"])] += sum(len(span["text"]) for span in line["spans"])
+    for raw in _raw_lines(content):
+        if not raw["wmode"]:
+            weights[nearest_direction(raw["dir"])] += sum(len(span["text"]) for span in raw["spans"])
     main = weights.most_common(1)[0][0] if weights else (1, 0)
     turn = {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[main]
     page.set_rotation(turn)
