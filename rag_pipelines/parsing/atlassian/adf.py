@@ -4,8 +4,8 @@ What belongs here: the nodes of ADF, and what a reader sees of each. What does n
 quotes as blocks (`html`), the issue or page around a document (`jira_issue`).
 
 The nodes are those of https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/.
-Marks change how text looks and not what it says, so they are left out, but for superscripts; with them goes
-the address of a link, as in `html`. A node that is not known is kept as the text below it, and counted.
+Marks change how text looks and not what it says, so all but superscripts and links are left out.
+A node that is not known is kept as the text below it, and counted.
 """
 
 from __future__ import annotations
@@ -72,8 +72,18 @@ class _Node:
 
     @property
     def is_superscript(self) -> bool:
+        return {"type": "subsup", "attrs": {"type": "sup"}} in self._marks
+
+    @property
+    def target(self) -> str:
+        """Where the text leads, if it is that of a link; escaped."""
+        links = (mark for mark in self._marks if isinstance(mark, dict) and mark.get("type") == "link")
+        return next((_Node(mark, self.counters).attribute("href") for mark in links), "")
+
+    @property
+    def _marks(self) -> list[Any]:
         marks = self._value.get("marks")
-        return isinstance(marks, list) and {"type": "subsup", "attrs": {"type": "sup"}} in marks
+        return marks if isinstance(marks, list) else []
 
     def attribute(self, *names: str) -> str:
         """The first of these attributes that is text or a number, escaped."""
@@ -127,7 +137,10 @@ def _always(opening: str, closing: str = "") -> Callable[[_Node], Tags]:
 
 
 def _text(node: _Node) -> Tags:
-    return Tags("<sup>", "</sup>") if node.is_superscript else Tags("")
+    tags = Tags("<sup>", "</sup>") if node.is_superscript else Tags("")
+    if target := node.target:
+        return Tags(f'<a href="{target}">{tags.opening}', f"{tags.closing}</a>")
+    return tags
 
 
 def _show_attribute(*names: str) -> Callable[[_Node], Tags]:
@@ -173,6 +186,8 @@ def _date(node: _Node) -> Tags:
 
 def _card(node: _Node) -> Tags:
     text = node.attribute("url") or node.link_attribute("name", "url")
+    if target := node.attribute("url") or node.link_attribute("url"):
+        text = f'<a href="{target}">{text}</a>'
     return Tags(text) if node.kind == "inlineCard" else Tags(f"<div>{text}", "</div>")
 
 

@@ -69,13 +69,33 @@ def show_resource(resource: Tag) -> None:
 
 
 def show_link(link: Tag) -> None:
-    """A link as its text or, where it has none, as the name of what it leads to, else of the anchor."""
+    """A link as its text or, where it has none, as the name of what it leads to, else of the anchor.
+
+    It leads to where the notation of Confluence's old editor says: ``SPACE:Title#anchor``, ``^file.pdf``.
+    """
     bodies = children(link, _LINK_BODIES)
     if not any(body.contents for body in bodies):
         names = [_name(resource) for resource in children(link, {_RESOURCE})]
         link.insert(0, " ".join(filter(None, names)) or attribute(link, "ac:anchor"))
     for tag in (link, *bodies):
         tag.name = "span"
+    if target := _target(link):
+        link.name = "a"
+        link["href"] = target
+
+
+def _target(link: Tag) -> str:
+    place = attribute(link, "ac:anchor")
+    place = f"#{place}" if place else ""
+    for resource in children(link, {_RESOURCE}):
+        names = ("ri:filename", "ri:content-title", "ri:space-key", "ri:value")
+        file, title, space, address = (attribute(resource, name) for name in names)
+        if file:
+            return f"^{file}"
+        absolute = [name for name in (space, title) if name and not name.startswith(_RELATIVE)]
+        if absolute or address:
+            return (":".join(absolute) or address) + place
+    return place
 
 
 def show_image(image: Tag) -> None:

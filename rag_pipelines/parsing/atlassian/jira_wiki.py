@@ -305,9 +305,12 @@ class _Inline:
         target = rest.partition("|")[0] if bar else alias
         if not _TARGET.match(target.strip()):
             return f"[{self.html(text)}]"
+        shown = _escape(_PERSON.sub("@", target.strip()).removeprefix("mailto:").lstrip("#^"))
         if bar and alias.strip():
-            return self.html(alias)
-        return _escape(_PERSON.sub("@", target.strip()).removeprefix("mailto:").lstrip("#^"))
+            shown = self.html(alias)
+        if target.strip().startswith("~"):
+            return shown
+        return f'<a href="{_escape(target.strip())}">{shown}</a>'
 
 
 def _roles(mark: re.Match[str]) -> tuple[bool, bool]:

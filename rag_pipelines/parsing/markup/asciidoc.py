@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import anchor, linked
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 from rag_pipelines.text.superscripts import raised
 
@@ -27,6 +28,11 @@ _DELIMITERS = {
 }
 _BULLET = re.compile(r"(\*{1,5}|\.{1,5}|-)\s+(\S.*)")
 _METADATA = frozenset({"author", "email", "revdate", "description", "keywords", "lang"})
+_LINK = re.compile(
+    r"\[\[(?P<anchor>[\w:.-]+)(?:,[^\]]*)?\]\]"
+    r"|<<(?P<place>[^<>,]+)(?:,\s*(?P<title>[^<>]+))?>>"
+    r"|(?:link:(?=\S)|(?<![\w/:])(?=https?://|mailto:))(?P<address>[^\s\[\]]+)\[(?P<text>[^\]]*)\]"
+)
 _RAISED_OR_LOWERED = re.compile(r"\^([^\s^]{1,40})\^|(?<=\w)~([^\s~]{1,40})~")
 
 
@@ -49,7 +55,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             _add_table(builder, _until(lines, delimiter), attributes)
         elif title := _TITLE.fullmatch(line):
             paragraphs.flush()
-            builder.add(BlockKind.HEADING, _write_raised(title[2]), level=len(title[1]))
+            builder.add(BlockKind.HEADING, _inline(title[2]), level=len(title[1]))
             builder.title = builder.title or title[2]
         elif attribute := _ATTRIBUTE.fullmatch(line):
             if attribute[1] in _METADATA:
@@ -59,25 +65,37 @@ def parse(request: ParseRequest) -> ParsedDocument:
             continue
         elif caption := _CAPTION.fullmatch(line):
             paragraphs.flush()
-            builder.add(BlockKind.CAPTION, _write_raised(caption[1]))
+            builder.add(BlockKind.CAPTION, _inline(caption[1]))
             continue
         elif bullet := _BULLET.fullmatch(line.strip()):
             paragraphs.flush()
-            builder.add(BlockKind.LIST_ITEM, _write_raised(bullet[2]), level=len(bullet[1]))
+            builder.add(BlockKind.LIST_ITEM, _inline(bullet[2]), level=len(bullet[1]))
         elif not line.startswith("//") and delimiter not in ("====", "****", "--", "+"):
-            paragraphs.add(_write_raised(line))
+            paragraphs.add(_inline(line))
         attributes = ""
     paragraphs.flush()
     return builder.finish()
 
 
-def _write_raised(line: str) -> str:
-    """`line` with its superscripts and subscripts, "10^6^" and "H~2~O", as text."""
-    if "^" not in line and "~" not in line:
-        return line
-    return _RAISED_OR_LOWERED.sub(
-        lambda found: raised(line[: found.start()], found[1]) if found[1] else found[2], line
-    )
+def _inline(line: str) -> str:
+    """`line` with its superscripts and subscripts, "10^6^" and "H~2~O", as text, and its links marked."""
+    if "^" in line or "~" in line:
+        before = line
+        line = _RAISED_OR_LOWERED.sub(
+            lambda found: raised(before[: found.start()], found[1]) if found[1] else found[2], line
+        )
+    return _LINK.sub(_link, line) if "[" in line or "<<" in line else line
+
+
+def _link(found: re.Match[str]) -> str:
+    """A link macro or cross reference as its text, an anchor as its mark (AsciiDoc, "Links" and "Macros")."""
+    if found["anchor"]:
+        return anchor(found["anchor"])
+    if place := found["place"]:
+        target = place if "." in place or "#" in place else f"#{place}"
+        return linked(found["title"] or place, target)
+    text = (found["text"] or "").partition(",window=")[0].rstrip("^").strip('"')
+    return linked(text or found["address"], found["address"])
 
 
 def _until(lines: Iterator[str], end: str) -> list[str]:
@@ -100,7 +118,7 @@ def _add_table(builder: DocumentBuilder, lines: list[str], attributes: str) -> N
     rows: list[list[str]] = [[]]
     for line in lines:
         if line.startswith("|"):
-            cells = [_write_raised(cell.strip()) for cell in line[1:].split("|")]
+            cells = [_inline(cell.strip()) for cell in line[1:].split("|")]
             if len(cells) > 1 and rows[-1]:
                 rows.append([])
             rows[-1].extend(cells)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 
 _HEADLINE = re.compile(r"(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING)\s+)?(?:\[#\w\]\s+)?(.+?)(?:\s+:[\w@:]+:)?\s*")
@@ -26,7 +27,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder = DocumentBuilder.of("text/x-org", request)
     paragraphs = Paragraphs(builder)
     rows: list[list[str]] = []
-    lines = iter(_LINK.sub(lambda link: link[2] or link[1], read(request, builder)).split("\n"))
+    lines = iter(_LINK.sub(_link, read(request, builder)).split("\n"))
     for line in lines:
         stripped = line.strip()
         if rows and not stripped.startswith("|"):
@@ -56,6 +57,14 @@ def parse(request: ParseRequest) -> ParsedDocument:
     paragraphs.flush()
     builder.add_table(rows, header_rows=1)
     return builder.finish()
+
+
+def _link(link: re.Match[str]) -> str:
+    """A link as its description (Org manual, 4.1); ``*Fees`` is the heading of this name."""
+    target, description = link[1], link[2] or link[1]
+    if target.startswith("*"):
+        target = f"#{target[1:]}"
+    return linked(description, target.removeprefix("file:"))
 
 
 def _until(lines: Iterator[str], end: str) -> list[str]:

@@ -12,6 +12,7 @@ import textwrap
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.markup.text import Paragraphs, read
 from rag_pipelines.text.superscripts import raised
 
@@ -22,6 +23,11 @@ _SILENT_DIRECTIVES = frozenset({
     "contents", "toctree", "image", "include", "literalinclude", "raw", "meta", "highlight", "index",
     "automodule", "autoclass", "autofunction", "module", "currentmodule", "default-role",
 })  # fmt: skip
+_LINK = re.compile(
+    r"(?:(?<!\S):(?P<role>ref|numref|doc|download):|(?<![\w`:]))"
+    r"`(?P<text>[^`<>]+?)\s*<(?P<target>[^`<>\s]+)>`(?(role)|__?)"
+)
+_PLACE = re.compile(r"\.\. _`?([^`:]+)`?:\s*")
 _OPTION_OR_COMMENT = re.compile(r"\s+:[\w-]+:(?:\s|$)|\s*\.\.(?:\s(?!\w[\w:-]*::)|$)")
 _RAISED_OR_LOWERED = re.compile(r"(?:\\ )?:(sup|superscript|sub|subscript):`([^`]*)`(?:\\ )?")
 
@@ -39,7 +45,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         directive = _DIRECTIVE.fullmatch(line)
         if title:
             text, style, at = title
-            text = _write_raised(text)
+            text = _inline(text)
             if style not in styles:
                 styles.append(style)
             paragraphs.flush()
@@ -54,23 +60,31 @@ def parse(request: ParseRequest) -> ParsedDocument:
             elif name in _SILENT_DIRECTIVES:
                 _, at = _read_indented(lines, at + 1, options=True)
             else:
-                paragraphs.add(_write_raised(argument))
+                paragraphs.add(_inline(argument))
                 at += 1
         elif line.rstrip().endswith("::"):
-            paragraphs.add(_write_raised(line.rstrip().removesuffix(":").removesuffix(" :")))
+            paragraphs.add(_inline(line.rstrip().removesuffix(":").removesuffix(" :")))
             paragraphs.flush()
             code, at = _read_indented(lines, at + 1, options=False)
             builder.add(BlockKind.CODE, code)
         else:
+            if place := _PLACE.fullmatch(line):
+                paragraphs.flush()
+                builder.anchor(place[1])
             if not _OPTION_OR_COMMENT.match(line):
-                paragraphs.add(_write_raised(line))
+                paragraphs.add(_inline(line))
             at += 1
     paragraphs.flush()
     return builder.finish()
 
 
-def _write_raised(line: str) -> str:
-    """`line` with the roles of superscripts and subscripts carried out; of others it keeps the notation."""
+def _inline(line: str) -> str:
+    """`line` with the roles of superscripts and subscripts carried out and links marked.
+
+    Of other roles the notation stays.
+    """
+    if "`" in line:
+        line = _LINK.sub(_link, line)
     if ":su" not in line:
         return line
 
@@ -78,6 +92,12 @@ def _write_raised(line: str) -> str:
         return raised(line[: role.start()], role[2]) if role[1].startswith("sup") else role[2]
 
     return _RAISED_OR_LOWERED.sub(write, line)
+
+
+def _link(found: re.Match[str]) -> str:
+    """```text <target>`_`` and the roles ``:ref:`` and ``:doc:`` of Sphinx with a text of their own."""
+    target = found["target"]
+    return linked(found["text"].strip(), f"#{target}" if found["role"] in ("ref", "numref") else target)
 
 
 def _title_at(lines: list[str], at: int) -> tuple[str, tuple[str, bool], int] | None:

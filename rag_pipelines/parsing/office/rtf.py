@@ -55,7 +55,7 @@ _BULLET = re.compile(r"^(?:[•·▪◦‣o\-–*\uf0b7\uf0a7]|(\(?(?:\d+|[a-zA-
 
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an RTF document."""
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     source = request.data.decode("latin-1")
     reader = _RtfReader(builder, source)
     reader.read(reader.prepared.source)

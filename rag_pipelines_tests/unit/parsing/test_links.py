@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -188,3 +189,77 @@ def test_links_of_markdown_are_inline_by_reference_automatic_and_to_headings() -
 
 def test_an_end_without_a_beginning_links_what_is_before_it() -> None:
     assert unmark(f"a card{end_of_link(ACME)} and more").links == (Link("a card", ACME),)
+
+
+ORG = """* Guide
+See [[https://acme.example/][the site]], [[*Fees][fees]] and [[file:a.org]].
+* Fees
+"""
+ASCIIDOC = """= Guide
+
+See https://acme.example/x[the site,window=_blank], link:b.html[B], <<fees,the fees>> and https://plain.example.
+
+[[fees]]
+== Fees
+"""
+RST = """Guide
+=====
+
+See `the site <https://acme.example/>`_, :ref:`fees <fees-label>` and :sup:`2`, not `code <x>`.
+
+.. _fees-label:
+
+Fees
+----
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "line", "links"),
+    [
+        (
+            ORG, "a.org", "See the site, fees and file:a.org.",
+            [("the site", ACME), ("fees", "#Fees"), ("file:a.org", "a.org")],
+        ),
+        (
+            ASCIIDOC, "a.adoc", "See the site, B, the fees and https://plain.example.",
+            [("the site", f"{ACME}x"), ("B", "b.html"), ("the fees", "#Fees")],
+        ),
+        (
+            RST, "a.rst", "See the site, fees and 2, not `code <x>`.",
+            [("the site", ACME), ("fees", "#Fees")],
+        ),
+    ],
+)  # fmt: skip
+def test_links_of_other_markup_are_read_and_their_notation_is_not_text(
+    text: str, name: str, line: str, links: list[tuple[str, str]]
+) -> None:
+    document = read(text, name)
+    assert text_of(document, document.blocks[1]) == line
+    assert links_of(document) == links
+
+
+CONFLUENCE = """<p>See <ac:link><ri:page ri:content-title="Fees" ri:space-key="HR"/><ac:link-body>the
+fees</ac:link-body></ac:link>, <ac:link ac:anchor="end"><ri:page ri:content-title="Terms"/></ac:link>,
+<ac:link><ri:attachment ri:filename="a b.pdf"/></ac:link>, <ac:link ac:anchor="here"/> and
+<a href="https://acme.example/">ACME</a>; <ac:link><ri:user ri:account-id="1"/></ac:link>.</p>"""
+
+
+def test_links_of_confluence_have_its_own_notation() -> None:
+    request = ParseRequest(CONFLUENCE.encode(), "page", "application/vnd.atlassian.confluence.storage+xml")
+    assert links_of(parse(request)) == [
+        ("the fees", "HR:Fees"), ("Terms", "Terms#end"), ("a b.pdf", "^a b.pdf"), ("here", "#here"),
+        ("ACME", ACME),
+    ]  # fmt: skip
+
+
+def test_links_of_jira_are_marks_cards_and_square_brackets() -> None:
+    marked = {"type": "text", "text": "guide", "marks": [{"type": "link", "attrs": {"href": ACME}}]}
+    card = {"type": "inlineCard", "attrs": {"url": f"{ACME}card"}}
+    document = {"type": "doc", "content": [{"type": "paragraph", "content": [marked, card]}]}
+    told = {"key": "A-1", "summary": "S", "description": document}
+    of_adf = parse(ParseRequest(json.dumps(told).encode(), "a", "application/vnd.atlassian.jira.issue+json"))
+    assert links_of(of_adf) == [("guide", ACME), (f"{ACME}card", f"{ACME}card")]
+    wiki = {**told, "description": f"[guide|{ACME}] [{ACME}x] [Ann|~ann] [^a.pdf] [nothing]"}
+    of_wiki = parse(ParseRequest(json.dumps(wiki).encode(), "a", "application/vnd.atlassian.jira.issue+json"))
+    assert links_of(of_wiki) == [("guide", ACME), (f"{ACME}x", f"{ACME}x"), ("a.pdf", "^a.pdf")]
