@@ -4,12 +4,14 @@ What belongs here: the command line and the printed tables. What does not: refer
 (the package `fidelity` beside this file).
 
 The reference of an office document is what LibreOffice puts on its pages, told apart by what it stores; of a
-PDF its pages by PDFium; of a page of HTML, a book or a mail what Chromium shows with scripts off. Our parsers
-read whole pages here (``html_main_content=False``). Figures are described in `fidelity.scoring`. Words that
-a reference asks for wrongly stand in ``fidelity/exceptions.yaml`` with the reason.
+PDF what PDFium and Poppler both see on its pages; of HTML, a book or a mail what Chromium shows with scripts
+off. Our parsers read whole pages here (``html_main_content=False``). Figures are described in
+`fidelity.scoring`. Words that a reference asks for wrongly stand in ``fidelity/exceptions.yaml`` with the
+reason.
 
-Needs ``soffice``, ``chromium`` and ``chromedriver``. Conversions and what peers made are kept under
-``RAG_FIDELITY_CACHE``; peers are installed by ``fidelity/setup_peers.sh`` under ``RAG_PEERS_HOME``.
+Needs ``soffice`` with Writer, Calc, Impress and Math, ``chromium``, ``chromedriver`` and ``pdftotext``.
+References and what engines made are kept under ``RAG_FIDELITY_CACHE``, ours until a line of our parsers
+changes. Peers are installed by ``fidelity/setup_peers.sh`` under ``RAG_PEERS_HOME``.
 
     python benchmarks/fidelity.py [--formats docx,pdf] [--no-peers] [--worst 20] [--sample 50]
 """
@@ -156,7 +158,9 @@ def main() -> None:
     peers = [] if arguments.no_peers else _chosen(parser, arguments.peers, readers.PEERS)
     if not DATA.is_dir():
         sys.exit(f"needs the files of {DATA} (set RAG_DATA_DIR)")
-    if absent := [name for name in ("soffice", "chromium", "chromedriver") if not shutil.which(name)]:
+    if absent := [
+        name for name in ("soffice", "chromium", "chromedriver", "pdftotext") if not shutil.which(name)
+    ]:
         sys.exit(f"needs {', '.join(absent)} on the path")
 
     known, without = referenced(list(files(formats, arguments.sample)))

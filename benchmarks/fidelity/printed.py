@@ -7,6 +7,7 @@ documents the PDFs were made of (`office`).
 from __future__ import annotations
 
 import re
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,11 @@ import pypdfium2.raw as pdfium
 EDGE_LINES = 8
 """How many lines at the top and bottom of a page may be page furniture."""
 
+POPPLER_SECONDS = 120
+
 _DIGITS = re.compile(r"\d+")
-_HYPHEN = "\x02"
-"""What PDFium writes for a hyphen at the end of a line."""
+_HYPHEN = re.compile("[\x02\ufffe](?:\r\n)?")
+"""What PDFium writes for a hyphen at the end of a line, and for the end."""
 
 
 @dataclass
@@ -94,12 +97,22 @@ def read(path: Path, password: str | None = None) -> Printed:
         document.close()
 
 
+def by_poppler(path: Path) -> str:
+    """The text of a PDF by a second engine; what it cannot open is empty."""
+    command = ["nice", "-n", "10", "pdftotext", "-q", "-enc", "UTF-8", str(path), "-"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=POPPLER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.decode("utf-8", "replace")
+
+
 def _text(page: pypdfium2.PdfPage) -> tuple[str, str]:
     """The text that lies on the page, and all that is written to it."""
     text_page = page.get_textpage()
     try:
         texts = (text_page.get_text_bounded(), text_page.get_text_range())
-        shown, written = (text.replace("\r\n", "\n").replace(_HYPHEN + "\n", "-\n") for text in texts)
+        shown, written = (_HYPHEN.sub("-\n", text).replace("\r\n", "\n") for text in texts)
         return shown, written
     finally:
         text_page.close()
