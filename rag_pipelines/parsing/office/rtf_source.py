@@ -5,7 +5,7 @@ notes, text boxes, headers. What does not: encodings and escapes (striprtf), blo
 
 Private characters are put into the source where characters begin and end to look otherwise; groups that
 are no part of the running text are taken out, and a numbered mark left where they are referred to.
-Control words are those of the RTF Specification 1.9.1.
+Control words are those of the RTF Specification 1.9.1. Links are marked as `parsing.links` says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from rag_pipelines.parsing.links import LINK, anchor, end_of_link
+from rag_pipelines.parsing.office.fields import target_of
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.text.superscripts import join_runs
 from rag_pipelines.text.symbol_fonts import read_symbols
@@ -29,6 +31,7 @@ _DESCRIPTION = re.compile(r"\\sn wzDescription\}\s*\{\\sv ([^{}]*)\}")
 _FORM_NUMBER = re.compile(r"\\ff(type|res|defres)(\d+)")
 _CHOICE = re.compile(r"\{\\\*\\ffl ([^{}]*)\}")
 _DESTINATION = re.compile(r"\A\s*(?:\\\*\s*)?\\[a-zA-Z]+-?\d* ?")
+_SPECIAL = re.compile(r"[\\{}]")
 _PLAIN = re.compile(r"\\[a-zA-Z]+-?\d* ?|[{}\r\n]")
 
 _NOTES = {"footnote", "annotation", "shptxt", "dptxbxtext"}
@@ -36,7 +39,7 @@ _FURNITURE = {f"{kind}{page}": kind for kind in ("header", "footer") for page in
 _DROPPED = {"nonshppict", "shprslt", "mmathPict", "pict", "object", "shp", "shpgrp", "shpinst", "do"}
 _SECOND_COPIES = {"nonshppict", "shprslt", "mmathPict"}
 _NAMED = {"atnid", "atnauthor"}
-_DESTINATIONS = {*_NOTES, *_FURNITURE, *_DROPPED, *_NAMED, "fldinst"}
+_DESTINATIONS = {*_NOTES, *_FURNITURE, *_DROPPED, *_NAMED, "fldinst", "bkmkstart"}
 _UNDEFINED = "25"
 
 
@@ -70,6 +73,7 @@ class _Group:
     raised: bool = False
     hidden: bool = False
     font: int | None = None
+    target: str = ""
     lost_before: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -162,13 +166,22 @@ class _Preparation:
         self._turn("hidden", outer.hidden, _HIDDEN)
         self._set_font(outer.font)
         self._groups.pop()
+        if group.target:
+            self._out.append(_escape(end_of_link(group.target)))
         self._out.append("}")
         if group.kind:
-            self._out.append(_shown_field("".join(self._out[group.start :])))
+            instruction = "".join(self._out[group.start :])
+            outer.target = target_of(_unescape(instruction))
+            if outer.target:
+                self._out[group.start :] = [LINK]
+            else:
+                self._out.append(_shown_field(instruction))
 
     def _put_aside(self, group: _Group, content: str) -> None:
         prepared, kind = self._prepared, group.kind
-        if kind in _NAMED:
+        if kind == "bkmkstart":
+            self._out.append(_escape(anchor(_unescape(content).strip())))
+        elif kind in _NAMED:
             self._author = _PLAIN.sub("", content).strip() or self._author
         elif kind in _NOTES:
             self._out.append(f"\ue060{len(prepared.asides)}\ue061")
@@ -227,6 +240,24 @@ def read_line(line: str, asides: list[int]) -> tuple[str, str]:
 def replace_marks(text: str, marks: dict[int, str]) -> str:
     """`text` with the marks of asides as a reader sees them."""
     return _ASIDE.sub(lambda found: marks.get(int(found[1]), ""), text)
+
+
+def _escape(text: str) -> str:
+    """`text` as source: "C:\\a" is ``C:\\\\a``."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
+
+
+def _unescape(source: str) -> str:
+    """The characters of `source` without its control words and groups."""
+    parts: list[str] = []
+    for token in _TOKEN.finditer(source):
+        if token[0].startswith("\\'"):
+            parts.append(chr(int(token[0][2:], 16)))
+        elif token[0].startswith("\\"):
+            parts.append("" if token[1] or token[0] == "\\*" else token[0][1:])
+        elif token[0] not in "{}":
+            parts.append(token[0].replace("\r", "").replace("\n", ""))
+    return "".join(parts)
 
 
 def _shown_field(instruction: str) -> str:

@@ -186,3 +186,16 @@ def test_links_of_an_open_document_are_addresses_bookmarks_and_headings() -> Non
     document = read(out.getvalue(), "a.odt")
     assert document.text == "See the guide, fees on 7.\n\nFees"
     assert links_of(document) == [("the guide", ACME), ("fees", "#Fees"), ("7", "#Fees")]
+
+
+RTF = r"""{\rtf1\ansi{\fonttbl{\f0 Arial;}}\f0 See {\field{\*\fldinst{HYPERLINK
+ "https://acme.example/" \\o "tip"}}
+{\fldrslt{\ul the \b guide}}}, {\field{\*\fldinst HYPERLINK "C:\\\\docs\\\\a.rtf"}{\fldrslt a file}} and
+ page {\field{\*\fldinst PAGEREF _b \\h}{\fldrslt 7}}; {\field{\*\fldinst PAGE}{\fldrslt 2}}.\par
+{\*\bkmkstart _b}{\outlinelevel0 Fees\par}{\*\bkmkend _b}}"""
+
+
+def test_links_of_rtf_are_fields_and_bookmarks_and_their_addresses_are_not_text() -> None:
+    document = read(RTF.replace("\n", "").encode(), "a.rtf")
+    assert document.text == "See the guide, a file and page 7; 2.\n\nFees"
+    assert links_of(document) == [("the guide", ACME), ("a file", r"C:\docs\a.rtf"), ("7", "#Fees")]
