@@ -5,12 +5,15 @@ What belongs here: white space between columns. What does not: paragraphs (`flow
 
 Rows are gathered from the top into a band as long as they leave a gutter free, a vertical strip with
 text on both sides; a row that runs across it (a spanning heading, a table) ends the band. A band counts
-as columns only if both sides are prose: at least three rows that fill their side. Everything else is
-read row by row, so that the rows of a table that nobody recognises keep together.
+as columns if both sides are prose: at least three rows that fill their side. It counts as columns, too, if
+one side is prose whose sentences run on past what stands beside them (bullets, a listing, the labels of a
+figure): the cells of a row begin or end together, and the lines of columns do not. Everything else is read
+row by row, so that the rows of a table that nobody recognises keep together.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 from collections.abc import Iterator
@@ -24,6 +27,24 @@ COLUMN_ROWS = 3
 COLUMN_CHARACTERS = 14
 COLUMN_FILL = 0.55
 """Prose: at least so many rows, with a median of so many characters, filling so much of the side."""
+
+RUNNING_ROWS = 5
+RUNNING_CHARACTERS = 25
+RUNNING_FILL = 0.75
+"""The same for prose beside something else, which has to be beyond doubt."""
+
+RUN_ON = 0.4
+"""The share of rows with text on both sides in which the sentence of such prose runs on."""
+
+SHORT_LINE = 0.25
+"""A line of prose that leaves this share of its column free ends its paragraph."""
+
+PARAGRAPH_GAP = 0.75
+"""White space between groups of lines, in font sizes."""
+
+_LOWER_START = re.compile(r"[^\W\d_A-Z\u00c0-\u00de\u0391-\u03a9\u0410-\u042f]")
+_SENTENCE_END = re.compile(r"[.!?:;…。！？]['\"»”’)\]]*$")
+_FIGURES = re.compile(r"[\s$€£¥%()+\-–.,/\d]+")
 
 WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
 """Chinese, Japanese and Korean characters, twice as wide as Latin ones."""
@@ -78,16 +99,84 @@ def _merge_spans(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _column_gutter(band: list[Row]) -> float | None:
-    """Where the first column of prose with prose beside it ends, None if the band is no columns."""
+    """Where the first column with a column beside it ends, None if the band is no columns."""
     lines = [line for row in band for line in row]
     intervals = _merge_spans([(line.box.x0, line.box.x1) for line in lines])
-    prose = [
-        _is_prose([line for line in lines if left <= line.box.x0 and line.box.x1 <= right])
-        for left, right in intervals
+    sides = [
+        [line for line in lines if left <= line.box.x0 and line.box.x1 <= right] for left, right in intervals
     ]
+    prose = [_is_prose(side, COLUMN_ROWS, COLUMN_CHARACTERS, COLUMN_FILL) for side in sides]
     for number, (_, end) in enumerate(intervals[:-1]):
         if prose[number] and prose[number + 1]:
             return end
+    running = [
+        is_one and _is_prose(side, RUNNING_ROWS, RUNNING_CHARACTERS, RUNNING_FILL)
+        for is_one, side in zip(prose, sides, strict=True)
+    ]
+    for number, (_, end) in enumerate(intervals[:-1]):
+        left, right = _split(band, end)
+        if (running[number] and _stands_apart(left, right)) or (
+            running[number + 1] and _stands_apart(right, left)
+        ):
+            return end
+    return None
+
+
+def _stands_apart(prose: list[Row], beside: list[Row]) -> bool:
+    """Whether the lines beside a column of prose are no cells of its rows."""
+    if len(beside) < COLUMN_ROWS or all(_FIGURES.fullmatch(line.text) for row in beside for line in row):
+        return False
+    lines = [row[0] for row in prose]
+    right = max(line.box.x1 for line in lines)
+    full = right - SHORT_LINE * (right - min(line.box.x0 for line in lines))
+    runs_on = [False, *(_runs_on(above, line, full) for above, line in itertools.pairwise(lines))]
+    level = [_at_height(lines, row[0]) for row in beside]
+    shared = [number for number in level if number is not None]
+    if not shared or sum(runs_on[number] for number in shared) < RUN_ON * len(shared):
+        return False
+    groups, cells = _groups(beside), _groups(prose)
+    if len(groups) == 1:
+        return True
+    if len(groups) == len(cells) and all(map(_level, cells, groups)):
+        return False
+    together = 0
+    for group in groups:
+        first, last = _at_height(lines, group[0]), _at_height(lines, group[-1])
+        begins = first is not None and not runs_on[first]
+        ends = last is not None and not (*runs_on, False)[last + 1]
+        together += begins or ends
+    return 2 * together <= len(groups)
+
+
+def _groups(one_side: list[Row]) -> list[list[Line]]:
+    """The first lines of rows, parted where there is white space between them."""
+    groups: list[list[Line]] = []
+    for row in one_side:
+        line = row[0]
+        if groups and line.box.y0 - groups[-1][-1].box.y1 < PARAGRAPH_GAP * line.size:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _level(cell: list[Line], other: list[Line]) -> bool:
+    """Whether the middle of one group lies beside the other."""
+    middle = (other[0].box.y0 + other[-1].box.y1) / 2
+    return cell[0].box.y0 <= middle <= cell[-1].box.y1
+
+
+def _runs_on(above: Line, line: Line, full: float) -> bool:
+    """Whether a sentence goes on from one line of prose, which is full from `full` points, to the next."""
+    near = line.box.y0 - above.box.y1 < PARAGRAPH_GAP * line.size and above.box.x1 >= full
+    return near and _LOWER_START.match(line.text) is not None and not _SENTENCE_END.search(above.text)
+
+
+def _at_height(lines: list[Line], other: Line) -> int | None:
+    """The number of the line that stands level with `other`."""
+    for number, line in enumerate(lines):
+        if abs(line.box.middle - other.box.middle) < 0.5 * line.size:
+            return number
     return None
 
 
@@ -98,10 +187,11 @@ def _split(band: list[Row], gutter: float) -> tuple[list[Row], list[Row]]:
     return [row for row in left if row], [row for row in right if row]
 
 
-def _is_prose(lines: list[Line]) -> bool:
-    if len(lines) < COLUMN_ROWS:
+def _is_prose(lines: list[Line], rows: int, characters: int, fill: float) -> bool:
+    if len(lines) < rows:
         return False
     width = max(line.box.x1 for line in lines) - min(line.box.x0 for line in lines)
-    fill = statistics.median(line.box.width for line in lines) / max(width, 1.0)
-    characters = statistics.median(len(line.text) * (2 if WIDE.search(line.text) else 1) for line in lines)
-    return fill >= COLUMN_FILL and characters >= COLUMN_CHARACTERS
+    if statistics.median(line.box.width for line in lines) < fill * max(width, 1.0):
+        return False
+    lengths = (len(line.text) * (2 if WIDE.search(line.text) else 1) for line in lines)
+    return statistics.median(lengths) >= characters

@@ -1,0 +1,76 @@
+"""Columns of PDF pages: prose beside bullets, labels and listings, and what is a table all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from rag_pipelines.parsing.pdf.columns import columns
+from rag_pipelines.parsing.pdf.lines import Box, Line, rows
+
+PROSE = (
+    "The board heard a report about the state of",
+    "the bridge, which had been closed since the",
+    "flood of last autumn. The engineers had found",
+    "that two of its piers had moved and that the",
+    "bed of the river was being washed away below",
+    "them. They asked for divers to look at it, and",
+    "for stones to be laid before the next spring,",
+    "when the water rises again. The board agreed",
+    "and put the sum into the budget of the year.",
+    "It will meet again when the divers are done.",
+)
+LEADING, SIZE = 13.0, 10.0
+
+
+def lines(left: float, texts: Sequence[str], top: float = 100, step: float = LEADING) -> list[Line]:
+    """Lines below each other; a blank text leaves its place empty."""
+    return [
+        Line(text, Box(left, top + step * number, left + 5 * len(text), top + step * number + SIZE), SIZE)
+        for number, text in enumerate(texts)
+        if text
+    ]
+
+
+def read(*sides: list[Line]) -> list[list[str]]:
+    """The texts of each strip in reading order."""
+    page_rows = rows([line for side in sides for line in side])
+    return [[line.text for row in strip for line in row] for strip in columns(page_rows)]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        ["• piers", "• divers", "• stones", "• budget", "• flood", "• board", "• spring"],
+        ["for pier in piers:", "  check(pier)", "", "", "end", "stop()"],
+        ["Start", "", "Wet", "", "", "Dry", "", "Stop"],
+        ["Figure 1", "", "", *PROSE[:4]],
+    ],
+)
+@pytest.mark.parametrize("prose_left", [True, False])
+def test_prose_is_read_through_whatever_stands_beside_it(beside: list[str], prose_left: bool) -> None:
+    left, right = (50, 320) if prose_left else (320, 50)
+    strips = read(lines(left, PROSE), lines(right, beside))
+    shown = [text for text in beside if text]
+    assert strips == ([list(PROSE), shown] if prose_left else [shown, list(PROSE)])
+
+
+def test_a_column_of_terms_beside_their_explanations_is_a_table() -> None:
+    texts = [*PROSE[:3], "", *PROSE[3:6], "", *PROSE[6:9]]
+    for at in (0, 1, 2):
+        terms = [""] * len(texts)
+        for number, start in enumerate((0, 4, 8)):
+            terms[start + at] = f"Term {number}"
+        assert len(read(lines(50, terms), lines(150, texts))) == 1
+
+
+def test_a_column_of_figures_beside_wrapped_labels_is_a_table() -> None:
+    figures = ["", "1,234", "", "", "88.5", "", "(17)", "", "", "2,000"]
+    assert len(read(lines(50, PROSE), lines(330, figures))) == 1
+
+
+def test_labels_of_one_line_beside_their_values_are_a_table() -> None:
+    labels = ["Revenue from contracts with customers", "Interest and other income of the year"] * 4
+    values = ["see note 4", "see note 5"] * 4
+    assert len(read(lines(50, labels), lines(330, values))) == 1
