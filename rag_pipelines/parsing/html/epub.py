@@ -3,7 +3,7 @@
 What belongs here: the package of an e-book. What does not: the XHTML of a chapter (`html`), opening a
 ZIP safely (`zip_package`).
 
-Navigation documents are left out, because they only repeat the headings. Nothing is fetched.
+Navigation documents are left out and counted, because they only repeat the headings. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html.parse import add_html
 from rag_pipelines.parsing.html.tree import decode_markup
+from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.witness import html as witness
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
@@ -61,13 +62,20 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.metadata = _metadata(content)
         builder.language = builder.metadata.pop("language", None)
         builder.title = meaningful_title(builder.metadata.get("title"))
-        for chapter in _chapters(content, posixpath.dirname(path)):
-            if chapter in names:
-                markup = decode_markup(read_part(package, chapter))
-                add_html(builder, markup)
-                builder.account_for(witness.text(markup))
+        for part, item in _spine(content, posixpath.dirname(path)):
+            if item.get("media-type") not in _CHAPTER_TYPES:
+                is_image = str(item.get("media-type")).startswith("image/")
+                builder.lose(Loss.IMAGES if is_image else Loss.PARTS)
+            elif part not in names:
+                builder.lose(Loss.PARTS)
+                builder.warnings.append(f"the e-book lacks the chapter {part!r} that it names")
             else:
-                builder.warnings.append(f"the e-book lacks the chapter {chapter!r} that it names")
+                markup = decode_markup(read_part(package, part))
+                builder.account_for(shown := witness.text(markup))
+                if "nav" in (item.get("properties") or "").split():
+                    builder.leave_out(LeftOut.CONTENTS, shown)
+                else:
+                    add_html(builder, markup)
     return builder.finish()
 
 
@@ -79,18 +87,16 @@ def _content_path(package: zipfile.ZipFile) -> str:
     return str(found.get("full-path"))
 
 
-def _chapters(content: _Element, folder: str) -> list[str]:
-    """The paths of the chapters in reading order, each once."""
+def _spine(content: _Element, folder: str) -> list[tuple[str, _Element]]:
+    """Path and manifest item of what a reader pages through, in reading order, each once."""
     items = {item.get("id"): item for item in content.iterfind(".//{*}manifest/{*}item")}
-    chapters: dict[str, None] = {}
+    found: dict[str, _Element] = {}
     for reference in content.iterfind(".//{*}spine/{*}itemref"):
         item = items.get(reference.get("idref"))
-        if item is None or item.get("media-type") not in _CHAPTER_TYPES:
-            continue
-        if "nav" not in (item.get("properties") or "").split():
+        if item is not None:
             path = posixpath.normpath(posixpath.join(folder, unquote(item.get("href") or "")))
-            chapters.setdefault(path)
-    return list(chapters)
+            found.setdefault(path, item)
+    return list(found.items())
 
 
 def _metadata(content: _Element) -> dict[str, Any]:

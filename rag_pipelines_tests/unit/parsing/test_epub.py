@@ -50,6 +50,16 @@ def test_a_chapter_that_is_missing_costs_a_warning() -> None:
     assert "Skiing" in document.text
 
 
+def test_what_is_paged_through_and_not_read_is_counted() -> None:
+    counters = parse(book()).counters
+    assert counters["contents_words"] == 1
+    assert counters["images_without_text"] == 1
+    assert counters["words_seen"] == 9
+    assert "words_missing" not in counters
+    lost = parse(book(**{"OEBPS__book.opf": PACKAGE.replace("text/one.xhtml", "text/lost.xhtml")}))
+    assert lost.counters["parts_not_read"] == 1
+
+
 def protection(algorithm: str) -> str:
     method = f'<e:EncryptionMethod xmlns:e="http://www.w3.org/2001/04/xmlenc#" Algorithm="{algorithm}"/>'
     return f"<encryption><EncryptedData>{method}</EncryptedData></encryption>"
