@@ -7,6 +7,7 @@ What belongs here: MIME parts, headers and their encodings. What does not: turni
 from __future__ import annotations
 
 import email
+import email.policy
 from contextlib import suppress
 from datetime import datetime
 from email.message import Message as Mime
@@ -32,6 +33,19 @@ _ONLY_FOR_MACHINES = {"text/x-amp-html", "text/watch-html"}
 _PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
 
 
+class _AnyEncoding(email.policy.Compat32):
+    """Headers that hold characters beyond ASCII as they are: in UTF-8 (RFC 6532), or against the rules."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        """The header as text, where Python's own rule puts a mark in the place of such characters."""
+        if value.isascii():
+            return super().header_fetch_parse(name, value)
+        return encoding.decode(value.encode("utf-8", "surrogateescape"))
+
+
+_HEADERS_IN_ANY_ENCODING = _AnyEncoding()
+
+
 def parse(request: ParseRequest) -> ParsedDocument:
     """The blocks of an RFC 822 message.
 
@@ -43,7 +57,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     if encoding.wide_encoding(data) or data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
         data = encoding.decode(data).encode()
     try:
-        mime = email.message_from_bytes(data.lstrip())
+        mime = email.message_from_bytes(data.lstrip(), policy=_HEADERS_IN_ANY_ENCODING)
     except RecursionError as error:
         raise CorruptDocumentError(
             "message parts are nested too deeply; no mail program writes this"

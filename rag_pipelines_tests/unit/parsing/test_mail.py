@@ -220,6 +220,19 @@ def test_broken_headers_are_kept_as_they_stand() -> None:
     assert "created" not in document.metadata
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_headers_that_are_not_encoded_keep_their_characters(encoding: str) -> None:
+    data = (
+        "From: Jörg Müller <j@x.example>\nSubject: Grüße aus Köln\n"
+        "Content-Type: multipart/mixed; boundary=b\n\n"
+        '--b\nContent-Disposition: attachment; filename="Übung.txt"\n\ntext\n--b--\n'
+    )
+    document = parse(data.encode(encoding))
+    assert document.title == "Grüße aus Köln"
+    assert document.metadata["author"] == "Jörg Müller <j@x.example>"
+    assert document.metadata["attachments"] == ["Übung.txt"]
+
+
 def test_encoded_words_without_end_are_kept_as_they_stand() -> None:
     words = "=?utf-8?q?a?= " * 60_000
     text = f"From: a@example.com\nSubject: {words}\n\nText.\n"
