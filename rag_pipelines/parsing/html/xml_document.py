@@ -19,6 +19,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.text.canonical import one_line
+from rag_pipelines.text.superscripts import Line
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -56,6 +57,7 @@ _ROWS = frozenset({"tr", "row"})
 _TABLES = frozenset({"table", "tgroup", "simpletable"})
 _HAS_MARKUP = re.compile(r"</\w+>|<br\s*/?>|<p[\s>]", re.I)
 _NO_FIELDS = _PROSE | _SILENT | _TITLES | frozenset(_KINDS)
+_RAISED = ("{*}sup", "{*}superscript")
 _MAX_CELL = 300
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -208,9 +210,35 @@ def _name(element: _Element) -> str:
 
 def _text(element: _Element) -> str:
     """All text inside an element on one line; escaped HTML in it (as feeds have) as its text."""
-    text = one_line("".join(element.itertext()))
+    text = one_line(_joined(element))
     if "<" in text and _HAS_MARKUP.search(text):
         from rag_pipelines.parsing.html.parse import fragment_text
 
         return fragment_text(text)
     return text
+
+
+def _joined(element: _Element) -> str:
+    """The text inside an element, with superscripts kept apart from what they stand behind."""
+    from lxml import etree
+
+    if next(element.iter(*_RAISED), None) is None:
+        return "".join(element.itertext())
+    line = Line()
+    for event, inner in etree.iterwalk(element, events=("start", "end", "comment", "pi")):
+        raised = inner is not element and isinstance(inner.tag, str) and _is_raised(inner)
+        if event == "start":
+            if raised:
+                line.begin_raised()
+            line.add(inner.text or "")
+        else:
+            if raised:
+                line.end_raised()
+            if inner is not element:
+                line.add(inner.tail or "")
+    return line.take()
+
+
+def _is_raised(element: _Element) -> bool:
+    """Whether JATS, DITA or DocBook call the element a superscript."""
+    return _name(element) in ("sup", "superscript")

@@ -24,6 +24,12 @@ AREA = "An area of 40 m^2 holds 10^4 plants"
         ("a.md", "An area of 40 m<sup>2</sup> holds 10<sup>4</sup> plants"),
         ("a.md", "An area of *40* m^2^ holds 10^4^ plants"),
         ("a.adoc", "An area of 40 m^2^ holds 10^4^ plants"),
+        ("a.xml", "<sec><p>An area of 40 m<sup>2</sup> holds <i>10<sup>4</sup></i> plants</p></sec>"),
+        (
+            "a.xml",
+            '<a xmlns="http://docbook.org/ns/docbook"><para>An area of 40 m<superscript>2</superscript> holds'
+            "<!-- so --> 10<superscript>4</superscript> plants</para></a>",
+        ),
         ("a.rst", r"An area of 40 m\ :sup:`2` holds 10\ :superscript:`4` plants"),
     ],
 )
