@@ -104,6 +104,8 @@ class MomentFormat:
         alone = len(self._date) == 1 and "y" not in self._date
         self._iso = bool(self._date) and (eras or not (as_it_says or alone))
 
+        self._ends = self._words_around() if self._iso else ("", "")
+
     def show(self, value: int | float | Moment, epoch: datetime = EPOCH_1900) -> str:
         """A serial number, a moment, or a length of time."""
         if self._elapsed:
@@ -132,18 +134,18 @@ class MomentFormat:
         elif self._date == {"y", "m"}:
             shown = f"{moment.year:04d}-{moment.month:02d}"
         else:
-            shown = f"{moment:%Y-%m-%d}" if moment.year > 999 else moment.date().isoformat()
+            shown = f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}"
         if self._time and moment.time() != time():
             shown = f"{shown} {self._clock(moment)}"
-        first, last = self._ends()
-        return f"{first}{shown}{last}".strip()
+        first, last = self._ends
+        return f"{first}{shown}{last}".strip() if first or last else shown
 
     def _clock(self, moment: datetime) -> str:
         moment = self._rounded(moment)
         seconds = f":{moment:%S}{self._fraction_of(moment)}" if "s" in self._time else ""
         return f"{moment:%H:%M}{seconds}"
 
-    def _ends(self) -> tuple[str, str]:
+    def _words_around(self) -> tuple[str, str]:
         """The words that a format puts before and behind its date."""
         places = [n for n, (kind, _) in enumerate(self._tokens) if kind in ("date", "half_day", "fraction")]
         ends = self._tokens[: places[0]], self._tokens[places[-1] + 1 :]

@@ -62,6 +62,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 _IGNORED = frozenset({"fill", "colour", "condition", "locale"})
 _ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
+_SIMPLE = re.compile(r"(x*)(#*0)(x*)\.(0*)(x*)")
 _MAX_FORMAT, _MAX_DECIMALS = 1_000, 30
 _MAX_FRACTION_SIZE = 1e15
 
@@ -118,9 +119,9 @@ class NumberFormat:
         self._conditional = any(one.condition for one in numbers[:2])
         self._magnitude = [_shows_magnitude(n, one, len(numbers), first) for n, one in enumerate(numbers)]
 
-    @property
-    def shows_text_as_it_is(self) -> bool:
-        return self._text is None or self._text.is_plain_text
+        only = numbers[0] if len(numbers) == 1 else None
+        self._single = only if only is not None and only.moment is None and not only.condition else None
+        self.shows_text_as_it_is = self._text is None or self._text.is_plain_text
 
     def show(
         self,
@@ -128,6 +129,8 @@ class NumberFormat:
         epoch: datetime = EPOCH_1900,
     ) -> str:
         """The text of a value; empty where the format hides it."""
+        if self._single is not None and type(value) in (int, float):
+            return self._single.show(value, magnitude=False).strip()  # type: ignore[arg-type]
         if isinstance(value, bool):
             return "TRUE" if value else "FALSE"
         if isinstance(value, str):
@@ -219,6 +222,8 @@ class _Section:
         """A finite number; `magnitude` leaves out the sign of a negative one."""
         sign = "-" if number < 0 and not magnitude else ""
         size = abs(number)
+        if size - size != 0:
+            return str(number)
         if self.is_general:
             return sign + self.fill_in(general(size))
         if not self._has_digits:
@@ -231,7 +236,8 @@ class _Section:
         if self._exponent is not None:
             return sign + self._scientific(value)
         rounded = value.quantize(self._quantum, context=_ROUNDING)
-        return (sign if rounded else "") + self._plain(rounded)
+        text = self._plain(rounded) if self._simple is None else self._simple.format(rounded)
+        return sign + text if sign and rounded else text
 
     def fill_in(self, text: str) -> str:
         """The section with `text` where it says General or ``@``."""
@@ -281,6 +287,20 @@ class _Section:
         self._first_place = next(n for n, (kind, _) in enumerate(before) if kind == "digit")
         self._decimal_count = min(sum(kind == "digit" for kind, _ in self._decimals), _MAX_DECIMALS)
         self._quantum = Decimal(1).scaleb(-self._decimal_count)
+        self._simple = self._as_template()
+
+    def _as_template(self) -> str | None:
+        """The section as a template of `str.format`, where digits and zeros stand together; else None."""
+        before, behind = ("".join(_shape(one) for one in part) for part in (self._before, self._decimals))
+        match = _SIMPLE.fullmatch(f"{before}.{behind}")
+        if match is None:
+            return None
+        first, last = self._first_place, self._first_place + len(match[2])
+        prefix = "".join(text for _, text in self._before[:first])
+        suffix = "".join(text for _, text in (*self._before[last:], *self._decimals[self._decimal_count :]))
+        grouped = "," if self._thousands else ""
+        prefix, suffix = (text.replace("{", "{{").replace("}", "}}") for text in (prefix, suffix))
+        return f"{prefix}{{:{grouped}f}}{suffix}"
 
     def _plain(self, rounded: Decimal) -> str:
         """A size without exponent: digits into their places, from the point outwards."""
@@ -383,6 +403,11 @@ class _Fraction:
         else:
             shown = f"{above}/{below}"
         return (sign if whole or above else "") + self._prefix + shown + self._suffix
+
+
+def _shape(token: Token) -> str:
+    """A token as one character: a placeholder is itself, anything else a letter."""
+    return token.text if token.kind == "digit" else "x"
 
 
 def _is_denominator(token: Token) -> bool:

@@ -1,8 +1,8 @@
 """The parts of an XLSX workbook, and the frame of a sheet around its cells.
 
-What belongs here: which parts there are and how they refer to each other, and the XML of a sheet that follows
-its cells, which openpyxl does not give while it streams. What does not: the cells (`xlsx`), and what is drawn
-or remarked on a sheet (`xlsx_remarks`).
+What belongs here: which parts there are and how they refer to each other, texts and formats that sheets
+share, and the XML of a sheet that follows its cells. What does not: the cells (`xlsx`), and what is drawn or
+remarked on a sheet (`xlsx_remarks`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag_pipelines.errors import CorruptDocumentError
+from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.merged_cells import Merge
+from rag_pipelines.parsing.office.number_formats import EAST_ASIAN_FORMATS, NumberFormat, number_format_of
 from rag_pipelines.parsing.zip_package import parse_xml, read_part
+from rag_pipelines.text.superscripts import join_runs
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -24,6 +29,10 @@ S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
+MAX_COLUMNS, MAX_ROWS = 16_384, 1_048_576
+_T = f"{S}t"
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+"""A character that XML cannot hold, as ``_x000D_`` (ECMA-376 part 1, 22.9.2.19)."""
 _CHUNK = 1 << 20
 _OVERLAP = 256
 _ROOT = re.compile(rb"<(?:\w+:)?(?:work|chart|macro|dialog)sheet\b[^>]*>")
@@ -37,6 +46,15 @@ class Relation(NamedTuple):
 
     kind: str
     part: str
+
+
+class Workbook(NamedTuple):
+    """What the sheets of a workbook share: texts by number, formats by style, the day of serial number 0."""
+
+    sheets: list[SheetPart]
+    strings: list[str]
+    formats: list[NumberFormat]
+    epoch: datetime
 
 
 class SheetPart(NamedTuple):
@@ -62,18 +80,85 @@ def relations(package: zipfile.ZipFile, part: str) -> dict[str, Relation]:
     return found
 
 
-def sheet_parts(package: zipfile.ZipFile) -> list[SheetPart]:
-    """The sheets of a workbook whose parts are there."""
-    workbook = next((one.part for one in relations(package, "").values() if one.kind == "officeDocument"), "")
-    targets = relations(package, workbook)
+def read_workbook(package: zipfile.ZipFile) -> Workbook:
+    """The sheets whose parts are there, and what they share.
+
+    Raises:
+        CorruptDocumentError: there is no workbook, or a part of it is not well-formed.
+    """
+    part = next((one.part for one in relations(package, "").values() if one.kind == "officeDocument"), "")
+    root = parse_xml(read_part(package, part), part)
+    targets = relations(package, part)
     names = set(package.namelist())
-    found = []
-    for sheet in parse_xml(read_part(package, workbook), workbook).iterfind(f"{S}sheets/{S}sheet"):
+    sheets = []
+    for sheet in root.iterfind(f"{S}sheets/{S}sheet"):
         target = targets.get(sheet.get(f"{R}id") or "")
         if target is not None and target.part in names:
             visible = sheet.get("state", "visible") == "visible"
-            found.append(SheetPart(sheet.get("name") or "", visible, target.kind, target.part))
-    return found
+            sheets.append(SheetPart(sheet.get("name") or "", visible, target.kind, target.part))
+    shared = {one.kind: one.part for one in targets.values() if one.part in names}
+    properties = root.find(f"{S}workbookPr")
+    counts_from_1904 = properties is not None and properties.get("date1904") in ("1", "true")
+    return Workbook(
+        sheets,
+        list(_strings(package, shared["sharedStrings"])) if "sharedStrings" in shared else [],
+        list(_formats(package, shared["styles"])) if "styles" in shared else [],
+        EPOCH_1904 if counts_from_1904 else EPOCH_1900,
+    )
+
+
+def elements(package: zipfile.ZipFile, part: str, tag: str) -> Iterator[_Element]:
+    """The elements of a part that have a tag, one at a time, each with what is inside it.
+
+    Raises:
+        CorruptDocumentError: the part cannot be unpacked or is not well-formed.
+    """
+    from lxml import etree
+
+    try:
+        with package.open(part) as source:
+            found = etree.iterparse(
+                source, tag=tag, resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True
+            )
+            for _, element in found:
+                yield element
+                element.clear()
+                while (before := element.getprevious()) is not None:
+                    element.getparent().remove(before)  # type: ignore[union-attr]
+    except (etree.XMLSyntaxError, OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise CorruptDocumentError(f"cannot read {part!r} from the package: {error}") from error
+
+
+def string_text(element: _Element) -> str:
+    """A shared or inline string: its runs without their reading aids, raised ones kept apart."""
+    is_plain = len(element) == 1 and element[0].tag == _T
+    text = (element[0].text or "") if is_plain else join_runs(_runs(element))
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
+
+
+def _runs(element: _Element) -> Iterator[tuple[str, bool]]:
+    for child in element:
+        if child.tag == _T:
+            yield child.text or "", False
+        elif child.tag == f"{S}r":
+            place = child.find(f"{S}rPr/{S}vertAlign")
+            yield child.findtext(_T) or "", place is not None and place.get("val") == "superscript"
+
+
+def _strings(package: zipfile.ZipFile, part: str) -> Iterator[str]:
+    return map(string_text, elements(package, part, f"{S}si"))
+
+
+def _formats(package: zipfile.ZipFile, part: str) -> Iterator[NumberFormat]:
+    """The number format of each cell style; openpyxl knows the built-in ones but those of East Asia."""
+    from openpyxl.styles.numbers import BUILTIN_FORMATS
+
+    root = parse_xml(read_part(package, part), part)
+    codes = {str(number): code for number, code in (BUILTIN_FORMATS | EAST_ASIAN_FORMATS).items()}
+    for one in root.iterfind(f"{S}numFmts/{S}numFmt"):
+        codes[one.get("numFmtId") or ""] = one.get("formatCode") or "General"
+    for style in root.iterfind(f"{S}cellXfs/{S}xf"):
+        yield number_format_of(codes.get(style.get("numFmtId") or "0", "General"))
 
 
 def read_frame(package: zipfile.ZipFile, part: str) -> _Element:
@@ -117,7 +202,7 @@ def targets_of(package: zipfile.ZipFile, part: str, frame: _Element) -> dict[tup
         place = link.get("location") or ""
         target = addresses.get(link.get(f"{R}id") or "", "") + (f"#{place}" if place else "")
         if target and (match := _CELL.match(link.get("ref") or "")):
-            found[int(match[2]), _column(match[1]) + 1] = target
+            found[int(match[2]), column_of(match[1]) + 1] = target
     return found
 
 
@@ -136,10 +221,12 @@ def _addresses(package: zipfile.ZipFile, part: str) -> dict[str, str]:
 def merges_of(frame: _Element) -> Iterator[Merge]:
     for element in frame.iterfind(f"{S}mergeCells/{S}mergeCell"):
         if match := _RANGE.fullmatch(element.get("ref") or ""):
-            yield Merge(int(match[2]) - 1, int(match[4]) - 1, _column(match[1]), _column(match[3]))
+            yield Merge(int(match[2]) - 1, int(match[4]) - 1, column_of(match[1]), column_of(match[3]))
 
 
-def _column(letters: str) -> int:
+@lru_cache(maxsize=MAX_COLUMNS)
+def column_of(letters: str) -> int:
+    """The number of a column from 0: A is 0, AA is 26."""
     number = 0
     for letter in letters:
         number = 26 * number + ord(letter) - 64
