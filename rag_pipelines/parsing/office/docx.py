@@ -137,6 +137,7 @@ class _DocxReader:
                 if part.is_linked_to_previous:
                     continue
                 self.text.addresses = addresses_of(part.part)
+                self.text.take_part(part._element)
                 text = self._furniture_text(part._element)
                 if is_shown:
                     self.builder.add(kind, text)

@@ -53,7 +53,7 @@ class Look(NamedTuple):
     font: str | None = None
 
 
-_UPRIGHT: Final = Look()
+UPRIGHT: Final = Look()
 
 
 class Styles:
@@ -64,6 +64,7 @@ class Styles:
         self._characters: dict[str, _Element] = {}
         self._roles: dict[str, Role] = {}
         self._looks: dict[str, Look] = {}
+        self._numberings: dict[str, tuple[str, int | None]] = {}
         self._default = ""
         for style in document.styles.element.iterchildren(f"{W}style"):
             if style.get(f"{W}type") == "paragraph":
@@ -72,6 +73,7 @@ class Styles:
                     self._default = style.get(f"{W}styleId")
             elif style.get(f"{W}type") == "character":
                 self._characters[style.get(f"{W}styleId")] = style
+        self._is_plain = all(self._look_of_style(name) == UPRIGHT for name in self._elements)
         self._prompts = {name for name, style in self._characters.items() if _name(style) == _PROMPT_STYLE}
 
     def role(self, paragraph: _Element) -> Role:
@@ -87,22 +89,36 @@ class Styles:
 
     def numbering(self, paragraph: _Element) -> tuple[str, int | None, str]:
         """The numbering of `paragraph` (an empty string for none), its level if said, and its style."""
-        style = paragraph.find(f"{W}pPr/{W}pStyle")
+        properties = paragraph.find(f"{W}pPr")
+        if properties is None:
+            return (*self._numbering_of_style(self._default), self._default)
+        style = properties.find(f"{W}pStyle")
         style_id = self._default if style is None else style.get(f"{W}val") or ""
-        level: int | None = None
-        for element in (paragraph, *self._line(style_id)):
-            numbering = element.find(f"{W}pPr/{W}numPr")
-            if numbering is None:
+        own = properties.find(f"{W}numPr")
+        number, level = (None, None) if own is None else _numbering(own)
+        if number is None:
+            number, styled = self._numbering_of_style(style_id)
+            level = styled if level is None else level
+        return number, level, style_id
+
+    def special_runs(self, root: _Element) -> set[_Element]:
+        """The runs below `root` that may look other than their paragraphs; all others look like these."""
+        found: set[_Element] = set()
+        tags = (f"{W}{name}" for name in ("vertAlign", "position", "vanish", "rStyle", "rFonts"))
+        for element in root.iter(*tags):
+            if element.tag == f"{W}rFonts" and not is_symbol_font(_font(element)):
                 continue
-            number, depth = numbering.find(f"{W}numId"), numbering.find(f"{W}ilvl")
-            if level is None and depth is not None:
-                level = int(depth.get(f"{W}val") or 0)
-            if number is not None:
-                return number.get(f"{W}val") or "", level, style_id
-        return "", None, style_id
+            if element.tag == f"{W}rStyle" and self._look_of_style(element.get(f"{W}val") or "") == UPRIGHT:
+                continue
+            run = element.getparent().getparent()
+            if run is not None and run.tag == f"{W}r":
+                found.add(run)
+        return found
 
     def look_of_paragraph(self, paragraph: _Element) -> Look:
         """How runs look that say nothing of their own."""
+        if self._is_plain:
+            return UPRIGHT
         style = paragraph.find(f"{W}pPr/{W}pStyle")
         return self._look_of_style(self._default if style is None else style.get(f"{W}val") or "")
 
@@ -110,6 +126,19 @@ class Styles:
         """How `run` looks in a paragraph whose runs look like `base`."""
         properties = run.find(f"{W}rPr")
         return base if properties is None else self._apply(properties, base)
+
+    def _numbering_of_style(self, style_id: str) -> tuple[str, int | None]:
+        """The numbering of a style, from it and those it is based on."""
+        if style_id not in self._numberings:
+            number: str | None = None
+            level: int | None = None
+            for style in self._line(style_id):
+                element = style.find(f"{W}pPr/{W}numPr")
+                if element is not None and number is None:
+                    number, own = _numbering(element)
+                    level = own if level is None else level
+            self._numberings[style_id] = number or "", level
+        return self._numberings[style_id]
 
     def is_prompt(self, run: _Element) -> bool:
         """Whether `run` may be words of Word that say what belongs in an empty control.
@@ -124,7 +153,7 @@ class Styles:
     def _look_of_style(self, style_id: str) -> Look:
         """The look that a style gives, paragraph or character, with those it is based on."""
         if style_id not in self._looks:
-            look = _UPRIGHT
+            look = UPRIGHT
             for style in reversed(self._line(style_id)):
                 if (properties := style.find(f"{W}rPr")) is not None:
                     look = self._apply(properties, look)
@@ -144,7 +173,7 @@ class Styles:
             elif tag == f"{W}vanish":
                 look = look._replace(hidden=on(child))
             elif tag == f"{W}rFonts":
-                font = child.get(f"{W}ascii") or child.get(f"{W}hAnsi")
+                font = _font(child)
                 if font is not None:
                     look = look._replace(font=font if is_symbol_font(font) else None)
         return look
@@ -173,6 +202,20 @@ class Styles:
 def on(element: _Element | None) -> bool:
     """Whether a toggle property is set."""
     return element is not None and element.get(f"{W}val") not in ("0", "false", "off")
+
+
+def _numbering(element: _Element) -> tuple[str | None, int | None]:
+    """The numbering and the level that numbering properties say, None for what they do not."""
+    number, depth = element.find(f"{W}numId"), element.find(f"{W}ilvl")
+    return (
+        None if number is None else number.get(f"{W}val") or "",
+        None if depth is None else int(depth.get(f"{W}val") or 0),
+    )
+
+
+def _font(fonts: _Element) -> str | None:
+    font: str | None = fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi")
+    return font
 
 
 def _over(own: Look, base: Look) -> Look:

@@ -16,7 +16,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import LINK, anchor, end_of_link, unlinked
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.docx_numbering import Numbering
-from rag_pipelines.parsing.office.docx_styles import Look, Styles, W, on
+from rag_pipelines.parsing.office.docx_styles import UPRIGHT, Look, Styles, W, on
 from rag_pipelines.parsing.office.fields import target_of
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM
@@ -100,6 +100,15 @@ class DocxText:
         self._addresses_of_notes = {kind: addresses_of(_related(document, kind)) for kind in _NOTES.values()}
         self._numbers = dict.fromkeys(_NOTES.values(), 0)
         self._comments = _comments(document)
+        self._special: set[_Element] = set()
+        self.take_part(document.element.body)
+        for notes in self._notes.values():
+            for note in notes.values():
+                self.take_part(note)
+
+    def take_part(self, root: _Element) -> None:
+        """Look through a part of the document before its text is read."""
+        self._special |= self.styles.special_runs(root)
 
     def numbered(self, paragraph: _Element) -> str:
         """The text of a paragraph behind the number that Word shows in front of it."""
@@ -113,7 +122,7 @@ class DocxText:
         return f"{label} {text}" if label and unlinked(text).strip() else text
 
     def text(self, paragraph: _Element) -> str:
-        if any(one.in_instruction for one in self._fields):
+        if self._fields and any(one.in_instruction for one in self._fields):
             self._fields.clear()  # an instruction ends with its paragraph, so that no damage hides a document
         runs: list[tuple[str, bool]] = []
         self._collect(paragraph, runs, self.styles.look_of_paragraph(paragraph))
@@ -163,7 +172,8 @@ class DocxText:
             if tag == f"{W}t":
                 self._say(child.text or "", runs, look)
             elif tag == f"{W}r":
-                own = self.styles.look(child, look)
+                is_special = child in self._special or look is not UPRIGHT
+                own = self.styles.look(child, look) if is_special else look
                 if own.hidden:
                     self._builder.leave_out(LeftOut.HIDDEN, _plain(child))
                     for mark in child.iterchildren(f"{W}fldChar"):
