@@ -44,6 +44,7 @@ REPEATS = 5
 
 PARSER = "to_tsvector('{}', content)"
 WORDS = "rag.words('{}', content)"
+QUESTION = "rag.question_words('{{{}}}', content)"
 TOLD = "rag.words(rag.language_of(NULL, content, 'english', '{\"de\": \"german\"}'), content)"
 ASKED = "rag.question_words('{english,german}', content)"
 
@@ -94,6 +95,11 @@ class Reader:
             found[place][word] = times
         return found
 
+    def lengths(self, expression: str) -> list[int]:
+        """The lengths of the texts filled in, as they count for BM25."""
+        rows = self._connection.execute(f"SELECT rag.text_length({expression}) FROM texts ORDER BY place")
+        return [length for (length,) in rows]
+
     def cost(self, expression: str) -> tuple[float, float]:
         """Milliseconds of processor time, and megabytes, for the texts filled in."""
         backend = psutil.Process(self._connection.info.backend_pid)
@@ -109,7 +115,7 @@ class Reader:
 def ndcg(reader: Reader, judged: Corpus, passages: str, questions: str) -> list[float]:
     """nDCG@10 of each question under BM25."""
     read = reader.read(list(judged.passages.values()), passages)
-    lengths = [sum(words.values()) for words in read]
+    lengths = reader.lengths(passages)
     average = sum(lengths) / len(lengths)
     postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for place, words in enumerate(read):
@@ -168,7 +174,8 @@ def ranking(reader: Reader, sets: dict[str, tuple[Corpus, str]]) -> Iterator[tup
     """Postgres' parser and ours on each set, with the paired difference."""
     for name, (judged, language) in sets.items():
         parser, words = (
-            ndcg(reader, judged, how.format(language), how.format(language)) for how in (PARSER, WORDS)
+            ndcg(reader, judged, texts.format(language), questions.format(language))
+            for texts, questions in ((PARSER, PARSER), (WORDS, QUESTION))
         )
         one = difference(parser, words)
         FIGURES.ratio(f"nDCG@10 of words / parser, {name}", sum(words) / sum(parser))
@@ -181,8 +188,8 @@ def languages(reader: Reader, english: Corpus, german: Corpus) -> Iterator[tuple
     both = Corpus({**english.passages, **german.passages}, [*english.questions, *german.questions])
     count = len(english.questions)
     for name, passages, questions in (
-        ("english", WORDS.format("english"), WORDS.format("english")),
-        ("german", WORDS.format("german"), WORDS.format("german")),
+        ("english", WORDS.format("english"), QUESTION.format("english")),
+        ("german", WORDS.format("german"), QUESTION.format("german")),
         ("its own language", TOLD, ASKED),
     ):
         figures = ndcg(reader, both, passages, questions)

@@ -43,7 +43,7 @@ def lasting(value: Any, first: Collection[str]) -> dict[str, Any]:
             where it is not at its default, so a default may never change.
     """
     plain = msgspec.to_builtins(value)
-    later = {field.encode_name: field for field in _fields(type(value)) if field.name not in first}
+    later = {field.encode_name: field for field in _fields(value.__class__) if field.name not in first}
     return {
         name: one
         for name, one in plain.items()

@@ -121,10 +121,10 @@ RETURN (
 );
 
 -- object: FUNCTION rag.text_length(tsvector)
--- The number of indexed words in a text.
+-- The number of indexed words in a text; a word as typed and without its accents stands at one place and is one.
 CREATE OR REPLACE FUNCTION rag.text_length(words tsvector) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN (SELECT coalesce(sum(cardinality(positions)), 0)::integer FROM unnest(words));
+RETURN (SELECT count(DISTINCT place)::integer FROM unnest(words), unnest(positions) AS place);
 
 -- object: FUNCTION rag.question_words(regconfig[], text)
 -- The words of a question to an index in several languages: read in that of which it has the most stop words, or in
