@@ -222,7 +222,7 @@ CREATE FUNCTION rag.is_known(tenant text, principals text[]) RETURNS boolean
 
 CREATE FUNCTION rag.text_length(words tsvector) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT (COALESCE(sum(cardinality(unnest.positions)), (0)::bigint))::integer AS "coalesce" FROM unnest(text_length.words) unnest(lexeme, positions, weights));
+    RETURN (SELECT (count(DISTINCT place.place))::integer AS count FROM unnest(text_length.words) unnest(lexeme, positions, weights), LATERAL unnest(unnest.positions) place(place));
 
 CREATE FUNCTION rag.language_of(declared text, content text, language regconfig, languages jsonb) RETURNS regconfig
     LANGUAGE sql STABLE PARALLEL SAFE
