@@ -43,9 +43,8 @@ from rag_pipelines.parsing.pdf.flow import (
 from rag_pipelines.parsing.pdf.links import PageLink, mark_links
 from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page
 from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
-from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption
+from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
-from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/pdf"
 
@@ -243,7 +242,7 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
             if isinstance(item, Paragraph):
                 item.confidence = confidence_of(page, item.box)
     headings = Headings([item for item in items if isinstance(item, Paragraph)], _outline(document))
-    builder.title = meaningful_title(builder.metadata.pop("title", None)) or headings.title
+    builder.title = title_of(builder.metadata.pop("title", None), pages, headings)
     _Writer(builder, headings, {page.number: page.links for page in pages}).write(items, page_of)
     for text, number in furniture.headers.items():
         builder.add(BlockKind.HEADER, text, page=number)

@@ -17,6 +17,7 @@ from rag_pipelines.parsing.pdf.flow import Paragraph, starts_lower
 from rag_pipelines.parsing.pdf.lines import Line, rows
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.tables import PageTable
+from rag_pipelines.parsing.zip_package import meaningful_title
 
 MARGIN = 0.12
 OUTERMOST_MARGIN = 0.2
@@ -47,6 +48,11 @@ _NOT_A_HEADING_END = re.compile(r"[.,;]$")
 _LABEL_AND_VALUE = re.compile(r":\s+\S")
 _NUMBERED = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z]|[IVX]+)[.)]?\s")
 _WORD = re.compile(r"[^\W\d_]{2}")
+_WORDS = re.compile(r"[^\W\d_]{2,}[\W_]*\s.*[^\W\d_]{2}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
+_CONTENTS = re.compile(
+    r"(?:table of )?contents|inhalt(?:sverzeichnis)?|sommaire|índice|indice|index", re.IGNORECASE
+)
+_DOUBLED = re.compile(r"(?:(.)\1)+")
 
 
 @dataclass(slots=True)
@@ -138,6 +144,20 @@ def _is_labelled(row: Sequence[Line]) -> bool:
     return all(line.label in ("page-header", "page-footer") for line in row)
 
 
+def title_of(named: str | None, pages: Sequence[Page], headings: Headings) -> str | None:
+    """The title of a document: what its file names it, if that is one, else its largest text on page 1.
+
+    Programs fill in numbers of theirs, file names and glyphs read twice. A title stands on the first page,
+    or at least consists of words.
+    """
+    named = meaningful_title(named)
+    if named and not _DOUBLED.fullmatch("".join(named.split())):
+        shown = _letters("".join(line.text for page in pages[:1] for line in page.lines))
+        if (_letters(named) and _letters(named) in shown) or _WORDS.search(named):
+            return named
+    return headings.title
+
+
 Style = tuple[float, bool]
 
 
@@ -161,7 +181,9 @@ class Headings:
         self.mono_body = 2 * mono > weights.total()
         self._outline = {(page, _letters(title)): level for level, title, page in outline}
         candidates = [paragraph for paragraph in paragraphs if self._may_be(paragraph)]
-        self._title = self._title_of(candidates)
+        self._largest = self._largest_of(candidates)
+        alike = [one for one in candidates if self._largest and one.size >= self._largest.size]
+        self._title = self._largest if len(alike) == 1 else None
         self._levels = self._levels_of([one for one in candidates if one is not self._title])
 
     def level(self, paragraph: Paragraph) -> int | None:
@@ -177,8 +199,9 @@ class Headings:
 
     @property
     def title(self) -> str | None:
-        """The text of the title, where the document shows one."""
-        return self._title.whole if self._title else None
+        """The text of the title that the document shows, else of the largest heading of its first page."""
+        largest = self._title or self._largest
+        return largest.whole if largest and not _CONTENTS.fullmatch(largest.text) else None
 
     def _may_be(self, paragraph: Paragraph) -> bool:
         text = paragraph.text
@@ -217,15 +240,13 @@ class Headings:
                 above = max(above, levels[style])
         return levels
 
-    def _title_of(self, candidates: Sequence[Paragraph]) -> Paragraph | None:
-        first = min((paragraph.page for paragraph in candidates), default=0)
-        if first != 1:
+    def _largest_of(self, candidates: Sequence[Paragraph]) -> Paragraph | None:
+        """The largest heading of the first page that is larger than the body and has no number."""
+        on_first = [paragraph for paragraph in candidates if paragraph.page == 1]
+        largest = max(on_first, key=lambda paragraph: paragraph.size, default=None)
+        if largest is None or largest.size < LARGER * self.body_size or _NUMBERED.match(largest.whole):
             return None
-        largest = max((paragraph for paragraph in candidates if paragraph.page == 1), key=lambda p: p.size)
-        if _NUMBERED.match(largest.whole):
-            return None
-        alike = [paragraph for paragraph in candidates if paragraph.size >= largest.size]
-        return largest if len(alike) == 1 and largest.size >= LARGER * self.body_size else None
+        return largest
 
 
 def _style(paragraph: Paragraph) -> Style:

@@ -220,6 +220,32 @@ def test_metadata_is_read_and_a_file_name_is_no_title() -> None:
     assert parsed(pdf(line(60, 100, "Text"), title="Leave policy")).title == "Leave policy"
 
 
+@pytest.mark.parametrize(
+    ("named", "title"),
+    [
+        ("0001045810-23-000093", "Harbour rules"),
+        ("Microsoft Word - rules.doc", "Harbour rules"),
+        ("HHaarrbboouurr rruulleess", "Harbour rules"),
+        ("rules_v3-final", "Harbour rules"),
+        ("Mooring", "Mooring"),
+        ("Rules of the harbour of Bergen", "Rules of the harbour of Bergen"),
+        ("港湾規則", "港湾規則"),
+    ],
+)
+def test_a_title_of_the_file_that_is_none_gives_way_to_the_largest_text(named: str, title: str) -> None:
+    page = together(
+        line(60, 60, "Harbour rules", 20), line(60, 90, "Mooring", 14), box(60, 120, 500, 300, PROSE)
+    )
+    assert parsed(pdf(page, title=named)).title == title
+
+
+def test_of_equally_large_texts_the_first_is_the_title() -> None:
+    page = together(line(60, 60, "Fees", 18), box(60, 80, 500, 160, PROSE), line(60, 200, "Fines", 18))
+    document = parsed(pdf(page))
+    assert document.title == "Fees"
+    assert texts(document, BlockKind.HEADING) == ["Fees", "Fines"]
+
+
 ENCRYPTION = {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "owner_pw": "owner"}
 
 
