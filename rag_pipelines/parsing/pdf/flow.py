@@ -57,11 +57,12 @@ class Paragraph:
 def in_reading_order(page: Page, tables: Sequence[PageTable]) -> Iterator[Paragraph | PageTable]:
     """The paragraphs and tables of a page as a person reads them.
 
-    Lines inside a table are its own. Text in another direction than the page's follows at the end.
+    Lines inside a table are its own, if it has their words; its cells take the superscripts from them. Text
+    in another direction than the page's follows at the end.
     """
     by_direction: dict[tuple[int, int], list[Line]] = {(1, 0): []}
     for line in page.lines:
-        if line.direction != (1, 0) or not any(table.box.holds(line.box) for table in tables):
+        if line.direction != (1, 0) or not any(table.takes(line) for table in tables):
             by_direction.setdefault(line.direction, []).append(line.upright())
     for direction, lines in by_direction.items():
         here = tables if direction == (1, 0) else ()

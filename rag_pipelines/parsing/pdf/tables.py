@@ -52,6 +52,7 @@ SPLIT_CELLS = 0.02
 
 _FIGURE = re.compile(r"[\s$€£¥%()+\-–.,\d]*\d[\s$€£¥%()+\-–.,\d]*")
 _CONTINUES = re.compile(r"[a-zß-öø-ÿ(&/]")
+_WORDS = re.compile(r"[^\W_]+")
 _SIGN = re.compile(r"(?<!\S)\ufffd+(?!\S)")
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad]\n(?=[a-zß-öø-ÿ])")
 
@@ -81,6 +82,18 @@ class PageTable:
     box: Box
     rows: list[list[str]]
     header_rows: int = 0
+    _letters: str = field(default="", init=False, repr=False, compare=False)
+
+    def takes(self, line: Line) -> bool:
+        """Whether a line stands in the table and its words in the cells, in which superscripts are mended."""
+        if not self.box.holds(line.box):
+            return False
+        if "^" in line.text:
+            plain = line.text.replace("^", "")
+            self.rows = [[cell.replace(plain, line.text) for cell in row] for row in self.rows]
+        if not self._letters:
+            self._letters = "".join(filter(str.isalnum, "".join(itertools.chain.from_iterable(self.rows))))
+        return all(word in self._letters for word in _WORDS.findall(line.text))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,9 @@ import pytest
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
 from rag_pipelines.parsing.pdf.engine import mupdf
-from rag_pipelines.parsing.pdf.lines import Box
+from rag_pipelines.parsing.pdf.flow import in_reading_order
+from rag_pipelines.parsing.pdf.lines import Box, Line
+from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.parse import parse
 from rag_pipelines.parsing.pdf.structure import continue_table
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, PageTable, cell_text
@@ -247,3 +249,20 @@ def test_the_tables_of_a_public_benchmark_are_found_in_auto(data_set: Callable[[
         scores.append(benchmark.judge(document, benchmark.truths(path))[0])
     assert benchmark.pooled(scores).f1 > 0.95
     assert counters["layout_pages"] < 0.6 * counters["pages"]
+
+
+def test_a_line_in_the_box_of_a_table_whose_cells_lack_it_stays_text() -> None:
+    table = PageTable(Box(50, 100, 400, 200), [["Item", "Price"], ["Bolts", "4.20"]])
+    page = Page(1, 595, 842)
+    for top, text in ((110, "Item"), (130, "Bolts 4.20"), (150, "Prices without tax"), (300, "Below it")):
+        page.lines.append(Line(text, Box(60, top, 160, top + 10), 10))
+    items = list(in_reading_order(page, [table]))
+    assert [item if item is table else item.text for item in items] == [
+        table, "Prices without tax", "Below it"
+    ]  # fmt: skip
+
+
+def test_cells_take_their_superscripts_from_the_lines() -> None:
+    table = PageTable(Box(50, 100, 400, 200), [["Area", "Value"], ["Lake", "5 106 m2"]])
+    assert table.takes(Line("5 10^6 m^2", Box(60, 130, 120, 140), 10))
+    assert table.rows[1] == ["Lake", "5 10^6 m^2"]
