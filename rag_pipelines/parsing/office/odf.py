@@ -39,7 +39,7 @@ from rag_pipelines.parsing.office.odf_names import (
 from rag_pipelines.parsing.office.odf_styles import OdfStyles
 from rag_pipelines.parsing.office.odf_text import MATH, OdfText, formula_text
 from rag_pipelines.parsing.office.ole import embedded_file
-from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet
+from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet, comment
 from rag_pipelines.parsing.parts import add_attachment
 from rag_pipelines.parsing.witness import odf
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
@@ -298,7 +298,7 @@ class _OdfReader:
 
     def _sheet_rows(self, table: _Element, merges: dict[int, list[Merge]]) -> Iterator[list[str]]:
         """The rows of a sheet; the merged cells of each are in `merges` when it comes."""
-        number = 0
+        number = place = 0
         for row in _rows(table):
             cells: list[str] = []
             blanks = 0
@@ -311,6 +311,7 @@ class _OdfReader:
                     first = len(cells) + blanks
                     merge = Merge(number, number + rows - 1, first, first + columns - 1)
                     merges.setdefault(number, []).append(merge)
+                self._take_comments(cell, place, len(cells) + blanks)
                 text = cell_text(cell, self._text_inside(cell))
                 if not text and (text := cell_formula(cell)):
                     self.builder.lose(Loss.FORMULAS, count)
@@ -323,7 +324,16 @@ class _OdfReader:
             if not cells:
                 times = min(times, _MAX_ROWS if has_covered else MAX_BLANK_ROWS + 1)
             number += times
+            place += _count(row, "rows-repeated")
             yield from repeat(cells, times)
+
+    def _take_comments(self, cell: _Element, row: int, column: int) -> None:
+        """Take the comments on a cell out of it, to stand below the sheet."""
+        for note in cell.findall(f"{OFFICE}annotation"):
+            text = self._text_inside(note)
+            if text.strip():
+                self.text.remarks.append(comment(note.findtext(f"{DC}creator"), row, column, text))
+            cell.remove(note)
 
 
 def _is_container(element: _Element) -> bool:

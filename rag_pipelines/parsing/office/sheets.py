@@ -57,6 +57,15 @@ def add_sheet(
     return has_heading
 
 
+def comment(author: str | None, row: int, column: int, text: str) -> str:
+    """A comment on a cell, whose row and column count from 0, as text that stands below its sheet."""
+    letters, number = "", column + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return f"Comment{f' by {author}' if author else ''} on {letters}{row + 1}: {text}"
+
+
 def _bands(rows: Iterable[Row], max_characters: int) -> Iterator[list[Row]]:
     """Runs of rows that belong together, without the blank ones."""
     band: list[Row] = []

@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
-from rag_pipelines.model import ParsedDocument
+from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, display
-from rag_pipelines.parsing.office.sheets import add_sheet
+from rag_pipelines.parsing.office.sheets import add_sheet, comment
 from rag_pipelines.parsing.witness import xls as witness
+from rag_pipelines.text.superscripts import join_runs
 
 MEDIA_TYPE = "application/vnd.ms-excel"
+_SUPERSCRIPT = 1
+"""The escapement of a font (FONT record, [MS-XLS] 2.4.122)."""
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -55,6 +58,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             max_characters=request.limits.max_characters,
             merges=by_first_row(merges),
         )
+        _add_comments(builder, sheet)
     builder.metadata = {"author": book.user_name} if book.user_name else {}
     builder.account_for(witness.text(book))
     return builder.finish()
@@ -64,13 +68,33 @@ def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Iterator[list[str]
     epoch = EPOCH_1904 if book.datemode else EPOCH_1900
     for number in range(sheet.nrows):
         row: list[str] = []
-        for cell in sheet.row(number):
+        for column, cell in enumerate(sheet.row(number)):
             value = _value(cell)
+            if isinstance(value, str) and (runs := sheet.rich_text_runlist_map.get((number, column))):
+                value = join_runs(_runs(book, value, runs))
             style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
             row.append(display(value, style.format_str if style else "General", epoch=epoch))
             if value and not row[-1]:
                 builder.leave_out(LeftOut.HIDDEN, str(value))
         yield row
+
+
+def _runs(book: Any, text: str, starts: list[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+    """The runs of a text, each with whether it is raised; `starts` are their offsets and fonts."""
+    begin, raised = 0, False
+    for offset, font in starts:
+        yield text[begin:offset], raised
+        begin = offset
+        raised = font < len(book.font_list) and book.font_list[font].escapement == _SUPERSCRIPT
+    yield text[begin:], raised
+
+
+def _add_comments(builder: DocumentBuilder, sheet: Any) -> None:
+    for (row, column), note in sorted(sheet.cell_note_map.items()):
+        if note.text.strip():
+            builder.add(
+                BlockKind.PARAGRAPH, comment((note.author or "").strip(), row, column, note.text.strip())
+            )
 
 
 def _value(cell: Any) -> Value:

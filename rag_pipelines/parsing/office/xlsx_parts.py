@@ -124,7 +124,7 @@ def elements(package: zipfile.ZipFile, part: str, tag: str) -> Iterator[_Element
                 yield element
                 element.clear()
                 while (before := element.getprevious()) is not None:
-                    element.getparent().remove(before)  # type: ignore[union-attr]
+                    element.getparent().remove(before)
     except (etree.XMLSyntaxError, OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise CorruptDocumentError(f"cannot read {part!r} from the package: {error}") from error
 

@@ -225,3 +225,18 @@ def test_a_formula_of_a_sheet_without_a_result_stands_as_it_is_and_is_counted() 
     document = parse(odf("spreadsheet", f'<table:table table:name="S">{row}</table:table>'))
     assert tables(document) == [[("all", "=SUM(B1:B9;Other.A1)")]]
     assert document.counters["formulas_without_value"] == 1
+
+
+def test_comments_on_cells_of_a_sheet_stand_below_it_with_their_author_and_cell() -> None:
+    note = (
+        "<office:annotation><dc:creator>Ann</dc:creator><text:p>Counted</text:p><text:p>twice.</text:p>"
+        "</office:annotation>"
+    )
+    row = (
+        "<table:table-row><table:table-cell><text:p>Bonn</text:p></table:table-cell>"
+        f"<table:table-cell>{note}<text:p>3</text:p></table:table-cell></table:table-row>"
+    )
+    blank = '<table:table-row table:number-rows-repeated="9"><table:table-cell/></table:table-row>'
+    document = parse(odf("spreadsheet", f'<table:table table:name="S">{blank}{row}</table:table>'))
+    assert tables(document) == [[("Bonn", "3")]]
+    assert outline(document)[1:] == [("paragraph", "Comment by Ann on B10: Counted\ntwice.")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterable
 from datetime import datetime, time
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -150,6 +152,23 @@ def test_the_date_formats_that_only_east_asian_editions_have_show_dates() -> Non
         lambda xml: xml.replace(b'<xf numFmtId="164"', b'<xf numFmtId="31"'),
     )
     assert tables(parse(data))[0][1][0] == "2024年3月4日"
+
+
+def test_an_old_binary_workbook_shows_the_same() -> None:
+    """Its sample was saved by LibreOffice: formats, merged cells, a raised run, a comment, a hidden value."""
+    sample = Path(__file__).parents[2] / "samples" / "shown.xls.gz"
+    document = parse(gzip.decompress(sample.read_bytes()))
+    assert tables(document) == [
+        [
+            ("Town", "2024", "2024"),
+            ("Town", "Sold", "Share"),
+            ("Bonn", "1,235 K", "13%"),
+            ("Bonn", "2.5K", "1/2"),
+            ("10^6", "36:00", ""),
+        ]
+    ]
+    assert outline(document)[1:] == [("paragraph", "Comment on B3: Counted twice.")]
+    assert document.counters["hidden_words"] == 1
 
 
 def test_serial_numbers_count_from_the_epoch_of_the_workbook() -> None:
