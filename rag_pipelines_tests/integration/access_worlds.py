@@ -106,17 +106,30 @@ class Worlds:
         assert [one.tenant for one in facts] == self.tenants
         with self.workspace.database.transaction() as connection:
             rules = AccessRules(connection)
-            for (document, chunk_set), one in zip(self._passages, facts, strict=True):
-                connection.execute(
-                    "UPDATE rag.document SET access_id = %s, state = %s WHERE document_id = %s",
-                    (rules.id_of(one.rule), "tombstoned" if one.deleted else "present", document),
-                )
-                former = (None, None) if one.former is None else (one.former[0], rules.id_of(one.former[1]))
-                connection.execute(
-                    "UPDATE rag.document_content SET tenant = %s, access_id = %s "
-                    "WHERE document_id = %s AND chunk_set_id = %s",
-                    (*former, document, chunk_set),
-                )
+            documents, sets = zip(*self._passages, strict=True)
+            formers = [one.former for one in facts]
+            connection.execute(
+                "UPDATE rag.document d SET access_id = f.access_id, state = f.state "
+                "FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS f (document_id, access_id, state) "
+                "WHERE d.document_id = f.document_id",
+                (
+                    list(documents),
+                    [rules.id_of(one.rule) for one in facts],
+                    ["tombstoned" if one.deleted else "present" for one in facts],
+                ),
+            )
+            connection.execute(
+                "UPDATE rag.document_content c SET tenant = f.tenant, access_id = f.access_id "
+                "FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[]) "
+                "AS f (document_id, chunk_set_id, tenant, access_id) "
+                "WHERE c.document_id = f.document_id AND c.chunk_set_id = f.chunk_set_id",
+                (
+                    list(documents),
+                    list(sets),
+                    [former and former[0] for former in formers],
+                    [former and rules.id_of(former[1]) for former in formers],
+                ),
+            )
             connection.execute("DELETE FROM rag.principal_group")
             for tenant, directory in directories.items():
                 listed = [Group(principal=name, members=tuple(who)) for name, who in directory.items()]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from rag_pipelines.cli import main
+from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.databases import copied_database
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -49,3 +52,15 @@ def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         return CliRunner().invoke(main.app, ["--config", str(workspace.config_file), *arguments])
 
     return run
+
+
+@pytest.fixture
+def suites_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quality suites of Dagster's runs in this process, which imports their library once, and not in another
+    for each run."""
+
+    def here() -> AbstractContextManager[Any]:
+        return nullcontext(SimpleNamespace(run=run_suite))
+
+    monkeypatch.setattr("rag_pipelines.orchestration.build.SuiteProcess", here)
+    monkeypatch.setattr("rag_pipelines.orchestration.resources.SuiteProcess", here)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import rag_pipelines.config
 from rag_pipelines import demo
 from rag_pipelines.cli import main
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 HERON = "# Herons\n\nThe grey heron waits by the weir for eels."
@@ -25,12 +26,27 @@ SALARIES = "# Salaries\n\nBand D earns well."
 Call = Callable[..., Result]
 
 
+def fill_published(made: Workspace) -> None:
+    """One document and a live version 1."""
+    made.write("birds/heron.md", HERON)
+    for command in (["ingest"], ["index", "build", "main"]):
+        assert CliRunner().invoke(main.app, ["--config", str(made.config_file), *command]).exit_code == 0
+
+
 @pytest.fixture
-def published(workspace: Workspace, call: Call) -> Workspace:
-    """A workspace with one document and a live version 1."""
-    workspace.write("birds/heron.md", HERON)
-    assert call("ingest").exit_code == 0
-    assert call("index", "build", "main").exit_code == 0
+def workspace(request: pytest.FixtureRequest, stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    """The published one where a test asks for that, else an empty one."""
+    if "published" in request.fixturenames:
+        with stock_of(fill_published).lend() as lent:
+            yield lent
+        return
+    made = Workspace(request.getfixturevalue("tmp_path"), request.getfixturevalue("database_url"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def published(workspace: Workspace) -> Workspace:
     return workspace
 
 

@@ -13,6 +13,8 @@ from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
 
+pytestmark = pytest.mark.usefixtures("suites_run_here")
+
 
 @pytest.fixture
 def half(workspace: Workspace) -> Workspace:

@@ -17,6 +17,8 @@ from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
 
+pytestmark = pytest.mark.usefixtures("suites_run_here")
+
 COMMANDS = [
     ("ingest",),
     ("ingest", "--full"),

@@ -16,6 +16,8 @@ from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
 
+pytestmark = pytest.mark.usefixtures("suites_run_here")
+
 SAID = "3 documents are gone at the source and still served; decide with `rag-pipelines deletes approve 1`"
 
 COMMANDS = [
