@@ -7,14 +7,13 @@ fields, symbols, notes, pictures. What does not: which block a paragraph is (`do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import LINK, anchor, end_of_link, unlinked
 from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.docx_fields import BUTTON_FIELD, SYMBOL_FIELD, Field, form_value
 from rag_pipelines.parsing.office.docx_numbering import Numbering
 from rag_pipelines.parsing.office.docx_styles import UPRIGHT, Look, Styles, W, on
 from rag_pipelines.parsing.office.fields import target_of
@@ -52,19 +51,6 @@ _CHARACTERS = {f"{W}tab": "\t", f"{W}ptab": "\t", f"{W}cr": "\n", f"{W}noBreakHy
 _NOTES = {f"{W}footnoteReference": "footnotes", f"{W}endnoteReference": "endnotes"}
 _ASIDE = {TEXT_BOX, CHART, CHART_EX, DIAGRAM_REFERENCE, ALT_CHUNK}
 _UNREAD = {f"{W}control", f"{W}subDoc", f"{W}contentPart"}
-_SYMBOL_FIELD = re.compile(r'\s*SYMBOL\s+(0x[0-9a-fA-F]+|\d+)(?:.*?\\f\s+"?([^"\\]+))?', re.IGNORECASE)
-_BUTTON_FIELD = re.compile(r"\s*MACROBUTTON\s+\S+\s+(.*)", re.IGNORECASE | re.DOTALL)
-
-
-@dataclass
-class _Field:
-    """A field that is open: its instruction, then its result (17.16.18)."""
-
-    form: _Element | None = None
-    instruction: list[str] = field(default_factory=list)
-    in_instruction: bool = True
-    has_result: bool = False
-    target: str = ""
 
 
 class Picture(NamedTuple):
@@ -94,7 +80,7 @@ class DocxText:
         self.pictures: list[Picture] = []
         self._builder = builder
         self._numbering = Numbering(document)
-        self._fields: list[_Field] = []
+        self._fields: list[Field] = []
         self.addresses = addresses_of(document.part)
         self._notes = {kind: _notes(document, kind) for kind in _NOTES.values()}
         self._addresses_of_notes = {kind: addresses_of(_related(document, kind)) for kind in _NOTES.values()}
@@ -266,7 +252,7 @@ class DocxText:
     def _read_field(self, mark: _Element, runs: list[tuple[str, bool]]) -> None:
         kind = mark.get(f"{W}fldCharType")
         if kind == "begin":
-            self._fields.append(_Field(mark.find(f"{W}ffData")))
+            self._fields.append(Field(mark.find(f"{W}ffData")))
         elif kind == "separate" and self._fields:
             begun = self._fields[-1]
             begun.in_instruction = False
@@ -281,15 +267,15 @@ class DocxText:
             if ended.target:
                 runs.append((end_of_link(ended.target), False))
 
-    def _shown_without_result(self, ended: _Field) -> str:
+    def _shown_without_result(self, ended: Field) -> str:
         """What Word shows for a field that keeps no result: check boxes, drop-down lists, symbols."""
         if ended.form is not None:
-            return _form_value(ended.form)
+            return form_value(ended.form)
         instruction = "".join(ended.instruction)
-        if found := _SYMBOL_FIELD.match(instruction):
+        if found := SYMBOL_FIELD.match(instruction):
             code = int(found[1], 0) if found[1][:2].lower() == "0x" else int(found[1])
             return self._symbol((found[2] or "").strip(), f"{code:x}")
-        button = _BUTTON_FIELD.match(instruction)
+        button = BUTTON_FIELD.match(instruction)
         return button[1].strip() if button else ""
 
     def _read_object(self, element: _Element, runs: list[tuple[str, bool]], look: Look) -> None:
@@ -341,23 +327,6 @@ def on_off(value: str | None) -> bool:
 def _plain(element: _Element) -> str:
     """The characters below `element` as they are stored."""
     return "".join([text.text or "" for text in element.iter(f"{W}t", f"{W}delText")])
-
-
-def _form_value(form: _Element) -> str:
-    """What a form field shows (17.16.17): the state of a check box, the choice of a list, a default text."""
-    box = form.find(f"{W}checkBox")
-    if box is not None:
-        state = box.find(f"{W}checked")
-        return "☒" if on(box.find(f"{W}default") if state is None else state) else "☐"
-    choices = form.find(f"{W}ddList")
-    if choices is not None:
-        entries = [entry.get(f"{W}val") or "" for entry in choices.iterfind(f"{W}listEntry")]
-        chosen = choices.find(f"{W}result")
-        chosen = choices.find(f"{W}default") if chosen is None else chosen
-        place = int(chosen.get(f"{W}val") or 0) if chosen is not None else 0
-        return entries[place] if 0 <= place < len(entries) else ""
-    default = form.find(f"{W}textInput/{W}default")
-    return "" if default is None else default.get(f"{W}val") or ""
 
 
 def _reference(picture: _Element) -> str | None:
