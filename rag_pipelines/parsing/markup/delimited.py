@@ -7,7 +7,6 @@ own, which is what the `records` connector does.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
-from rag_pipelines.text.delimited_rows import delimited_rows
+from rag_pipelines.text.delimited_rows import rows_of_text
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARACTERS = 65_536
@@ -86,5 +85,4 @@ def _is_number(row: list[str], column: int) -> bool:
 def _rows(text: str, delimiter: str | None) -> Iterator[list[str]]:
     """The rows that are not blank; without a delimiter, of one cell each."""
     csv.field_size_limit(_MAX_FIELD)
-    lines = io.StringIO(text, newline="")
-    return (row for _, row in delimited_rows(lines, delimiter or _NO_DELIMITER) if any(row))
+    return filter(any, rows_of_text(text, delimiter or _NO_DELIMITER))
