@@ -122,27 +122,40 @@ class _DocxReader:
                 self.read_blocks(child)
 
     def read_furniture(self) -> None:
-        """Add the headers and footers of every section that has its own; those never shown are left out."""
+        """Add the headers and footers of every section that has its own; those never shown are left out.
+
+        A section without its own has those of the section before it (ECMA-376 17.10.5), so that one may be
+        shown by a later section only: by the first that starts with a page of its own, say.
+        """
         on_even_pages = self.document.settings.odd_and_even_pages_header_footer
+        defined: list[tuple[BlockKind, Any]] = []
+        latest: dict[int, int] = {}
+        shown: set[int] = set()
         for section in self.document.sections:
             on_first_page = section.different_first_page_header_footer
-            for part, kind, is_shown in (
-                (section.header, BlockKind.HEADER, True),
-                (section.first_page_header, BlockKind.HEADER, on_first_page),
-                (section.even_page_header, BlockKind.HEADER, on_even_pages),
-                (section.footer, BlockKind.FOOTER, True),
-                (section.first_page_footer, BlockKind.FOOTER, on_first_page),
-                (section.even_page_footer, BlockKind.FOOTER, on_even_pages),
+            for slot, (part, kind, is_shown) in enumerate(
+                (
+                    (section.header, BlockKind.HEADER, True),
+                    (section.first_page_header, BlockKind.HEADER, on_first_page),
+                    (section.even_page_header, BlockKind.HEADER, on_even_pages),
+                    (section.footer, BlockKind.FOOTER, True),
+                    (section.first_page_footer, BlockKind.FOOTER, on_first_page),
+                    (section.even_page_footer, BlockKind.FOOTER, on_even_pages),
+                )
             ):
-                if part.is_linked_to_previous:
-                    continue
-                self.text.addresses = addresses_of(part.part)
-                self.text.take_part(part._element)
-                text = self._furniture_text(part._element)
-                if is_shown:
-                    self.builder.add(kind, text)
-                else:
-                    self.builder.leave_out(LeftOut.HIDDEN, text)
+                if not part.is_linked_to_previous:
+                    latest[slot] = len(defined)
+                    defined.append((kind, part))
+                if is_shown and slot in latest:
+                    shown.add(latest[slot])
+        for number, (kind, part) in enumerate(defined):
+            self.text.addresses = addresses_of(part.part)
+            self.text.take_part(part._element)
+            text = self._furniture_text(part._element)
+            if number in shown:
+                self.builder.add(kind, text)
+            else:
+                self.builder.leave_out(LeftOut.HIDDEN, text)
 
     def read_objects(self) -> None:
         """Add the files that the body embeds, each as a section of its own."""

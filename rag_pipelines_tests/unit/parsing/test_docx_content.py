@@ -308,6 +308,18 @@ def test_a_header_for_a_first_page_that_is_not_apart_is_not_shown(word) -> None:
     assert "Draft only" in parse(saved(word.save)).text
 
 
+def test_a_later_section_shows_the_first_page_header_of_the_section_before_it(word) -> None:
+    word.sections[0].first_page_header.paragraphs[0].text = "Annex"
+    word.add_paragraph("Body.")
+    word.add_section()
+    word.add_section().different_first_page_header_footer = True
+    assert "Annex" in parse(saved(word.save)).text
+    word.sections[1].first_page_header.paragraphs[0].text = "Nearer"
+    document = parse(saved(word.save))
+    assert "Nearer" in document.text
+    assert "Annex" not in document.text
+
+
 LISTS = """<w:numbering {w}>
 <w:abstractNum w:abstractNumId="1"><w:styleLink w:val="Clauses"/>
 <w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="ordinal"/><w:lvlText w:val="%1"/></w:lvl>
