@@ -76,7 +76,7 @@ class DocText:
         if character not in _REFERENCES:
             return character
         for kind, notes in self._notes.items():
-            if (note := notes.get(place)) is not None:
+            if (note := notes.pop(place, None)) is not None:  # once, so that a note in itself ends
                 return self._mark(kind, note)
         return ""
 

@@ -80,19 +80,27 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
 
 def _open(data: bytes) -> Document:
-    """The document in `data`; documents inside it stay bytes, which python-docx would take for its own."""
-    import docx
+    """The document in `data`, which may be a template or hold macros.
+
+    Documents inside it stay bytes, which python-docx would take for its own.
+    """
     from docx.opc.constants import RELATIONSHIP_TYPE
     from docx.opc.part import Part, PartFactory
+    from docx.package import Package
+    from docx.parts.document import DocumentPart
     from docx.parts.image import ImagePart
 
     def part_class(media_type: str, relation: str) -> type[Part] | None:
         if relation == RELATIONSHIP_TYPE.IMAGE:
             return ImagePart
-        return Part if relation.endswith("/aFChunk") else None
+        if relation.endswith("/aFChunk"):
+            return Part
+        return DocumentPart if relation == RELATIONSHIP_TYPE.OFFICE_DOCUMENT else None
 
     PartFactory.part_class_selector = part_class
-    return docx.Document(io.BytesIO(data))
+    part: Any = Package.open(io.BytesIO(data)).main_document_part
+    document: Document = part.document
+    return document
 
 
 class _DocxReader:

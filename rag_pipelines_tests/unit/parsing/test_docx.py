@@ -287,6 +287,23 @@ def test_the_strict_form_of_the_standard_is_read(word) -> None:
     assert outline(parse(data)) == [("heading 1", "Strict")]
 
 
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.ms-word.document.macroEnabled.main+xml",
+        "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+    ],
+)
+def test_a_template_or_a_document_with_macros_is_read(word, media_type: str) -> None:
+    word.add_paragraph("Body.")
+    plain = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    package = edited(
+        saved(word.save), "[Content_Types].xml", lambda part: part.replace(plain, media_type.encode())
+    )
+    assert parse(package).text == "Body."
+
+
 def test_a_document_without_text_is_empty(word) -> None:
     with pytest.raises(EmptyDocumentError):
         parse(saved(word.save))
