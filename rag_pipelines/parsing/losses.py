@@ -49,6 +49,8 @@ _NOT_SEEN = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206
 _MOST_COMPARED = 500_000_000
 """Words times characters. Where more are written otherwise it is no matter of hyphens any more, and looking
 for each would take seconds."""
+_LONGEST_WORD, _LONGEST_PART = 200, 50
+"""Characters of a word that is sought in its parts, and of a part."""
 
 
 def words(text: str) -> list[str]:
@@ -134,10 +136,12 @@ def _written_otherwise(lacking: Counter[str], more: Counter[str]) -> Counter[str
 
 def _put_together(word: str, parts: Counter[str]) -> Counter[str] | None:
     """The parts of which `word` consists, each time the longest that begins the rest; None if it does not."""
+    if len(word) > _LONGEST_WORD:
+        return None
     used: Counter[str] = Counter()
     at = 0
     while at < len(word):
-        for end in range(len(word), at, -1):
+        for end in range(min(len(word), at + _LONGEST_PART), at, -1):
             part = word[at:end]
             if parts[part] > used[part]:
                 used[part] += 1

@@ -59,6 +59,10 @@ class Text:
             return "" if self.is_html else _ADDRESS.sub("", self.text)
         return unlinked(text_of(tree.body or tree, images=False))
 
+    def everything(self) -> str:
+        """All words of the part, with those that are hidden and with addresses."""
+        return f"{self.shown()}\n{self.page[1]}" if self.is_html else self.text
+
 
 @dataclass
 class Alternatives:
@@ -111,9 +115,8 @@ def add_bodies(builder: DocumentBuilder, parts: Iterable[Shown]) -> None:
             chosen = part.chosen()
             for choice in part.choices:
                 if choice is not chosen:
-                    builder.leave_out(
-                        LeftOut.ALTERNATIVE, " ".join(text.shown() for text in texts_of(choice))
-                    )
+                    everything = "\n".join(text.everything() for text in every_text(choice))
+                    builder.leave_out(LeftOut.ALTERNATIVE, everything)
             add_bodies(builder, chosen)
         elif part.is_html:
             tree, hidden = part.page

@@ -12,7 +12,7 @@ import re
 _MARKUP = re.compile(
     r"<(?:!--.*?(?:-->|\Z)|!\[CDATA\[.*?(?:\]\]>|\Z)"
     r"|(script|style|template|noscript|head|title|noframes|iframe|object|textarea|svg|canvas|audio|video|select"
-    r"|datalist|map)(?=[\s>])(?:[^>]*[^/>])?>.*?(?:</\1\s*>|(?=<body)|\Z)"
+    r"|datalist|map)(?=[\s>])(?:[^>]*[^/>])?(?:>|\Z).*?(?:</\1\s*>|(?=<body)|\Z)"
     r"|[a-zA-Z/!?][^>]*(?:>|\Z))",
     re.I | re.DOTALL,
 )

@@ -11,17 +11,19 @@ import zipfile
 
 from rag_pipelines.parsing.witness.tags import between_tags, utf8
 
-_BODY = re.compile(rb"<office:body[\s>].*</office:body>", re.DOTALL)
+_BODY = re.compile(rb"<office:body[\s>].*", re.DOTALL)
 _NOT_SHOWN = re.compile(
     rb"<(text:tracked-changes|text:ruby-text|dc:date|meta:date-string|svg:title|svg:desc|office:scripts"
     rb"|presentation:footer-decl|presentation:date-time-decl|presentation:header-decl|text:page-number"
     rb"|text:page-count|office:binary-data|table:calculation-settings|table:named-expressions"
     rb"|table:content-validations|office:event-listeners)"
-    rb"(?=[\s>])(?:[^>]*[^/>])?>.*?(?:</\1>|\Z)",
+    rb"(?=[\s>])(?:[^>]*[^/>])?(?:>|\Z).*?(?:</\1>|\Z)",
     re.DOTALL,
 )
 _INLINE = re.compile(rb"</?text:(?:span|a|bookmark|bookmark-start|bookmark-end|meta)(?:\s[^>]*)?(?:>|\Z)")
-_FURNITURE = re.compile(rb"<style:(header|footer)(?=[\s>])(?:[^>]*[^/>])?>.*?(?:</style:\1>|\Z)", re.DOTALL)
+_FURNITURE = re.compile(
+    rb"<style:(header|footer)(?=[\s>])(?:[^>]*[^/>])?(?:>|\Z).*?(?:</style:\1>|\Z)", re.DOTALL
+)
 
 
 def text(package: zipfile.ZipFile) -> str:

@@ -21,7 +21,9 @@ _TEXT = re.compile(
 """The text of a run; or, without the group, what parts words: ends of paragraphs and of runs of equations,
 tabs, line breaks, text boxes. The prefixes are those that all writers use."""
 
-_NOT_SHOWN = re.compile(rb"<(mc:Fallback|w:moveFrom|w:rt|rPh)(?=[\s>])(?<!/)[^>]*>.*?(?:</\1>|\Z)", re.DOTALL)
+_NOT_SHOWN = re.compile(
+    rb"<(mc:Fallback|w:moveFrom|w:rt|rPh)(?=[\s>])(?:[^>]*[^/>])?(?:>|\Z).*?(?:</\1>|\Z)", re.DOTALL
+)
 _MARKS_NOT_SHOWN = (b"<mc:Fallback", b"<w:moveFrom", b"<w:rt>", b"<rPh")
 _FIELD = re.compile(rb"<a:fld\s.*?(?:</a:fld>|\Z)", re.DOTALL)
 _CACHED_NAMES = re.compile(rb"<c:strCache>.*?(?:</c:strCache>|\Z)", re.DOTALL)
@@ -36,15 +38,15 @@ _NOTES_PART = re.compile(r"ppt/notesSlides/[^/]*\.xml")
 _SHEET_EXTRA = re.compile(r"xl/(?:comments[^/]*|drawings/drawing\d*|charts/chart\d*|diagrams/data\d*)\.xml")
 _CHART_PART = re.compile(r"(?:word|ppt)/charts/chart[^/]*\.xml")
 
-_SHEET = re.compile(rb"<(?:\w+:)?sheet\s[^>]*>")
+_SHEET = re.compile(rb"<(?:\w+:)?sheet\s[^>]{0,2000}>")
 _STATE = re.compile(rb'\sstate="(?:veryH|h)idden"')
 _RELATION_ID = re.compile(rb'\s\w+:id="([^"]*)"')
-_RELATION = re.compile(rb"<Relationship\s[^>]*>")
+_RELATION = re.compile(rb"<Relationship\s[^>]{0,8000}>")
 _ID, _TARGET = re.compile(rb'\sId="([^"]*)"'), re.compile(rb'\sTarget="([^"]*)"')
 _SHARED = re.compile(rb"</(?:\w+:)?si>")
-_SHARED_CELL = re.compile(rb't="s"[^>]*>\s*<(?:\w+:)?v>(\d+)<')
+_SHARED_CELL = re.compile(rb't="s"[^>]{0,200}>\s*<(?:\w+:)?v>(\d+)<')
 _TEXT_OF_FORMULA = re.compile(
-    rb't="str"[^>]*>\s*(?:<(?:\w+:)?f[^>]*/>|<(?:\w+:)?f[^>]*>[^<]*</(?:\w+:)?f>)?\s*<(?:\w+:)?v[^>]*>([^<]*)'
+    rb't="str"[^>]{0,200}>\s*(?:<(?:\w+:)?f[^>]*/>|<(?:\w+:)?f[^>]*>[^<]*</(?:\w+:)?f>)?\s*<(?:\w+:)?v[^>]*>([^<]*)'
 )
 _PLAIN_NUMBER = re.compile(rb'<c(?: r="\w+")?(?: s="0")?(?: t="n")?><v>(\d{1,11})<')
 _ESCAPED = re.compile(r"_x[0-9A-Fa-f]{4}_")
