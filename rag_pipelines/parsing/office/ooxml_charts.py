@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
+_OTHER = " / "
 _DECIMAL = re.compile(r"-?\d+\.\d+(?:[eE][+-]?\d+)?")
 
 
@@ -41,7 +42,12 @@ def chart_rows(chart: _Element) -> Iterator[list[str]]:
     """A header with the names of the series, then a row for each category."""
     series = list(_extended(chart) if chart.tag.startswith(_CX) else map(_plain, chart.iter(f"{_C}ser")))
     yield ["", *(one.name for one in series)]
-    categories = {place: text for one in series for place, text in one.categories.items()}
+    categories: dict[int, str] = {}
+    for one in series:
+        for place, text in one.categories.items():
+            known = categories.get(place, "")
+            if text not in known.split(_OTHER):  # each series may name its places for itself
+                categories[place] = f"{known}{_OTHER}{text}" if known else text
     places = sorted(categories.keys() | {place for one in series for place in one.values})
     for place in places:
         yield [categories.get(place, ""), *(one.values.get(place, "") for one in series)]

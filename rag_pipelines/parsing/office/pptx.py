@@ -31,7 +31,7 @@ from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM, diagram_items
 from rag_pipelines.parsing.office.ooxml_text import MC, A, body_text, paragraph_text
 from rag_pipelines.parsing.office.pptx_lists import Numbers, bullet_of
-from rag_pipelines.parsing.office.pptx_remarks import comment_authors, comments, master_texts
+from rag_pipelines.parsing.office.pptx_remarks import all_texts, comment_authors, comments, master_texts
 from rag_pipelines.parsing.parts import add_attachment, add_picture
 from rag_pipelines.parsing.witness.ooxml import slides_text
 from rag_pipelines.parsing.zip_package import (
@@ -87,9 +87,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
     for page, slide in enumerate(slides, 1):
         if slide._element.get("show") in ("0", "false"):
             builder.counters["hidden_slides"] += 1
-            builder.leave_out(LeftOut.HIDDEN, body_text(slide._element))
-            if slide.has_notes_slide:
-                builder.leave_out(LeftOut.HIDDEN, body_text(slide.notes_slide._element))
+            for text in all_texts(slide):
+                builder.leave_out(LeftOut.HIDDEN, text)
             continue
         title = reader.read_slide(slide, page)
         if page == 1:

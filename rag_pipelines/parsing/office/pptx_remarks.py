@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_text import body_text
 from rag_pipelines.parsing.zip_package import parse_xml
 
@@ -29,6 +30,18 @@ def master_texts(slide: Slide, number: int) -> Iterator[str]:
             properties = shape.find(f"{_P}nvSpPr")
             if properties is not None and properties.find(f"{_P}nvPr/{_P}ph") is None:
                 yield body_text(shape.find(f"{_P}txBody"), number)
+
+
+def all_texts(slide: Slide) -> Iterator[str]:
+    """Every text of a slide, whether it is shown or not: shapes, notes, diagrams, charts."""
+    yield body_text(slide._element)
+    if slide.has_notes_slide:
+        yield body_text(slide.notes_slide._element)
+    for diagram in _related(slide.part, ("/diagramData",)):
+        yield body_text(diagram)
+    for chart in _related(slide.part, ("/chart",)):
+        yield chart_title(chart)
+        yield from (" ".join(row) for row in chart_rows(chart))
 
 
 def comment_authors(deck: Any) -> dict[str | None, str]:

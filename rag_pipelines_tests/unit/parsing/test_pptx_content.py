@@ -176,13 +176,15 @@ def test_a_file_inside_a_slide_is_a_section_of_that_slide(deck, tmp_path) -> Non
 
 def test_the_words_of_hidden_slides_and_shapes_are_counted(deck) -> None:
     hidden = slide(deck, "Not for the audience")
+    model = f'<d:dataModel xmlns:d="urn:d" {NAMES}><a:p><a:r><a:t>secret plan</a:t></a:r></a:p></d:dataModel>'
+    related(hidden, "/ppt/diagrams/data9.xml", "diagramData", model)
     hidden._element.set("show", "0")
     added = slide(deck, "Shown")
     say(added, "three hidden words")
     added.shapes[-1]._element.nvSpPr.cNvPr.set("hidden", "1")
     document = parse(saved(deck.save))
     assert document.text == "Shown"
-    assert counted(document) == {"hidden_slides": 1, LeftOut.HIDDEN.value: 7}
+    assert counted(document) == {"hidden_slides": 1, LeftOut.HIDDEN.value: 9}
 
 
 def test_a_merged_cell_of_a_slide_stands_in_every_place_it_covers(deck) -> None:
@@ -208,6 +210,13 @@ def test_categories_of_several_levels_keep_all_of_them() -> None:
         f"</c:multiLvlStrRef></c:cat><c:val>{points.format(5, 1, 6)}</c:val></c:ser></c:chartSpace>"
     )
     assert list(chart_rows(chart)) == [["", "Sum"], ["2023, Q1", "5"], ["2023, Q2", "6"], ["2024", ""]]
+
+
+def test_series_that_name_their_places_for_themselves_keep_all_names() -> None:
+    one = '<c:ser><c:cat><c:pt idx="0"><c:v>{}</c:v></c:pt></c:cat><c:val><c:pt idx="0"><c:v>{}</c:v></c:pt></c:val></c:ser>'
+    series = one.format("Spain", 1) + one.format("Poland", 2) + one.format("Spain", 3)
+    chart = etree.fromstring(f"<c:chartSpace {CHART}>{series}</c:chartSpace>")
+    assert list(chart_rows(chart))[1] == ["Spain / Poland", "1", "2", "3"]
 
 
 def test_titles_of_a_chart_and_its_axes_are_its_caption() -> None:
