@@ -9,12 +9,13 @@ Every model refuses unknown keys. Durations are `datetime.timedelta`, sizes are 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -96,20 +97,21 @@ class LimitSettings(Section):
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _with_default(kind: Callable[[], Any]) -> AfterValidator:
+    """Adds the profile ``default``, unless the file has one of its own."""
+    return AfterValidator(lambda profiles: {"default": kind(), **profiles})
+
+
 class Profiles(Section):
     """The named parameters of each stage; each kind has a profile `default` unless the file redefines it."""
 
     model_config = ConfigDict(validate_default=True)
 
-    parsing: dict[Name, ParseOptions] = Field(default_factory=dict)
-    chunking: dict[Name, ChunkOptions] = Field(default_factory=dict)
-    embedding: dict[Name, EmbeddingProfile] = Field(default_factory=dict)
-
-    @field_validator("parsing", "chunking", "embedding", mode="after")
-    @classmethod
-    def _with_default(cls, profiles: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        kinds = {"parsing": ParseOptions, "chunking": ChunkOptions, "embedding": EmbeddingProfile}
-        return {"default": kinds[str(info.field_name)](), **profiles}
+    parsing: Annotated[dict[Name, ParseOptions], _with_default(ParseOptions)] = Field(default_factory=dict)
+    chunking: Annotated[dict[Name, ChunkOptions], _with_default(ChunkOptions)] = Field(default_factory=dict)
+    embedding: Annotated[dict[Name, EmbeddingProfile], _with_default(EmbeddingProfile)] = Field(
+        default_factory=dict
+    )
 
 
 class DeleteGuard(Section):
