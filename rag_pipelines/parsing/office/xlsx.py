@@ -62,7 +62,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
     data = validate_ooxml(request.data, request.limits)
-    builder = DocumentBuilder(MEDIA_TYPE, max_characters=request.limits.max_characters)
+    builder = DocumentBuilder.of(MEDIA_TYPE, request)
     with zipfile.ZipFile(io.BytesIO(data)) as package:
         workbook = read_workbook(package)
         for sheet in workbook.sheets:

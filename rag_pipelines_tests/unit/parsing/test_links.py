@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rag_pipelines.parsing
 from rag_pipelines.model import Block, BlockKind, Link, ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
@@ -263,3 +265,9 @@ def test_links_of_jira_are_marks_cards_and_square_brackets() -> None:
     wiki = {**told, "description": f"[guide|{ACME}] [{ACME}x] [Ann|~ann] [^a.pdf] [nothing]"}
     of_wiki = parse(ParseRequest(json.dumps(wiki).encode(), "a", "application/vnd.atlassian.jira.issue+json"))
     assert links_of(of_wiki) == [("guide", ACME), (f"{ACME}x", f"{ACME}x"), ("a.pdf", "^a.pdf")]
+
+
+def test_every_parser_asks_for_what_its_profile_says() -> None:
+    """A builder that is not made of the request would leave `links` and other options without effect."""
+    sources = Path(rag_pipelines.parsing.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if " = DocumentBuilder(" in path.read_text("utf-8")] == []
