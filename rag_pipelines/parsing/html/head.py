@@ -28,7 +28,7 @@ def read_head(builder: DocumentBuilder, soup: BeautifulSoup) -> None:
     from bs4.element import Tag
 
     found_in_head: dict[str, list[Tag]] = {"base": [], "link": [], "meta": [], "title": []}
-    for element in (soup.head or soup).descendants:
+    for element in soup.head.contents if soup.head else soup.descendants:
         if isinstance(element, Tag) and element.name in found_in_head:
             found_in_head[element.name].append(element)
     named: dict[str, str] = {}

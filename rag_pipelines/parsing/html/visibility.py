@@ -40,6 +40,9 @@ _IN_LINE = frozenset({
 """What pages hide from assistive technology alone; larger parts they hide from everybody at once."""
 
 _REFERRING = ("aria-controls", "data-target", "data-bs-target", "data-toggle-target")
+_CONDITIONAL = frozenset({"dialog", "iframe"})
+_TELLING = frozenset({"aria-hidden", "data-toggle", "hidden", "popover", "role", "style", *_REFERRING})
+"""The attributes that decide what is shown."""
 
 
 def take_out_hidden(soup: BeautifulSoup) -> str:
@@ -55,10 +58,11 @@ def take_out_hidden(soup: BeautifulSoup) -> str:
     element: PageElement | None = next(iter(soup.contents), None)
     while element is not None:
         if isinstance(element, Tag):
-            if element.attrs:
+            name, attributes = element.name, element.attrs
+            if name in _NEVER_SHOWN or name in _CONDITIONAL or not _TELLING.isdisjoint(attributes):
                 _read_attributes(element, controlled)
-            if element.name in _NEVER_SHOWN or is_hidden(element):
-                unseen.append(element)
+                if element.name in _NEVER_SHOWN or is_hidden(element):
+                    unseen.append(element)
         element = element.next_element
     words: list[str] = []
     for tag in reversed(unseen):
