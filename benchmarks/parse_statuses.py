@@ -51,6 +51,7 @@ CHUNKER = ChunkerSpec(ChunkOptions(), TokenizerSpec("characters", max_tokens=256
 SLOWEST = 10
 
 NOTED: dict[str, tuple[str, ...]] = {
+    "pdf-misc/pdfminer/contrib/issue-791-non-unicode-cmap.pdf": ("empty",),
     "unstructured-docs/password_protected.xlsx": ("encrypted",),
     "unstructured-docs/fake-power-point-malformed.pptx": ("ok",),
     "unstructured-docs/eml/fake-encrypted.eml": ("encrypted",),
