@@ -117,7 +117,8 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
             result.unmapped += (unmapped := line.text.count(UNMAPPED))
             if unmapped > sum(map(str.isalnum, line.text)):
                 continue
-        line.text = LEADERS.sub(" … ", line.text).strip()
+        if line.text.count(".") > 4 or not line.text.isascii() or "_____" in line.text:
+            line.text = LEADERS.sub(" … ", line.text).strip()
         if turn:
             dx, dy = line.direction
             line.direction = (
@@ -161,9 +162,10 @@ def _fill_in_fields(page: Any, result: Page) -> None:
 def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], bool]:
     """The page as MuPDF's ``dict``, and whether some lines, which were in doubt, are read by their glyphs."""
     content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
-    doubtful = [in_doubt(_plain(line)) for line in _raw_lines(content)]
-    if not any(doubtful):
+    texts = [_plain(line) for line in _raw_lines(content)]
+    if not in_doubt("\n".join(texts)):
         return content, False
+    doubtful = [in_doubt(text) for text in texts]
     of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
     for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
         if doubt:
