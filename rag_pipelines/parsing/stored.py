@@ -21,6 +21,10 @@ PARSED_DOCUMENT = Form("parsed document", ParsedDocument)
 more field of `ParsedDocument`, too) has every document chunked again."""
 
 
+_FIRST_FIELDS = 9
+"""The fields of a block as of 0.1.0: up to its language."""
+
+
 class _Head(msgspec.Struct):
     format: int = 1
 
@@ -29,8 +33,18 @@ _head = msgspec.msgpack.Decoder(_Head)
 
 
 def encode_parsed(document: ParsedDocument) -> bytes:
-    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text."""
-    return _encoder.encode(document)
+    """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text.
+
+    A block without links that was not recognised in a picture has the bytes it had before blocks knew of
+    either, so that a release with such fields cuts nothing anew that has none.
+    """
+    blocks = tuple(
+        block
+        if block.links or block.confidence is not None
+        else msgspec.structs.astuple(block)[:_FIRST_FIELDS]
+        for block in document.blocks
+    )
+    return _encoder.encode(msgspec.structs.replace(document, blocks=blocks))
 
 
 def decode_parsed(encoded: bytes) -> ParsedDocument:
