@@ -11,6 +11,7 @@ import msgspec
 
 from rag_pipelines.errors import RagError
 from rag_pipelines.model import ParsedDocument, Summary
+from rag_pipelines.parsing.losses import WORDS_SEEN, LeftOut, Loss
 from rag_pipelines.stored import Form
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
@@ -25,6 +26,10 @@ _FIRST_FIELDS = 9
 """The fields of a block as of 0.1.0: up to its language."""
 
 
+_ACCOUNT = frozenset({WORDS_SEEN, *Loss, *LeftOut} - {Loss.ATTACHMENTS})
+"""Counters that are kept with the summary only; that of attachments was stored before the others came."""
+
+
 class _Head(msgspec.Struct):
     format: int = 1
 
@@ -35,16 +40,18 @@ _head = msgspec.msgpack.Decoder(_Head)
 def encode_parsed(document: ParsedDocument) -> bytes:
     """`document` as MessagePack; equal documents give equal bytes. Metadata of foreign types becomes text.
 
-    A block without links that was not recognised in a picture has the bytes it had before blocks knew of
-    either, so that a release with such fields cuts nothing anew that has none.
+    The account of what was lost is part of the summary and not of this: a parse that counts otherwise has the
+    same blocks. A block without links that was not recognised in a picture has the bytes it had before blocks
+    knew of either. So a release with more of both cuts nothing anew whose text is the same.
     """
+    counters = {name: count for name, count in document.counters.items() if name not in _ACCOUNT}
     blocks = tuple(
         block
         if block.links or block.confidence is not None
         else msgspec.structs.astuple(block)[:_FIRST_FIELDS]
         for block in document.blocks
     )
-    return _encoder.encode(msgspec.structs.replace(document, blocks=blocks))
+    return _encoder.encode(msgspec.structs.replace(document, blocks=blocks, counters=counters))
 
 
 def decode_parsed(encoded: bytes) -> ParsedDocument:
