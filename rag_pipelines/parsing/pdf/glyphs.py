@@ -75,14 +75,17 @@ def _ligatures_in_order(chars: list[dict[str, Any]]) -> Iterator[str]:
     """The characters of a span written right to left, those of one glyph in the order of their word.
 
     MuPDF turns such a span around character by character. Of a glyph for two letters (lam and alef) the
-    second has no width, and comes out before the first.
+    second has no width, and comes out before the first. Where it stands at the end of the character before
+    it, it is of that glyph, and the span is not turned.
     """
     waiting: list[str] = []
+    end: float | None = None
     for char in chars:
         left, _, right, _ = char["bbox"]
-        if left == right and char["c"].isalpha():
+        if left == right and char["c"].isalpha() and (waiting or left != end):
             waiting.append(char["c"])
             continue
+        end = right
         yield char["c"]
         yield from reversed(waiting)
         waiting.clear()

@@ -13,6 +13,7 @@ from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.glyphs import read_glyphs
 from rag_pipelines.parsing.pdf.parse import parse
 
 pymupdf = mupdf()
@@ -174,6 +175,18 @@ def test_the_text_that_a_tag_gives_for_glyphs_is_read_otherwise() -> None:
 
 ARABIC = (("0041", "062D"), ("0042", "0644 0627"), ("0043", "0645"))
 """Codes of a font, and the letters of each glyph: hah, the ligature of lam and alef, meem."""
+
+
+def test_the_letters_of_a_glyph_that_stands_for_words_keep_their_order() -> None:
+    ends = {"\u062d": (62.0, 70.0), "s": (70.0, 77.0)}
+    text = "\u062d\u0628\u064a as"
+    chars = [
+        {"c": letter, "bbox": (left, 0.0, right, 10.0)}
+        for letter in text
+        for left, right in [ends.get(letter, (70.0, 70.0))]
+    ]
+    (span,) = read_glyphs({"spans": [{"chars": chars}]})
+    assert span["text"] == text
 
 
 def test_the_letters_of_an_arabic_ligature_keep_their_order() -> None:
