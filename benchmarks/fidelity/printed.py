@@ -18,6 +18,8 @@ import pypdfium2.raw as pdfium
 EDGE_LINES = 8
 """How many lines at the top and bottom of a page may be page furniture."""
 
+LONG_LINE = 3
+"""In words: shorter lines may be equal by chance."""
 POPPLER_SECONDS = 120
 
 _DIGITS = re.compile(r"\d+")
@@ -36,11 +38,15 @@ class Printed:
     turned: list[str] = field(default_factory=list)
 
     def once(self) -> list[str]:
-        """The pages with each line that repeats at their edges kept once, and page numbers dropped."""
+        """The pages with each line that repeats at their edges kept once, and page numbers dropped.
+
+        Of lines elsewhere those of some words are kept once that are equal to the letter: a letter's foot.
+        """
         lines = [[line for line in page.splitlines() if line.strip()] for page in self.pages]
         if len(lines) < 2:
             return self.pages
         seen = Counter(shape for page in lines for shape in {_shape(page[at]) for at in _edges(page)})
+        equal = Counter(line for page in lines for line in set(page) if len(line.split()) >= LONG_LINE)
         kept: set[str] = set()
         pages = []
         for page in lines:
@@ -52,6 +58,10 @@ class Printed:
                     if shape == "#" or shape in kept:
                         continue
                     kept.add(shape)
+                elif equal[line] > 1:
+                    if line in kept:
+                        continue
+                    kept.add(line)
                 out.append(line)
             pages.append("\n".join(out))
         return pages
