@@ -18,6 +18,9 @@ from rag_pipelines.provenance.package import this_package
 from rag_pipelines.provenance.stages import Made
 
 MAILS = {detect.MAIL, signatures.MSG}
+OFFICE = {signatures.DOC, signatures.DOCX, signatures.PPTX, signatures.ODT, signatures.ODP, signatures.ODS}
+WITH_PARTS = {signatures.PDF, *OFFICE, *MAILS}
+"""What may have files of any format inside."""
 
 
 def reached(media_type: str) -> set[str]:
@@ -33,8 +36,8 @@ def test_a_fingerprint_depends_only_on_the_options_that_matter_to_the_format():
     def changed(other):
         return {media_type for media_type in FORMATS if usual[media_type] != other[media_type]}
 
-    assert changed(fast_pdf) == {signatures.PDF, *MAILS}
-    assert changed(whole_page) == {detect.HTML, signatures.PDF, *MAILS}
+    assert changed(fast_pdf) == WITH_PARTS
+    assert changed(whole_page) == {detect.HTML, *WITH_PARTS}
 
 
 def test_a_parser_is_every_module_that_it_runs():
@@ -44,9 +47,9 @@ def test_a_parser_is_every_module_that_it_runs():
     assert not any("pdf" in name or "office" in name for name in markdown)
 
 
-def test_a_mail_is_made_by_the_parsers_of_all_formats():
+def test_a_mail_and_a_document_with_files_inside_are_made_by_the_parsers_of_all_formats():
     read = {f"parsing.{known.module}" for known in FORMATS.values()}
-    for media_type in MAILS:
+    for media_type in WITH_PARTS:
         assert read <= reached(media_type)
 
 

@@ -18,6 +18,7 @@ from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import detect, registry, signatures
 from rag_pipelines.parsing.base import Engines, ParseOptions, ParseRequest
 from rag_pipelines.parsing.fingerprints import parser_fingerprints, parser_stage
+from rag_pipelines.parsing.formats import FORMATS
 from rag_pipelines.parsing.unstructured import runtime
 from rag_pipelines_tests.unit.parsing.office import outline, saved, tables
 
@@ -118,12 +119,14 @@ def test_a_package_is_checked_before_the_library_opens_it(partitioned: list[str]
     assert partitioned == []
 
 
-def test_the_engine_is_part_of_the_fingerprint_of_its_format_and_of_mails():
+def test_the_engine_is_part_of_the_fingerprint_of_its_format_and_of_those_with_files_inside():
     usual = parser_fingerprints()
     slides = parser_fingerprints(ParseOptions(engines=Engines(pptx="unstructured")))
 
     changed = {media_type for media_type in usual if usual[media_type] != slides[media_type]}
-    assert changed == {signatures.PPTX, detect.MAIL, signatures.MSG}
+    assert changed == {media_type for media_type, known in FORMATS.items() if known.parts}
+    assert signatures.PPTX in changed
+    assert detect.HTML not in changed
 
 
 def test_the_native_parsers_reach_nothing_of_the_library():
