@@ -126,7 +126,7 @@ class ObjectStore(World):
         self._root = f"/conformance-{number}"
         # Options of its own make it an instance of its own, which the connector opens too.
         self._options = {"world": number}
-        self._files = fsspec.filesystem("memory", use_listings_cache=False, **self._options)
+        self._files = fsspec.filesystem("memory", **self._options)
         self._files.mkdir(self._root)
         self._list, self._files.ls = self._files.ls, self._ls
         self._broken: str | None = None
