@@ -27,55 +27,24 @@ def load_all_times(connection: Connection[Any]) -> None:
         connection.adapters.register_loader(name, loader)
 
 
-class _Date(DateLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return _text(data)
+def _or_text(loader: Any) -> Any:
+    """A loader that gives what `loader` cannot hold as the text that Postgres writes."""
 
+    class OrText(loader):
+        def load(self, data: Buffer) -> Any:
+            try:
+                return super().load(data)
+            except DataError:
+                return bytes(data).decode()
 
-class _Time(TimeLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return _text(data)
-
-
-class _TimeOfZone(TimetzLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return _text(data)
-
-
-class _Timestamp(TimestampLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return _text(data)
-
-
-class _TimestampOfZone(TimestamptzLoader):
-    def load(self, data: Buffer) -> Any:
-        try:
-            return super().load(data)
-        except DataError:
-            return _text(data)
+    return OrText
 
 
 _LOADERS: dict[str, Any] = {
-    "date": _Date,
-    "time": _Time,
-    "timetz": _TimeOfZone,
-    "timestamp": _Timestamp,
-    "timestamptz": _TimestampOfZone,
+    "date": _or_text(DateLoader),
+    "time": _or_text(TimeLoader),
+    "timetz": _or_text(TimetzLoader),
+    "timestamp": _or_text(TimestampLoader),
+    "timestamptz": _or_text(TimestamptzLoader),
     "interval": TextLoader,
 }
-
-
-def _text(data: Buffer) -> str:
-    return bytes(data).decode()

@@ -7,6 +7,7 @@ pictures in other documents (`parts.add_picture`, which hands them over).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 
 from rag_pipelines.errors import CorruptDocumentError, EmptyDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
@@ -15,7 +16,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.parsing.signatures import IMAGES, unsupported_error
-from rag_pipelines.text.boundaries import joins_without_space
+from rag_pipelines.text.boundaries import join_pieces
 
 SMALLEST = 40
 """Pixels of a side below which a picture is an icon or a rule, and is not read."""
@@ -55,8 +56,9 @@ def add_recognised(
         else:
             builder.lose(Loss.CHARACTERS, len(line.text))
     for paragraph in _paragraphs(sure):
+        text = reduce(join_pieces, [line.text for line in paragraph])
         confidence = sum(line.confidence for line in paragraph) / len(paragraph)
-        builder.add(BlockKind.PARAGRAPH, _joined(paragraph), page=page, confidence=confidence)
+        builder.add(BlockKind.PARAGRAPH, text, page=page, confidence=confidence)
 
 
 def _paragraphs(lines: Iterable[RecognisedLine]) -> Iterator[list[RecognisedLine]]:
@@ -82,13 +84,6 @@ def _goes_on(above: RecognisedLine, below: RecognisedLine) -> bool:
         and left < next_right
         and max(height, next_height) < 1.5 * min(height, next_height)
     )
-
-
-def _joined(paragraph: list[RecognisedLine]) -> str:
-    text = paragraph[0].text
-    for line in paragraph[1:]:
-        text += line.text if joins_without_space(text[-1], line.text[0]) else f" {line.text}"
-    return text
 
 
 def _frames(request: ParseRequest) -> Iterator[bytes]:

@@ -17,14 +17,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 from rag_pipelines.errors import ConfigError, CorruptDocumentError
 from rag_pipelines.parsing.base import Ocr, RecognisedLine
-from rag_pipelines.text.boundaries import joins_without_space
+from rag_pipelines.text.boundaries import join_pieces
 
 
 def recognise(png: bytes, options: Ocr) -> list[RecognisedLine]:
@@ -117,11 +117,7 @@ def _tesseract(png: bytes, options: Ocr) -> list[RecognisedLine]:
 
 def _joined(words: list[dict[str, str]]) -> RecognisedLine:
     """Words on one line; its confidence is that of its characters on average."""
-    text = ""
-    for word in words:
-        text += (
-            word["text"] if not text or joins_without_space(text[-1], word["text"][0]) else f" {word['text']}"
-        )
+    text = reduce(join_pieces, [word["text"] for word in words])
     weights = [len(word["text"]) for word in words]
     confidence = sum(float(word["conf"]) * weight for word, weight in zip(words, weights, strict=True))
     left, top = (min(float(word[side]) for word in words) for side in ("left", "top"))

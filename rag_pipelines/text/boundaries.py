@@ -52,9 +52,10 @@ def first_cut(text: str, start: int, limit: int, places: Sequence[re.Pattern[str
     return None
 
 
-def joins_without_space(before: str, after: str) -> bool:
-    """Whether two characters, the end of one text and the begin of the next, are both Chinese or Japanese."""
-    return _UNSPACED.match(before) is not None and _UNSPACED.match(after) is not None
+def join_pieces(first: str, second: str) -> str:
+    """Two successive pieces of a line or a paragraph as one text: no space between Chinese or Japanese."""
+    unspaced = bool(first and second) and _UNSPACED.match(first[-1]) and _UNSPACED.match(second[0])
+    return f"{first}{second}" if unspaced else f"{first} {second}"
 
 
 def strip(text: str, start: int, end: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.lines import MARKER, Box, Line, rows
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.tables import PageTable
+from rag_pipelines.text.boundaries import join_pieces
 
 LEADING = 0.75
 CODE_LEADING = 2.0
@@ -24,7 +25,6 @@ SHORT_LINE = 0.3
 
 _HYPHENS = ("-", "\u2010", "\u00ad")
 _CUT_WORD = re.compile(r"\u00ad$|(?<![\w-])[^\W\d_]{2,}[-\u2010]$")
-_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
 _LOWER_START = re.compile(r"[a-zß-öø-ÿ]")
 _SENTENCE_END = re.compile(r"[.!?:;…]['\"»”’)]*$")
 
@@ -146,8 +146,7 @@ def join_text(first: str, second: str) -> str:
     """
     if first.endswith(_HYPHENS) and _LOWER_START.match(second):
         return (first[:-1] if _CUT_WORD.search(first) else first) + second
-    wide = bool(first) and bool(second) and _UNSPACED.match(first[-1]) and _UNSPACED.match(second[0])
-    return first + ("" if wide else " ") + second
+    return join_pieces(first, second)
 
 
 def ends_sentence(text: str) -> bool:
