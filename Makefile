@@ -33,7 +33,7 @@ demo: $(STAMP)  ## Ingest a demo corpus, build and promote its index, answer sam
 test: $(STAMP)  ## Run every test. RAG_DATA_DIR names the folder of the real corpora.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) --durations=20 $(ARGS)
 
-test-fast: $(STAMP)  ## Run the tests of the inner loop: under a minute, nothing marked as slow.
+test-fast: $(STAMP)  ## Run the tests of the inner loop: nothing marked as slow, two minutes on two cores.
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" $(FAST) $(ARGS)
 
 test-matrix: $(STAMP)  ## Run the tests on other Pythons, the oldest libraries and other Postgres.
