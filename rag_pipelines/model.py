@@ -134,7 +134,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     context, text), without the model's own document prompt. `tokens` counts `embedding_input` in the
     model's tokenizer, special tokens included. `pages` is first and last page, or None. `forced` says
     that the text had to be cut inside a table row or a word, because that alone is above the budget.
-    `confidence` is that of the block in it that the recognition of text was least sure of.
+    `confidence` is that of the block in it that the recognition of text was least sure of. `links` are those
+    whose text stands in `text`, in its order, each once.
     """
 
     ordinal: int
@@ -148,6 +149,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     context: str = ""
     forced: bool = False
     confidence: float | None = None
+    links: tuple[Link, ...] = ()
 
 
 def user_principal(user: str) -> str:

@@ -478,7 +478,8 @@ CREATE TABLE rag.chunk (
     prefix text NOT NULL,
     context text NOT NULL,
     text text NOT NULL,
-    confidence real
+    confidence real,
+    links text[]
 );
 
 CREATE TABLE rag.chunk_set (

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
+from rag_pipelines.chunking.links import PlacedLink, placed_links
 from rag_pipelines.chunking.ruler import ruler_for
-from rag_pipelines.model import Block, BlockKind, Chunk, ParsedDocument
+from rag_pipelines.model import Block, BlockKind, Chunk, Link, ParsedDocument
 from rag_pipelines.text.boundaries import ANY, last_cut, strip
 
 FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
@@ -62,6 +63,7 @@ class Body:
         self.ruler = ruler_for(self.text[: self.end], tokenizer)
         self._block_starts = [block.start for block in self.blocks]
         self._prefixes: dict[tuple[tuple[str, ...], str], _Prefix] = {}
+        self._links: dict[int, list[PlacedLink]] = {}
 
     def room(self, start: int) -> int:
         """Tokens that a chunk beginning at `start` may have beside its title and headings."""
@@ -174,7 +176,25 @@ class Body:
             context=span.context,
             forced=span.forced,
             confidence=min(recognised, default=None),
+            links=tuple(dict.fromkeys(self._links_between(span.start, span.end, first, last))),
         )
+
+    def _links_between(self, start: int, end: int, first: int, last: int) -> Iterator[Link]:
+        """The links of the blocks `first` to `last` whose text lies in a range, in part at least."""
+        for number in range(first, last + 1):
+            block = self.blocks[number]
+            if not block.links:
+                continue
+            if start <= block.start and block.end <= end:
+                yield from block.links
+                continue
+            if number not in self._links:
+                self._links[number] = list(placed_links(self.text, block))
+            placed = self._links[number]
+            for one in placed[bisect_right(placed, start, key=lambda one: one.end) :]:
+                if one.start >= end:
+                    break
+                yield one.link
 
     def _embedding_input(self, span: ChunkSpan) -> str:
         context = span.context and span.context + "\n"

@@ -16,10 +16,11 @@ import msgspec
 from rag_pipelines.embedding.tokenizer import CharacterTokenizer, TokenizerSpec
 from rag_pipelines.errors import UsageError
 from rag_pipelines.query.confidence import Calibration, signals_of
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, PassageLink
 from rag_pipelines.query.instructions import Mark, marks
 from rag_pipelines.query.ranges import TextRange, join_ranges
 from rag_pipelines.text.boundaries import BLANK_LINE, LINE, SENTENCE, WORD
+from rag_pipelines.text.canonical import one_line
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text; the `count` of any tokenizer of this project."""
@@ -37,7 +38,8 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
     """Where a passage stands.
 
     `label` names it to people: title, section, page. `start` and `end` are offsets in the document's
-    canonical text, pages count from 1, `as_of` is when the source was last listed.
+    canonical text, pages count from 1, `as_of` is when the source was last listed. `links` are those in the
+    passage.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     version: int
     as_of: datetime | None
+    links: tuple[PassageLink, ...] = ()
 
     @property
     def line(self) -> str:
@@ -230,7 +233,9 @@ def _shorten(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> _P
         while low < high:
             middle = (low + high) // 2
             end = cuts[middle]
-            cut = msgspec.structs.replace(hit, text=hit.text[:end], end=hit.start + end)
+            text = hit.text[:end]
+            links = tuple(link for link in hit.links if link.text in one_line(text))
+            cut = msgspec.structs.replace(hit, text=text, end=hit.start + end, links=links)
             candidate = _PackedHit(cut, rank, shortened=True)
             if tokens(_passages([candidate], "relevance")[0].block) <= room:
                 piece, low = candidate, middle + 1
@@ -314,6 +319,7 @@ def _passage(group: Sequence[_PackedHit], number: int) -> Passage:
         end=whole.end,
         version=best.version,
         as_of=best.as_of,
+        links=tuple(dict.fromkeys(link for piece in group for link in piece.hit.links)),
     )
     return Passage(
         citation=citation,

@@ -39,13 +39,20 @@ class Scores(msgspec.Struct, frozen=True):
     lexical_rank: int | None = None
 
 
+class PassageLink(msgspec.Struct, frozen=True):
+    """A link in a passage: the text that a reader sees, and where it leads, as `rag_pipelines.model.Link`."""
+
+    text: str
+    target: str
+
+
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """One passage with everything a citation needs.
 
     `start` and `end` are offsets of `text` in the document's canonical text; `context` stands in front
     of it where a reader needs it (a table's header). `as_of` is when the source was last listed in full:
     how fresh the hit can be. `text_of` is set where newer bytes of the document cannot be read: when the ones
-    were modified that its text was read from.
+    were modified that its text was read from. `links` are those in `text`, in its order.
     """
 
     text: str
@@ -70,6 +77,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str | None = None
     metadata: Mapping[str, Any] = {}
     confidence: float | None = None
+    links: tuple[PassageLink, ...] = ()
 
     @property
     def citation(self) -> str:

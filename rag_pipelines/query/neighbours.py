@@ -16,9 +16,10 @@ from uuid import UUID
 import msgspec
 
 from rag_pipelines.config.query import NeighbourSettings
-from rag_pipelines.query.hits import Hit, chunk_place
+from rag_pipelines.query.hits import Hit, PassageLink, chunk_place
 from rag_pipelines.query.ranges import TextRange, join_ranges
 from rag_pipelines.query.stages import Asked, Candidate, StageOutcome
+from rag_pipelines.query.statement import links_of
 from rag_pipelines.store.database import Row, query
 
 SECTION_REACH = 10
@@ -34,10 +35,11 @@ class Sibling(NamedTuple):
     heading_path: tuple[str, ...]
     context: str
     pages: tuple[int, int] | None
+    links: tuple[PassageLink, ...] = ()
 
 
 class Neighbours:
-    """Widens each hit; its text, offsets, pages and context become those of the whole passage.
+    """Widens each hit; its text, offsets, pages, links and context become those of the whole passage.
 
     Chunk, section and scores stay those of what was found.
     """
@@ -146,6 +148,7 @@ def widen(hit: Hit, siblings: Sequence[Sibling]) -> Hit:
         end=whole.end,
         pages=(min(pages), max(pages)) if pages else hit.pages,
         context=siblings[0].context,
+        links=tuple(dict.fromkeys(link for one in siblings for link in one.links)),
     )
 
 
@@ -163,4 +166,5 @@ def _sibling(row: Row) -> Sibling:
         tuple(row["heading_path"]),
         row["context"],
         pages,
+        links_of(row),
     )

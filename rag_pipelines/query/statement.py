@@ -14,7 +14,7 @@ from psycopg import sql
 from rag_pipelines.index.storage import TABLES, storage_of_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
-from rag_pipelines.query.hits import Hit, Scores
+from rag_pipelines.query.hits import Hit, PassageLink, Scores
 from rag_pipelines.query.postings import NOTHING, matches
 from rag_pipelines.query.question import phrases
 from rag_pipelines.store.database import Part, Pg, PreparedQuery, Row, compose_query
@@ -132,6 +132,11 @@ class VersionSearch:
         return max(int(few * documents / rows), 1) if rows else few
 
 
+def links_of(row: Row) -> tuple[PassageLink, ...]:
+    """The links of a row of rag.chunk."""
+    return tuple([PassageLink(text, target) for text, target in row["links"] or ()])
+
+
 def hit_of(row: Row) -> Hit:
     """A row that has a score, as a hit."""
     pages = None if row["page_first"] is None else (row["page_first"], row["page_last"])
@@ -154,6 +159,7 @@ def hit_of(row: Row) -> Hit:
         heading_path=tuple(row["heading_path"]),
         pages=pages,
         confidence=row["confidence"],
+        links=links_of(row),
         start=row["start_at"],
         end=row["end_at"],
         scores=scores,

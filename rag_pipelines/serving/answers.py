@@ -35,6 +35,13 @@ class Suspicion(BaseModel):
     features: list[str] = Field(description="The features found.")
 
 
+class TextLink(BaseModel):
+    """A link in a passage. `target` is an address, or a place of the document: `#` and its heading."""
+
+    text: str
+    target: str
+
+
 class SearchHit(BaseModel):
     """One passage with its citation. `start` and `end` are offsets in the document's canonical text."""
 
@@ -64,6 +71,10 @@ class SearchHit(BaseModel):
     author: str | None
     media_type: str | None
     metadata: dict[str, Any]
+    links: list[TextLink] = Field(description="The links in `text`, in its order.")
+    confidence: float | None = Field(
+        description="Of text recognised in a picture: how sure the recognition is, from 0 to 1."
+    )
 
 
 class ExplainedRoute(BaseModel):
@@ -139,6 +150,7 @@ class ContextCitation(BaseModel):
     end: int
     version: int
     as_of: datetime | None
+    links: list[TextLink]
 
 
 class ContextPassage(BaseModel):

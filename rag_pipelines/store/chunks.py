@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _CHUNK_TYPES = [
     "int8", "int4", "int4", "int4", "int4", "int4", "int4", "float4", "uuid", "text[]",
-    "text", "text", "text",
+    "text", "text", "text", "text[]",
 ]  # fmt: skip
 _COPY_CHUNKS = (
     "COPY rag.chunk (chunk_set_id, ordinal, start_at, end_at, tokens, page_first, page_last, confidence, "
-    "input_key, heading_path, prefix, context, text) FROM STDIN (FORMAT BINARY)"
+    "input_key, heading_path, prefix, context, text, links) FROM STDIN (FORMAT BINARY)"
 )
 _COPY_VECTORS = "COPY rag.embedding (model_id, input_key, embedding) FROM STDIN (FORMAT BINARY)"
 
@@ -152,6 +152,7 @@ def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
                             prefix,
                             chunk.context,
                             chunk.text,
+                            [[link.text, link.target] for link in chunk.links] or None,
                         )
                     )
     return ids

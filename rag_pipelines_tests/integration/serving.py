@@ -47,7 +47,10 @@ def two_tenants(folder: Path, database_url: str) -> Workspace:
     }
     made.document["indexes"]["main"]["sources"] = ["docs", "globex"]
     made.document["indexes"]["private"] = {"sources": ["globex"]}
-    made.write("travel/policy.md", "# Travel policy\n\nMeals cost up to 40 euro; the harbour is near.\n")
+    made.write(
+        "travel/policy.md",
+        "# Travel policy\n\n[Meals](https://acme.example/meals) cost up to 40 euro; the harbour is near.\n",
+    )
     made.write("hr/.access.yaml", "allow: [group:hr]\n")
     made.write("hr/pay.md", "# Pay bands\n\nThe harbour master earns band 7.\n")
     made.ingest("docs")

@@ -13,7 +13,7 @@ from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 Call = Callable[..., Result]
-WEIR = "# Herons\n\nThe grey heron waits by the weir for eels."
+WEIR = "# Herons\n\nThe grey heron waits by the [weir](https://river.example/weir) for eels."
 BARN = "# Owls\n\nThe owl waits in the barn for mice."
 
 
@@ -80,6 +80,15 @@ def test_an_explanation_shows_scores_stages_and_the_route(birds: Workspace, call
     answer = found(call)
     assert [step["stage"] for step in answer["steps"]] == ["boosts", "rerank"]
     assert answer["route"] == {"exact": True, "thorough": True}
+
+
+def test_a_hit_and_a_citation_say_where_links_of_their_text_lead(birds: Workspace, call: Call) -> None:
+    answer = found(call, "--context", "200")
+    links = {hit["path"]: hit["links"] for hit in answer["hits"]}
+    weir = [{"text": "weir", "target": "https://river.example/weir"}]
+    assert links == {"river/heron.md": weir, "farm/owl.md": []}
+    cited = {one["citation"]["title"]: one["citation"]["links"] for one in answer["context"]["passages"]}
+    assert cited == {"Herons": weir, "Owls": []}
 
 
 def test_a_context_is_what_a_model_is_given_to_read(birds: Workspace, call: Call) -> None:

@@ -94,6 +94,8 @@ def test_a_hit_carries_its_citation_and_an_explanation_when_asked(team: Workspac
         assert hit["citation"] == "Travel policy"
         assert hit["path"] == "travel/policy.md"
         assert hit["scores"]["fused"] > 0
+        assert hit["links"] == [{"text": "Meals", "target": "https://acme.example/meals"}]
+        assert hit["confidence"] is None
         assert told["explanation"]["search_ms"] > 0
         assert told["explanation"]["route"] == {"exact": True, "thorough": True}
         told = client.post("/v1/search", json={**asked, "explain": False}, headers=keyed(STAFF)).json()
@@ -131,6 +133,8 @@ def test_passages_are_packed_for_a_model_within_the_tokens_that_are_asked_for(te
             hit["document_id"] for hit in told["hits"]
         }
         assert (context["answerable"], context["confidence"]) == (None, None)
+        links = {one["citation"]["title"]: one["citation"]["links"] for one in context["passages"]}
+        assert links["Travel policy"] == [{"text": "Meals", "target": "https://acme.example/meals"}]
         for wrong in (0, 1.5, "10", 10**6):
             asked["context_tokens"] = wrong
             told = problem(client.post("/v1/search", json=asked, headers=keyed(HR)), 422, "invalid-request")

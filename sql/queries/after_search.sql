@@ -10,7 +10,7 @@ JOIN {vectors} v ON v.document_id = asked.document_id AND v.chunk_set_id = cs.ch
 -- The chunks around some chunks, theirs included: parts of documents that the search has just let the caller see.
 -- A document that was deleted meanwhile gives none.
 SELECT asked.document_id, cs.key, asked.ordinal AS of_ordinal, c.ordinal, c.start_at, c.end_at, c.page_first,
-       c.page_last, c.tokens, c.heading_path, c.context, c.text
+       c.page_last, c.tokens, c.heading_path, c.context, c.text, c.links
 FROM unnest(%(documents)s::bigint[], %(keys)s::uuid[], %(ordinals)s::int[]) AS asked(document_id, key, ordinal)
 JOIN rag.chunk_set cs USING (key)
 JOIN rag.document d ON d.document_id = asked.document_id AND d.state <> 'tombstoned'

@@ -129,7 +129,7 @@ SELECT live.version_id, (SELECT exact FROM route) AS exact,
 FROM live LEFT JOIN LATERAL (
     SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
            cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
-           c.page_first, c.page_last, c.confidence, c.tokens,
+           c.page_first, c.page_last, c.confidence, c.links, c.tokens,
            coalesce(d.given_title, cs.title, p.title, d.name) AS title, d.url, d.path, d.external_id, d.author,
            d.metadata, d.modified_at, p.media_type, s.name AS source, s.listed_at AS as_of,
            CASE WHEN d.unread_since IS NOT NULL THEN d.text_of END AS text_of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rag_pipelines.errors import UsageError
 from rag_pipelines.query.confidence import Calibration
 from rag_pipelines.query.context import PackedContext, pack_context
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, PassageLink
 from rag_pipelines_tests.unit.query.examples import hit
 
 SENTENCES = [f"Sentence number {n} of the plan says what is to be done about it." for n in range(12)]
@@ -40,6 +40,15 @@ def test_overlapping_hits_of_a_document_become_one_passage_without_repetition() 
     assert TEXT[passage.citation.start : passage.citation.end] == passage.text
     assert passage.citation.pages == (3, 5)
     assert len(passage.chunk_ids) == 2
+
+
+def test_the_citation_has_the_links_of_its_passage_and_not_of_what_was_cut_off() -> None:
+    plan, task = PassageLink("number 2", "https://a.example/2"), PassageLink("number 6", "#6")
+    merged = pack([chunk(2, 4, ordinal=1, links=(plan,)), chunk(4, 6, ordinal=2, links=(plan, task))])
+    assert merged.citations[0].links == (plan, task)
+    (cut,) = pack([chunk(2, 6, links=(plan, task))], 60).passages
+    assert cut.shortened
+    assert cut.citation.links == (plan,)
 
 
 def test_chunks_that_follow_each_other_become_one_passage() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rag_pipelines.config.query import NeighbourSettings
+from rag_pipelines.query.hits import PassageLink
 from rag_pipelines.query.neighbours import Sibling, choose, section, widen
 from rag_pipelines.query.ranges import TextRange
 from rag_pipelines_tests.unit.query.examples import hit
@@ -22,7 +23,10 @@ def chunks(tokens: int = 10) -> list[Sibling]:
     for ordinal, (text, path) in enumerate(PARTS):
         start = TEXT.index(text)
         span = TextRange(start, start + len(text), text)
-        made.append(Sibling(ordinal, span, tokens, path, f"context {ordinal}", (ordinal + 1, ordinal + 1)))
+        links = (PassageLink("link", f"#{ordinal}"), PassageLink("all", "#all"))
+        made.append(
+            Sibling(ordinal, span, tokens, path, f"context {ordinal}", (ordinal + 1, ordinal + 1), links)
+        )
     return made
 
 
@@ -69,4 +73,5 @@ def test_the_widened_passage_is_the_documents_text_at_its_offsets() -> None:
     assert wide.text.startswith("Setup\n")
     assert wide.text.endswith("A spanner.")
     assert (wide.pages, wide.context) == ((2, 4), "context 1")
+    assert [link.target for link in wide.links] == ["#1", "#all", "#2", "#3"]
     assert (wide.chunk_id, wide.heading_path) == (one.chunk_id, one.heading_path)
