@@ -1,7 +1,7 @@
 """Merged cells of a sheet, so that each row can be read, and cut off, on its own.
 
-What belongs here: bringing the text of a merged cell into the places that it covers. What does not: reading
-which cells are merged (each format does) and telling header rows (`sheets`).
+What belongs here: bringing the text of a merged cell into the places that it covers and that are shown. What
+does not: reading which cells are merged or hidden (each format does) and telling header rows (`sheets`).
 
 The text stands in every row that the cell covers. In a row it stands once, in the cell's first column; the
 other columns hold a `Covered`, from which a header row takes the text for each of them.
@@ -10,9 +10,12 @@ other columns hold a `Covered`, from which a header row takes the text for each 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 
 _MAX_COLUMNS = 256
 _MAX_REPEATED = 500
@@ -41,12 +44,15 @@ class Covered(str):
         return place
 
 
-class _Open(NamedTuple):
-    """A merged cell that reaches into the next row."""
+@dataclass
+class _Open:
+    """A merged cell that reaches into the next row; its text stands in `column`. `told`: in a row before."""
 
     merge: Merge
+    column: int
     text: str
     beside: Covered
+    told: bool = False
 
 
 Merges = Mapping[int, Sequence[Merge]]
@@ -62,30 +68,43 @@ def by_first_row(merges: Iterable[Merge]) -> Merges:
     return found
 
 
-def spread(rows: Iterable[Sequence[str]], merges: Merges) -> Iterator[Sequence[str]]:
+def spread(
+    rows: Iterable[Sequence[str]], merges: Merges, hidden: Hidden, leave_out: Callable[[str], None]
+) -> Iterator[Sequence[str]]:
     """The rows with merged cells in every place they cover; rows that hold nothing else are left out.
 
-    `merges` is asked for each row when that row has come, so a reader may fill it on the way.
+    Hidden rows and columns are not among them: `leave_out` gets what they hold. A merged cell that begins in
+    one and reaches out of it is shown where it reaches. `merges` and `hidden` are asked for each row when
+    that row has come, so a reader may fill them on the way.
     """
     reaching: list[_Open] = []
     for number, row in enumerate(rows):
+        is_hidden = number in hidden.rows
         if not reaching and number not in merges:
-            yield row
+            if is_hidden:
+                _leave_out(row, leave_out)
+            else:
+                yield _without_columns(row, hidden, leave_out)
             continue
         line = list(row)
-        above = bool(reaching)
-        for merge, text, beside in reaching:
-            _cover(line, merge, text if len(text) <= _MAX_REPEATED else "", beside)
-        for merge in merges.get(number, ()):
-            text = line[merge.first_column] if merge.first_column < len(line) else ""
-            if text and not text.isspace():
-                beside = Covered(text)
-                _cover(line, merge, text, beside)
-                reaching.append(_Open(merge, text, beside))
-                above = False
-        if not above or _has_own_text(line, reaching):
-            yield line
-        reaching = [one for one in reaching if one.merge.last_row > number]
+        for one in reaching:
+            repeated = len(one.text) <= _MAX_REPEATED and one.column not in hidden.columns
+            _cover(line, one, "" if one.told and not repeated else one.text)
+        opened = list(_opened(line, merges.get(number, ()), hidden))
+        repeats = bool(reaching) and not opened and all(one.told for one in reaching)
+        reaching += opened
+        places = {one.column for one in reaching}
+        if is_hidden:
+            _leave_out((cell for column, cell in enumerate(line) if column not in places), leave_out)
+        else:
+            shown = _without_columns(line, hidden, leave_out)
+            if not repeats or _has_own_text(line, places | hidden.columns):
+                yield shown
+            for one in reaching:
+                one.told = True
+        _leave_out((one.text for one in reaching if _ends(one, number) and not one.told), leave_out)
+        reaching = [one for one in reaching if not _ends(one, number)]
+    _leave_out((one.text for one in reaching if not one.told), leave_out)
 
 
 def header_cells(row: Sequence[str]) -> list[str]:
@@ -93,14 +112,45 @@ def header_cells(row: Sequence[str]) -> list[str]:
     return [cell.text if isinstance(cell, Covered) else cell for cell in row]
 
 
-def _cover(line: list[str], merge: Merge, text: str, beside: Covered) -> None:
-    first = merge.first_column
-    end = min(merge.last_column + 1, first + _MAX_COLUMNS)
+def _opened(line: list[str], merges: Iterable[Merge], hidden: Hidden) -> Iterator[_Open]:
+    """The merged cells with text that begin in a row, each covering its places there."""
+    for merge in merges:
+        text = line[merge.first_column] if merge.first_column < len(line) else ""
+        if text and not text.isspace():
+            places = range(merge.first_column, _end(merge))
+            column = next((place for place in places if place not in hidden.columns), merge.first_column)
+            one = _Open(merge, column, text, Covered(text))
+            _cover(line, one, text)
+            yield one
+
+
+def _cover(line: list[str], one: _Open, text: str) -> None:
+    first, end = one.merge.first_column, _end(one.merge)
     line.extend([""] * (end - len(line)))
-    line[first] = text
-    line[first + 1 : end] = [beside] * (end - first - 1)
+    line[first:end] = [one.beside] * (end - first)
+    line[one.column] = text
 
 
-def _has_own_text(line: list[str], reaching: list[_Open]) -> bool:
-    from_above = {one.merge.first_column for one in reaching}
-    return any(cell and not cell.isspace() for column, cell in enumerate(line) if column not in from_above)
+def _end(merge: Merge) -> int:
+    return min(merge.last_column + 1, merge.first_column + _MAX_COLUMNS)
+
+
+def _ends(one: _Open, number: int) -> bool:
+    return one.merge.last_row <= number
+
+
+def _has_own_text(line: list[str], places: set[int]) -> bool:
+    return any(cell and not cell.isspace() for column, cell in enumerate(line) if column not in places)
+
+
+def _without_columns(row: Sequence[str], hidden: Hidden, leave_out: Callable[[str], None]) -> Sequence[str]:
+    """The cells of a row that are not in a hidden column."""
+    if not hidden.columns:
+        return row
+    _leave_out((cell for column, cell in enumerate(row) if column in hidden.columns), leave_out)
+    return [cell for column, cell in enumerate(row) if column not in hidden.columns]
+
+
+def _leave_out(cells: Iterable[str], leave_out: Callable[[str], None]) -> None:
+    if text := "\n".join(filter(None, cells)):
+        leave_out(text)

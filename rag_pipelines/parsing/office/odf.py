@@ -5,8 +5,8 @@ What belongs here: the elements of OpenDocument 1.3. What does not: the text of 
 footers (`odf_furniture`), opening the package (`zip_package`), finding tables in a sheet (`sheets`).
 
 Read as XML, because the one library for it (odfpy) only gives this same tree, built slower; unstructured
-converts through pandoc, which must be installed. Tracked deletions, generated indexes, hidden text and
-hidden sheets and slides are left out; notes and comments follow the paragraph that refers to them.
+converts through pandoc, which must be installed. Tracked deletions, generated indexes, hidden text, sheets,
+rows, columns and slides are left out; notes and comments follow the paragraph that refers to them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.parsing.office.merged_cells import Merge
 from rag_pipelines.parsing.office.odf_cells import cell_formula, cell_text
@@ -37,6 +38,13 @@ from rag_pipelines.parsing.office.odf_names import (
     XLINK_HREF,
 )
 from rag_pipelines.parsing.office.odf_styles import OdfStyles
+from rag_pipelines.parsing.office.odf_tables import (
+    MAX_COLUMNS,
+    hidden_columns,
+    is_hidden_row,
+    number_of,
+    rows_of,
+)
 from rag_pipelines.parsing.office.odf_text import MATH, OdfText, formula_text
 from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet, comment
@@ -48,7 +56,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 
-_MAX_COLUMNS, _MAX_ROWS = 16_384, 1_048_576
+_MAX_ROWS = 1_048_576
 _GENERATED = {
     *(f"{TEXT}{kind}-index" for kind in ("alphabetical", "illustration", "table", "object", "user")),
     f"{TEXT}table-of-content",
@@ -182,9 +190,10 @@ class _OdfReader:
                 self.builder.leave_out(LeftOut.HIDDEN, _plain(table))
                 continue
             merges: dict[int, list[Merge]] = {}
-            rows = self._sheet_rows(table, merges)
+            hidden = Hidden(columns=set(hidden_columns(table)))
+            rows = self._sheet_rows(table, merges, hidden)
             name = table.get(f"{TABLE}name") or ""
-            add_sheet(self.builder, name, rows, max_characters=max_characters, merges=merges)
+            add_sheet(self.builder, name, rows, max_characters=max_characters, merges=merges, hidden=hidden)
             self._flush()
 
     def _read(self, element: _Element) -> None:
@@ -281,57 +290,65 @@ class _OdfReader:
     def _table_rows(self, table: _Element) -> Iterator[list[str]]:
         """The rows of a text table; a merged cell's text stands in every place it covers."""
         covering: dict[int, tuple[str, int]] = {}
-        for row in _rows(table):
+        for row in rows_of(table):
             grid: list[str] = []
             span: tuple[str, int] = ("", 0)
             for cell in row.iterchildren(f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
-                for _ in range(min(_count(cell, "columns-repeated"), _MAX_COLUMNS)):
+                for _ in range(min(number_of(cell, "columns-repeated"), MAX_COLUMNS)):
                     column = len(grid)
                     if cell.tag == f"{TABLE}table-cell":
                         text = self._text_inside(cell)
-                        span = (text, _count(cell, "rows-spanned"))
+                        span = (text, number_of(cell, "rows-spanned"))
                     elif column in covering and covering[column][1] > 0:
                         span = covering[column]
                     covering[column] = (span[0], span[1] - 1)
                     grid.append(span[0])
             yield grid
 
-    def _sheet_rows(self, table: _Element, merges: dict[int, list[Merge]]) -> Iterator[list[str]]:
-        """The rows of a sheet; the merged cells of each are in `merges` when it comes."""
+    def _sheet_rows(
+        self, table: _Element, merges: dict[int, list[Merge]], hidden: Hidden
+    ) -> Iterator[list[str]]:
+        """The rows of a sheet; `merges` and `hidden` know of each when it comes."""
         number = place = 0
-        for row in _rows(table):
+        for row in rows_of(table):
+            is_hidden = is_hidden_row(row)
             cells: list[str] = []
             blanks = 0
             has_covered = False
             for cell in row.iterchildren(f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
-                count = min(_count(cell, "columns-repeated"), _MAX_COLUMNS)
+                count = min(number_of(cell, "columns-repeated"), MAX_COLUMNS)
                 has_covered = has_covered or cell.tag == f"{TABLE}covered-table-cell"
-                rows, columns = _count(cell, "rows-spanned"), _count(cell, "columns-spanned")
+                column = len(cells) + blanks
+                unseen = is_hidden or column in hidden.columns
+                rows, columns = number_of(cell, "rows-spanned"), number_of(cell, "columns-spanned")
                 if rows > 1 or columns > 1:
-                    first = len(cells) + blanks
-                    merge = Merge(number, number + rows - 1, first, first + columns - 1)
+                    merge = Merge(number, number + rows - 1, column, column + columns - 1)
                     merges.setdefault(number, []).append(merge)
-                self._take_comments(cell, place, len(cells) + blanks)
+                self._take_comments(cell, place, column, unseen=unseen)
                 text = cell_text(cell, self._text_inside(cell))
                 if not text and (text := cell_formula(cell)):
-                    self.builder.lose(Loss.FORMULAS, count)
+                    self.builder.lose(Loss.FORMULAS, 0 if unseen else count)
                 if text:
                     cells += [""] * blanks + [text] * count
                     blanks = 0
                 else:
                     blanks += count
-            times = _count(row, "rows-repeated")
-            if not cells:
+            times = number_of(row, "rows-repeated")
+            if not cells or is_hidden:
                 times = min(times, _MAX_ROWS if has_covered else MAX_BLANK_ROWS + 1)
+            if is_hidden:
+                hidden.rows.update(range(number, number + times))
             number += times
-            place += _count(row, "rows-repeated")
+            place += number_of(row, "rows-repeated")
             yield from repeat(cells, times)
 
-    def _take_comments(self, cell: _Element, row: int, column: int) -> None:
-        """Take the comments on a cell out of it, to stand below the sheet."""
+    def _take_comments(self, cell: _Element, row: int, column: int, *, unseen: bool) -> None:
+        """Take the comments on a cell out of it, to stand below the sheet unless the cell is unseen."""
         for note in cell.findall(f"{OFFICE}annotation"):
             text = self._text_inside(note)
-            if text.strip():
+            if unseen:
+                self.builder.leave_out(LeftOut.HIDDEN, text)
+            elif text.strip():
                 self.text.remarks.append(comment(note.findtext(f"{DC}creator"), row, column, text))
             cell.remove(note)
 
@@ -358,15 +375,6 @@ def _without_blank_end(row: list[str]) -> list[str]:
     return row[: max(end, 1)] if len(row) > _WIDEST_TABLE else row
 
 
-def _rows(table: _Element) -> Iterator[_Element]:
-    """The rows of a table, also those in groups and headers, but not those of tables in its cells."""
-    for child in table.iterchildren():
-        if child.tag == f"{TABLE}table-row":
-            yield child
-        elif child.tag in (f"{TABLE}table-header-rows", f"{TABLE}table-row-group", f"{TABLE}table-rows"):
-            yield from _rows(child)
-
-
 def _part(package: zipfile.ZipFile, name: str) -> _Element | None:
     return parse_xml(read_part(package, name), name) if name in package.namelist() else None
 
@@ -385,10 +393,6 @@ def _objects(package: zipfile.ZipFile, content: _Element) -> tuple[dict[str, _El
         elif name in names:
             files[name] = read_part(package, name)
     return documents, files
-
-
-def _count(element: _Element, name: str) -> int:
-    return int(element.get(f"{TABLE}number-{name}") or 1)
 
 
 def _metadata(package: zipfile.ZipFile) -> dict[str, str]:

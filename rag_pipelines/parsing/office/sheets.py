@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import unlinked
+from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import NONE_MERGED, Covered, Merges, header_cells, spread
 
 Row = Sequence[str]
@@ -37,17 +40,19 @@ def add_sheet(
     *,
     max_characters: int,
     merges: Merges = NONE_MERGED,
+    hidden: Hidden | None = None,
 ) -> bool:
     """Add a sheet: its name as a heading, then its tables and remarks from top to bottom.
 
-    Rows are taken one at a time; only those since the last blank row are held. The rows of `merges`
-    count from the first of `rows`. Says whether there was anything, and so a heading.
+    Rows are taken one at a time; only those since the last blank row are held. The rows of `merges` and
+    `hidden` count from the first of `rows`. Says whether there was anything, and so a heading.
 
     Raises:
         TooLargeDocumentError: a table grows past `max_characters`.
     """
     has_heading = False
-    for band in _bands(spread(rows, merges), max_characters):
+    shown = spread(rows, merges, hidden or Hidden(), partial(builder.leave_out, LeftOut.HIDDEN))
+    for band in _bands(shown, max_characters):
         for part in _split_columns(band):
             for table in _bands(part, max_characters):
                 if not has_heading:

@@ -16,6 +16,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, display
 from rag_pipelines.parsing.office.sheets import add_sheet, comment
@@ -51,14 +52,16 @@ def parse(request: ParseRequest) -> ParsedDocument:
             builder.counters["hidden_sheets"] += 1
             continue
         merges = [Merge(top, bottom - 1, left, right - 1) for top, bottom, left, right in sheet.merged_cells]
+        hidden = _hidden(book, sheet)
         add_sheet(
             builder,
             sheet.name,
             _rows(book, sheet, builder),
             max_characters=request.limits.max_characters,
             merges=by_first_row(merges),
+            hidden=hidden,
         )
-        _add_comments(builder, sheet)
+        _add_comments(builder, sheet, hidden)
     builder.metadata = {"author": book.user_name} if book.user_name else {}
     builder.account_for(witness.text(book))
     return builder.finish()
@@ -79,6 +82,25 @@ def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Iterator[list[str]
         yield row
 
 
+def _hidden(book: Any, sheet: Any) -> Hidden:
+    """The hidden rows and columns of a sheet ([MS-XLS] 2.4.221 and 2.4.53) that are in no group.
+
+    The rows below the header of a filter are taken for filtered: the file does not say which of them are.
+    """
+    filtered: set[int] = set()
+    for name in book.name_map.get("_filterdatabase", ()):
+        if (
+            name.builtin
+            and name.scope == sheet.number
+            and isinstance(getattr(name.result, "value", None), list)
+        ):
+            for _, _, first, end, _, _ in (area.coords for area in name.result.value):
+                filtered.update(range(first + 1, end))
+    rows = {number for number, row in sheet.rowinfo_map.items() if row.hidden and not row.outline_level}
+    columns = {number for number, one in sheet.colinfo_map.items() if one.hidden and not one.outline_level}
+    return Hidden(rows - filtered, columns)
+
+
 def _runs(book: Any, text: str, starts: list[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
     """The runs of a text, each with whether it is raised; `starts` are their offsets and fonts."""
     begin, raised = 0, False
@@ -89,12 +111,15 @@ def _runs(book: Any, text: str, starts: list[tuple[int, int]]) -> Iterator[tuple
     yield text[begin:], raised
 
 
-def _add_comments(builder: DocumentBuilder, sheet: Any) -> None:
+def _add_comments(builder: DocumentBuilder, sheet: Any, hidden: Hidden) -> None:
     for (row, column), note in sorted(sheet.cell_note_map.items()):
-        if note.text.strip():
-            builder.add(
-                BlockKind.PARAGRAPH, comment((note.author or "").strip(), row, column, note.text.strip())
-            )
+        if not note.text.strip():
+            continue
+        text = comment((note.author or "").strip(), row, column, note.text.strip())
+        if hidden.holds(row, column):
+            builder.leave_out(LeftOut.HIDDEN, text)
+        else:
+            builder.add(BlockKind.PARAGRAPH, text)
 
 
 def _value(cell: Any) -> Value:

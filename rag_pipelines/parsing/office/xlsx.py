@@ -6,7 +6,7 @@ What belongs here: reading cells. What does not: finding tables in them (`sheets
 Read from the XML: openpyxl passes over the runs of rich text inside cells while it streams, gives either
 values or formulas and not what stands around the cells, and takes twice the time; calamine has no display
 formats. Formulas stand with the value that was last computed; one that was saved without, by a program that
-does not compute, stands as it is and is counted. Hidden sheets are left out and counted.
+does not compute, stands as it is and is counted. Hidden sheets, rows and columns are left out and counted.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines.parsing.office.xlsx_parts import (
     MAX_COLUMNS,
     MAX_ROWS,
+    TRUE,
     S,
     Workbook,
     column_of,
     elements,
+    filtered_rows,
+    hidden_columns,
+    is_hidden_row,
     merges_of,
     read_frame,
     read_workbook,
@@ -70,16 +75,18 @@ def parse(request: ParseRequest) -> ParsedDocument:
                 builder.counters["hidden_sheets"] += 1
                 continue
             frame = read_frame(package, sheet.part)
+            hidden = Hidden()
             named = False
             if sheet.kind == "worksheet":
                 named = add_sheet(
                     builder,
                     sheet.name,
-                    _rows(package, sheet.part, workbook, builder, targets_of(package, sheet.part, frame)),
+                    _rows(package, sheet.part, frame, workbook, builder, hidden),
                     max_characters=request.limits.max_characters,
                     merges=by_first_row(merges_of(frame)),
+                    hidden=hidden,
                 )
-            for kind, text in remarks_of(package, sheet.part, frame, builder):
+            for kind, text in remarks_of(package, sheet.part, frame, builder, hidden):
                 if text and not named and kind not in (BlockKind.HEADER, BlockKind.FOOTER):
                     builder.add(BlockKind.HEADING, sheet.name, level=1)
                     named = True
@@ -94,24 +101,34 @@ def parse(request: ParseRequest) -> ParsedDocument:
 def _rows(
     package: zipfile.ZipFile,
     part: str,
+    frame: _Element,
     workbook: Workbook,
     builder: DocumentBuilder,
-    targets: dict[tuple[int, int], str],
+    hidden: Hidden,
 ) -> Iterator[list[str]]:
-    """The rows as displayed text, without the empty cells at their ends.
-
-    `targets` are where links of cells lead, by row and column from 1.
+    """The rows as displayed text, without the empty cells at their ends; fills `hidden` before each.
 
     The size that the file claims is not believed: a formatted but empty sheet may claim 16,384 columns.
     """
     formulas = _Formulas()
     general = number_format_of("General")
     formats, epoch = workbook.formats, workbook.epoch
+    targets = targets_of(package, part, frame)
+    filtered = filtered_rows(package, part, frame)
+    is_filtered = False
     before = 0
-    for element in elements(package, part, f"{S}row"):
+    for element in elements(package, part, f"{S}sheetPr", f"{S}cols", f"{S}row"):
+        if element.tag == f"{S}sheetPr":
+            is_filtered = not filtered and element.get("filterMode") in TRUE
+            continue
+        if element.tag == f"{S}cols":
+            hidden.columns.update(hidden_columns(element))
+            continue
         number = int(element.get("r") or before + 1)
         yield from repeat([], min(number - before - 1, MAX_ROWS))
         before = number
+        if is_hidden_row(element) and not (is_filtered or any(number in rows for rows in filtered)):
+            hidden.rows.add(number - 1)
         row: list[str] = []
         column = -1
         for cell in element:
@@ -121,7 +138,8 @@ def _rows(
             if value is None:
                 if not (text := formulas.of(cell)):
                     continue
-                builder.lose(Loss.FORMULAS)
+                if not hidden.holds(number - 1, column):
+                    builder.lose(Loss.FORMULAS)
             else:
                 style = int(cell.get("s") or 0)
                 number_format = formats[style] if style < len(formats) else general

@@ -30,6 +30,7 @@ R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 MAX_COLUMNS, MAX_ROWS = 16_384, 1_048_576
+TRUE = frozenset({"1", "true"})
 _T = f"{S}t"
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 """A character that XML cannot hold, as ``_x000D_`` (ECMA-376 part 1, 22.9.2.19)."""
@@ -37,7 +38,7 @@ _CHUNK = 1 << 20
 _OVERLAP = 256
 _ROOT = re.compile(rb"<(?:\w+:)?(?:work|chart|macro|dialog)sheet\b[^>]*>")
 _DATA_END = re.compile(rb"</(?:\w+:)?sheetData\s*>|<(?:\w+:)?sheetData\s*/>")
-_CELL = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
+CELL = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _RANGE = re.compile(r"\$?([A-Z]{1,3})\$?(\d+):\$?([A-Z]{1,3})\$?(\d+)")
 
 
@@ -107,8 +108,8 @@ def read_workbook(package: zipfile.ZipFile) -> Workbook:
     )
 
 
-def elements(package: zipfile.ZipFile, part: str, tag: str) -> Iterator[_Element]:
-    """The elements of a part that have a tag, one at a time, each with what is inside it.
+def elements(package: zipfile.ZipFile, part: str, *tags: str) -> Iterator[_Element]:
+    """The elements of a part that have one of the tags, one at a time, each with what is inside it.
 
     Raises:
         CorruptDocumentError: the part cannot be unpacked or is not well-formed.
@@ -118,7 +119,7 @@ def elements(package: zipfile.ZipFile, part: str, tag: str) -> Iterator[_Element
     try:
         with package.open(part) as source:
             found = etree.iterparse(
-                source, tag=tag, resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True
+                source, tag=tags, resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True
             )
             for _, element in found:
                 yield element
@@ -201,7 +202,7 @@ def targets_of(package: zipfile.ZipFile, part: str, frame: _Element) -> dict[tup
             addresses = _addresses(package, part)
         place = link.get("location") or ""
         target = addresses.get(link.get(f"{R}id") or "", "") + (f"#{place}" if place else "")
-        if target and (match := _CELL.match(link.get("ref") or "")):
+        if target and (match := CELL.match(link.get("ref") or "")):
             found[int(match[2]), column_of(match[1]) + 1] = target
     return found
 
@@ -216,6 +217,34 @@ def _addresses(package: zipfile.ZipFile, part: str) -> dict[str, str]:
     return {
         one.get("Id") or "": one.get("Target") or "" for one in rels if one.get("TargetMode") == "External"
     }
+
+
+def is_hidden_row(row: _Element) -> bool:
+    """Whether a row (18.3.1.73) is hidden, or has no height, and in no group that a click unfolds."""
+    return (row.get("hidden") in TRUE or row.get("ht") == "0") and row.get("outlineLevel") in (None, "0")
+
+
+def hidden_columns(columns: _Element) -> Iterator[int]:
+    """The columns, from 0, that are hidden or without width, and in no group (18.3.1.13)."""
+    for one in columns.iterchildren(f"{S}col"):
+        is_hidden = one.get("hidden") in TRUE or one.get("width") == "0"
+        if is_hidden and one.get("outlineLevel") in (None, "0"):
+            first, last = int(one.get("min") or 1), int(one.get("max") or 0)
+            yield from range(first - 1, min(last, MAX_COLUMNS))
+
+
+def filtered_rows(package: zipfile.ZipFile, part: str, frame: _Element) -> list[range]:
+    """The rows, from 1, below the headers of the filters that are set, those of tables included (18.3.2)."""
+    filters = list(frame.iterchildren(f"{S}autoFilter"))
+    for target in relations(package, part).values():
+        if target.kind == "table" and target.part in package.namelist():
+            filters += parse_xml(read_part(package, target.part), target.part).iterchildren(f"{S}autoFilter")
+    found = []
+    for one in filters:
+        match = _RANGE.fullmatch(one.get("ref") or "")
+        if match and one.find(f"{S}filterColumn/*") is not None:
+            found.append(range(int(match[2]) + 1, int(match[4]) + 1))
+    return found
 
 
 def merges_of(frame: _Element) -> Iterator[Merge]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.images import alternative_text
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_diagrams import DIAGRAM, diagram_items
 from rag_pipelines.parsing.office.ooxml_text import MC, body_text
-from rag_pipelines.parsing.office.xlsx_parts import R, Relation, S, relations
+from rag_pipelines.parsing.office.xlsx_parts import CELL, R, Relation, S, column_of, relations
 from rag_pipelines.parsing.zip_package import parse_xml, read_part
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ Remark = tuple[BlockKind, str]
 
 
 def remarks_of(
-    package: zipfile.ZipFile, part: str, frame: _Element, builder: DocumentBuilder
+    package: zipfile.ZipFile, part: str, frame: _Element, builder: DocumentBuilder, hidden: Hidden
 ) -> Iterator[Remark]:
     """What stands on the sheet in `part` beside its cells: drawn text, comments, page furniture.
 
-    Pictures and drawings without text are counted as lost with `builder`.
+    Pictures and drawings without text are counted as lost with `builder`, comments on `hidden` cells as left
+    out.
     """
     targets = relations(package, part)
     controls = dict(_controls(package, frame, targets))
@@ -55,8 +57,12 @@ def remarks_of(
     for kind, target in targets.values():
         if kind == "drawing" and target in names:
             yield from _drawn(package, target, controls, builder)
-    for text in _comments(package, [one for one in targets.values() if one.part in names], builder):
-        yield BlockKind.PARAGRAPH, text
+    for place, text in _comments(package, [one for one in targets.values() if one.part in names], builder):
+        cell = CELL.fullmatch(place)
+        if cell and hidden.holds(int(cell[2]) - 1, column_of(cell[1])):
+            builder.leave_out(LeftOut.HIDDEN, text)
+        else:
+            yield BlockKind.PARAGRAPH, text
     for kind, *places in _PAGE_PARTS:
         for place in places:
             code = frame.findtext(f"{S}headerFooter/{S}{place}") or ""
@@ -130,8 +136,11 @@ def _controls(
         yield control.get("shapeId") or "", mark if checkable else ""
 
 
-def _comments(package: zipfile.ZipFile, targets: list[Relation], builder: DocumentBuilder) -> Iterator[str]:
-    """Comments with their author and cell: threads, and notes, which a thread repeats for older programs."""
+def _comments(
+    package: zipfile.ZipFile, targets: list[Relation], builder: DocumentBuilder
+) -> Iterator[tuple[str, str]]:
+    """Comments by their cell, each with author and cell: threads, and notes, which a thread repeats for older
+    programs."""
     threaded: set[str] = set()
     for part in (one.part for one in targets if one.kind == "threadedComment"):
         people = _people(package)
@@ -139,7 +148,7 @@ def _comments(package: zipfile.ZipFile, targets: list[Relation], builder: Docume
             place = comment.get("ref") or ""
             threaded.add(place)
             author = people.get(comment.get("personId") or "", "")
-            yield _remark(author, place, comment.findtext(f"{_THREADED}text") or "")
+            yield place, _remark(author, place, comment.findtext(f"{_THREADED}text") or "")
     for part in (one.part for one in targets if one.kind == "comments"):
         root = parse_xml(read_part(package, part), part)
         authors = [one.text or "" for one in root.iterfind(f"{S}authors/{S}author")]
@@ -151,7 +160,7 @@ def _comments(package: zipfile.ZipFile, targets: list[Relation], builder: Docume
             if place in threaded and author.startswith("tc="):
                 builder.leave_out(LeftOut.ALTERNATIVE, text)
             else:
-                yield _remark(author, place, text)
+                yield place, _remark(author, place, text)
 
 
 def _people(package: zipfile.ZipFile) -> dict[str, str]:

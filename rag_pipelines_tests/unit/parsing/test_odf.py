@@ -115,6 +115,43 @@ def test_sheets_are_sections_and_hidden_ones_are_left_out() -> None:
     assert tables(document) == [[("Year", "Count"), ("2019", "12.5 %")]]
 
 
+def test_hidden_rows_and_columns_of_a_sheet_are_left_out_and_filtered_and_folded_ones_kept() -> None:
+    def row(*texts: str, visibility: str) -> str:
+        return cells(*texts).replace("table-row>", f'table-row table:visibility="{visibility}">', 1)
+
+    column = "<table:table-column{}/>"
+    collapsed = ' table:visibility="collapse"'
+    body = (
+        column.format("") + column.format(collapsed) + column.format("")
+        + f"<table:table-column-group>{column.format(collapsed)}</table:table-column-group>"
+        + cells("town", "secret", "sold", "folded")
+        + row("Bonn", "x1", "1", "y1", visibility="visible")
+        + row("Kiel", "x2", "2", "y2", visibility="collapse")
+        + row("Ulm", "x3", "3", "y3", visibility="filter")
+        + "<table:table-row-group>"
+        + row("Jena", "x4", "4", "y4", visibility="collapse")
+        + "</table:table-row-group>"
+    )  # fmt: skip
+    document = parse(odf("spreadsheet", f'<table:table table:name="S">{body}</table:table>'))
+    assert tables(document) == [
+        [
+            ("town", "sold", "folded"),
+            ("Bonn", "1", "y1"),
+            ("Ulm", "3", "y3"),
+            ("Jena", "4", "y4"),
+        ]
+    ]
+    assert document.counters["hidden_words"] == 4 + 4
+    assert "words_missing" not in document.counters
+
+
+def test_a_million_hidden_rows_cost_nothing() -> None:
+    hidden = 'table:visibility="collapse" table:number-rows-repeated="1000000000"'
+    row = cells("c", "d").replace("table-row>", f"table-row {hidden}>", 1)
+    body = f'<table:table table:name="S">{cells("a", "b")}{row}</table:table>'
+    assert tables(parse(odf("spreadsheet", body))) == [[("a", "b")]]
+
+
 def test_a_million_repeated_blank_rows_and_columns_cost_nothing() -> None:
     blank = '<table:table-cell table:number-columns-repeated="1000000000"/>'
     row = f'<table:table-row table:number-rows-repeated="1000000000">{blank}</table:table-row>'

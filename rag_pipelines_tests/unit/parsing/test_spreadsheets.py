@@ -15,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
+from openpyxl.comments import Comment
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.worksheet.filters import AutoFilter
 from openpyxl.worksheet.formula import ArrayFormula
+from openpyxl.worksheet.table import Table
 
 from rag_pipelines.errors import EmptyDocumentError, TooLargeDocumentError
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines_tests.unit.parsing.office import edited, outline, parse, saved, tables
@@ -67,6 +71,118 @@ def test_hidden_sheets_are_left_out_and_counted() -> None:
     assert "hidden" not in document.text
     assert document.counters["hidden_sheets"] == 1
     assert "words_missing" not in document.counters
+
+
+def test_hidden_rows_and_columns_are_left_out_and_counted() -> None:
+    book = workbook(
+        ["name", "pay", "town"], ["Ann", "x1", "Bonn"], ["Bob", "x2", "Kiel"], ["Eve", "x3", "Ulm"]
+    )
+    book.active.row_dimensions[3].hidden = True
+    book.active.column_dimensions["B"].hidden = True
+    document = parse(saved(book.save))
+    assert tables(document) == [[("name", "town"), ("Ann", "Bonn"), ("Eve", "Ulm")]]
+    assert document.counters["hidden_words"] == len(["Bob", "x2", "Kiel"]) + len(["pay", "x1", "x3"])
+    assert "words_missing" not in document.counters
+
+
+def test_a_hidden_column_does_not_part_the_table_around_it() -> None:
+    book = workbook(*([f"a{n}", f"b{n}", f"hush{n}", f"c{n}", f"d{n}"] for n in range(4)))
+    book.active.column_dimensions["C"].hidden = True
+    assert tables(parse(saved(book.save)))[0][0] == ("a0", "b0", "c0", "d0")
+
+
+def test_rows_that_a_filter_hides_and_what_a_folded_group_holds_are_kept() -> None:
+    rows = [["name", "kind"], *([f"item {n}", "ab"[n % 2]] for n in range(8))]
+    filtered, grouped, tabled, unset = (workbook(*rows) for _ in range(4))
+    filtered.active.auto_filter.ref = "A1:B9"
+    filtered.active.auto_filter.add_filter_column(1, ["b"])
+    table = Table(displayName="Items", ref="A1:B9", autoFilter=AutoFilter(ref="A1:B9"))
+    table.autoFilter.add_filter_column(1, ["b"])
+    tabled.active.add_table(table)
+    unset.active.auto_filter.ref = "A1:B9"
+    for book in (filtered, tabled, unset):
+        book.active.row_dimensions[4].hidden = True
+    grouped.active.row_dimensions.group(4, 5, hidden=True)
+    grouped.active.column_dimensions.group("B", "B", hidden=True)
+    whole = [tuple(row) for row in rows]
+    for book in (filtered, tabled, grouped):
+        document = parse(saved(book.save))
+        assert tables(document) == [whole]
+        assert "hidden_words" not in document.counters
+    assert tables(parse(saved(unset.save))) == [whole[:3] + whole[4:]]
+
+
+def test_an_old_binary_workbook_hides_the_same_rows_and_columns() -> None:
+    """Its sample was saved by LibreOffice: a hidden row and column, a filter, folded groups of both."""
+    sample = Path(__file__).parents[2] / "samples" / "hidden.xls.gz"
+    document = parse(gzip.decompress(sample.read_bytes()))
+    by_hand, by_filter, by_group = tables(document)
+    assert by_hand[:3] == [("name", "amount"), ("row1", "10"), ("row3", "30")]
+    assert [row[0] for row in by_filter[1:]] == [f"item{n}" for n in range(1, 9)]
+    assert by_group[0] == ("name", "sum", "folded")
+    assert [row[0] for row in by_group[1:]] == [f"part{n}" for n in range(1, 9)]
+    assert document.counters["hidden_words"] == 14
+
+
+def test_a_merged_cell_that_begins_in_a_hidden_row_or_column_is_shown_where_it_reaches() -> None:
+    rows = [["Region", "town", "sold"], ["North", "x1", "1"], ["", "Kiel", "2"], ["", "Bonn", "3"]]
+    book = workbook(*rows)
+    book.active.merge_cells("A2:A4")
+    book.active.row_dimensions[2].hidden = True
+    assert tables(parse(saved(book.save))) == [
+        [("Region", "town", "sold"), ("North", "Kiel", "2"), ("North", "Bonn", "3")]
+    ]
+    book = workbook(["Title", "", ""], ["a", "b", "c"], ["1", "2", "3"])
+    book.active.merge_cells("A1:C1")
+    book.active.column_dimensions["A"].hidden = True
+    assert parse(saved(book.save)).text.split("\n\n") == ["Data", "Title", "b | c\n2 | 3"]
+
+
+def test_a_comment_on_a_hidden_cell_is_left_out() -> None:
+    book = workbook(["name", "town"], ["Ann", "Bonn"], ["Eve", "Ulm"])
+    book.active["A2"].comment = Comment("Of no use.", "Bob")
+    book.active["A3"].comment = Comment("Of use.", "Bob")
+    book.active.row_dimensions[2].hidden = True
+    document = parse(saved(book.save))
+    assert "Comment by Bob on A3: Of use." in document.text
+    assert "no use" not in document.text
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["", "word", "7"]), min_size=3, max_size=3), max_size=6),
+    st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=4),
+    st.sets(st.integers(0, 6)),
+    st.sets(st.integers(0, 3)),
+)
+def test_no_hidden_cell_is_shown_and_none_is_lost_without_a_count(
+    rows: list[list[str]], corners: list[tuple[int, int, int, int]], hidden: set[int], columns: set[int]
+) -> None:
+    """Each cell has words of its own, so that it is known again; merged cells may overlap."""
+    named = [[cell and f"{cell}x{y}x{x}" for x, cell in enumerate(row)] for y, row in enumerate(rows)]
+    merges = [Merge(min(a, b), max(a, b), min(c, d), max(c, d)) for a, b, c, d in corners]
+    builder = DocumentBuilder("x")
+    add_sheet(
+        builder,
+        "Sheet",
+        named,
+        max_characters=100_000,
+        merges=by_first_row(merges),
+        hidden=Hidden(hidden, columns),
+    )
+    document = builder.finish()
+    for y, row in enumerate(named):
+        for x, cell in enumerate(row):
+            covered = any(
+                one.first_row <= y <= one.last_row and one.first_column <= x <= one.last_column
+                for one in merges
+            )
+            if cell and not covered:
+                assert (cell in document.text) is not (y in hidden or x in columns)
+    if not merges:
+        shown = sum(cell in document.text for row in named for cell in row if cell)
+        assert shown + document.counters.get("hidden_words", 0) == sum(
+            bool(cell) for row in named for cell in row
+        )
 
 
 def test_formulas_stand_with_the_value_last_computed() -> None:
