@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
+from rag_pipelines.cli.options import AllowDeletes, Full, ListAll, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
 from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, say_deletion
@@ -32,6 +32,7 @@ def ingest(
     since: Since = None,
     until: Until = None,
     full: Full = False,
+    list_all: ListAll = False,
     allow_deletes: AllowDeletes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +60,7 @@ def ingest(
                 report = run(
                     chosen.runtime,
                     name,
-                    Scope(full=full, window=span, allow_deletes=allow_deletes),
+                    Scope(full, span, allow_deletes, list_all),
                     progress=progress,
                 )
             except RagError as error:

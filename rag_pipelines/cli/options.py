@@ -36,6 +36,10 @@ Until = Annotated[
 Full = Annotated[
     bool, typer.Option("--full", help="Load every document again, even if its change token is unchanged.")
 ]
+ListAll = Annotated[
+    bool,
+    typer.Option("--list-all", help="List everything although a change feed would do; load what changed."),
+]
 AllowDeletes = Annotated[
     bool, typer.Option("--allow-deletes", help="Apply deletions above the guard, and an empty listing.")
 ]

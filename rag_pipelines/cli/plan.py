@@ -9,7 +9,7 @@ import typer
 
 from rag_pipelines.cli.ingest import format_counts, show_report
 from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.options import AllowDeletes, Full, Since, SourceNames, Until, window
+from rag_pipelines.cli.options import AllowDeletes, Full, ListAll, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, for_each
@@ -26,6 +26,7 @@ def plan(
     since: Since = None,
     until: Until = None,
     full: Full = False,
+    list_all: ListAll = False,
     allow_deletes: AllowDeletes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +47,7 @@ def plan(
             found = plan_source(
                 chosen.runtime,
                 name,
-                Scope(full=full, window=span, allow_deletes=allow_deletes),
+                Scope(full, span, allow_deletes, list_all),
                 progress=progress,
             )
         plans.append(found)

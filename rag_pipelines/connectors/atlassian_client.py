@@ -26,9 +26,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from rag_pipelines.connectors.base import Options, from_config_folder
+from rag_pipelines.connectors.rest import HttpOptions, plain_params
 from rag_pipelines.errors import TransientError
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ _GATEWAY = "api.atlassian.com"
 _CLOUD_HOSTS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", _GATEWAY)
 
 
-class AtlassianOptions(Options):
+class AtlassianOptions(HttpOptions):
     """How to reach a Confluence or Jira site. Secrets come from the environment: ``${CONFLUENCE_TOKEN}``."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     url: str = Field(description="of the site, with its context path: https://wiki.example.com/confluence")
     deployment: Literal["auto", "cloud", "data_center"] = Field(
@@ -55,20 +53,6 @@ class AtlassianOptions(Options):
     api_token: SecretStr | None = Field(None, description="API token (cloud) or password; with username")
     personal_access_token: SecretStr | None = Field(None, description="of Data Center")
     oauth_token: SecretStr | None = Field(None, description="OAuth 2.0 access token")
-    verify_tls: bool = Field(True, description="whether the server's certificate is checked")
-    ca_bundle: str | None = Field(
-        None, description="file of CA certificates to trust instead of the public ones"
-    )
-    connect_timeout: float = Field(10.0, gt=0, description="seconds")
-    read_timeout: float = Field(60.0, gt=0, description="seconds without data (read timeout)")
-    total_timeout: float = Field(
-        300.0, gt=0, description="seconds for one answer's body, however slowly it comes"
-    )
-    retries: int = Field(6, ge=0, le=20, description="tries of a request after the first")
-    retry_delay: float = Field(
-        0.5, gt=0, description="seconds at most before the first retry; doubles each time"
-    )
-    max_wait: float = Field(120.0, ge=0, description="seconds that all waits of one request add up to")
     page_size: int = Field(
         250, ge=1, le=1000, description="entries asked for at once; the server may give fewer"
     )
@@ -103,11 +87,6 @@ class AtlassianOptions(Options):
     def _trim(cls, value: str | None) -> str | None:
         return value.strip() or None if value else None
 
-    @field_validator("ca_bundle")
-    @classmethod
-    def _ca_bundle(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return value and from_config_folder(value, info)
-
     @model_validator(mode="after")
     def _one_login(self) -> AtlassianOptions:
         ways = [
@@ -129,10 +108,6 @@ class AtlassianOptions(Options):
 
     @model_validator(mode="after")
     def _unambiguous(self) -> AtlassianOptions:
-        if self.ca_bundle and not self.verify_tls:
-            raise ValueError(
-                "ca_bundle says whom to trust, verify_tls false trusts everybody; give one of them"
-            )
         if urlsplit(self.url).hostname == _GATEWAY and not self.directory:
             raise ValueError(f"{_GATEWAY} serves every site; give directory, as acme.atlassian.net")
         return self
@@ -179,24 +154,17 @@ class AtlassianClient:
     def __init__(self, options: AtlassianOptions, context: str = "", **transport: Any) -> None:
         from atlassian.rest_client import AtlassianRestAPI
 
-        from rag_pipelines.http.pacing import Patience
-        from rag_pipelines.http.session import Credential, HttpSession, Transport
+        from rag_pipelines.http.credentials import Credential
+        from rag_pipelines.http.session import HttpSession, Transport
 
         self.url = options.url if options.url.endswith(context) else options.url + context
         self._context = context
         self._page_size = options.page_size
         credential = Credential(self.url, options.authorization)
-        patience = Patience(
-            retries=options.retries,
-            first_delay=options.retry_delay,
-            max_wait=options.max_wait,
-            connect_timeout=options.connect_timeout,
-            read_timeout=options.read_timeout,
-            total_timeout=options.total_timeout,
+        self._transport = Transport(
+            credential, options.patience, at_once=options.concurrent_loads, **transport
         )
-        self._transport = Transport(credential, patience, **transport)
-        verify = options.ca_bundle or True if options.verify_tls else False
-        self._session = HttpSession(credential, self._transport, verify)
+        self._session = HttpSession(credential, self._transport, options.verify)
         self._api = AtlassianRestAPI(
             self.url,
             session=self._session,
@@ -214,8 +182,7 @@ class AtlassianClient:
         """The decoded answer; values of `params` that are None are left out, lists are repeated."""
         from rag_pipelines.http.answers import decode_json
 
-        given = {name: _plain(value) for name, value in (params or {}).items() if value is not None}
-        response = self._api.get(self.relative(path), params=given, advanced_mode=True)
+        response = self._api.get(self.relative(path), params=plain_params(params), advanced_mode=True)
         return decode_json(response.content)
 
     def get_bytes(self, path: str, max_bytes: int, size: int | None = None) -> bytes:
@@ -308,10 +275,6 @@ class AtlassianClient:
         if not isinstance(answer, dict):
             raise TransientError(f"{path} answered with {type(answer).__name__} instead of a page of entries")
         return answer
-
-
-def _plain(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _is_last(page: Json, entries: list[Any], end: int) -> bool:

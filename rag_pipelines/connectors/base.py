@@ -15,6 +15,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -36,6 +37,15 @@ Cursor = Mapping[str, Any]
 """A connector's own position, JSON-like; opaque to everyone else. Use `read_cursor` to get it back typed."""
 
 
+class FeedGap(StrEnum):
+    """What a change feed may keep to itself. A full listing, or an access listing, has to find it."""
+
+    MOVES = "moves"
+    """It does not name what lies below a folder that was moved or renamed."""
+    ACCESS = "access"
+    """It does not name documents whose access was changed above them."""
+
+
 class Capabilities(msgspec.Struct, frozen=True):
     """What a connector can do. `items` (full listing) is common to all."""
 
@@ -43,6 +53,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Can list what changed since a cursor."""
     removals: bool = False
     """`changes` names removed documents; without it only a full listing shows them."""
+    feed_omits: frozenset[FeedGap] = frozenset()
+    """What `changes` does not name."""
     ids: bool = False
     """Can list ids alone, cheaper than items."""
     permissions: bool = False
@@ -53,6 +65,13 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Lists groups and their members, apart from documents."""
     lookup: bool = False
     """Can say which of some ids still exist, apart from any listing."""
+    access_listing: bool = False
+    """Can list who may see each document much cheaper than the documents; goes with `groups`."""
+
+    @property
+    def feed_tells_all(self) -> bool:
+        """Whether someone who follows the change feed never needs another full listing."""
+        return self.changes and self.removals and not self.feed_omits
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -124,9 +143,21 @@ def source_failure(source: str, failure: Failure) -> RagError:
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """A change feed says that this document is gone."""
+    """A change feed says that this document is gone.
+
+    `children`: and with it what lies below it, which the feed does not name: documents whose ids begin with
+    `external_id` and a slash (`connectors.children`).
+    """
 
     external_id: str
+    children: bool = False
+
+
+class Access(msgspec.Struct, frozen=True):
+    """Who may see one document, as a listing of access alone says it."""
+
+    external_id: str
+    rule: AccessRule
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -189,7 +220,11 @@ PathOrUrl = Annotated[str, AfterValidator(_path_or_url)]
 
 
 class Connector(ABC):
-    """One configured source of one system. Made per run, closed after it; not shared between threads."""
+    """One configured source of one system. Made per run, closed after it.
+
+    The engine calls it from one thread, but for `Item.load`: so many of them at once as `concurrent_loads`
+    says.
+    """
 
     kind: ClassVar[str]
     capabilities: Capabilities = Capabilities()
@@ -199,6 +234,11 @@ class Connector(ABC):
     def __init__(self, source: str, options: Any) -> None:
         self.source = source
         self.options = options
+
+    @property
+    def concurrent_loads(self) -> int:
+        """How many items may be loaded at once, each in a thread of its own."""
+        return 1
 
     @abstractmethod
     def check(self) -> list[Finding]:
@@ -212,7 +252,11 @@ class Connector(ABC):
         """
 
     def changes(self, cursor: Cursor) -> Iterator[Entry]:
-        """List what changed since `cursor`. Raises `UsageError` when the cursor is too old to be used."""
+        """List what changed since `cursor`.
+
+        Raises `GoneError` or `UsageError` when the cursor cannot be continued, at once or in the middle: then
+        everything is listed in the same run.
+        """
         raise NotImplementedError(f"{self.kind} does not declare the capability 'changes'")
 
     def ids(self) -> Iterator[str | Failure | Complete]:
@@ -248,6 +292,14 @@ class Connector(ABC):
         members it had. ``Complete(full=False)`` says that groups may be missing: none is removed then.
         """
         raise NotImplementedError(f"{self.kind} does not declare the capability 'groups'")
+
+    def access_rules(self) -> Iterator[Access | Failure | Complete]:
+        """List who may see each document; ends with `Complete`, whose count is that of the documents.
+
+        Asked together with `groups`, in runs that follow a change feed. A document that is not named keeps
+        its rule.
+        """
+        raise NotImplementedError(f"{self.kind} does not declare the capability 'access_listing'")
 
     def close(self) -> None:  # noqa: B027 (most connectors hold nothing)
         """Release connections and temporary files."""

@@ -19,6 +19,7 @@ import msgspec
 from rag_pipelines.errors import (
     CredentialError,
     RagError,
+    ThrottledError,
     TransientError,
 )
 from rag_pipelines.http.statuses import error_of_status, is_passing
@@ -27,6 +28,8 @@ _EXCERPT = 300
 _DENIED_LOGINS = frozenset({"AUTHENTICATION_DENIED", "AUTHENTICATED_FAILED"})
 _LOGIN_PATH = re.compile(r"/(login|signin|sso|saml|oauth2?|authorize|adfs)\b", re.IGNORECASE)
 _LOGIN_FORM = re.compile(rb"type=[\"']?password|SAMLRequest|os_destination|login-form", re.IGNORECASE)
+_RATE_LIMITED = re.compile(rb'"reason"\s*:\s*"(userRateLimitExceeded|rateLimitExceeded)"')
+"""Google's refusal of too many requests is a 403: https://developers.google.com/drive/api/guides/handle-errors."""
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -68,6 +71,8 @@ def fault_of(answer: HttpResponse, wait: float | None = None) -> RagError | None
     """
     where, status = place_of(answer.url), answer.status
     said = f"{where} answered {status}" + (f": {words}" if (words := _words(answer)) else "")
+    if status == 403 and _RATE_LIMITED.search(answer.body):
+        return ThrottledError(said, wait)
     if status != 401 and not is_passing(status) and (reason := _explain_denied_login(answer)):
         return CredentialError(f"{said}; {reason}")
     if status >= 400:
@@ -124,7 +129,7 @@ def _json_fault(answer: HttpResponse) -> RagError | None:
 
 
 def _words(answer: HttpResponse) -> str:
-    """What the server says for people, cut short: fields of Atlassian's error bodies, or a page's title."""
+    """What the server says for people, cut short: fields of common error bodies, or a page's title."""
     if answer.status < 400 and not answer.is_html:
         return ""
     text = answer.body[:65_536].decode("utf-8", "replace")
@@ -139,6 +144,12 @@ def _words(answer: HttpResponse) -> str:
     return " ".join(text.split())[:_EXCERPT]
 
 
+_TOLD = (
+    "code", "message", "errorMessages", "title", "error", "error_description", "detail", "errors",
+)  # fmt: skip
+"""Fields that hold what is told: Atlassian's, OAuth's (RFC 6749, 5.2), Graph's, ServiceNow's, Google's."""
+
+
 def _messages(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
@@ -146,7 +157,5 @@ def _messages(value: Any) -> list[str]:
         return [message for entry in value for message in _messages(entry)]
     if not isinstance(value, dict):
         return []
-    named = [
-        value[name] for name in ("message", "errorMessages", "title", "detail", "errors") if name in value
-    ]
-    return [message for entry in named for message in _messages(entry)]
+    named = [value[name] for name in _TOLD if name in value]
+    return list(dict.fromkeys(message for entry in named for message in _messages(entry)))

@@ -5,14 +5,17 @@ not: sending requests or judging answers (`session`, `answers`).
 
 Headers: Retry-After is RFC 9110, 10.2.3; X-RateLimit-Remaining, -Reset (ISO 8601) are those of
 https://developer.atlassian.com/cloud/jira/platform/rate-limiting/, X-RateLimit-Interval-Seconds those of
-https://confluence.atlassian.com/doc/_ratelimiting_httpheaders-992678779.html.
+https://confluence.atlassian.com/doc/_ratelimiting_httpheaders-992678779.html. RateLimit-Remaining, -Reset (in
+seconds) are those of draft-ietf-httpapi-ratelimit-headers-03, which Microsoft Graph and Zendesk send;
+ServiceNow writes X-RateLimit-Reset as seconds since 1970.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -44,11 +47,26 @@ class Patience:
 
 
 class Pacer:
-    """The moment before which no request of one credential goes out. Safe to share between threads."""
+    """When requests of one credential go out, and how many at once. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._not_before = float("-inf")
         self._lock = threading.Lock()
+        self._free = threading.Condition()
+        self._under_way = 0
+
+    @contextmanager
+    def turn(self, at_most: int) -> Iterator[None]:
+        """Wait until fewer than `at_most` requests of the credential are under way; this is one meanwhile."""
+        with self._free:
+            self._free.wait_for(lambda: self._under_way < at_most)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._under_way -= 1
+                self._free.notify_all()
 
     def hold(self, seconds: float, clock: Clock) -> None:
         """Let nothing out for `seconds`; never shortens what was asked before."""
@@ -83,15 +101,18 @@ def requested_wait(status: int, headers: Mapping[str, str], clock: Clock) -> flo
     A server that has granted the last request says so on the answer to it, which saves a refusal.
     """
     seconds = retry_after(headers.get("Retry-After"), clock)
-    spent = status == 429 or headers.get("X-RateLimit-Remaining") == "0"
-    if seconds is None and spent:
+    remaining = (headers.get("X-RateLimit-Remaining"), headers.get("RateLimit-Remaining"))
+    if seconds is None and (status == 429 or "0" in remaining):
         seconds = _until(headers.get("X-RateLimit-Reset"), clock)
-        if seconds is None:
-            seconds = retry_after(headers.get("X-RateLimit-Interval-Seconds"), clock)
+        for name in ("RateLimit-Reset", "X-RateLimit-Interval-Seconds"):
+            if seconds is None:
+                seconds = retry_after(headers.get(name), clock)
     return None if seconds is None else min(seconds, LONGEST_ASKED)
 
 
 def _until(moment: str | None, clock: Clock) -> float | None:
+    if moment and moment.isdecimal():
+        return max(0.0, float(moment) - clock.time())
     try:
         reset = datetime.fromisoformat(moment or "")
     except ValueError:

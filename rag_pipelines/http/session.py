@@ -1,27 +1,26 @@
 """A `requests` session that reads well from a server that throttles, stalls and breaks off.
 
-What belongs here: sending GET requests, trying again, time-outs, caps on bodies, and where a
-credential may go. What does not: judging answers (`answers`), time arithmetic (`pacing`),
-or anything one vendor only has. A client library is given an `HttpSession` and has its own retries
+What belongs here: sending requests that read, trying again, time-outs, caps on bodies. What does not: who
+asks and where a login may go (`credentials`), judging answers (`answers`), time arithmetic (`pacing`), or
+anything one vendor only has. A client library is given an `HttpSession` and has its own retries
 switched off: everything it reads comes through `Transport`, complete, or as an error of this project.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 import os
 import random
+import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from rag_pipelines import logs
@@ -34,8 +33,8 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
-from rag_pipelines.fingerprint import sha256
 from rag_pipelines.http.answers import HttpResponse, fault_of, is_login_page, place_of
+from rag_pipelines.http.credentials import Credential, origin_of
 from rag_pipelines.http.pacing import PACERS, Pacer, Pacers, Patience, requested_wait
 from rag_pipelines.http.throttle import Clock
 
@@ -57,38 +56,22 @@ class Traffic:
     retries: int = 0
     bytes: int = 0
     waited: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-
-class Credential(AuthBase):
-    """An Authorization header, sent to the origin (scheme, host, port) of `url` only and never shown."""
-
-    def __init__(self, url: str, authorization: str) -> None:
-        self.url = url
-        self.identity = sha256(authorization.encode()).hex()
-        self._authorization = authorization
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Forms in which a server might echo it."""
-        kind, _, value = self._authorization.partition(" ")
-        if kind != "Basic":
-            return (value,)
-        return value, base64.b64decode(value).decode().partition(":")[2]
-
-    def belongs_to(self, url: str) -> bool:
-        return _origin(url) == _origin(self.url)
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.belongs_to(request.url or ""):
-            request.headers["Authorization"] = self._authorization
-        return request
-
-    def __repr__(self) -> str:
-        return "Credential(**********)"
+    def add(self, requests: int = 0, retries: int = 0, bytes: int = 0, waited: float = 0.0) -> None:
+        """Count what one request took; safe between threads."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.bytes += bytes
+            self.waited += waited
 
 
 class Transport(HTTPAdapter):
-    """Sends a GET until its answer is complete, or raises what the answer stands for.
+    """Sends a request that reads until its answer is complete, or raises what the answer stands for.
+
+    That is a GET, or a POST that its sender says changes nothing (`reads`): a search, a batch of GETs. A
+    login that can be renewed is, once, where it was refused.
 
     urllib3's `Retry` sees an answer's head only and knows nothing of other requests, so a body that
     breaks off and a throttled credential are beyond it; hence this loop, over an adapter that
@@ -103,14 +86,17 @@ class Transport(HTTPAdapter):
         clock: Clock = time,
         rng: random.Random | None = None,
         pacers: Pacers = PACERS,
+        at_once: int = 8,
     ) -> None:
-        super().__init__(max_retries=0)
+        """`at_once` bounds the requests of the credential that are under way, from whatever transport."""
+        super().__init__(max_retries=0, pool_maxsize=at_once)
         self.traffic = Traffic()
         self._credential = credential
         self._patience = patience
         self._clock = clock
         self._rng = rng or random.Random()
         self._pacers = pacers
+        self._at_once = at_once
 
     def send(
         self,
@@ -122,12 +108,13 @@ class Transport(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
         size: int | None = None,
+        reads: bool = False,
     ) -> requests.Response:
         """The answer with its whole body; `stream` and `timeout` are ignored in favour of `Patience`.
 
         `max_bytes` and `size` are those of `HttpSession.get_bytes`.
         """
-        if request.method != "GET":
+        if request.method != "GET" and not (request.method == "POST" and reads):
             raise UsageError(f"a connector only reads; {request.method} is not allowed")
         url = request.url or ""
         place = place_of(url)
@@ -138,16 +125,21 @@ class Transport(HTTPAdapter):
                 "url to where the site answers, or keep single sign-on from standing in front of it"
             )
         pacer = self._pacers.of(urlsplit(url).netloc, self._credential.identity)
-        waited = 0.0
+        waited, renewed = 0.0, False
         for attempt in itertools.count(1):
             waited += self._await_turn(pacer, place, self._patience.max_wait - waited)
-            self.traffic.requests += 1
-            self.traffic.retries += attempt > 1
+            self.traffic.add(requests=1, retries=int(attempt > 1))
             try:
-                response = self._exchange(request, place, verify, cert, proxies, max_bytes)
+                with pacer.turn(self._at_once):
+                    response = self._exchange(request, place, verify, cert, proxies, max_bytes)
                 self._judge(response, url, wants_json, pacer)
                 _check_size(response, place, size)
                 return response
+            except CredentialError:
+                if renewed or not self._credential.renew(request):
+                    raise
+                renewed = True
+                log.info("login renewed", host=urlsplit(url).netloc)
             except TransientError as error:
                 delay = self._patience.backoff(attempt, self._rng)
                 if isinstance(error, ThrottledError):
@@ -182,7 +174,7 @@ class Transport(HTTPAdapter):
                     "waiting for the server", host=urlsplit(self._credential.url).netloc, seconds=seconds
                 )
             self._clock.sleep(seconds)
-            self.traffic.waited += seconds
+            self.traffic.add(waited=seconds)
 
     def _exchange(
         self,
@@ -200,7 +192,7 @@ class Transport(HTTPAdapter):
             try:
                 body = self._body(response, place, max_bytes)
             finally:
-                self.traffic.bytes += response.raw.tell()
+                self.traffic.add(bytes=response.raw.tell())
                 response.close()
         except requests.exceptions.SSLError as error:
             raise _tls_fault(place, error) from None
@@ -256,20 +248,44 @@ class HttpSession(requests.Session):
         self.mount("http://", transport)
         self._environment: dict[tuple[Any, ...], dict[str, Any]] = {}
 
-    def get_bytes(self, url: str, max_bytes: int, size: int | None = None) -> bytes:
+    def get_bytes(
+        self, url: str, max_bytes: int, size: int | None = None, auth: Credential | None = None
+    ) -> bytes:
         """The content at `url`, at most `max_bytes` of it decompressed; `TooLargeDocumentError` is above.
 
         `size` is how many bytes a listing promised: it tells whether a body whose end no header marks,
-        because the connection just closes after it, is whole.
+        because the connection just closes after it, is whole. `auth` replaces the session's login.
         """
-        request = self.prepare_request(requests.Request("GET", url, headers={"Accept": "*/*"}))
-        settings = self.merge_environment_settings(request.url, {}, None, self.verify, None)
-        response = self.send(request, max_bytes=max_bytes, size=size, **settings)
+        request = requests.Request("GET", url, headers={"Accept": "*/*"}, auth=auth)
+        response = self.exchange(request, max_bytes=max_bytes, size=size)
         if response.history and is_login_page(response.url, response.headers.get("Content-Type", "")):
             raise CredentialError(
                 f"{place_of(url)} redirects to the login page {place_of(response.url)}: renew the token"
             )
         return response.content
+
+    def exchange(
+        self,
+        request: requests.Request,
+        *,
+        max_bytes: int | None = None,
+        size: int | None = None,
+        reads: bool = False,
+        redirects: bool = True,
+    ) -> requests.Response:
+        """The complete answer to `request`, with this session's login unless it has an `auth` of its own.
+
+        Args:
+            max_bytes: as in `get_bytes`; by default an answer is at most `MAX_ANSWER_BYTES` long.
+            reads: this POST changes nothing. It is not redirected.
+            redirects: whether redirects are followed; otherwise they are the answer.
+        """
+        prepared = self.prepare_request(request)
+        settings = self.merge_environment_settings(prepared.url, {}, None, self.verify, None)
+        follow = redirects and not reads
+        return self.send(
+            prepared, max_bytes=max_bytes, size=size, reads=reads, allow_redirects=follow, **settings
+        )
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         try:
@@ -286,7 +302,7 @@ class HttpSession(requests.Session):
 
         They are read once for each site: going through all variables takes as long as a small request.
         """
-        key = (_origin(str(url)), stream, verify, cert)
+        key = (origin_of(str(url)), stream, verify, cert)
         if key not in self._environment:
             found = dict(super().merge_environment_settings(url, {}, stream, verify, cert))
             self._environment[key] = found if self.verify is True else {**found, "verify": self.verify}
@@ -297,12 +313,6 @@ class HttpSession(requests.Session):
         """A redirect elsewhere loses the credential, and no other is taken from a .netrc file."""
         if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
             prepared_request.headers.pop("Authorization", None)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
 
 
 def _check_size(response: requests.Response, place: str, size: int | None) -> None:

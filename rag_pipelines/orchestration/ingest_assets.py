@@ -61,6 +61,9 @@ class ListingConfig(dg.Config):
     """
 
     full: bool = Field(default=False, description="List everything and load every document again.")
+    list_all: bool = Field(
+        default=False, description="List everything although a change feed would do, and load what changed."
+    )
     since: str | None = Field(default=None, description="Take only what was modified at or after this time.")
     until: str | None = Field(default=None, description="Take only what was modified before this time.")
     allow_deletes: bool = Field(default=False, description="Apply deletions above the source's delete guard.")
@@ -111,7 +114,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         with dagster_failures():
-            scope = Scope(config.full, config.window, config.allow_deletes)
+            scope = Scope(config.full, config.window, config.allow_deletes, config.list_all)
             source = source_of(context)
             plan = plan_within_budget(Runtime(database, settings, embedders), source, scope)
             _note_removed_sources(context, database, settings)

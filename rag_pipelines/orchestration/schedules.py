@@ -66,15 +66,16 @@ def _full_listing(settings: Settings) -> dg.ScheduleDefinition:
         name="full_listing_nightly",
         job_name=INGEST_SOURCE,
         cron_schedule=NIGHTLY,
-        description="List everything of those sources that otherwise only name changes, and load it again, "
-        "so that what their change feeds missed is mended. Other sources are listed in full by every run.",
+        description="List everything of those sources that otherwise only name changes, so that what their "
+        "change feeds missed is mended; loaded is only what changed. Other sources are listed in full by "
+        "every run.",
     )
     def full_listing(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         feeds = [name for name in settings.sources if settings.connector(name).capabilities.changes]
         if not feeds:
             yield dg.SkipReason("no source has a change feed: every run lists everything already")
         for name in feeds:
-            config = dg.RunConfig({RAW.to_python_identifier(): ListingConfig(full=True)})
+            config = dg.RunConfig({RAW.to_python_identifier(): ListingConfig(list_all=True)})
             yield dg.RunRequest(partition_key=name, run_config=config, run_key=_run_key(context, name))
 
     return full_listing

@@ -60,20 +60,22 @@ def due_groups(run: SourceRun, directory: Directory, scope: Scope = Scope()) -> 
     known = query(run.connection, "group_listing", {"source_id": run.source_id}).fetchone()
     assert known is not None
     listed_at = known["groups_at"]
-    if not scope.full and listed_at is not None and known["now"] - listed_at < run.source.group_listing:
+    again = scope.full or scope.list_all
+    if not again and listed_at is not None and known["now"] - listed_at < run.source.group_listing:
         return None
     return known
 
 
 def sync_groups(
     run: SourceRun, directory: Directory, scope: Scope = Scope(), *, began: datetime | None = None
-) -> None:
-    """List the groups of `run`'s source, unless that was done less than `group_listing` ago.
+) -> bool:
+    """List the groups of `run`'s source if that is due: unless it was done less than `group_listing` ago.
 
     What cannot be read ends in quarantine with the stage ``groups`` and in the report.
 
     Args:
-        scope: `full` lists them whatever their age, `allow_deletes` removes groups above the guard.
+        scope: `full` and `list_all` list them whatever their age, `allow_deletes` removes groups above the
+            guard.
         began: the server's clock when the source was asked, by default now.
 
     Raises:
@@ -81,12 +83,13 @@ def sync_groups(
     """
     known = due_groups(run, directory, scope)
     if known is None:
-        return
+        return False
     with run.timed("groups"):
         listing = _GroupListing(
             run, directory, began or known["now"], known["groups"], allow_deletes=scope.allow_deletes
         )
         listing.run()
+    return True
 
 
 def listed_groups(directory: Directory) -> Iterator[Group | Failure | Complete]:

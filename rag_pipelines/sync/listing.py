@@ -2,7 +2,7 @@
 
 What belongs here: the first half of a run, up to stored raw bytes and document rows. What does not:
 moves, deletions and the cursor at its end (`settle`), parsing and what follows (`advance`), and any
-decision on one document alone (`diff`).
+decision on one document alone (`diff`) or on who may see it (`access`).
 
 Order is the safety: what is known is counted before the listing, each batch commits documents and
 quarantine together, and only then is it settled what the listing did not name.
@@ -20,30 +20,26 @@ import msgspec
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import (
     Complete,
-    Entry,
     Failure,
     Item,
     Removed,
     source_failure,
 )
-from rag_pipelines.errors import TooLargeDocumentError
-from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
-    AccessRules,
     QuarantineEntry,
     attribute_params,
     known_documents,
     quarantine,
     set_attributes,
 )
+from rag_pipelines.sync.access import ListedRules, list_access
 from rag_pipelines.sync.diff import DocumentChange, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
-from rag_pipelines.sync.origin import SourceOrigin
+from rag_pipelines.sync.origin import Listed, Restarted, SourceOrigin
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
-from rag_pipelines.text.canonical import clean
 
 BLOCK = 500
 """Entries compared with the catalogue at once."""
@@ -53,12 +49,16 @@ NAMED = 3
 
 
 class ListingBlock(NamedTuple):
-    """Entries of a listing by what they are; of two items with one id the later counts."""
+    """Entries of a listing by what they are; of two items with one id the later counts.
+
+    `restarted` says that everything listed before was in vain.
+    """
 
     items: dict[str, Item]
     failures: list[Failure]
-    removed: list[str]
+    removed: list[Removed]
     complete: Complete | None
+    restarted: Restarted | None
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -68,17 +68,20 @@ class ListingBlock(NamedTuple):
         return {"ids": [*self.items, *failed], "failed": marks}
 
 
-def sort_block(entries: Iterable[Entry], source: str, scope: Scope) -> ListingBlock:
+def sort_block(entries: Iterable[Listed], source: str, scope: Scope) -> ListingBlock:
     """A block of a listing of `source`, without the items outside of the window.
 
     Raises what `source_failure` says when nothing of the source can be listed.
     """
     items: dict[str, Item] = {}
     failures: list[Failure] = []
-    removed: list[str] = []
+    removed: list[Removed] = []
     complete: Complete | None = None
+    restarted: Restarted | None = None
     for entry in entries:
         match entry:
+            case Restarted():
+                items, failures, removed, complete, restarted = {}, [], [], None, entry
             case Item():
                 if scope.window.holds(entry.modified_at):
                     items[entry.external_id] = entry
@@ -87,10 +90,10 @@ def sort_block(entries: Iterable[Entry], source: str, scope: Scope) -> ListingBl
                     raise source_failure(source, entry)
                 failures.append(entry)
             case Removed():
-                removed.append(entry.external_id)
+                removed.append(entry)
             case Complete():
                 complete = entry
-    return ListingBlock(items, failures, removed, complete)
+    return ListingBlock(items, failures, removed, complete, restarted)
 
 
 def claimed_moves(items: Mapping[str, Item]) -> dict[str, Item]:
@@ -108,7 +111,12 @@ def free_moves(moves: Mapping[str, Item], items: Mapping[str, Item], taken: Set[
 
 
 class SourceListing:
-    """One listing of one source. `run()` is the whole story; the rest are its chapters."""
+    """One listing of one source. `run()` is the whole story; the rest are its chapters.
+
+    Args:
+        loading: called before content is loaded.
+        access_due: behind a change feed, access is listed too where the source can do that alone.
+    """
 
     def __init__(
         self,
@@ -117,14 +125,16 @@ class SourceListing:
         scope: Scope = Scope(),
         *,
         loading: Callable[[], None] | None = None,
+        access_due: bool = False,
     ) -> None:
         self._run = run
         self._origin = origin
         self._scope = scope
         self._loading = Loading(run, origin, loading)
-        self._rules = AccessRules(run.connection)
+        self._rules = ListedRules(run)
+        self._access_due = access_due
         self._feed = False
-        self._removed: list[str] = []
+        self._removed: list[Removed] = []
         self._unlisted: list[Failure] = []
         self._complete: Complete | None = None
 
@@ -143,12 +153,20 @@ class SourceListing:
         assert source is not None
         listed = self._origin.entries()
         self._feed = listed.feed
-        if listed.note:
-            self._run.report.notes.append(listed.note)
         with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(sort_block(block, self._run.name, self._scope))
+        if self._feed and self._access_due and self._origin.capabilities.access_listing:
+            list_access(self._run, self._origin, self._rules)
         self._settle(source["settled_at"])
+
+    def _begin_anew(self, restarted: Restarted) -> None:
+        """What a change feed named stays written; what it would have settled is left to the listing."""
+        query(self._run.connection, "clear_seen")
+        self._feed = False
+        self._removed, self._unlisted, self._complete = [], [], None
+        self._run.report.listed = 0
+        self._run.report.notes.append(restarted.reason)
 
     def _settle(self, settled_at: datetime | None) -> None:
         """Moves, deletions and the cursor, as far as the listing allows."""
@@ -173,6 +191,8 @@ class SourceListing:
         """Compare one block with the catalogue and write what it means."""
         report, connection = self._run.report, self._run.connection
         items, failures = block.items, block.failures
+        if block.restarted:
+            self._begin_anew(block.restarted)
         self._removed += block.removed
         self._complete = block.complete or self._complete
         query(connection, "add_seen", block.seen)
@@ -231,7 +251,7 @@ class SourceListing:
         access: list[dict[str, Any]] = []
         to_load: list[Wanted] = []
         held: list[str] = []
-        rules = self._rules_of(items)
+        rules = self._rules.fit({identity: item.access for identity, item in items.items()})
         for item in items.values():
             tenant = item.tenant or source.tenant
             key = attributes_key(item, tenant)
@@ -262,35 +282,3 @@ class SourceListing:
             query(connection, "trust_content", params)
             query(connection, "resolve_listing_failures", params)
         self._loading.load(to_load, full=self._scope.full)
-
-    def _rules_of(self, items: dict[str, Item]) -> dict[str, AccessRule]:
-        """Who may see each item. A rule above the limit is closed, and in quarantine until it fits again."""
-        run, limit = self._run, self._run.settings.limits.access_principals
-        rules = {
-            identity: run.source.access if item.access is None else item.access
-            for identity, item in items.items()
-        }
-        oversized = {identity: rule.named for identity, rule in rules.items() if rule.named > limit}
-        rules |= dict.fromkeys(oversized, CLOSED)
-        run.report.access_closed += sum(rule.closed for rule in rules.values())
-        entries = [
-            QuarantineEntry("access", _too_many(named, limit), entity=_access_of(identity))
-            for identity, named in oversized.items()
-        ]
-        fitting = [_access_of(identity) for identity in rules if identity not in oversized]
-        with run.writing() as connection:
-            quarantine(connection, run.source_id, entries)
-            query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
-        return rules
-
-
-def _access_of(external_id: str) -> str:
-    """The entity in quarantine that stands for a document's access rule."""
-    return clean(f"access of {external_id}")
-
-
-def _too_many(named: int, limit: int) -> TooLargeDocumentError:
-    return TooLargeDocumentError(
-        f"the access rule names {named:,} principals, the limit is {limit:,}: nobody may see the document. "
-        "Grant access to groups instead, or raise limits.access_principals"
-    )

@@ -6,12 +6,16 @@ and what the answers mean (`groups`, `listing`, `loading`, `settle`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from rag_pipelines import __version__
 from rag_pipelines.connectors.base import (
+    Access,
     Capabilities,
     Complete,
     Connector,
@@ -26,6 +30,7 @@ from rag_pipelines.errors import (
     DocumentError,
     FetchError,
     ForbiddenEntityError,
+    GoneError,
     RagError,
     TooLargeDocumentError,
     TransientError,
@@ -34,16 +39,25 @@ from rag_pipelines.errors import (
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import documents_not_due, retry_is_due, server_time
+from rag_pipelines.sync.loads import load_contents
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 
 
-class Entries(NamedTuple):
-    """What a source lists. `feed`: only what changed; `note`: why everything, although a feed was due."""
+class Restarted(msgspec.Struct, frozen=True):
+    """In a listing: the change feed broke off, and what follows is everything. `reason` is for people."""
 
-    entries: Generator[Entry]
+    reason: str
+
+
+Listed = Entry | Restarted
+
+
+class Entries(NamedTuple):
+    """What a source lists. `feed`: only what changed, as long as nothing in it is `Restarted`."""
+
+    entries: Generator[Listed]
     feed: bool = False
-    note: str | None = None
 
 
 class Fetched(NamedTuple):
@@ -68,7 +82,10 @@ class SourceOrigin(Protocol):
         """As `Connector.groups`."""
 
     def entries(self) -> Entries:
-        """The change feed where there is one and it can continue, else everything."""
+        """The change feed where there is one; everything where there is none, or from where it breaks off."""
+
+    def access_rules(self) -> Iterator[Access | Failure | Complete]:
+        """As `Connector.access_rules`; what that raises is a failure too, unless it is the credentials."""
 
     def late(self, items: Sequence[Item]) -> set[str]:
         """Ids of those that could not be loaded before, and whose time to be tried again has not come."""
@@ -106,17 +123,21 @@ class LiveOrigin:
         """As `SourceOrigin.entries`."""
         source = query(self._run.connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
-        note = None
         cursor: Cursor | None = source["cursor"]
         if cursor is not None and self._may_follow(source):
-            try:
-                changes = iter(self._connector.changes(cursor))
-                first = next(changes, None)
-            except UsageError as error:
-                note = f"the stored cursor cannot be continued, listing everything: {error}"
-            else:
-                return Entries(_with_first(first, changes), feed=True)
-        return Entries(_with_first(None, self._connector.items(self._scope.window)), note=note)
+            return Entries(self._follow(cursor), feed=True)
+        return Entries(self._list())
+
+    def access_rules(self) -> Iterator[Access | Failure | Complete]:
+        """As `SourceOrigin.access_rules`."""
+        try:
+            yield from self._connector.access_rules()
+        except CredentialError:
+            raise
+        except Exception as error:
+            known = error if isinstance(error, RagError) else FetchError(f"{type(error).__name__}: {error}")
+            yield Failure(error=known, entity="access")
+            yield Complete(count=0, full=False)
 
     def late(self, items: Sequence[Item]) -> set[str]:
         """As `SourceOrigin.late`."""
@@ -131,55 +152,73 @@ class LiveOrigin:
     def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
         """As `SourceOrigin.fetch`."""
         self._connector.prefetch(items)
-        answers: Mapping[int, Fetched | RagError]
-        failures: dict[int, RagError] = {}
+        answers: dict[int, Fetched | RagError] = {}
         contents: dict[int, bytes] = {}
-        for place, item in enumerate(items):
-            try:
-                contents[place] = self._content(item)
-            except (DocumentError, ForbiddenEntityError, TransientError) as error:
-                failures[place] = error
+        held = 0
+        at_once, budget = self._connector.concurrent_loads, self._run.settings.limits.batch_bytes // 2
+        with closing(load_contents(items, self._content, at_once, budget)) as loaded:
+            for place, content in loaded:
+                if isinstance(content, RagError):
+                    answers[place] = content
+                    continue
+                contents[place] = content
+                held += len(content)
+                if held > budget:
+                    answers |= self._store(contents)
+                    contents, held = {}, 0
+        answers |= self._store(contents)
+        return [answers[place] for place in range(len(items))]
+
+    def _store(self, contents: dict[int, bytes]) -> dict[int, Fetched]:
         digests = self._run.blobs.put_all("raw", list(contents.values()))
-        stored = {
+        return {
             place: Fetched(digest, len(data))
             for (place, data), digest in zip(contents.items(), digests, strict=True)
         }
-        answers = {**failures, **stored}
-        return [answers[place] for place in range(len(items))]
+
+    def _list(self) -> Generator[Listed]:
+        yield from self._connector.items(self._scope.window)
+
+    def _follow(self, cursor: Cursor) -> Generator[Listed]:
+        """The change feed, and everything where that cannot be continued."""
+        try:
+            yield from self._connector.changes(cursor)
+        except (GoneError, UsageError) as error:
+            yield Restarted(f"the stored cursor cannot be continued, listing everything: {error}")
+            yield from self._list()
 
     def _may_follow(self, source: Row) -> bool:
-        """Whether the change feed is enough: it names deletions, or everything was listed not long ago."""
+        """Whether the change feed is enough: it tells everything, or everything was listed not long ago."""
         able, scope, listed_at = self.capabilities, self._scope, source["listed_at"]
-        if not able.changes or scope.full or scope.window or scope.allow_deletes:
+        if not able.changes or scope.full or scope.list_all or scope.window or scope.allow_deletes:
             return False
         recent = listed_at is not None and self.began - listed_at < self._run.source.full_listing
-        return (able.removals or recent) and not self._retry_is_due()
+        return (able.feed_tells_all or recent) and not self._retry_is_due()
 
     def _retry_is_due(self) -> bool:
         """Whether to try a document again that could not be listed or loaded; a feed does not name it."""
         return retry_is_due(self._run.connection, self._run.source_id, self._run.source.max_attempts)
 
-    def _content(self, item: Item) -> bytes:
-        """The item's bytes; anything unforeseen that its connector raises costs this item alone."""
+    def _content(self, item: Item) -> bytes | RagError:
+        """The item's bytes, or why they cannot be read: whatever its connector raises costs this item alone.
+
+        Runs in several threads at once.
+        """
         limit = self._run.settings.limits.parse.max_bytes
         if item.size is not None and item.size > limit:
-            raise TooLargeDocumentError(
+            return TooLargeDocumentError(
                 f"{item.size:,} bytes, the limit is {limit:,}; raise limits.parse.max_bytes to accept it"
             )
         try:
             return item.load()
-        except (DocumentError, ForbiddenEntityError, TransientError, CredentialError):
+        except CredentialError:
             raise
+        except (DocumentError, ForbiddenEntityError, TransientError) as error:
+            return error
         except Exception as error:
-            raise FetchError(f"loading failed: {type(error).__name__}: {error}") from error
+            return FetchError(f"loading failed: {type(error).__name__}: {error}")
 
 
 def loader_version(run: SourceRun) -> str:
     """The version of what loads content: a failure under another one is tried again at once."""
     return fingerprint([__version__, run.source.connector, run.settings.limits.parse.max_bytes])
-
-
-def _with_first(first: Entry | None, others: Iterator[Entry]) -> Generator[Entry]:
-    if first is not None:
-        yield first
-    yield from others

@@ -125,7 +125,8 @@ def plan_source(
                 _summarise,
             )
         plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
-        arguments = _Arguments(scope.full, scope.window.since, scope.window.until, scope.allow_deletes)
+        span = scope.window
+        arguments = _Arguments(scope.full, span.since, span.until, scope.allow_deletes, scope.list_all)
         params = {
             "source_id": run.source_id,
             "state": "parked" if plan.exceeds else "open",
@@ -194,7 +195,7 @@ def apply_plan(
         source_run(runtime.database, runtime.settings, source, progress, decisions=decisions) as run,
     ):
         window = Window(arguments.since, arguments.until)
-        scope = Scope(full=arguments.full, window=window, allow_deletes=arguments.allow_deletes)
+        scope = Scope(arguments.full, window, arguments.allow_deletes, arguments.list_all)
         with recorded_source(run, scope) as recorded, run.connection.transaction():
             list_source(run, scope, origin=recorded)
             _refuse_drift(run.connection, row, decisions)
@@ -219,6 +220,7 @@ class _Arguments(msgspec.Struct, frozen=True):
     since: datetime | None = None
     until: datetime | None = None
     allow_deletes: bool = False
+    list_all: bool = False
 
 
 PLAN = Form("plan", SyncPlan)

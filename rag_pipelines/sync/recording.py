@@ -20,14 +20,22 @@ from typing import Any
 from msgspec import structs
 
 from rag_pipelines.batching import batches, blocks
-from rag_pipelines.connectors.base import Capabilities, Complete, Connector, Entry, Failure, Group, Item
+from rag_pipelines.connectors.base import (
+    Access,
+    Capabilities,
+    Complete,
+    Connector,
+    Failure,
+    Group,
+    Item,
+)
 from rag_pipelines.errors import RagError, TransientError
 from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import known_documents
 from rag_pipelines.sync.diff import needs_content
 from rag_pipelines.sync.groups import due_groups, listed_groups
 from rag_pipelines.sync.listing import BLOCK, claimed_moves, free_moves, sort_block
-from rag_pipelines.sync.origin import Entries, Fetched, LiveOrigin
+from rag_pipelines.sync.origin import Entries, Fetched, Listed, LiveOrigin
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
@@ -47,7 +55,6 @@ class RecordedOrigin:
         self.began = began
         self.capabilities = capabilities
         self.feed = False
-        self.note: str | None = None
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
         """As `SourceOrigin.groups`."""
@@ -55,7 +62,11 @@ class RecordedOrigin:
 
     def entries(self) -> Entries:
         """As `SourceOrigin.entries`."""
-        return Entries(self._spool.read("entry"), self.feed, self.note)
+        return Entries(self._spool.read("entry"), self.feed)
+
+    def access_rules(self) -> Iterator[Access | Failure | Complete]:
+        """As `SourceOrigin.access_rules`."""
+        return self._spool.read("access")
 
     def late(self, items: Sequence[Item]) -> set[str]:
         """As `SourceOrigin.late`."""
@@ -114,18 +125,20 @@ class _Recorder:
         self._spool = spool
         self._complete: Complete | None = None
         self._listed = 0
+        self._feed = False
         self.recorded = RecordedOrigin(spool, run.name, live.began, live.capabilities)
 
     def run(self) -> None:
         """Groups where they are due, then documents, then what the listing did not name."""
         self._record_groups()
         listed = self._live.entries()
-        self.recorded.feed, self.recorded.note = listed.feed, listed.note
+        self.recorded.feed = self._feed = listed.feed
         query(self._run.connection, "make_seen")
         query(self._run.connection, "clear_seen")
         with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
                 self._record(block)
+        self._record_access()
         self._ask_about_vanished()
 
     def _record_groups(self) -> None:
@@ -136,8 +149,19 @@ class _Recorder:
                 for entry in listed_groups(self._live):
                     self._spool.append("group", [entry])
 
-    def _record(self, entries: list[Entry]) -> None:
+    def _record_access(self) -> None:
+        """Access alone, where a run would list it: behind a change feed, when groups are due."""
+        able = self.recorded.capabilities
+        if self._feed and able.groups and able.access_listing:
+            with self._run.timed("access"):
+                for block in blocks(self._live.access_rules(), BLOCK):
+                    self._spool.append("access", block)
+
+    def _record(self, entries: list[Listed]) -> None:
         block = sort_block(entries, self._run.name, self._scope)
+        if block.restarted:
+            query(self._run.connection, "clear_seen")
+            self._complete, self._listed, self._feed = None, 0, False
         self._complete = block.complete or self._complete
         query(self._run.connection, "add_seen", block.seen)
         with self._run.timed("list"):
@@ -217,7 +241,7 @@ class _AskedOrigin(LiveOrigin):
         return found
 
 
-def _without_load(entry: Entry) -> Entry:
+def _without_load(entry: Listed) -> Listed:
     """`entry` without what only the running connector can do."""
     return structs.replace(entry, load=_unreadable) if isinstance(entry, Item) else entry
 

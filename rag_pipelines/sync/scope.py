@@ -20,8 +20,10 @@ class Scope:
         full: list everything and load every document again, whatever its token says.
         window: take only what was modified in it; such a run deletes nothing and moves no cursor.
         allow_deletes: apply deletions above the source's guard, and an empty listing.
+        list_all: list everything, and groups, although a change feed would do; loaded is what changed.
     """
 
     full: bool = False
     window: Window = NO_WINDOW
     allow_deletes: bool = False
+    list_all: bool = False

@@ -17,7 +17,7 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.batching import blocks
-from rag_pipelines.connectors.base import Complete
+from rag_pipelines.connectors.base import Complete, Removed
 from rag_pipelines.errors import EmptyListingError, TransientError
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.lease import lease_owner
@@ -76,13 +76,21 @@ class Settlement:
         """
         return self._check_existing() if self._agrees(complete) else None
 
-    def feed(self, complete: Complete, removed: Sequence[str]) -> None:
+    def feed(self, complete: Complete, removed: Sequence[Removed]) -> None:
         """After a change feed: delete what it says is gone, save the cursor."""
         with self._run.writing():
             if removed:
-                self._delete_removed(removed)
+                self._delete_removed(self._with_children(removed))
             self._close_decisions()
-            self._save_cursor(complete, listed=self._origin.capabilities.removals)
+            self._save_cursor(complete, listed=self._origin.capabilities.feed_tells_all)
+
+    def _with_children(self, removed: Sequence[Removed]) -> list[str]:
+        """The ids of what was removed, and of what went with it; each once."""
+        above = [one.external_id for one in removed if one.children]
+        params = {"source_id": self._run.source_id, "ids": above}
+        below = query(self._run.connection, "children_of", params).fetchall() if above else []
+        ids = [one.external_id for one in removed] + [row["external_id"] for row in below]
+        return list(dict.fromkeys(ids))
 
     def _close_decisions(self) -> None:
         """Close the decisions about deletions that need nobody any more."""

@@ -145,6 +145,13 @@ WHERE d.source_id = %(source_id)s AND d.state = 'present'
 UPDATE rag.document d SET state = 'present', deletion_id = NULL, updated_at = clock_timestamp()
 FROM seen s WHERE d.source_id = %(source_id)s AND d.state = 'missing' AND d.external_id = s.external_id;
 
+-- name: children_of
+-- Documents below the given ones, which go with them, in order.
+SELECT d.external_id FROM rag.document d
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+  AND EXISTS (SELECT FROM unnest(%(ids)s::text[]) AS p (id) WHERE starts_with(d.external_id, p.id || '/'))
+ORDER BY d.external_id;
+
 -- name: tombstone_ids
 UPDATE rag.document SET
     state = 'tombstoned', deleted_at = now(), updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()

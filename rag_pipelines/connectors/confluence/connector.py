@@ -40,6 +40,7 @@ from rag_pipelines.connectors.confluence.data_center import ConfluenceDataCenter
 from rag_pipelines.connectors.confluence.directory import PeopleDirectory
 from rag_pipelines.connectors.confluence.options import CURSOR, ConfluenceCursor, ConfluenceOptions
 from rag_pipelines.connectors.confluence.site import ConfluenceSite
+from rag_pipelines.connectors.tally import Tally
 from rag_pipelines.errors import CredentialError, RagError, TooLargeDocumentError, TransientError, UsageError
 
 _AUTHORS_AT_ONCE = 200
@@ -62,10 +63,15 @@ class ConfluenceConnector(Connector):
         """What the site is read with; its `traffic` counts requests and bytes."""
         return self._site.client
 
+    @property
+    def concurrent_loads(self) -> int:
+        """As the options say."""
+        return self.options.concurrent_loads
+
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         began = datetime.now(UTC)
         census = Census(self._site)
-        tally = _Tally()
+        tally = Tally()
         for entry in self._items(census, census.entries(described=True)):
             if isinstance(entry, Failure) or window.holds(entry.modified_at):
                 tally.add(entry)
@@ -81,7 +87,7 @@ class ConfluenceConnector(Connector):
         if before.options != self.options.selection():
             raise UsageError("the options of the source have changed since the last listing; list it fully")
         census = Census(self._site)
-        tally = _Tally()
+        tally = Tally()
         positions = dict(before.positions)
         named: set[str] = set()
         for space in census.spaces():
@@ -106,7 +112,7 @@ class ConfluenceConnector(Connector):
     def ids(self) -> Iterator[str | Failure | Complete]:
         options = self.options
         described = bool(options.roots or options.labels or options.exclude_labels)
-        tally = _Tally()
+        tally = Tally()
         for entry in Census(self._site).entries(described):
             tally.add(entry)
             yield entry if isinstance(entry, Failure) else entry.ref.external_id
@@ -248,17 +254,3 @@ class ConfluenceConnector(Connector):
             yield Finding(
                 "search", False, f"restrictions are asked page by page, changes cannot be followed: {error}"
             )
-
-
-class _Tally:
-    """Counts the documents of a listing, and knows whether it saw everything."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.whole = True
-
-    def add(self, entry: Item | Content | Failure) -> None:
-        if not isinstance(entry, Failure) or entry.external_id is not None:
-            self.count += 1
-        elif entry.hides_documents:
-            self.whole = False

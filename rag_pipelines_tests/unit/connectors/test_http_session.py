@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import ipaddress
+import json
 import pickle
 import random
 import ssl
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import requests.certs
 
 from rag_pipelines.errors import (
@@ -30,8 +33,9 @@ from rag_pipelines.errors import (
     UsageError,
 )
 from rag_pipelines.http.answers import HttpResponse, decode_json, fault_of
-from rag_pipelines.http.pacing import Pacer, Pacers, Patience
-from rag_pipelines.http.session import Credential, HttpSession, Transport
+from rag_pipelines.http.credentials import Anonymous, BearerCredential, Credential
+from rag_pipelines.http.pacing import Pacer, Pacers, Patience, requested_wait
+from rag_pipelines.http.session import HttpSession, Transport
 from rag_pipelines.logs import fields_of
 from rag_pipelines_tests.doubles.faults import (
     PROXY_PAGE,
@@ -556,3 +560,130 @@ def test_a_ca_bundle_that_is_not_there_is_told() -> None:
     credential = Credential("https://wiki.example.com", BEARER)
     with pytest.raises(ConfigError, match=r"ca_bundle: received '/nowhere\.pem'"):
         HttpSession(credential, Transport(credential), "/nowhere.pem")
+
+
+class Changing:
+    """Tokens of which each can be refused once."""
+
+    identity = "changing"
+
+    def __init__(self, *tokens: str) -> None:
+        self._tokens = list(tokens)
+
+    def token(self) -> str:
+        return self._tokens[0]
+
+    def renew(self, refused: str) -> bool:
+        if self._tokens[0] == refused and len(self._tokens) > 1:
+            del self._tokens[0]
+        return self._tokens[0] != refused
+
+
+def bearer_session(server: Server, tokens: Changing, pacers: Pacers | None = None) -> HttpSession:
+    credential = BearerCredential([server.url], tokens)
+    transport = Transport(credential, clock=FakeClock(), rng=NoJitter(), pacers=pacers or Pacers())
+    return HttpSession(credential, transport)
+
+
+JSON = {"Accept": "application/json"}
+
+
+def test_a_token_that_is_refused_is_renewed_once(server: Server) -> None:
+    with bearer_session(server, Changing("expired", TOKEN)) as session:
+        assert session.get(server.url + "/thing", headers=JSON).json()["name"] == "thing"
+    assert [one.status for one in server.requests()] == [401, 200]
+
+
+def test_a_token_that_is_refused_again_is_an_error(server: Server) -> None:
+    refused = Changing("expired", "revoked", TOKEN)
+    with bearer_session(server, refused) as session, pytest.raises(CredentialError):
+        session.get(server.url + "/thing", headers=JSON)
+    assert len(server.requests()) == 2
+
+
+def test_a_token_goes_to_its_own_hosts_only(server: Server) -> None:
+    with Server() as other:
+        other.route("/file", lambda request: Sent(200, request.headers.get("Authorization", "-").encode()))
+        server.route("/away", lambda request: redirect(other.url + "/file"))
+        with bearer_session(server, Changing(TOKEN)) as session:
+            assert session.get_bytes(other.url + "/file", 100) == b"-"
+            assert session.get_bytes(server.url + "/away", 100) == b"-"
+
+
+def test_an_address_that_is_a_secret_of_its_own_gets_no_login(server: Server) -> None:
+    server.logins = None
+    server.route("/signed", lambda request: Sent(200, request.headers.get("Authorization", "-").encode()))
+    with bearer_session(server, Changing(TOKEN)) as session:
+        assert session.get_bytes(server.url + "/signed", 100, auth=Anonymous()) == b"-"
+
+
+class TestPost:
+    """A POST that changes nothing."""
+
+    @pytest.fixture(autouse=True)
+    def _search(self, server: Server) -> None:
+        server.route("/search", lambda request: {"asked": request.body.decode()}, "POST")
+
+    def test_it_is_tried_again_as_a_get_is(self, server: Server, reader: Reader) -> None:
+        server.faults.script(Status(503))
+        server.faults.script(Truncate(0.5, "length"), nth=2)
+        request = requests.Request("POST", server.url + "/search", json={"q": 1}, headers=JSON)
+        assert reader.session.exchange(request, reads=True).json() == {"asked": '{"q": 1}'}
+        assert len(server.requests()) == 3
+
+    def test_one_that_may_change_something_is_not_sent(self, server: Server, reader: Reader) -> None:
+        request = requests.Request("POST", server.url + "/search", json={}, headers=JSON)
+        with pytest.raises(UsageError, match="only reads; POST is not allowed"):
+            reader.session.exchange(request)
+        assert server.requests() == []
+
+    def test_it_follows_no_redirect(self, server: Server, reader: Reader) -> None:
+        server.route("/moved", lambda request: redirect("/search", 307), "POST")
+        request = requests.Request("POST", server.url + "/moved", json={}, headers={"Accept": "*/*"})
+        assert reader.session.exchange(request, reads=True).status_code == 307
+
+
+def test_no_more_requests_of_a_credential_are_under_way_than_allowed() -> None:
+    pacer = Pacer()
+    most = under_way = 0
+
+    def ask(_: int) -> None:
+        nonlocal most, under_way
+        with pacer.turn(2):
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            with lock:
+                under_way -= 1
+
+    lock = threading.Lock()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(200)))
+    assert most <= 2
+
+
+@pytest.mark.parametrize("reason", ["userRateLimitExceeded", "rateLimitExceeded"])
+def test_a_refusal_for_too_many_requests_is_no_refusal_of_the_entity(reason: str) -> None:
+    body = {"error": {"code": 403, "message": "slow down", "errors": [{"reason": reason}]}}
+    answer = HttpResponse("https://h/x", 403, {}, json.dumps(body).encode(), wants_json=True)
+    assert isinstance(fault_of(answer), ThrottledError)
+    body["error"]["errors"] = [{"reason": "insufficientFilePermissions"}]
+    answer = HttpResponse("https://h/x", 403, {}, json.dumps(body).encode(), wants_json=True)
+    assert isinstance(fault_of(answer), ForbiddenEntityError)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"RateLimit-Reset": "7"}, 7),
+        (200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}, 9),
+        (200, {"RateLimit-Remaining": "3", "RateLimit-Reset": "9"}, None),
+        (429, {"X-RateLimit-Reset": str(int(NOW.timestamp()) + 30)}, 30),
+        (429, {"X-RateLimit-Reset": (NOW + dt.timedelta(seconds=40)).isoformat()}, 40),
+        (429, {"Retry-After": "2", "RateLimit-Reset": "9"}, 2),
+    ],
+)
+def test_a_server_says_in_its_own_header_when_to_go_on(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    assert requested_wait(status, headers, FakeClock()) == seconds

@@ -1,0 +1,70 @@
+"""How many contents are loaded at once, and how many bytes they may bring."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_pipelines.connectors.base import Item
+from rag_pipelines.sync.loads import load_contents
+
+
+def item(place: int, size: int | None) -> Item:
+    return Item(external_id=str(place), token="1", load=lambda: b"", size=size)
+
+
+class Watch:
+    """A load that knows how many of its kind are under way, and what they may bring together."""
+
+    def __init__(self, share: int) -> None:
+        self.most = 0
+        self.heaviest = 0
+        self._share = share
+        self._lock = threading.Lock()
+        self._under_way: list[int] = []
+
+    def __call__(self, one: Item) -> str:
+        size = self._share if one.size is None else one.size
+        with self._lock:
+            self._under_way.append(size)
+            self.most = max(self.most, len(self._under_way))
+            if len(self._under_way) > 1:
+                self.heaviest = max(self.heaviest, sum(self._under_way))
+        with self._lock:
+            self._under_way.remove(size)
+        return one.external_id
+
+
+@given(
+    sizes=st.lists(st.none() | st.integers(0, 300), max_size=30),
+    at_once=st.integers(1, 6),
+    budget=st.integers(1, 400),
+)
+def test_everything_is_loaded_once_within_both_limits(
+    sizes: list[int | None], at_once: int, budget: int
+) -> None:
+    items = [item(place, size) for place, size in enumerate(sizes)]
+    watch = Watch(budget // at_once)
+    loaded = dict(load_contents(items, watch, at_once, budget))
+    assert loaded == {place: str(place) for place in range(len(items))}
+    assert watch.most <= at_once
+    assert watch.heaviest <= budget
+
+
+def test_an_error_waits_for_what_is_under_way_and_begins_nothing_more() -> None:
+    begun: list[str] = []
+    failing = threading.Event()
+
+    def load(one: Item) -> None:
+        begun.append(one.external_id)
+        if one.external_id == "0":
+            failing.set()
+            raise KeyError("broken")
+        failing.wait(timeout=30)
+
+    with pytest.raises(KeyError):
+        list(load_contents([item(place, None) for place in range(20)], load, 2, 1_000))
+    assert len(begun) < 10
