@@ -193,6 +193,7 @@ def main() -> None:
                 with database.connection() as connection:
                     connection.execute(f"CREATE DATABASE {name}")
                 database.close()
+                Database(url.replace("/rag?", f"/{name}?")).migrate()
                 (Path(folder) / name).mkdir()
             if arguments.worlds:
                 prove(Path(folder) / "worlds", url.replace("/rag?", "/worlds?"), arguments.worlds)

@@ -83,6 +83,7 @@ def main() -> int:
             catalogue = Workspace(
                 home / "work", server.start(), sources=sources, indexes={"main": {"sources": ["wiki"]}}
             )
+            catalogue.database.migrate()
             sync(catalogue, double, table, "first")
             again = sync(catalogue, double, table, "no change, incremental")
             sources["wiki"]["full_listing"] = "0s"

@@ -54,7 +54,9 @@ def workspace(folder: Path, url: str, double: Double) -> Workspace:
     sources = {
         "wiki": source_of("confluence", double, cloud=isinstance(double, ConfluenceCloud), full_listing="0s")
     }
-    return Workspace(folder, url, sources=sources, indexes={"main": {"sources": ["wiki"]}})
+    made = Workspace(folder, url, sources=sources, indexes={"main": {"sources": ["wiki"]}})
+    made.database.migrate()
+    return made
 
 
 def change(site: Site) -> tuple[int, int]:

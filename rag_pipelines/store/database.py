@@ -39,10 +39,11 @@ _TRANSIENT = (
 class Database:
     """A Postgres database with the `rag` schema.
 
-    Connections are made when first asked for and are never shared between threads: a thread takes one
-    with `connection()` and gives it back. What the driver raises inside leaves as an error of ours, whatever
-    the connection was used for, and there is no other way to get one. The server notices a dead client within
-    a second (client_connection_check_interval), so that a killed build stops and its locks are released.
+    Connections are made when they are asked for, no more than are in use at once, and are never shared
+    between threads: a thread takes one with `connection()` and gives it back. What the driver raises inside
+    leaves as an error of ours, whatever the connection was used for, and there is no other way to get one.
+    The server notices a dead client within a second (client_connection_check_interval), so that a killed
+    build stops and its locks are released.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Database:
         return ConnectionPool(
             self._url,
             kwargs={"autocommit": True, "row_factory": dict_row, **self._settings},
-            min_size=1,
+            min_size=0,
             max_size=self._pool_size,
             open=True,
         )

@@ -108,6 +108,7 @@ def test_runs_killed_at_random_moments_end_as_an_undisturbed_run_does(
     fill(workspace, "new")
 
     undisturbed = Workspace(tmp_path / "undisturbed", empty_database_url)
+    undisturbed.database.migrate()
     fill(undisturbed, "new")
     assert start(undisturbed, tmp_path / "undisturbed.log").wait() == 0
 

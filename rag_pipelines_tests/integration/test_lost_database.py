@@ -82,6 +82,7 @@ def test_a_server_that_dies_is_a_passing_fault_and_the_run_after_its_return_is_r
 ) -> None:
     server = EmbeddedServer(server_folder / "server")
     workspace = Workspace(tmp_path, server.start())
+    workspace.database.migrate()
     killer = Killer(workspace.url, monkeypatch)
     killer.kill = lambda _: kill_server(server)
 

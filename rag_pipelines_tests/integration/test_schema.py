@@ -270,7 +270,8 @@ def test_processes_of_the_last_release_answer_while_this_one_migrates_and_work_o
     old = last_release.start(tree, folder, empty_database_url, ready, stop)
     while not ready.exists():
         assert old.poll() is None, old.communicate()
-    workspace = Workspace(folder, empty_database_url)  # migrates
+    workspace = Workspace(folder, empty_database_url)
+    assert workspace.database.migrate()
     assert workspace.paths("pump oil") == {"pump.md"}
     stop.touch()
     served = last_release.answer(old)

@@ -30,6 +30,7 @@ from rag_pipelines.sync.scope import Scope
 
 class Workspace:
     """One source `docs` (a folder) feeding one index `main`, with the hash model, unless told otherwise.
+    The database is one that has the schema.
 
     Documents are parsed in the process of the test: a test about processes takes its `limits` away."""
 
@@ -55,7 +56,6 @@ class Workspace:
         }
         self.document.update(overrides)
         self.database = Database(database_url)
-        self.database.migrate()
         self._searcher: Searcher | None = None
 
     @property
