@@ -2,7 +2,7 @@
 
 What belongs here: elements that are never shown, hidden elements, and those hidden ones that a click shows
 (accordions, tabs, collapsed sections), which are text like any other. What does not: content that is shown
-and not wanted (`boilerplate`). Style sheets are not applied: only the element's own attributes count.
+and not wanted (`boilerplate`), and the rules of style sheets (`style_sheets`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rag_pipelines.parsing.html.style_sheets import StyleSheets, sheets_of
 from rag_pipelines.parsing.html.tree import tree_of
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ def take_out_hidden(soup: BeautifulSoup) -> str:
     """Remove from a tree what no reader sees; returns the words of it that were written for readers.
 
     What stands in a frame as its own document (``srcdoc``) and in an open shadow tree becomes a part of the
-    page. Linear in the size of the tree, however deep it is.
+    page. Linear in the size of the tree, however deep it is. An element's own attributes go before the style
+    sheets of the page.
     """
     from bs4.element import Tag
 
     unseen: list[Tag] = []
+    sheets: list[Tag] = []
     controlled: set[str] = set()
     element: PageElement | None = next(iter(soup.contents), None)
     while element is not None:
@@ -63,7 +66,11 @@ def take_out_hidden(soup: BeautifulSoup) -> str:
                 _read_attributes(element, controlled)
                 if element.name in _NEVER_SHOWN or is_hidden(element):
                     unseen.append(element)
+                if name == "style":
+                    sheets.append(element)
         element = element.next_element
+    if (rules := sheets_of(sheets)) is not None:
+        unseen = _with_hidden_by(rules, soup, unseen)
     words: list[str] = []
     for tag in reversed(unseen):
         if tag.name not in _NEVER_SHOWN and _is_panel(tag, controlled):
@@ -72,6 +79,16 @@ def take_out_hidden(soup: BeautifulSoup) -> str:
             words.append(tag.get_text(" "))
         tag.extract()
     return " ".join(words)
+
+
+def _with_hidden_by(rules: StyleSheets, soup: BeautifulSoup, unseen: list[Tag]) -> list[Tag]:
+    """`unseen` with the elements that rules hide, in the order of the tree."""
+    known = {id(tag) for tag in unseen}
+    return [
+        tag
+        for tag in soup.find_all(True)
+        if id(tag) in known or (not _DISPLAY.search(str(tag.attrs.get("style", ""))) and rules.hides(tag))
+    ]
 
 
 def is_hidden(tag: Tag) -> bool:
