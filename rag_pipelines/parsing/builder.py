@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -230,12 +230,13 @@ class DocumentBuilder:
             self.counters[reason.value] += count
             self._account.explain(text)
 
-    def account_for(self, text: str) -> None:
+    def account_for(self, text: str, closer: Callable[[], str] | None = None) -> None:
         """Hold the document to the words of `text`, read from its file by other means than its blocks.
 
-        What is neither in the finished text nor left out by `leave_out` is counted as `Loss.WORDS`.
+        What is neither in the finished text nor left out by `leave_out` is counted as `Loss.WORDS`. `closer`
+        reads the same file again where words seem to be missing, with more care and in more time.
         """
-        self._account.see(text)
+        self._account.see(text, closer)
 
     def count_losses_of(self, part: ParsedDocument) -> None:
         """Count what was lost and left out in a part that was read as a document of its own."""

@@ -22,6 +22,8 @@ MAX_ENTRIES = 20_000
 """More parts than any real document has; a directory of millions costs memory before its sizes are summed."""
 
 _PROLOG_BYTES = 65_536
+_MOST_KEPT = 16_000_000
+"""Bytes of parts that are kept because checking them read them whole."""
 _NOT_READ_AS_XML = (".svg", ".htm", ".html", ".xhtml")
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|<\?.*?\?>|<!--.*?-->)*+<[^!?]", re.DOTALL)
 _LOOKS_LIKE_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?\w]")
@@ -67,6 +69,36 @@ _NOT_A_TITLE = re.compile(
 )
 
 
+class OfficePackage:
+    """An Office Open XML package that is safe to hand to a library.
+
+    Parts that checking has read whole are kept, because most are small, and unpacking one again costs more
+    than a search in it.
+    """
+
+    def __init__(self, data: bytes, names: list[str], parts: dict[str, bytes]) -> None:
+        self.data = data
+        self.names = names
+        self._parts = parts
+        self._package: zipfile.ZipFile | None = None
+
+    def keep(self, name: str, part: bytes) -> None:
+        """Remember a part that someone has unpacked."""
+        self._parts[name] = part
+
+    def read(self, name: str) -> bytes:
+        """A part.
+
+        Raises:
+            CorruptDocumentError: it is missing or cannot be unpacked.
+        """
+        if (part := self._parts.get(name)) is not None:
+            return part
+        if self._package is None:
+            self._package = zipfile.ZipFile(io.BytesIO(self.data))
+        return read_part(self._package, name)
+
+
 def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
     """The ZIP in `data`, its directory checked and no part read yet.
 
@@ -97,8 +129,8 @@ def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
     return package
 
 
-def validate_ooxml(data: bytes, limits: ParseLimits) -> bytes:
-    """`data` if it is an Office Open XML package that is safe to hand to a library, in the transitional form.
+def validate_ooxml(data: bytes, limits: ParseLimits) -> OfficePackage:
+    """The Office Open XML package in `data` if it is safe to hand to a library, in the transitional form.
 
     Beyond `open_package`: no XML part may declare a document type (ECMA-376 part 2 forbids it, and it is
     the way to entity expansion and external entities). A package in the *strict* form of the standard,
@@ -112,12 +144,18 @@ def validate_ooxml(data: bytes, limits: ParseLimits) -> bytes:
         names = package.namelist()
         if "[Content_Types].xml" not in names:
             raise CorruptDocumentError("the package has no [Content_Types].xml, so it is no Office file")
+        parts: dict[str, bytes] = {}
+        kept = 0
         for name in names:
             if not name.lower().endswith(_NOT_READ_AS_XML):
-                _refuse_document_type(name, read_part(package, name, _PROLOG_BYTES))
+                part = read_part(package, name, _PROLOG_BYTES)
+                _refuse_document_type(name, part)
+                if len(part) < _PROLOG_BYTES and kept < _MOST_KEPT and name.endswith((".xml", ".rels")):
+                    parts[name] = part
+                    kept += len(part)
         if "_rels/.rels" in names and _STRICT_PREFIX in read_part(package, "_rels/.rels"):
-            return _transitional(package)
-    return data
+            return OfficePackage(_transitional(package), names, {})
+    return OfficePackage(data, names, parts)
 
 
 def read_part(package: zipfile.ZipFile, name: str, size: int = -1) -> bytes:
@@ -158,15 +196,14 @@ def meaningful_title(title: str | None) -> str | None:
     return None if not title or _NOT_A_TITLE.fullmatch(title) else title
 
 
-def core_properties(data: bytes) -> dict[str, Any]:
+def core_properties(package: OfficePackage) -> dict[str, Any]:
     """What an Office Open XML package says about itself, times as ISO 8601; only what has a value.
 
     Read here and not through python-docx, which invents a title and the present time where there is none.
     """
-    with zipfile.ZipFile(io.BytesIO(data)) as package:
-        if "docProps/core.xml" not in package.namelist():
-            return {}
-        root = parse_xml(read_part(package, "docProps/core.xml"), "docProps/core.xml")
+    if "docProps/core.xml" not in package.names:
+        return {}
+    root = parse_xml(package.read("docProps/core.xml"), "docProps/core.xml")
     found = {str(child.tag).rpartition("}")[2]: (child.text or "").strip() for child in root}
     return {key: found[name] for name, key in _CORE_PROPERTIES.items() if found.get(name)}
 

@@ -62,12 +62,14 @@ def parse(request: ParseRequest) -> ParsedDocument:
         raise CorruptDocumentError(
             "message parts are nested too deeply; no mail program writes this"
         ) from error
-    return document(_read(mime), request, MEDIA_TYPE, seen=mail.text(mime))
+    decoded: dict[int, str] = {}
+    message = _read(mime, decoded)
+    return document(message, request, MEDIA_TYPE, seen=mail.text(mime, decoded))
 
 
-def _read(mime: Mime, depth: int = 0) -> Message:
-    """The message of a MIME tree."""
-    reader = _Reader(Message(subject=_header(mime, "Subject"), metadata=_metadata(mime)))
+def _read(mime: Mime, decoded: dict[int, str], depth: int = 0) -> Message:
+    """The message of a MIME tree; texts of its parts go into `decoded`, by the identity of the part."""
+    reader = _Reader(Message(subject=_header(mime, "Subject"), metadata=_metadata(mime)), decoded)
     reader.collect(mime, reader.message.bodies, depth)
     reader.attach_unused_images()
     return reader.message
@@ -76,8 +78,9 @@ def _read(mime: Mime, depth: int = 0) -> Message:
 class _Reader:
     """Takes the parts of one message to where they belong: its bodies or its attachments."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, decoded: dict[int, str]) -> None:
         self.message = message
+        self._decoded = decoded
         self._images: dict[str, Attachment] = {}
         self._markup: list[str] = []
 
@@ -93,7 +96,7 @@ class _Reader:
         ):
             self.message.encrypted = True
         elif kind == "message/rfc822" and isinstance(payload, list) and payload:
-            inner = _read(payload[0], depth + 1)
+            inner = _read(payload[0], self._decoded, depth + 1)
             self.message.attachments.append(Attachment(inner.subject or "message", inner, MEDIA_TYPE))
         elif isinstance(payload, list) and depth >= MAX_MULTIPART_DEPTH:
             self.message.parts_not_read += 1
@@ -128,7 +131,7 @@ class _Reader:
         place = part.get_content_disposition()
         is_body = is_choice or not name or (place is None and not shown)
         if kind in _SHOWN and place != "attachment" and is_body:
-            text = encoding.decode(data, part.get_content_charset())
+            text = self._decoded[id(part)] = encoding.decode(data, part.get_content_charset())
             if text.lstrip().startswith(_PGP_MESSAGE):
                 self.message.encrypted = True
             elif kind == "text/html":

@@ -41,9 +41,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
     from oxmsg import Message
 
     message = _read(Message.load(request.data), 0)
-    seen = "\n".join(
-        witness.text(text.text) if text.is_html else text.text for text in every_text(message.bodies)
-    )
+    texts = sorted(every_text(message.bodies), key=lambda text: not text.is_html)
+    seen = "\n".join(witness.text(text.text) if text.is_html else text.text for text in texts)
     return mail.document(message, request, MEDIA_TYPE, seen=seen)
 
 

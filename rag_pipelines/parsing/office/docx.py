@@ -42,8 +42,9 @@ from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.ooxml_charts import chart_rows, chart_title
 from rag_pipelines.parsing.office.ooxml_diagrams import diagram_items
 from rag_pipelines.parsing.parts import add_attachment, add_document, add_picture, read_part
-from rag_pipelines.parsing.witness.ooxml import word_text
+from rag_pipelines.parsing.witness.ooxml import paragraphs, word_text
 from rag_pipelines.parsing.zip_package import (
+    OfficePackage,
     core_properties,
     meaningful_title,
     parse_xml,
@@ -63,24 +64,24 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Raises:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
-    data = validate_ooxml(request.data, request.limits)
+    package = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder.of(MEDIA_TYPE, request)
-    document = _open(data)
+    document = _open(package)
     reader = _DocxReader(document, builder, request)
     reader.read_blocks(document.element.body)
     reader.end_code()
     builder.pages = reader.text.page
     reader.read_objects()
     reader.read_furniture()
-    builder.metadata = core_properties(data)
+    builder.metadata = core_properties(package)
     builder.language = builder.metadata.pop("language", None)
     builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or reader.opening_heading
-    builder.account_for(word_text(data))
+    builder.account_for(word_text(package), lambda: word_text(package, paragraphs))
     return builder.finish()
 
 
-def _open(data: bytes) -> Document:
-    """The document in `data`, which may be a template or hold macros.
+def _open(package: OfficePackage) -> Document:
+    """The document in `package`, which may be a template or hold macros.
 
     Documents inside it stay bytes, which python-docx would take for its own.
     """
@@ -90,15 +91,25 @@ def _open(data: bytes) -> Document:
     from docx.parts.document import DocumentPart
     from docx.parts.image import ImagePart
 
+    class MainPart(DocumentPart):
+        source: bytes
+
+        @classmethod
+        def load(cls, partname: Any, content_type: str, blob: bytes, package: Any) -> Any:
+            part: Any = super().load(partname, content_type, blob, package)
+            part.source = blob
+            return part
+
     def part_class(media_type: str, relation: str) -> type[Part] | None:
         if relation == RELATIONSHIP_TYPE.IMAGE:
             return ImagePart
         if relation.endswith("/aFChunk"):
             return Part
-        return DocumentPart if relation == RELATIONSHIP_TYPE.OFFICE_DOCUMENT else None
+        return MainPart if relation == RELATIONSHIP_TYPE.OFFICE_DOCUMENT else None
 
     PartFactory.part_class_selector = part_class
-    part: Any = Package.open(io.BytesIO(data)).main_document_part
+    part: Any = Package.open(io.BytesIO(package.data)).main_document_part
+    package.keep(part.partname.membername, part.source)
     document: Document = part.document
     return document
 

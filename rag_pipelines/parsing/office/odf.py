@@ -97,11 +97,12 @@ def parse(request: ParseRequest) -> ParsedDocument:
         manifest = "META-INF/manifest.xml"
         if manifest in package.namelist() and b"encryption-data" in read_part(package, manifest):
             raise EncryptedDocumentError("the document is protected with a password")
-        content = parse_xml(read_part(package, "content.xml"), "content.xml")
-        shared = _part(package, "styles.xml")
+        source = read_part(package, "content.xml")
+        styles = read_part(package, "styles.xml") if "styles.xml" in package.namelist() else b""
+        content = parse_xml(source, "content.xml")
+        shared = parse_xml(styles, "styles.xml") if styles else None
         metadata = _metadata(package)
         objects, files = _objects(package, content)
-        seen = odf.text(package)
     body = next(content.iterfind(f"{OFFICE}body/*"), None)
     if body is None:
         raise CorruptDocumentError("content.xml has no body; save the document again with its program")
@@ -124,7 +125,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         else:
             add_attachment(builder, request, found.data, found.name)
     builder.title = builder.title or meaningful_title(metadata.get("title")) or reader.opening_heading
-    builder.account_for(seen)
+    builder.account_for(odf.pieces(source, styles), lambda: odf.text(source, styles))
     return builder.finish()
 
 
@@ -373,10 +374,6 @@ def _without_blank_end(row: list[str]) -> list[str]:
     while end and not row[end - 1]:
         end -= 1
     return row[: max(end, 1)] if len(row) > _WIDEST_TABLE else row
-
-
-def _part(package: zipfile.ZipFile, name: str) -> _Element | None:
-    return parse_xml(read_part(package, name), name) if name in package.namelist() else None
 
 
 def _objects(package: zipfile.ZipFile, content: _Element) -> tuple[dict[str, _Element], dict[str, bytes]]:

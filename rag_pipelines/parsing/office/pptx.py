@@ -33,7 +33,7 @@ from rag_pipelines.parsing.office.ooxml_text import MC, A, body_text, paragraph_
 from rag_pipelines.parsing.office.pptx_lists import Numbers, bullet_of
 from rag_pipelines.parsing.office.pptx_remarks import all_texts, comment_authors, comments, master_texts
 from rag_pipelines.parsing.parts import add_attachment, add_picture
-from rag_pipelines.parsing.witness.ooxml import slides_text
+from rag_pipelines.parsing.witness.ooxml import paragraphs, slides_text
 from rag_pipelines.parsing.zip_package import (
     core_properties,
     meaningful_title,
@@ -78,9 +78,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     import pptx
 
-    data = validate_ooxml(request.data, request.limits)
+    package = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder.of(MEDIA_TYPE, request)
-    deck: Any = pptx.Presentation(io.BytesIO(data))
+    deck: Any = pptx.Presentation(io.BytesIO(package.data))
     reader = _DeckReader(deck, builder, request)
     slides = list(deck.slides)
     first_title: str | None = None
@@ -94,10 +94,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if page == 1:
             first_title = title
     builder.pages = len(slides)
-    builder.metadata = core_properties(data)
+    builder.metadata = core_properties(package)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title")) or first_title
-    builder.account_for(slides_text(data))
+    builder.account_for(slides_text(package), lambda: slides_text(package, paragraphs))
     return builder.finish()
 
 

@@ -66,9 +66,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Raises:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
-    data = validate_ooxml(request.data, request.limits)
+    office_file = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder.of(MEDIA_TYPE, request)
-    with zipfile.ZipFile(io.BytesIO(data)) as package:
+    with zipfile.ZipFile(io.BytesIO(office_file.data)) as package:
         workbook = read_workbook(package)
         for sheet in workbook.sheets:
             if not sheet.visible:
@@ -91,10 +91,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
                     builder.add(BlockKind.HEADING, sheet.name, level=1)
                     named = True
                 builder.add(kind, text)
-    builder.metadata = core_properties(data)
+    builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title"))
-    builder.account_for(sheets_text(data))
+    builder.account_for(sheets_text(office_file))
     return builder.finish()
 
 

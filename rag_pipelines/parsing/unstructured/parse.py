@@ -44,8 +44,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder = DocumentBuilder.of(media_type, request)
     try:
         if media_type in (signatures.DOCX, signatures.PPTX):
-            data = validate_ooxml(request.data, request.limits)
-            builder.metadata = core_properties(data)
+            package = validate_ooxml(request.data, request.limits)
+            builder.metadata = core_properties(package)
+            data = package.data
             builder.language = builder.metadata.pop("language", None)
             slides = media_type == signatures.PPTX
             elements = runtime.partition_pptx(data) if slides else runtime.partition_docx(data)

@@ -6,24 +6,32 @@ which is a document with an account of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from email.message import Message
 
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.witness import html
 
 
-def text(message: Message) -> str:
-    """All texts of a MIME message, alternatives too, and of messages inside it."""
-    return "\n".join(_texts(message))
+def text(message: Message, decoded: Mapping[int, str]) -> str:
+    """All texts of a MIME message, alternatives too, and of messages inside it; those in HTML come first.
 
-
-def _texts(message: Message) -> Iterator[str]:
+    `decoded` are texts of parts that have been decoded already, by the identity of the part.
+    """
+    plain: list[str] = []
+    markup: list[str] = []
     for part in message.walk():
         kind = part.get_content_type()
         if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
             continue
-        content = part.get_payload(decode=True)
-        if isinstance(content, bytes) and not part.get_filename():
-            found = decode(content, part.get_content_charset())
-            yield html.text(found) if kind == "text/html" else found
+        if part.get_filename():
+            continue
+        found = decoded.get(id(part))
+        if found is None:
+            content = part.get_payload(decode=True)
+            found = decode(content, part.get_content_charset()) if isinstance(content, bytes) else ""
+        if kind == "text/html":
+            markup.append(html.text(found))
+        else:
+            plain.append(found)
+    return "\n".join(markup + plain)

@@ -7,11 +7,9 @@ opening the package (`zip_package`).
 from __future__ import annotations
 
 import re
-import zipfile
 
-from rag_pipelines.parsing.witness.tags import between_tags, utf8
+from rag_pipelines.parsing.witness.tags import between_tags, characters, utf8
 
-_BODY = re.compile(rb"<office:body[\s>].*", re.DOTALL)
 _NOT_SHOWN = re.compile(
     rb"<(text:tracked-changes|text:ruby-text|dc:date|meta:date-string|svg:title|svg:desc|office:scripts"
     rb"|presentation:footer-decl|presentation:date-time-decl|presentation:header-decl|text:page-number"
@@ -26,10 +24,22 @@ _FURNITURE = re.compile(
 )
 
 
-def text(package: zipfile.ZipFile) -> str:
-    """The text of an open package: the body, and of a text document the headers and footers."""
-    body = b"".join(_BODY.findall(utf8(package.read("content.xml"))))
-    if b"<office:text" in body and "styles.xml" in package.namelist():
-        styles = utf8(package.read("styles.xml"))
-        body += b" ".join(found[0] for found in _FURNITURE.finditer(styles))
-    return between_tags(_NOT_SHOWN.sub(b" ", body), _INLINE)
+_TEXT = re.compile(rb">([^<]+)")
+
+
+def pieces(content: bytes, styles: bytes) -> str:
+    """All text of the two parts, a line for each piece between tags, with some that is not shown."""
+    return characters(b"\n".join(_TEXT.findall(_shown(content, styles))))
+
+
+def text(content: bytes, styles: bytes) -> str:
+    """What is shown of the two parts: the body, and of a text document the headers and footers."""
+    return between_tags(_NOT_SHOWN.sub(b" ", _shown(content, styles)), _INLINE)
+
+
+def _shown(content: bytes, styles: bytes) -> bytes:
+    content = utf8(content)
+    body = content[max(content.find(b"<office:body"), 0) :]
+    if b"<office:text" in body:
+        body += b" ".join(found[0] for found in _FURNITURE.finditer(utf8(styles)))
+    return body

@@ -26,7 +26,7 @@ def between_tags(part: bytes, inline: re.Pattern[bytes] | None = None) -> str:
     """The text of a part; tags part words but for those that `inline` matches."""
     if inline is not None:
         part = inline.sub(b"", part)
-    return characters(_TAG.sub(b" ", part))
+    return characters(_TAG.sub(b"\n", part))
 
 
 def characters(text: bytes) -> str:

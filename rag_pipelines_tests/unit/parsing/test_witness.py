@@ -262,3 +262,39 @@ def test_whatever_the_texts_are_no_more_words_are_missing_than_were_seen(seen, e
     assert 0 <= missing <= total
     account.explain(seen)
     assert account.settle(held)[1] == 0
+
+
+@given(st.permutations(WORDS), st.integers(0, 2000))
+def test_lines_are_found_in_whatever_order_and_however_far_apart_they_stand(order, apart):
+    account = Account()
+    account.see("\n".join(f"the berth of {word} is free" for word in WORDS))
+
+    held = (" . " * apart).join(f"the berth of {word} is free" for word in order)
+
+    assert account.settle(held) == (6 * len(WORDS), 0)
+
+
+@given(st.lists(st.sampled_from(WORDS), unique=True, min_size=1))
+def test_whole_lines_that_are_taken_away_are_missing_wherever_they_stood(lost):
+    lines = [f"the berth of {word} is free" for word in WORDS]
+    account = Account()
+    account.see("\n".join(lines))
+
+    kept = "\n\n".join(line for line, word in zip(lines, WORDS, strict=True) if word not in lost)
+
+    assert account.settle(kept) == (6 * len(WORDS), 6 * len(lost))
+
+
+def test_the_careful_reading_decides_where_the_quick_one_misses_words():
+    account = Account()
+    account.see("cal\nculated\nunseen", lambda: "calculated")
+
+    assert account.settle("calculated") == (1, 0)
+    assert account.settle("") == (1, 1)
+
+
+def test_a_quick_reading_that_cuts_words_counts_them_whole():
+    account = Account()
+    account.see("cal\nculated per\nberth", lambda: pytest.fail("nothing is missing"))
+
+    assert account.settle("calculated per berth") == (3, 0)
