@@ -81,7 +81,7 @@ class Account:
     """The words that a document is held to, against those it has.
 
     What a file shows is first looked for in its place: line after line, in the order of the text. That is all
-    a sound parse needs, and costs a tenth of counting its words. Only lines that are not found so are compared
+    What a file shows is first looked for in its place: line after line, in the order of the text. This is all
     by number and not by place: whole, then what is between spaces, then words.
     """
 
@@ -93,7 +93,7 @@ class Account:
         return bool(self._seen)
 
     def see(self, text: str, closer: Callable[[], str] | None = None) -> None:
-        """Add what the file shows; `closer` reads it with more care, and is only asked where words are missing."""
+        """Add what the file shows; `closer` reads it with more care, and is asked where words are missing."""
         if text:
             self._seen.append((text, closer))
 
@@ -147,7 +147,7 @@ def _out_of_order(lines: list[bytes], text: bytes) -> tuple[list[bytes], list[by
     often two of them are one word.
 
     A line that comes soon is taken where it stands. The more are not found in a row, the farther one may be,
-    but then the one after it must follow there, so that a phrase that comes again does not skip what is between.
+    but then the one after it must follow there, so that a phrase that comes again does not skip the rest.
     """
     left: list[bytes] = []
     between: list[bytes] = []
