@@ -503,6 +503,50 @@ def _far_cell() -> bytes:
     )
 
 
+@document("far-column.xlsx")
+def _far_column() -> bytes:
+    """Rows that go on to the last column there may be, for two cells in each."""
+    row = b'<row r="%d"><c r="A%d"><v>1</v></c><c r="XFD%d"><v>2</v></c></row>'
+    rows = b"".join(row % (number, number, number) for number in range(1, 6_001))
+    return xlsx(b"<sheetData>" + rows + b"</sheetData>")
+
+
+@document("merged-over-all.xlsx")
+def _merged_over_all() -> bytes:
+    """Each row begins a merged cell that goes on to the end of the sheet."""
+    row, merge = b'<row r="%d"><c r="A%d"><v>1</v></c></row>', b'<mergeCell ref="A%d:XFD1048576"/>'
+    rows = b"".join(row % (number, number) for number in range(1, 1_001))
+    merges = b"".join(merge % number for number in range(1, 1_001))
+    return xlsx(b"<sheetData>" + rows + b"</sheetData><mergeCells>" + merges + b"</mergeCells>")
+
+
+@document("far-cell.ods")
+def _far_cell_ods() -> bytes:
+    return odf(
+        "spreadsheet",
+        b'<table:table table:name="t"><table:table-row>'
+        b'<table:table-cell table:number-rows-spanned="1048576" table:number-columns-spanned="16384">'
+        b"<text:p>x</text:p></table:table-cell>"
+        b'<table:covered-table-cell table:number-columns-repeated="16383"/></table:table-row>'
+        b'<table:table-row table:number-rows-repeated="1048574">'
+        b'<table:covered-table-cell table:number-columns-repeated="16384"/></table:table-row>'
+        b'<table:table-row><table:covered-table-cell table:number-columns-repeated="16383"/>'
+        b"<table:table-cell><text:p>y</text:p></table:table-cell></table:table-row></table:table>",
+    )
+
+
+@document("repeated-blanks.ods")
+def _repeated_blanks() -> bytes:
+    return odf(
+        "spreadsheet",
+        b'<table:table table:name="t"><table:table-row table:number-rows-repeated="1048575">'
+        b'<table:table-cell table:number-columns-repeated="16384"><text:p> <text:s/></text:p>'
+        b"</table:table-cell></table:table-row>"
+        b"<table:table-row><table:table-cell><text:p>y</text:p></table:table-cell></table:table-row>"
+        b"</table:table>",
+    )
+
+
 @document("repeated-cells.ods")
 def _repeated_cells() -> bytes:
     return odf(

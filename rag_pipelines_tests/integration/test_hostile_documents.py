@@ -96,6 +96,11 @@ def test_a_hostile_document_costs_only_itself(
         "one-word.txt",
         "combining-marks.txt",
         "headers.eml",
+        "far-cell.xlsx",
+        "far-column.xlsx",
+        "merged-over-all.xlsx",
+        "far-cell.ods",
+        "repeated-blanks.ods",
     ],
 )
 def test_what_is_only_suspicious_is_still_read(name: str, pool: Pool, lure: Lure) -> None:

@@ -9,6 +9,7 @@ click shows again: it is kept.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 
@@ -18,6 +19,14 @@ class Hidden:
 
     rows: set[int] = field(default_factory=set)
     columns: set[int] = field(default_factory=set)
+
+    _ordered: list[int] = field(default_factory=list, init=False, repr=False)
+
+    def shown(self, column: int) -> int:
+        """The number of a column among those that are not hidden."""
+        if len(self._ordered) != len(self.columns):
+            self._ordered = sorted(self.columns)
+        return column - bisect_left(self._ordered, column)
 
     def holds(self, row: int, column: int) -> bool:
         """Whether a cell is in one of them."""

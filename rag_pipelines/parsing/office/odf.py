@@ -23,7 +23,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.images import alternative_text
-from rag_pipelines.parsing.office.merged_cells import Merge
+from rag_pipelines.parsing.office.merged_cells import Merge, Rows
 from rag_pipelines.parsing.office.odf_cells import cell_formula, cell_text
 from rag_pipelines.parsing.office.odf_furniture import page_furniture, slide_furniture
 from rag_pipelines.parsing.office.odf_names import (
@@ -306,20 +306,17 @@ class _OdfReader:
                     grid.append(span[0])
             yield grid
 
-    def _sheet_rows(
-        self, table: _Element, merges: dict[int, list[Merge]], hidden: Hidden
-    ) -> Iterator[list[str]]:
+    def _sheet_rows(self, table: _Element, merges: dict[int, list[Merge]], hidden: Hidden) -> Rows:
         """The rows of a sheet; `merges` and `hidden` know of each when it comes."""
         number = place = 0
         for row in rows_of(table):
             is_hidden = is_hidden_row(row)
-            cells: list[str] = []
-            blanks = 0
+            cells: dict[int, str] = {}
+            column = 0
             has_covered = False
             for cell in row.iterchildren(f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
                 count = min(number_of(cell, "columns-repeated"), MAX_COLUMNS)
                 has_covered = has_covered or cell.tag == f"{TABLE}covered-table-cell"
-                column = len(cells) + blanks
                 unseen = is_hidden or column in hidden.columns
                 rows, columns = number_of(cell, "rows-spanned"), number_of(cell, "columns-spanned")
                 if rows > 1 or columns > 1:
@@ -329,19 +326,17 @@ class _OdfReader:
                 text = cell_text(cell, self._text_inside(cell))
                 if not text and (text := cell_formula(cell)):
                     self.builder.lose(Loss.FORMULAS, 0 if unseen else count)
-                if text:
-                    cells += [""] * blanks + [text] * count
-                    blanks = 0
-                else:
-                    blanks += count
+                if text and not text.isspace():
+                    cells |= dict.fromkeys(range(column, column + count), text)
+                column += count
             times = number_of(row, "rows-repeated")
-            if not cells or is_hidden:
-                times = min(times, _MAX_ROWS if has_covered else MAX_BLANK_ROWS + 1)
+            place += times
             if is_hidden:
+                times = min(times, _MAX_ROWS if has_covered else MAX_BLANK_ROWS + 1)
                 hidden.rows.update(range(number, number + times))
-            number += times
-            place += number_of(row, "rows-repeated")
-            yield from repeat(cells, times)
+            end = number + times
+            yield from zip(range(number, end if cells or is_hidden else number + 1), repeat(cells))
+            number = end
 
     def _take_comments(self, cell: _Element, row: int, column: int, *, unseen: bool) -> None:
         """Take the comments on a cell out of it, to stand below the sheet unless the cell is unseen."""

@@ -11,7 +11,7 @@ values that stand apart from their labels must stay in one row with them, in sta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from rag_pipelines.errors import TooLargeDocumentError
@@ -20,9 +20,15 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import unlinked
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.hidden_cells import Hidden
-from rag_pipelines.parsing.office.merged_cells import NONE_MERGED, Covered, Merges, header_cells, spread
-
-Row = Sequence[str]
+from rag_pipelines.parsing.office.merged_cells import (
+    NONE_MERGED,
+    Covered,
+    Merges,
+    Row,
+    Rows,
+    header_cells,
+    spread,
+)
 
 MAX_HEADER_ROWS = 3
 MAX_BLANK_ROWS = 2
@@ -36,7 +42,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 def add_sheet(
     builder: DocumentBuilder,
     name: str,
-    rows: Iterable[Row],
+    rows: Rows,
     *,
     max_characters: int,
     merges: Merges = NONE_MERGED,
@@ -44,8 +50,8 @@ def add_sheet(
 ) -> bool:
     """Add a sheet: its name as a heading, then its tables and remarks from top to bottom.
 
-    Rows are taken one at a time; only those since the last blank row are held. The rows of `merges` and
-    `hidden` count from the first of `rows`. Says whether there was anything, and so a heading.
+    Rows are taken one at a time; only those since the last blank row are held. Says whether there was
+    anything, and so a heading.
 
     Raises:
         TooLargeDocumentError: a table grows past `max_characters`.
@@ -54,7 +60,7 @@ def add_sheet(
     shown = spread(rows, merges, hidden or Hidden(), partial(builder.leave_out, LeftOut.HIDDEN))
     for band in _bands(shown, max_characters):
         for part in _split_columns(band):
-            for table in _bands(part, max_characters):
+            for table in _bands(enumerate(part), max_characters):
                 if not has_heading:
                     builder.add(BlockKind.HEADING, name, level=1)
                     has_heading = True
@@ -71,23 +77,23 @@ def comment(author: str | None, row: int, column: int, text: str) -> str:
     return f"Comment{f' by {author}' if author else ''} on {letters}{row + 1}: {text}"
 
 
-def _bands(rows: Iterable[Row], max_characters: int) -> Iterator[list[Row]]:
+def _bands(rows: Rows, max_characters: int) -> Iterator[list[Row]]:
     """Runs of rows that belong together, without the blank ones."""
     band: list[Row] = []
     columns: set[int] = set()
-    blanks = size = 0
-    for row in rows:
-        used = {column for column, cell in enumerate(row) if cell and not cell.isspace()}
+    following = size = 0
+    for number, row in rows:
+        used = _used_columns_of(row)
         if not used:
-            blanks += 1
             continue
+        blanks = number - following
+        following = number + 1
         if band and blanks and not (blanks <= MAX_BLANK_ROWS and _are_figures_under(columns, row, used)):
             yield band
             band, columns, size = [], set(), 0
         band.append(row)
         columns |= used
-        blanks = 0
-        size += sum(map(len, row))
+        size += sum(map(len, row.values()))
         if size > max_characters:
             raise TooLargeDocumentError(
                 f"a table above {max_characters:,} characters; raise limits.max_characters to accept it"
@@ -97,7 +103,7 @@ def _bands(rows: Iterable[Row], max_characters: int) -> Iterator[list[Row]]:
 
 
 def _are_figures_under(columns: set[int], row: Row, used: set[int]) -> bool:
-    return len(used) > 1 and (used <= columns or used - columns == {0}) and not _is_words(row)
+    return len(used) > 1 and (used <= columns or used - columns == {0}) and not _is_words(row.values())
 
 
 def _split_columns(band: list[Row]) -> Iterator[list[Row]]:
@@ -116,7 +122,7 @@ def _split_columns(band: list[Row]) -> Iterator[list[Row]]:
         return
     for part in parts:
         first, last = part[0], part[-1] + 1
-        yield [row[first:last] for row in band]
+        yield [{column: cell for column, cell in row.items() if first <= column < last} for row in band]
 
 
 def _is_table_of_its_own(band: list[Row], left: list[int], columns: list[int]) -> bool:
@@ -140,7 +146,8 @@ def _is_table_of_its_own(band: list[Row], left: list[int], columns: list[int]) -
 
 
 def _cells(row: Row, columns: list[int]) -> list[str]:
-    return [(row[column] and row[column].strip()) if column < len(row) else "" for column in columns]
+    found = (row.get(column, "") for column in columns)
+    return [cell and cell.strip() for cell in found]
 
 
 def _trim(rows: list[Row]) -> list[list[str]]:
@@ -152,8 +159,12 @@ def _trim(rows: list[Row]) -> list[list[str]]:
 def _used_columns(rows: list[Row]) -> list[int]:
     used: set[int] = set()
     for row in rows:
-        used.update(column for column, cell in enumerate(row) if cell and not cell.isspace())
+        used |= _used_columns_of(row)
     return sorted(used)
+
+
+def _used_columns_of(row: Row) -> set[int]:
+    return {column for column, cell in row.items() if cell and not cell.isspace()}
 
 
 def _add_part(builder: DocumentBuilder, rows: list[list[str]]) -> None:
@@ -199,7 +210,7 @@ def _header_rows(rows: list[list[str]]) -> int:
     return count
 
 
-def _is_words(row: Row) -> bool:
+def _is_words(row: Iterable[str]) -> bool:
     return not any(cell and _is_value(cell) and not _YEAR.fullmatch(cell) for cell in row)
 
 

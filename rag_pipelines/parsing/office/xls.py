@@ -17,7 +17,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.hidden_cells import Hidden
-from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
+from rag_pipelines.parsing.office.merged_cells import Merge, Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, display
 from rag_pipelines.parsing.office.sheets import add_sheet, comment
 from rag_pipelines.parsing.witness import xls as witness
@@ -67,19 +67,23 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Iterator[list[str]]:
+def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Rows:
     epoch = EPOCH_1904 if book.datemode else EPOCH_1900
     for number in range(sheet.nrows):
-        row: list[str] = []
+        row: dict[int, str] = {}
         for column, cell in enumerate(sheet.row(number)):
             value = _value(cell)
+            if value == "":
+                continue
             if isinstance(value, str) and (runs := sheet.rich_text_runlist_map.get((number, column))):
                 value = join_runs(_runs(book, value, runs))
             style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
-            row.append(display(value, style.format_str if style else "General", epoch=epoch))
-            if value and not row[-1]:
+            text = display(value, style.format_str if style else "General", epoch=epoch)
+            if text:
+                row[column] = text
+            elif value:
                 builder.leave_out(LeftOut.HIDDEN, str(value))
-        yield row
+        yield number, row
 
 
 def _hidden(book: Any, sheet: Any) -> Hidden:

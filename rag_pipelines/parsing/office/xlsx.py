@@ -14,9 +14,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
 from datetime import datetime
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import BlockKind, ParsedDocument
@@ -25,12 +23,11 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.hidden_cells import Hidden
-from rag_pipelines.parsing.office.merged_cells import by_first_row
+from rag_pipelines.parsing.office.merged_cells import Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines.parsing.office.xlsx_parts import (
     MAX_COLUMNS,
-    MAX_ROWS,
     TRUE,
     S,
     Workbook,
@@ -105,8 +102,8 @@ def _rows(
     workbook: Workbook,
     builder: DocumentBuilder,
     hidden: Hidden,
-) -> Iterator[list[str]]:
-    """The rows as displayed text, without the empty cells at their ends; fills `hidden` before each.
+) -> Rows:
+    """The rows as displayed text; fills `hidden` before each.
 
     The size that the file claims is not believed: a formatted but empty sheet may claim 16,384 columns.
     """
@@ -116,7 +113,7 @@ def _rows(
     targets = targets_of(package, part, frame)
     filtered = filtered_rows(package, part, frame)
     is_filtered = False
-    before = 0
+    place = -1
     for element in elements(package, part, f"{S}sheetPr", f"{S}cols", f"{S}row"):
         if element.tag == f"{S}sheetPr":
             is_filtered = not filtered and element.get("filterMode") in TRUE
@@ -124,12 +121,11 @@ def _rows(
         if element.tag == f"{S}cols":
             hidden.columns.update(hidden_columns(element))
             continue
-        number = int(element.get("r") or before + 1)
-        yield from repeat([], min(number - before - 1, MAX_ROWS))
-        before = number
+        number = int(element.get("r") or place + 2)
+        place = max(number - 1, place + 1)
         if is_hidden_row(element) and not (is_filtered or any(number in rows for rows in filtered)):
             hidden.rows.add(number - 1)
-        row: list[str] = []
+        row: dict[int, str] = {}
         column = -1
         for cell in element:
             reference = cell.get("r")
@@ -147,10 +143,9 @@ def _rows(
                     builder.leave_out(LeftOut.HIDDEN, str(value))
                     continue
             if column < MAX_COLUMNS:
-                row.extend([""] * (column - len(row)))
                 target = targets.get((number, column + 1)) or _linked_by_formula(cell)
-                row.append(linked(text, target) if target else text)
-        yield row
+                row[column] = linked(text, target) if target else text
+        yield place, row
 
 
 def _linked_by_formula(cell: _Element) -> str:

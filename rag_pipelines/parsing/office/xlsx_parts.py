@@ -29,7 +29,7 @@ S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
-MAX_COLUMNS, MAX_ROWS = 16_384, 1_048_576
+MAX_COLUMNS = 16_384
 TRUE = frozenset({"1", "true"})
 _T = f"{S}t"
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
