@@ -59,6 +59,11 @@ class TreeEntry(NamedTuple):
 class FileTree(Protocol):
     """A folder tree. Paths are relative to its root, with slashes; "" is the root."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether a read waits for a network, and several threads may wait at once."""
+        ...
+
     def list(self, folder: str) -> list[TreeEntry]:
         """The entries of `folder` in no order. Raises a `RagError` where they cannot be seen."""
         ...
@@ -92,6 +97,8 @@ class LocalTree:
     A link is followed only while its target lies inside the root, when listing and again when
     reading. `links_outside` counts the links that lead out.
     """
+
+    waits = False
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(os.path.expanduser(root))
@@ -234,6 +241,8 @@ class FsspecTree:
                 raise CredentialError(f"the credentials for {root} were rejected: {error}") from error
             raise TransientError(f"{root!r} cannot be reached: {type(error).__name__}: {error}") from error
         self._url = root.rstrip("/")
+        self.waits = bool(self._fs.async_impl)
+        """Drivers that are not (``smb://``, ``ftp://``) hold one connection that threads may not share."""
 
     def list(self, folder: str) -> list[TreeEntry]:
         full = self._full(folder)

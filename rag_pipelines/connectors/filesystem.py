@@ -66,6 +66,9 @@ class FilesystemOptions(Options):
     hidden: bool = Field(False, description="whether names that begin with a dot are listed")
     max_bytes: int = Field(200_000_000, gt=0, description="a larger file is a failed document")
     url_prefix: str | None = Field(None, description="URL under which people see the root, for citations")
+    concurrent_loads: int = Field(
+        8, ge=1, le=64, description="files read at once, where the fsspec driver can (object stores)"
+    )
     storage_options: dict[str, Any] = Field({}, repr=False, description="passed to the fsspec driver")
     storage_secrets: dict[str, SecretStr] = Field({}, description="passed to the fsspec driver, never shown")
 
@@ -86,10 +89,17 @@ class FilesystemConnector(Connector):
     def __init__(self, source: str, options: FilesystemOptions) -> None:
         super().__init__(source, options)
         self._filter = PathFilter(options.include, options.exclude, options.hidden)
+        self._waits = False
+
+    @property
+    def concurrent_loads(self) -> int:
+        """Files of this machine are read one by one: nothing is waited for."""
+        return self.options.concurrent_loads if self._waits else 1
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         try:
             tree = self._open()
+            self._waits = tree.waits
         except RagError as error:
             yield Failure(error=error, entity=self.options.root, whole=True)
             yield Complete(0, full=False)
