@@ -48,6 +48,9 @@ PICTURE = 0.25
 UNMAPPED = "\ufffd"
 """What MuPDF gives for a glyph that the file maps to no character."""
 
+FEW_LETTERS = 8
+"""So many letters more in the glyphs than in the tags are an abbreviation or a hyphen, no lost words."""
+
 _TEXT_BLOCK, _VECTOR_BLOCK = 0, 3
 
 
@@ -136,6 +139,20 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
         if block["type"] == _VECTOR_BLOCK:
             result.shapes.append(_rotate(block["bbox"], matrix) if turn else Box(*block["bbox"]))
     return result
+
+
+def tags_hide_words(page: Any, words: str) -> bool:
+    """Whether tags give less text for the glyphs of a MuPDF page than these show; `words` is what was read.
+
+    An /ActualText replaces what it is on (ISO 32000-1, 14.9.4), and Word puts a blank on more than blanks.
+    """
+
+    def letters(replaced_text: bool) -> int:
+        flags = _flags(replaced_text) & ~mupdf().TEXT_COLLECT_VECTORS
+        return sum(map(str.isalnum, page.get_text(flags=flags)))
+
+    few = letters(replaced_text=False) - FEW_LETTERS
+    return few > sum(map(str.isalnum, words)) and few > letters(replaced_text=True)
 
 
 def _fill_in_fields(page: Any, result: Page) -> None:

@@ -41,7 +41,7 @@ from rag_pipelines.parsing.pdf.flow import (
     starts_lower,
 )
 from rag_pipelines.parsing.pdf.links import PageLink, mark_links
-from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page
+from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page, tags_hide_words
 from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
@@ -140,13 +140,15 @@ def _read(
     findings: list[Findings] = []
     seconds_left = request.options.pdf_table_seconds
     replaced_text = True
+    tagged = document.xref_get_key(document.pdf_catalog(), "StructTreeRoot")[0] != "null"
     for number in range(document.page_count):
         try:
             mupdf_page = document.load_page(number)
             page = read_page(mupdf_page, replaced_text)
-            if replaced_text and warned_of(MISPLACED_TEXT):
-                replaced_text = False
-                page = read_page(mupdf_page, replaced_text)
+            if replaced_text:
+                replaced_text = not warned_of(MISPLACED_TEXT)
+                if not replaced_text or (tagged and tags_hide_words(mupdf_page, page.words)):
+                    page = read_page(mupdf_page, replaced_text=False)
             recognised = _recognise(mupdf_page, page, request, builder)
         except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
             builder.counters["pages_failed"] += 1

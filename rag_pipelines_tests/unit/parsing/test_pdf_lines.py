@@ -173,6 +173,30 @@ def test_the_text_that_a_tag_gives_for_glyphs_is_read_otherwise() -> None:
     assert read("/Span <</ActualText (harbour)>> BDC " + show("The h-") + "EMC").text == "harbour"
 
 
+def test_words_are_read_where_the_structure_gives_a_blank_for_them() -> None:
+    document = pymupdf.open(
+        stream=page_of(
+            "/P <</MCID 0>> BDC " + show("Above the table", 50, 720) + "EMC "
+            "/Span <</MCID 1>> BDC " + show("Each month 35 EUR are due") + "EMC "
+            "/Span <</MCID 2>> BDC " + show("in hyph-", 50, 680) + "EMC"
+        )
+    )
+    page = document[0]
+    root, tree, blank, word = (document.get_new_xref() for _ in range(4))
+    span = f"<</Type/StructElem/S/Span/P {root} 0 R/Pg {page.xref} 0 R"
+    document.update_object(blank, f"{span}/K[1]/ActualText( )>>")
+    document.update_object(word, f"{span}/K[2]/ActualText(in hyphens)>>")
+    document.update_object(tree, f"<</Nums[0[{root} 0 R {blank} 0 R {word} 0 R]]>>")
+    document.update_object(
+        root, f"<</Type/StructTreeRoot/K[{blank} 0 R {word} 0 R]/ParentTree {tree} 0 R>>"
+    )
+    document.xref_set_key(document.pdf_catalog(), "StructTreeRoot", f"{root} 0 R")
+    document.xref_set_key(page.xref, "StructParents", "0")
+    assert "Each month 35 EUR are due" in read(document.tobytes()).text
+    document.update_object(blank, f"{span}/K[1]>>")
+    assert "in hyphens" in read(document.tobytes()).text
+
+
 ARABIC = (("0041", "062D"), ("0042", "0644 0627"), ("0043", "0645"))
 """Codes of a font, and the letters of each glyph: hah, the ligature of lam and alef, meem."""
 
