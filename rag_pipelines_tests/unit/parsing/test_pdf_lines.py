@@ -187,9 +187,7 @@ def test_words_are_read_where_the_structure_gives_a_blank_for_them() -> None:
     document.update_object(blank, f"{span}/K[1]/ActualText( )>>")
     document.update_object(word, f"{span}/K[2]/ActualText(in hyphens)>>")
     document.update_object(tree, f"<</Nums[0[{root} 0 R {blank} 0 R {word} 0 R]]>>")
-    document.update_object(
-        root, f"<</Type/StructTreeRoot/K[{blank} 0 R {word} 0 R]/ParentTree {tree} 0 R>>"
-    )
+    document.update_object(root, f"<</Type/StructTreeRoot/K[{blank} 0 R {word} 0 R]/ParentTree {tree} 0 R>>")
     document.xref_set_key(document.pdf_catalog(), "StructTreeRoot", f"{root} 0 R")
     document.xref_set_key(page.xref, "StructParents", "0")
     assert "Each month 35 EUR are due" in read(document.tobytes()).text
