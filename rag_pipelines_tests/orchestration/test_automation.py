@@ -164,7 +164,7 @@ def test_only_sources_with_a_change_feed_need_the_nightly_full_listing(shell: Sh
 
     assert [request.partition_key for request in requests] == ["code", "more-code"]
     assert len({request.run_key for request in requests} - {None}) == 2, "Dagster wants a key of each"
-    assert requests[0].run_config["ops"]["rag__raw_documents"]["config"]["full"] is True
+    assert requests[0].run_config["ops"]["rag__raw_documents"]["config"]["list_all"] is True
 
 
 def _full_listing(shell: Shell) -> list[Any]:
