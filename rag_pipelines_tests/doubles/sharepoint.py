@@ -88,6 +88,11 @@ class Graph(Server):
     def graph_url(self) -> str:
         return f"{self.url}/v1.0"
 
+    @property
+    def sites_url(self) -> str:
+        """Where the sites are: another host, to which Graph's token does not belong."""
+        return self.url.replace("127.0.0.1", "localhost")
+
     def add(self, path: str, handler: Callable[..., Any], role: str = SITES) -> None:
         """A route of Graph that needs an app role."""
 
@@ -122,7 +127,7 @@ class Graph(Server):
             return problem(400, "unauthorized_client", "AADSTS700016: Application not found.")
         if not certified and form.get("client_secret") != known:
             return json_answer({"error": "invalid_client", "error_description": "AADSTS7000215"}, 401)
-        audience = "graph" if "graph" in form["scope"] or form["scope"].startswith(self.graph_url) else "site"
+        audience = "graph" if form["scope"].startswith(("https://graph.", self.url)) else "site"
         if audience == "site" and self.with_certificate and not certified:
             audience = "refused"
         self._issued += 1
@@ -140,8 +145,9 @@ class Graph(Server):
         return self._with_site(id, lambda site: shapes.site(self, site))
 
     def _site_by_path(self, request: Request, host: str, path: str) -> Any:
-        found = next((one for one in self.tenant.sites.values() if one.path == path.rstrip("/")), None)
-        if found is None or host != urlsplit(self.url).netloc.partition(":")[0]:
+        wanted = path.rstrip("/").lower()
+        found = next((one for one in self.tenant.sites.values() if one.path.lower() == wanted), None)
+        if found is None or host != urlsplit(self.sites_url).netloc:
             return missing("site")
         return self._with_site(shapes.site_id(self, found), lambda site: shapes.site(self, site))
 
@@ -177,7 +183,7 @@ class Graph(Server):
         hierarchical = "hierarchicalsharing" in wanted and FULL_CONTROL in self.roles
 
         def shape(library: Place, thing: Thing) -> Json:
-            return shapes.item(self, library, thing, hierarchical, expand=request.one("$expand"))
+            return shapes.item(self, library, thing, hierarchical, request.one("$expand"), feed=True)
 
         return self._with_place(place, lambda one: self.feeds.answer(request, one, shape))
 
@@ -272,7 +278,7 @@ class Graph(Server):
 
     def _find_person(self, key: str) -> Any:
         people = self.tenant.people.values()
-        return next((one for one in people if key in (one.key, one.upn, one.mail)), None)
+        return next((one for one in people if key.lower() in (one.key, one.upn.lower())), None)
 
     def _members(self, request: Request, key: str) -> Any:
         if key not in self.tenant.groups:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 from uuid import NAMESPACE_OID, uuid5
@@ -37,6 +38,12 @@ Json = dict[str, Any]
 
 _ROLES = {LIMITED: "sp.Eingeschränkter Zugriff", ADD_ONLY: "sp.Nur Hinzufügen"}
 """Roles that SharePoint names in its site's language; the others are Graph's own words."""
+_CONTENT_TYPES = {
+    "folder": ("0x0120009B", "Ordner"),
+    "page": ("0x0101009D1CB255DA76424F860D91F20E6C4118", "Websiteseite"),
+}
+"""Ids are the same everywhere, names are localised."""
+_ITEM = ("0x01009B", "Element")
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -45,11 +52,11 @@ def moment(when: datetime) -> str:
 
 
 def site_url(double: Graph, site: Site) -> str:
-    return f"{double.url}/{site.path}"
+    return f"{double.sites_url}/{site.path}"
 
 
 def site_id(double: Graph, site: Site) -> str:
-    return f"{urlsplit(double.url).netloc},{site.collection},{site.key}"
+    return f"{urlsplit(double.sites_url).netloc},{site.collection},{site.key}"
 
 
 def site(double: Graph, one: Site) -> Json:
@@ -59,7 +66,7 @@ def site(double: Graph, one: Site) -> Json:
         "displayName": one.name.title(),
         "isPersonalSite": one.personal is not None,
         "webUrl": site_url(double, one),
-        "siteCollection": {"hostname": urlsplit(double.url).netloc},
+        "siteCollection": {"hostname": urlsplit(double.sites_url).netloc},
     }
 
 
@@ -96,8 +103,14 @@ def guid_of(place: Place, thing: Thing) -> str:
     return str(uuid5(NAMESPACE_OID, f"{place.key}/{thing.key}"))
 
 
-def item(double: Graph, place: Place, thing: Thing, hierarchical: bool, expand: str = "") -> Json:
-    """A driveItem. `hierarchical`: ``shared`` stands only on what has permissions of its own."""
+def item(
+    double: Graph, place: Place, thing: Thing, hierarchical: bool, expand: str = "", feed: bool = False
+) -> Json:
+    """A driveItem. `hierarchical`: ``shared`` stands only on what has permissions of its own.
+
+    In a feed of OneDrive for Business and SharePoint there is no ``cTag``, and no path of the parent
+    (driveitem-delta, "Remarks").
+    """
     above = [one.name for one in double.tenant.path(place, thing)[1:-1]]
     base = f"/drives/{place.key}/root:"
     by = {"user": {"displayName": thing.by}} if thing.by else {}
@@ -116,9 +129,11 @@ def item(double: Graph, place: Place, thing: Thing, hierarchical: bool, expand: 
     if thing.parent is None:
         raw["root"] = {}
     else:
-        raw["parentReference"] |= {"id": thing.parent, "path": "/".join([base, *reversed(above)])}
+        raw["parentReference"] |= {"id": thing.parent}
+        if not feed:
+            raw["parentReference"]["path"] = "/".join([base, *reversed(above)])
     if thing.kind == "file":
-        raw["file"] = {"mimeType": thing.media_type, "hashes": {"quickXorHash": "AAAA"}}
+        raw["file"] = {"mimeType": thing.media_type, "hashes": {"quickXorHash": _hash(thing.data)}}
     elif thing.kind == "package":
         raw["package"] = {"type": "oneNote"}
     else:
@@ -126,6 +141,9 @@ def item(double: Graph, place: Place, thing: Thing, hierarchical: bool, expand: 
     if thing.key in double.malformed:
         for name in ("cTag", "eTag"):
             del raw[name]
+        raw.get("file", {}).pop("hashes", None)
+    if feed:
+        raw.pop("cTag", None)
     links = [one for one in effective(double.tenant, place, thing) if one.link is not None]
     own = thing.parent is None or thing.grants is not None
     if (own and hierarchical) or (links and not hierarchical):
@@ -136,13 +154,18 @@ def item(double: Graph, place: Place, thing: Thing, hierarchical: bool, expand: 
     return raw
 
 
+def _hash(data: bytes) -> str:
+    """As long as Microsoft's hash and as good for telling contents apart."""
+    return base64.b64encode(sha1(data, usedforsecurity=False).digest()).decode()
+
+
 def deleted(place: Place, thing: Thing) -> Json:
     """What is gone is told without its name."""
     raw: Json = {"id": thing.key, "deleted": {"state": "deleted"}}
     if place.drive:
         raw["parentReference"] = {"driveId": place.key, "id": thing.parent}
     else:
-        raw["contentType"] = {"name": "Item"}
+        raw["contentType"] = {"name": "Element"}
     return raw
 
 
@@ -163,10 +186,7 @@ def list_item(double: Graph, place: Place, thing: Thing, with_fields: bool) -> J
         "webUrl": f"{site_url(double, owner)}/{quote(place.name)}/{quote(thing.name)}",
         "lastModifiedBy": {"user": {"displayName": thing.by}} if thing.by else {},
         "parentReference": {"siteId": site_id(double, owner)},
-        "contentType": {
-            "id": "0x01",
-            "name": {"folder": "Folder", "page": "Site Page"}.get(thing.kind, "Item"),
-        },
+        "contentType": dict(zip(("id", "name"), _CONTENT_TYPES.get(thing.kind, _ITEM), strict=True)),
     }
     if thing.key in double.malformed or guid_of(place, thing) in double.malformed:
         del raw["eTag"]

@@ -104,7 +104,7 @@ class SharePoint(Graph):
         if start + limit < len(things):
             # As the real one, without encoding what the path holds.
             query = f"$select={request.one('$select')}&$top={limit}&$skiptoken={start + limit}"
-            answer["odata.nextLink"] = f"{self.url}{request.path}?{query}"
+            answer["odata.nextLink"] = f"{self.sites_url}{request.path}?{query}"
         return answer
 
     def _row(self, place: Place, thing: Any) -> Json:

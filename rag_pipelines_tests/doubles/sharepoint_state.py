@@ -11,7 +11,7 @@ one does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -196,10 +196,16 @@ class Tenant:
         """An entry of a list."""
         return self._add(place, title, parent, kind="entry", fields={"Title": title, **fields})
 
-    def page(self, place: Place, title: str, sections: list[object], level: str = "published") -> Thing:
+    def page(self, place: Place, title: str, sections: Sequence[object], level: str = "published") -> Thing:
         """A site page; `sections` as `canvasLayout` has them."""
         return self._add(
-            place, f"{title}.aspx", None, kind="page", fields={"Title": title}, sections=sections, level=level
+            place,
+            f"{title}.aspx",
+            None,
+            kind="page",
+            fields={"Title": title},
+            sections=list(sections),
+            level=level,
         )
 
     # What happens to it.

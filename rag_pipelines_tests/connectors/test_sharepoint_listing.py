@@ -1,0 +1,438 @@
+"""What the SharePoint connector lists and follows: sites, libraries, feeds, and how they end badly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rag_pipelines.errors import (
+    CorruptDocumentError,
+    GoneError,
+    MissingEntityError,
+    RagError,
+    TooLargeDocumentError,
+    UnsupportedDocumentError,
+    UsageError,
+)
+from rag_pipelines_tests.connectors.conformance import Listing, Replica
+from rag_pipelines_tests.connectors.sharepoint_bench import Office, cursor_of, opened
+from rag_pipelines_tests.doubles.faults import STORM, Drip, Fault, Hang, Status
+from rag_pipelines_tests.doubles.sharepoint_feeds import RESYNC_APPLY, RESYNC_UPLOAD
+from rag_pipelines_tests.doubles.sharepoint_state import USER, Grant
+
+QUICK = tuple(one for one in STORM if not isinstance(one, Hang | Drip))
+"""The faults of a bad day that do not wait for a time-out."""
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    yield from opened()
+
+
+def paths(listing: Listing) -> set[str]:
+    return {item.path for item in listing.items.values()}
+
+
+# Where.
+
+
+def test_all_sites_are_listed_with_their_libraries_but_no_onedrives(office: Office) -> None:
+    tenant = office.tenant
+    other = tenant.site("sites/it")
+    for site, name in ((office.site, "a.txt"), (other, "b.txt")):
+        for library in tenant.places_of(site.key, drive=True) or [tenant.library(site.key, "Shared")]:
+            tenant.file(library, name)
+    mine = tenant.site("personal/ann", personal=office.ann.key)
+    tenant.file(tenant.library(mine.key, "Mine"), "secret.txt")
+    assert paths(office.listed()) == {"Hr/Documents/a.txt", "It/Shared/b.txt"}
+
+
+@pytest.mark.parametrize(
+    ("sites", "excluded", "found"),
+    [
+        (["{base}/sites/hr"], [], {"hr"}),
+        (["{base}/SITES/hr/"], [], {"hr"}),
+        (["{base}/sites/h*"], [], {"hr", "house"}),
+        (["{base}/sites/h*", "{base}/sites/it"], ["{base}/*/house"], {"hr", "it"}),
+        ([], ["{base}/sites/h?"], {"it", "house"}),
+    ],
+)
+def test_sites_are_chosen_by_address_or_pattern(
+    office: Office, sites: list[str], excluded: list[str], found: set[str]
+) -> None:
+    base = office.double.sites_url
+    for name in ("it", "house"):
+        site = office.tenant.site(f"sites/{name}")
+        office.tenant.file(office.tenant.library(site.key, "Docs"), f"{name}.txt")
+    office.tenant.file(office.library, "hr.txt")
+    given = [one.format(base=base) for one in sites]
+    listing = office.listed(sites=given, exclude_sites=[one.format(base=base) for one in excluded])
+    assert {item.name for item in listing.items.values()} == {f"{one}.txt" for one in found}
+    assert listing.is_full
+
+
+def test_sites_below_a_named_site_are_listed_unless_the_options_say_no(office: Office) -> None:
+    inner = office.tenant.site("sites/hr/pay", parent=office.site.key)
+    office.tenant.file(office.tenant.library(inner.key, "Slips"), "may.txt")
+    assert paths(office.listed(sites=[office.url])) == {"Pay/Slips/may.txt"}
+    assert paths(office.listed(sites=[office.url], subsites=False)) == set()
+
+
+def test_onedrives_are_listed_by_user_or_for_everybody_who_has_one(office: Office) -> None:
+    tenant = office.tenant
+    mine = tenant.site("personal/ann", personal=office.ann.key)
+    tenant.file(tenant.library(mine.key, "Files"), "note.txt")
+    everybody = office.listed(onedrive=["*"])
+    assert {item.name for item in everybody.items.values()} == {"note.txt"}
+    assert everybody.is_full, "bob has no OneDrive, which is no failure"
+    named = office.listed(onedrive=["ann@contoso.example", "bob@contoso.example"])
+    assert len(named.items) == 1
+    assert [one.entity for one in named.failures] == ["OneDrive of bob@contoso.example"]
+    assert not named.is_full
+
+
+def test_libraries_are_chosen_by_name_and_those_of_the_system_never(office: Office) -> None:
+    tenant = office.tenant
+    for name in ("Plans", "Plans old", "SharePointHomeCacheList", "PreservationHoldLibrary"):
+        tenant.file(tenant.library(office.site.key, name), f"{name}.txt")
+    tenant.file(tenant.library(office.site.key, "Hidden", system=True), "hidden.txt")
+    tenant.file(office.library, "a.txt")
+    assert paths(office.listed()) == {
+        "Hr/Documents/a.txt",
+        "Hr/Plans/Plans.txt",
+        "Hr/Plans old/Plans old.txt",
+    }
+    assert paths(office.listed(libraries=["plans*"], exclude_libraries=["* old"])) == {"Hr/Plans/Plans.txt"}
+
+
+@pytest.mark.parametrize("status", [423, 404])
+def test_a_site_that_is_locked_or_not_found_is_a_failure_and_its_documents_stay(
+    office: Office, status: int
+) -> None:
+    other = office.tenant.site("sites/it")
+    library = office.tenant.library(other.key, "Docs")
+    file = office.tenant.file(library, "b.txt")
+    office.tenant.file(office.library, "a.txt")
+    sites = [office.url, f"{office.double.sites_url}/sites/it"]
+    cursor = cursor_of(office.listed(sites=sites))
+    other.status = status
+    full = office.listed(sites=sites)
+    assert not full.is_full
+    assert [one.entity for one in full.failures] == [sites[1]] or "sites/it" in str(full.failures[0].entity)
+    assert paths(full) == {"Hr/Documents/a.txt"}
+    followed = office.followed(cursor, sites=sites)
+    assert followed.removed == []
+    assert len(followed.failures) == 1
+    connector = office.connector(sites=sites)
+    assert connector.existing([office.id(file, library)]) == {office.id(file, library)}
+    other.status = 200
+    office.tenant.edit(library, file, b"new")
+    assert office.id(file, library) in office.followed(cursor_of(followed), sites=sites).items
+
+
+# What.
+
+
+def test_an_item_says_where_a_file_is_and_what_it_is(office: Office) -> None:
+    tenant = office.tenant
+    folder = tenant.folder(office.library, "Größe & Co")
+    file = tenant.file(office.library, "a b.txt", b"hello", parent=folder)
+    file.by = "Ann"
+    item = office.listed().items[office.id(file)]
+    assert item.path == "Hr/Documents/Größe & Co/a b.txt"
+    assert item.url == f"{office.url}/Documents/Gr%C3%B6%C3%9Fe%20%26%20Co/a%20b.txt"
+    assert (item.name, item.size, item.media_type, item.author) == ("a b.txt", 5, "text/plain", "Ann")
+    assert item.metadata == {"type": "file", "site": office.url, "library": "Documents"}
+
+
+def test_a_file_is_the_same_under_another_name_and_in_another_folder(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    folder = tenant.folder(library, "2026")
+    file = tenant.file(library, "a.txt")
+    before = office.listed().items[office.id(file)]
+    tenant.rename(library, file, "b.txt")
+    tenant.move(library, file, folder)
+    after = office.listed().items[office.id(file)]
+    assert (after.token, after.path) == (before.token, "Hr/Documents/2026/b.txt")
+
+
+def test_files_that_cannot_be_read_are_said_to_be_so_and_never_loaded(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    kinds = [
+        (tenant.package(library, "Notebook"), UnsupportedDocumentError),
+        (tenant.file(library, "Plan.loop"), UnsupportedDocumentError),
+        (tenant.file(library, "Section.ONE"), UnsupportedDocumentError),
+        (tenant.file(library, "big.bin", b"x" * 1001), TooLargeDocumentError),
+    ]
+    odd = tenant.file(library, "odd.txt")
+    office.double.malformed.add(odd.key)
+    listing = office.listed(max_bytes=1000)
+    assert listing.items == {}
+    assert listing.is_full
+    errors = {one.external_id: type(one.error) for one in listing.failures}
+    expected = {office.id(thing): error for thing, error in kinds}
+    assert errors == {**expected, office.id(odd): CorruptDocumentError}
+
+
+def test_labels_are_told_and_decide_as_the_options_say(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    names = ("open", "secret", "hidden")
+    files = {name: tenant.file(library, f"{name}.txt") for name in names}
+    for name, label in (("open", "General"), ("secret", "Confidential"), ("hidden", "Top Secret")):
+        tenant.label(library, files[name], label)
+    labels = {"Confidential": "restrict", "Top Secret": "drop"}
+    listing = office.listed(labels=labels)
+    ids = {name: office.id(file) for name, file in files.items()}
+    assert listing.items.keys() == {ids["open"], ids["secret"]}
+    assert listing.items[ids["open"]].metadata["label"] == "General"
+    rule = listing.items[ids["secret"]].access
+    assert rule is not None
+    assert ("group:label/Confidential",) in rule.clauses
+    assert len(rule.clauses) == 2
+    assert office.connector(labels=labels).existing(list(ids.values())) == {ids["open"], ids["secret"]}
+    tenant.label(library, files["open"], "Top Secret")
+    assert office.followed(cursor_of(listing), labels=labels).removed == [ids["open"]]
+
+
+# Feeds.
+
+
+def test_the_last_of_several_entries_counts(office: Office) -> None:
+    file = office.tenant.file(office.library, "old.txt")
+    office.tenant.rename(office.library, file, "new.txt")
+    office.double.feeds.repeated.add(file.key)
+    listing = office.listed()
+    assert paths(listing) == {"Hr/Documents/new.txt"}
+    assert listing.complete is not None
+    assert listing.complete.count == 1
+
+
+def test_children_may_come_before_their_folders(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    outer = tenant.folder(library, "outer")
+    inner = tenant.folder(library, "inner", outer)
+    tenant.file(library, "a.txt", parent=inner)
+    office.double.feeds.children_first = True
+    office.double.cap = 1
+    assert paths(office.listed()) == {"Hr/Documents/outer/inner/a.txt"}
+
+
+@pytest.mark.parametrize("code", [RESYNC_APPLY, RESYNC_UPLOAD])
+@pytest.mark.parametrize("page", [1, 3])
+def test_a_feed_whose_token_has_expired_asks_for_everything(office: Office, code: str, page: int) -> None:
+    for n in range(6):
+        office.tenant.file(office.library, f"{n}.txt")
+    cursor = cursor_of(office.listed())
+    for thing in list(office.library.things.values()):
+        office.tenant.edit(office.library, thing, b"new")
+    office.double.cap = 2
+    office.double.before(page, lambda: office.double.feeds.expire(code), r"/root/delta")
+    with pytest.raises(GoneError):
+        office.followed(cursor)
+    assert len(office.listed().items) == 6
+
+
+def test_a_listing_whose_token_expires_in_the_middle_is_begun_again(office: Office) -> None:
+    for n in range(6):
+        office.tenant.file(office.library, f"{n}.txt")
+    office.double.cap = 2
+    office.double.before(3, office.double.feeds.expire, r"/root/delta")
+    listing = office.listed()
+    assert len(listing.items) == 6
+    assert listing.is_full
+
+
+def test_a_feed_that_never_lasts_is_a_failure(office: Office) -> None:
+    office.tenant.file(office.library, "a.txt")
+    office.double.faults.script(Status(410), path=r"/root/delta", times=100)
+    listing = office.listed()
+    assert isinstance(listing.failures[0].error, GoneError)
+    assert not listing.is_full
+
+
+def test_a_link_that_leads_elsewhere_is_not_followed(office: Office) -> None:
+    office.tenant.file(office.library, "a.txt")
+    body = '{"value": [], "@odata.nextLink": "https://evil.example/v1.0/drives/x/root/delta"}'
+    office.double.faults.script(Status(200, body=body), path=r"/root/delta")
+    listing = office.listed()
+    assert isinstance(listing.failures[0].error, UsageError)
+    assert not listing.is_full
+
+
+def test_changes_name_what_was_written_and_what_is_gone_with_paths_and_scopes(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    folder = tenant.folder(library, "2026")
+    kept, gone, other = (tenant.file(library, f"{n}.txt", parent=folder) for n in "abc")
+    tenant.share(library, folder, [Grant(who=(USER, office.ann.key))])
+    full = office.listed()
+    tenant.edit(library, kept, b"new")
+    tenant.delete(library, gone)
+    followed = office.followed(cursor_of(full))
+    assert followed.items.keys() == {office.id(kept)}
+    assert followed.removed == [office.id(gone)]
+    item = followed.items[office.id(kept)]
+    assert item.path == "Hr/Documents/2026/a.txt"
+    assert item.access == full.items[office.id(other)].access
+    assert not followed.is_full
+
+
+def test_folders_that_a_feed_leaves_out_are_asked_for(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    outer = tenant.folder(library, "outer")
+    inner = tenant.folder(library, "inner", outer)
+    file = tenant.file(library, "a.txt", parent=inner)
+    tenant.share(library, outer, [Grant(who=(USER, office.ann.key))])
+    full = office.listed()
+    tenant.edit(library, file, b"new")
+    office.double.feeds.silent |= {outer.key, inner.key}
+    item = office.followed(cursor_of(full)).items[office.id(file)]
+    assert item.path == "Hr/Documents/outer/inner/a.txt"
+    assert item.access == full.items[office.id(file)].access
+
+
+def test_a_folder_that_gets_permissions_of_its_own_changes_what_is_below_it(office: Office) -> None:
+    """The feed names the folder only; its documents would stay open to all visitors."""
+    tenant, library = office.tenant, office.library
+    folder = tenant.folder(library, "closed")
+    file = tenant.file(library, "a.txt", parent=folder)
+    cursor = cursor_of(office.listed())
+    tenant.share(library, folder, [Grant(who=(USER, office.ann.key))])
+    followed = office.followed(cursor)
+    rule = followed.items[office.id(file)].access
+    assert rule is not None
+    assert rule.clauses == ((f"group:graph/{library.key}/{folder.key}",),)
+    tenant.share(library, folder, None)
+    rule = office.followed(cursor_of(followed)).items[office.id(file)].access
+    assert rule is not None
+    assert rule.clauses == ((f"group:graph/{library.key}/root",),)
+
+
+def test_a_renamed_folder_is_told_in_full_listings(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    folder = tenant.folder(library, "2026")
+    tenant.file(library, "a.txt", parent=folder)
+    cursor = cursor_of(office.listed())
+    tenant.rename(library, folder, "2027")
+    assert office.followed(cursor).items == {}
+    assert paths(office.listed()) == {"Hr/Documents/2027/a.txt"}
+
+
+def test_a_new_library_is_listed_in_full_by_a_feed(office: Office) -> None:
+    cursor = cursor_of(office.listed())
+    library = office.tenant.library(office.site.key, "New")
+    file = office.tenant.file(library, "a.txt")
+    followed = office.followed(cursor)
+    assert followed.items.keys() == {office.id(file, library)}
+    assert office.followed(cursor_of(followed)).items == {}
+
+
+def test_a_library_that_is_gone_asks_for_everything(office: Office) -> None:
+    cursor = cursor_of(office.listed())
+    office.tenant.delete_place(office.library.key)
+    with pytest.raises(UsageError, match="list everything"):
+        office.followed(cursor)
+
+
+def test_a_library_that_fails_is_followed_from_where_it_was_read_last(office: Office) -> None:
+    file = office.tenant.file(office.library, "a.txt")
+    cursor = cursor_of(office.listed())
+    office.tenant.edit(office.library, file, b"new")
+    office.double.faults.script(Status(403), path=r"/root/delta")
+    broken = office.followed(cursor)
+    assert (broken.items, len(broken.failures)) == ({}, 1)
+    assert office.followed(cursor_of(broken)).items.keys() == {office.id(file)}
+
+
+# What still exists.
+
+
+def test_what_is_deleted_or_not_chosen_does_not_exist_any_more(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    other = tenant.library(office.site.key, "Other")
+    kept, gone, moved = (tenant.file(library, f"{n}.txt") for n in "abc")
+    elsewhere = tenant.file(other, "d.txt")
+    tenant.delete(library, gone)
+    ids = [office.id(one) for one in (kept, gone, moved)] + [office.id(elsewhere, other), "no such id"]
+    found = office.connector(libraries=["Documents"]).existing(ids)
+    assert found == {office.id(kept), office.id(moved)}
+
+
+def test_what_may_not_be_asked_for_counts_as_existing(office: Office) -> None:
+    file = office.tenant.file(office.library, "a.txt")
+    office.double.in_batch.append((r"/items/", 403, {}))
+    assert office.connector().existing([office.id(file)]) == {office.id(file)}
+
+
+# A bad day.
+
+
+def test_through_a_storm_everything_is_listed_at_most_twice_as_dearly(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    office.double.cap = 7
+    folders = [tenant.folder(library, f"folder {n}") for n in range(5)]
+    for n in range(60):
+        file = tenant.file(library, f"{n}.txt", b"%d" % n, parent=folders[n % 5])
+        if n % 6 == 0:
+            tenant.share(library, file, [Grant(who=(USER, office.ann.key))])
+    calm = office.listed()
+    assert len(calm.texts()) == 60
+    groups, _, _ = office.groups()
+    before = len(office.double.log)
+    office.double.faults.storm(0.2, seed=7, kinds=QUICK)
+    office.double.before(4, office.double.feeds.expire, r"/root/delta")
+    patient = {"retries": 8, "max_wait": 20.0}
+    stormy = office.listed(**patient)
+    texts = stormy.texts()
+    again, failures, complete = office.groups(**patient)
+    spent = len(office.double.log) - before
+    assert office.double.faults.met, "there was no storm"
+    assert stormy.items.keys() == calm.items.keys()
+    assert stormy.tokens() == calm.tokens()
+    assert stormy.is_full
+    assert len(texts) == 60
+    assert (again, failures, complete.full) == (groups, [], True)
+    assert spent <= 2 * before
+
+
+def test_a_feed_through_a_storm_removes_nothing_that_is_there(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    office.double.cap = 3
+    files = [tenant.file(library, f"{n}.txt", b"%d" % n) for n in range(10)]
+    replica = Replica()
+    replica.list_from(office.connector())
+    office.double.faults.storm(0.2, seed=3, kinds=QUICK)
+    for n, file in enumerate(files):
+        tenant.edit(library, file, b"new %d" % n)
+        if n % 3 == 0:
+            tenant.delete(library, file)
+        if n % 4 == 0:
+            office.double.before(2, office.double.feeds.expire, r"/root/delta")
+        patient = office.connector(retries=8, max_wait=20.0)
+        try:
+            replica.follow(patient)
+        except GoneError:
+            replica.list_from(office.connector(retries=8, max_wait=20.0))
+        alive = {office.id(one): one.data.decode() for one in library.things.values()}
+        assert replica.texts == alive
+
+
+def test_requests_are_few_for_many_files(office: Office) -> None:
+    for n in range(500):
+        office.tenant.file(office.library, f"{n}.txt")
+    office.double.cap = 1000
+    before = len(office.double.log)
+    listing = office.listed()
+    listed = len(office.double.log) - before
+    assert listed <= 6, "token, sites, libraries, lists, two pages"
+    listing.texts()
+    assert len(office.double.log) - before - listed == 500 + 500 // 20
+
+
+@pytest.mark.parametrize("fault", [Status(404), Status(403)])
+def test_a_source_of_one_site_that_cannot_be_read_fails_as_a_whole(office: Office, fault: Fault) -> None:
+    office.double.faults.script(fault, path=r"/v1.0/sites/", times=100)
+    listing = office.listed(sites=[office.url])
+    assert [one.whole for one in listing.failures] == [True]
+    assert isinstance(listing.failures[0].error, RagError)
+    assert isinstance(listing.failures[0].error, MissingEntityError) == (fault == Status(404))
