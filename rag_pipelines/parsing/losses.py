@@ -81,7 +81,7 @@ class Account:
     """The words that a document is held to, against those it has.
 
     What a file shows is first looked for in its place: line after line, in the order of the text. That is all
-    What a file shows is first looked for in its place: line after line, in the order of the text. This is all
+    a sound parse needs, and takes a tenth of the time. Only lines that are not found so are compared
     by number and not by place: whole, then what is between spaces, then words.
     """
 
