@@ -29,6 +29,7 @@ from rag_pipelines.parsing.detect import CONFLUENCE
 from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.parsing.html.parse import add_tree
 from rag_pipelines.parsing.html.tree import tree_of
+from rag_pipelines.parsing.witness.atlassian import page_text
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -63,7 +64,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     are kept as text; a warning names them.
     """
     builder = DocumentBuilder.of(CONFLUENCE, request)
-    soup = tree_of(_without_cdata(decode(request.data, charset_of(request.declared_type))))
+    markup = decode(request.data, charset_of(request.declared_type))
+    soup = tree_of(_without_cdata(markup))
+    builder.account_for(page_text(markup))
     if soup is not None:
         unknown = _show(soup)
         if unknown:

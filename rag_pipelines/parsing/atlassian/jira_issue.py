@@ -33,6 +33,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.detect import JIRA_ISSUE
 from rag_pipelines.parsing.encoding import decode
 from rag_pipelines.parsing.html.parse import add_html, fragment_text
+from rag_pipelines.parsing.witness.atlassian import issue_text
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
@@ -54,6 +55,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     reader.add_fields(_objects(issue, "fields", "value"))
     reader.add_links(_objects(issue, "links", "summary"))
     reader.add_comments(_objects(issue, "comments", "body"))
+    builder.account_for(issue_text(issue))
     return builder.finish()
 
 

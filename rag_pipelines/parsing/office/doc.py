@@ -23,6 +23,7 @@ from rag_pipelines.parsing.office.doc_binary import HEADING_STYLES, BinaryWord, 
 from rag_pipelines.parsing.office.doc_text import DocText
 from rag_pipelines.parsing.office.ole import document_properties, embedded_objects, open_ole, read_stream
 from rag_pipelines.parsing.parts import add_attachment
+from rag_pipelines.parsing.witness import doc as witness
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/msword"
@@ -69,6 +70,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             add_attachment(builder, request, file.data, file.name)
     _add_furniture(builder, text)
     builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or opening
+    builder.account_for(witness.text(main))
     return builder.finish()
 
 

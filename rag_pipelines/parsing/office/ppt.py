@@ -1,11 +1,12 @@
 """Old binary presentations (PPT, PowerPoint 97 to 2003): the text of the slides in their order.
 
 What belongs here: as much of [MS-PPT] as the text needs; section numbers are of that document. What does
-not: what characters look like (`ppt_text`), OLE2 containers (`ole`).
+not: what characters look like (`ppt_text`), where the cells of a table stand (`ppt_tables`), OLE2
+containers (`ole`).
 
-A page is a slide. Its title is a heading of level 1. Text in tables of this format is text in shapes,
-and comes as paragraphs. Footers, dates and numbers of slides, and what a master puts on every slide, are
-furniture. Why not `unstructured` here: it calls LibreOffice, which must be installed.
+A page is a slide. Its title is a heading of level 1. Footers, dates and numbers of slides, and what a
+master puts on every slide, are furniture. Why not `unstructured` here: it calls LibreOffice, which must be
+installed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.ole import document_properties, open_ole, read_stream
+from rag_pipelines.parsing.office.ppt_tables import Anchor, grid, is_table, read_anchor
 from rag_pipelines.parsing.office.ppt_text import Line, read_lines
+from rag_pipelines.parsing.witness import ppt as witness
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/vnd.ms-powerpoint"
@@ -31,6 +34,7 @@ _SLIDE_PERSIST, _SLIDE_ATOM, _OUTLINE_REFERENCE = 0x03F3, 0x03EF, 0x0F9E
 _TEXT_HEADER, _TEXT_UTF16, _TEXT_LATIN = 0x0F9F, 0x0FA0, 0x0FA8
 _USER_EDIT, _PERSIST_DIRECTORY, _SLIDE_SHOW_INFO = 0x0FF5, 0x1772, 0x03F9
 
+_GROUP, _MORE_PROPERTIES, _ANCHOR = 0xF003, 0xF122, 0xF00F
 _SHAPE, _SHAPE_KIND, _CLIENT_DATA, _PLACEHOLDER, _OBJECT = 0xF004, 0xF00A, 0xF011, 0x0BC3, 0x0BC1
 _TEXT_STYLE, _TEXT_STYLE_MORE, _TAG_DATA = 0x0FA1, 0x0FAC, 0x138B
 _FONT, _FURNITURE, _FURNITURE_FLAGS, _STRING = 0x0FB7, 0x0FD9, 0x0FDA, 0x0FBA
@@ -43,6 +47,7 @@ _FIELD_ONLY = "*"
 
 _ENCRYPTED_TOKEN = 0xF3D1C4DF
 _TITLES = (0, 6)
+_IN_TABLE = 4
 _BODIES = (1, 5, 7, 8)
 _HIDDEN = 0x0004
 _CONTAINER = 0xF
@@ -59,12 +64,16 @@ class _Record(NamedTuple):
 
 
 class _Text(NamedTuple):
-    """A text and what kind of placeholder it is in (2.13.33), with its properties (`ppt_text.read_lines`)."""
+    """A text and what kind of placeholder it is in (2.13.33), with its properties (`ppt_text.read_lines`).
+
+    `cells` are those of a table, with where they stand.
+    """
 
     kind: int
     text: str
     style: bytes = b""
     extension: bytes = b""
+    cells: tuple[tuple[Anchor, _Text], ...] = ()
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -79,9 +88,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
         token, edit = struct.unpack_from("<12xII", read_stream(container, "Current User"))
         if token == _ENCRYPTED_TOKEN:
             raise EncryptedDocumentError("the presentation is protected with a password")
-        stream = memoryview(read_stream(container, "PowerPoint Document"))
+        data = read_stream(container, "PowerPoint Document")
         builder.metadata = document_properties(container)
-    deck = _Deck(stream, edit)
+    deck = _Deck(memoryview(data), edit)
     opening: str | None = None
     for page, (slide, outline) in enumerate(deck.slides(), 1):
         builder.pages = page
@@ -98,6 +107,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.add(BlockKind.PARAGRAPH, notes and f"Speaker notes: {notes}", page=page)
         opening = opening or title
     builder.title = meaningful_title(builder.metadata.get("title")) or opening
+    builder.account_for(witness.text(data))
     return builder.finish()
 
 
@@ -110,6 +120,9 @@ def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, fonts: l
     for text in texts:
         if text is title:
             continue
+        if text.cells:
+            _add_table(builder, text, page, fonts)
+            continue
         lines = _lines(text, fonts)
         is_list = text.kind in _BODIES and len(lines) > 1
         for line in lines:
@@ -118,6 +131,13 @@ def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, fonts: l
             else:
                 builder.add(BlockKind.PARAGRAPH, line.text, page=page)
     return shown.strip() if title else None
+
+
+def _add_table(builder: DocumentBuilder, table: _Text, page: int, fonts: list[str]) -> None:
+    rows = grid([
+        (anchor, " ".join(line.text for line in _lines(text, fonts))) for anchor, text in table.cells
+    ])  # fmt: skip
+    builder.add_table(rows, header_rows=int(len(rows) > 1), page=page)
 
 
 def _lines(text: _Text, fonts: list[str]) -> list[Line]:
@@ -259,12 +279,9 @@ def _texts(
     found: list[_Text] = []
     for child in _children(record):
         if child.kind == _SHAPE:
-            data = [part for part in _children(child) if part.kind == _CLIENT_DATA]
-            if not placeholders and any(True for part in data for _ in _below(part, _PLACEHOLDER)):
-                continue
-            more = next((one for part in data for one in _below(part, _TEXT_STYLE_MORE)), None)
-            for text in _texts(child, outline, depth + 1):
-                yield text if more is None else text._replace(extension=bytes(more.data))
+            yield from _shape_texts(child, outline, depth, placeholders=placeholders)
+        elif child.kind == _GROUP and _is_table(child):
+            yield from _table(child, outline, depth)
         elif child.is_container and depth < _MAX_DEPTH:
             yield from _texts(child, outline, depth + 1, placeholders=placeholders)
         elif child.kind == _OUTLINE_REFERENCE:
@@ -274,6 +291,40 @@ def _texts(
         else:
             _add_text(child, found)
     yield from (text for text in found if text.text.strip("\r\x0b "))
+
+
+def _shape_texts(
+    shape: _Record, outline: list[_Text], depth: int, *, placeholders: bool = True
+) -> Iterator[_Text]:
+    data = [part for part in _children(shape) if part.kind == _CLIENT_DATA]
+    if not placeholders and any(True for part in data for _ in _below(part, _PLACEHOLDER)):
+        return
+    more = next((one for part in data for one in _below(part, _TEXT_STYLE_MORE)), None)
+    for text in _texts(shape, outline, depth + 1):
+        yield text if more is None else text._replace(extension=bytes(more.data))
+
+
+def _is_table(group: _Record) -> bool:
+    first = next((shape for shape in _children(group) if shape.kind == _SHAPE), None)
+    properties = [] if first is None else [one for one in _children(first) if one.kind == _MORE_PROPERTIES]
+    return any(is_table(one.data, one.instance) for one in properties)
+
+
+def _table(group: _Record, outline: list[_Text], depth: int) -> Iterator[_Text]:
+    """A table as one text; what is in its group and in no cell comes before it."""
+    cells: list[tuple[Anchor, _Text]] = []
+    for shape in _children(group):
+        if shape.kind != _SHAPE:
+            continue
+        place = next((one for one in _children(shape) if one.kind == _ANCHOR), None)
+        anchor = None if place is None else read_anchor(place.data)
+        texts = list(_shape_texts(shape, outline, depth))
+        if anchor is None:
+            yield from texts
+        else:
+            cells += [(anchor, text) for text in texts or [_Text(0, "")]]
+    if text := "\r".join(text.text for _, text in cells if text.text):
+        yield _Text(_IN_TABLE, text, cells=tuple(cells))
 
 
 def _add_text(record: _Record, texts: list[_Text]) -> None:

@@ -17,6 +17,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.rtf_source import Aside, prepare, read_line, replace_marks
+from rag_pipelines.parsing.witness import rtf as witness
 from rag_pipelines.parsing.zip_package import meaningful_title
 
 MEDIA_TYPE = "application/rtf"
@@ -64,6 +65,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if found := pattern.search(source):
             builder.metadata[name] = _convert(rf"{{\rtf1 {found[1]}}}").strip()
     builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.account_for(witness.text(source))
     return builder.finish()
 
 

@@ -133,7 +133,7 @@ def test_an_unknown_macro_is_kept_as_text_and_counted():
         ("code", "a -> b"),
         ("paragraph", "[deal: Customer: Initech]"),
     ]
-    assert document.counters == {"unknown_macros": 3, "hidden_words": 3}
+    assert document.counters == {"unknown_macros": 3, "hidden_words": 3, "words_seen": 8}
     assert document.warnings == ("unknown macros, kept as text: deal (2), diagram (1)",)
 
 

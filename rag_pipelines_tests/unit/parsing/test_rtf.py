@@ -129,7 +129,12 @@ def test_pictures_objects_and_hidden_words_are_counted() -> None:
     )
     document = parse(rtf(body))
     assert [text for _, text in outline(document)] == ["See.", "Image: Map of the site"]
-    assert document.counters == {"images_without_text": 1, "attachments_not_read": 1, "hidden_words": 2}
+    assert document.counters == {
+        "images_without_text": 1,
+        "attachments_not_read": 1,
+        "hidden_words": 2,
+        "words_seen": 1,
+    }
 
 
 def test_binary_data_of_a_picture_is_no_source() -> None:

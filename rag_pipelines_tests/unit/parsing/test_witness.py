@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import zipfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import docx
@@ -18,8 +21,10 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import Account
+from rag_pipelines.parsing.office.ole import open_ole, read_stream
 from rag_pipelines.parsing.registry import parse
-from rag_pipelines.parsing.witness import html
+from rag_pipelines.parsing.witness import doc, html, ppt, rtf
+from rag_pipelines_tests.golden.corpus import DECLARED, DOCUMENTS
 
 WORDS = [
     f"{name}{number}" for number in range(4) for name in ("Kiel", "Bonn", "Jena", "Ulm", "Trier", "Gera")
@@ -28,7 +33,8 @@ WORDS = [
 
 def counted(data: bytes, name: str) -> tuple[int, int]:
     """Words seen and words missing of a document."""
-    counters = parse(ParseRequest(data, name=name)).counters
+    declared = DECLARED.get(Path(name).suffix)
+    counters = parse(ParseRequest(data, name=name, declared_type=declared)).counters
     return counters.get("words_seen", 0), counters.get("words_missing", 0)
 
 
@@ -143,6 +149,50 @@ def _saved(thing: object) -> bytes:
     return out.getvalue()
 
 
+def _rich_text() -> bytes:
+    rows = "".join(
+        r"\trowd " + "".join(rf"\pard\intbl {word}\cell" + "\n" for word in WORDS[at : at + 4]) + r"\row"
+        for at in range(0, len(WORDS), 4)
+    )
+    return (
+        r"{\rtf1\ansi{\fonttbl{\f0 Arial;}}{\stylesheet{\s0 Normal;}}{\*\generator Writer 7}"
+        r"{\info{\title Dues}}"
+        r"\pard Har{\b bour} dues caf\'e9 \u252?ber{\*\bkmkstart place}{\v nobodysees}.\par"
+        rf"{{\field{{\*\fldinst{{HYPERLINK unseen}}}}{{\fldrslt {{here}}}}}}\par {rows}}}"
+    ).encode("ascii")
+
+
+def _storage_page() -> bytes:
+    return (
+        "<h1>Harbour d<strong>ues</strong></h1>"
+        '<ac:structured-macro ac:name="info"><ac:parameter ac:name="icon">'
+        "unseen</ac:parameter><ac:rich-text-body><p>Paid on arrival</p></ac:rich-text-body>"
+        "</ac:structured-macro><ac:task-list><ac:task><ac:task-id>7</ac:task-id><ac:task-status>complete"
+        "</ac:task-status><ac:task-body>Ask the pilot</ac:task-body></ac:task></ac:task-list>"
+        f"{_table(WORDS)}"
+    ).encode()
+
+
+def _wiki_issue() -> bytes:
+    rows = "\n".join("|" + "|".join(WORDS[at : at + 4]) + "|" for at in range(0, len(WORDS), 4))
+    text = (
+        f"h2. Dues\nSee the *har*bour_s_ [list|https://acme.example/dues] {{color:red}}now{{color}}\n\n{rows}"
+    )
+    return json.dumps({"summary": "Dues", "description": text, "format": "wiki"}).encode()
+
+
+def _cloud_issue() -> bytes:
+    def node(kind: str, *content: object) -> dict[str, object]:
+        return {"type": kind, "content": list(content)}
+
+    def cell(word: str) -> dict[str, object]:
+        return node("tableCell", node("paragraph", {"type": "text", "text": word}))
+
+    rows = [node("tableRow", *map(cell, WORDS[at : at + 4])) for at in range(0, len(WORDS), 4)]
+    issue = {"summary": "Dues", "description": node("doc", node("table", *rows)), "format": "adf"}
+    return json.dumps(issue).encode()
+
+
 FILES = {
     "dues.docx": _word_file,
     "dues.pptx": _slides,
@@ -151,6 +201,10 @@ FILES = {
     "dues.html": _page,
     "dues.eml": _message,
     "dues.pdf": _pdf,
+    "dues.rtf": _rich_text,
+    "dues.confluence": _storage_page,
+    "dues.jira": _wiki_issue,
+    "dues-cloud.jira": _cloud_issue,
 }
 
 
@@ -174,6 +228,40 @@ def test_a_parser_that_drops_every_second_row_of_a_table_misses_words(name, monk
     _, missing = counted(FILES[name](), name)
 
     assert missing >= 6
+
+
+@pytest.mark.parametrize("name", ["legacy.doc", "deck.ppt"])
+def test_a_parser_that_drops_every_paragraph_of_an_old_binary_file_misses_words(name, monkeypatch):
+    data = gzip.decompress((DOCUMENTS / f"{name}.gz").read_bytes())
+    seen, missing = counted(data, name)
+    assert seen > 30
+    assert missing == 0
+    whole = DocumentBuilder.add
+
+    def without_paragraphs(self: DocumentBuilder, kind: BlockKind, text: str, **options: Any) -> None:
+        if kind is not BlockKind.PARAGRAPH:
+            whole(self, kind, text, **options)
+
+    monkeypatch.setattr(DocumentBuilder, "add", without_paragraphs)
+
+    assert counted(data, name)[1] > 5
+
+
+def test_the_old_states_that_saving_leaves_in_a_presentation_are_not_held_against_it():
+    data = gzip.decompress((DOCUMENTS / "deck.ppt.gz").read_bytes())
+    with open_ole(data) as container:
+        stream = read_stream(container, "PowerPoint Document")
+    edit = stream.rindex(b"\0\0\xf5\x0f")
+
+    assert "A merged with B" in ppt.text(stream)
+    assert ppt.text(stream + stream[edit:]) == ""
+
+
+@given(st.binary(max_size=400), st.text(alphabet="{}\\*'abuv0- \n", max_size=60))
+def test_damaged_old_files_are_read_by_a_witness(data, source):
+    assert isinstance(ppt.text(data), str)
+    assert isinstance(doc.text(data.ljust(200, b"\0")), str)
+    assert isinstance(rtf.text(source), str)
 
 
 def test_a_parser_that_drops_text_boxes_misses_words(monkeypatch):
