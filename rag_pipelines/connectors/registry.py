@@ -29,6 +29,7 @@ BUILTIN = {
     "git": "rag_pipelines.connectors.git:GitConnector",
     "jira": "rag_pipelines.connectors.jira.connector:JiraConnector",
     "records": "rag_pipelines.connectors.records:RecordsConnector",
+    "servicenow": "rag_pipelines.connectors.servicenow.connector:ServiceNowConnector",
     "sharepoint": "rag_pipelines.connectors.sharepoint.connector:SharePointConnector",
 }
 """Kind to ``module:class``."""

@@ -11,6 +11,7 @@ from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectSt
 from rag_pipelines_tests.connectors.git_world import LocalGit, RemoteGit
 from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
 from rag_pipelines_tests.connectors.records_world import Csv, JsonLines, Sql
+from rag_pipelines_tests.connectors.servicenow_world import ServiceNowKnowledge
 from rag_pipelines_tests.connectors.sharepoint_world import SharePoint
 
 WORLDS: tuple[type[World], ...] = (
@@ -25,5 +26,6 @@ WORLDS: tuple[type[World], ...] = (
     ConfluenceDataCenter,
     JiraCloud,
     JiraDataCenter,
+    ServiceNowKnowledge,
     SharePoint,
 )

@@ -60,9 +60,12 @@ class ServiceNow(Server):
         """sys_ids of rows that come without most of their fields."""
         self.repeated: set[str] = set()
         """sys_ids of rows that come twice."""
+        self.blind: set[tuple[str, str]] = set()
+        """Fields (table, field) whose values an access rule keeps from the account: they come empty."""
         self.left_out: set[str] = set()
         """sys_ids of bases whose articles listings in the order of time lack, and their counts too."""
-        self.route("/api/now/table/{table}", self._table)
+        self._kept: tuple[int, dict[tuple[str, str], list[Any]]] = (-1, {})
+        self.route("/api/now/table/{table}", self.answer_table)
         self.route("/api/now/attachment/{sys_id}/file", self._file)
 
     def _answer(self, request: Request) -> Answer:
@@ -86,7 +89,8 @@ class ServiceNow(Server):
         answer = {"access_token": token, "scope": "useraccount", "token_type": "Bearer", "expires_in": 1799}
         return json_answer(answer)
 
-    def _table(self, request: Request, table: str) -> Answer:
+    def answer_table(self, request: Request, table: str) -> Answer:
+        """The Table API."""
         if table not in self.instance.tables:
             return refusal(400, f"Invalid table {table}")
         if table in self.instance.refused:
@@ -94,25 +98,38 @@ class ServiceNow(Server):
         if request.one("sysparm_display_value", "false") != "false":
             return refusal(400, "display values are not served here")
         try:
-            query = Query(request.one("sysparm_query"))
-            found = [row for row in self.instance.rows(table).values() if query.matches(row)]
+            found = self._found(table, Query(request.one("sysparm_query")))
         except InvalidQueryError as error:
             return refusal(400, "Invalid query", str(error))
         if "ORDERBYsys_updated_on" in request.one("sysparm_query"):
             found = [row for row in found if row.get("kb_knowledge_base") not in self.left_out]
-        rows = query.sort(found)
         offset = request.number("sysparm_offset", 0)
         limit = min(request.number("sysparm_limit", DEFAULT_LIMIT), self.cap)
-        page = [row for row in rows[offset : offset + limit] if row["sys_id"] not in self.instance.hidden]
+        page = [row for row in found[offset : offset + limit] if row["sys_id"] not in self.instance.hidden]
         page += [row for row in page if row["sys_id"] in self.repeated]
-        headers = {"X-Total-Count": str(len(rows))} if self.counts else {}
-        if offset + limit < len(rows):
-            headers["Link"] = f'<{self.url}{request.path}?sysparm_offset={offset + limit}>;rel="next"'
-        return json_answer({"result": [self._shape(row, request) for row in page]}, headers=headers)
+        headers = {"X-Total-Count": str(len(found))} if self.counts else {}
+        if offset + limit < len(found):
+            headers["Link"] = ",".join(
+                f'<https://instance.service-now.com{request.path}?sysparm_offset={at}&sysparm_limit={limit}>;rel="{rel}"'
+                for rel, at in (("next", offset + limit), ("first", 0), ("last", len(found) // limit * limit))
+            )
+        return json_answer({"result": [self._shape(table, row, request) for row in page]}, headers=headers)
 
-    def _shape(self, row: Row, request: Request) -> dict[str, Any]:
+    def _found(self, table: str, query: Query) -> list[Any]:
+        """The rows of a query; what its pages have in common is kept until something changes."""
+        generation, kept = self._kept
+        if generation != self.instance.generation:
+            generation, kept = self._kept = (self.instance.generation, {})
+        key = (table, query.standing)
+        if key not in kept:
+            kept[key] = query.choose(self.instance.rows(table).values())
+        return query.narrow(kept[key])
+
+    def _shape(self, table: str, row: Row, request: Request) -> dict[str, Any]:
         wanted = request.list("sysparm_fields")
         shown = {name: row[name] for name in wanted if name in row} if wanted else dict(row)
+        if self.blind:
+            shown = {name: "" if (table, name) in self.blind else value for name, value in shown.items()}
         if row["sys_id"] in self.malformed:
             return {name: shown[name] for name in ("sys_id", "article_id", "sys_updated_on") if name in shown}
         if request.one("sysparm_exclude_reference_link", "false") == "true":

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 Row = Mapping[str, str]
+Alternatives = list[tuple[str, str, str]]
+"""Conditions (field, operator, value) one of which has to hold."""
 
 _CONDITION = re.compile(
     r"(?P<field>[a-z][a-z0-9_]*)"
@@ -30,23 +32,43 @@ class Query:
     """One encoded query."""
 
     def __init__(self, text: str) -> None:
-        self._queries: list[list[list[tuple[str, str, str]]]] = [[]]
+        self._queries: list[list[Alternatives]] = [[]]
         self._order: list[tuple[str, bool]] = []
         for part in text.split("^"):
             self._take(part)
 
-    def matches(self, row: Row) -> bool:
-        return any(
-            all(any(_holds(row, *one) for one in alternatives) for alternatives in conditions)
-            for conditions in self._queries
-        )
+    @property
+    def standing(self) -> str:
+        """What pages of one listing have in common: everything but conditions on the order's own fields."""
+        return repr((self._parts(moving=False), self._order))
 
-    def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """The rows in order; without one it is that of sys_id."""
-        found = sorted(rows, key=lambda row: row["sys_id"])
+    def matches(self, row: Row) -> bool:
+        return any(_meets(row, conditions) for conditions in self._queries)
+
+    def choose(self, rows: Iterable[Row]) -> list[Row]:
+        """Of the rows those that the standing conditions let through, in order (of sys_id without one)."""
+        parts = self._parts(moving=False)
+        found = [row for row in rows if any(_meets(row, conditions) for conditions in parts)]
+        found.sort(key=lambda row: row["sys_id"])
         for field, descending in reversed(self._order):
             found.sort(key=lambda row: row.get(field, ""), reverse=descending)
         return found
+
+    def narrow(self, rows: list[Row]) -> list[Row]:
+        """Of rows that `choose` gave, those that the moving conditions let through."""
+        parts = self._parts(moving=True)
+        return (
+            [row for row in rows if any(_meets(row, conditions) for conditions in parts)]
+            if any(parts)
+            else rows
+        )
+
+    def _parts(self, *, moving: bool) -> list[list[Alternatives]]:
+        """The conditions on fields of the order, which move from page to page, or the others."""
+        if len(self._queries) > 1:
+            return [] if moving else self._queries
+        order = {field for field, _ in self._order}
+        return [[one for one in self._queries[0] if all(field in order for field, _, _ in one) == moving]]
 
     def _take(self, part: str) -> None:
         conditions = self._queries[-1]
@@ -66,6 +88,10 @@ class Query:
             conditions.append([_condition(part)])
 
 
+def _meets(row: Row, conditions: list[Alternatives]) -> bool:
+    return all(any(_holds(row, *one) for one in alternatives) for alternatives in conditions)
+
+
 def _condition(text: str) -> tuple[str, str, str]:
     match = _CONDITION.fullmatch(text)
     if match is None:
@@ -83,9 +109,9 @@ def _holds(row: Row, field: str, operator: str, value: str) -> bool:
         case "!=":
             return held != value
         case "IN":
-            return held in value.split(",")
+            return f",{held}," in f",{value},"
         case "NOT IN":
-            return held not in value.split(",")
+            return f",{held}," not in f",{value},"
         case "ISEMPTY":
             return not held
         case "ISNOTEMPTY":

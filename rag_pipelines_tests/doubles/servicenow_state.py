@@ -54,6 +54,8 @@ class Instance:
         """Tables that the account may not read at all."""
         self.audited = True
         """Whether a deletion leaves a row in sys_audit_delete."""
+        self.generation = 0
+        """Moves with every change, so that what a query found can be kept until then."""
         self._number = 0
         self._granted: set[tuple[str, str]] = set()
         self._group_roles: dict[str, list[str]] = {}
@@ -70,6 +72,7 @@ class Instance:
 
     def insert(self, table: str, sys_id: str = "", **values: str) -> Row:
         self._number += 1
+        self.generation += 1
         sys_id = sys_id or hashlib.md5(f"{table} {self._number}".encode()).hexdigest()
         made = {
             "sys_id": sys_id,
@@ -81,6 +84,7 @@ class Instance:
         return self.tables[table][sys_id]
 
     def edit(self, row: Row, **values: str) -> Row:
+        self.generation += 1
         row.update(values)
         row["sys_mod_count"] = str(int(row["sys_mod_count"]) + 1)
         row["sys_updated_on"] = self.stamp()
@@ -89,7 +93,7 @@ class Instance:
     def delete(self, row: Row) -> Row:
         """Delete a record, with the attachments of an article."""
         table = row["sys_class_name"]
-        del self.tables[table][row["sys_id"]]
+        self._drop(row)
         if self.audited:
             self.insert(
                 "sys_audit_delete",
@@ -145,7 +149,7 @@ class Instance:
     def leave(self, group: Row, user: Row) -> None:
         for row in list(self.tables["sys_user_grmember"].values()):
             if (row["group"], row["user"]) == (group["sys_id"], user["sys_id"]):
-                del self.tables["sys_user_grmember"][row["sys_id"]]
+                self._drop(row)
         self._settle_roles()
 
     def put_below(self, group: Row, parent: Row | None) -> None:
@@ -227,7 +231,7 @@ class Instance:
     def check_out(self, article: Row) -> Row:
         """Begin a draft of the next version; the published one stays what readers see."""
         row = self.insert(article["sys_class_name"])
-        article["latest"] = "false"
+        self.edit(article, latest="false")
         row.update({**article, **row, "workflow_state": "draft", "latest": "true"})
         return row
 
@@ -300,9 +304,13 @@ class Instance:
     def _set_links(self, table: str, column: str, record: Row, criteria: Iterable[Row]) -> None:
         rows = self.tables[table]
         for row in [one for one in rows.values() if one[column] == record["sys_id"]]:
-            del rows[row["sys_id"]]
+            self._drop(row)
         for criterion in criteria:
             self.insert(table, **{column: record["sys_id"], "user_criteria": criterion["sys_id"]})
+
+    def _drop(self, row: Row) -> None:
+        self.generation += 1
+        del self.tables[row["sys_class_name"]][row["sys_id"]]
 
     def _memberships(self) -> set[tuple[str, str]]:
         return {(row["group"], row["user"]) for row in self.tables["sys_user_grmember"].values()}
@@ -318,7 +326,7 @@ class Instance:
         rows = self.tables["sys_user_has_role"]
         known = {(row["user"], row["role"]): row["sys_id"] for row in rows.values()}
         for pair in known.keys() - held:
-            del rows[known[pair]]
+            self._drop(rows[known[pair]])
         for user, role in sorted(held - known.keys()):
             inherited = _flag((user, role) not in self._granted)
             self.insert("sys_user_has_role", user=user, role=role, state="active", inherited=inherited)

@@ -1,7 +1,7 @@
 """The settings of a source that reads a double, for tests and benchmarks of whole syncs.
 
 What belongs here: a source as the configuration has it, and the login it uses. What does not: what the
-double holds (`confluence_sample`, `jira_sample`).
+double holds (`confluence_sample`, `jira_sample`, `servicenow_sample`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from typing import Any
 from rag_pipelines_tests.doubles.server import Server
 
 TOKEN = "t"
-LOGINS = {f"Bearer {TOKEN}": "sync"}
+LOGINS = {f"Bearer {TOKEN}": "sync", "Basic c3luYzp0": "sync"}
 """For the `logins` of the double."""
 
 
 def source_of(connector: str, double: Server, *, cloud: bool, **settings: Any) -> dict[str, Any]:
     """A public source of kind `connector`; it waits little, so that faults cost little."""
+    if connector == "servicenow":
+        login = {"username": "sync", "password": TOKEN}
+    else:
+        login = {
+            "deployment": "cloud" if cloud else "data_center",
+            "oauth_token" if cloud else "personal_access_token": TOKEN,
+        }
     options = {
         "url": double.url,
-        "deployment": "cloud" if cloud else "data_center",
-        "oauth_token" if cloud else "personal_access_token": TOKEN,
+        **login,
         "directory": "example.com",
         "retry_delay": 0.01,
         "read_timeout": 0.5,

@@ -19,6 +19,9 @@ from rag_pipelines_tests.doubles.faults import Truncate
 from rag_pipelines_tests.doubles.jira_cloud import JiraCloud
 from rag_pipelines_tests.doubles.jira_data_center import JiraDataCenter
 from rag_pipelines_tests.doubles.server import Server
+from rag_pipelines_tests.doubles.servicenow import ServiceNow
+from rag_pipelines_tests.doubles.servicenow_sample import sample_instance
+from rag_pipelines_tests.doubles.servicenow_state import Instance
 from rag_pipelines_tests.doubles.sources import LOGINS, source_of
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -57,6 +60,19 @@ def change_jira(site: jira_state.Site) -> int:
     return sum(1 + len(issue.attachments) for issue in issues[100:130])
 
 
+def change_servicenow(site: Instance) -> int:
+    articles = list(site.tables["kb_knowledge"].values())
+    for article in articles[50:80]:
+        site.edit(article, text="<p>Edited</p>")
+    attached = {one["table_sys_id"] for one in site.tables["sys_attachment"].values()}
+    used = {one["knowledge"] for one in site.tables["m2m_kb_knowledge_to_block"].values()}
+    for article in articles[100:130]:
+        site.delete(article)
+    return sum(
+        1 + (article["sys_id"] in attached) + (article["sys_id"] in used) for article in articles[100:130]
+    )
+
+
 CASES = {
     "confluence-cloud": Case(
         "confluence", ConfluenceCloud, True, lambda: confluence_sample.sample_site(320), change_confluence
@@ -74,6 +90,7 @@ CASES = {
     "jira-data-center": Case(
         "jira", JiraDataCenter, False, lambda: jira_sample.sample_site(250, cloud=False), change_jira
     ),
+    "servicenow": Case("servicenow", ServiceNow, True, lambda: sample_instance(250), change_servicenow),
 }
 
 
