@@ -51,8 +51,9 @@ def test_files_are_read_without_a_token_at_addresses_asked_for_in_bulk(office: O
     for n in range(30):
         office.tenant.file(office.library, f"{n}.txt", b"%d" % n)
     listing = office.listed()
+    listed = office.requests(r"\$batch")
     assert sorted(listing.texts().values(), key=int) == [str(n) for n in range(30)]
-    assert office.requests(r"\$batch") == 2
+    assert office.requests(r"\$batch") == listed + 2
     assert office.requests(r"/v1.0/drives/[^/]+/items/") == 0
     assert all(entry.authorization is None for entry in office.double.requests("/dl/"))
 

@@ -124,6 +124,8 @@ def test_access_is_left_to_the_source_where_the_options_say_so(office: Office) -
     office.double.roles.discard(FULL_CONTROL)
     listing = office.listed(access="none")
     assert (listing.items[office.id(file)].access, listing.failures) == (None, [])
+    able = office.connector(access="none").capabilities
+    assert (able.permissions, able.groups, able.changes) == (False, False, True)
 
 
 def test_permissions_that_may_not_be_read_keep_the_readers_that_were_known(office: Office) -> None:

@@ -338,7 +338,7 @@ def test_a_library_that_fails_is_followed_from_where_it_was_read_last(office: Of
     file = office.tenant.file(office.library, "a.txt")
     cursor = cursor_of(office.listed())
     office.tenant.edit(office.library, file, b"new")
-    office.double.faults.script(Status(403), path=r"/root/delta")
+    office.double.in_batch.append((r"/root/delta", 403, {}))
     broken = office.followed(cursor)
     assert (broken.items, len(broken.failures)) == ({}, 1)
     assert office.followed(cursor_of(broken)).items.keys() == {office.id(file)}
@@ -417,6 +417,32 @@ def test_a_feed_through_a_storm_removes_nothing_that_is_there(office: Office) ->
         assert replica.texts == alive
 
 
+def test_many_libraries_are_followed_in_few_requests(office: Office) -> None:
+    """Without batches a tenant of thousands of libraries would cost as many requests for every poll."""
+    for n in range(12):
+        site = office.tenant.site(f"sites/{n}")
+        for name in ("One", "Two"):
+            office.tenant.file(office.tenant.library(site.key, name), "a.txt")
+    cursor = cursor_of(office.listed())
+    before = len(office.double.log)
+    followed = office.followed(cursor)
+    assert (followed.items, followed.failures) == ({}, [])
+    assert len(office.double.log) - before <= 6, "token, sites, two batches of places, two of feeds"
+
+
+def test_a_batch_that_fails_as_a_whole_is_a_failure_of_each_of_its_parts(office: Office) -> None:
+    file = office.tenant.file(office.library, "a.txt")
+    cursor = cursor_of(office.listed())
+    office.tenant.edit(office.library, file, b"new")
+    faults = office.double.faults
+    office.double.before(2, lambda: faults.script(Status(503), path="batch", times=9), "batch")
+    broken = office.followed(cursor)
+    assert (broken.items, broken.removed) == ({}, [])
+    assert [one.entity for one in broken.failures] == [f"{office.url}/Documents"]
+    faults.clear()
+    assert office.followed(cursor_of(broken)).items.keys() == {office.id(file)}
+
+
 def test_requests_are_few_for_many_files(office: Office) -> None:
     for n in range(500):
         office.tenant.file(office.library, f"{n}.txt")
@@ -424,7 +450,7 @@ def test_requests_are_few_for_many_files(office: Office) -> None:
     before = len(office.double.log)
     listing = office.listed()
     listed = len(office.double.log) - before
-    assert listed <= 6, "token, sites, libraries, lists, two pages"
+    assert listed <= 5, "token, sites, a batch of places, two pages"
     listing.texts()
     assert len(office.double.log) - before - listed == 500 + 500 // 20
 

@@ -335,6 +335,7 @@ class Graph(Server):
             headers=headers,
             body=b"",
         )
+        self._run_hooks(inner)
         answer = self._answer(inner)
         return {
             "id": part["id"],

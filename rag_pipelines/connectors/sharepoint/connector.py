@@ -11,8 +11,12 @@ Such a feed does not name what lies below a folder that was renamed, moved or sh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
+from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import (
     Capabilities,
     Complete,
@@ -29,8 +33,8 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.connectors.sharepoint.contents import Contents
 from rag_pipelines.connectors.sharepoint.directory import Directory
-from rag_pipelines.connectors.sharepoint.drives import FOLDER, Library, item_params, read_node
-from rag_pipelines.connectors.sharepoint.graph import GraphClient
+from rag_pipelines.connectors.sharepoint.drives import FOLDER, HIERARCHICAL, Library, item_params, read_node
+from rag_pipelines.connectors.sharepoint.graph import BATCH, GraphClient, Json
 from rag_pipelines.connectors.sharepoint.lists import Listing
 from rag_pipelines.connectors.sharepoint.options import CURSOR, SharePointCursor, SharePointOptions
 from rag_pipelines.connectors.sharepoint.places import DRIVE, Place, Places
@@ -44,6 +48,14 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
+
+
+class _Begun(NamedTuple):
+    """A feed that is to be followed: where from, its first page or why there is none, and known scopes."""
+
+    link: str | None = None
+    first: Json | RagError | None = None
+    scopes: tuple[str, ...] | None = ()
 
 
 class SharePointConnector(Connector):
@@ -65,6 +77,8 @@ class SharePointConnector(Connector):
     def __init__(self, source: str, options: SharePointOptions) -> None:
         super().__init__(source, options)
         self._principals = Principals(options)
+        if options.access == "none":
+            self.capabilities = msgspec.structs.replace(self.capabilities, permissions=False, groups=False)
         self._opened: tuple[GraphClient, Contents] | None = None
         self._places: dict[str, Place] | None = None
 
@@ -85,7 +99,7 @@ class SharePointConnector(Connector):
             if isinstance(place, Failure):
                 yield place
                 continue
-            for entry in self._read(place, None, None, links, scopes):
+            for entry in self._read(place, links, scopes):
                 if isinstance(entry, Failure) or (
                     isinstance(entry, Item) and window.holds(entry.modified_at)
                 ):
@@ -101,15 +115,15 @@ class SharePointConnector(Connector):
         tally = Tally()
         links, scopes = dict(before.links), dict(before.scopes)
         found: set[str] = set()
-        for place in self._find(tally):
-            if isinstance(place, Failure):
-                yield place
-                continue
-            found.add(place.key)
-            for entry in self._read(place, before.links.get(place.key), before, links, scopes):
-                if isinstance(entry, Item | Failure):
-                    tally.add(entry)
-                yield entry
+        for block in blocks(self._find(tally), BATCH):
+            yield from (one for one in block if isinstance(one, Failure))
+            places = [one for one in block if isinstance(one, Place)]
+            found.update(place.key for place in places)
+            for place, begun in zip(places, self._begin(places, before), strict=True):
+                for entry in self._read(place, links, scopes, begun):
+                    if isinstance(entry, Item | Failure):
+                        tally.add(entry)
+                    yield entry
         if tally.whole and (missing := sorted(before.links.keys() - found)):
             raise UsageError(f"{missing[0]} is not there any more, or not chosen: list everything")
         yield Complete(tally.count, self._cursor(links, scopes), full=False)
@@ -190,23 +204,35 @@ class SharePointConnector(Connector):
                 tally.add(place)
             yield place
 
+    def _begin(self, places: Sequence[Place], before: SharePointCursor) -> Iterator[_Begun]:
+        """The first page of the feed of each place that was read before, asked for together."""
+        known = [before.links[place.key] for place in places if place.key in before.links]
+        answers = iter(list(self.graph.batch(known, HIERARCHICAL)))
+        for place in places:
+            if place.key in before.links:
+                yield _Begun(before.links[place.key], next(answers), before.scopes.get(place.key))
+            else:
+                yield _Begun()
+
     def _read(
         self,
         place: Place,
-        link: str | None,
-        before: SharePointCursor | None,
         links: dict[str, str],
         scopes: dict[str, tuple[str, ...] | None],
+        begun: _Begun = _Begun(),
     ) -> Iterator[Entry]:
-        """One library or list, everything or since `link`; notes up to where it was read.
+        """One library or list, everything or what was begun; notes up to where it was read.
 
         What cannot be read is a failure, and is read from where it was read last the next time.
         """
-        known = before.scopes.get(place.key) if before is not None and link is not None else ()
+        link = begun.link
         reading: Library | Listing
-        reading = Library(self.graph, place, known) if place.kind == DRIVE else Listing(self.graph, place)
+        if place.kind == DRIVE:
+            reading = Library(self.graph, place, begun.scopes)
+        else:
+            reading = Listing(self.graph, place)
         try:
-            reading.read(link)
+            reading.read(link, begun.first)
         except CredentialError:
             raise
         except (GoneError, UsageError) as error:

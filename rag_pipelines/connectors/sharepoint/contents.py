@@ -19,7 +19,6 @@ from typing import Any
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json
 from rag_pipelines.connectors.sharepoint.places import Place
 from rag_pipelines.errors import (
-    CredentialError,
     FetchError,
     GoneError,
     MissingEntityError,
@@ -46,14 +45,9 @@ class Contents:
         """Ask for the addresses of files, by their place's path and id, instead of those asked for before."""
         self._ahead = {}
         paths = [f"{place}/items/{id}?{_FIELDS}" for place, id in files]
-        try:
-            for (place, id), answer in zip(files, self._graph.batch(paths), strict=True):
-                if not isinstance(answer, RagError) and answer.get(ADDRESS):
-                    self._ahead[f"{place}/{id}"] = answer[ADDRESS]
-        except CredentialError:
-            raise
-        except RagError:
-            pass
+        for (place, id), answer in zip(files, self._graph.batch(paths), strict=True):
+            if not isinstance(answer, RagError) and answer.get(ADDRESS):
+                self._ahead[f"{place}/{id}"] = answer[ADDRESS]
 
     def load_file(self, place: Place, id: str, size: int | None) -> bytes:
         """The bytes of a file. Raises what `Item.load` may raise."""

@@ -87,24 +87,22 @@ class Library:
         self._folder_scopes: dict[str, str | None] = {}
         self._folder_paths: dict[str, tuple[str, ...]] = {}
 
-    def read(self, link: str | None = None) -> None:
+    def read(self, link: str | None = None, first: Json | RagError | None = None) -> None:
         """Read everything, or what was touched since `link` was given.
 
         A listing of everything whose token expires in the middle is begun again. A feed does not name what
-        is below a folder that got or lost permissions of its own: then everything is read as well. Raises
-        `GoneError` where `link` has expired.
+        is below a folder that got or lost permissions of its own: then everything is read as well. `first` is
+        the answer to `link` if it is there. Raises `GoneError` where `link` has expired.
         """
         self._follows = link is not None
         for attempt in range(_RESTARTS + 1):
             try:
-                self._read(link)
+                self._read(link, first)
                 break
             except GoneError:
                 if self._follows or attempt == _RESTARTS:
                     raise
-                self.nodes.clear()
-                self.gone.clear()
-                self._nameless = 0
+                self.nodes, self.gone, self._nameless, self.scopes = {}, {}, 0, set()
         if self._reshared:
             self._read_everything()
         elif self._follows:
@@ -133,10 +131,12 @@ class Library:
         for identity in self.gone:
             yield Removed(self.place.external_id(identity))
 
-    def _read(self, link: str | None) -> None:
+    def _read(self, link: str | None, first: Json | RagError | None) -> None:
+        if isinstance(first, RagError):
+            raise first
         path = link or f"{self.place.path}/root/delta"
         params = None if link else {**item_params(self._options), "$top": self._options.page_size}
-        for page in self._graph.pages(path, params, HIERARCHICAL):
+        for page in self._graph.pages(path, params, HIERARCHICAL, first):
             for raw in values_of(path, page):
                 self._take(raw)
             self.link = page.get("@odata.deltaLink") or ""

@@ -67,12 +67,18 @@ class GraphClient:
         return _mapping(path, self._graph.get_json(self._own(path), params, headers))
 
     def pages(
-        self, path: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        first: Json | None = None,
     ) -> Iterator[Json]:
-        """Every page of a collection; the last may be empty."""
-        yield from _follow(
-            lambda link, given: self.get(link, given, headers), path, params, "@odata.nextLink"
-        )
+        """Every page of a collection; the last may be empty. `first` is the page at `path` if it is there."""
+
+        def get(link: str, given: Mapping[str, Any] | None) -> Json:
+            return first if first is not None and link == path else self.get(link, given, headers)
+
+        yield from _follow(get, path, params, "@odata.nextLink")
 
     def entries(
         self, path: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -81,18 +87,28 @@ class GraphClient:
         for page in self.pages(path, params, headers):
             yield from values_of(path, page)
 
-    def batch(self, paths: Sequence[str]) -> Iterator[Json | RagError]:
-        """The answer to each of `paths`, in their order, or what it stands for.
+    def batch(
+        self, paths: Sequence[str], headers: Mapping[str, str] | None = None
+    ) -> Iterator[Json | RagError]:
+        """The answer to each of `paths` (or links), in their order, or what it stands for.
 
         A part that was throttled, broke, or was left out is asked for by itself, with everything that waits
-        and tries again.
+        and tries again. Raises `CredentialError` only.
         """
+        more = {"headers": dict(headers)} if headers else {}
         for some in blocks(paths, BATCH):
-            requests = [{"id": str(n), "method": "GET", "url": path} for n, path in enumerate(some)]
-            answer = self._graph.post_json("/$batch", {"requests": requests})
-            parts = {part.get("id"): part for part in values_of("/$batch", answer, "responses")}
+            urls = [self._own(path).removeprefix(self._graph.url) for path in some]
+            requests = [{"id": str(n), "method": "GET", "url": url, **more} for n, url in enumerate(urls)]
+            try:
+                answer = self._graph.post_json("/$batch", {"requests": requests})
+                parts = {part.get("id"): part for part in values_of("/$batch", answer, "responses")}
+            except CredentialError:
+                raise
+            except RagError as error:
+                yield from [error] * len(some)
+                continue
             for n, path in enumerate(some):
-                yield self._part(path, parts.get(str(n)))
+                yield self._part(path, parts.get(str(n)), headers)
 
     def batch_entries(self, paths: Sequence[str]) -> Iterator[list[Json] | RagError]:
         """The entries of the collection at each of `paths`, all pages of them, or what it stands for."""
@@ -139,17 +155,17 @@ class GraphClient:
         for client in (self._graph, *self._sites.values()):
             client.close()
 
-    def _part(self, path: str, part: Json | None) -> Json | RagError:
+    def _part(self, path: str, part: Json | None, headers: Mapping[str, str] | None) -> Json | RagError:
         from rag_pipelines.http.statuses import error_of_status, is_passing
 
         status = part.get("status") if part else None
         if part is not None and status == 200 and isinstance(part.get("body"), dict):
             return part["body"]
         if isinstance(status, int) and status >= 400 and not is_passing(status) and status != 401:
-            said = f"{path} answered {status}: {_words(part)}"
+            said = f"{path.partition('?')[0]} answered {status}: {_words(part)}"
             return error_of_status(status, said) or TransientError(said)
         try:
-            return self.get(path)
+            return self.get(path, headers=headers)
         except CredentialError:
             raise
         except RagError as error:

@@ -64,11 +64,11 @@ class Listing:
         self._scopes: Scopes | None = None
         self._untold: RagError | None = None
 
-    def read(self, link: str | None = None) -> None:
-        """Read everything, or what was touched since `link` was given; `GoneError` where that has expired."""
+    def read(self, link: str | None = None, first: Json | RagError | None = None) -> None:
+        """As `Library.read`; what inherits from what is read anew each time."""
         for attempt in range(_RESTARTS + 1):
             try:
-                self._read(link)
+                self._read(link, first)
                 break
             except GoneError:
                 if link is not None or attempt == _RESTARTS:
@@ -97,10 +97,12 @@ class Listing:
             elif not _type_of(raw).startswith(_FOLDER_TYPE):
                 yield from self._entry(id, raw, contents, principals)
 
-    def _read(self, link: str | None) -> None:
+    def _read(self, link: str | None, first: Json | RagError | None) -> None:
+        if isinstance(first, RagError):
+            raise first
         path = link or f"{self.place.path}/items/delta"
         params = None if link else {"$expand": _EXPAND, "$top": self._options.page_size}
-        for page in self._graph.pages(path, params):
+        for page in self._graph.pages(path, params, first=first):
             for raw in values_of(path, page):
                 if raw.get("id"):
                     self._raw.pop(str(raw["id"]), None)

@@ -10,14 +10,15 @@ people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import Failure
-from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json
+from rag_pipelines.connectors.sharepoint.graph import BATCH, GraphClient, Json
 from rag_pipelines.errors import CredentialError, MissingEntityError, RagError, TransientError
 
 DRIVE, PAGES, LIST = "drive", "pages", "list"
@@ -28,6 +29,8 @@ _SYSTEM = frozenset(
 """Last segments of the addresses of what belongs to the system; they are the same in every language."""
 _PAGES_TEMPLATE = "webpagelibrary"
 _FILES_TEMPLATES = frozenset({"documentlibrary", "mysitedocumentlibrary"})
+_DRIVE_FIELDS = "id,name,webUrl,driveType,system"
+_LIST_FIELDS = "id,name,displayName,webUrl,list,system"
 _SITE_FIELDS = "id,name,displayName,webUrl,isPersonalSite,siteCollection"
 
 
@@ -65,7 +68,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Places:
-    """One walk. `whole` tells, when it has ended, that nothing may have been missed."""
+    """One walk."""
 
     def __init__(self, graph: GraphClient) -> None:
         self._graph = graph
@@ -74,11 +77,9 @@ class Places:
 
     def find(self) -> Iterator[Place | Failure]:
         """Every chosen library and list, each once."""
-        for site in self.sites():
-            if isinstance(site, Failure):
-                yield site
-                continue
-            yield from self._places_of(site)
+        for block in blocks(self.sites(), BATCH // 2):
+            yield from (one for one in block if isinstance(one, Failure))
+            yield from self._places_of([one for one in block if isinstance(one, Site)])
         yield from self._onedrives()
 
     def sites(self) -> Iterator[Site | Failure]:
@@ -139,26 +140,33 @@ class Places:
                 yield inner
                 yield from self._below(inner)
 
-    def _places_of(self, site: Site) -> Iterator[Place | Failure]:
-        try:
-            fields = {"$select": "id,name,webUrl,driveType,system"}
-            drives = list(self._graph.entries(f"/sites/{site.id}/drives", fields))
-            yield from self._new(self._libraries(site, drives))
+    def _places_of(self, sites: Sequence[Site]) -> Iterator[Place | Failure]:
+        """The libraries and lists of some sites, asked for together."""
+        asked: list[tuple[Site, str, Callable[[Site, list[Json]], Iterator[Place]]]] = []
+        for site in sites:
+            asked.append((site, f"/sites/{site.id}/drives?$select={_DRIVE_FIELDS}", self._libraries))
             if self._options.pages or self._options.lists:
-                fields = {"$select": "id,name,displayName,webUrl,list,system"}
-                lists = list(self._graph.entries(f"/sites/{site.id}/lists", fields))
-                yield from self._new(self._lists(site, lists))
-        except CredentialError:
-            raise
-        except RagError as error:
-            yield Failure(error=error, entity=f"site {site.url}", whole=self._is_all(site.url))
+                asked.append((site, f"/sites/{site.id}/lists?$select={_LIST_FIELDS}", self._lists))
+        answers = self._graph.batch_entries([path for _, path, _ in asked])
+        failed: set[str] = set()
+        for (site, _, read), answer in zip(asked, answers, strict=True):
+            try:
+                if isinstance(answer, RagError):
+                    raise answer
+                yield from self._new(read(site, answer))
+            except CredentialError:
+                raise
+            except RagError as error:
+                if site.id not in failed:
+                    failed.add(site.id)
+                    yield Failure(error=error, entity=f"site {site.url}", whole=self._is_all(site.url))
 
-    def _libraries(self, site: Site, drives: Iterable[Json]) -> Iterator[Place]:
+    def _libraries(self, site: Site, drives: list[Json]) -> Iterator[Place]:
         for raw in drives:
             if not _is_system(raw) and self._options.chooses_library(raw.get("name") or ""):
                 yield _place(DRIVE, site, raw)
 
-    def _lists(self, site: Site, lists: Iterable[Json]) -> Iterator[Place]:
+    def _lists(self, site: Site, lists: list[Json]) -> Iterator[Place]:
         for raw in lists:
             about = raw.get("list") or {}
             template = str(about.get("template") or "").lower()
