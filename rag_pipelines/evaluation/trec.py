@@ -53,13 +53,15 @@ def write_run(file: TextIO, rankings: Iterable[tuple[str, Sequence[tuple[str, fl
 
     Args:
         rankings: a query's id with (document, score), best first. Where scores do not fall strictly, the
-            score written is the one that keeps this order, because tools sort by it.
+            score written is the one that keeps this order: tools sort by it, trec_eval in single precision.
     """
+    from numpy import float32, inf, nextafter
+
     for identity, ranking in rankings:
-        last = float("inf")
+        last = float32(inf)
         for rank, (document, score) in enumerate(ranking, 1):
-            last = min(score, last - 1e-6)
-            file.write(f"{_word(identity)} Q0 {_word(document)} {rank} {last:.6f} {_word(name)}\n")
+            last = min(float32(score), nextafter(last, float32(-inf)))
+            file.write(f"{_word(identity)} Q0 {_word(document)} {rank} {last:.9g} {_word(name)}\n")
 
 
 def _word(text: str) -> str:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from numpy import float32
 
 from rag_pipelines.errors import ConfigError, UsageError
 from rag_pipelines.evaluation.golden import read_golden
@@ -68,6 +69,15 @@ def test_a_judged_query_that_is_missing_is_a_fault(beir: Path) -> None:
     (beir / "qrels" / "test.tsv").write_text("9\td1\t1\n")
     with pytest.raises(ConfigError, match="query '9' is judged but not among the queries"):
         read_golden(beir)
+
+
+@pytest.mark.parametrize("size", [1e-4, 0.03, 1.0, 30.0, 1e6])
+def test_a_run_keeps_its_order_in_single_precision(size: float) -> None:
+    file = io.StringIO()
+    write_run(file, [("q", [(f"d{n}", size * (1 - n * 1e-9)) for n in range(5)])], "run")
+    scores = [float32(line.split()[4]) for line in file.getvalue().splitlines()]
+    assert scores == sorted(set(scores), reverse=True)
+    assert scores[-1] == pytest.approx(size, rel=1e-6)
 
 
 def test_a_run_keeps_its_order_where_scores_are_equal_and_names_hold_spaces() -> None:
