@@ -21,6 +21,7 @@ from rag_pipelines.parsing.office.doc_numbering import BinaryNumbering
 _TEXT_LENGTHS, _STYLES, _CHARACTER_PAGES, _PROPERTY_PAGES, _PIECES = 0x4C, 0xA2, 0xFA, 0x102, 0x1A2
 _FONTS, _LISTS, _LIST_OVERRIDES = 0x112, 0x2E2, 0x2EA
 _HEADERS = 0xF2
+_BOOKMARK_NAMES, _BOOKMARK_STARTS = 0x142, 0x14A
 
 _STORIES = ("body", "footnotes", "headers", "macros", "comments", "endnotes", "boxes", "header boxes")
 """The stories (2.4.1) in the order in which their characters follow each other."""
@@ -147,6 +148,15 @@ class BinaryWord:
                 found[place] = Note(begin + starts[number], begin + starts[number + 1], mark)
         return found
 
+    def bookmarks(self) -> dict[int, list[str]]:
+        """The names of bookmarks by the place where they begin (2.8.10, 2.9.281)."""
+        names = list(_strings(_region(self._main, self._table, _BOOKMARK_NAMES)))
+        found: dict[int, list[str]] = {}
+        starts = _positions(_region(self._main, self._table, _BOOKMARK_STARTS))
+        for place, name in zip(starts, names, strict=False):
+            found.setdefault(place, []).append(name)
+        return found
+
     def headers(self) -> Iterator[tuple[int, int, bool]]:
         """Start and end of each header and footer, and whether it is a footer.
 
@@ -192,6 +202,18 @@ def _positions(plc: bytes) -> list[int]:
             break
         found.append(position)
     return found
+
+
+def _strings(table: bytes) -> Iterator[str]:
+    """The strings of a table of them in UTF-16 (2.2.4)."""
+    if len(table) < 6 or table[:2] != b"\xff\xff":
+        return
+    count, extra = struct.unpack_from("<HH", table, 2)
+    at = 6
+    for _ in range(count):
+        end = at + 2 + 2 * int.from_bytes(table[at : at + 2], "little")
+        yield table[at + 2 : end].decode("utf-16-le", "replace")
+        at = end + extra
 
 
 def _initials(reference: bytes) -> str:

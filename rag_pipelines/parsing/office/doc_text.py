@@ -7,12 +7,16 @@ characters, references. What does not: the binary format (`doc_binary`, `doc_cha
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import pairwise
 
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import LINK, anchor, end_of_link
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.doc_binary import BinaryWord, Note
 from rag_pipelines.parsing.office.doc_characters import CharacterLook, form_value
+from rag_pipelines.parsing.office.fields import target_of
 from rag_pipelines.text.superscripts import join_runs
 from rag_pipelines.text.symbol_fonts import read_symbols
 
@@ -41,16 +45,28 @@ class DocText:
         self._builder = builder
         self._notes = {kind: document.notes(kind) for kind in ("footnotes", "endnotes", "comments")}
         self._numbers = dict.fromkeys(self._notes, 0)
+        self._bookmarks = document.bookmarks()
+        self._bookmarked = sorted(self._bookmarks)
 
     def text(self, start: int, end: int) -> str:
-        """What a reader sees of the characters from `start` to `end`."""
-        runs: list[tuple[str, bool]] = []
+        """What a reader sees of the characters from `start` to `end`, with marks of links and bookmarks."""
+        marks = dict(_link_marks(self.document.text, start, end))
+        reached = slice(bisect_left(self._bookmarked, start), bisect_left(self._bookmarked, end))
+        runs = [
+            (anchor(name), False)
+            for place in self._bookmarked[reached]
+            for name in self._bookmarks.pop(place, ())
+        ]
         for first, last in _shown(self.document.text, start, end):
             for begin, stop, look in self.document.looks(first, last):
-                if look.hidden:
-                    self._builder.leave_out(LeftOut.HIDDEN, self.document.text[begin:stop])
-                elif (text := self._read(begin, stop, look)).strip("\x13\x14\x15"):
-                    runs.append((text.translate(_CHARACTERS), look.raised))
+                places = (place for place in marks if begin < place < stop)
+                for one, following in pairwise((begin, *sorted(places), stop)):
+                    if mark := marks.get(one):
+                        runs.append((mark, False))
+                    if look.hidden:
+                        self._builder.leave_out(LeftOut.HIDDEN, self.document.text[one:following])
+                    elif (text := self._read(one, following, look)).strip("\x13\x14\x15"):
+                        runs.append((text.translate(_CHARACTERS), look.raised))
         return join_runs(runs)
 
     def _read(self, start: int, end: int, look: CharacterLook) -> str:
@@ -92,6 +108,23 @@ class DocText:
         mark = f"[{'endnote ' if kind == 'endnotes' else ''}{self._numbers[kind]}]"
         self.remarks.append(f"{mark} {body}")
         return mark
+
+
+def _link_marks(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Where links begin and end, with what marks it; of links in one another, the outer one."""
+    if text.find(FIELD_BEGIN, start, end) < 0:
+        return
+    opened: list[tuple[int, int]] = []
+    for mark in _FIELD_MARK.finditer(text, start, end):
+        if mark[0] == FIELD_BEGIN:
+            opened.append((mark.end(), -1))
+        elif mark[0] == FIELD_RESULT and opened:
+            opened[-1] = opened[-1][0], mark.start()
+        elif mark[0] == FIELD_END and opened:
+            begin, result = opened.pop()
+            if not opened and result >= 0 and (target := target_of(text[begin:result])):
+                yield result + 1, LINK
+                yield mark.start(), end_of_link(target)
 
 
 def _shown(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

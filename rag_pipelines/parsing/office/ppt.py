@@ -11,6 +11,7 @@ installed.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -37,6 +38,8 @@ _USER_EDIT, _PERSIST_DIRECTORY, _SLIDE_SHOW_INFO = 0x0FF5, 0x1772, 0x03F9
 _GROUP, _MORE_PROPERTIES, _ANCHOR = 0xF003, 0xF122, 0xF00F
 _SHAPE, _SHAPE_KIND, _CLIENT_DATA, _PLACEHOLDER, _OBJECT = 0xF004, 0xF00A, 0xF011, 0x0BC3, 0x0BC1
 _TEXT_STYLE, _TEXT_STYLE_MORE, _TAG_DATA = 0x0FA1, 0x0FAC, 0x138B
+_ADDRESSES, _ADDRESS, _ADDRESS_NUMBER = 0x0409, 0x0FD7, 0x0FD3
+_ACTION, _ACTION_ATOM, _LINKED_CHARACTERS = 0x0FF2, 0x0FF3, 0x0FDF
 _FONT, _FURNITURE, _FURNITURE_FLAGS, _STRING = 0x0FB7, 0x0FD9, 0x0FDA, 0x0FBA
 _OF_SLIDES = 3
 _HAS_USER_DATE, _HAS_NUMBER, _HAS_FOOTER = 0x04, 0x08, 0x20
@@ -50,6 +53,8 @@ _TITLES = (0, 6)
 _IN_TABLE = 4
 _BODIES = (1, 5, 7, 8)
 _HIDDEN = 0x0004
+_BY_CLICK = 0
+_SLIDE_PLACE = re.compile(r"\d+,(\d+),")
 _CONTAINER = 0xF
 _MAX_DEPTH = 32
 _MAX_EDITS = 10_000
@@ -66,13 +71,15 @@ class _Record(NamedTuple):
 class _Text(NamedTuple):
     """A text and what kind of placeholder it is in (2.13.33), with its properties (`ppt_text.read_lines`).
 
-    `cells` are those of a table, with where they stand.
+    `links` are the start and end of each link, and the number of its address; `cells` are those of a table,
+    with where they stand.
     """
 
     kind: int
     text: str
     style: bytes = b""
     extension: bytes = b""
+    links: tuple[tuple[int, int, int], ...] = ()
     cells: tuple[tuple[Anchor, _Text], ...] = ()
 
 
@@ -98,7 +105,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             builder.counters["hidden_slides"] += 1
             builder.leave_out(LeftOut.HIDDEN, "\n".join(text.text for text in _texts(slide, outline)))
             continue
-        title = _add_slide(builder, list(_texts(slide, outline)), page, deck.fonts)
+        title = _add_slide(builder, list(_texts(slide, outline)), page, deck)
         for text in deck.furniture(slide, page):
             builder.add(BlockKind.FOOTER, text, page=page)
         builder.lose(Loss.IMAGES, _count_pictures(slide, with_object=False))
@@ -111,19 +118,19 @@ def parse(request: ParseRequest) -> ParsedDocument:
     return builder.finish()
 
 
-def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, fonts: list[str]) -> str | None:
+def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, deck: _Deck) -> str | None:
     texts = [text for text in texts if text.text.strip() != _FIELD_ONLY]
     title = next((text for text in texts if text.kind in _TITLES and text.text.strip()), None)
-    shown = " ".join(line.text for line in _lines(title, fonts)) if title else f"Slide {page}"
+    shown = " ".join(line.text for line in deck.lines(title)) if title else f"Slide {page}"
     if texts:
         builder.add(BlockKind.HEADING, shown, level=1, page=page)
     for text in texts:
         if text is title:
             continue
         if text.cells:
-            _add_table(builder, text, page, fonts)
+            _add_table(builder, text, page, deck)
             continue
-        lines = _lines(text, fonts)
+        lines = deck.lines(text)
         is_list = text.kind in _BODIES and len(lines) > 1
         for line in lines:
             if is_list or line.is_numbered:
@@ -133,15 +140,11 @@ def _add_slide(builder: DocumentBuilder, texts: list[_Text], page: int, fonts: l
     return shown.strip() if title else None
 
 
-def _add_table(builder: DocumentBuilder, table: _Text, page: int, fonts: list[str]) -> None:
+def _add_table(builder: DocumentBuilder, table: _Text, page: int, deck: _Deck) -> None:
     rows = grid([
-        (anchor, " ".join(line.text for line in _lines(text, fonts))) for anchor, text in table.cells
+        (anchor, " ".join(line.text for line in deck.lines(text))) for anchor, text in table.cells
     ])  # fmt: skip
     builder.add_table(rows, header_rows=int(len(rows) > 1), page=page)
-
-
-def _lines(text: _Text, fonts: list[str]) -> list[Line]:
-    return read_lines(text.text.replace(_LINE_BREAK, " "), text.style, text.extension, fonts)
 
 
 class _Deck:
@@ -166,7 +169,8 @@ class _Deck:
         if found is None or found.kind != _DOCUMENT:
             raise CorruptDocumentError("the presentation has no document record")
         self._document = found
-        self.fonts = [_font_name(record) for record in _below(found, _FONT)]
+        self._fonts = [_font_name(record) for record in _below(found, _FONT)]
+        self._addresses = dict(_read_addresses(found))
         self._notes = self._notes_by_slide()
         self._masters = {identifier: self._object(place) for place, identifier, _ in self._list_texts(1)}
 
@@ -176,6 +180,16 @@ class _Deck:
             slide = self._object(reference)
             if slide is not None and slide.kind == _SLIDE:
                 yield slide, outline
+
+    def lines(self, text: _Text) -> list[Line]:
+        """The paragraphs of a text as they look, with their links."""
+        links = [
+            (start, end, self._addresses[number])
+            for start, end, number in text.links
+            if number in self._addresses
+        ]
+        shown = text.text.replace(_LINE_BREAK, " ")
+        return read_lines(shown, text.style, text.extension, self._fonts, links)
 
     def notes(self, slide: _Record) -> list[_Text]:
         """The texts of a slide's notes page."""
@@ -208,7 +222,7 @@ class _Deck:
         below = self._masters.get(master)
         if below is not None and flags & _SHOWS_MASTER:
             for text in _texts(below, [], placeholders=False):
-                yield "\n".join(line.text for line in _lines(text, self.fonts))
+                yield "\n".join(line.text for line in self.lines(text))
 
     def _notes_by_slide(self) -> dict[int, _Record]:
         found = ((identifier, self._object(reference)) for reference, identifier, _ in self._list_texts(2))
@@ -249,6 +263,20 @@ def _read_persist_directory(directory: _Record | None) -> Iterator[tuple[int, in
         at += 1 + count
 
 
+def _read_addresses(document: _Record) -> Iterator[tuple[int, str]]:
+    """Where links lead, by number (2.10.16): addresses, and slides as pages ("256,2,Title")."""
+    for held in _children(document):
+        for link in _children(held) if held.kind == _ADDRESSES else ():
+            if link.kind != _ADDRESS:
+                continue
+            parts = {(part.kind, part.instance): bytes(part.data) for part in _children(link)}
+            number = int.from_bytes(parts.get((_ADDRESS_NUMBER, 0), b"")[:4], "little")
+            address, place = (parts.get((_STRING, one), b"").decode("utf-16-le", "replace") for one in (1, 3))
+            if slide := _SLIDE_PLACE.match(place):
+                place = f"page={slide[1]}"
+            yield number, f"{address}#{place}" if place else address
+
+
 def _record_at(data: memoryview, at: int) -> _Record | None:
     if at + 8 > len(data):
         return None
@@ -282,7 +310,7 @@ def _texts(
             yield from _shape_texts(child, outline, depth, placeholders=placeholders)
         elif child.kind == _GROUP and _is_table(child):
             yield from _table(child, outline, depth)
-        elif child.is_container and depth < _MAX_DEPTH:
+        elif child.is_container and child.kind != _ACTION and depth < _MAX_DEPTH:
             yield from _texts(child, outline, depth + 1, placeholders=placeholders)
         elif child.kind == _OUTLINE_REFERENCE:
             (place,) = struct.unpack_from("<I", child.data)
@@ -300,8 +328,13 @@ def _shape_texts(
     if not placeholders and any(True for part in data for _ in _below(part, _PLACEHOLDER)):
         return
     more = next((one for part in data for one in _below(part, _TEXT_STYLE_MORE)), None)
+    action = next((one for part in data for one in _children(part) if one.kind == _ACTION), None)
     for text in _texts(shape, outline, depth + 1):
-        yield text if more is None else text._replace(extension=bytes(more.data))
+        if more is not None:
+            text = text._replace(extension=bytes(more.data))
+        if action is not None and action.instance == _BY_CLICK and "\r" not in text.text:
+            text = text._replace(links=((0, len(text.text), _linked(action)),))
+        yield text
 
 
 def _is_table(group: _Record) -> bool:
@@ -334,8 +367,20 @@ def _add_text(record: _Record, texts: list[_Text]) -> None:
     elif record.kind in (_TEXT_UTF16, _TEXT_LATIN) and texts:
         encoding = "utf-16-le" if record.kind == _TEXT_UTF16 else "latin-1"
         texts[-1] = _Text(texts[-1].kind, bytes(record.data).decode(encoding, "replace"))
+    elif record.kind == _ACTION and record.instance == _BY_CLICK and texts:
+        texts[-1] = texts[-1]._replace(links=(*texts[-1].links, (0, 0, _linked(record))))
+    elif record.kind == _LINKED_CHARACTERS and record.instance == _BY_CLICK and texts and texts[-1].links:
+        *before, (_, _, number) = texts[-1].links
+        start, end = struct.unpack_from("<II", record.data) if len(record.data) >= 8 else (0, 0)
+        texts[-1] = texts[-1]._replace(links=(*before, (start, end, number)))
     elif record.kind == _TEXT_STYLE and texts:
         texts[-1] = texts[-1]._replace(style=bytes(record.data))
+
+
+def _linked(action: _Record) -> int:
+    """The number of the address that an action leads to (2.8.49), 0 for none."""
+    atom = next((one for one in _children(action) if one.kind == _ACTION_ATOM), None)
+    return 0 if atom is None else int.from_bytes(atom.data[4:8], "little")
 
 
 def _count_pictures(slide: _Record, *, with_object: bool) -> int:

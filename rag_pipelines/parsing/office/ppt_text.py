@@ -7,9 +7,11 @@ characters, symbol fonts, automatic numbers. What does not: finding texts in a p
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
+from rag_pipelines.parsing.links import LINK, end_of_link
 from rag_pipelines.parsing.office.pptx_lists import Bullet, Numbers
 from rag_pipelines.text.superscripts import join_runs
 from rag_pipelines.text.symbol_fonts import is_symbol_font, read_symbols
@@ -60,14 +62,18 @@ class Line(NamedTuple):
     is_numbered: bool
 
 
-def read_lines(text: str, style: bytes, extension: bytes, fonts: list[str]) -> list[Line]:
+def read_lines(
+    text: str, style: bytes, extension: bytes, fonts: list[str], links: Iterable[tuple[int, int, str]] = ()
+) -> list[Line]:
     """The paragraphs of `text` as they look.
 
     Args:
         style: the properties of its paragraphs and characters (2.9.44), empty where it has none.
         extension: their automatic numbers (2.9.67), empty where it has none.
         fonts: the names of the fonts of the presentation.
+        links: start, end and target of each link in it.
     """
+    marks = _link_marks(text, links)
     try:
         depths, looks = _read_style(text, style, fonts)
     except (struct.error, IndexError):
@@ -81,16 +87,31 @@ def read_lines(text: str, style: bytes, extension: bytes, fonts: list[str]) -> l
         runs: list[tuple[str, bool]] = []
         place: int | None = None
         for start, end, look in looks or [(0, len(text) + 1, _Look())]:
-            part = text[max(start, at) : min(end, at + len(paragraph))]
-            if part and start < at + len(paragraph):
-                runs.append((_read(part, look), look.raised))
+            begin, stop = max(start, at), min(end, at + len(paragraph))
+            if begin < stop:
+                places = sorted(mark for mark in marks if begin < mark < stop)
+                for one, following in pairwise((begin, *places, stop)):
+                    runs.append((marks.get(one, ""), False))
+                    runs.append((_read(text[one:following], look), look.raised))
                 place = look.extension if place is None else place
+        runs.append((marks.get(at + len(paragraph), ""), False))
         bullet = bullets[place] if place is not None and place < len(bullets) else None
         shown = join_runs(runs)
         label = numbers.next_label(depth, bullet) if shown.strip() else ""
         lines.append(Line(f"{label} {shown}" if label else shown, depth, bool(label)))
         at += len(paragraph) + 1
     return lines
+
+
+def _link_marks(text: str, links: Iterable[tuple[int, int, str]]) -> dict[int, str]:
+    """What marks the beginnings and ends of links, by where it stands; a link ends with its paragraph."""
+    marks: dict[int, str] = {}
+    for start, end, target in links:
+        end = min(end, start + len(text[start:].partition("\r")[0]))
+        if start < end:
+            marks[start] = marks.get(start, "") + LINK
+            marks[end] = end_of_link(target) + marks.get(end, "")
+    return marks
 
 
 def _read(text: str, look: _Look) -> str:

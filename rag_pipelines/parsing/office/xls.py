@@ -14,6 +14,7 @@ from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
+from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.hidden_cells import Hidden
@@ -80,7 +81,7 @@ def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Rows:
             style = book.format_map.get(book.xf_list[cell.xf_index].format_key)
             text = display(value, style.format_str if style else "General", epoch=epoch)
             if text:
-                row[column] = text
+                row[column] = linked(text, _target(sheet.hyperlink_map.get((number, column))))
             elif value:
                 builder.leave_out(LeftOut.HIDDEN, str(value))
         yield number, row
@@ -124,6 +125,16 @@ def _add_comments(builder: DocumentBuilder, sheet: Any, hidden: Hidden) -> None:
             builder.leave_out(LeftOut.HIDDEN, text)
         else:
             builder.add(BlockKind.PARAGRAPH, text)
+
+
+def _target(link: Any) -> str:
+    """Where a link leads (HLINK record, [MS-XLS] 2.4.140): an address, a path, or ``#Sheet2!A1``."""
+    if link is None:
+        return ""
+    address = link.url_or_path or ""
+    if isinstance(address, bytes):
+        address = address.decode("latin-1")
+    return f"{address}#{link.textmark}" if link.textmark and "#" not in address else address
 
 
 def _value(cell: Any) -> Value:

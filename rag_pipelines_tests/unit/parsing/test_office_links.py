@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
+from rag_pipelines.parsing.links import unmark
 from rag_pipelines.parsing.office.fields import target_of
+from rag_pipelines.parsing.office.ppt_text import read_lines
 from rag_pipelines.parsing.registry import parse
+from rag_pipelines_tests.golden.corpus import DOCUMENTS
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -199,3 +203,50 @@ def test_links_of_rtf_are_fields_and_bookmarks_and_their_addresses_are_not_text(
     document = read(RTF.replace("\n", "").encode(), "a.rtf")
     assert document.text == "See the guide, a file and page 7; 2.\n\nFees"
     assert links_of(document) == [("the guide", ACME), ("a file", r"C:\docs\a.rtf"), ("7", "#Fees")]
+
+
+@pytest.mark.parametrize(
+    ("name", "links"),
+    [
+        (
+            "links.doc",
+            [
+                ("handbook", "https://acme.example/handbook"),
+                ("the dues", "#Dues"),
+                ("tariff", "https://acme.example/handbook"),
+            ],
+        ),
+        ("links.xls", [("list", "https://acme.example/kiel"), ("rates", "#Other!A1")]),
+        (
+            "links.ppt",
+            [
+                ("Berth", "https://acme.example/berths"),
+                ("handbook", "https://acme.example/handbook"),
+                ("ask", "mailto:port@acme.example"),
+                ("Go to the rules", "#page=2"),
+            ],
+        ),
+    ],
+)
+def test_links_of_old_binary_files_lead_where_they_did(name: str, links: list[tuple[str, str]]) -> None:
+    data = gzip.decompress((DOCUMENTS / f"{name}.gz").read_bytes())
+
+    assert links_of(read(data, name)) == links
+
+
+@pytest.mark.parametrize(
+    ("links", "shown"),
+    [
+        ([(8, 17, ACME)], [("handbook", ACME)]),
+        ([(0, 3, ACME), (3, 7, "mailto:a@b.c")], [("See", ACME), ("the", "mailto:a@b.c")]),
+        ([(8, 30, ACME)], [("handbook", ACME)]),
+        ([(17, 40, ACME)], [("and more", ACME)]),
+        ([(9, 9, ACME), (90, 99, ACME)], []),
+    ],
+)
+def test_a_link_in_the_text_of_a_slide_ends_with_its_paragraph(
+    links: list[tuple[int, int, str]], shown: list[tuple[str, str]]
+) -> None:
+    lines = read_lines("See the handbook\rand more", b"", b"", [], links)
+
+    assert [(link.text, link.target) for line in lines for link in unmark(line.text).links] == shown
