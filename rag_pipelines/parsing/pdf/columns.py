@@ -102,6 +102,8 @@ def _column_gutter(band: list[Row]) -> float | None:
     """Where the first column with a column beside it ends, None if the band is no columns."""
     lines = [line for row in band for line in row]
     intervals = _merge_spans([(line.box.x0, line.box.x1) for line in lines])
+    if len(intervals) < 2:
+        return None
     sides = [
         [line for line in lines if left <= line.box.x0 and line.box.x1 <= right] for left, right in intervals
     ]
@@ -109,6 +111,8 @@ def _column_gutter(band: list[Row]) -> float | None:
     for number, (_, end) in enumerate(intervals[:-1]):
         if prose[number] and prose[number + 1]:
             return end
+    if not any(prose):
+        return None
     running = [
         is_one and _is_prose(side, RUNNING_ROWS, RUNNING_CHARACTERS, RUNNING_FILL)
         for is_one, side in zip(prose, sides, strict=True)

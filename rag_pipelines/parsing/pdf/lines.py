@@ -118,7 +118,7 @@ class Line:
 def line_of(raw: dict[str, Any], spans: list[dict[str, Any]]) -> Line | None:
     """A raw line as one of ours, before the page is turned; None without text."""
     whole = spans[0]["text"] if len(spans) == 1 else _text_of(raw, spans)
-    text = whole.translate(LIGATURES).strip()
+    text = (whole if whole.isascii() else whole.translate(LIGATURES)).strip()
     if not text:
         return None
     before, after = whole[0].isspace(), whole[-1].isspace()
@@ -126,9 +126,7 @@ def line_of(raw: dict[str, Any], spans: list[dict[str, Any]]) -> Line | None:
     return Line(
         text,
         _box_of_text(spans, direction) if before or after else Box(*raw["bbox"]),
-        _dominant(spans, lambda span: round(span["size"] * 2) / 2),
-        _dominant(spans, lambda span: bool(span["flags"] & _BOLD)),
-        _dominant(spans, lambda span: bool(span["flags"] & _MONO)),
+        *_style(spans),
         direction,
         blank_before=before,
         blank_after=after,
@@ -158,7 +156,7 @@ def _text_of(raw: dict[str, Any], spans: list[dict[str, Any]]) -> str:
 
 def _box_of_text(spans: list[dict[str, Any]], direction: tuple[int, int]) -> Box:
     """The box of a line without the spaces at its ends; only where it runs left to right."""
-    filled = [span for span in spans if span["text"].strip()]
+    filled = spans if len(spans) == 1 else [span for span in spans if span["text"].strip()]
     box = Box(*filled[0]["bbox"])
     for span in filled[1:]:
         box = box.union(Box(*span["bbox"]))
@@ -173,12 +171,14 @@ def _box_of_text(spans: list[dict[str, Any]], direction: tuple[int, int]) -> Box
 def printed_over(lines: list[Line]) -> dict[int, Line]:
     """The lines that repeat another one, or a part of it, in the place where it stands, by their id."""
     over: dict[int, Line] = {}
-    by_middle = sorted(lines, key=lambda line: line.box.middle)
-    for number, line in enumerate(by_middle):
+    by_middle = sorted([(line.box.middle, number) for number, line in enumerate(lines)])
+    for place, (middle, number) in enumerate(by_middle):
+        line = lines[number]
         box = line.box
-        for other in itertools.islice(by_middle, number + 1, None):
-            if other.box.middle - box.middle > SAME_PRINT * line.size:
+        for below, other_number in itertools.islice(by_middle, place + 1, None):
+            if below - middle > SAME_PRINT * line.size:
                 break
+            other = lines[other_number]
             if other.box.x0 < box.x1 and box.x0 < other.box.x1:
                 long, short = (line, other) if len(line.text) >= len(other.text) else (other, line)
                 if _repeats(long, short):
@@ -243,7 +243,7 @@ def _join_texts(first: Line, second: Line, gap: float) -> str:
 
 def is_right_to_left(text: str) -> bool:
     """Whether most letters of `text` are of a script written right to left."""
-    return 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
+    return not text.isascii() and 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
 
 
 def nearest_direction(direction: tuple[float, float]) -> tuple[int, int]:
@@ -252,11 +252,18 @@ def nearest_direction(direction: tuple[float, float]) -> tuple[int, int]:
     return (1 if dx >= 0 else -1, 0) if abs(dx) >= abs(dy) else (0, 1 if dy >= 0 else -1)
 
 
-def _dominant(spans: list[dict[str, Any]], of: Any) -> Any:
-    """The property that most characters of a line have."""
-    if len(spans) == 1:
-        return of(spans[0])
-    weights = Counter[Any]()
+def _style(spans: list[dict[str, Any]]) -> tuple[float, bool, bool]:
+    """The size in half points that most characters of a line have, and whether most are bold, and mono."""
+    weights: dict[tuple[float, int], int] = {}
     for span in spans:
-        weights[of(span)] += len(span["text"].strip())
-    return weights.most_common(1)[0][0]
+        look = span["size"], span["flags"]
+        weights[look] = weights.get(look, 0) + len(span["text"].strip())
+    if len(weights) == 1:
+        size, flags = look
+        return round(size * 2) / 2, bool(flags & _BOLD), bool(flags & _MONO)
+    sizes, bolds, monos = Counter[float](), Counter[bool](), Counter[bool]()
+    for (size, flags), weight in weights.items():
+        sizes[round(size * 2) / 2] += weight
+        bolds[bool(flags & _BOLD)] += weight
+        monos[bool(flags & _MONO)] += weight
+    return sizes.most_common(1)[0][0], bolds.most_common(1)[0][0], monos.most_common(1)[0][0]

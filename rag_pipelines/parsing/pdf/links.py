@@ -7,7 +7,8 @@ does not: the text of a page (`page`), and what becomes of links (`parsing.links
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.links import linked
@@ -40,16 +41,20 @@ def read_links(page: Any, glyphs: Any) -> list[PageLink]:
         if page.first_link is None:
             return []
         page.set_rotation(0)
-        links = page.get_links()[:MOST_LINKS]
+        links = [(link.rect, _target(page.parent, link)) for link in islice(_links(page), MOST_LINKS)]
     except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
         return []
     words = [((y0 + y1) / 2, (x0 + x1) / 2, word) for x0, y0, x1, y1, word, *_ in glyphs.extractWORDS()]
-    found = []
-    for link in links:
-        target = _target(page.parent, link)
-        if target and (text := _text_under(link["from"], words)):
-            found.append(PageLink(text, target))
-    return found
+    return [
+        PageLink(text, target) for area, target in links if target and (text := _text_under(area, words))
+    ]
+
+
+def _links(page: Any) -> Iterator[Any]:
+    link = page.first_link
+    while link is not None:
+        yield link
+        link = link.next
 
 
 def _text_under(area: Any, words: Sequence[_Word]) -> str:
@@ -59,7 +64,14 @@ def _text_under(area: Any, words: Sequence[_Word]) -> str:
     return one_line(" ".join(inside)).translate(LIGATURES).rstrip(".,;:")
 
 
-def _target(document: Any, link: dict[str, Any]) -> str:
+def _target(document: Any, link: Any) -> str:
+    pymupdf = mupdf()
+    if link.uri.startswith("#") and (page := document.resolve_link(link.uri)[0]) >= 0:
+        return f"#page={page + 1}"
+    return _described(document, pymupdf.utils.getLinkDict(link, document))
+
+
+def _described(document: Any, link: dict[str, Any]) -> str:
     kind, pymupdf = link["kind"], mupdf()
     if kind == pymupdf.LINK_URI:
         return str(link.get("uri") or "")

@@ -88,11 +88,11 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
     """
     glyphs = page.get_textpage(flags=_flags(replaced_text))
     links = read_links(page, glyphs)
-    content, mended = _content(page, glyphs)
+    content, words = _content(page, glyphs)
     weights = Counter[tuple[int, int]]()
     for raw in _raw_lines(content):
         if not raw["wmode"]:
-            weights[nearest_direction(raw["dir"])] += sum(len(span["text"]) for span in raw["spans"])
+            weights[nearest_direction(raw["dir"])] += sum([len(span["text"]) for span in raw["spans"]])
     main = weights.most_common(1)[0][0] if weights else (1, 0)
     turn = {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[main]
     page.set_rotation(turn)
@@ -101,7 +101,7 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
         page.number + 1,
         page.rect.width,
         page.rect.height,
-        words="\n".join(map(_plain, _raw_lines(content))) if mended else page.get_text(textpage=glyphs),
+        words=words,
         links=links,
     )
     for raw in _raw_lines(content):
@@ -176,18 +176,21 @@ def _fill_in_fields(page: Any, result: Page) -> None:
                 result.lines.append(Line(text, place_of_line, min(height, FIELD_SIZE)))
 
 
-def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], bool]:
-    """The page as MuPDF's ``dict``, and whether some lines, which were in doubt, are read by their glyphs."""
+def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], str]:
+    """The page as MuPDF's ``dict``, where lines in doubt are read by their glyphs, and the text of its lines."""
     content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
     texts = [_plain(line) for line in _raw_lines(content)]
-    if not in_doubt("\n".join(texts)):
-        return content, False
+    words = "\n".join(texts)
+    if not in_doubt(words):
+        return content, words
     doubtful = [in_doubt(text) for text in texts]
+    if not any(doubtful):
+        return content, words
     of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
     for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
         if doubt:
             line["spans"] = read_glyphs(with_glyphs)
-    return content, True
+    return content, "\n".join(map(_plain, _raw_lines(content)))
 
 
 def _plain(line: dict[str, Any]) -> str:

@@ -157,8 +157,9 @@ def _read(
         mode = request.options.pdf if seconds_left > 0 else "fast"
         found = _find_tables(mupdf_page, page, "fast" if recognised else mode, builder)
         seconds_left -= found.seconds
-        for line in page.lines:
-            line.label = next((region.label for region in found.regions if region.box.holds(line.box)), None)
+        if found.regions:
+            for line in page.lines:
+                line.label = next((one.label for one in found.regions if one.box.holds(line.box)), None)
         builder.counters["layout_pages"] += found.used_models
         builder.counters["ruled_pages"] += found.used_rules
         if mode != request.options.pdf:

@@ -310,7 +310,10 @@ def find_aligned_tables(page: Page) -> list[PageTable]:
     label of its own, else the rest of the cell above it.
     """
     tables: list[PageTable] = []
-    strips = columns(rows(page.upright_lines))
+    page_rows = rows(page.upright_lines)
+    if sum(len(row) > 1 for row in page_rows) < TABULAR_RUN:
+        return tables
+    strips = columns(page_rows)
     for run in (run for strip in strips for run in _runs_with_single_pieces(strip, page.width)):
         slots = _slots(run)
         if len(slots) < 2:
