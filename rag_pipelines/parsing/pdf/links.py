@@ -45,9 +45,7 @@ def read_links(page: Any, glyphs: Any) -> list[PageLink]:
     except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
         return []
     words = [((y0 + y1) / 2, (x0 + x1) / 2, word) for x0, y0, x1, y1, word, *_ in glyphs.extractWORDS()]
-    return [
-        PageLink(text, target) for area, target in links if target and (text := _text_under(area, words))
-    ]
+    return [PageLink(text, target) for area, target in links if target and (text := _text_under(area, words))]
 
 
 def _links(page: Any) -> Iterator[Any]:

@@ -177,7 +177,7 @@ def _fill_in_fields(page: Any, result: Page) -> None:
 
 
 def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], str]:
-    """The page as MuPDF's ``dict``, where lines in doubt are read by their glyphs, and the text of its lines."""
+    """The page as MuPDF's ``dict``, where lines in doubt are read by their glyphs, and the text of all."""
     content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
     texts = [_plain(line) for line in _raw_lines(content)]
     words = "\n".join(texts)

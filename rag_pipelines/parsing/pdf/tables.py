@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.engine import load_models
+from rag_pipelines.parsing.pdf.finder import reading_once
 from rag_pipelines.parsing.pdf.lines import LIGATURES, MARKER, Box, Line, rows
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.text.canonical import one_line
@@ -139,15 +140,15 @@ def find(mupdf_page: Any, page: Page, mode: str) -> Findings:
     """The tables of a page in ``auto`` or ``layout`` mode; for ``fast`` see `find_aligned_tables`."""
     signs = evidence(page)
     seconds = 0.0
-    if mode == "auto":
-        if not signs.any:
-            return Findings()
-        if signs.ruled:
+    if mode == "auto" and not signs.any:
+        return Findings()
+    with reading_once(mupdf_page):
+        if mode == "auto" and signs.ruled:
             ruled = _find_ruled_tables(mupdf_page)
             seconds = LINE_FINDER.of(page)
             if ruled and _explain(ruled, page):
                 return Findings([table for table, _ in ruled], used_rules=True, seconds=seconds)
-    return _by_models(mupdf_page, signs, seconds + MODELS.of(page))
+        return _by_models(mupdf_page, signs, seconds + MODELS.of(page))
 
 
 def _find_ruled_tables(mupdf_page: Any) -> list[tuple[PageTable, list[Box]]]:
