@@ -59,6 +59,7 @@ class History:
             managers = pick.sample(self._people, pick.randint(0, 1))
             scope = pick.choice(("global", "global", "sn_hr_core"))
             self._bases.append(site.base(f"B{n}", owner=owner, managers=managers, application=scope))
+            self.instance.edit(self._bases[-1], kb_version=pick.choice("3333332"))
             self._set_base(self._bases[-1])
         for _ in range(6):
             self._write()
@@ -175,7 +176,8 @@ class History:
             self.instance.attach(row, "a.txt", b"a")
 
     def _new_criterion(self) -> None:
-        self._criteria.append(self.instance.criterion(**self._parts()))  # type: ignore[arg-type]
+        row = self.instance.criterion(**self._parts())  # type: ignore[arg-type]
+        self._criteria.append(self.instance.edit(row, u_cost_center=self.random.choice(("",) * 9 + ("c1",))))
 
     def _parts(self) -> dict[str, object]:
         pick = self.random

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag_pipelines_tests.connectors.servicenow_bench import Bench, id_of, opened
-from rag_pipelines_tests.doubles.faults import Status
+from rag_pipelines_tests.doubles.faults import Close, Status, Truncate
 from rag_pipelines_tests.doubles.servicenow_state import Row
 
 
@@ -154,6 +154,29 @@ def test_an_article_that_is_hidden_when_asked_for_again_is_not_taken_for_gone(
     bench.instance.hidden.add(article["sys_id"])
     listing = bench.changed(cursor)
     assert listing.removed == []
+
+
+def test_a_storm_over_the_feed_changes_nothing_in_what_it_says(bench: Bench, base: Row) -> None:
+    site = bench.instance
+    rows = [site.article(base, f"A {n}", "a") for n in range(60)]
+    cursor = cursor_of(bench)
+    for row in rows[:40]:
+        site.edit(row, text="b")
+    for row in rows[40:50]:
+        site.delete(row)
+    calm = bench.changed(cursor)
+    bench.double.log.clear()
+    bench.changed(cursor)
+    requests = len(bench.double.log)
+    bench.double.log.clear()
+    bench.double.faults.storm(
+        0.2, seed=7, kinds=[Status(429, retry_after=0), Status(502), Close(), Truncate()]
+    )
+    stormy = bench.changed(cursor, retries=9)
+    assert (stormy.tokens(), stormy.removed) == (calm.tokens(), calm.removed)
+    assert not stormy.failures
+    assert requests < len(bench.double.log) < 2 * requests
+    assert len(calm.removed) == 10
 
 
 def test_an_interrupted_feed_keeps_its_position(bench: Bench, base: Row) -> None:

@@ -75,6 +75,45 @@ def test_html_and_wiki_are_read_from_their_own_fields(bench: Bench, base: Row) -
     assert types == {id_of(html): "text/html", id_of(wiki): "text/plain"}
 
 
+def test_an_article_of_a_template_has_its_content_in_the_columns_of_its_own_table(
+    bench: Bench, base: Row
+) -> None:
+    site = bench.instance
+    site.template("kb_template_faq", "kb_question", "kb_answer")
+    faq = site.article(
+        base, "F", "", table="kb_template_faq", kb_question="<p>Why?</p>", kb_answer="<p>So.</p>"
+    )
+    listing = bench.listed()
+    together = "<h3>Question</h3>\n<div><p>Why?</p></div>\n<h3>Answer</h3>\n<div><p>So.</p></div>"
+    assert listing.texts() == {id_of(faq): together}
+    site.edit(faq, kb_answer="")
+    changed = bench.listed()
+    assert changed.tokens() != listing.tokens()
+    assert changed.items[id_of(faq)].load() == b"<h3>Question</h3>\n<div><p>Why?</p></div>"
+
+
+def test_where_templates_cannot_be_read_their_articles_fail_instead_of_being_empty(
+    bench: Bench, base: Row
+) -> None:
+    site = bench.instance
+    site.template("kb_template_faq", "kb_question")
+    faq = site.article(base, "F", "", table="kb_template_faq", kb_question="Why?")
+    plain = site.article(base, "P", "plain")
+    site.refused.add("kb_article_template_definition")
+    items = bench.listed().items
+    assert items[id_of(plain)].load() == b"plain"
+    with pytest.raises(ForbiddenEntityError):
+        items[id_of(faq)].load()
+
+
+def test_texts_that_an_access_rule_hides_fail_instead_of_being_empty(bench: Bench, base: Row) -> None:
+    article = bench.instance.article(base, "A", "a")
+    bench.double.blind.add(("kb_knowledge", "text"))
+    item = bench.listed().items[id_of(article)]
+    with pytest.raises(ForbiddenEntityError, match="text of kb_knowledge"):
+        item.load()
+
+
 def test_where_an_article_stands_and_what_it_is_filtered_by(bench: Bench, base: Row) -> None:
     site = bench.instance
     ann = site.user("ann")

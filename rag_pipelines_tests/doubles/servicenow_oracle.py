@@ -41,6 +41,8 @@ class Oracle:
         if user["active"] != "true":
             return False
         base = self._instance.tables["kb_knowledge_base"][article["kb_knowledge_base"]]
+        if base["kb_version"] == "2":
+            return False
         can = _list(article["can_read_user_criteria"])
         cannot = _list(article["cannot_read_user_criteria"])
         if self._denied(user, self._of_base(base, "cannot_read")) or self._denied(user, cannot):
@@ -85,8 +87,8 @@ class Oracle:
         if row is None or row["active"] != "true" or row["advanced"] == "true":
             return False
         tests = self._tests(user, row)
-        if not tests:
-            return False
+        if not tests or (row["u_cost_center"] and row["match_all"] == "true"):
+            return False  # stricter: fields that were added to criteria are not looked at
         return all(one() for one in tests) if row["match_all"] == "true" else any(one() for one in tests)
 
     def _denied(self, user: Row, criteria: list[str]) -> bool:
@@ -95,7 +97,8 @@ class Oracle:
     def _may_match(self, user: Row, criterion_id: str) -> bool:
         """Whether a criterion may hold: what cannot be decided counts."""
         row = self._criterion(criterion_id)
-        if row is None or (row["active"] == "true" and row["advanced"] == "true"):
+        unsure = row is None or row["advanced"] == "true" or row["u_cost_center"]
+        if row is None or (row["active"] == "true" and unsure):
             return True
         if row["active"] != "true":
             return False

@@ -32,7 +32,8 @@ ITEM_TABLES = {
     "not_available_for": "sc_cat_item_user_criteria_no_mtom",
 }
 TABLES = (
-    "kb_knowledge", "kb_knowledge_block", "kb_knowledge_base", "kb_category", "m2m_kb_knowledge_to_block",
+    "kb_knowledge", "kb_knowledge_block", "kb_template_faq", "kb_article_template",
+    "kb_article_template_definition", "kb_knowledge_base", "kb_category", "m2m_kb_knowledge_to_block",
     *CRITERIA_TABLES.values(), *ITEM_TABLES.values(), "user_criteria", "sys_attachment", "sys_audit_delete",
     "sys_properties", "sys_user", "sys_user_group", "sys_user_grmember", "sys_user_role", "sys_user_has_role",
     "sc_cat_item",
@@ -66,9 +67,13 @@ class Instance:
 
     def rows(self, table: str) -> dict[str, Row]:
         """The rows of a table with those of the tables that extend it."""
-        if table == "kb_knowledge":
-            return {**self.tables["kb_knowledge"], **self.tables["kb_knowledge_block"]}
-        return self.tables[table]
+        if table != "kb_knowledge":
+            return self.tables[table]
+        extending = ("kb_knowledge_block", "kb_template_faq")
+        return {
+            **self.tables[table],
+            **{sys_id: row for one in extending for sys_id, row in self.tables[one].items()},
+        }
 
     def insert(self, table: str, sys_id: str = "", **values: str) -> Row:
         self._number += 1
@@ -180,6 +185,7 @@ class Instance:
             active="true",
             advanced=_flag(script),
             match_all=_flag(match_all),
+            u_cost_center="",
             **lists,
         )
 
@@ -218,8 +224,20 @@ class Instance:
         row.setdefault("article_id", row["sys_id"])
         return row
 
-    def many(self, base: Row, texts: Iterable[tuple[str, str]]) -> list[Row]:
-        return [self.article(base, title, text) for title, text in texts]
+    def template(self, table: str, *columns: str) -> Row:
+        """A template whose articles have their content in `columns` of a table of their own."""
+        template = self.insert(
+            "kb_article_template", article_template=table, child_table=table, active="true"
+        )
+        for place, column in enumerate(columns):
+            self.insert(
+                "kb_article_template_definition",
+                article_template=template["sys_id"],
+                table_column=column,
+                order=str(100 * (place + 1)),
+                active="true",
+            )
+        return template
 
     def new_version(self, article: Row, **values: str) -> Row:
         """Publish a version of an article: a row of its own; the one before becomes outdated."""

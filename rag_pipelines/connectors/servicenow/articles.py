@@ -17,9 +17,10 @@ from rag_pipelines.connectors.servicenow.site import Row
 from rag_pipelines.model import AccessRule
 
 ARTICLE_FIELDS = (
-    "sys_id", "article_id", "number", "short_description", "kb_knowledge_base", "kb_category", "language",
-    "parent", "sys_updated_on", "sys_mod_count", "published", "valid_to", "article_type", "author",
-    "ownership_group", "roles", "can_read_user_criteria", "cannot_read_user_criteria",
+    "sys_id", "sys_class_name", "article_id", "number", "short_description", "kb_knowledge_base",
+    "kb_category", "language", "parent", "sys_updated_on", "sys_mod_count", "published", "valid_to",
+    "article_type", "author", "ownership_group", "roles", "can_read_user_criteria",
+    "cannot_read_user_criteria",
 )  # fmt: skip
 BLOCK_FIELDS = (
     "sys_id", "short_description", "kb_knowledge_base", "sys_updated_on", "sys_mod_count",

@@ -37,8 +37,11 @@ def findings(site: ServiceNowSite, options: ServiceNowOptions, scope: Scope) -> 
     named = ", ".join(titles[:10]) + (" …" if len(titles) > 10 else "")
     advice = "" if titles else "; look at bases and at what the account may read"
     yield Finding("bases", bool(titles), f"{len(titles)} knowledge bases: {named}{advice}")
-    yield _table(site, "kb_knowledge", articles.RESTRICTING, _KNOWLEDGE_ROLE, scope.published)
+    yield _table(site, "kb_knowledge", (*articles.RESTRICTING, "text"), _KNOWLEDGE_ROLE, scope.published)
     yield _clock(site)
+    if site.has("kb_article_template"):
+        for table in ("kb_article_template", "kb_article_template_definition"):
+            yield _table(site, table, (), _KNOWLEDGE_ROLE)
     if options.attachments:
         yield _table(site, "sys_attachment", (), _OWN_ROLE)
     if options.blocks and site.has("m2m_kb_knowledge_to_block"):

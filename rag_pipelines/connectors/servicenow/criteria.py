@@ -21,8 +21,9 @@ from rag_pipelines.errors import ForbiddenEntityError
 from rag_pipelines.model import EVERYONE
 
 ATTRIBUTES = ("department", "company", "location")
+_ADDED = ("u_", "x_")
+"""How the names of fields begin that an instance or an application added (t_ExtendUserCriteria.md)."""
 LISTS = ("user", "group", "role", *ATTRIBUTES)
-_CRITERION_FIELDS = ("sys_id", "name", "active", "advanced", "match_all", *LISTS)
 _USER_FIELDS = ("sys_id", "name", "email", "active", *ATTRIBUTES)
 
 
@@ -91,7 +92,7 @@ class Criteria:
     @staticmethod
     def read(site: ServiceNowSite) -> list[Row]:
         """The rows of every criterion. Raises where rows or fields are hidden."""
-        rows = site.all("user_criteria", [], _CRITERION_FIELDS)
+        rows = site.all("user_criteria", [], [])
         require(site, "user_criteria", ("active", "advanced", "match_all", *LISTS))
         return rows
 
@@ -101,7 +102,7 @@ class Criteria:
         if row is None or not _decidable(row):
             return set()
         parts = [self._people.of(kind, listed(row[kind])) for kind in LISTS if listed(row[kind])]
-        if not parts:
+        if not parts or (_is_extended(row) and row["match_all"] == "true"):
             return set()
         return set.intersection(*parts) if row["match_all"] == "true" else set.union(*parts)
 
@@ -110,11 +111,13 @@ class Criteria:
         return sys_id in self._rows
 
     def is_open(self, sys_id: str) -> bool:
-        """Whether anybody may meet a criterion: a script, one that names nothing, one that is gone."""
+        """Whether anybody may meet a criterion: a script, a field of people's own, nothing named, or gone."""
         row = self._rows.get(sys_id)
         if row is None:
             return True
-        return row["active"] == "true" and (row["advanced"] == "true" or not any(row[kind] for kind in LISTS))
+        if row["active"] != "true":
+            return False
+        return row["advanced"] == "true" or _is_extended(row) or not any(row[kind] for kind in LISTS)
 
     def groups(self) -> Iterator[Group]:
         """Both principals of each criterion, and the one that says that it is known."""
@@ -181,6 +184,11 @@ def require(site: ServiceNowSite, table: str, fields: Iterable[str]) -> None:
 def _decidable(row: Row) -> bool:
     """Whether a criterion is in force and no script."""
     return row["active"] == "true" and row["advanced"] != "true"
+
+
+def _is_extended(row: Row) -> bool:
+    """Whether a criterion uses a field that was added to the table, which no one outside can read safely."""
+    return any(value and name.startswith(_ADDED) for name, value in row.items())
 
 
 def _every(

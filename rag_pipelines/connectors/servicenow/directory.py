@@ -21,6 +21,8 @@ from rag_pipelines.connectors.servicenow.site import Row, ServiceNowSite
 from rag_pipelines.errors import CredentialError, ForbiddenEntityError, RagError
 from rag_pipelines.model import EVERYONE
 
+_LEGACY = "2"
+"""Bases of Knowledge Management v2 have no user criteria but access rules of their own: they stay closed."""
 ADMINISTRATORS = ("admin", "knowledge_admin")
 BASE_LISTS = {
     "can_read": "kb_uc_can_read_mtom",
@@ -87,6 +89,14 @@ class GroupDirectory:
 
     def _base(self, base: Row, read: _Read, criteria: Criteria) -> Iterator[Group]:
         names, sys_id, title = self._names, base["sys_id"], base["title"]
+        if base.get("kb_version") == _LEGACY:
+            for principal, members in (
+                (names.base_denied(sys_id), [EVERYONE]),
+                (names.exempt(sys_id), []),
+                (names.base(sys_id), []),
+            ):
+                yield _group(principal, f"{title}, which has no user criteria", members)
+            return
         of = partial(_of, read.bases, sys_id)
         privileged = self._privileged(base)
         contributors = self._contributors(of("can_contribute"), of("cannot_contribute"), criteria)

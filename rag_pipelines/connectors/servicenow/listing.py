@@ -21,11 +21,12 @@ from rag_pipelines.connectors.children import child_id, child_of
 from rag_pipelines.connectors.paths import media_type
 from rag_pipelines.connectors.servicenow import articles
 from rag_pipelines.connectors.servicenow.access import Rules
-from rag_pipelines.connectors.servicenow.contents import Contents, Text
+from rag_pipelines.connectors.servicenow.contents import ITEMS, Contents, Text
 from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
 from rag_pipelines.connectors.servicenow.places import Places
 from rag_pipelines.connectors.servicenow.scope import Scope
 from rag_pipelines.connectors.servicenow.site import Page, Row, ServiceNowSite, hidden_rows
+from rag_pipelines.connectors.servicenow.templates import ARTICLES
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -92,7 +93,8 @@ class ArticleListing:
             yield Failure(error=error, entity=entity)
 
     def ready(self) -> Iterator[Failure]:
-        """See whether what narrows the readers of articles can be read; else all of them are closed."""
+        """See whether texts can be read, and what narrows readers: else all articles are closed."""
+        self._contents.blind = bool(self._site.blind("kb_knowledge", ["text"]))
         if unread := self._site.blind("kb_knowledge", articles.RESTRICTING):
             self._closed = True
             fields = ", ".join(unread)
@@ -142,7 +144,7 @@ class ArticleListing:
             base = self._scope.bases[row["kb_knowledge_base"]]
             rule = CLOSED if self._closed else self._rules.article(row)
             folders, author = self._places.folders(row["kb_category"]), self._places.author(row["author"])
-            load = Text(self._contents, "kb_knowledge", row["sys_id"])
+            load = Text(self._contents, row["sys_class_name"], row["sys_id"])
             return articles.article_item(row, base, folders, author, self._options.url, rule, load)
         except KeyError as error:
             return _corrupt(articles.article_id(row), error)
@@ -206,7 +208,7 @@ class ArticleListing:
                 row["sys_id"],
                 name=articles.segment(title),
                 token=articles.token(row),
-                load=Text(self._contents, "kb_knowledge", row["sys_id"]),
+                load=Text(self._contents, ARTICLES, row["sys_id"]),
                 media_type=articles.HTML,
                 title=title or None,
                 modified_at=articles.moment(row["sys_updated_on"]),
@@ -233,7 +235,7 @@ class ArticleListing:
     def item(self, row: Row) -> Item | Failure:
         """An item of the catalogue."""
         try:
-            load = Text(self._contents, "sc_cat_item", row["sys_id"])
+            load = Text(self._contents, ITEMS, row["sys_id"])
             return articles.catalogue_item(row, self._options.url, self._rules.item(row), load)
         except KeyError as error:
             return _corrupt(f"item/{row['sys_id']}", error)

@@ -16,7 +16,7 @@ from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
 from rag_pipelines.connectors.servicenow.site import Row, ServiceNowSite
 from rag_pipelines.errors import UsageError
 
-BASE_FIELDS = ("sys_id", "title", "owner", "kb_managers", "application", "active")
+BASE_FIELDS = ("sys_id", "title", "owner", "kb_managers", "application", "kb_version")
 BLOCK_CLASS = "kb_knowledge_block"
 
 _BASES_AT_ONCE = 100

@@ -74,10 +74,12 @@ class ServiceNowSite:
     ) -> Iterator[Page]:
         """Every row of a table that meets `conditions` (parts of an encoded query, joined by and).
 
+        No `fields` stands for every field.
+
         By time, a row that changes meanwhile moves to the end and may come twice, but none is passed over.
         """
         order = ("sys_updated_on", "sys_id") if by_time else ("sys_id",)
-        wanted = sorted({*fields, *order})
+        wanted = sorted({*fields, *order}) if fields else []
         orderly = [f"ORDERBY{field}" for field in order]
         last: tuple[str, ...] = ()
         offset = 0
@@ -171,7 +173,7 @@ class ServiceNowSite:
             f"/api/now/table/{table}",
             {
                 "sysparm_query": "^".join(query),
-                "sysparm_fields": ",".join(fields),
+                "sysparm_fields": ",".join(fields) or None,
                 "sysparm_limit": limit,
                 "sysparm_offset": offset or None,
                 "sysparm_display_value": "false",
