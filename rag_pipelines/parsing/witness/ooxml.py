@@ -8,7 +8,6 @@ What belongs here: which parts and elements of a package a reader sees. What doe
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from rag_pipelines.parsing.witness.tags import characters, utf8, without
@@ -46,6 +45,7 @@ _RELATION_ID = re.compile(rb'\s\w+:id="([^"]*)"')
 _RELATION = re.compile(rb"<Relationship\s[^>]{0,8000}>")
 _ID, _TARGET = re.compile(rb'\sId="([^"]*)"'), re.compile(rb'\sTarget="([^"]*)"')
 _SHARED = re.compile(rb"</(?:\w+:)?si>")
+_PLAIN_STRING = re.compile(rb"<si><t(?: [^<>]*)?>([^<]*)</t></si>")
 _SHARED_CELL = re.compile(rb't="s"[^>]{0,200}>\s*<(?:\w+:)?v>(\d+)<')
 _TEXT_OF_FORMULA = re.compile(
     rb't="str"[^>]{0,200}>\s*(?:<(?:\w+:)?f[^>]*/>|<(?:\w+:)?f[^>]*>[^<]*</(?:\w+:)?f>)?\s*<(?:\w+:)?v[^>]*>([^<]*)'
@@ -61,7 +61,10 @@ def runs(part: bytes) -> str:
 
 def paragraphs(part: bytes) -> str:
     """The runs of a part that are shown, those of one paragraph joined, so that words are whole."""
-    part = without(utf8(part), _NOT_SHOWN, _MARKS_NOT_SHOWN)
+    return _joined(without(utf8(part), _NOT_SHOWN, _MARKS_NOT_SHOWN))
+
+
+def _joined(part: bytes) -> str:
     return characters(b"".join([text or b"\n" for text in _TEXT.findall(part)]))
 
 
@@ -94,10 +97,10 @@ def sheets_text(package: OfficePackage) -> str:
     texts: list[str] = []
     for name in _visible_sheets(package):
         cells = package.read(name)
-        for index, number in Counter(_SHARED_CELL.findall(cells)).items():
-            if int(index) < len(shared):
-                texts += [shared[int(index)]] * number
-        texts += map(characters, _TEXT_OF_FORMULA.findall(cells))
+        indices = map(int, _SHARED_CELL.findall(cells))
+        texts += [shared[index] for index in indices if index < len(shared)]
+        if b't="str"' in cells:
+            texts += map(characters, _TEXT_OF_FORMULA.findall(cells))
         texts += [number.decode() for number in _PLAIN_NUMBER.findall(cells)]
         if b"inlineStr" in cells:
             texts.append(paragraphs(cells))
@@ -119,7 +122,11 @@ def _charts(package: OfficePackage, read: Callable[[bytes], str]) -> Iterator[st
 def _shared_strings(package: OfficePackage) -> list[str]:
     if "xl/sharedStrings.xml" not in package.names:
         return []
-    return [paragraphs(one) for one in _SHARED.split(utf8(package.read("xl/sharedStrings.xml")))[:-1]]
+    part = without(utf8(package.read("xl/sharedStrings.xml")), _NOT_SHOWN, _MARKS_NOT_SHOWN)
+    plain = _PLAIN_STRING.findall(part)
+    if len(plain) == part.count(b"</si>") == part.count(b"<t"):
+        return list(map(characters, plain))
+    return [_joined(one) for one in _SHARED.split(part)[:-1]]
 
 
 def _visible_sheets(package: OfficePackage) -> Iterator[str]:
