@@ -199,7 +199,8 @@ def _characters(words: Counter[str]) -> Counter[str]:
 
 def _lost(missing: Counter[str], extra: Counter[str], reference: Reference) -> Counter[str]:
     """The missing words by kind; one that is part of a surplus word, or made of such, is only divided
-    otherwise. Of several kinds that hold a word, it is the one that lacks most of its words."""
+    otherwise. Of several kinds that hold a word, it is the one that lacks most of its words, but not more
+    often than it holds this one."""
     wanted, lacked = Counter[str](), Counter[str]()
     for word, kinds in reference.kinds.items():
         wanted.update(kinds.keys())
@@ -210,11 +211,13 @@ def _lost(missing: Counter[str], extra: Counter[str], reference: Reference) -> C
     for word, count in missing.items():
         if (len(word) > 2 and word in glued) or _made_of(word, extra):
             lost[SPLIT] += count
-        elif kinds := reference.kinds.get(word):
-            lost[max(kinds, key=lambda kind: lacked[kind] / wanted[kind])] += count
         else:
+            kinds = reference.kinds.get(word, Counter())
+            for kind in sorted(kinds, key=lambda kind: lacked[kind] / wanted[kind], reverse=True):
+                lost[kind] += (here := min(count, kinds[kind]))
+                count -= here
             lost[DRAWN] += count
-    return lost
+    return +lost
 
 
 def _made_of(word: str, parts: Counter[str]) -> bool:

@@ -67,6 +67,12 @@ def test_glued_words_are_told_from_lost_ones(scoring: ModuleType) -> None:
     assert made.lost == Counter({scoring.SPLIT: 2, "header": 1})
 
 
+def test_a_kind_is_not_blamed_for_more_words_than_it_holds(scoring: ModuleType) -> None:
+    kinds = scoring.kinds_of([("page", "x x x x there"), ("turned", "x")])
+    made = scoring.score(shown(scoring, "x x x x there", kinds=kinds), "there")
+    assert made.lost == Counter({"turned": 1, "page": 3})
+
+
 def test_a_moved_paragraph_is_out_of_order(scoring: ModuleType) -> None:
     made = scoring.score(shown(scoring, "a b c d e f"), "e f a b c d")
     assert (made.ordered, made.compared) == (4, 6)
