@@ -31,6 +31,7 @@ BUILTIN = {
     "records": "rag_pipelines.connectors.records:RecordsConnector",
     "servicenow": "rag_pipelines.connectors.servicenow.connector:ServiceNowConnector",
     "sharepoint": "rag_pipelines.connectors.sharepoint.connector:SharePointConnector",
+    "web": "rag_pipelines.connectors.web.connector:WebConnector",
 }
 """Kind to ``module:class``."""
 

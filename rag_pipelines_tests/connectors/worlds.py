@@ -13,6 +13,7 @@ from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
 from rag_pipelines_tests.connectors.records_world import Csv, JsonLines, Sql
 from rag_pipelines_tests.connectors.servicenow_world import ServiceNowKnowledge
 from rag_pipelines_tests.connectors.sharepoint_world import SharePoint
+from rag_pipelines_tests.connectors.web_world import Web
 
 WORLDS: tuple[type[World], ...] = (
     LocalFiles,
@@ -28,4 +29,5 @@ WORLDS: tuple[type[World], ...] = (
     JiraDataCenter,
     ServiceNowKnowledge,
     SharePoint,
+    Web,
 )

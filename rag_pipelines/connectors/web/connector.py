@@ -1,0 +1,132 @@
+"""The web connector: what the contract of a connector asks for, put together from the parts beside it.
+
+What belongs here: listing, looking up, the check. What does not: the pass over a site (`crawl`).
+
+The external id is the canonical address of a page. The token is that of its content: a page whose banner or
+footer changed keeps it. There is no change feed: every run goes over the site, and asks for each page only if
+it changed. A page that nothing links any more stays as long as it answers (`unlinked`); one that is not found
+is asked for a second time before it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from rag_pipelines.connectors.base import Capabilities, Complete, Connector, Entry, Failure, Finding, Window
+from rag_pipelines.connectors.tally import Tally
+from rag_pipelines.connectors.web.addresses import Scope
+from rag_pipelines.connectors.web.cache import PageCache
+from rag_pipelines.connectors.web.crawl import Crawl
+from rag_pipelines.connectors.web.options import PAGES, WebOptions
+from rag_pipelines.connectors.web.pages import facts_of
+from rag_pipelines.connectors.web.reader import PageReader
+from rag_pipelines.connectors.web.sitemaps import read_sitemap
+from rag_pipelines.errors import (
+    CredentialError,
+    GoneError,
+    MissingEntityError,
+    RagError,
+    TransientError,
+    UnlistableError,
+)
+
+
+class WebConnector(Connector):
+    """Lists the pages of a site that sitemaps and links lead to."""
+
+    kind = "web"
+    capabilities = Capabilities(lookup=True, moves=True)
+    options_type = WebOptions
+    options: WebOptions
+
+    @property
+    def concurrent_loads(self) -> int:
+        """As the options say."""
+        return self.options.concurrent_loads
+
+    def items(self, window: Window = Window()) -> Iterator[Entry]:
+        crawl = Crawl(self.options, Scope(self.options), self._reader, self._cache)
+        tally = Tally()
+        failures: list[Failure] = []
+        listed = False
+        for entry in crawl.entries():
+            if isinstance(entry, Failure):
+                failures.append(entry)
+            elif not window.holds(entry.modified_at):
+                continue
+            else:
+                listed = True
+            tally.add(entry)
+            yield entry
+        if failures and not listed and not window:
+            first = failures[0]
+            error = UnlistableError(
+                f"no page could be read; {first.entity or first.external_id}: {first.error}"
+            )
+            passing = isinstance(first.error, TransientError)
+            nothing = Failure(error=first.error if passing else error, entity=self.source, whole=True)
+            tally.add(nothing)
+            yield nothing
+        if tally.whole and not window:
+            crawl.forget_the_gone()
+        yield Complete(tally.count, full=tally.whole and not window)
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Each is asked for: it is gone where the site says so, or sends us to another page instead."""
+        scope = Scope(self.options)
+        with ThreadPoolExecutor(self.options.concurrent_loads) as pool:
+            answers = pool.map(lambda url: self._is_there(url, scope), ids)
+            return {url for url, there in zip(ids, answers, strict=True) if there}
+
+    def check(self) -> list[Finding]:
+        findings = []
+        for url in self.options.sitemaps:
+            try:
+                found = read_sitemap(self._reader.read(url).body)
+                named = f"{len(found.pages):,} pages and {len(found.sitemaps):,} further sitemaps"
+                findings.append(
+                    Finding("sitemap", bool(found.pages or found.sitemaps), f"{url} names {named}")
+                )
+            except RagError as error:
+                findings.append(Finding("sitemap", False, f"{url}: {error}"))
+        for url in self.options.start:
+            try:
+                answer = self._reader.read(url)
+                facts = facts_of(answer.body, answer.headers, self.options.user_agent)
+                detail = f"{url} has {facts.words:,} words and {len(facts.links):,} links"
+                findings.append(Finding("start", answer.media_type in PAGES, detail))
+            except RagError as error:
+                findings.append(Finding("start", False, f"{url}: {error}"))
+        return findings
+
+    def close(self) -> None:
+        for part in ("_reader", "_cache"):
+            if part in vars(self):
+                getattr(self, part).close()
+
+    def _is_there(self, url: str, scope: Scope) -> bool:
+        if scope.place(url) != url:
+            return False
+        try:
+            answer = self._reader.read(url)
+        except (MissingEntityError, GoneError):
+            return False
+        except CredentialError:
+            raise
+        except TransientError as error:
+            raise TransientError(f"whether {url} still exists cannot be asked: {error}") from error
+        except RagError:
+            return True
+        facts = facts_of(answer.body, answer.headers, self.options.user_agent)
+        canonical = scope.place(facts.canonical, url) if facts.canonical else url
+        return not answer.moved and facts.indexed and canonical in (None, url)
+
+    @cached_property
+    def _reader(self) -> PageReader:
+        return PageReader(self.options, Scope(self.options))
+
+    @cached_property
+    def _cache(self) -> PageCache:
+        return PageCache(self.options.cache_dir, self.source)
