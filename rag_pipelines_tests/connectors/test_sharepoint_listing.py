@@ -208,6 +208,15 @@ def test_the_last_of_several_entries_counts(office: Office) -> None:
     assert listing.complete.count == 1
 
 
+def test_what_a_feed_names_as_it_was_and_then_as_gone_is_gone(office: Office) -> None:
+    file = office.tenant.file(office.library, "a.txt")
+    cursor = cursor_of(office.listed())
+    office.tenant.delete(office.library, file)
+    office.double.feeds.repeated.add(file.key)
+    followed = office.followed(cursor)
+    assert (followed.items, followed.removed) == ({}, [office.id(file)])
+
+
 def test_children_may_come_before_their_folders(office: Office) -> None:
     tenant, library = office.tenant, office.library
     outer = tenant.folder(library, "outer")

@@ -95,13 +95,10 @@ class Feeds:
         return {"snapshot": name, "start": 0, "seen": place.log[-1][0]}
 
     def _told(self, place: Place, key: str, shape: Shape) -> Iterator[Json]:
-        if key in place.gone:
-            yield shapes.deleted(place, place.gone[key])
-            return
         thing = self._double.tenant.find(place, key)
         if key in self.repeated:
             yield shape(place, replace(thing, name=thing.before or thing.name))
-        yield shape(place, thing)
+        yield shapes.deleted(place, thing) if key in place.gone else shape(place, thing)
 
     def _link(self, request: Request, state: Json) -> str:
         told = json.dumps({**state, "epoch": self._epoch}).encode()
