@@ -29,8 +29,11 @@ _WIKI = re.compile(
 
 def page_text(markup: str) -> str:
     """The text between the tags of a page in storage format, with that of macros."""
-    markup = _CDATA.sub(lambda section: escape(section[1], quote=False), markup)
-    return html.text(_MACHINE_READ.sub("\n", markup))
+    if "<![CDATA[" in markup:
+        markup = _CDATA.sub(lambda section: escape(section[1], quote=False), markup)
+    if "<ac:" in markup:
+        markup = _MACHINE_READ.sub("\n", markup)
+    return html.text(markup)
 
 
 def issue_text(issue: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-_ESCAPED = re.compile(r"\\[{}\\]")
+_REPLACED = (("\r", ""), ("\n", ""), ("\\\\", " "), ("\\{", " "), ("\\}", " "))
+"""Line breaks of the source, and escaped characters, in the order in which they are taken out."""
 _NOT_SHOWN = re.compile(
     r"\{\\(?:\*\\(?!shpinst|annotation)|(?:fonttbl|colortbl|stylesheet|info|pict|objdata|listtext|pntext|sp"
     r"|nonshppict|filetbl|revtbl|datafield|fldinst|atnauthor|atnid|atnref|xe|tc|rxe)(?![a-z]))[^{}]*\}"
@@ -22,8 +23,8 @@ _UNICODE_ALONE = re.compile(r"\\u(-?\d{1,6}) ?")
 """Characters with what older readers show in their place, and without (``\\uc0``)."""
 _CODE = re.compile(r"\\'[0-9a-fA-F]{2}")
 _BREAK = re.compile(r"\\(?:par|pard|line|tab|cell|nestcell|row|nestrow|page|sect|column)(?![a-z])-?\d* ?")
-_FORMATTING = re.compile(r"(?<![{*])(?:\\(?!(?:v|deleted)(?![a-z0]))[a-zA-Z]+-?\d* ?)++")
-"""Control words that begin no group, which are nearly all of a file."""
+_FORMATTING = re.compile(r"(?<![{*])\\(?!(?:v|deleted)(?![a-z0]))[a-zA-Z][a-zA-Z0-9\\-]*+ ?")
+"""Rows of control words that begin no group, which are nearly all of a file."""
 _CONTROL = re.compile(r"\\(?:[a-zA-Z]+-?\d* ?|[^a-zA-Z])")
 _UNKNOWN = "\ufffd"
 _WITH_UNKNOWN = re.compile(rf"(?<!\S)[^\s{_UNKNOWN}]*{_UNKNOWN}\S*")
@@ -31,7 +32,9 @@ _WITH_UNKNOWN = re.compile(rf"(?<!\S)[^\s{_UNKNOWN}]*{_UNKNOWN}\S*")
 
 def text(source: str) -> str:
     """The text of a document whose bytes were taken for Latin-1."""
-    shown = _ESCAPED.sub(" ", source.replace("\r", "").replace("\n", ""))
+    shown = source
+    for taken_out, left in _REPLACED:
+        shown = shown.replace(taken_out, left)
     unicode = _UNICODE_ALONE if "\\uc0" in source else _UNICODE
     shown = unicode.sub(lambda code: chr(int(code[1]) % 0x10000), shown)
     shown = _FORMATTING.sub("\0", _BREAK.sub("\n", _CODE.sub(_UNKNOWN, shown)))
