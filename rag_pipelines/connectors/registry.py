@@ -27,6 +27,7 @@ BUILTIN = {
     "confluence": "rag_pipelines.connectors.confluence.connector:ConfluenceConnector",
     "filesystem": "rag_pipelines.connectors.filesystem:FilesystemConnector",
     "git": "rag_pipelines.connectors.git:GitConnector",
+    "google_drive": "rag_pipelines.connectors.google_drive.connector:GoogleDriveConnector",
     "jira": "rag_pipelines.connectors.jira.connector:JiraConnector",
     "records": "rag_pipelines.connectors.records:RecordsConnector",
     "servicenow": "rag_pipelines.connectors.servicenow.connector:ServiceNowConnector",

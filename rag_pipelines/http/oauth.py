@@ -192,14 +192,17 @@ def workload_identity(
 
 def jwt_bearer(
     token_url: str,
-    private_key: str,
+    private_key: Any,
     claims: Mapping[str, str],
     *,
     headers: Mapping[str, str] | None = None,
     algorithm: str = "RS256",
     **options: Any,
 ) -> TokenSource:
-    """Tokens for who signs a statement of who it is: a service account of Google (claims iss, scope, sub)."""
+    """Tokens for who signs a statement of who it is: a service account of Google (claims iss, scope, sub).
+
+    `private_key` is in PEM format, or what `read_key` made of it.
+    """
     sign = _signer(private_key, algorithm, headers)
 
     def form() -> Form:
@@ -222,29 +225,39 @@ def refresh_token(
     return TokenSource(token_url, lambda: form, (client_id, token), **options)
 
 
-def _signer(
-    private_key: str, algorithm: str, headers: Mapping[str, str] | None
-) -> Callable[[Mapping[str, str]], str]:
-    """What signs claims, with the times of an assertion. Raises `ConfigError` for an unusable key."""
+def read_key(private_key: str, algorithm: str = "RS256") -> Any:
+    """A private key in PEM format, for all who sign with it: to check one takes longer than to sign.
+
+    Raises `ConfigError` for an unusable key.
+    """
     try:
         import jwt
     except ImportError as error:
         raise ConfigError(
             "a login by key needs PyJWT, which is not installed; run `pip install 'rag-pipelines[oauth]'`"
         ) from error
-
-    def sign(claims: Mapping[str, str]) -> str:
-        now = int(time.time())
-        whole = {**claims, "iat": now, "nbf": now, "exp": now + ASSERTION_LIFE}
-        return jwt.encode(whole, private_key, algorithm, headers=dict(headers or {}))
-
     try:
-        sign({})
+        return jwt.get_algorithm_by_name(algorithm).prepare_key(private_key)
     except (ValueError, TypeError, jwt.PyJWTError) as error:
         raise ConfigError(
             f"the private key cannot be used: {type(error).__name__}; valid is an unencrypted key in PEM "
             f"format for {algorithm}"
         ) from None
+
+
+def _signer(
+    private_key: Any, algorithm: str, headers: Mapping[str, str] | None
+) -> Callable[[Mapping[str, str]], str]:
+    """What signs claims, with the times of an assertion. Raises `ConfigError` for an unusable key."""
+    key = read_key(private_key, algorithm) if isinstance(private_key, str) else private_key
+
+    def sign(claims: Mapping[str, str]) -> str:
+        import jwt
+
+        now = int(time.time())
+        whole = {**claims, "iat": now, "nbf": now, "exp": now + ASSERTION_LIFE}
+        return jwt.encode(whole, key, algorithm, headers=dict(headers or {}))
+
     return sign
 
 

@@ -9,6 +9,7 @@ from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud, Con
 from rag_pipelines_tests.connectors.conformance import World
 from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectStore
 from rag_pipelines_tests.connectors.git_world import LocalGit, RemoteGit
+from rag_pipelines_tests.connectors.google_drive_world import MyDrives, SharedDrives
 from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
 from rag_pipelines_tests.connectors.records_world import Csv, JsonLines, Sql
 from rag_pipelines_tests.connectors.servicenow_world import ServiceNowKnowledge
@@ -30,4 +31,6 @@ WORLDS: tuple[type[World], ...] = (
     ServiceNowKnowledge,
     SharePoint,
     Web,
+    SharedDrives,
+    MyDrives,
 )

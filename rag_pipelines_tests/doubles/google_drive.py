@@ -90,15 +90,17 @@ class GoogleDrive(GoogleServer):
 
         def wanted(item: Item) -> bool:
             return (
-                item.id in self.site.items
+                item.drive == (drive or None)
                 and item.parent is not None
-                and item.drive == (drive or None)
+                and item.id in self.site.items
                 and item.id not in self.silent
                 and matches(self.site, item, conditions, me)
                 and viewer.lists(item)
             )
 
-        found = self.page(request, self.site.order, wanted, 100 if drive else 1000)
+        mine = me if ("owners", "in", "me") in conditions else None
+        among = self.site.positions(drive or None, mine)
+        found = self.page(request, self.site.order, wanted, 100 if drive else 1000, among=among)
         if isinstance(found, Answer):
             return found
         items, after = found

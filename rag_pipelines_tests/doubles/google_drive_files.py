@@ -21,7 +21,7 @@ Json = dict[str, Any]
 Condition = tuple[str, str, str]
 
 _CONDITION = re.compile(
-    r"""(?:(?P<field>trashed|mimeType)\s*(?P<operator>!?=)\s*(?P<value>true|false|'[^']*')"""
+    r"""(?:(?P<field>trashed|mimeType|shortcutDetails.targetId)\s*(?P<operator>!?=)\s*(?P<value>true|false|'[^']*')"""
     r"""|'(?P<id>[^']+)' in (?P<list>parents|owners))$"""
 )
 
@@ -64,6 +64,8 @@ def matches(site: Workspace, item: Item, conditions: Iterable[Condition], me: st
             holds = item.owner == (me if value == "me" else value)
         elif name == "trashed":
             holds = site.is_trashed(item) == (value == "true")
+        elif name == "shortcutDetails.targetId":
+            holds = item.target == value
         else:
             holds = item.mime == value
         if holds == (operator == "!="):

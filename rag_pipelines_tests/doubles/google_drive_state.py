@@ -44,6 +44,7 @@ class Workspace:
         self.roots: dict[str, str] = {}
         """Of each person, the id of the top of My Drive."""
         self.sequence = 1
+        self._positions: tuple[tuple[int, int], dict[str, list[int]]] = ((-1, -1), {})
         self.logs: dict[str, dict[str, int]] = {}
         """By ``drive/<id>`` or ``user/<address>``: item (or drive) id to the number of its last change."""
 
@@ -65,6 +66,13 @@ class Workspace:
 
     def suspend(self, email: str, suspended: bool = True) -> None:
         self.people[email].suspended = suspended
+
+    def delete_person(self, email: str) -> None:
+        """An account is deleted with everything that it owns."""
+        del self.people[email]
+        root = self.roots.pop(email)
+        for item in [one for one in self.items.values() if one.owner == email or one.id == root]:
+            del self.items[item.id]
 
     def expand(self, address: str) -> set[str]:
         """The people behind an address."""
@@ -141,11 +149,17 @@ class Workspace:
                     one.drive, one.owner = drive, owner
         return item
 
+    def transfer(self, item: Item, owner: str) -> Item:
+        """Give a file in My Drive to another owner, into the top of theirs."""
+        with self._seen_by(item):
+            item.owner = owner
+            item.parent = self.roots[owner]
+        return item
+
     def share(self, item: Item, *grants: Grant) -> Item:
         with self._seen_by(item):
             given = {grant.id for grant in grants}
             item.grants = [one for one in item.grants if one.id not in given] + list(grants)
-            item.withheld -= {grant.who for grant in grants}
         return item
 
     def unshare(self, item: Item, who: str = "") -> Item:
@@ -200,6 +214,18 @@ class Workspace:
             if one.parent == id:
                 yield one
                 yield from self.below(one.id)
+
+    def positions(self, drive: str | None, owner: str | None) -> list[int]:
+        """Where in `order` stands what is in a shared drive, or in somebody's or anybody's My Drive."""
+        state = self.sequence, len(self.order)
+        if self._positions[0] != state:
+            found: dict[str, list[int]] = {}
+            for number, item in enumerate(self.order):
+                for key in (f"drive/{item.drive or ''}", f"user/{item.owner}"):
+                    found.setdefault(key, []).append(number)
+            self._positions = state, found
+        key = f"drive/{drive or ''}" if owner is None else f"user/{owner}"
+        return self._positions[1].get(key, [])
 
     def is_trashed(self, item: Item) -> bool:
         return item.trashed or any(one.trashed for one in self.ancestors(item))

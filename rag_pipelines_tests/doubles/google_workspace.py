@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -51,6 +52,8 @@ class GoogleServer(Server):
         """Items that an answer names again after the one before."""
         self.refused: set[str] = set()
         """Items whose permissions, or groups whose members, may not be read."""
+        self.suspended_apis: set[str] = set()
+        """Accounts on whose behalf every request is refused."""
         self.stale = False
         """Whether tokens of pages and of changes are refused from now on."""
         self._issued = 0
@@ -166,6 +169,8 @@ class GoogleServer(Server):
             if isinstance(found, Answer):
                 return found
             me, scopes = found
+            if me in self.suspended_apis:
+                return error(403, "domainPolicy", "The domain administrators have disabled Drive apps.")
             if not scopes & described.scopes(method):
                 said = "Request had insufficient authentication scopes."
                 return error(403, "insufficientPermissions", said)
@@ -189,8 +194,12 @@ class GoogleServer(Server):
         wanted: Callable[[Any], bool],
         default: int,
         size_name: str = "pageSize",
+        among: Sequence[int] | None = None,
     ) -> tuple[list[Any], str] | Answer:
-        """The entries of one page, and the token of the next; a token that is not ours is refused."""
+        """The entries of one page, and the token of the next; a token that is not ours is refused.
+
+        `among`: only what stands at these places in `every` can be wanted.
+        """
         token = request.one("pageToken")
         if token and (self.stale or not token.startswith("~!") or not token[2:].isdecimal()):
             return error(400, "invalid", "Invalid Value", "pageToken")
@@ -200,7 +209,8 @@ class GoogleServer(Server):
         if start and getattr(every[start - 1], "id", "") in self.repeated:
             found.append(every[start - 1])
             size += 1
-        for position in range(start, len(every)):
+        places = range(len(every)) if among is None else among
+        for position in places[bisect_left(places, start) :]:
             if len(found) >= size:
                 return found, f"~!{position}"
             if wanted(every[position]):

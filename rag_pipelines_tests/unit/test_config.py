@@ -259,7 +259,7 @@ MISTAKES = {
     "an unknown connector": (
         "sources:\n  s: {connector: filesytem, options: {}}\n",
         "sources.s.connector (line 2): received 'filesytem'; "
-        "valid: confluence, filesystem, git, jira, records, servicenow, sharepoint",
+        "valid: confluence, filesystem, git, google_drive, jira, records, servicenow, sharepoint",
     ),
     "an unknown option of a connector": (
         "sources:\n  s:\n    connector: filesystem\n    options:\n      root: x\n      exclud: [a]\n",
