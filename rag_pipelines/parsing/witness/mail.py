@@ -21,13 +21,12 @@ def text(message: Message, decoded: Mapping[int, str]) -> str:
     plain: list[str] = []
     markup: list[str] = []
     for part in message.walk():
-        kind = part.get_content_type()
-        if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
-            continue
-        if part.get_filename():
+        if (kind := part.get_content_type()) not in ("text/plain", "text/html"):
             continue
         found = decoded.get(id(part))
         if found is None:
+            if part.get_content_disposition() == "attachment" or part.get_filename():
+                continue
             content = part.get_payload(decode=True)
             found = decode(content, part.get_content_charset()) if isinstance(content, bytes) else ""
         if kind == "text/html":
