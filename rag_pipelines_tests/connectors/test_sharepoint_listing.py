@@ -317,6 +317,21 @@ def test_a_folder_that_gets_permissions_of_its_own_changes_what_is_below_it(offi
     assert rule.clauses == ((f"group:graph/{library.key}/root",),)
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_feed_that_keeps_silent_about_sharing_opens_nothing(office: Office, kind: str) -> None:
+    """Nothing promises that an entry without `shared` in a feed inherits now, where it did not before."""
+    tenant, library = office.tenant, office.library
+    folder = tenant.folder(library, "closed")
+    file = tenant.file(library, "a.txt", parent=folder)
+    shared = file if kind == "file" else folder
+    tenant.share(library, shared, [Grant(who=(USER, office.ann.key))])
+    full = office.listed()
+    office.double.feeds.reticent.add(shared.key)
+    tenant.edit(library, file, b"new")
+    followed = office.followed(cursor_of(full))
+    assert followed.items[office.id(file)].access == full.items[office.id(file)].access
+
+
 def test_a_renamed_folder_is_told_in_full_listings(office: Office) -> None:
     tenant, library = office.tenant, office.library
     folder = tenant.folder(library, "2026")

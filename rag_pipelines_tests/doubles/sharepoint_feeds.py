@@ -38,6 +38,8 @@ class Feeds:
         """Keys of things that are named twice: as they were before, then as they are."""
         self.silent: set[str] = set()
         """Keys of things that are not named, without a word of that."""
+        self.reticent: set[str] = set()
+        """Keys of things whose sharing is told in listings of everything only."""
         self.children_first = False
         self.empty_last_page = True
         self._double = double
@@ -60,14 +62,17 @@ class Feeds:
             fresh = f"{self._double.url}{urlsplit(request.target).path}"
             return problem(410, self._code, "The token has expired.", {"Location": fresh})
         if "since" in state:
-            state = self._continue(place, state["since"])
+            state = {**self._continue(place, state["since"]), "follows": True}
         keys, start = self._snapshots[state["snapshot"]], state["start"]
         limit = min(request.number("$top", self._double.cap), self._double.cap)
         some = [key for key in keys[start : start + limit] if key not in self.silent]
         value = [raw for key in some for raw in self._told(place, key, shape)]
+        for raw in value:
+            if "follows" in state and raw["id"] in self.reticent:
+                raw.pop("shared", None)
         answer: Json = {"value": [selected(raw, request) for raw in value]}
         if start + limit < len(keys) or (self.empty_last_page and keys[start:]):
-            following = {"snapshot": state["snapshot"], "start": start + limit, "seen": state["seen"]}
+            following = {**state, "start": start + limit}
             answer["@odata.nextLink"] = self._link(request, following)
         else:
             answer["@odata.deltaLink"] = self._link(request, {"since": state["seen"]})

@@ -91,8 +91,9 @@ class Library:
         """Read everything, or what was touched since `link` was given.
 
         A listing of everything whose token expires in the middle is begun again. A feed does not name what
-        is below a folder that got or lost permissions of its own: then everything is read as well. `first` is
-        the answer to `link` if it is there. Raises `GoneError` where `link` has expired.
+        is below a folder that got or lost permissions of its own, and is not trusted to say that something
+        has lost them: then everything is read as well. `first` is the answer to `link` if it is there. Raises
+        `GoneError` where `link` has expired.
         """
         self._follows = link is not None
         for attempt in range(_RESTARTS + 1):
@@ -163,7 +164,8 @@ class Library:
             self.scopes.add(ROOT)
         elif own != (node.id in self.scopes):
             (self.scopes.add if own else self.scopes.discard)(node.id)
-            self._reshared |= self._follows and node.kind == FOLDER and "deleted" not in raw
+            settled = "deleted" in raw or (own and node.kind != FOLDER)
+            self._reshared |= self._follows and not settled
 
     def _read_everything(self) -> None:
         """Take over what is there now; what was read of the feed says what is gone, and where to go on."""
