@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -42,42 +44,43 @@ class PublicTransport(Transport):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-class _Looking:
-    """A connection that looks where its name leads before it is made."""
+@contextmanager
+def _looking(connection: HTTPConnection) -> Iterator[None]:
+    """Let `connection` be made to the address that was looked at, whatever its name leads to later."""
+    name = connection._dns_host
+    try:
+        found = socket.getaddrinfo(name, connection.port, type=socket.SOCK_STREAM)
+    except OSError:
+        # The connection says itself why a name leads nowhere.
+        found = []
+    for *_, address in found:
+        if not is_public(str(address[0])):
+            raise ForbiddenEntityError(
+                f"{name} leads to {address[0]}, which is not a public address; if the site is inside of "
+                "your network, set private_addresses: true"
+            )
+    connection._dns_host = str(found[0][4][0]) if found else name
+    try:
+        yield
+    finally:
+        connection._dns_host = name
 
-    _dns_host: str
-    port: int | None
 
+class _HttpConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        name = self._dns_host
-        try:
-            found = socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)
-        except OSError:
-            found = []
-        for *_, address in found:
-            if not is_public(str(address[0])):
-                raise ForbiddenEntityError(
-                    f"{name} leads to {address[0]}, which is not a public address; if the site is inside of "
-                    "your network, set private_addresses: true"
-                )
-        self._dns_host = str(found[0][4][0]) if found else name
-        try:
-            return super()._new_conn()  # type: ignore[misc]
-        finally:
-            self._dns_host = name
+        with _looking(self):
+            return super()._new_conn()
 
 
-class _HttpConnection(_Looking, HTTPConnection):
-    pass
-
-
-class _HttpsConnection(_Looking, HTTPSConnection):
-    pass
+class _HttpsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        with _looking(self):
+            return super()._new_conn()
 
 
 class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
+    ConnectionCls: Any = _HttpConnection
 
 
 class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
+    ConnectionCls: Any = _HttpsConnection

@@ -66,9 +66,10 @@ class StyleSheets:
         for selectors, applies, body in _rules(css):
             for name, value, important in _DECLARED.findall(body):
                 order += 1
-                rules = self._rules.get(name.lower())
+                if (rules := self._rules.get(name.lower())) is None:
+                    continue
                 hides = value.lower() in _HIDING_VALUES
-                for selector in selectors.split(",") if rules is not None else ():
+                for selector in selectors.split(","):
                     rule = _rule(selector.strip(), hides, applies is True, bool(important), order)
                     if rule.certain or not hides:
                         rules[_key(rule)].append(rule)
