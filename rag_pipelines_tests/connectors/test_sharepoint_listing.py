@@ -479,6 +479,15 @@ def test_requests_are_few_for_many_files(office: Office) -> None:
     assert len(office.double.log) - before - listed == 500 + 500 // 20
 
 
+def test_libraries_are_listed_where_the_lists_of_their_site_cannot_be(office: Office) -> None:
+    file = office.tenant.file(office.library, "a.txt")
+    office.double.in_batch.append((r"/lists\?", 403, {}))
+    listing = office.listed(sites=[office.url])
+    assert listing.items.keys() == {office.id(file)}
+    assert [(one.entity, one.whole) for one in listing.failures] == [(f"site {office.url}", False)]
+    assert not listing.is_full
+
+
 @pytest.mark.parametrize("fault", [Status(404), Status(403)])
 def test_a_source_of_one_site_that_cannot_be_read_fails_as_a_whole(office: Office, fault: Fault) -> None:
     office.double.faults.script(fault, path=r"/v1.0/sites/", times=100)

@@ -159,7 +159,8 @@ class Places:
             except RagError as error:
                 if site.id not in failed:
                     failed.add(site.id)
-                    yield Failure(error=error, entity=f"site {site.url}", whole=self._is_all(site.url))
+                    whole = self._is_all(site.url) and read == self._libraries
+                    yield Failure(error=error, entity=f"site {site.url}", whole=whole)
 
     def _libraries(self, site: Site, drives: list[Json]) -> Iterator[Place]:
         for raw in drives:
