@@ -331,7 +331,9 @@ def test_a_listing_that_was_broken_off_can_be_begun_again(world: World) -> None:
 
 @pytest.mark.case(Case.MANY_IDS)
 def test_a_large_source_is_listed_in_full_in_little_memory(world: World) -> None:
-    """Memory is traced up to the first entry and along some thousands, because tracing is slow."""
+    """Memory is traced up to the first entry and along some thousands, because tracing is slow. What the
+    connector imports is there before."""
+    listed(world)
     world.put_many({f"folder-{n % 50}/document-{n}.md": f"text {n}" for n in range(MANY)})
     entries = world.connector().items()
     missing = {world.id_of(name) for name in world.documents}

@@ -69,7 +69,6 @@ class Replay:
     def __init__(self, workspace: Workspace, corpus: Path) -> None:
         self._workspace, self._corpus = workspace, corpus
         self._steps: list[Step] = []
-        workspace.document["limits"] = {"workers": 2}
         workspace.document["profiles"]["embedding"] = {"default": {"provider": "hash", "dimensions": 64}}
         workspace.document["profiles"]["chunking"] = {"default": {"whole_document": True}}
         unpack(corpus / "base.tar.gz", workspace.docs)

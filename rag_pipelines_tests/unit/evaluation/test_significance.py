@@ -7,7 +7,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from rag_pipelines.evaluation.significance import difference, interval, roc
 
@@ -42,6 +41,8 @@ def test_the_test_agrees_with_the_paired_t_test_where_that_holds() -> None:
     draw = random.Random(7)
     before = [draw.gauss(0.5, 0.2) for _ in range(400)]
     after = [value + draw.gauss(0.015, 0.15) for value in before]
+    from scipy import stats  # Takes a second, which every process would pay that looks for tests.
+
     assert difference(before, after).p == pytest.approx(stats.ttest_rel(after, before).pvalue, abs=0.02)
 
 
