@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_criteria_of_each_kind_let_in_whom_they_name(bench: Bench) -> None:
     role = site.role("sales")
     site.grant(people["seller"], role)
     group = site.group("team", people["member"], manager=people["manager"]["sys_id"])
-    parts = {
+    parts: dict[str, dict[str, Any]] = {
         "member": {"group": [group]},
         "clerk": {"department": ["clerk"]},
         "local": {"location": ["local"]},

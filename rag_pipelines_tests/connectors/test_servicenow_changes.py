@@ -190,6 +190,18 @@ def test_an_interrupted_feed_keeps_its_position(bench: Bench, base: Row) -> None
     assert listing.complete.cursor is None
 
 
+def test_no_address_is_longer_than_proxies_allow(bench: Bench, base: Row) -> None:
+    site = bench.instance
+    for n in range(120):
+        site.base(f"B {n}")
+    rows = [site.article(base, f"A {n}", "a") for n in range(400)]
+    complete = bench.listed(page_size=1000).complete
+    assert complete is not None
+    bench.changed(complete.cursor, page_size=1000)
+    bench.connector().existing([id_of(row) for row in rows])
+    assert max(len(entry.path) + len(entry.query) for entry in bench.double.log) < 8000
+
+
 def test_what_still_exists_is_told_apart_from_what_does_not(bench: Bench, base: Row) -> None:
     site = bench.instance
     article, retired = site.article(base, "A", "a"), site.article(base, "R", "r")

@@ -152,6 +152,17 @@ def test_a_base_that_is_not_there_makes_the_listing_incomplete(bench: Bench, bas
     assert "'Legal'" in str(listing.failures[0].error)
 
 
+def test_a_hidden_base_makes_the_listing_incomplete_unless_the_options_name_others(
+    bench: Bench, base: Row
+) -> None:
+    article = bench.instance.article(base, "A", "a")
+    bench.instance.hidden.add(bench.instance.base("Secret")["sys_id"])
+    listing = bench.listed()
+    assert (set(listing.items), listing.is_full) == ({id_of(article)}, False)
+    assert "hide knowledge bases" in str(listing.failures[0].error)
+    assert bench.listed(bases=["HR"]).is_full
+
+
 def test_two_bases_of_one_title_are_told_apart_by_id(bench: Bench, base: Row) -> None:
     bench.instance.base("HR")
     listing = bench.listed(bases=["HR"])
@@ -246,7 +257,12 @@ def test_without_a_count_nobody_knows_whether_a_listing_is_whole(bench: Bench, b
 def test_an_article_that_is_edited_between_pages_is_listed_once(bench: Bench, base: Row) -> None:
     site = bench.instance
     rows = [site.article(base, f"A {n}", "a") for n in range(9)]
-    bench.double.before(2, lambda: (site.tick(), site.edit(rows[0], text="b")), "ORDERBYsys_updated_on")
+
+    def edit() -> None:
+        site.tick()
+        site.edit(rows[0], text="b")
+
+    bench.double.before(2, edit, "ORDERBYsys_updated_on")
     listing = bench.listed(page_size=3)
     assert (set(listing.items), listing.is_full) == ({id_of(row) for row in rows}, True)
 

@@ -68,7 +68,8 @@ class Oracle:
         if self._denied(user, _list(block["cannot_read_user_criteria"])):
             return False  # stricter: contributors are denied as well
         base = self._instance.tables["kb_knowledge_base"][block["kb_knowledge_base"]]
-        if not self._articles_decide and (self._privileged(user, base) or self._contributes(user, base)):
+        exempt = self._privileged(user, base) or self._contributes(user, base)
+        if exempt and not self._articles_decide and base["kb_version"] != "2":
             return True  # stricter where articles decide: their blocks decide as well
         can = _list(block["can_read_user_criteria"])
         return not can or any(self.matches(user, one) for one in can)

@@ -14,7 +14,7 @@ from rag_pipelines.connectors.servicenow.access import ARTICLE_CRITERIA, BLOCK_A
 from rag_pipelines.connectors.servicenow.criteria import LISTS
 from rag_pipelines.connectors.servicenow.directory import BASE_LISTS, ITEM_LISTS
 from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
-from rag_pipelines.connectors.servicenow.scope import Scope
+from rag_pipelines.connectors.servicenow.scope import Scope, hidden_bases
 from rag_pipelines.connectors.servicenow.site import ServiceNowSite
 from rag_pipelines.errors import CredentialError, RagError
 
@@ -33,6 +33,8 @@ def findings(site: ServiceNowSite, options: ServiceNowOptions, scope: Scope) -> 
         yield Finding(
             "bases", False, f"there is no active knowledge base {missing!r} that the account can see"
         )
+    if scope.hidden:
+        yield Finding("bases", False, str(hidden_bases()))
     titles = [row.get("title", "") for row in scope.bases.values()]
     named = ", ".join(titles[:10]) + (" …" if len(titles) > 10 else "")
     advice = "" if titles else "; look at bases and at what the account may read"

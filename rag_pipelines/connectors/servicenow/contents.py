@@ -13,8 +13,8 @@ import html
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.servicenow.site import Row, ServiceNowSite
@@ -25,7 +25,8 @@ ITEMS = "sc_cat_item"
 _REFERENCE = re.compile(r"[0-9a-f]{32}")
 
 
-class Text(NamedTuple):
+@dataclass(frozen=True)
+class Text:
     """Loads the text of a row of `table`: kb_knowledge, a template's own table, or sc_cat_item."""
 
     contents: Contents

@@ -24,7 +24,7 @@ from rag_pipelines.connectors.servicenow.access import Rules
 from rag_pipelines.connectors.servicenow.contents import ITEMS, Contents, Text
 from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
 from rag_pipelines.connectors.servicenow.places import Places
-from rag_pipelines.connectors.servicenow.scope import Scope
+from rag_pipelines.connectors.servicenow.scope import Scope, hidden_bases
 from rag_pipelines.connectors.servicenow.site import Page, Row, ServiceNowSite, hidden_rows
 from rag_pipelines.connectors.servicenow.templates import ARTICLES
 from rag_pipelines.errors import (
@@ -76,6 +76,8 @@ class ArticleListing:
         for missing in self._scope.missing:
             error = UsageError(f"there is no active knowledge base {missing!r} that the account can see")
             yield Failure(error=error, entity=f"knowledge base {missing}")
+        if self._scope.hidden:
+            yield Failure(error=hidden_bases(), entity="hidden knowledge bases")
         yield from self.ready()
         for chosen in self._scope.ranges():
             yield from self.guarded(self._range([*self._scope.published, chosen]), "articles")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
 from rag_pipelines.connectors.servicenow.site import Row, ServiceNowSite
-from rag_pipelines.errors import UsageError
+from rag_pipelines.errors import ForbiddenEntityError, UsageError
 
 BASE_FIELDS = ("sys_id", "title", "owner", "kb_managers", "application", "kb_version")
 BLOCK_CLASS = "kb_knowledge_block"
@@ -28,6 +28,8 @@ class Scope(NamedTuple):
     bases: dict[str, Row]
     missing: list[str]
     """What `bases` names and the instance does not have."""
+    hidden: bool
+    """Whether an access rule hides bases, where every one is wanted."""
     conditions: tuple[str, ...]
     """On an article, but for its base and state."""
     today: date
@@ -35,7 +37,11 @@ class Scope(NamedTuple):
     @classmethod
     def of(cls, site: ServiceNowSite, options: ServiceNowOptions, today: date) -> Scope:
         """Raises what reading the bases raises; `UsageError` where a name is not one base's."""
-        every = {row["sys_id"]: row for row in site.all("kb_knowledge_base", ["active=true"], BASE_FIELDS)}
+        every: dict[str, Row] = {}
+        hidden = False
+        for page in site.pages("kb_knowledge_base", ["active=true"], BASE_FIELDS):
+            every.update({row["sys_id"]: row for row in page.rows})
+            hidden = hidden or page.hidden
         wanted, missing = _find(every, options.bases)
         excluded, _ = _find(every, options.exclude_bases)
         chosen = {one for one in every if (one in wanted or not options.bases) and one not in excluded}
@@ -44,7 +50,13 @@ class Scope(NamedTuple):
             conditions.append(f"languageIN{','.join(options.languages)}")
         dated = f"valid_to>={today.isoformat()}"
         conditions.append(f"{dated}^ORvalid_toISEMPTY" if options.undated else dated)
-        return cls({one: every[one] for one in sorted(chosen)}, missing, tuple(conditions), today)
+        return cls(
+            {one: every[one] for one in sorted(chosen)},
+            missing,
+            hidden and not options.bases,
+            tuple(conditions),
+            today,
+        )
 
     @property
     def published(self) -> list[str]:
@@ -56,6 +68,14 @@ class Scope(NamedTuple):
         ids = list(self.bases)
         parts = [ids[start : start + _BASES_AT_ONCE] for start in range(0, len(ids), _BASES_AT_ONCE)]
         return [f"kb_knowledge_baseIN{','.join(part)}" for part in parts]
+
+
+def hidden_bases() -> ForbiddenEntityError:
+    """Says that there are bases that the account does not see."""
+    return ForbiddenEntityError(
+        "access rules hide knowledge bases from the account, so that their documents are missing; grant it a "
+        "role that reads them, or name those it sees in bases"
+    )
 
 
 def _find(bases: dict[str, Row], names: tuple[str, ...]) -> tuple[set[str], list[str]]:
