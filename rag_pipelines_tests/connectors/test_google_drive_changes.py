@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rag_pipelines.connectors.base import Failure, Item, Removed
+from rag_pipelines.connectors.google_drive import feed
 from rag_pipelines.errors import CredentialError, GoneError, TransientError, UsageError
 from rag_pipelines_tests.connectors.conformance import Listing
 from rag_pipelines_tests.connectors.google_drive_bench import ADMIN, ALWAYS, ANN, BOB, CAT, Bench, opened
@@ -72,6 +73,40 @@ def test_what_was_trashed_or_deleted_is_removed_with_its_comments(bench: Bench) 
     removed = [one for one in entries if isinstance(one, Removed)]
     assert {one.external_id for one in removed} == {f"file/{trashed.id}", f"file/{purged.id}"}
     assert all(one.children for one in removed)
+
+
+def test_what_lies_below_a_folder_that_changed_is_named_too(bench: Bench) -> None:
+    site, drive = bench.site, bench.drive("One")
+    gone, moved = site.folder(drive.id, "Gone"), site.folder(drive.id, "Moved")
+    below = site.file(site.folder(gone.id, "Deep").id, "trashed")
+    inside = site.file(site.folder(moved.id, "Deep").id, "moved")
+    shared = site.folder(site.roots[ANN], "Shared", Grant("user", BOB))
+    hers, his = site.file(shared.id, "hers"), site.file(shared.id, "his", owner=CAT)
+    site.file(drive.id, "kept")
+    before = bench.listed(users=["*"])
+    site.trash(gone)
+    site.move(moved, site.folder(drive.id, "Closed", limited=True).id)
+    site.unshare(shared, BOB)
+    listing = bench.followed(before, users=["*"])
+    assert listing.removed == [f"file/{below.id}"]
+    assert set(listing.items) == {f"file/{one.id}" for one in (inside, hers, his)}
+    full = bench.listed(users=["*"]).items
+    assert all(
+        (one.access, one.path) == (full[id].access, full[id].path) for id, one in listing.items.items()
+    )
+
+
+def test_no_more_than_so_many_folders_are_looked_into(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MOST_FOLDERS", 3)
+    site, drive = bench.site, bench.drive("One")
+    top = site.folder(drive.id, "Top")
+    for n in range(9):
+        site.file(site.folder(top.id, f"F{n}").id, f"{n}")
+    before = bench.listed()
+    site.rename(top, "Other")
+    sent = len(bench.double.requests("in\\+parents"))
+    assert len(bench.followed(before).items) == 2
+    assert len(bench.double.requests("in\\+parents")) - sent == 3
 
 
 def test_a_file_that_one_account_lost_and_another_holds_is_not_removed(bench: Bench) -> None:

@@ -69,10 +69,10 @@ class Api:
             return
         if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
             yield f"{place}: {kind} expected, received {value!r}"
-        elif kind == "array":
+        elif isinstance(value, list):
             for entry in value:
                 yield from self._check(schema["items"], entry, place)
-        elif kind == "object":
+        elif isinstance(value, dict):
             known = schema.get("properties", {})
             for name, entry in value.items():
                 inner = known.get(name, schema.get("additionalProperties"))

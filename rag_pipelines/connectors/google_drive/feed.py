@@ -6,20 +6,35 @@ What belongs here: reading logs, and what their entries mean. What does not: the
 Each shared drive and each account has a log of its own; an entry is the present state of an item, or says
 that it was removed from the log: deleted, or out of this account's sight
 (developers.google.com/workspace/drive/api/guides/about-changes). So what a log lost is looked for with every
-account before it counts as gone. What lies below a folder that was moved, shared or deleted is not named.
+account before it counts as gone. A folder that was moved, shared or put into the trash is named without what
+lies below it: that is listed here, down to `MOST_FOLDERS`; a full listing has to find the rest, and what was
+in a folder that was deleted for good.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 
+from rag_pipelines import logs
 from rag_pipelines.connectors.base import Failure, Item, Removed
 from rag_pipelines.connectors.google_drive.api import Json
-from rag_pipelines.connectors.google_drive.files import SHORTCUT, DriveFile, read_file
+from rag_pipelines.connectors.google_drive.files import FILE_FIELDS, SHORTCUT, DriveFile, read_file
 from rag_pipelines.connectors.google_drive.listing import DriveWalk
 from rag_pipelines.connectors.google_drive.lookup import Lookup
 from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace
-from rag_pipelines.errors import CredentialError, ForbiddenEntityError, GoneError, RagError
+from rag_pipelines.errors import (
+    CredentialError,
+    ForbiddenEntityError,
+    GoneError,
+    MissingEntityError,
+    RagError,
+)
+
+log = logs.get(__name__)
+
+MOST_FOLDERS = 200
+"""So many folders below changed ones are looked into in one run."""
 
 
 class Feed:
@@ -32,6 +47,8 @@ class Feed:
         self._walk = walk
         self._lookup = Lookup(workspace, walk)
         self._lost: set[str] = set()
+        self._folders: deque[tuple[Scope, str]] = deque()
+        """Folders of which a log says that they changed, and those below them."""
         self._elsewhere: dict[str, tuple[str, DriveFile]] = {}
         """Files that an account sees and that are of none of its drives."""
 
@@ -48,6 +65,7 @@ class Feed:
                 yield from self._follow(scope)
             else:
                 yield from self._walk.drive(scope)
+        yield from self._below()
         yield from self._walk.linked()
         yield from self._elsewhere_settled()
         yield from self._lost_settled()
@@ -90,12 +108,12 @@ class Feed:
             yield from self._walk.consider(scope, raw)
             return
         if file.is_folder:
-            if not file.trashed and file.drive_id == scope.drive:
+            if file.drive_id == scope.drive:
                 self._walk.tree(scope).add(file)
+                self._folders.append((scope, id))
         elif file.trashed:
             self._lost.add(id)
-            if file.mime_type == SHORTCUT and file.shortcut_details is not None:
-                self._lost.add(file.shortcut_details.target_id)
+            self._lose_target(file)
         elif self._walk.belongs(scope, file):
             yield from self._walk.consider(scope, raw)
         elif file.drive_id is not None or file.owner == scope.owner:
@@ -104,11 +122,53 @@ class Feed:
         elif not self._is_followed(file):
             self._elsewhere[id] = scope.account, file
 
+    def _lose_target(self, file: DriveFile) -> None:
+        """What a shortcut in the trash led to is a document only if another one leads to it."""
+        if file.mime_type == SHORTCUT and file.shortcut_details is not None:
+            self._lost.add(file.shortcut_details.target_id)
+
     def _is_followed(self, file: DriveFile) -> bool:
         """Whether another log names the file, too: that of its drive, or of its owner."""
         if file.drive_id is None:
             return file.owner in self._workspace.owners
         return file.drive_id in self._workspace.drives
+
+    def _below(self) -> Iterator[Item | Failure | Removed]:
+        """What lies below folders that changed, as it is now."""
+        looked_into: set[str] = set()
+        while self._folders:
+            scope, id = self._folders.popleft()
+            if id in looked_into:
+                continue
+            if len(looked_into) == MOST_FOLDERS:
+                log.info("folders that changed hold more than is followed", folders=MOST_FOLDERS)
+                return
+            looked_into.add(id)
+            api = self._workspace.as_account(scope.account)
+            try:
+                for raw in api.files(f"'{id}' in parents", FILE_FIELDS, scope.drive):
+                    yield from self._inside(scope, read_file(raw))
+            except MissingEntityError:
+                continue
+            except RagError as error:
+                yield self._walk.failure(scope, error, f"a folder of {scope.name} that changed ({id})")
+                self.settled = False
+
+    def _inside(self, scope: Scope, file: DriveFile) -> Iterator[Item | Failure | Removed]:
+        if file.is_folder:
+            self._walk.tree(scope).add(file)
+            self._folders.append((scope, file.id))
+        elif file.id in self._walk.seen:
+            return
+        elif file.trashed:
+            self._walk.seen.add(file.id)
+            self._lose_target(file)
+            yield Removed(file.external_id, children=True)
+        elif self._walk.belongs(scope, file):
+            self._walk.seen.add(file.id)
+            yield from self._walk.documents(scope, file)
+        else:
+            self._lost.add(file.id)
 
     def _elsewhere_settled(self) -> Iterator[Item | Failure | Removed]:
         """Files that are merely shared with somebody: documents only if a shortcut leads to them."""

@@ -22,7 +22,7 @@ EDITORS = "application/vnd.google-apps."
 """How the types begin of what has no bytes of its own."""
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-EXPORTS = {
+EXPORTS: dict[str, str | dict[str, str]] = {
     EDITORS + "document": {"markdown": "text/markdown", "html": "text/html"},
     EDITORS + "spreadsheet": _OFFICE + "spreadsheetml.sheet",
     EDITORS + "presentation": _OFFICE + "presentationml.presentation",
@@ -145,7 +145,7 @@ class DriveFile(Api, frozen=True):
     def export_type(self, docs_format: str) -> str | None:
         """The media type of its export, if it is of an editor that exports text."""
         exported = EXPORTS.get(self.mime_type)
-        return exported[docs_format] if isinstance(exported, dict) else exported
+        return exported.get(docs_format) if isinstance(exported, dict) else exported
 
     def token(self, docs_format: str) -> str:
         """Equal as long as the content is: a checksum, or for what has none the time of the last change."""
