@@ -317,6 +317,16 @@ def test_a_folder_that_gets_permissions_of_its_own_changes_what_is_below_it(offi
     assert rule.clauses == ((f"group:graph/{library.key}/root",),)
 
 
+def test_a_file_that_is_only_shared_anew_is_named(office: Office) -> None:
+    tenant, library = office.tenant, office.library
+    file = tenant.file(library, "a.txt")
+    full = office.listed()
+    tenant.share(library, file, [Grant(who=(USER, office.ann.key))])
+    item = office.followed(cursor_of(full)).items[office.id(file)]
+    assert item.access != full.items[office.id(file)].access
+    assert item.token == full.items[office.id(file)].token
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_feed_that_keeps_silent_about_sharing_opens_nothing(office: Office, kind: str) -> None:
     """Nothing promises that an entry without `shared` in a feed inherits now, where it did not before."""

@@ -16,7 +16,14 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from rag_pipelines_tests.doubles import sharepoint_json as shapes
 from rag_pipelines_tests.doubles.server import Answer, Request, Server, json_answer
-from rag_pipelines_tests.doubles.sharepoint_feeds import Feeds, missing, problem, query_of, selected
+from rag_pipelines_tests.doubles.sharepoint_feeds import (
+    Feeds,
+    missing,
+    preferences,
+    problem,
+    query_of,
+    selected,
+)
 from rag_pipelines_tests.doubles.sharepoint_state import GROUP, OWNERS, USER, Place, Site, Tenant, Thing, Who
 
 Json = dict[str, Any]
@@ -179,8 +186,7 @@ class Graph(Server):
     # Libraries and lists.
 
     def _drive_delta(self, request: Request, place: str) -> Any:
-        wanted = {one.strip() for one in (request.headers.get("Prefer") or "").split(",")}
-        hierarchical = "hierarchicalsharing" in wanted and FULL_CONTROL in self.roles
+        hierarchical = "hierarchicalsharing" in preferences(request) and FULL_CONTROL in self.roles
 
         def shape(library: Place, thing: Thing) -> Json:
             return shapes.item(self, library, thing, hierarchical, request.one("$expand"), feed=True)

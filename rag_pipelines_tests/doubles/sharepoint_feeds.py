@@ -4,7 +4,7 @@ What belongs here: feeds. What does not: routes (`sharepoint`), shapes of what t
 
 After learn.microsoft.com/graph/api/driveitem-delta and listitem-delta: the last of several entries of one
 thing counts, what is gone has the facet ``deleted``, 410 comes with one of two codes and an address to begin
-anew at. A feed names the folders above what it names.
+anew at. A feed names the folders above what it names; what was only shared anew it names when it is asked to.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag_pipelines_tests.doubles.sharepoint import Graph
 
 Json = dict[str, Any]
+_TOGETHER = {"deltashowremovedasdeleted", "deltatraversepermissiongaps"}
 Shape = Callable[[Place, Thing], Json]
 
 RESYNC_APPLY, RESYNC_UPLOAD = "resyncChangesApplyDifferences", "resyncChangesUploadDifferences"
@@ -62,7 +63,10 @@ class Feeds:
             fresh = f"{self._double.url}{urlsplit(request.target).path}"
             return problem(410, self._code, "The token has expired.", {"Location": fresh})
         if "since" in state:
-            state = {**self._continue(place, state["since"]), "follows": True}
+            wanted = preferences(request)
+            if "deltashowsharingchanges" in wanted and not wanted >= _TOGETHER:
+                return problem(400, "invalidRequest", f"Must also prefer {' and '.join(sorted(_TOGETHER))}.")
+            state = {**self._continue(place, state["since"], wanted), "follows": True}
         keys, start = self._snapshots[state["snapshot"]], state["start"]
         limit = min(request.number("$top", self._double.cap), self._double.cap)
         some = [key for key in keys[start : start + limit] if key not in self.silent]
@@ -83,9 +87,11 @@ class Feeds:
         keys = [place.root.key, *place.things]
         return self._snapshot(place, keys[::-1] if self.children_first else keys)
 
-    def _continue(self, place: Place, since: int) -> Json:
+    def _continue(self, place: Place, since: int, wanted: set[str]) -> Json:
         """What was touched since then, in the order of its last touch, with the folders above it."""
-        touched = {key: number for number, key in place.log if number > since}
+        with_sharing = "deltashowsharingchanges" in wanted and place.drive
+        new = (entry for entry in place.log if entry[0] > since)
+        touched = {key: number for number, key, sharing in new if with_sharing or not sharing}
         keys = sorted(touched, key=touched.__getitem__)
         above: dict[str, None] = {}
         for key in keys:
@@ -110,6 +116,11 @@ class Feeds:
         token = base64.urlsafe_b64encode(told).decode()
         query = {**request.query, "token": [token]}
         return f"{self._double.url}{quote(request.path, safe='/,:')}?{query_of(query)}"
+
+
+def preferences(request: Request) -> set[str]:
+    """What the header ``Prefer`` asks for."""
+    return {one.strip() for one in (request.headers.get("Prefer") or "").split(",")}
 
 
 def problem(status: int, code: str, message: str, headers: Json | None = None) -> Answer:

@@ -118,7 +118,8 @@ class Place:
     system: bool = False
     things: dict[str, Thing] = field(default_factory=dict)
     columns: list[tuple[str, str]] = field(default_factory=list)
-    log: list[tuple[int, str]] = field(default_factory=list)
+    log: list[tuple[int, str, bool]] = field(default_factory=list)
+    """What was touched when, and whether it was only shared anew."""
     gone: dict[str, Thing] = field(default_factory=dict)
     """What was deleted; until it is restored it is in the recycle bin."""
     counter: int = 0
@@ -242,7 +243,8 @@ class Tenant:
     def share(self, place: Place, thing: Thing, grants: Iterable[Grant] | None) -> Thing:
         """Let exactly `grants` hold for it and for what inherits from it; None: it inherits again."""
         thing.grants = None if grants is None else list(grants)
-        return self._touch(place, thing)
+        self._log(place, thing, sharing=True)
+        return thing
 
     def label(self, place: Place, thing: Thing, label: str) -> Thing:
         thing.label = label
@@ -299,6 +301,6 @@ class Tenant:
         self._log(place, thing)
         return thing
 
-    def _log(self, place: Place, thing: Thing) -> None:
+    def _log(self, place: Place, thing: Thing, sharing: bool = False) -> None:
         self.sequence += 1
-        place.log.append((self.sequence, thing.key))
+        place.log.append((self.sequence, thing.key, sharing))

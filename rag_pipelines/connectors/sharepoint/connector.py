@@ -33,7 +33,7 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.connectors.sharepoint.contents import Contents
 from rag_pipelines.connectors.sharepoint.directory import Directory
-from rag_pipelines.connectors.sharepoint.drives import FOLDER, HIERARCHICAL, Library, item_params, read_node
+from rag_pipelines.connectors.sharepoint.drives import FOLDER, Library, feed_headers, item_params, read_node
 from rag_pipelines.connectors.sharepoint.graph import BATCH, GraphClient, Json
 from rag_pipelines.connectors.sharepoint.lists import Listing
 from rag_pipelines.connectors.sharepoint.options import CURSOR, SharePointCursor, SharePointOptions
@@ -207,7 +207,7 @@ class SharePointConnector(Connector):
     def _begin(self, places: Sequence[Place], before: SharePointCursor) -> Iterator[_Begun]:
         """The first page of the feed of each place that was read before, asked for together."""
         known = [before.links[place.key] for place in places if place.key in before.links]
-        answers = iter(list(self.graph.batch(known, HIERARCHICAL)))
+        answers = iter(list(self.graph.batch(known, feed_headers(self.options))))
         for place in places:
             if place.key in before.links:
                 yield _Begun(before.links[place.key], next(answers), before.scopes.get(place.key))

@@ -4,9 +4,11 @@ What belongs here: reading a feed, where a file is, and which of the things abov
 own. What does not: content (`contents`), and whom permissions let read (`principals`, `directory`).
 
 learn.microsoft.com/graph/api/driveitem-delta, "Remarks": the last entry of a thing counts; feeds of
-SharePoint leave out ``cTag`` and the path of the parent, and name what is gone without its name. With
-``Prefer: hierarchicalsharing`` the facet ``shared`` stands, even empty, on the library and on what has
-permissions of its own, and on nothing else; an app without Sites.FullControl.All does not get it.
+SharePoint leave out ``cTag`` and the path of the parent, and name what is gone without its name. "Scanning
+permissions hierarchies": with ``Prefer: hierarchicalsharing`` the facet ``shared`` stands, even empty, on the
+library and on what has permissions of its own, and on nothing else; without ``deltashowsharingchanges`` a
+feed does not name what was shared anew and left as it is otherwise. Both need Sites.FullControl.All. After a
+change of permissions high up Graph may refuse to go on (410), which lists everything.
 """
 
 from __future__ import annotations
@@ -37,7 +39,11 @@ from rag_pipelines.errors import (
 from rag_pipelines.model import CLOSED, AccessRule
 
 ROOT = "root"
-HIERARCHICAL = {"Prefer": "hierarchicalsharing"}
+SHARING = {
+    "Prefer": "hierarchicalsharing, deltashowsharingchanges, deltashowremovedasdeleted, "
+    "deltatraversepermissiongaps"
+}
+"""Tell what has permissions of its own, and name what was only shared anew, which takes three words."""
 _FIELDS = (
     "id,name,size,cTag,eTag,file,folder,root,package,remoteItem,deleted,shared,parentReference,"
     "lastModifiedDateTime,lastModifiedBy"
@@ -137,7 +143,7 @@ class Library:
             raise first
         path = link or f"{self.place.path}/root/delta"
         params = None if link else {**item_params(self._options), "$top": self._options.page_size}
-        for page in self._graph.pages(path, params, HIERARCHICAL, first):
+        for page in self._graph.pages(path, params, feed_headers(self._options), first):
             for raw in values_of(path, page):
                 self._take(raw)
             self.link = page.get("@odata.deltaLink") or ""
@@ -265,6 +271,11 @@ class Library:
             self._folder_paths[above.id] = ()
             self._folder_paths[above.id] = (*self._folders(above), above.name)
         return self._folder_paths[above.id]
+
+
+def feed_headers(options: SharePointOptions) -> dict[str, str] | None:
+    """What the feed of a library is asked with."""
+    return SHARING if options.access == "scopes" else None
 
 
 def item_params(options: SharePointOptions) -> dict[str, str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from rag_pipelines.connectors.base import Failure
-from rag_pipelines.connectors.sharepoint.drives import HIERARCHICAL, ROOT
+from rag_pipelines.connectors.sharepoint.drives import ROOT, SHARING
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, values_of
 from rag_pipelines.connectors.sharepoint.lists import read_scopes
 from rag_pipelines.connectors.sharepoint.places import DRIVE, Place
@@ -56,7 +56,7 @@ def find_scopes(graph: GraphClient, place: Place, page_size: int) -> set[str]:
     for attempt in range(_RESTARTS + 1):
         found: dict[str, bool] = {}
         try:
-            for page in graph.pages(f"{place.path}/root/delta", params, HIERARCHICAL):
+            for page in graph.pages(f"{place.path}/root/delta", params, SHARING):
                 for raw in values_of(place.path, page):
                     identity = ROOT if "root" in raw else str(raw.get("id") or "")
                     found[identity] = "shared" in raw and "deleted" not in raw
