@@ -277,6 +277,16 @@ def test_a_block_is_a_document_of_its_own_for_those_who_see_it_in_the_article(be
     assert visible(bob, listing.items, groups) == {id_of(article)}
 
 
+def test_blocks_are_closed_where_their_criteria_cannot_be_read(bench: Bench) -> None:
+    site = bench.instance
+    ann, base = site.user("ann"), site.base("HR")
+    article, block = site.article(base, "A", "a"), site.block(base, "B", "b")
+    site.use_block(article, block)
+    site.set_readers(block, [site.criterion(user=[site.user("bob")])])
+    bench.double.blind.add(("kb_knowledge_block", "can_read_user_criteria"))
+    assert visible(ann, bench.listed().items, bench.groups()) == {id_of(article)}
+
+
 def test_a_property_that_changes_the_meaning_of_roles_asks_for_a_full_listing(bench: Bench) -> None:
     bench.instance.article(bench.instance.base("HR"), "A", "a", roles="itil")
     complete = bench.listed().complete

@@ -190,6 +190,18 @@ def test_an_interrupted_feed_keeps_its_position(bench: Bench, base: Row) -> None
     assert listing.complete.cursor is None
 
 
+@pytest.mark.parametrize("table", ["sys_properties", "kb_knowledge.*ISNOTEMPTY", "kb_knowledge_base"])
+def test_what_has_to_be_known_before_a_listing_fails_it_as_a_whole(
+    bench: Bench, base: Row, table: str
+) -> None:
+    bench.instance.article(base, "A", "a")
+    cursor = cursor_of(bench)
+    bench.double.faults.script(Status(503), times=100, path=f"/table/{table}")
+    for listing in (bench.listed(), bench.changed(cursor)):
+        assert [failure.whole for failure in listing.failures] == [True]
+        assert not listing.is_full
+
+
 def test_no_address_is_longer_than_proxies_allow(bench: Bench, base: Row) -> None:
     site = bench.instance
     for n in range(120):

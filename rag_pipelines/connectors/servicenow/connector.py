@@ -161,12 +161,14 @@ class ServiceNowConnector(Connector):
         try:
             self._scope = scope = Scope.of(self._site, self.options, _today())
             rules = Rules(self._names, Properties.read(self._site))
+            unread = self._site.blind("kb_knowledge", articles.RESTRICTING)
+            textless = bool(self._site.blind("kb_knowledge", ["text"]))
         except CredentialError:
             raise
         except RagError as error:
             return Failure(error=error, entity=self.options.url, whole=True)
-        self._contents = Contents(self._site, self.options.max_bytes)
-        return Parts(self._site, self.options, scope, rules, self._contents)
+        self._contents = Contents(self._site, self.options.max_bytes, blind=textless)
+        return Parts(self._site, self.options, scope, rules, self._contents, unread)
 
     def _newest(self, site: ServiceNowSite) -> datetime | None:
         """The time of the latest change before a listing: what comes later is seen by the next run."""

@@ -38,16 +38,15 @@ class Text:
 
 
 class Contents:
-    """Texts and files of one instance."""
+    """Texts and files of one instance. `blind`: an access rule hides texts of articles, which come empty."""
 
-    def __init__(self, site: ServiceNowSite, max_bytes: int) -> None:
+    def __init__(self, site: ServiceNowSite, max_bytes: int, *, blind: bool = False) -> None:
         self._site = site
         self._max_bytes = max_bytes
         self._templates = Templates(site)
         self._texts: dict[tuple[str, str], bytes] = {}
         self._lock = threading.Lock()
-        self.blind = False
-        """Whether an access rule hides the texts of articles, which come empty then."""
+        self._blind = blind
 
     def prefetch(self, items: Sequence[Item]) -> None:
         """Read the texts of a batch, some at a time; what cannot be read here fails when it is loaded."""
@@ -83,7 +82,7 @@ class Contents:
         return partial(self._site.file, sys_id, self._max_bytes, size)
 
     def _read(self, table: str, ids: list[str]) -> dict[str, bytes]:
-        if self.blind and table != ITEMS:
+        if self._blind and table != ITEMS:
             raise ForbiddenEntityError("access rules hide text of kb_knowledge from the account")
         if table == ITEMS:
             columns, fields = [], ["sys_id", "short_description", "description"]

@@ -40,7 +40,7 @@ class ChangeFeed:
 
     def entries(self, since: datetime, day: date) -> Iterator[Item | Failure | Removed]:
         """What changed since a moment; articles whose Valid to is in [day, today) have come to their end."""
-        yield from self._listing.ready()
+        yield from self._listing.notes()
         moment = articles.stamp(since - timedelta(minutes=self._options.overlap))
         yield from self._looked_at("articles", self._articles(moment))
         expired = [f"valid_to>={day.isoformat()}", f"valid_to<{self._scope.today.isoformat()}"]

@@ -51,6 +51,8 @@ class Parts(NamedTuple):
     scope: Scope
     rules: Rules
     contents: Contents
+    unread: list[str]
+    """Fields that narrow the readers of articles and cannot be read: then nobody reads any article."""
 
 
 class ArticleListing:
@@ -65,8 +67,9 @@ class ArticleListing:
         self._window = window
         self._places = Places(parts.site)
         self._seen: set[str] = set()
-        self._closed = False
+        self._unread = parts.unread
         self._uses: dict[str, list[str]] | None = None
+        self._closed_blocks = False
         self._told: set[str] = set()
         self.interrupted = False
         """Whether something could not be read that a later run can read."""
@@ -78,7 +81,7 @@ class ArticleListing:
             yield Failure(error=error, entity=f"knowledge base {missing}")
         if self._scope.hidden:
             yield Failure(error=hidden_bases(), entity="hidden knowledge bases")
-        yield from self.ready()
+        yield from self.notes()
         for chosen in self._scope.ranges():
             yield from self.guarded(self._range([*self._scope.published, chosen]), "articles")
         if self._options.catalogue:
@@ -94,12 +97,10 @@ class ArticleListing:
             self.interrupted = self.interrupted or isinstance(error, TransientError)
             yield Failure(error=error, entity=entity)
 
-    def ready(self) -> Iterator[Failure]:
-        """See whether texts can be read, and what narrows readers: else all articles are closed."""
-        self._contents.blind = bool(self._site.blind("kb_knowledge", ["text"]))
-        if unread := self._site.blind("kb_knowledge", articles.RESTRICTING):
-            self._closed = True
-            fields = ", ".join(unread)
+    def notes(self) -> Iterator[Failure]:
+        """What is to be told of the whole listing."""
+        if self._unread:
+            fields = ", ".join(self._unread)
             error = UsageError(
                 f"access rules hide {fields} of kb_knowledge from the account: articles are closed"
             )
@@ -112,10 +113,11 @@ class ArticleListing:
         self._places.learn(fresh)
         parents: dict[str, Item] = {}
         for row in fresh:
-            entry = self._article(row)
-            if isinstance(entry, Item):
-                parents[row["sys_id"]] = entry
-            yield from self._once(entry)
+            if articles.article_id(row) not in self._seen:
+                entry = self._article(row)
+                if isinstance(entry, Item):
+                    parents[row["sys_id"]] = entry
+                yield from self._once(entry)
         if self._options.attachments:
             yield from self.guarded(self._attachments(parents), "attachments")
         if self._options.blocks:
@@ -144,7 +146,7 @@ class ArticleListing:
     def _article(self, row: Row) -> Item | Failure:
         try:
             base = self._scope.bases[row["kb_knowledge_base"]]
-            rule = CLOSED if self._closed else self._rules.article(row)
+            rule = CLOSED if self._unread else self._rules.article(row)
             folders, author = self._places.folders(row["kb_category"]), self._places.author(row["author"])
             load = Text(self._contents, row["sys_class_name"], row["sys_id"])
             return articles.article_item(row, base, folders, author, self._options.url, rule, load)
@@ -202,7 +204,7 @@ class ArticleListing:
 
     def _block(self, parent: Item, row: Row) -> Item | Failure:
         try:
-            rule = self._rules.block(parent.access or CLOSED, row)
+            rule = CLOSED if self._closed_blocks else self._rules.block(parent.access or CLOSED, row)
             title = row["short_description"]
             child = child_of(
                 parent,
@@ -220,10 +222,14 @@ class ArticleListing:
             return _corrupt(child_id(parent.external_id, "block", row["sys_id"]), error)
 
     def _uses_of_blocks(self) -> dict[str, list[str]]:
-        """By sys_id of an article, the blocks in it; none where the plugin is not there."""
+        """By sys_id of an article, the blocks in it; none where the plugin is not there.
+
+        Blocks are closed where what narrows their readers cannot be read.
+        """
         if self._uses is None:
             self._uses = {}
             if self._site.has("m2m_kb_knowledge_to_block"):
+                self._closed_blocks = bool(self._site.blind("kb_knowledge_block", articles.RESTRICTING[:2]))
                 for row in self._site.all("m2m_kb_knowledge_to_block", [], ["knowledge", "knowledge_block"]):
                     self._uses.setdefault(row.get("knowledge", ""), []).append(row.get("knowledge_block", ""))
         return self._uses

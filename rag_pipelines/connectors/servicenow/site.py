@@ -28,7 +28,7 @@ IDS_AT_ONCE = 180
 
 TOKEN_PATH = "/oauth_token.do"
 _TRIED = 20
-"""Rows that have a value are read to see whether it can be read."""
+"""Rows that are read where one would do, because access rules may hide some."""
 _NO_TABLE = "Invalid table"
 _NEXT = re.compile(r"sysparm_offset=(\d+)[^>]*>;\s*rel=\"next\"")
 
@@ -144,8 +144,9 @@ class ServiceNowSite:
         return Page(rows, len(rows) < min(step, total))
 
     def newest(self, table: str) -> str | None:
-        """The time of the latest change in a table, by the instance's clock."""
-        rows, _, _ = self._read(table, ["ORDERBYDESCsys_updated_on"], ["sys_updated_on"], 1, 0)
+        """The time of the latest change in a table that can be seen, by the instance's clock."""
+        query = ["ORDERBYDESCsys_updated_on"]
+        rows, _, _ = self._read(table, query, ["sys_id", "sys_updated_on"], _TRIED, 0)
         return rows[0]["sys_updated_on"] if rows else None
 
     def blind(self, table: str, fields: Sequence[str]) -> list[str]:
