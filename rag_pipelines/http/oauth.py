@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -192,17 +193,14 @@ def workload_identity(
 
 def jwt_bearer(
     token_url: str,
-    private_key: Any,
+    private_key: str,
     claims: Mapping[str, str],
     *,
     headers: Mapping[str, str] | None = None,
     algorithm: str = "RS256",
     **options: Any,
 ) -> TokenSource:
-    """Tokens for who signs a statement of who it is: a service account of Google (claims iss, scope, sub).
-
-    `private_key` is in PEM format, or what `read_key` made of it.
-    """
+    """Tokens for who signs a statement of who it is: a service account of Google (claims iss, scope, sub)."""
     sign = _signer(private_key, algorithm, headers)
 
     def form() -> Form:
@@ -225,8 +223,9 @@ def refresh_token(
     return TokenSource(token_url, lambda: form, (client_id, token), **options)
 
 
+@lru_cache(maxsize=16)
 def read_key(private_key: str, algorithm: str = "RS256") -> Any:
-    """A private key in PEM format, for all who sign with it: to check one takes longer than to sign.
+    """A private key in PEM format, kept for all who sign with it: to check one takes longer than to sign.
 
     Raises `ConfigError` for an unusable key.
     """
@@ -246,10 +245,10 @@ def read_key(private_key: str, algorithm: str = "RS256") -> Any:
 
 
 def _signer(
-    private_key: Any, algorithm: str, headers: Mapping[str, str] | None
+    private_key: str, algorithm: str, headers: Mapping[str, str] | None
 ) -> Callable[[Mapping[str, str]], str]:
     """What signs claims, with the times of an assertion. Raises `ConfigError` for an unusable key."""
-    key = read_key(private_key, algorithm) if isinstance(private_key, str) else private_key
+    key = read_key(private_key, algorithm)
 
     def sign(claims: Mapping[str, str]) -> str:
         import jwt

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rag_pipelines.connectors.base import Complete, Failure
+from rag_pipelines.connectors.google_drive.access import Policy
+from rag_pipelines.connectors.google_drive.files import read_permission
 from rag_pipelines.model import CLOSED
 from rag_pipelines_tests.connectors.google_drive_bench import ADMIN, ANN, BOB, CAT, EVE, Bench, opened
 from rag_pipelines_tests.connectors.google_drive_history import History
@@ -144,6 +147,18 @@ def test_the_permission_of_a_deleted_account_does_not_read(bench: Bench) -> None
     drive = bench.drive("Team")
     bench.site.file(drive.id, "plan", "x", Grant("user", BOB, deleted=True))
     assert bench.visible(BOB) == set()
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"view": "metadata"}, {"view": "published"}, {"role": "publishedReader"}, {"deleted": True},
+     {"emailAddress": None}, {"type": "robot"}, {"expirationTime": "2026-01-01T20:00:00Z"}],
+)  # fmt: skip
+def test_a_permission_that_is_not_for_the_file_itself_lets_nobody_in(spoilt: dict[str, Any]) -> None:
+    policy = Policy("google", frozenset({"example.com"}), "open", datetime(2026, 1, 2, tzinfo=UTC))
+    whole = {"type": "user", "role": "reader", "emailAddress": "Ann@Example.com"}
+    assert policy.reader(read_permission(whole)) == "user:google/ann@example.com"
+    assert policy.reader(read_permission({**whole, **spoilt})) is None
 
 
 def test_what_is_kept_to_members_is_read_by_members_however_it_was_shared(bench: Bench) -> None:

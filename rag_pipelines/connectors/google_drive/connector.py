@@ -64,11 +64,6 @@ class GoogleDriveConnector(Connector):
     def concurrent_loads(self) -> int:
         return self.options.concurrent_loads
 
-    @property
-    def requests(self) -> int:
-        """How many requests were made so far, without those for tokens."""
-        return self._workspace.logins.requests
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         walk, tally = self._walk(), Tally()
         if failure := self._unlistable():

@@ -71,7 +71,7 @@ class Feed:
         yield from self._lost_settled()
         self.tokens.update(self._walk.tokens)
 
-    def _follow(self, scope: Scope) -> Iterator[Item | Failure]:
+    def _follow(self, scope: Scope) -> Iterator[Item | Failure | Removed]:
         latest: dict[str, Json] = {}
         token = ""
         try:
@@ -93,11 +93,11 @@ class Feed:
         self.tokens[scope.key] = token
 
     def _check_drive(self, scope: Scope, change: Json) -> None:
-        """A drive that was left is not followed; a setting of the drive may concern every file."""
-        if change.get("removed") and change.get("driveId") == scope.drive:
+        """A drive that was left, or is gone, cannot be followed."""
+        if scope.drive is not None and change.get("removed") and change.get("driveId") == scope.drive:
             raise GoneError(f"{scope.name} is not a drive of ours any more")
 
-    def _entry(self, scope: Scope, id: str, change: Json) -> Iterator[Item | Failure]:
+    def _entry(self, scope: Scope, id: str, change: Json) -> Iterator[Item | Failure | Removed]:
         raw = change.get("file")
         if change.get("removed") or raw is None:
             self._lost.add(id)
@@ -112,8 +112,7 @@ class Feed:
                 self._walk.tree(scope).add(file)
                 self._folders.append((scope, id))
         elif file.trashed:
-            self._lost.add(id)
-            self._lose_target(file)
+            yield from self._trashed(file)
         elif self._walk.belongs(scope, file):
             yield from self._walk.consider(scope, raw)
         elif file.drive_id is not None or file.owner == scope.owner:
@@ -122,10 +121,13 @@ class Feed:
         elif not self._is_followed(file):
             self._elsewhere[id] = scope.account, file
 
-    def _lose_target(self, file: DriveFile) -> None:
-        """What a shortcut in the trash led to is a document only if another one leads to it."""
+    def _trashed(self, file: DriveFile) -> Iterator[Removed]:
+        """A file in the trash is there for everybody. What a shortcut led to may have another one."""
         if file.mime_type == SHORTCUT and file.shortcut_details is not None:
             self._lost.add(file.shortcut_details.target_id)
+        if file.id not in self._walk.seen:
+            self._walk.seen.add(file.id)
+            yield Removed(file.external_id, children=True)
 
     def _is_followed(self, file: DriveFile) -> bool:
         """Whether another log names the file, too: that of its drive, or of its owner."""
@@ -161,9 +163,7 @@ class Feed:
         elif file.id in self._walk.seen:
             return
         elif file.trashed:
-            self._walk.seen.add(file.id)
-            self._lose_target(file)
-            yield Removed(file.external_id, children=True)
+            yield from self._trashed(file)
         elif self._walk.belongs(scope, file):
             self._walk.seen.add(file.id)
             yield from self._walk.documents(scope, file)

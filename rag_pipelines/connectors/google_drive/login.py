@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.connectors.google_drive.options import GoogleDriveOptions
@@ -48,14 +47,6 @@ class Logins:
         self._key = _read_key(options.service_account_file) if options.service_account_file else None
         self._clients: OrderedDict[tuple[str, str], RestClient] = OrderedDict()
         self._lock = threading.Lock()
-        self._closed_requests = 0
-
-    @cached_property
-    def _signing_key(self) -> Any:
-        from rag_pipelines.http.oauth import read_key
-
-        assert self._key is not None
-        return read_key(self._key["private_key"])
 
     @property
     def main(self) -> str:
@@ -71,11 +62,6 @@ class Logins:
     def name(self) -> str:
         """Who logs in, for people."""
         return self._options.subject or str((self._key or {}).get("client_email", "the account"))
-
-    @property
-    def requests(self) -> int:
-        """How many requests were made so far, without those for tokens."""
-        return self._closed_requests + sum(one.traffic.requests for one in self._clients.values())
 
     def drive(self, account: str) -> RestClient:
         """Reads Drive as `account` (an address, or `SELF`)."""
@@ -103,7 +89,6 @@ class Logins:
             self._clients[account, scope] = client
             if len(self._clients) > _OPEN:
                 _, oldest = self._clients.popitem(last=False)
-                self._closed_requests += oldest.traffic.requests
                 oldest.close()
             return client
 
@@ -124,7 +109,7 @@ class Logins:
         if account:
             claims["sub"] = account
         headers = {"kid": self._key["private_key_id"]} if self._key.get("private_key_id") else None
-        return jwt_bearer(self._key["token_uri"], self._signing_key, claims, headers=headers, **shared)
+        return jwt_bearer(self._key["token_uri"], self._key["private_key"], claims, headers=headers, **shared)
 
 
 def _read_key(path: str) -> dict[str, str]:
