@@ -55,9 +55,12 @@ def test_the_tables_are_those_of_a_page_that_is_read_anew_each_time(turn: int) -
 def test_two_looks_at_a_page_read_its_text_twice_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
     as_ever = pymupdf.Page.get_textpage
-    monkeypatch.setattr(
-        pymupdf.Page, "get_textpage", lambda page, **how: (read.append(how), as_ever(page, **how))[1]
-    )
+
+    def counted(page: Any, **how: Any) -> Any:
+        read.append(how)
+        return as_ever(page, **how)
+
+    monkeypatch.setattr(pymupdf.Page, "get_textpage", counted)
     page = page_with_table()
     with reading_once(page):
         assert found(page) == found(page)
