@@ -478,7 +478,7 @@ def test_a_batch_that_fails_as_a_whole_is_a_failure_of_each_of_its_parts(office:
 
 
 def test_requests_are_few_for_many_files(office: Office) -> None:
-    for n in range(500):
+    for n in range(100):
         office.tenant.file(office.library, f"{n}.txt")
     office.double.cap = 1000
     before = len(office.double.log)
@@ -486,7 +486,7 @@ def test_requests_are_few_for_many_files(office: Office) -> None:
     listed = len(office.double.log) - before
     assert listed <= 5, "token, sites, a batch of places, two pages"
     listing.texts()
-    assert len(office.double.log) - before - listed == 500 + 500 // 20
+    assert len(office.double.log) - before - listed == 100 + 100 // 20
 
 
 def test_libraries_are_listed_where_the_lists_of_their_site_cannot_be(office: Office) -> None:
