@@ -47,7 +47,6 @@ class Office:
             "retries": 2,
             "retry_delay": 0.01,
             "max_wait": 2.0,
-            "read_timeout": 0.5,
             **options,
         }
 
