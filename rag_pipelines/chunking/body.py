@@ -26,6 +26,7 @@ PREFIX_SHARE = 3
 """Title and headings may take one part in this many of the budget; then outer ones are left out."""
 SAFETY_SHARE = 64
 """One part in this many is kept free where counts of ranges do not add up exactly."""
+_FIRST_CHARACTERS = 64
 
 
 class ChunkSpan(NamedTuple):
@@ -62,7 +63,9 @@ class Body:
         self.capacity = self._limit if tokenizer.additive else self._limit - 1 - self._limit // SAFETY_SHARE
         self.ruler = ruler_for(self.text[: self.end], tokenizer)
         self._block_starts = [block.start for block in self.blocks]
-        self._prefixes: dict[tuple[tuple[str, ...], str], _Prefix] = {}
+        self._folded_title = self._title.casefold()
+        self._prefixes: dict[tuple[tuple[str, ...], bool], _Prefix] = {}
+        self._below_title: dict[tuple[str, ...], bool] = {}
         self._links: dict[int, list[PlacedLink]] = {}
 
     def room(self, start: int) -> int:
@@ -210,14 +213,25 @@ class Body:
         A title that the first heading or the chunk itself repeats is left out.
         """
         path = self.blocks[self._block_at(start)].heading_path if self._with_headings else ()
-        title = self._title
-        repeated = path[0] if path else self.text[start : start + len(title)]
-        if repeated.casefold() == title.casefold():
-            title = ""
-        prefix = self._prefixes.get((path, title))
+        repeats = self._is_below_title(path) if path else self._begins_with_title(start)
+        prefix = self._prefixes.get((path, repeats))
         if prefix is None:
-            prefix = self._prefixes[path, title] = self._fit_prefix(path, title)
+            prefix = self._prefixes[path, repeats] = self._fit_prefix(path, "" if repeats else self._title)
         return prefix
+
+    def _is_below_title(self, path: tuple[str, ...]) -> bool:
+        if path not in self._below_title:
+            self._below_title[path] = path[0].casefold() == self._folded_title
+        return self._below_title[path]
+
+    def _begins_with_title(self, start: int) -> bool:
+        """Compares the first characters before the whole, which may be as long as the document."""
+        length = len(self._title)
+        first = self.text[start : start + min(length, _FIRST_CHARACTERS)].casefold()
+        return (
+            self._folded_title.startswith(first)
+            and self.text[start : start + length].casefold() == self._folded_title
+        )
 
     def _fit_prefix(self, path: tuple[str, ...], title: str) -> _Prefix:
         headings = " > ".join(path)
