@@ -40,7 +40,8 @@ def read_links(page: Any, glyphs: Any) -> list[PageLink]:
     try:
         if page.first_link is None:
             return []
-        page.set_rotation(0)
+        if page.rotation:
+            page.set_rotation(0)
         links = [(link.rect, _target(page.parent, link)) for link in islice(_links(page), MOST_LINKS)]
     except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
         return []

@@ -95,7 +95,8 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
             weights[nearest_direction(raw["dir"])] += sum([len(span["text"]) for span in raw["spans"]])
     main = weights.most_common(1)[0][0] if weights else (1, 0)
     turn = {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[main]
-    page.set_rotation(turn)
+    if page.rotation != turn:
+        page.set_rotation(turn)
     matrix = page.rotation_matrix
     result = Page(
         page.number + 1,
