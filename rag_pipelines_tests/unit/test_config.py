@@ -259,12 +259,12 @@ MISTAKES = {
     "an unknown connector": (
         "sources:\n  s: {connector: filesytem, options: {}}\n",
         "sources.s.connector (line 2): received 'filesytem'; "
-        "valid: confluence, filesystem, git, google_drive, jira, records, servicenow, sharepoint",
+        "valid: confluence, filesystem, git, google_drive, jira, records, servicenow, sharepoint, web",
     ),
     "an unknown option of a connector": (
         "sources:\n  s:\n    connector: filesystem\n    options:\n      root: x\n      exclud: [a]\n",
         "sources.s.options.exclud (line 6): received an unknown key; valid: root, include, exclude, hidden, "
-        "max_bytes, url_prefix, storage_options, storage_secrets; did you mean 'exclude'?",
+        "max_bytes, url_prefix, concurrent_loads, storage_options, storage_secrets; did you mean 'exclude'?",
     ),
     "a missing option of a connector": (
         "sources:\n  s: {connector: filesystem}\n",
