@@ -172,6 +172,14 @@ def test_a_drive_that_is_gone_makes_everything_be_listed(bench: Bench) -> None:
         bench.followed(before)
 
 
+def test_a_drive_that_is_kept_to_members_from_now_on_makes_everything_be_listed(bench: Bench) -> None:
+    drive = bench.drive("One")
+    before = bench.listed()
+    drive.members_only = True
+    with pytest.raises(GoneError):
+        bench.followed(before)
+
+
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_a_token_that_is_refused_makes_everything_be_listed(bench: Bench, status: int) -> None:
     drive = bench.drive("One")

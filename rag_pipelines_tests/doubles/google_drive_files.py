@@ -166,7 +166,7 @@ class Viewer:
         """The permissions that are the caller's, too."""
         for one in effective(self.site, item):
             grant = one.grant
-            if self.site.is_over(grant):
+            if one.is_over(self.site.now):
                 continue
             by_name = self.me in {grant.who, *self.site.expand(grant.who)}
             by_domain = grant.type == "domain" and self.me.endswith("@" + grant.who)

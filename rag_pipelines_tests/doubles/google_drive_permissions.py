@@ -10,6 +10,7 @@ for a reader (`google_drive_oracle`, which shares no code with this).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines_tests.doubles.google_drive_items import FOLDER, RANKS, Grant, Item
@@ -26,11 +27,22 @@ class Effective:
 
     grant: Grant
     details: list[Json] = field(default_factory=list)
+    ends: list[datetime | None] = field(default_factory=list)
+    """When what was given here, and what is inherited, is over; None: never."""
     metadata_only: bool = False
 
     @property
     def role(self) -> str:
         return max((one["role"] for one in self.details), key=RANKS.index)
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the last of it is over."""
+        ends = [one for one in self.ends if one is not None]
+        return max(ends) if len(ends) == len(self.ends) else None
+
+    def is_over(self, now: datetime) -> bool:
+        return self.grant.deleted or (self.expires is not None and self.expires <= now)
 
 
 def effective(site: Workspace, item: Item) -> list[Effective]:
@@ -51,6 +63,7 @@ def effective(site: Workspace, item: Item) -> list[Effective]:
                 continue
             one.metadata_only = one.metadata_only and not reaches
             one.details.append(_detail(node, grant, inherited))
+            one.ends.append(grant.expires)
         withheld |= node.withheld
         cut = cut or node.limited
     return sorted(found.values(), key=lambda one: one.grant.id)
@@ -75,8 +88,8 @@ def permission_json(site: Workspace, item: Item, one: Effective) -> Json:
         answer["domain"] = grant.who
     if grant.type in ("domain", "anyone"):
         answer["allowFileDiscovery"] = grant.discoverable
-    if grant.expires is not None:
-        answer["expirationTime"] = grant.expires.isoformat().replace("+00:00", "Z")
+    if one.expires is not None:
+        answer["expirationTime"] = one.expires.isoformat().replace("+00:00", "Z")
     if item.limited:
         answer["inheritedPermissionsDisabled"] = True
     if one.metadata_only:

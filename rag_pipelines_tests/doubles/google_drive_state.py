@@ -237,12 +237,9 @@ class Workspace:
         """
         found: set[str] = set()
         for one in effective(self, item):
-            if one.grant.type in ("user", "group") and not one.metadata_only and not self.is_over(one.grant):
+            if one.grant.type in ("user", "group") and not one.metadata_only and not one.is_over(self.now):
                 found |= self.expand(one.grant.who)
         return found
-
-    def is_over(self, grant: Grant) -> bool:
-        return grant.deleted or (grant.expires is not None and grant.expires <= self.now)
 
     def tick(self, by: timedelta = timedelta(hours=1)) -> datetime:
         self.now += by

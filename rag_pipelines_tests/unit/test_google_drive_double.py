@@ -109,7 +109,8 @@ def test_a_listing_in_pages_names_everything_once(double: GoogleDrive) -> None:
     for n in range(7):
         site.file(site.roots[ANN], f"{n}.txt")
     everything = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true", "pageSize": "3"}
-    names, token = [], {}
+    names: list[str] = []
+    token: dict[str, str] = {}
     while True:
         answer = ask(double, ANN, "/drive/v3/files", **everything, **token).json()
         names += [one["name"] for one in answer["files"]]
@@ -179,8 +180,8 @@ def test_permissions_as_the_server_shows_them_are_what_the_oracle_says(seed: int
     oracle = Oracle(site)
     for item in site.items.values():
         shown = set()
-        for one in effective(site, item):
-            if not one.metadata_only:
-                shown |= site.expand(one.grant.who)
+        for permission in effective(site, item):
+            if not permission.metadata_only:
+                shown |= site.expand(permission.grant.who)
         assert shown == oracle.readers(item), item
     assert ANYBODY not in shown

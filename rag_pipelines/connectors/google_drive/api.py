@@ -140,15 +140,16 @@ class DriveApi:
 
     def _pages(self, path: str, params: Mapping[str, Any], results: str) -> Iterator[Json]:
         token: str | None = None
-        restarted, seen = False, set()
-        complete = True
+        seen: set[str] = set()
+        restarted, complete = False, True
         while True:
             try:
                 page = self._get(path, {**params, "pageToken": token})
             except UsageError:
                 if token is None or restarted:
                     raise
-                token, restarted, seen = None, True, set()
+                token, restarted = None, True
+                seen.clear()
                 continue
             complete = complete and not page.get("incompleteSearch")
             yield from page.get(results) or ()

@@ -106,8 +106,8 @@ class PeopleDirectory:
             yield from self._group(policy.domain(domain), domain, people)
         if strangers:
             names = ", ".join(sorted(strangers))
-            error = UsageError(f"accounts of {names} are read by address alone: add these to domains")
-            yield Failure(error=error, entity="domains", hides_documents=False)
+            unnamed = UsageError(f"accounts of {names} are read by address alone: add these to domains")
+            yield Failure(error=unnamed, entity="domains", hides_documents=False)
 
     def _google_groups(self) -> Iterator[Group | Failure]:
         directory, policy = self._workspace.directory(), self._policy

@@ -1,6 +1,7 @@
 """Single files, asked for apart from any listing: whether they are there, and of which drive they are.
 
-What belongs here: looking for a file with every account until one sees it. What does not: listings.
+What belongs here: looking for a file with every account until one sees it. What does not: listings. Terms of
+queries are those of developers.google.com/workspace/drive/api/guides/ref-search-terms.
 
 A file that one account does not see any more may live on for another: only one that no account sees is gone.
 """

@@ -167,7 +167,7 @@ class GoogleDriveOptions(HttpOptions):
 class GoogleDriveCursor(msgspec.Struct, frozen=True):
     """The token from which the log of each drive is followed, and a fingerprint of the options.
 
-    Keys are ``drive/<id>`` and ``user/<address>``; a drive without a token is listed from the beginning.
+    Keys are those of `scopes.Scope`; a drive without a token is listed from the beginning.
     """
 
     options: str

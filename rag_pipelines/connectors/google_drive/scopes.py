@@ -36,9 +36,12 @@ class Scope(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
+        """By what its log is known; a drive that is kept to members is another, because every rule is."""
         if not self.chosen:
             return f"outside/{self.account}"
-        return f"drive/{self.drive}" if self.drive else f"user/{self.owner}"
+        if self.drive is None:
+            return f"user/{self.owner}"
+        return f"drive/{self.drive}/members" if self.members_only else f"drive/{self.drive}"
 
 
 class Workspace:
@@ -112,11 +115,11 @@ class Workspace:
         except RagError as error:
             self._unseen.append(Failure(error=error, entity=f"shared drive {name}"))
             return None
-        error = ForbiddenEntityError(
+        missing = ForbiddenEntityError(
             f"nobody of the organisation is a member of shared drive {name!r} ({id}), so nobody can read it; "
             "add a manager, or name it in exclude_shared_drives"
         )
-        self._unseen.append(Failure(error=error, entity=f"shared drive {name}"))
+        self._unseen.append(Failure(error=missing, entity=f"shared drive {name}"))
         return None
 
     def _people(self, member: Permission) -> Iterator[str]:
