@@ -101,7 +101,7 @@ class ServiceNow(Server):
             found = self._found(table, Query(request.one("sysparm_query")))
         except InvalidQueryError as error:
             return refusal(400, "Invalid query", str(error))
-        if "ORDERBYsys_updated_on" in request.one("sysparm_query"):
+        if self.left_out and "ORDERBYsys_updated_on" in request.one("sysparm_query"):
             found = [row for row in found if row.get("kb_knowledge_base") not in self.left_out]
         offset = request.number("sysparm_offset", 0)
         limit = min(request.number("sysparm_limit", DEFAULT_LIMIT), self.cap)

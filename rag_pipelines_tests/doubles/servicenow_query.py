@@ -11,6 +11,7 @@ this refuses it.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 Row = Mapping[str, str]
@@ -57,10 +58,26 @@ class Query:
     def narrow(self, rows: list[Row]) -> list[Row]:
         """Of rows that `choose` gave, those that the moving conditions let through."""
         parts = self._parts(moving=True)
+        if not any(parts):
+            return rows
+        if self._is_behind_a_key(parts[0]):
+            return rows[bisect_left(rows, True, key=lambda row: _meets(row, parts[0])) :]
+        return [row for row in rows if any(_meets(row, conditions) for conditions in parts)]
+
+    def _is_behind_a_key(self, conditions: list[Alternatives]) -> bool:
+        """Whether conditions ask for what comes behind a place in the order, which can be found by halves."""
+        first = self._order[0][0]
+        if any(descending for _, descending in self._order):
+            return False
+        if len(conditions) == 1:
+            return [one[:2] for one in conditions[0]] in ([(first, ">")], [(first, ">=")])
+        *bounds, last = conditions
+        least = max(value for alternatives in bounds for _, _, value in alternatives)
         return (
-            [row for row in rows if any(_meets(row, conditions) for conditions in parts)]
-            if any(parts)
-            else rows
+            all(len(one) == 1 and one[0][:2] == (first, ">=") for one in bounds)
+            and len(self._order) == len(last) == 2
+            and last[0] == (first, ">", least)
+            and last[1][:2] == (self._order[1][0], ">")
         )
 
     def _parts(self, *, moving: bool) -> list[list[Alternatives]]:
