@@ -43,6 +43,7 @@ from rag_pipelines.parsing.pdf.flow import (
 from rag_pipelines.parsing.pdf.links import PageLink, mark_links
 from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page, tags_hide_words
 from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
+from rag_pipelines.parsing.pdf.replacements import may_replace, page_may_replace
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
 
@@ -141,13 +142,15 @@ def _read(
     seconds_left = request.options.pdf_table_seconds
     replaced_text = True
     tagged = document.xref_get_key(document.pdf_catalog(), "StructTreeRoot")[0] != "null"
+    replaces = tagged and may_replace(request.data)
     for number in range(document.page_count):
         try:
             mupdf_page = document.load_page(number)
             page = read_page(mupdf_page, replaced_text)
             if replaced_text:
                 replaced_text = not warned_of(MISPLACED_TEXT)
-                if not replaced_text or (tagged and tags_hide_words(mupdf_page, page.words)):
+                suspect = replaces or (tagged and page_may_replace(mupdf_page))
+                if not replaced_text or (suspect and tags_hide_words(mupdf_page, page.words)):
                     page = read_page(mupdf_page, replaced_text=False)
             recognised = _recognise(mupdf_page, page, request, builder)
         except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
