@@ -33,6 +33,7 @@ BUILTIN = {
     "servicenow": "rag_pipelines.connectors.servicenow.connector:ServiceNowConnector",
     "sharepoint": "rag_pipelines.connectors.sharepoint.connector:SharePointConnector",
     "web": "rag_pipelines.connectors.web.connector:WebConnector",
+    "zendesk": "rag_pipelines.connectors.zendesk.connector:ZendeskConnector",
 }
 """Kind to ``module:class``."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from rag_pipelines.connectors.base import Connector, Failure, Group, Item
+from rag_pipelines.connectors.base import Connector, Cursor, Failure, Group, Item
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.model import EVERYONE, AccessRule
 from rag_pipelines_tests.connectors.conformance import Listing
@@ -81,6 +81,34 @@ class Direct:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Replica:
+    """What an engine holds of one instance: rules and groups, by listings and by following changes."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self.items: dict[str, Item] = {}
+        self.cursor: Cursor | None = None
+
+    def list_everything(self) -> None:
+        listing = Listing.of(self.connector.items())
+        assert listing.is_full, listing.failures
+        assert listing.complete is not None
+        self.items, self.cursor = dict(listing.items), listing.complete.cursor
+
+    def follow(self) -> None:
+        assert self.cursor is not None
+        listing = Listing.of(self.connector.changes(self.cursor))
+        assert not listing.failures
+        for one in listing.removed:
+            below = f"{one}/"
+            self.items = {
+                id: item for id, item in self.items.items() if id != one and not id.startswith(below)
+            }
+        self.items.update(listing.items)
+        assert listing.complete is not None
+        self.cursor = listing.complete.cursor
 
 
 def held_by(user: Row, groups: dict[str, Group]) -> set[str]:

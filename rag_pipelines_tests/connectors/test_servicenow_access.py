@@ -9,13 +9,20 @@ from typing import Any
 
 import pytest
 
-from rag_pipelines.connectors.base import Complete, Connector, Cursor, Failure, Group, Item
+from rag_pipelines.connectors.base import Complete, Connector, Failure, Group
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.connectors.servicenow.site import ServiceNowSite
 from rag_pipelines.errors import ForbiddenEntityError, UsageError
 from rag_pipelines.model import EVERYONE
-from rag_pipelines_tests.connectors.conformance import Listing
-from rag_pipelines_tests.connectors.servicenow_bench import HERE, Bench, Direct, id_of, opened, visible
+from rag_pipelines_tests.connectors.servicenow_bench import (
+    HERE,
+    Bench,
+    Direct,
+    Replica,
+    id_of,
+    opened,
+    visible,
+)
 from rag_pipelines_tests.connectors.servicenow_history import History
 from rag_pipelines_tests.doubles.servicenow import ServiceNow
 from rag_pipelines_tests.doubles.servicenow_oracle import Oracle
@@ -50,34 +57,6 @@ def readers(bench: Bench, **options: object) -> dict[str, set[str]]:
     groups = bench.groups(**options)
     people = bench.instance.tables["sys_user"].values()
     return {row["user_name"]: visible(row, listing.items, groups) for row in people}
-
-
-class Replica:
-    """What an engine holds of one instance: rules and groups, by listings and by following changes."""
-
-    def __init__(self, connector: Connector) -> None:
-        self.connector = connector
-        self.items: dict[str, Item] = {}
-        self.cursor: Cursor | None = None
-
-    def list_everything(self) -> None:
-        listing = Listing.of(self.connector.items())
-        assert listing.is_full, listing.failures
-        assert listing.complete is not None
-        self.items, self.cursor = dict(listing.items), listing.complete.cursor
-
-    def follow(self) -> None:
-        assert self.cursor is not None
-        listing = Listing.of(self.connector.changes(self.cursor))
-        assert not listing.failures
-        for one in listing.removed:
-            below = f"{one}/"
-            self.items = {
-                id: item for id, item in self.items.items() if id != one and not id.startswith(below)
-            }
-        self.items.update(listing.items)
-        assert listing.complete is not None
-        self.cursor = listing.complete.cursor
 
 
 @pytest.mark.parametrize("tens", range(HISTORIES // 10))

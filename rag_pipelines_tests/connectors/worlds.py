@@ -15,6 +15,7 @@ from rag_pipelines_tests.connectors.records_world import Csv, JsonLines, Sql
 from rag_pipelines_tests.connectors.servicenow_world import ServiceNowKnowledge
 from rag_pipelines_tests.connectors.sharepoint_world import SharePoint
 from rag_pipelines_tests.connectors.web_world import Web
+from rag_pipelines_tests.connectors.zendesk_world import ZendeskGuide
 
 WORLDS: tuple[type[World], ...] = (
     LocalFiles,
@@ -33,4 +34,5 @@ WORLDS: tuple[type[World], ...] = (
     Web,
     SharedDrives,
     MyDrives,
+    ZendeskGuide,
 )

@@ -1,0 +1,116 @@
+"""The settings of a Zendesk source.
+
+What belongs here: options and their validation. What does not: how to reach an account (`site`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from rag_pipelines.connectors.rest import HttpOptions
+
+_LOGINS = {
+    "email with api_token": ("email", "api_token"),
+    "oauth_token": ("oauth_token",),
+    "client_id with client_secret": ("client_id", "client_secret"),
+}
+
+
+class ZendeskOptions(HttpOptions):
+    """Which articles and tickets are listed, and how to log in. Secrets come from the environment.
+
+    Give ``email`` with ``api_token``, an ``oauth_token``, or ``client_id`` with ``client_secret`` (the OAuth
+    2.0 client credentials grant, with the scope ``read``).
+    """
+
+    url: str = Field(description="of the account: https://acme.zendesk.com")
+    email: str | None = Field(None, description="of the account's user; with api_token")
+    api_token: SecretStr | None = Field(None, description="with email")
+    oauth_token: SecretStr | None = Field(None, description="an access token with the scope read")
+    client_id: str | None = Field(None, description="of the OAuth client; with client_secret")
+    client_secret: SecretStr | None = Field(None, description="of the OAuth client; with client_id")
+    directory: str | None = Field(
+        None,
+        description="namespace of users and groups, shared by sources of one account; default: its host",
+    )
+    articles: bool = Field(True, description="whether articles of help centers are documents")
+    brands: tuple[str, ...] = Field(
+        (), description="addresses of the brands whose help centers are listed; none means that of url"
+    )
+    locales: tuple[str, ...] = Field(
+        (), description="locales of translations to include, as en-us or de; none means every one"
+    )
+    sign_in: bool = Field(
+        False,
+        description="whether help centers require their users to sign in, so that articles for everybody "
+        "are for these users",
+    )
+    attachments: bool = Field(True, description="whether attachments of articles are documents")
+    tickets: bool = Field(False, description="whether tickets with their public comments are documents")
+    private_comments: Literal["leave_out", "agents"] = Field(
+        "leave_out",
+        description="private comments of tickets: left out, or a document of their own that agents read",
+    )
+    max_bytes: int = Field(100_000_000, gt=0, description="a larger attachment is a failed document")
+    page_size: int = Field(100, ge=1, le=100, description="rows asked for at once")
+    overlap: float = Field(
+        5.0, ge=0, description="minutes an incremental poll of articles goes back, for late changes"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        return _address(value)
+
+    @field_validator("brands")
+    @classmethod
+    def _brands(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(_address, values)))
+
+    @field_validator("locales")
+    @classmethod
+    def _locales(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(value.strip().lower() for value in values)
+
+    @field_validator("email", "client_id", "directory")
+    @classmethod
+    def _trim(cls, value: str | None) -> str | None:
+        return value.strip() or None if value else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ZendeskOptions:
+        given = {name for names in _LOGINS.values() for name in names if getattr(self, name)}
+        if not any(given == set(names) for names in _LOGINS.values()):
+            received = " and ".join(sorted(given)) or "none"
+            raise ValueError(f"give exactly one login: {', '.join(_LOGINS)}; received {received}")
+        if not self.articles and not self.tickets:
+            raise ValueError("neither articles nor tickets are listed; set one of them to true")
+        if self.private_comments == "agents" and not self.tickets:
+            raise ValueError("private_comments needs tickets: true")
+        return self
+
+    @property
+    def directory_name(self) -> str:
+        """The namespace of principals: ``group:<directory>/…``."""
+        return self.directory or f"zendesk/{urlsplit(self.url).hostname or ''}"
+
+    @property
+    def help_centers(self) -> tuple[str, ...]:
+        """Where articles are read."""
+        return (self.brands or (self.url,)) if self.articles else ()
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be like https://acme.zendesk.com")
+    if "@" in parts.netloc:
+        raise ValueError("credentials do not belong into the URL; put them into email and api_token")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("give the address alone, without a path")
+    if parts.scheme == "http" and parts.hostname.endswith(".zendesk.com"):
+        raise ValueError("Zendesk is reached by https only")
+    return value.strip().rstrip("/")
