@@ -15,7 +15,7 @@ import dagster as dg
 
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
-from rag_pipelines.parsing.formats import format_name
+from rag_pipelines.parsing.formats import FORMATS, format_name
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineFilter, list_quarantine
@@ -102,9 +102,16 @@ def loss_metadata(rows: Sequence[Row]) -> Metadata:
         totals[row["kind"]] += row["lost"]
     if not rows:
         return dict(totals)
-    columns = ("kind", "lost", "losing", "documents", "words_seen")
     shown = table(
-        {"format": format_name(row["media_type"]), **{name: row[name] for name in columns}} for row in rows
+        {
+            "format": format_name(row["media_type"]),
+            "kind": row["kind"],
+            "lost": row["lost"],
+            "documents_losing": row["losing"],
+            "documents_read": row["documents"],
+            "words_seen": row["words_seen"],
+        }
+        for row in rows
     )
     return {**totals, "losses": shown}
 
@@ -164,7 +171,18 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextM
 def samples(connection: Pg, name: str, source_id: int) -> Metadata:
     """A few rows of the query `name`."""
     rows = query(connection, name, {"source_id": source_id, "limit": ROWS}).fetchall()
-    return {"sample_rows": table(rows)} if rows else {}
+    return {"sample_rows": table(map(_with_format, rows))} if rows else {}
+
+
+def _with_format(row: Row) -> Row:
+    """The row with what people call its media type; blank for a document that was not read as anything."""
+    if "media_type" not in row:
+        return row
+    known = format_name(row["media_type"]) if row["media_type"] in FORMATS else ""
+    return {
+        ("format" if name == "media_type" else name): (known if name == "media_type" else value)
+        for name, value in row.items()
+    }
 
 
 def chart(values: Mapping[str, float], unit: str) -> dg.MarkdownMetadataValue:

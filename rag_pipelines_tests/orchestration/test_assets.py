@@ -34,6 +34,9 @@ def test_a_source_goes_through_every_stage_and_each_says_what_it_did(shell: Shel
     assert parsed["documents_parsed"] == 6
     assert parsed["quarantined_documents"] == 1
     assert [row["external_id"] for row in parsed["quarantine"]] == ["broken.pdf"]
+    formats = {row["external_id"]: row["format"] for row in parsed["sample_rows"]}
+    assert formats.pop("broken.pdf") == ""
+    assert set(formats.values()) == {"markdown"}
     chunks = shell.metadata(result, "chunks")
     assert chunks["new_chunks"] == chunks["dagster/partition_row_count"] >= 6
     assert "█" in chunks["chunks_by_tokens"]
