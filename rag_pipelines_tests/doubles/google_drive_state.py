@@ -139,7 +139,10 @@ class Workspace:
         return self._touch(item)
 
     def move(self, item: Item, parent: str) -> Item:
-        """To another folder; into another drive it takes everything below it along, its grants too."""
+        """To another folder; into another drive it takes everything below it along, its grants too.
+
+        What was withheld of inherited access comes back, because no shared drive knows of that.
+        """
         with self._seen_by(item):
             item.parent = parent
             drive = self.items[parent].drive
@@ -147,6 +150,7 @@ class Workspace:
                 owner = "" if drive else self._owner_of(parent)
                 for one in [item, *self.below(item.id)]:
                     one.drive, one.owner = drive, owner
+                    one.withheld.clear()
         return item
 
     def transfer(self, item: Item, owner: str) -> Item:
