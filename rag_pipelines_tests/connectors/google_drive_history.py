@@ -37,7 +37,7 @@ class History:
         self._random = random.Random(seed)
         self._steps, self._syncs = steps, syncs
         self._links = self._random.choice(["closed", "closed", "domain", "open"])
-        self._drives = [bench.drive("One", *self._grants(3)), bench.drive("Two", *self._grants(2))]
+        self._drives = [bench.drive("One", *self._members(3)), bench.drive("Two", *self._members(2))]
 
     def run(self, *, follow: bool = False) -> None:
         """Steps and syncs in turn; `follow`: only the first one lists everything."""
@@ -89,7 +89,7 @@ class History:
         elif action == "suspend":
             site.suspend(rng.choice([BOB, CAT]), rng.random() < 0.3)
         elif action == "members":
-            site.set_members(rng.choice(self._drives), Grant("user", ADMIN, "organizer"), *self._grants(3))
+            site.set_members(rng.choice(self._drives), Grant("user", ADMIN, "organizer"), *self._members(3))
         elif action == "only_members":
             rng.choice(self._drives).members_only = rng.random() < 0.3
         elif item is not None:
@@ -116,6 +116,10 @@ class History:
             inside = {item.id, *(one.id for one in site.below(item.id))}
             if place not in inside and (item.drive is not None or site.items[place].drive is not None):
                 site.move(item, place)
+
+    def _members(self, most: int) -> list[Grant]:
+        """A drive has people and groups as members."""
+        return [one for one in self._grants(most) if one.type in ("user", "group")]
 
     def _grants(self, most: int) -> list[Grant]:
         rng = self._random

@@ -9,16 +9,19 @@ no members, so it reads nothing by its name; groups and accounts are listed unde
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 
+from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import Complete, Failure, Group
 from rag_pipelines.connectors.google_drive.access import Policy
 from rag_pipelines.connectors.google_drive.api import Json
-from rag_pipelines.connectors.google_drive.files import read_permission, text_of
+from rag_pipelines.connectors.google_drive.files import Permission, read_permission, text_of
 from rag_pipelines.connectors.google_drive.listing import DriveWalk
-from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace
+from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace, told
 from rag_pipelines.connectors.google_drive.tree import Folder
 from rag_pipelines.errors import CredentialError, RagError, UsageError
+
+_AT_ONCE = 200
+"""So many containers or groups are read ahead, so that their members can be asked for together."""
 
 
 class PeopleDirectory:
@@ -58,15 +61,18 @@ class PeopleDirectory:
             self._full = False
             yield self._walk.failure(scope, error, f"folders of {scope.name}")
             return
-        for folder in self._walk.tree(scope):
-            if folder.own:
-                yield from self._folder(scope, folder, drive)
+        for block in blocks([folder for folder in self._walk.tree(scope) if folder.own], _AT_ONCE):
+            granted = self._workspace.permissions(scope.account, [folder.id for folder in block])
+            for folder in block:
+                yield from self._folder(scope, folder, drive, granted[folder.id])
 
-    def _folder(self, scope: Scope, folder: Folder, drive: str) -> Iterator[Group | Failure]:
-        policy, api = self._policy, self._workspace.as_account(scope.account)
+    def _folder(
+        self, scope: Scope, folder: Folder, drive: str, granted: list[Permission] | RagError
+    ) -> Iterator[Group | Failure]:
+        policy = self._policy
         principal = policy.folder(folder.id)
         try:
-            permissions = [read_permission(one) for one in api.permissions(folder.id)]
+            permissions = told(granted)
             if folder.limited:
                 members = policy.admitted(permissions)
             elif self._walk.tree(scope).reaches_top(folder.parent):
@@ -116,16 +122,20 @@ class PeopleDirectory:
         except RagError as error:
             yield self._unlisted(error, "groups of the organisation")
             return
-        for address, raw in listed:
-            principal = policy.group(address)
-            try:
-                members = chain.from_iterable(map(self._members, directory.members(address)))
-                yield from self._group(principal, raw.get("name") or address, members)
-            except RagError as error:
-                yield self._failure(error, principal)
+        for block in blocks(listed, _AT_ONCE):
+            members = self._workspace.at_once(self._members_of, [address for address, _ in block])
+            for address, raw in block:
+                principal = policy.group(address)
+                try:
+                    yield from self._group(principal, raw.get("name") or address, told(members[address]))
+                except RagError as error:
+                    yield self._failure(error, principal)
         for address, raw in listed:
             for alias in _aliases(raw, policy.group(address), policy.group):
                 yield from self._group(alias.principal, alias.name, alias.members)
+
+    def _members_of(self, group: str) -> list[str]:
+        return [one for raw in self._workspace.directory().members(group) for one in self._members(raw)]
 
     def _members(self, raw: Json) -> Iterable[str]:
         """The principals of one member: a person, a group, or the whole organisation."""

@@ -29,10 +29,9 @@ from rag_pipelines.connectors.google_drive.files import (
     DriveFile,
     Permission,
     read_file,
-    read_permission,
     text_of,
 )
-from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace
+from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace, told
 from rag_pipelines.connectors.google_drive.tree import Tree
 from rag_pipelines.errors import (
     CredentialError,
@@ -49,6 +48,10 @@ from rag_pipelines.model import CLOSED, AccessRule
 _FILES = f"mimeType != '{FOLDER}' and trashed = false"
 _FOLDERS = f"mimeType = '{FOLDER}' and trashed = false"
 _OWN = "'me' in owners and "
+
+
+BLOCK = 200
+"""So many files are read ahead, so that their permissions can be asked for together."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -78,6 +81,7 @@ class DriveWalk:
         self._contents = contents
         self._described = described
         self._trees: dict[str, Tree] = {}
+        self._granted: dict[str, list[Permission] | RagError] = {}
         self._targets: deque[Target] = deque()
 
     def entries(self) -> Iterator[Item | Failure]:
@@ -96,11 +100,20 @@ class DriveWalk:
         try:
             token = api.start_token(scope.drive)
             yield from self.folders(scope)
-            for raw in api.files(_of(scope, _FILES), FILE_FIELDS, scope.drive):
-                yield from self.consider(scope, raw)
+            for block in _blocks(api.files(_of(scope, _FILES), FILE_FIELDS, scope.drive)):
+                self._read_permissions(scope, block)
+                for raw in block:
+                    yield from self.consider(scope, raw)
             self.tokens[scope.key] = token
         except RagError as error:
             yield self.failure(scope, error, scope.name)
+
+    def _read_permissions(self, scope: Scope, block: Iterable[Json]) -> None:
+        """Ask together what is granted on files of a shared drive; in My Drive their descriptions tell."""
+        if scope.drive is None or not self._described:
+            return
+        own = [one["id"] for one in block if one.get("hasAugmentedPermissions") is not False and "id" in one]
+        self._granted = self._workspace.permissions(scope.account, own)
 
     def folders(self, scope: Scope) -> Iterator[Failure]:
         """List the folders of a drive into its tree; one that cannot be looked into is a failure."""
@@ -287,8 +300,9 @@ class DriveWalk:
             return [self._policy.user(one) for one in (scope.owner, file.owner) if one]
 
     def _permissions(self, scope: Scope, file: DriveFile) -> list[Permission]:
-        api = self._workspace.as_account(scope.account)
-        return [read_permission(one) for one in api.permissions(file.id)]
+        if file.id not in self._granted:
+            self._granted = self._workspace.permissions(scope.account, [file.id])
+        return told(self._granted.pop(file.id))
 
     def _item(self, scope: Scope, file: DriveFile, token: str, access: AccessRule | None) -> Item:
         exported = file.export_type(self._options.docs_format)
@@ -313,6 +327,21 @@ class DriveWalk:
             access=access,
             metadata=metadata,
         )
+
+
+def _blocks(files: Iterator[Json]) -> Iterator[list[Json]]:
+    """Files in lists; what ends them too early is raised behind the last of them."""
+    block: list[Json] = []
+    try:
+        for one in files:
+            block.append(one)
+            if len(block) == BLOCK:
+                yield block
+                block = []
+    except RagError:
+        yield block
+        raise
+    yield block
 
 
 def _of(scope: Scope, query: str) -> str:

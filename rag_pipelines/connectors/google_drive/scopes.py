@@ -8,7 +8,9 @@ they see into every folder with limited access.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +20,8 @@ from rag_pipelines.connectors.google_drive.files import Permission, read_permiss
 from rag_pipelines.connectors.google_drive.login import SELF, Logins
 from rag_pipelines.connectors.google_drive.options import ALL, ME, GoogleDriveOptions
 from rag_pipelines.errors import CredentialError, ForbiddenEntityError, RagError
+
+T = TypeVar("T")
 
 _RANKS = ("organizer", "fileOrganizer", "writer", "commenter", "reader")
 
@@ -44,6 +48,13 @@ class Scope(msgspec.Struct, frozen=True):
         return f"drive/{self.drive}/members" if self.members_only else f"drive/{self.drive}"
 
 
+def told(answer: T | RagError) -> T:
+    """An answer of `Workspace.at_once`, or the error that it is."""
+    if isinstance(answer, RagError):
+        raise answer
+    return answer
+
+
 class Workspace:
     """Drive and directory for one run: who is asked, and which drives there are."""
 
@@ -58,6 +69,25 @@ class Workspace:
 
     def directory(self) -> DirectoryApi:
         return DirectoryApi(self.logins.directory(), self.options)
+
+    def at_once(self, read: Callable[[str], T], keys: Sequence[str]) -> dict[str, T | RagError]:
+        """What `read` says of each key, or why it says nothing; as many at a time as contents are loaded."""
+
+        def attempt(key: str) -> T | RagError:
+            try:
+                return read(key)
+            except RagError as error:
+                return error
+
+        if len(keys) < 2:
+            return {key: attempt(key) for key in keys}
+        with ThreadPoolExecutor(self.options.concurrent_loads) as pool:
+            return dict(zip(keys, pool.map(attempt, keys), strict=True))
+
+    def permissions(self, account: str, ids: Sequence[str]) -> dict[str, list[Permission] | RagError]:
+        """What is granted on each of some files or folders."""
+        api = self.as_account(account)
+        return self.at_once(lambda id: [read_permission(one) for one in api.permissions(id)], ids)
 
     def scopes(self) -> Iterator[Scope | Failure]:
         """The chosen drives, asked for once; what was chosen by its id and is not there is a failure.
