@@ -5,10 +5,12 @@ What belongs here: set-up that the integration tests share. What does not: asser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
 
 from rag_pipelines.config import load_config
@@ -22,10 +24,46 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime
-from rag_pipelines.store.database import Database
+from rag_pipelines.store.database import Database, Pg, mapped_errors
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.scope import Scope
+
+
+class KeptSessions(Database):
+    """A database whose sessions outside the pool are cleared and used again: a new one costs the server more
+    than most statements, which have to read the catalogue anew in it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._free: list[tuple[Pg, ExitStack]] = []
+
+    @contextmanager
+    def _session(self) -> Iterator[Pg]:
+        with mapped_errors():
+            connection, opened = self._taken()
+            try:
+                yield connection
+            except BaseException:
+                opened.close()
+                raise
+            self._free.append((connection, opened))
+
+    def _taken(self) -> tuple[Pg, ExitStack]:
+        while self._free:
+            connection, opened = self._free.pop()
+            try:
+                connection.execute("DISCARD TEMP; RESET ALL; SELECT pg_advisory_unlock_all()")
+                return connection, opened
+            except psycopg.OperationalError:
+                opened.close()
+        opened = ExitStack()
+        return opened.enter_context(super()._session()), opened
+
+    def close(self) -> None:
+        while self._free:
+            self._free.pop()[1].close()
+        super().close()
 
 
 class Workspace:
@@ -55,7 +93,7 @@ class Workspace:
             "indexes": {"main": {"sources": ["docs"], "gates": {"min_recall": 0.5, "max_chunk_drop": 1.0}}},
         }
         self.document.update(overrides)
-        self.database = Database(database_url)
+        self.database = KeptSessions(database_url)
         self._searcher: Searcher | None = None
 
     @property
