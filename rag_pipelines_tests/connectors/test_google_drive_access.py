@@ -71,7 +71,8 @@ def test_a_folder_with_limited_access_that_we_may_not_look_into_is_told(bench: B
 
 
 def test_an_administrator_reads_each_drive_of_the_organisation_as_one_of_its_managers(bench: Bench) -> None:
-    drive = bench.site.drive("Team", Grant("user", EVE, "organizer"), Grant("user", ANN, "organizer"))
+    members = Grant("user", ANN, "writer"), Grant("user", CAT, "organizer"), Grant("user", EVE, "organizer")
+    drive = bench.site.drive("Team", *members)
     bench.site.file(bench.site.folder(drive.id, "Closed", limited=True).id, "secret")
     bench.site.group("leads@example.com", BOB)
     other = bench.site.drive("Other", Grant("group", "leads@example.com", "organizer"))
@@ -195,6 +196,17 @@ def test_what_cannot_be_read_of_a_file_is_closed_and_reported(bench: Bench) -> N
     assert listing.items[f"file/{item.id}"].access == CLOSED
     assert [(one.entity, one.hides_documents) for one in listing.failures] == [("access of plan", False)]
     assert listing.is_full
+
+
+def test_permissions_are_asked_for_several_at_a_time(bench: Bench) -> None:
+    drive = bench.drive("Team")
+    for n in range(20):
+        bench.site.file(drive.id, f"{n}", "x", Grant("user", ANN))
+    bench.double.latency = 0.01
+    assert len(bench.listed().items) == 20
+    asked = bench.double.requests("/permissions")
+    assert len(asked) == 20
+    assert len({one.connection for one in asked}) > 1
 
 
 def test_a_container_or_group_whose_members_cannot_be_read_keeps_those_it_had(bench: Bench) -> None:
