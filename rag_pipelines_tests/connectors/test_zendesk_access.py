@@ -124,6 +124,19 @@ def test_an_article_without_segments_is_for_everybody_or_for_those_who_can_sign_
     assert seen == (set() if sign_in else {f"article/{row['id']}"})
 
 
+def test_a_help_center_for_one_segment_shows_nothing_to_others(bench: Bench) -> None:
+    desk = bench.desk
+    ann, _ = desk.user("ann", tags=["vip"]), desk.user("bob", "agent")
+    vip = desk.segment("VIP", tags=["vip"])
+    public, internal = bench.article(), bench.article()
+    desk.show_to(internal, [desk.staff])
+    seen = readers(bench, segment=vip["id"])
+    assert seen == {"ann": {f"article/{public['id']}"}, "bob": set()}
+    desk.change(ann, role="agent")
+    both = {f"article/{public['id']}", f"article/{internal['id']}"}
+    assert readers(bench, segment=vip["id"])["ann"] == both
+
+
 def test_the_plain_segment_of_older_plans_counts_too(bench: Bench) -> None:
     row = bench.article()
     bench.desk.edit(row, user_segment_id=bench.desk.staff["id"])

@@ -1,7 +1,7 @@
 """The settings of a source that reads a double, for tests and benchmarks of whole syncs.
 
 What belongs here: a source as the configuration has it, and the login it uses. What does not: what the
-double holds (`confluence_sample`, `jira_sample`, `servicenow_sample`).
+double holds (`confluence_sample`, `jira_sample`, `servicenow_sample`, `zendesk_sample`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ def source_of(connector: str, double: Server, *, cloud: bool, **settings: Any) -
     """A public source of kind `connector`; it waits little, so that faults cost little."""
     if connector == "servicenow":
         login = {"username": "sync", "password": TOKEN}
+    elif connector == "zendesk":
+        login = {"oauth_token": TOKEN}
     else:
         login = {
             "deployment": "cloud" if cloud else "data_center",

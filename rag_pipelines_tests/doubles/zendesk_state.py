@@ -66,7 +66,7 @@ class Desk:
     # People.
 
     def user(self, name: str, role: str = "end-user", **values: Any) -> Row:
-        row = {
+        row: Row = {
             "id": self._next(),
             "name": name,
             "email": f"{name}@example.com",
@@ -88,7 +88,7 @@ class Desk:
         return row
 
     def organization(self, name: str, *members: Row, **values: Any) -> Row:
-        row = {"id": self._next(), "name": name, "tags": [], "shared_tickets": False, **values}
+        row: Row = {"id": self._next(), "name": name, "tags": [], "shared_tickets": False, **values}
         self.organizations[row["id"]] = row
         for member in members:
             self.affiliate(row, member)
@@ -108,18 +108,18 @@ class Desk:
             self.change(user, organization_id=left[0] if left else None)
 
     def group(self, name: str, *members: Row, is_public: bool = True) -> Row:
-        row = {"id": self._next(), "name": name, "is_public": is_public}
+        row: Row = {"id": self._next(), "name": name, "is_public": is_public}
         self.groups[row["id"]] = row
         self.group_members.update((row["id"], member["id"]) for member in members)
         return self.change(row)
 
     def role(self, name: str, ticket_access: str = ALL_ACCESS) -> Row:
-        row = {"id": self._next(), "name": name, "configuration": {"ticket_access": ticket_access}}
+        row: Row = {"id": self._next(), "name": name, "configuration": {"ticket_access": ticket_access}}
         self.roles[row["id"]] = row
         return self.change(row)
 
     def segment(self, name: str, user_type: str = "signed_in_users", **values: Any) -> Row:
-        row = {
+        row: Row = {
             "id": self._next(),
             "name": name,
             "user_type": user_type,
@@ -137,13 +137,13 @@ class Desk:
     # The help center.
 
     def category(self, name: str, brand: str = "main") -> Row:
-        row = {"id": self._next(), "name": name}
+        row: Row = {"id": self._next(), "name": name}
         self.categories[row["id"]] = row
         self.brand_of[row["id"]] = brand
         return self.change(row)
 
     def section(self, name: str, category: Row, parent: Row | None = None) -> Row:
-        row = {
+        row: Row = {
             "id": self._next(),
             "name": name,
             "category_id": category["id"],
@@ -153,7 +153,7 @@ class Desk:
         return self.change(row)
 
     def article(self, section: Row, title: str, body: str, locale: str = "en-us", **values: Any) -> Row:
-        row = {
+        row: Row = {
             "id": self._next(),
             "section_id": section["id"],
             "author_id": None,
@@ -193,7 +193,7 @@ class Desk:
         self.edit(article, user_segment_ids=ids, user_segment_id=ids[0] if ids else None)
 
     def attach(self, article: Row, name: str, data: bytes, *, inline: bool = False) -> Row:
-        row = {
+        row: Row = {
             "id": self._next(),
             "article_id": article["id"],
             "file_name": name,
@@ -223,7 +223,7 @@ class Desk:
 
     def ticket(self, subject: str, requester: Row, *said: tuple[Row, str, bool], **values: Any) -> Row:
         """A ticket with comments: who, what, whether public."""
-        row = {
+        row: Row = {
             "id": self._next(),
             "subject": subject,
             "status": "open",

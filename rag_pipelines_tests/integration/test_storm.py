@@ -23,10 +23,13 @@ from rag_pipelines_tests.doubles.servicenow import ServiceNow
 from rag_pipelines_tests.doubles.servicenow_sample import sample_instance
 from rag_pipelines_tests.doubles.servicenow_state import Instance
 from rag_pipelines_tests.doubles.sources import LOGINS, source_of
+from rag_pipelines_tests.doubles.zendesk import Zendesk
+from rag_pipelines_tests.doubles.zendesk_sample import sample_desk
+from rag_pipelines_tests.doubles.zendesk_state import Desk
 from rag_pipelines_tests.integration.workspace import Workspace
 
 SHARE = 0.2
-FILES = r"/media/|/download/|/attachment/"
+FILES = r"/media/|/download/|/attachment/|/article_attachments/"
 
 
 class Case(NamedTuple):
@@ -73,6 +76,20 @@ def change_servicenow(site: Instance) -> int:
     )
 
 
+def change_zendesk(desk: Desk) -> int:
+    articles = list(desk.articles.values())
+    for article in articles[50:80]:
+        desk.translate(article, "en-us", body="<p>Edited</p>")
+    for article in articles[80:90]:
+        desk.show_to(article, [desk.staff])
+    attached = {one["article_id"] for one in desk.attachments.values()}
+    for article in articles[100:130]:
+        desk.archive(article)
+    gone = articles[100:130]
+    translated = sum(len(desk.translations[article["id"]]) for article in gone)
+    return translated + sum(article["id"] in attached for article in gone)
+
+
 CASES = {
     "confluence-cloud": Case(
         "confluence", ConfluenceCloud, True, lambda: confluence_sample.sample_site(320), change_confluence
@@ -91,6 +108,7 @@ CASES = {
         "jira", JiraDataCenter, False, lambda: jira_sample.sample_site(250, cloud=False), change_jira
     ),
     "servicenow": Case("servicenow", ServiceNow, True, lambda: sample_instance(250), change_servicenow),
+    "zendesk": Case("zendesk", Zendesk, True, lambda: sample_desk(150), change_zendesk),
 }
 
 

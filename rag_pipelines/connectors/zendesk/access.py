@@ -3,7 +3,8 @@
 What belongs here: principals and rules. What does not: who stands behind a principal (`directory`).
 
 An article is read by the users of any of its segments, and by everybody where it has none
-(developer.zendesk.com: help-center-api/articles, ``user_segment_ids``).
+(developer.zendesk.com: help-center-api/articles, ``user_segment_ids``). A help center as a whole may be for
+the users of one segment, or for those who sign in, as well; no interface tells of that, so that options do.
 
 A ticket's public comments are read by its requester, who is on copy, members of its organization where
 tickets are shared (support.zendesk.com: 4408893451290), and agents by the ticket access of each
@@ -62,6 +63,9 @@ class Rules(NamedTuple):
 
     names: Names
     sign_in: bool
+    """Whether strangers see nothing."""
+    segment: int | None
+    """What the help centers as a whole are restricted to."""
 
     def article(self, row: Row) -> AccessRule:
         """Raises `KeyError` where the row does not say who may read it."""
@@ -69,9 +73,10 @@ class Rules(NamedTuple):
         if not segments:
             one = row["user_segment_id"] if segments is None else row.get("user_segment_id")
             segments = [] if one is None else [one]
-        if segments:
-            return _any([self.names.segment(one) for one in segments])
-        return _any([self.names.users if self.sign_in else EVERYONE])
+        readers = [self.names.segment(one) for one in segments]
+        article = tuple(readers or [self.names.users if self.sign_in else EVERYONE])
+        whole = () if self.segment is None else ((self.names.segment(self.segment),),)
+        return AccessRule((article, *whole)).normalised()
 
     def ticket(self, row: Row) -> AccessRule:
         """Who reads the public comments. Raises `KeyError` where the row lacks what decides."""

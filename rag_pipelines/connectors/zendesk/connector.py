@@ -41,7 +41,7 @@ from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.stored import Form
 
 _OPTIONS_OF_DOCUMENTS = {
-    "url", "directory", "articles", "brands", "locales", "sign_in", "attachments", "tickets",
+    "url", "directory", "articles", "brands", "locales", "sign_in", "segment", "attachments", "tickets",
     "private_comments", "max_bytes",
 }  # fmt: skip
 """Options that decide which documents there are and who may see them."""
@@ -107,7 +107,7 @@ class ZendeskConnector(Connector):
 
     def _listed(self, before: ZendeskCursor | None, window: Window) -> Iterator[Entry]:
         """Everything, or what changed since `before`."""
-        tally, rules = Tally(), Rules(self._names, self.options.sign_in)
+        tally, rules = Tally(), Rules(self._names, self.options.sign_in, self.options.segment)
         since: dict[str, int] = {}
         interrupted = False
         for address in self.options.help_centers:

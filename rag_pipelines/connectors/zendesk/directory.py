@@ -135,7 +135,7 @@ def _access(people: People, agent: int) -> str | None:
     if row["custom_role_id"] is None:
         return _RESTRICTIONS.get(row["ticket_restriction"])
     role = people.roles.get(row["custom_role_id"]) or {}
-    return _ROLES.get((role.get("configuration") or {}).get("ticket_access"))
+    return _ROLES.get((role.get("configuration") or {}).get("ticket_access", ""))
 
 
 def _shares(people: People, user: int, organization: Row) -> bool:

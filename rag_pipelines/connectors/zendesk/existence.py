@@ -27,11 +27,11 @@ class Existence:
     def of(self, ids: Sequence[str]) -> set[str]:
         """Those of `ids` that are there and chosen; what cannot be judged counts as there."""
         wanted: dict[tuple[str, int], set[str]] = {}
-        for one in ids:
-            kind, _, rest = one.partition("/")
+        for identity in ids:
+            kind, _, rest = identity.partition("/")
             number = rest.partition("/")[0]
             if kind in ("article", "ticket") and number.isdigit():
-                wanted.setdefault((kind, int(number)), set()).add(one)
+                wanted.setdefault((kind, int(number)), set()).add(identity)
         alive = self._tickets({one: of for (kind, one), of in wanted.items() if kind == "ticket"})
         for (kind, one), of in wanted.items():
             if kind == "article":

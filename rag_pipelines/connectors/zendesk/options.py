@@ -48,6 +48,9 @@ class ZendeskOptions(HttpOptions):
         description="whether help centers require their users to sign in, so that articles for everybody "
         "are for these users",
     )
+    segment: int | None = Field(
+        None, description="id of the user segment that the help centers are restricted to, if they are"
+    )
     attachments: bool = Field(True, description="whether attachments of articles are documents")
     tickets: bool = Field(False, description="whether tickets with their public comments are documents")
     private_comments: Literal["leave_out", "agents"] = Field(
