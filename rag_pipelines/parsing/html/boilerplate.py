@@ -105,14 +105,17 @@ def is_layout(table: Tag, elements: Elements) -> bool:
 def cells_in_line(row: Tag, elements: Elements) -> list[Tag]:
     """The cells of a row of a table for layout that are read side by side: a label, say, and its value.
 
-    Empty where fewer than two hold text, or where one of them holds more than a short line.
+    Empty where fewer than two hold text, or where one of them holds more than a short line; what stands
+    beside a single label that ends with a colon may be as long as it likes.
     """
     cells = row.find_all(["td", "th"], recursive=False)
     if len(cells) < 2 or any(elements.hold(cell, _NOT_IN_LINE) for cell in cells):
         return []
-    lengths = [len(cell.get_text(strip=True)) for cell in cells]
-    in_line = max(lengths) <= _IN_LINE_CHARACTERS and sum(length > 0 for length in lengths) > 1
-    return cells if in_line else []
+    first, *others = [text for cell in cells if (text := cell.get_text(strip=True))] or [""]
+    if not others or len(first) > _IN_LINE_CHARACTERS:
+        return []
+    is_label = len(others) == 1 and first.endswith((":", "\uff1a"))
+    return cells if is_label or max(map(len, others)) <= _IN_LINE_CHARACTERS else []
 
 
 def main_content(soup: BeautifulSoup, markup: str, elements: Elements) -> tuple[list[Tag], frozenset[int]]:

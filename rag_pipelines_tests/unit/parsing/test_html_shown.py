@@ -140,6 +140,18 @@ def test_a_label_stays_with_its_value_also_beside_a_table_in_a_table():
     assert [text for _, text in shown(read(markup, "a.html"))] == ["Topic | Budget", "Links", "one"]
 
 
+@pytest.mark.parametrize(
+    ("label", "beside"),
+    [("Uses:", True), ("\u7528\u9014\uff1a", True), ("Uses", False), ("Home About:" * 20, False)],
+)
+def test_a_label_that_ends_with_a_colon_stays_with_however_long_a_text(label, beside):
+    prose = "bolts and nuts " * 20
+    markup = f"<table role=presentation><tr><td>{label}<td>{prose}</table><p>{prose}"
+
+    told = [text for _, text in shown(read(markup, "a.html"))][:-1]
+    assert told == ([f"{label} | {prose.strip()}"] if beside else [label, prose.strip()])
+
+
 def test_a_row_of_linked_pictures_without_text_is_no_row():
     cell = "<td><a href='/x'><img src=y></a></td>"
 
