@@ -6,8 +6,10 @@ given credit for.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,12 +24,14 @@ FILE = Path(__file__).with_suffix(".yaml")
 
 
 class Exemption(NamedTuple):
-    """One judgement: of the files whose label matches, words by expression, by kind, or all of the file."""
+    """One judgement: of the files whose label matches, words by expression, by kind, or all of the file; or
+    the cells, by an expression that one contains, whose neighbours are not asked for."""
 
     files: str
     reason: str
     words: str | None = None
     kinds: tuple[str, ...] = ()
+    cells: str | None = None
 
     def covers(self, word: str, reference: Reference) -> bool:
         if self.words is not None and re.fullmatch(self.words, word) is None:
@@ -45,7 +49,9 @@ class Exemption(NamedTuple):
 def judged() -> list[Exemption]:
     """Every judgement of the file."""
     return [
-        Exemption(one["files"], one["reason"], one.get("words"), tuple(one.get("kinds", ())))
+        Exemption(
+            one["files"], one["reason"], one.get("words"), tuple(one.get("kinds", ())), one.get("cells")
+        )
         for one in yaml.safe_load(FILE.read_text(encoding="utf-8")) or ()
     ]
 
@@ -59,6 +65,9 @@ def excepted(reference: Reference, label: str, exemptions: list[Exemption]) -> R
     for one in exemptions:
         if not fnmatchcase(label, one.files):
             continue
+        if one.cells is not None:
+            reference = replace(reference, rows=list(_parted(reference.rows, re.compile(one.cells))))
+            continue
         if one.words is None and not one.kinds:
             raise NoReference(f"judged: {one.reason}")
         kept = {word: n for word, n in reference.required.items() if not one.covers(word, reference)}
@@ -67,3 +76,11 @@ def excepted(reference: Reference, label: str, exemptions: list[Exemption]) -> R
         )
         reference = replace(reference, required=Counter(kept), rows=rows)
     return reference
+
+
+def _parted(rows: list[list[str]], cell: re.Pattern[str]) -> Iterator[list[str]]:
+    """The rows, parted where one holds such a cell."""
+    for row in rows:
+        for matches, cells in itertools.groupby(row, lambda one: cell.search(one) is not None):
+            if not matches:
+                yield list(cells)

@@ -190,38 +190,62 @@ class _Walk:
         for shapes in table.iterchildren(f"{_TABLE}shapes"):
             self.block(shapes, "body" if inner == "table" else inner)
         columns = list(_hidden_columns(table))
+        reaching: dict[int, int] = {}
         for row in _own(table, f"{_TABLE}table-row"):
             visible = row.get(f"{_TABLE}visibility") in (None, "visible")
-            self._row(row, inner if visible else HIDDEN, columns)
+            self._row(row, inner if visible else HIDDEN, columns, reaching)
+            ended = int(row.get(f"{_TABLE}number-rows-repeated", 1))
+            reaching = {column: left - ended for column, left in reaching.items() if left > ended}
 
-    def _row(self, row: etree._Element, kind: str, columns: list[bool]) -> None:
-        cells: list[str] = []
-        column = 0
+    def _row(self, row: etree._Element, kind: str, columns: list[bool], reaching: dict[int, int]) -> None:
+        """A row; `reaching` says of columns how many rows, from this one, a cell above still covers.
+
+        Such a cell stands between its neighbours, and two empty columns of a sheet between tables: the row is
+        parted there.
+        """
+        is_sheet = next(row.iterancestors(f"{_OFFICE}spreadsheet"), None) is not None
+        parts: list[list[str]] = [[]]
+        below: dict[int, int] = {}
+        gap = column = 0
         nested = False
         first = len(self.flat.pieces)
         for cell in row:
             if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
                 continue
             repeated = int(cell.get(f"{_TABLE}number-columns-repeated", 1))
+            here = range(column, column + repeated)
             hidden = column < len(columns) and columns[column]
             column += repeated
-            if len(cell) == 0 or cell.tag == f"{_TABLE}covered-table-cell":
-                cells.append("")
+            if cell.tag == f"{_TABLE}covered-table-cell":
+                parts[-1].append("")
+                if any(one in reaching for one in here):
+                    parts.append([])
+                continue
+            if (down := int(cell.get(f"{_TABLE}number-rows-spanned", 1))) > 1:
+                across = int(cell.get(f"{_TABLE}number-columns-spanned", 1))
+                below.update(dict.fromkeys(range(here.start, here.start + across), down))
+            gap = 0 if len(cell) else gap + repeated
+            if len(cell) == 0:
+                parts[-1].append("")
+                if is_sheet and gap > 1:
+                    parts.append([])
                 continue
             nested = nested or next(cell.iterdescendants(f"{_TABLE}table"), None) is not None
             inner = HIDDEN if hidden else kind
+            told = (inner, _KINDS[f"{_TEXT}list"])
             for _ in range(min(repeated, MOST_REPEATED)):
                 before = len(self.flat.pieces)
                 self.block(cell, inner)
-                text = "\n".join(piece for found, piece in self.flat.pieces[before:] if found == inner)
-                cells.append("" if inner in UNSEEN else text)
+                text = "\n".join(piece for found, piece in self.flat.pieces[before:] if found in told)
+                parts[-1].append("" if inner in UNSEEN else text)
             for _ in range(_spanned(cell) - 1):
                 self.flat.spans.append(text)
         made = self.flat.pieces[first:]
         repeated = min(int(row.get(f"{_TABLE}number-rows-repeated", 1)), MOST_REPEATED) if made else 1
         self.flat.pieces.extend(made * (repeated - 1))
         if kind not in UNSEEN and not nested:
-            self.flat.rows.extend([cells] * repeated)
+            self.flat.rows.extend([cells for cells in parts if any(cells)] * repeated)
+        reaching.update(below)
 
 
 def _own(table: etree._Element, tag: str) -> Iterator[etree._Element]:

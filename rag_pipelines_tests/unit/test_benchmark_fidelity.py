@@ -105,6 +105,50 @@ def test_every_judgement_gives_a_reason(scoring: ModuleType) -> None:
     assert all(one.files and one.reason for one in exceptions.judged())
 
 
+def test_the_neighbours_of_a_judged_cell_are_not_asked_for(scoring: ModuleType) -> None:
+    exceptions = pytest.importorskip("fidelity.exceptions")
+    reference = shown(scoring, "", rows=[["Profit", "US$3", "up", "again"], ["Tax", "1"]])
+    exemption = exceptions.Exemption("*", "drawn with an arrow", cells=r"^US\$")
+    assert exceptions.excepted(reference, "a.html", [exemption]).rows == [
+        ["Profit"],
+        ["up", "again"],
+        ["Tax", "1"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("<c>left</c><e/><c>right</c>", [["left", "", "right"]]),
+        ("<c>left</c><e/><e/><c>right</c>", [["left", "", ""], ["right"]]),
+        ("<c>left</c><under/><c>right</c>", [["left", ""], ["right"]]),
+        ("<li>item</li><c>right</c>", [["item", "right"]]),
+    ],
+)
+def test_a_row_is_parted_by_a_cell_from_above_or_two_empty_columns_but_not_by_a_list(
+    flat_odf: ModuleType, tmp_path: Path, row: str, parts: list[list[str]]
+) -> None:
+    above = '<e/><table:table-cell table:number-rows-spanned="2"><text:p>above</text:p></table:table-cell>'
+    rows = "".join(f"<table:table-row>{cells}</table:table-row>" for cells in (above, row))
+    for short, long in (
+        ("<c>", "<table:table-cell><text:p>"),
+        ("</c>", "</text:p></table:table-cell>"),
+        ("<e/>", "<table:table-cell/>"),
+        ("<li>", "<table:table-cell><text:list><text:list-item><text:p>"),
+        ("</li>", "</text:p></text:list-item></text:list></table:table-cell>"),
+        ("<under/>", "<table:covered-table-cell/>"),
+    ):
+        rows = rows.replace(short, long)
+    file = tmp_path / "sheet.fods"
+    name = "urn:oasis:names:tc:opendocument:xmlns"
+    file.write_text(
+        f"<office:document xmlns:office='{name}:office:1.0' xmlns:table='{name}:table:1.0' "
+        f"xmlns:text='{name}:text:1.0'><office:body><office:spreadsheet><table:table>{rows}</table:table>"
+        "</office:spreadsheet></office:body></office:document>"
+    )
+    assert flat_odf.read(file).rows == [["", "above"], *parts]
+
+
 def test_hidden_sheets_rows_and_columns_are_no_part_of_what_is_shown(
     flat_odf: ModuleType, tmp_path: Path
 ) -> None:
