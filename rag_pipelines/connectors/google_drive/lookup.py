@@ -14,7 +14,7 @@ from rag_pipelines.connectors.base import Failure, Item
 from rag_pipelines.connectors.google_drive.contents import COMMENT
 from rag_pipelines.connectors.google_drive.files import DriveFile, read_file
 from rag_pipelines.connectors.google_drive.listing import DriveWalk
-from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace
+from rag_pipelines.connectors.google_drive.scopes import Scope, Workspace, told
 from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingEntityError, TransientError
 
 
@@ -27,13 +27,9 @@ class Lookup:
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Which of `ids` a listing should name; one that may not be asked for counts as existing."""
-        found: set[str] = set()
-        for id in ids:
-            kind, _, rest = id.partition("/")
-            name, _, child = rest.partition("/")
-            if kind == "file" and name and self._exists(name, child):
-                found.add(id)
-        return found
+        self._scopes()  # asked for once, before threads do
+        answers = self._workspace.at_once(self._exists, list(dict.fromkeys(ids)))
+        return {id for id, answer in answers.items() if told(answer)}
 
     def documents(self, id: str) -> Iterator[Item | Failure] | None:
         """A file that one account lost, as it is for another; None: it is gone, or not chosen any more.
@@ -69,7 +65,11 @@ class Lookup:
                 above = None
         return False
 
-    def _exists(self, id: str, child: str) -> bool:
+    def _exists(self, external_id: str) -> bool:
+        kind, _, rest = external_id.partition("/")
+        id, _, child = rest.partition("/")
+        if kind != "file" or not id:
+            return False
         try:
             placed = self._placed(id)
             if placed is None:
