@@ -195,6 +195,21 @@ def test_agents_whose_role_cannot_be_read_see_only_what_is_assigned_to_them(benc
     assert readers(bench, **options) == {"ann": {f"ticket/{mine['id']}"}, "bob": both}
 
 
+@pytest.mark.parametrize("readable", [True, False])
+def test_agents_of_other_brands_see_no_ticket_where_somebody_is_limited_to_brands(
+    bench: Bench, readable: bool
+) -> None:
+    desk = bench.desk
+    ann, _ = desk.user("ann", "admin"), desk.user("bob", "admin")
+    ticket = desk.ticket("Help", desk.user("cia"))
+    desk.brand_agents.add((desk.main_brand["id"], ann["id"]))
+    if not readable:
+        bench.double.refused.add("brand_agents")  # a plan without memberships of brands
+    one = {f"ticket/{ticket['id']}"}
+    seen = readers(bench, tickets=True, articles=False)
+    assert seen == {"ann": one, "bob": set() if readable else one, "cia": one}
+
+
 def test_an_agent_who_becomes_an_end_user_loses_what_was_assigned(bench: Bench) -> None:
     desk = bench.desk
     ann = desk.user("ann", "agent", ticket_restriction="assigned")

@@ -195,9 +195,19 @@ def test_the_check_names_what_an_agent_may_not_read(bench: Bench) -> None:
     good = bench.connector(tickets=True).check()
     assert all(finding.ok for finding in good), good
     bench.double.refused.update({"users", "user_segments", "tickets"})
+    bench.double.role = "agent"
     bad = [finding for finding in bench.connector(tickets=True).check() if not finding.ok]
     assert [finding.name for finding in bad] == ["account", "user segments", "users", "tickets"]
     assert all("admin" in finding.detail for finding in bad)
+
+
+def test_the_listing_of_somebody_who_may_not_see_everything_is_not_complete(bench: Bench) -> None:
+    row = bench.article()
+    bench.double.role = "agent"
+    listing = bench.listed()
+    assert set(listing.items) == {f"article/{row['id']}"}
+    assert [failure.entity for failure in listing.failures] == ["what the login may not see"]
+    assert not listing.is_full
 
 
 def test_what_is_gone_or_no_longer_chosen_does_not_exist(bench: Bench) -> None:

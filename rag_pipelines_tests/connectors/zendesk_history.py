@@ -45,6 +45,7 @@ class History:
             desk.group(f"g{n}", *pick.sample(self._users(), 3), is_public=pick.random() < 0.5)
         for _ in range(4):
             self._new_segment()
+        desk.ticket_brand("shop")
         category = desk.category("C")
         for n in range(2):
             desk.section(f"S{n}", category)
@@ -64,7 +65,7 @@ class History:
             self._detach, self._archive, self._restore, self._move, self._new_segment, self._edit_segment,
             self._edit_segment, self._change_user, self._change_user, self._affiliate, self._part,
             self._join, self._leave, self._share, self._publicity, self._open_ticket, self._say,
-            self._hand_over, self._hand_over, self._delete_ticket,
+            self._hand_over, self._hand_over, self._delete_ticket, self._limit, self._limit,
         ]  # fmt: skip
 
     def _users(self) -> list[Row]:
@@ -187,8 +188,17 @@ class History:
             "assignee_id": pick.choice([None, None, *self.desk.users]),
             "group_id": pick.choice([None, *self.desk.groups]),
             "organization_id": pick.choice([None, *self.desk.organizations]),
+            "brand_id": pick.choice(list(self.desk.brands)),
             "email_cc_ids": ids_of(self._some(self._users(), 1)),
         }
+
+    def _limit(self) -> None:
+        """Memberships of brands: now and then nobody is limited any more."""
+        if self.random.random() < 0.3:
+            self.desk.brand_agents.clear()
+        else:
+            pairs = [(brand, user) for brand in self.desk.brands for user in self.desk.users]
+            self.desk.brand_agents.update(self.random.sample(pairs, len(pairs) // 2))
 
     def _alive(self) -> Row | None:
         return self._one({one: row for one, row in self.desk.tickets.items() if row["status"] != "deleted"})

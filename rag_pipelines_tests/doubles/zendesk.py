@@ -51,6 +51,8 @@ class Zendesk(Server):
         """Sections whose articles listings lack without a word."""
         self.lost: set[int] = set()
         """Attachments whose bytes are gone."""
+        self.role = "admin"
+        """Of the login."""
         self.address: str | None = None
         """What links begin with, where it is asked without a wire (`answer`)."""
         self.expired = False
@@ -63,8 +65,9 @@ class Zendesk(Server):
         self.route("/hc/article_attachments/{id}", self._file)
         for kind in ("sections", "categories", "user_segments"):
             self.route(f"/api/v2/help_center/{kind}", lambda request, kind=kind: self._rows(request, kind))
-        for kind in ("organizations", "organization_memberships", "groups", "group_memberships"):
+        for kind in ("organizations", "organization_memberships", "groups", "group_memberships", "brands"):
             self.route(f"/api/v2/{kind}", lambda request, kind=kind: self._rows(request, kind))
+        self.route("/api/v2/brand_agents", lambda request: self._rows(request, "brand_agents"))
         self.route("/api/v2/custom_roles", lambda request: self._rows(request, "custom_roles", paged=False))
         self.route("/api/v2/users/me", self._me)
         self.route("/api/v2/incremental/users/cursor", lambda request: self._export(request, "users"))
@@ -196,6 +199,11 @@ class Zendesk(Server):
                 {"id": number, "group_id": one, "user_id": user}
                 for number, (one, user) in enumerate(sorted(desk.group_members), 1)
             ]
+        if kind == "brand_agents":
+            return [
+                {"id": number, "brand_id": one, "user_id": user}
+                for number, (one, user) in enumerate(sorted(desk.brand_agents), 1)
+            ]
         if kind == "categories":
             return [row for row in desk.categories.values() if desk.brand_of[row["id"]] == self.brand]
         if kind == "sections":
@@ -206,11 +214,12 @@ class Zendesk(Server):
             "organizations": desk.organizations,
             "groups": desk.groups,
             "custom_roles": desk.roles,
+            "brands": desk.brands,
         }
         return tables[kind].values()
 
     def _me(self, request: Request) -> Any:
-        return {"user": {"id": 1, "role": "agent" if "users" in self.refused else "admin"}}
+        return {"user": {"id": 1, "role": self.role}}
 
     def _export(self, request: Request, kind: str) -> Any:
         """What changed, in the order of the changes, but for the last minute's."""

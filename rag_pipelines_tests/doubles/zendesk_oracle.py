@@ -95,6 +95,9 @@ class Oracle:
         """Whether a user sees all of a ticket as an agent. *Stricter*: what is in no group is nobody's."""
         if not self._signs_in(user) or user["role"] == "end-user":
             return False
+        limits = self._desk.brand_agents
+        if limits and (ticket["brand_id"], user["id"]) not in limits:
+            return False  # stricter: admins as well
         if user["role"] == "admin" or ticket["assignee_id"] == user["id"]:
             return True
         access = self._access(user)

@@ -42,6 +42,9 @@ class Desk:
         """Articles that are neither listed nor answered for, but can be restored."""
         self.tickets: dict[int, Row] = {}
         self.comments: dict[int, list[Row]] = {}
+        self.brands: dict[int, Row] = {}
+        self.brand_agents: set[tuple[int, int]] = set()
+        """(brand, user); empty where nobody is limited to brands."""
         self.organization_members: set[tuple[int, int]] = set()
         """(organization, user)."""
         self.group_members: set[tuple[int, int]] = set()
@@ -49,6 +52,7 @@ class Desk:
         self.brand_of: dict[int, str] = {}
         """By category, the brand whose help center it is in."""
         self._number = 100
+        self.main_brand = self.ticket_brand("main")
         self.signed_in = self.segment("Signed-in users", built_in=True)
         self.staff = self.segment("Agents and admins", user_type="staff", built_in=True)
 
@@ -116,6 +120,12 @@ class Desk:
     def role(self, name: str, ticket_access: str = ALL_ACCESS) -> Row:
         row: Row = {"id": self._next(), "name": name, "configuration": {"ticket_access": ticket_access}}
         self.roles[row["id"]] = row
+        return self.change(row)
+
+    def ticket_brand(self, name: str) -> Row:
+        """A brand as tickets have it."""
+        row: Row = {"id": self._next(), "name": name, "active": True}
+        self.brands[row["id"]] = row
         return self.change(row)
 
     def segment(self, name: str, user_type: str = "signed_in_users", **values: Any) -> Row:
@@ -231,6 +241,7 @@ class Desk:
             "assignee_id": None,
             "group_id": None,
             "organization_id": requester["organization_id"],
+            "brand_id": self.main_brand["id"],
             "email_cc_ids": [],
             "created_at": self.stamp,
             "is_public": False,

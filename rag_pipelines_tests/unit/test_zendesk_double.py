@@ -23,7 +23,7 @@ USER = {
     "ticket_restriction", "updated_at",
 }  # fmt: skip
 TICKET = {
-    "assignee_id", "created_at", "email_cc_ids", "group_id", "id", "is_public", "organization_id",
+    "assignee_id", "brand_id", "created_at", "email_cc_ids", "group_id", "id", "is_public", "organization_id",
     "requester_id", "status", "subject", "tags", "updated_at", "generated_timestamp",
 }  # fmt: skip
 """Names of the properties in Zendesk's reference that the double has."""

@@ -9,7 +9,8 @@ the users of one segment, or for those who sign in, as well; no interface tells 
 A ticket's public comments are read by its requester, who is on copy, members of its organization where
 tickets are shared (support.zendesk.com: 4408893451290), and agents by the ticket access of each
 (api-reference/ticketing/account-configuration/custom_roles, ``ticket_access``): all, those of their groups,
-of these and public groups, of their organization, or only what is assigned to them.
+of these and public groups, of their organization, or only what is assigned to them. An agent has to be a
+member of the ticket's brand as well (account-configuration/brand_agents).
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Names(NamedTuple):
         """Agents who see the tickets of a group."""
         return f"group:{self.directory}/group/{group}/agents"
 
+    def brand_agents(self, brand: int) -> str:
+        """Agents who are members of a brand."""
+        return f"group:{self.directory}/brand/{brand}/agents"
+
     def organization_agents(self, organization: int) -> str:
         """Agents who see the tickets of an organization."""
         return f"group:{self.directory}/organization/{organization}/agents"
@@ -85,13 +90,14 @@ class Rules(NamedTuple):
         readers = [names.user(one) for one in (row["requester_id"], *(copied or ())) if one]
         if row["organization_id"]:
             readers.append(names.organization_members(row["organization_id"]))
-        return _any([*readers, *self._agents(row)])
+        return self._agents(row, readers)
 
     def notes(self, row: Row) -> AccessRule:
         """Who reads the private comments."""
-        return _any(self._agents(row))
+        return self._agents(row, [])
 
-    def _agents(self, row: Row) -> list[str]:
+    def _agents(self, row: Row, others: list[str]) -> AccessRule:
+        """For agents of the ticket who are members of its brand, and for `others`."""
         names = self.names
         agents = [names.agents]
         if row["assignee_id"]:
@@ -100,8 +106,5 @@ class Rules(NamedTuple):
             agents.append(names.group_agents(row["group_id"]))
         if row["organization_id"]:
             agents.append(names.organization_agents(row["organization_id"]))
-        return agents
-
-
-def _any(principals: list[str]) -> AccessRule:
-    return AccessRule((tuple(principals),)).normalised()
+        members = names.brand_agents(row["brand_id"])
+        return AccessRule(((*others, *agents), (*others, members))).normalised()

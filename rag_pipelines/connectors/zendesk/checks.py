@@ -13,7 +13,7 @@ from rag_pipelines.connectors.zendesk.options import ZendeskOptions
 from rag_pipelines.connectors.zendesk.site import ZendeskSite
 from rag_pipelines.errors import RagError
 
-_ADMIN = "give the login to an admin of Zendesk Support, who is a Guide admin too; an OAuth client needs read"
+ADMIN = "give the login to an admin of Zendesk Support, who is a Guide admin too; an OAuth client needs read"
 
 
 def findings(sites: Mapping[str, ZendeskSite], options: ZendeskOptions) -> Iterator[Finding]:
@@ -31,6 +31,7 @@ def findings(sites: Mapping[str, ZendeskSite], options: ZendeskOptions) -> Itera
         yield _tried(account, kind, kind, {"page[size]": 1})
     if options.tickets:
         yield _tried(account, "tickets", "incremental/tickets/cursor", {"start_time": 0, "per_page": 1})
+        yield _tried(account, "brands", "brands", {"page[size]": 1})
         yield _roles(account)
 
 
@@ -43,7 +44,7 @@ def _login(site: ZendeskSite, address: str) -> Finding:
         return Finding("account", False, "the login is not known to Zendesk, which answers as to a stranger")
     role = user.get("role")
     if role != "admin":
-        return Finding("account", False, f"{address} answers; the login is of role {role}: {_ADMIN}")
+        return Finding("account", False, f"{address} answers; the login is of role {role}: {ADMIN}")
     return Finding("account", True, f"{address} answers to an admin")
 
 
@@ -51,7 +52,7 @@ def _tried(site: ZendeskSite, name: str, path: str, params: Mapping[str, Any]) -
     try:
         site.get(path, **params)
     except RagError as error:
-        return Finding(name, False, f"{error}; {_ADMIN}")
+        return Finding(name, False, f"{error}; {ADMIN}")
     return Finding(name, True, f"{name} can be read")
 
 

@@ -29,14 +29,14 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.connectors.tally import Tally
 from rag_pipelines.connectors.zendesk.access import Names, Rules
-from rag_pipelines.connectors.zendesk.checks import findings
+from rag_pipelines.connectors.zendesk.checks import ADMIN, findings
 from rag_pipelines.connectors.zendesk.directory import GroupDirectory
 from rag_pipelines.connectors.zendesk.existence import Existence
 from rag_pipelines.connectors.zendesk.help_center import HelpCenter
 from rag_pipelines.connectors.zendesk.options import ZendeskOptions
 from rag_pipelines.connectors.zendesk.site import ZendeskSite
 from rag_pipelines.connectors.zendesk.tickets import Tickets
-from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
+from rag_pipelines.errors import CredentialError, ForbiddenEntityError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.stored import Form
 
@@ -107,7 +107,11 @@ class ZendeskConnector(Connector):
 
     def _listed(self, before: ZendeskCursor | None, window: Window) -> Iterator[Entry]:
         """Everything, or what changed since `before`."""
-        tally, rules = Tally(), Rules(self._names, self.options.sign_in, self.options.segment)
+        tally = Tally()
+        if before is None and (unseen := self._unseen()) is not None:
+            tally.add(unseen)
+            yield unseen
+        rules = Rules(self._names, self.options.sign_in, self.options.segment)
         since: dict[str, int] = {}
         interrupted = False
         for address in self.options.help_centers:
@@ -135,6 +139,19 @@ class ZendeskConnector(Connector):
         if not (interrupted or tickets.interrupted or window):
             position = CURSOR.encode(ZendeskCursor(self._options, since, tickets.position))
         yield Complete(tally.count, position, full=before is None and not window and tally.whole)
+
+    def _unseen(self) -> Failure | None:
+        """That Zendesk leaves out, without a word, what the login may not see; None for an admin."""
+        try:
+            user = self._account.get("users/me").get("user") or {}
+        except CredentialError:
+            raise
+        except RagError as error:
+            return Failure(error=error, entity="role of the login")
+        if user.get("role") == "admin":
+            return None
+        said = f"the login is of role {user.get('role')}, to whom Zendesk does not show everything"
+        return Failure(error=ForbiddenEntityError(f"{said}; {ADMIN}"), entity="what the login may not see")
 
     def _counted(self, entries: Iterator[Entry], tally: Tally, *, full: bool) -> Iterator[Entry]:
         """`entries`, which a full listing has no removals among."""

@@ -5,7 +5,9 @@ a segment (`segments`), rules (`access`).
 
 Everything is read before anything is listed: where a part cannot be read, every principal keeps the members
 it had. Custom roles are part of Enterprise plans; where they cannot be read, an agent who has one sees only
-the tickets that are assigned to them.
+the tickets that are assigned to them. Every agent is a member of every brand until somebody limits
+that (support.zendesk.com: "Restricting agent ticket access by brand"): where a plan has no such memberships,
+or none are listed, nobody is limited.
 
 Stricter than Zendesk on purpose: a ticket in no group is seen by no agent who is limited to groups; of
 several organizations of a user only the default one counts, unless the organization itself shares tickets.
@@ -13,7 +15,7 @@ several organizations of a user only the default one counts, unless the organiza
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rag_pipelines.connectors.base import Complete, Failure, Group
 from rag_pipelines.connectors.zendesk.access import Names
@@ -94,15 +96,17 @@ class GroupDirectory:
                 or (access == _PUBLIC_GROUPS and row.get("is_public") is True)
             ]
             yield _group(names.group_agents(group), row.get("name"), map(names.user, seeing))
-        for organization, row in sorted(people.organizations.items()):
-            limited = [
-                one
-                for one, access in agents.items()
-                if access == _ORGANIZATION and people.users[one]["organization_id"] == organization
-            ]
-            yield _group(names.organization_agents(organization), row.get("name"), map(names.user, limited))
-            members = [one for one in people.users if one not in agents and _shares(people, one, row)]
-            yield _group(names.organization_members(organization), row.get("name"), map(names.user, members))
+        for brand in self._site.rows("brands", "brands"):
+            in_brand = agents if people.in_brands is None else people.in_brands.get(brand["id"], set())
+            yield _group(
+                names.brand_agents(brand["id"]), brand.get("name"), map(names.user, agents.keys() & in_brand)
+            )
+        limited, sharing = _limited(people, agents), _sharing(people)
+        for one, row in sorted(people.organizations.items()):
+            bound = map(names.user, limited.get(one, ()))
+            yield _group(names.organization_agents(one), row.get("name"), bound)
+            members = map(names.user, sharing.get(one, ()))
+            yield _group(names.organization_members(one), row.get("name"), members)
 
     def _people(self) -> People:
         rows = self._site.rows
@@ -113,12 +117,19 @@ class GroupDirectory:
             users={one: row for one, row in users.items() if row["active"] and row["suspended"] is False},
             organizations={row["id"]: row for row in rows("organizations", "organizations")},
             groups={row["id"]: row for row in rows("groups", "groups")},
-            in_organizations=_by_user(
-                rows("organization_memberships", "organization_memberships"), "organization_id"
+            in_organizations=_sets(
+                rows("organization_memberships", "organization_memberships"), "user_id", "organization_id"
             ),
-            in_groups=_by_user(rows("group_memberships", "group_memberships"), "group_id"),
+            in_groups=_sets(rows("group_memberships", "group_memberships"), "user_id", "group_id"),
             roles=self._roles() if self._tickets else {},
+            in_brands=self._brands() if self._tickets else None,
         )
+
+    def _brands(self) -> dict[int, set[int]] | None:
+        try:
+            return _sets(self._site.rows("brand_agents", "brand_agents"), "brand_id", "user_id") or None
+        except (ForbiddenEntityError, MissingEntityError):
+            return None
 
     def _roles(self) -> dict[int, Row]:
         try:
@@ -138,18 +149,34 @@ def _access(people: People, agent: int) -> str | None:
     return _ROLES.get((role.get("configuration") or {}).get("ticket_access", ""))
 
 
-def _shares(people: People, user: int, organization: Row) -> bool:
-    """Whether an end user sees the tickets of an organization."""
-    if organization["shared_tickets"] is True:
-        return organization["id"] in people.in_organizations.get(user, ())
-    row = people.users[user]
-    return row["ticket_restriction"] == "organization" and row["organization_id"] == organization["id"]
+def _limited(people: People, agents: Mapping[int, str | None]) -> dict[int, list[int]]:
+    """By organization, the agents who see its tickets alone."""
+    found: dict[int, list[int]] = {}
+    for one, access in agents.items():
+        if access == _ORGANIZATION and (organization := people.users[one]["organization_id"]):
+            found.setdefault(organization, []).append(one)
+    return found
 
 
-def _by_user(rows: Iterable[Row], column: str) -> dict[int, set[int]]:
+def _sharing(people: People) -> dict[int, set[int]]:
+    """By organization, the end users who see its tickets."""
+    shared = {one for one, row in people.organizations.items() if row["shared_tickets"] is True}
+    found: dict[int, set[int]] = {}
+    for user, row in people.users.items():
+        if people.is_staff(user):
+            continue
+        seen = shared & people.in_organizations.get(user, set())
+        if row["ticket_restriction"] == "organization" and row["organization_id"]:
+            seen.add(row["organization_id"])
+        for one in seen:
+            found.setdefault(one, set()).add(user)
+    return found
+
+
+def _sets(rows: Iterable[Row], by: str, column: str) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
     for row in rows:
-        found.setdefault(row["user_id"], set()).add(row[column])
+        found.setdefault(row[by], set()).add(row[column])
     return found
 
 

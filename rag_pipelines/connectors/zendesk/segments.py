@@ -36,6 +36,8 @@ class People:
     """By user."""
     roles: dict[int, Row]
     """Custom roles of agents."""
+    in_brands: dict[int, set[int]] | None
+    """By brand, the agents who are members; None where nobody is limited to brands."""
 
     def is_staff(self, user: int) -> bool:
         return self.users[user]["role"] in STAFF
