@@ -214,6 +214,7 @@ def test_what_is_gone_or_no_longer_chosen_does_not_exist(bench: Bench) -> None:
     desk = bench.desk
     kept, gone = bench.article(), bench.article()
     desk.translate(kept, "de", "D", "d")
+    desk.translate(kept, "fr", "F", "f", draft=True)
     file, taken = desk.attach(kept, "a.txt", b"a"), desk.attach(kept, "b.txt", b"b")
     desk.archive(gone)
     desk.detach(taken)
@@ -224,6 +225,7 @@ def test_what_is_gone_or_no_longer_chosen_does_not_exist(bench: Bench) -> None:
     there = {one, f"{one}/translation/de", f"{one}/attachment/{file['id']}", f"ticket/{ticket['id']}"}
     ids = [
         *there,
+        f"{one}/translation/fr",
         f"article/{gone['id']}",
         f"{one}/attachment/{taken['id']}",
         f"ticket/{deleted['id']}",

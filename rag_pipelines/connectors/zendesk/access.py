@@ -42,16 +42,12 @@ class Names(NamedTuple):
         """Agents and administrators who see every ticket."""
         return f"group:{self.directory}/agents"
 
-    def agent(self, one: int) -> str:
-        """A user, as long as they are an agent."""
-        return f"group:{self.directory}/agent/{one}"
-
     def group_agents(self, group: int) -> str:
         """Agents who see the tickets of a group."""
         return f"group:{self.directory}/group/{group}/agents"
 
     def brand_agents(self, brand: int) -> str:
-        """Agents who are members of a brand."""
+        """Users who are agents, and members of a brand."""
         return f"group:{self.directory}/brand/{brand}/agents"
 
     def organization_agents(self, organization: int) -> str:
@@ -101,7 +97,7 @@ class Rules(NamedTuple):
         names = self.names
         agents = [names.agents]
         if row["assignee_id"]:
-            agents.append(names.agent(row["assignee_id"]))
+            agents.append(names.user(row["assignee_id"]))
         if row["group_id"]:
             agents.append(names.group_agents(row["group_id"]))
         if row["organization_id"]:

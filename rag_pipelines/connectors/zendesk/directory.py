@@ -84,8 +84,6 @@ class GroupDirectory:
     def _of_tickets(self, people: People) -> Iterator[Group]:
         names = self._names
         agents = {one: _access(people, one) for one in people.users if people.is_staff(one)}
-        for one in sorted(agents):
-            yield _group(names.agent(one), people.users[one].get("name"), [names.user(one)])
         everything = [one for one, access in agents.items() if access == _ALL]
         yield _group(names.agents, "agents who see every ticket", map(names.user, everything))
         for group, row in sorted(people.groups.items()):
