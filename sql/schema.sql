@@ -618,6 +618,12 @@ CREATE TABLE rag.gate_result (
     checked_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE rag.hint (
+    source text NOT NULL,
+    key text,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE SEQUENCE rag.index_storage
     AS integer
     START WITH 1
@@ -887,6 +893,9 @@ ALTER TABLE ONLY rag.feedback
 
 ALTER TABLE ONLY rag.gate_result
     ADD CONSTRAINT gate_result_pkey PRIMARY KEY (version_id, gate);
+
+ALTER TABLE ONLY rag.hint
+    ADD CONSTRAINT hint_source_key_key UNIQUE NULLS NOT DISTINCT (source, key);
 
 ALTER TABLE ONLY rag.index_version
     ADD CONSTRAINT index_version_pkey PRIMARY KEY (version_id);

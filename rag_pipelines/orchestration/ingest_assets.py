@@ -36,7 +36,7 @@ from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
-from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines.sync.stages import advance_source, answer_hints, list_source, source_run
 
 PREFIX = "rag"
 GROUP = "ingest"
@@ -121,6 +121,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
         def work(run: SourceRun) -> None:
             list_source(run, scope)
+            answer_hints(run, scope)
 
         return _run_stage(context, settings, database, work, RAW, shown.plan_metadata(plan))
 

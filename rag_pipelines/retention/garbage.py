@@ -52,6 +52,7 @@ def collect_garbage(database: Database, settings: Settings) -> Collected:
         _purge_expired(connection, settings, collected)
         params = {"sources": list(settings.sources)}
         collected.sources = query(connection, "drop_sources", params).rowcount
+        query(connection, "drop_hints", params)
         sweep(connection, BlobStore(settings.blobs_url), collected)
     log.info("garbage collected", **msgspec.structs.asdict(collected))
     return collected

@@ -12,7 +12,7 @@ from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.plan import plan_within_budget
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.scope import Scope
-from rag_pipelines.sync.stages import advance_source, list_source, source_run
+from rag_pipelines.sync.stages import advance_source, answer_hints, list_source, source_run
 
 
 def ingest(
@@ -41,6 +41,7 @@ def ingest(
     with source_run(runtime.database, runtime.settings, source, progress) as run:
         list_source(run, scope, loading=run.workers.warm)
         advance_source(run, runtime.embedders)
+        answer_hints(run, scope)
     return run.report
 
 

@@ -21,6 +21,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.hints import forget_hints
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
@@ -140,6 +141,12 @@ def list_source(
     waiting = waiting_deletions(run.connection, [run.name])
     run.report.waiting_deletes = sum(one.waiting for one in waiting)
     run.report.notes += [one.sentence for one in waiting if one.deletion_id <= before]
+
+
+def answer_hints(run: SourceRun, scope: Scope) -> None:
+    """At the end: what was hinted before the run began has been looked at, unless only a window was."""
+    if not scope.window:
+        forget_hints(run.connection, run.source_id)
 
 
 def newest_report(connection: Pg, source: str) -> SyncReport | None:
