@@ -7,13 +7,13 @@ show, and no model, parser or orchestrator is imported before one is needed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
-from rag_pipelines.cli.invocation import invocation
-from rag_pipelines.cli.options import AllowDeletes, Full, ListAll, Since, SourceNames, Until, window
+from rag_pipelines.cli.invocation import Invocation, invocation
+from rag_pipelines.cli.options import AllowDeletes, Full, Hinted, ListAll, Since, SourceNames, Until, window
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
 from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, say_deletion
@@ -34,13 +34,15 @@ def ingest(
     full: Full = False,
     list_all: ListAll = False,
     allow_deletes: AllowDeletes = False,
+    hinted: Hinted = False,
     as_json: AsJson = False,
 ) -> None:
     """List sources, load what changed, parse, chunk and embed it.
 
     A failing source does not stop the others, and one that asks to slow down is tried once more after them.
-    Sources that left the configuration are noticed when no source is named. The exit code is 3 when
-    documents failed or could not all be listed.
+    Sources that left the configuration are noticed when no source is named. With --hinted, queues are drained
+    first, and only those sources are run that a queue or a notification said something changed in. The exit
+    code is 3 when documents failed or could not all be listed.
     """
     from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
@@ -70,18 +72,36 @@ def ingest(
         if not as_json:
             show_report(report, time.perf_counter() - began)
 
-    for name in check_names(chosen.settings, sources or []):
+    names = check_names(chosen.settings, sources or [])
+    unread: dict[str, RagError] = {}
+    if hinted:
+        names, unread = _hinted(chosen, names)
+    for name in names:
         attempt(name)
     for name, error in list(errors.items()):
         if isinstance(error, ThrottledError) and (error.retry_after or 0) <= PATIENCE_SECONDS:
             time.sleep(error.retry_after or 0)
             attempt(name)
-    if not sources:
+    if not (sources or hinted):
         for one in park_removed_sources(chosen.database, chosen.settings):
             say_deletion(one)
+    errors |= unread
     if as_json:
         print_json({"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}})
     end(errors, sound=all(report.sound for report in reports))
+
+
+def _hinted(chosen: Invocation, names: Collection[str]) -> tuple[list[str], dict[str, RagError]]:
+    """Those of `names` that have hints once their queues are drained, and why a queue was not."""
+    from rag_pipelines.store.hints import pending_hints
+    from rag_pipelines.triggers.drain import drain_queues
+
+    unread = drain_queues(chosen.database, chosen.settings, names)
+    with chosen.database.connection() as connection:
+        hinted = pending_hints(connection, names)
+    if not hinted:
+        say("note: no source was hinted at")
+    return list(hinted), {f"queue of {name}": error for name, error in unread.items()}
 
 
 def show_report(report: SyncReport, seconds: float) -> None:

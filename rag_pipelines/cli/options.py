@@ -40,6 +40,12 @@ ListAll = Annotated[
     bool,
     typer.Option("--list-all", help="List everything although a change feed would do; load what changed."),
 ]
+Hinted = Annotated[
+    bool,
+    typer.Option(
+        "--hinted", help="Drain the queues of `triggers`; only sources that something was hinted of."
+    ),
+]
 AllowDeletes = Annotated[
     bool, typer.Option("--allow-deletes", help="Apply deletions above the guard, and an empty listing.")
 ]

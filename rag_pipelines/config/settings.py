@@ -34,6 +34,7 @@ from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.section import Section
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.suites import QualitySettings
+from rag_pipelines.config.triggers import TriggerSettings
 from rag_pipelines.config.values import (
     Access,
     Cron,
@@ -164,6 +165,7 @@ class SourceSettings(Section):
     full_listing: Duration = timedelta(hours=24)
     group_listing: Duration = timedelta(hours=1)
     schedule: Cron | None = None
+    triggers: TriggerSettings = TriggerSettings()
     delete_guard: DeleteGuard = DeleteGuard()
     budget: Budget = Budget()
     grace: Duration = timedelta(days=7)

@@ -1,8 +1,8 @@
-"""Sensors: overdue sources, stale indexes, and what a dead run leaves behind.
+"""Sensors: overdue sources, sources that were hinted at, stale indexes, and what a dead run leaves behind.
 
 What belongs here: turning a question to our own database into run requests. What does not: the question
-(`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source. Those that start
-work by themselves begin stopped.
+(`sync.freshness`, `index.build`). A sensor has a minute, so none of them speaks to a source, and of a queue
+only so many messages are read (`triggers.drain`). Those that start work by themselves begin stopped.
 See https://docs.dagster.io/guides/automate/sensors
 """
 
@@ -26,7 +26,9 @@ from rag_pipelines.retention.abandoned import mark_abandoned
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.documents import server_time
+from rag_pipelines.store.hints import pending_hints
 from rag_pipelines.sync.freshness import source_freshness
+from rag_pipelines.triggers.drain import drain_queues
 
 
 @dg.sensor(
@@ -57,6 +59,38 @@ def source_freshness_sensor(
             )
     if len(waiting) == len(sources):
         yield dg.SkipReason("; ".join(waiting) or "no source is configured")
+
+
+@dg.sensor(
+    job_name=INGEST_SOURCE,
+    minimum_interval_seconds=30,
+    description="Ingest each source that a queue or a notification said something changed in (`triggers`): "
+    "one run at a time, and one for the same hints, which stay until a run has looked.",
+)
+def events_sensor(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    database: dg.ResourceParam[Database],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One request for each source that has hints and is not being ingested."""
+    waiting = [
+        f"the queue of {name} cannot be read: {error}"
+        for name, error in drain_queues(database, settings, settings.sources).items()
+    ]
+    for reason in waiting:
+        context.log.error(reason)
+    with database.connection() as connection:
+        hinted = pending_hints(connection, settings.sources).values()
+    busy = busy_partitions(context.instance)
+    requested = 0
+    for one in hinted:
+        if one.source in busy:
+            waiting.append(f"{one.source} is being ingested")
+        else:
+            requested += 1
+            yield dg.RunRequest(run_key=f"{one.source}:{one.newest.isoformat()}", partition_key=one.source)
+    if not requested:
+        yield dg.SkipReason("; ".join(waiting) or "no source was hinted at")
 
 
 @dg.sensor(
@@ -127,6 +161,7 @@ def default_sensors() -> list[dg.SensorDefinition]:
         catalogue_sensor,
         follow_up_sensor(asset_jobs()),
         source_freshness_sensor,
+        events_sensor,
         index_staleness_sensor,
         clean_up_after_failure,
         clean_up_after_cancellation,

@@ -10,7 +10,9 @@ import dagster as dg
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.sensors import clean_up
+from rag_pipelines.store.hints import put_hints
 from rag_pipelines.sync.freshness import SourceFreshness
+from rag_pipelines_tests.doubles.queues import QueueServer
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 
@@ -60,6 +62,55 @@ def test_a_source_that_is_being_ingested_is_not_requested_again(shell: Shell):
     requests = tick(shell, "source_freshness_sensor")
 
     assert [request.partition_key for request in requests] == ["team-notes"]
+
+
+def test_a_source_that_was_hinted_at_is_requested_once_until_it_was_looked_at(shell: Shell):
+    (skipped,) = tick(shell, "events_sensor")
+    assert skipped.skip_message == "no source was hinted at"
+
+    hint_at(shell, "docs")
+    (request,) = tick(shell, "events_sensor")
+    (again,) = tick(shell, "events_sensor")
+    assert request.partition_key == "docs"
+    assert again.run_key == request.run_key, "Dagster starts no second run for the same hints"
+
+    hint_at(shell, "docs")
+    (newer,) = tick(shell, "events_sensor")
+    assert newer.run_key != request.run_key
+
+    shell.ingest("docs")
+    assert isinstance(tick(shell, "events_sensor")[0], dg.SkipReason)
+
+
+def test_a_hint_waits_while_its_source_is_ingested(shell: Shell):
+    hint_at(shell, "docs")
+    hint_at(shell, "team-notes")
+    job = shell.definitions.resolve_job_def("ingest_source")
+    shell.instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "docs"}
+    )
+
+    requests = tick(shell, "events_sensor")
+
+    assert [request.partition_key for request in requests] == ["team-notes"]
+
+
+def test_the_sensor_drains_queues_and_says_which_it_cannot_read(shell: Shell):
+    sources = shell.workspace.document["sources"]
+    with QueueServer() as queue:
+        queue.send({"Records": []})
+        sources["docs"]["triggers"] = {"azure_queue": {"url": queue.azure_url}}
+        sources["team-notes"]["triggers"] = {"azure_queue": {"url": "http://127.0.0.1:1/q?sig=a"}}
+        (request,) = tick(shell, "events_sensor")
+        assert (request.partition_key, queue.waiting) == ("docs", {})
+        shell.ingest("docs")
+        (skipped,) = tick(shell, "events_sensor")
+    assert "the queue of team-notes cannot be read" in skipped.skip_message
+
+
+def hint_at(shell: Shell, source: str) -> None:
+    with shell.workspace.database.connection() as connection:
+        put_hints(connection, [source], [None])
 
 
 def test_an_overdue_source_is_tried_again_after_a_quarter_of_its_promise():

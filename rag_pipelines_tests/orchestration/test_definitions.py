@@ -122,6 +122,7 @@ def test_what_there_is(shell: Shell):
         "catalogue_sensor",
         "clean_up_after_cancellation",
         "clean_up_after_failure",
+        "events_sensor",
         "follow_up_sensor",
         "index_staleness_sensor",
         "source_freshness_sensor",

@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "evaluation",
         "query",
         "index quality",
-        "sync",
+        "sync triggers",
         "runtime",
         "store",
         "config",
