@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
@@ -28,7 +28,7 @@ from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import named_sources, predicate
 from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters, Result
-from rag_pipelines.serving import answers, page, problems, schema
+from rag_pipelines.serving import answers, events, page, problems, schema
 from rag_pipelines.serving.auth import LoginError, Logins, RequestCaller
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
@@ -72,7 +72,7 @@ class Service:
 
     async def admit(self, request: Request) -> RequestCaller:
         """Who is calling, counted against the caller's rate. Raises `Problem`."""
-        address = caller_address(request.client.host if request.client else "")
+        address = _address(request)
         try:
             caller = await self._caller(request, address)
         except LoginError as error:
@@ -127,6 +127,16 @@ class Service:
             log.error("cannot answer: %s", error)
             detail = "this cannot be answered in the present state of the service; its log says why"
             raise Problem(503, "not-available", detail, headers={"Retry-After": "30"}) from None
+
+    def refuse_event(self, request: Request) -> NoReturn:
+        """Answer a notification that is not believed, counted against its sender's rate. Raises `Problem`."""
+        self._count(f"refused:{_address(request)}")
+        detail = "valid: a notification with the secret of a source that receives them"
+        raise Problem(403, "not-believed", detail)
+
+    async def keep_hints(self, source: str, keys: Sequence[str | None]) -> None:
+        """Write that something changed in a source. Raises `Problem`."""
+        await self.run_blocking(self.lookups, partial(self.backend.keep_hints, source, keys))
 
     def index_for(self, caller: RequestCaller, name: str | None) -> str:
         """The index that is asked. Raises `Problem`; what other tenants have looks like what is not there."""
@@ -217,6 +227,8 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(_for_callers())
     app.include_router(_for_machines())
     app.include_router(page.router)
+    if secrets := events.webhook_secrets(settings):
+        app.include_router(events.events_router(secrets, service.refuse_event, service.keep_hints))
     for kind, handler in (
         (Problem, problems.on_problem),
         (RequestValidationError, problems.on_invalid),
@@ -350,6 +362,10 @@ def _for_machines() -> APIRouter:
 def _service(request: Request) -> Service:
     found: Service = request.app.state.service
     return found
+
+
+def _address(request: Request) -> str:
+    return caller_address(request.client.host if request.client else "")
 
 
 def _apply_vote(vote: Callable[[], T]) -> T:

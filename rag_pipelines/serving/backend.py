@@ -26,6 +26,7 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.store.database import Database
+from rag_pipelines.store.hints import put_hints
 from rag_pipelines.store.reader import prove_reader
 
 READINESS_KEPT = 2.0
@@ -130,6 +131,11 @@ class Backend:
     ) -> tuple[str, int]:
         """As `Feedback.vote`, for a caller."""
         return self._feedback.vote(receipt, caller.tenant, caller.name, verdict, reason)
+
+    def keep_hints(self, source: str, keys: Sequence[str | None]) -> None:
+        """Write that each of `keys` changed in `source`. Raises `RagError` where the database cannot."""
+        with self._own.transaction() as connection:
+            put_hints(connection, [source], keys)
 
     def prove(self) -> None:
         """Make sure that the login for searches may not read more than its callers. Raises `RagError`."""
