@@ -7,7 +7,7 @@ The reference of an office document is what LibreOffice puts on its pages, told 
 PDF what PDFium and Poppler both see on its pages; of HTML, a book or a mail what Chromium shows with scripts
 off. Our parsers read whole pages here (``html_main_content=False``). Figures are described in
 `fidelity.scoring`. Words that a reference asks for wrongly stand in ``fidelity/exceptions.yaml`` with the
-reason.
+reason; pages whose order was judged by eye, for all engines alike, in ``fidelity/reading_order.yaml``.
 
 Needs ``soffice`` with Writer, Calc, Impress and Math, ``chromium``, ``chromedriver`` and ``pdftotext``.
 References and what engines made are kept under ``RAG_FIDELITY_CACHE``, ours until a line of our parsers
@@ -23,8 +23,9 @@ import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from fidelity import office, readers
+from fidelity import office, readers, reading_order
 from fidelity.browser import Browser
 from fidelity.corpus import DATA, SUFFIXES, File, files
 from fidelity.exceptions import excepted, judged
@@ -44,6 +45,7 @@ def referenced(listed: Sequence[File]) -> tuple[dict[File, Reference], dict[File
     """The reference of each file, and why some have none."""
     office.convert(listed)
     exemptions = judged()
+    by_eye = reading_order.judged()
     found: dict[File, Reference] = {}
     without: dict[File, str] = {}
     with Browser() as browser:
@@ -51,7 +53,8 @@ def referenced(listed: Sequence[File]) -> tuple[dict[File, Reference], dict[File
             if number % 100 == 0:
                 print(f"references: {number} of {len(listed)}", file=sys.stderr, flush=True)
             try:
-                found[file] = excepted(reference(file, browser), file.label, exemptions)
+                shown = excepted(reference(file, browser), file.label, exemptions)
+                found[file] = replace(shown, threads=by_eye.get(file.label, []))
             except NoReference as error:
                 without[file] = str(error)
     return found, without
@@ -111,6 +114,7 @@ def show_worst(
                 print(f"         not read: {errors[file][:150]}")
             print(f"         {' '.join(_sample(one.missing, known[file].sequence))}")
         _show_surplus(name, of_format, count)
+        _show_disordered(name, of_format, count)
         _show_parted(name, of_format, count)
 
 
@@ -122,6 +126,15 @@ def _show_surplus(name: str, of_format: Sequence[tuple[File, Score]], count: int
     for file, one in sorted(told, key=lambda entry: entry[1].true / entry[1].given)[:count]:
         words = " ".join(word[:LONGEST] for word, _ in one.surplus.most_common(SAMPLE))
         print(f"  {one.true / one.given:.4f} {file.label}: {one.given - one.true} of {one.given}: {words}")
+
+
+def _show_disordered(name: str, of_format: Sequence[tuple[File, Score]], count: int) -> None:
+    """The files with passages judged by eye that do not stand in that order in our reading."""
+    told = [(file, one) for file, one in of_format if one.read_in_order < one.passages]
+    if told:
+        print(f"\nout of reading order in {name}")
+    for file, one in sorted(told, key=lambda entry: entry[1].read_in_order / entry[1].passages)[:count]:
+        print(f"  {one.read_in_order} of {one.passages} passages: {file.label}")
 
 
 def _show_parted(name: str, of_format: Sequence[tuple[File, Score]], count: int) -> None:

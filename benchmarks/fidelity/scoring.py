@@ -7,7 +7,11 @@ either.
 * numbers: the same of the words that begin with a digit, a number being one word with its separators;
 * characters: the same of the letters and digits, however they are divided into words;
 * precision: the share of the reading's words that the file holds anywhere, shown or not;
-* order: of the words that stand once in both, the longest run in the same order, as a share of them;
+* stream: of the words that stand once in both, the longest run in the same order, as a share of them.
+  The order is the one in which the viewer gives its text: that of a PDF or slide is the order of drawing,
+  often but not always that of reading;
+* reading: of passages put in order by eye, the longest run that a reading has in that order, as a share of
+  them; of a few files only (`reading_order`);
 * neighbours: the share of pairs of filled cells side by side in a row that are so in a line of the reading.
 """
 
@@ -25,6 +29,9 @@ LONGEST_CELL = 200
 """Characters; longer cells are laid-out text rather than a table."""
 LONGEST_GLUED = 200
 """Characters; longer words are data, in which any short word is found."""
+
+Threads = list[list[list[str]]]
+"""Threads of passages of words: of each thread, passages are read from the first to the last."""
 
 SPLIT = "divided otherwise"
 DRAWN = "drawn only"
@@ -49,8 +56,9 @@ class Reference:
     """What a viewer shows of a document.
 
     `required` are its words; `accepted` how often each word may occur in a reading; `sequence` the words in
-    reading order; `rows` the cells of table rows; `kinds` what holds each word. Where `judged` is set,
-    nothing is known of what the reading may hold besides, and there is no precision.
+    the viewer's order; `rows` the cells of table rows; `kinds` what holds each word; `threads` passages in
+    the order of reading, as judged by eye. Where `judged` is set, nothing is known of what the reading may
+    hold besides, and there is no precision.
     """
 
     required: Counter[str]
@@ -59,6 +67,7 @@ class Reference:
     rows: list[list[str]] = field(default_factory=list)
     kinds: Mapping[str, Counter[str]] = field(default_factory=dict)
     judged: bool = True
+    threads: Threads = field(default_factory=list)
     formulas: frozenset[str] = frozenset()
     """The words of its formulas: how many of them are written as one word is no difference."""
 
@@ -102,6 +111,8 @@ class Score:
     true: int = 0
     ordered: int = 0
     compared: int = 0
+    read_in_order: int = 0
+    passages: int = 0
     pairs: int = 0
     pairs_found: int = 0
     seconds: float = 0.0
@@ -143,7 +154,8 @@ class Score:
             "numbers": _share(self.numbers_found, self.numbers),
             "characters": _share(self.characters_found, self.characters),
             "precision": _share(self.true, self.given),
-            "order": _share(self.ordered, self.compared),
+            "stream": _share(self.ordered, self.compared),
+            "reading": _share(self.read_in_order, self.passages),
             "neighbours": _share(self.pairs_found, self.pairs),
         }
 
@@ -179,6 +191,7 @@ def score(reference: Reference, text: str | None, seconds: float = 0.0) -> Score
         made.surplus = given - (reference.accepted | required)
         made.true = made.given - made.surplus.total()
     made.ordered, made.compared = _order(reference.sequence, given_words)
+    made.read_in_order, made.passages = _in_order(reference.threads, tokens(text or ""))
     wanted = Counter(pair for row in reference.rows for pair in _pairs(row))
     made.parted = wanted - _runs(text or "", wanted)
     made.pairs, made.pairs_found = wanted.total(), wanted.total() - made.parted.total()
@@ -243,6 +256,26 @@ def _order(wanted: Sequence[str], given: Sequence[str]) -> tuple[int, int]:
             at = bisect.bisect_left(tails, place[word])
             tails[at : at + 1] = [place[word]]
     return len(tails), len(once)
+
+
+def _in_order(threads: Threads, words: Sequence[str]) -> tuple[int, int]:
+    """How many passages stand in order in `words`, and of how many; one that is torn apart is in none."""
+    read = 0
+    for thread in threads:
+        tails: list[int] = []
+        for passage in thread:
+            for place in reversed(_places(passage, words)):
+                at = bisect.bisect_left(tails, place)
+                tails[at : at + 1] = [place]
+        read += len(tails)
+    return read, sum(map(len, threads))
+
+
+def _places(passage: Sequence[str], words: Sequence[str]) -> list[int]:
+    """Where `passage` begins in `words`."""
+    return [
+        at for at, word in enumerate(words) if word == passage[0] and words[at : at + len(passage)] == passage
+    ]
 
 
 def _runs(text: str, wanted: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:

@@ -78,6 +78,27 @@ def test_a_moved_paragraph_is_out_of_order(scoring: ModuleType) -> None:
     assert (made.ordered, made.compared) == (4, 6)
 
 
+def test_passages_judged_by_eye_are_looked_for_whole_and_in_order_of_their_thread(
+    scoring: ModuleType,
+) -> None:
+    left, right = "one two three", "four five six"
+    reference = shown(scoring, "", threads=[[left.split(), right.split()], [["note"]]])
+    for text, read in (
+        (f"note {left} {right}", 3),
+        (f"{right} {left} note", 2),
+        (f"{right} {left} {right}", 2),
+        ("one four two five three six note", 1),
+    ):
+        made = scoring.score(reference, text)
+        assert (made.read_in_order, made.passages) == (read, 3), text
+
+
+def test_the_passages_judged_by_eye_are_words_of_their_own(scoring: ModuleType) -> None:
+    judged = pytest.importorskip("fidelity.reading_order").judged()
+    for label, threads in judged.items():
+        assert all(all(thread) and len({*map(tuple, thread)}) == len(thread) for thread in threads), label
+
+
 def test_cells_are_neighbours_where_one_line_holds_both(scoring: ModuleType) -> None:
     reference = shown(scoring, "", rows=[["Net income", "", "12.5"], ["Tax", "3"]])
     beside = scoring.score(reference, "| Net income |  | 12.5 |\n| Tax | 3 |")
