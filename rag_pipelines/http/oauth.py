@@ -58,6 +58,7 @@ class TokenSource:
         form: makes the fields of a request, anew for each.
         account: what tells this account from others; hashed.
         verify: as of `HttpSession`.
+        as_json: the fields are sent as JSON, which Zendesk asks for, and not as a form (RFC 6749, 4.4.2).
         transport: replaces clock or shared state in tests (`Transport`'s arguments).
     """
 
@@ -68,12 +69,14 @@ class TokenSource:
         account: tuple[str, ...],
         *,
         verify: bool | str = True,
+        as_json: bool = False,
         clock: Clock = time,
         **transport: Any,
     ) -> None:
         self.identity = fingerprint([token_url, *account])
         self._url = token_url
         self._form = form
+        self._sent_as = "json" if as_json else "data"
         self._clock = clock
         self._lock = threading.Lock()
         self._token: str | None = None
@@ -108,7 +111,8 @@ class TokenSource:
         form = dict(self._form())
         if self._refresh is not None:
             form["refresh_token"] = self._refresh
-        request = requests.Request("POST", self._url, data=form, headers={"Accept": "application/json"})
+        headers = {"Accept": "application/json"}
+        request = requests.Request("POST", self._url, headers=headers, **{self._sent_as: form})
         where = place_of(self._url)
         try:
             answer = self._session.exchange(request, reads=True)

@@ -11,10 +11,11 @@ to 1,000 articles), documentation/ticketing/managing-tickets/using-the-increment
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from rag_pipelines_tests.doubles.faults import Status
 from rag_pipelines_tests.doubles.server import Answer, Request, Server, json_answer
@@ -89,7 +90,9 @@ class Zendesk(Server):
         return super()._answer(request)
 
     def _token(self, request: Request) -> Answer:
-        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        if request.headers.get("Content-Type") != "application/json":
+            return json_answer({"error": "invalid_request"}, 400)
+        form = json.loads(request.body)
         known = self.clients.get(form.get("client_id", ""))
         grant = form.get("grant_type") == "client_credentials" and form.get("scope") == "read"
         if not grant or known is None or known != form.get("client_secret"):

@@ -115,6 +115,8 @@ class Oracle:
     def _access(self, agent: Row) -> str:
         if agent["custom_role_id"] is None:
             restriction = agent["ticket_restriction"]
+            if restriction is None and any(not one["is_public"] for one in self._desk.groups.values()):
+                return "public groups"  # stricter: it is not known whether such an agent sees private ones
             return "all" if restriction is None else restriction
         role = self._desk.roles.get(agent["custom_role_id"])
         named = {

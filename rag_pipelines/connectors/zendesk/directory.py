@@ -9,8 +9,10 @@ the tickets that are assigned to them. Every agent is a member of every brand un
 that (support.zendesk.com: "Restricting agent ticket access by brand"): where a plan has no such memberships,
 or none are listed, nobody is limited.
 
-Stricter than Zendesk on purpose: a ticket in no group is seen by no agent who is limited to groups; of
-several organizations of a user only the default one counts, unless the organization itself shares tickets.
+Stricter than Zendesk on purpose: a ticket in no group is seen by no agent who is limited to groups; where
+there are private groups, whose tickets only roles open (support.zendesk.com: 4988173561370), an agent without
+a custom role is limited to public ones and their own; of several organizations of a user only the default one
+counts, unless the organization itself shares tickets.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ def _access(people: People, agent: int) -> str | None:
     if row["role"] == "admin":
         return _ALL
     if row["custom_role_id"] is None:
-        return _RESTRICTIONS.get(row["ticket_restriction"])
+        access = _RESTRICTIONS.get(row["ticket_restriction"])
+        return _PUBLIC_GROUPS if access == _ALL and people.has_private_groups else access
     role = people.roles.get(row["custom_role_id"]) or {}
     return _ROLES.get((role.get("configuration") or {}).get("ticket_access", ""))
 

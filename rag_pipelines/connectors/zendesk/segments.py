@@ -39,6 +39,10 @@ class People:
     in_brands: dict[int, set[int]] | None
     """By brand, the agents who are members; None where nobody is limited to brands."""
 
+    @property
+    def has_private_groups(self) -> bool:
+        return any(row.get("is_public") is False for row in self.groups.values())
+
     def is_staff(self, user: int) -> bool:
         return self.users[user]["role"] in STAFF
 

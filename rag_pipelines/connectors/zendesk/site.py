@@ -3,10 +3,12 @@
 What belongs here: requests and pages. What does not: what rows mean.
 
 developer.zendesk.com: api-reference/introduction/security-and-auth (``email/token:token``, bearer tokens),
-introduction/pagination (``page[size]``, ``meta.has_more``, ``links.next``), documentation/ticketing/
-managing-tickets/using-the-incremental-export-api (``after_cursor``, ``end_of_stream``; what changed in the
-last minute is left out; ten requests a minute), documentation/help_center/help-center-api/
-understanding-incremental-article-exports (the next page begins at the time that this one ended with).
+api-reference/ticketing/oauth/grant_type_tokens (client credentials, "formatted as JSON"),
+api-reference/introduction/pagination (``page[size]``, ``meta.has_more``, ``after_cursor``),
+documentation/ticketing/managing-tickets/using-the-incremental-export-api (``after_cursor``,
+``end_of_stream``; what changed in the last minute is left out; ten requests a minute),
+documentation/help_center/help-center-api/understanding-incremental-article-exports (the next page begins at
+the time that this one ended with).
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class ZendeskSite:
                 options.client_secret.get_secret_value(),
                 "read",
                 verify=options.verify,
+                as_json=True,
             )
             credentials: dict[str, Credential] = {
                 one: BearerCredential(list(addresses), tokens) for one in addresses
@@ -74,22 +77,20 @@ class ZendeskSite:
 
     def rows(self, path: str, name: str, **params: Any) -> Iterator[Row]:
         """Every row of a list, page by page."""
-        following: str | None = None
+        asked = {"page[size]": self._page_size, **params}
+        after: str | None = None
         while True:
-            if following is None:
-                answer = self.get(path, **{"page[size]": self._page_size, **params})
-            else:
-                answer = self.client.get_json(following)
+            answer = self.get(path, **asked, **({"page[after]": after} if after else {}))
             rows, meta = answer.get(name), answer.get("meta") or {}
             if not isinstance(rows, list):
                 raise _strange(path)
             yield from rows
             if not meta.get("has_more"):
                 return
-            link = (answer.get("links") or {}).get("next")
-            if not isinstance(link, str) or link == following:
+            following = meta.get("after_cursor")
+            if not following or following == after:
                 raise TransientError(f"{path}: Zendesk repeats its pages; the listing is not complete")
-            following = link
+            after = following
 
     def export(self, kind: str, cursor: str | None) -> Iterator[ExportPage]:
         """What changed since `cursor`, or ever, in the order of changes."""
