@@ -17,10 +17,11 @@ LOGINS = {f"Bearer {TOKEN}": "sync", "Basic c3luYzp0": "sync"}
 
 def source_of(connector: str, double: Server, *, cloud: bool, **settings: Any) -> dict[str, Any]:
     """A public source of kind `connector`; it waits little, so that faults cost little."""
+    login: dict[str, Any]
     if connector == "servicenow":
         login = {"username": "sync", "password": TOKEN}
     elif connector == "zendesk":
-        login = {"oauth_token": TOKEN}
+        login = {"oauth_token": TOKEN, "tickets": True, "private_comments": "agents"}
     else:
         login = {
             "deployment": "cloud" if cloud else "data_center",

@@ -11,12 +11,11 @@ from rag_pipelines_tests.doubles.zendesk_state import Desk
 
 
 def sample_desk(articles: int) -> Desk:
-    """Two sections; every 10th article has a file, every 15th a translation."""
+    """Two sections; every 10th article has a file, every 15th a translation, and goes with a ticket."""
     desk = Desk(now=datetime(2025, 1, 1, tzinfo=UTC))
     category = desk.category("Help")
     sections = [desk.section(name, category) for name in ("HR", "IT")]
-    for name in ("ann", "bob", "cia"):
-        desk.user(name)
+    ann, bob, _ = (desk.user(name) for name in ("ann", "bob", "cia"))
     for number in range(articles):
         desk.tick(timedelta(minutes=10))
         text = f"<p>{f'What to do in case {number}. ' * 20}</p>"
@@ -27,5 +26,7 @@ def sample_desk(articles: int) -> Desk:
             desk.translate(
                 article, "de", f"Fall {number}", f"<p>{f'Was in Fall {number} zu tun ist. ' * 9}</p>"
             )
+            said = ((ann, f"It is case {number}.", True), (bob, f"So it is {number}.", False))
+            desk.ticket(f"Ticket {number}", ann, *said[: 1 + number % 2])
     desk.tick(timedelta(days=1))
     return desk

@@ -85,9 +85,15 @@ def change_zendesk(desk: Desk) -> int:
     attached = {one["article_id"] for one in desk.attachments.values()}
     for article in articles[100:130]:
         desk.archive(article)
+    tickets = list(desk.tickets.values())
+    desk.comment(tickets[0], desk.users[tickets[0]["requester_id"]], "It is over.")
+    for ticket in tickets[1:3]:
+        desk.delete_ticket(ticket)
+    desk.tick()
     gone = articles[100:130]
     translated = sum(len(desk.translations[article["id"]]) for article in gone)
-    return translated + sum(article["id"] in attached for article in gone)
+    files = sum(article["id"] in attached for article in gone)
+    return translated + files + 2 * 2  # a ticket and its private comments
 
 
 CASES = {
