@@ -9,7 +9,7 @@ import pytest
 
 from rag_pipelines.connectors.base import Window
 from rag_pipelines.connectors.registry import make_connector
-from rag_pipelines.errors import ConfigError, CredentialError, TooLargeDocumentError
+from rag_pipelines.errors import ConfigError, CredentialError, FetchError, TooLargeDocumentError
 from rag_pipelines_tests.connectors.conformance import Listing
 from rag_pipelines_tests.connectors.zendesk_bench import LOGIN, Bench, opened
 from rag_pipelines_tests.doubles.faults import STORM, Hang, Status
@@ -73,6 +73,19 @@ def test_a_file_that_is_too_large_fails_without_being_read(bench: Bench) -> None
     assert failure.external_id == f"article/{row['id']}/attachment/{file['id']}"
     assert isinstance(failure.error, TooLargeDocumentError)
     assert not bench.double.requests("/hc/article_attachments")
+
+
+def test_what_is_gone_between_listing_and_loading_is_an_error_of_that_document(bench: Bench) -> None:
+    desk = bench.desk
+    file = desk.attach(bench.article(), "plan.txt", b"plan")
+    ticket = desk.ticket("Help", desk.user("bob"))
+    desk.tick()
+    items = bench.listed(tickets=True).items
+    bench.double.lost.add(file["id"])
+    desk.delete_ticket(ticket)
+    for identity in (f"article/{file['article_id']}/attachment/{file['id']}", f"ticket/{ticket['id']}"):
+        with pytest.raises(FetchError):
+            items[identity].load()
 
 
 def test_every_brand_is_read_at_its_own_address(bench: Bench) -> None:

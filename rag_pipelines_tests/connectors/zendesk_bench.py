@@ -93,9 +93,6 @@ class Direct:
             raise error
         return json.loads(answer.body)
 
-    def get_bytes(self, path: str, max_bytes: int, size: int | None = None) -> bytes:
-        return self._double.answer(Request("GET", path, path, {}, {})).body
-
     def close(self) -> None:
         """Nothing is open."""
 

@@ -1,7 +1,7 @@
 """Zendesk as a source: what the contract of a connector asks for, put together from the parts beside it.
 
 What belongs here: the life of a run, the cursor, `existing` and `check`. What does not: requests (`site`),
-listing (`help_center`, `tickets`), members (`directory`).
+listing (`help_center`, `tickets`), contents (`contents`), members (`directory`).
 
 The cursor holds by help center up to when changes were seen, by Zendesk's own clock, where the export of
 tickets stands, and what a change of options would make another listing.

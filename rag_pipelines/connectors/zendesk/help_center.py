@@ -19,6 +19,7 @@ from rag_pipelines.connectors.base import Failure, Item, Removed, Window
 from rag_pipelines.connectors.children import child_id
 from rag_pipelines.connectors.zendesk import articles
 from rag_pipelines.connectors.zendesk.access import Rules
+from rag_pipelines.connectors.zendesk.contents import File
 from rag_pipelines.connectors.zendesk.options import ZendeskOptions
 from rag_pipelines.connectors.zendesk.site import Row, ZendeskSite
 from rag_pipelines.errors import (
@@ -138,7 +139,7 @@ class HelpCenter:
                     "or turn attachments off"
                 )
                 return Failure(error=error, external_id=identity, token=articles.attachment_token(row))
-            load = self._site.file(row["content_url"], limit, row["size"])
+            load = File(self._site, row["content_url"], limit, row["size"])
             return articles.attachment_item(parent, row, load)
         except KeyError as error:
             return _corrupt(identity, error)

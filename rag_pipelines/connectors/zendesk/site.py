@@ -1,4 +1,4 @@
-"""Reads lists, exports and files of one Zendesk account.
+"""Reads lists and exports of one Zendesk account.
 
 What belongs here: requests and pages. What does not: what rows mean.
 
@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from rag_pipelines.connectors.rest import RestClient
 from rag_pipelines.connectors.zendesk.options import ZendeskOptions
@@ -123,10 +121,6 @@ class ZendeskSite:
             if not isinstance(end, int) or end <= since:
                 raise GoneError("more articles changed in one second than Zendesk names")
             since = end
-
-    def file(self, content_url: str, max_bytes: int, size: int | None) -> partial[bytes]:
-        """Loads an attachment of an article, by this host: a help center may have a domain of its own."""
-        return partial(self.client.get_bytes, urlsplit(content_url).path, max_bytes, size)
 
 
 def _authorization(options: ZendeskOptions) -> str:

@@ -1,6 +1,7 @@
 """Tickets with their public comments, and what agents say among themselves: rows of an export into documents.
 
-What belongs here: which tickets there are, and their content. What does not: who is an agent (`directory`).
+What belongs here: which tickets there are. What does not: comments (`contents`), who is an agent
+(`directory`).
 
 The cursor-based export names every ticket, archived ones too, in the order of changes; a deleted one has the
 status ``deleted``. A ticket that changes while pages are read comes again: the position then stays before
@@ -9,8 +10,6 @@ that page, so that the next run reads it.
 
 from __future__ import annotations
 
-import html
-import threading
 from collections.abc import Iterator
 from functools import partial
 
@@ -20,13 +19,12 @@ from rag_pipelines.connectors.base import Failure, Item, Removed, Window
 from rag_pipelines.connectors.children import child_id, child_of
 from rag_pipelines.connectors.zendesk.access import Rules
 from rag_pipelines.connectors.zendesk.articles import HTML, moment, segment
+from rag_pipelines.connectors.zendesk.contents import Comments
 from rag_pipelines.connectors.zendesk.options import ZendeskOptions
 from rag_pipelines.connectors.zendesk.site import Row, ZendeskSite
 from rag_pipelines.errors import CorruptDocumentError, CredentialError, GoneError, RagError, TransientError
 
 NOTES = "notes"
-_KEPT = 1000
-"""Texts that wait for the second load of their ticket, at most."""
 _DELETED = "deleted"
 
 
@@ -125,40 +123,3 @@ class Tickets:
             title=item.title,
         )
         return msgspec.structs.replace(child, access=self._rules.notes(row))
-
-
-class Comments:
-    """The comments of tickets as text; loads run in threads.
-
-    Public and private ones come in one answer: with `keep` it is kept for the second load of a ticket.
-    """
-
-    def __init__(self, site: ZendeskSite, *, keep: bool) -> None:
-        self._site = site
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[int, bool], bytes] = {}
-
-    def text(self, ticket: int, public: bool) -> bytes:
-        """The public or the private comments as HTML; empty without any. Comments that do not say which
-        they are count as private."""
-        with self._lock:
-            kept = self._kept.pop((ticket, public), None)
-        if kept is not None:
-            return kept
-        rows = list(self._site.rows(f"tickets/{ticket}/comments", "comments"))
-        said, other = (
-            _html(row for row in rows if (row.get("public") is True) is side) for side in (public, not public)
-        )
-        with self._lock:
-            if self._keep and len(self._kept) < _KEPT:
-                self._kept[ticket, not public] = other
-        return said
-
-
-def _html(comments: Iterator[Row]) -> bytes:
-    parts = []
-    for row in comments:
-        body = row.get("html_body") or html.escape(row.get("plain_body") or row.get("body") or "")
-        parts.append(f"<div><p>{html.escape(str(row.get('created_at') or ''))}</p>{body}</div>")
-    return "\n".join(parts).encode()
