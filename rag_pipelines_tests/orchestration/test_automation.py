@@ -103,7 +103,7 @@ def test_the_sensor_drains_queues_and_says_which_it_cannot_read(shell: Shell):
         sources["team-notes"]["triggers"] = {"azure_queue": {"url": "http://127.0.0.1:1/q?sig=a"}}
         (request,) = tick(shell, "events_sensor")
         assert (request.partition_key, queue.waiting) == ("docs", {})
-        shell.ingest("docs")
+        shell.workspace.ingest("docs")
         (skipped,) = tick(shell, "events_sensor")
     assert "the queue of team-notes cannot be read" in skipped.skip_message
 
