@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -126,6 +128,43 @@ class TestLinks:
         site.page("/deep/a", LONG)
         assert reader.paths() == {"/", "/deep/a"}
 
+    def test_the_base_of_a_page_need_not_be_a_page_of_the_source(self, site: WebSite, reader: Reader) -> None:
+        site.page("/docs/", links("docs/a"), head="<base href='/'><link rel='canonical' href='docs/'>")
+        site.page("/docs/a", LONG)
+        options = {"start": [site.url + "/docs/"], "include": ["docs/"]}
+        assert reader.paths(**options) == {"/docs/", "/docs/a"}
+        assert reader.connector(**options).existing([site.url + "/docs/"]) == {site.url + "/docs/"}
+
+    def test_a_character_set_that_nobody_knows_hides_no_links(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a"), headers={"Content-Type": "text/html; charset=utf8mb4"})
+        site.page("/a", LONG)
+        assert reader.paths() == {"/", "/a"}
+
+    def test_a_page_that_sends_its_readers_on_at_once_is_not_the_document(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", "Moved.", head="<meta http-equiv='Refresh' content='0; URL=en/'>")
+        site.page("/en/", links("/slow"))
+        site.page("/slow", LONG, head="<meta http-equiv='refresh' content='300; url=/slow'>")
+        assert reader.paths() == {"/en/", "/slow"}
+
+    def test_where_readers_without_scripts_are_sent_does_not_count(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        head = "<noscript><meta http-equiv='refresh' content='0; url=/plain'></noscript>"
+        site.page("/", LONG, head=head)
+        site.page("/plain", LONG)
+        assert reader.paths() == {"/"}
+
+    @pytest.mark.parametrize("options", [{"include": ["docs/"]}, {"exclude": ["/*"]}])
+    def test_a_start_page_that_the_patterns_leave_out_is_said(
+        self, site: WebSite, reader: Reader, options: dict[str, Any]
+    ) -> None:
+        site.page("/start", links("/docs/a"))
+        listing = reader.list(start=[site.url + "/start"], **options)
+        assert not listing.is_full
+        assert "must pass include and exclude" in str(listing.failures[0].error)
+
     def test_a_path_that_leads_ever_deeper_into_itself_ends(self, site: WebSite, reader: Reader) -> None:
         path = "/"
         for _ in range(9):
@@ -157,6 +196,19 @@ class TestLinks:
         assert not listing.is_full
         assert len(listing.items) <= 10
         assert "max_pages = 10" in str(listing.failures[-1].error)
+
+    def test_a_pdf_whose_type_is_not_declared_is_one(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a", "/b"))
+        site.page("/a", "", raw=b"%PDF-1.4", headers={"Content-Type": "application/octet-stream"})
+        site.page("/b", "", raw=b"PK", headers={"Content-Type": "application/octet-stream"})
+        assert reader.list().items[site.url + "/a"].media_type == "application/pdf"
+        assert reader.paths() == {"/", "/a"}
+
+    def test_a_type_that_is_not_wanted_any_more_goes(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a.pdf"))
+        pdf = site.page("/a.pdf", "", raw=b"%PDF-1.4", headers={"Content-Type": "application/pdf"})
+        assert reader.connector().existing([pdf]) == {pdf}
+        assert reader.connector(media_types=["text/html"]).existing([pdf]) == set()
 
     def test_files_of_the_chosen_types_are_documents_and_others_are_left(
         self, site: WebSite, reader: Reader
@@ -226,6 +278,42 @@ class TestWhatAPageSays:
         site.page("/b", LONG, head="<link rel='canonical' href='/a'>")
         assert len(reader.paths()) == 2
 
+    @pytest.mark.parametrize("first", ["/", "/http"])
+    def test_a_canonical_address_that_leads_back_is_the_page_itself(
+        self, site: WebSite, reader: Reader, first: str
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG, head="<link rel='canonical' href='/http'>")
+        site.moved["/http"] = ("/a", 301)
+        options = {"start": [site.url + first, site.url + "/"]}
+        for _ in range(2):
+            assert reader.paths(**options) == {"/", "/a"}
+        site.sent.clear()
+        reader.list(**options)
+        assert "/" not in site.sent
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+
+    @pytest.mark.parametrize("linked", [["/a", "/none"], ["/none", "/a"]])
+    def test_a_page_whose_canonical_address_is_not_there_is_listed_itself(
+        self, site: WebSite, reader: Reader, linked: list[str]
+    ) -> None:
+        site.page("/", links(*linked))
+        site.page("/a", LONG, head="<link rel='canonical' href='/none'>")
+        assert reader.paths() == {"/", "/a"}
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+
+    def test_a_copy_of_a_page_that_cannot_be_had_is_no_deletion(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG, head="<link rel='canonical' href='/b'>")
+        site.faults.script(Status(500), path="/b", times=9)
+        assert set(reader.failures()) >= {"/a", "/b"}
+
+    def test_a_copy_of_a_page_that_is_not_to_be_indexed_is_not(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG, head="<link rel='canonical' href='/b'>")
+        site.page("/b", LONG, head="<meta name='robots' content='noindex'>")
+        assert reader.paths() == {"/"}
+
     def test_a_canonical_address_elsewhere_is_not_followed(self, site: WebSite, reader: Reader) -> None:
         site.page("/", LONG, head="<link rel='canonical' href='https://example.com/'>")
         assert reader.paths() == {"/"}
@@ -294,6 +382,29 @@ class TestRedirects:
             assert (set(listing.items), listing.failures) == ({site.url + "/"}, [])
             assert other.log == [], "another host is not asked"
 
+    def test_a_page_that_is_out_of_the_site_for_now_is_kept(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a", "/partner"))
+        site.page("/a", LONG)
+        site.moved["/partner"] = ("https://partner.example.com/", 302)
+        assert reader.paths() == {"/", "/a"}
+        site.moved["/a"] = ("https://status.example.net/maintenance", 302)
+        assert set(reader.failures()) == {"/a"}
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+
+    def test_a_page_that_moved_is_not_asked_for_at_its_old_address_any_more(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        site.page("/", links("/b"))
+        site.page("/b", LONG)
+        site.moved["/a"] = ("/b", 301)
+        reader.list()
+        before = len(site.requests("/a"))
+        reader.list()
+        assert len(site.requests("/a")) == before
+
     def test_a_circle_of_redirects_is_a_failed_document(self, site: WebSite, reader: Reader) -> None:
         site.page("/", links("/a"))
         site.moved |= {"/a": ("/b", 301), "/b": ("/a", 301)}
@@ -338,6 +449,32 @@ class TestWhatIsNoPage:
         error = reader.failures()["/app"]
         assert isinstance(error, UnsupportedDocumentError)
         assert "nothing without scripts" in str(error)
+
+    @pytest.mark.parametrize("page", [{"status": 204, "raw": b""}, {"raw": b""}])
+    def test_an_answer_without_content_is_no_page_and_no_deletion(
+        self, site: WebSite, reader: Reader, page: dict[str, Any]
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", "", **page)
+        assert "with nothing in it" in str(reader.failures()["/a"])
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+
+    def test_unchanged_is_no_answer_to_who_knows_nothing(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/a"))
+        site.faults.script(Status(304), path="/a", times=9)
+        assert "304" in str(reader.failures()["/a"])
+
+    def test_a_page_that_wants_a_login_costs_itself_only(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", links("/admin", "/a"))
+        site.page("/a", LONG)
+        site.faults.script(Status(401), path="/admin", times=9)
+        listing = reader.list()
+        assert set(listing.items) == {site.url + "/", site.url + "/a"}
+        assert isinstance(listing.failures[0].error, ForbiddenEntityError)
+
+    def test_times_that_are_none_are_left_out(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", LONG, headers={"Last-Modified": "1 Jan 99999999999999999999 00:00:00"})
+        assert reader.list().items[site.url + "/"].modified_at is None
 
     def test_a_page_that_cannot_be_had_keeps_the_links_it_had(self, site: WebSite, reader: Reader) -> None:
         site.page("/", links("/hub"))
@@ -406,6 +543,56 @@ class TestTokens:
         assert b"something to say" in item.load()
 
 
+class TestCache:
+    """A cache that is of no use costs requests."""
+
+    @pytest.mark.parametrize("content", [b"no database at all, but a text of some length", None])
+    def test_a_damaged_file_is_begun_anew(
+        self, site: WebSite, reader: Reader, tmp_path: Path, content: bytes | None
+    ) -> None:
+        site.page("/", LONG)
+        before = reader.list().tokens()
+        reader.close()
+        (file,) = (tmp_path / "cache").glob("*.sqlite")
+        if content is None:
+            with closing(sqlite3.connect(file)) as database:
+                database.executescript("DROP TABLE page; CREATE TABLE page (address TEXT)")
+        else:
+            file.write_bytes(content)
+        assert reader.list().tokens() == before
+        site.sent.clear()
+        assert reader.list().tokens() == before
+        assert site.sent == []
+
+    def test_records_of_another_version_are_read_anew(
+        self, site: WebSite, reader: Reader, tmp_path: Path
+    ) -> None:
+        site.page("/", LONG)
+        before = reader.list().tokens()
+        reader.close()
+        (file,) = (tmp_path / "cache").glob("*.sqlite")
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE page SET record = ?, body = ?", (b"\xc1", b"odd"))
+        assert reader.list().tokens() == before
+
+    def test_a_body_that_cannot_be_unpacked_is_asked_for(
+        self, site: WebSite, reader: Reader, tmp_path: Path
+    ) -> None:
+        site.page("/", LONG)
+        reader.list()
+        (file,) = (tmp_path / "cache").glob("*.sqlite")
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE page SET body = ?", (b"odd",))
+        assert b"something to say" in reader.list().items[site.url + "/"].load()
+
+    def test_a_file_that_cannot_be_opened_says_which(
+        self, site: WebSite, reader: Reader, tmp_path: Path
+    ) -> None:
+        (tmp_path / "cache" / "docs.sqlite").mkdir(parents=True)
+        with pytest.raises(TransientError, match=r"docs\.sqlite cannot be used"):
+            reader.list()
+
+
 class TestGoing:
     """What becomes of pages that are not there, or not linked, any more."""
 
@@ -418,6 +605,51 @@ class TestGoing:
         site.page("/", LONG)
         assert reader.paths() == {"/", "/a"}
         assert reader.paths(unlinked="drop") == {"/"}
+
+    def test_what_nothing_leads_to_does_not_exist_where_it_is_to_be_dropped(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a"))
+        unlinked = site.page("/b", LONG)
+        connector = reader.connector(unlinked="drop")
+        Listing.of(connector.items())
+        assert connector.existing([unlinked, site.url + "/a"]) == set()
+        site.page("/a", LONG)
+        assert connector.existing([unlinked, site.url + "/a"]) == {site.url + "/a"}
+
+    def test_what_was_found_at_the_second_look_is_looked_at_by_the_next_pass(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", LONG)
+        unlinked = site.page("/b", LONG)
+        connector = reader.connector()
+        Listing.of(connector.items())
+        assert connector.existing([unlinked]) == {unlinked}
+        assert reader.paths() == {"/", "/b"}
+
+    def test_what_a_page_that_is_gone_had_linked_is_looked_at_once_more(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/hub"))
+        site.page("/hub", links("/a"))
+        site.page("/a", LONG)
+        reader.list(unlinked="drop")
+        del site.pages["/hub"]
+        assert reader.paths(unlinked="drop") == {"/", "/a"}
+        assert reader.paths(unlinked="drop") == {"/"}
+
+    @pytest.mark.parametrize("moved", [None, ("https://elsewhere.example.com/", 301)])
+    @pytest.mark.parametrize("unlinked", ["keep", "drop"])
+    def test_a_start_page_that_is_gone_makes_the_listing_incomplete(
+        self, site: WebSite, reader: Reader, moved: tuple[str, int] | None, unlinked: str
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        del site.pages["/"]
+        if moved:
+            site.moved["/"] = moved
+        assert not reader.list(unlinked=unlinked).is_full
 
     @pytest.mark.parametrize("status", [404, 410])
     def test_a_page_that_is_gone_is_not_listed_and_does_not_exist(
@@ -465,6 +697,20 @@ class TestSitemaps:
         )
         assert reader.paths(start=[], sitemaps=[index]) == {f"/p{n}" for n in range(6)}
 
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_a_byte_order_mark_is_no_content(self, site: WebSite, reader: Reader, encoding: str) -> None:
+        url = site.page("/a", LONG)
+        site.page("/s.xml", "", raw=f"<urlset><url><loc>{url}</loc></url></urlset>".encode(encoding))
+        assert reader.paths(start=[], sitemaps=[site.url + "/s.xml"]) == {"/a"}
+
+    def test_one_that_lists_itself_ends_and_may_be_larger_than_a_page(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        url = site.page("/a", LONG)
+        leaf = site.sitemap("/leaf.xml", [url, *(f"https://example.com/{n}" for n in range(2_000))])
+        index = site.sitemap("/s.xml", [site.url + "/s.xml", leaf], index=True)
+        assert reader.paths(start=[], sitemaps=[index], max_bytes=10_000) == {"/a"}
+
     def test_their_pages_are_not_followed(self, site: WebSite, reader: Reader) -> None:
         site.page("/b", LONG)
         index = site.sitemap("/s.xml", [site.page("/a", links("/b"))])
@@ -475,6 +721,7 @@ class TestSitemaps:
         [
             (b"<urlset><url><loc>http://x/", CorruptDocumentError),
             (b"hello", CorruptDocumentError),
+            (b"<html><body>No such page</body></html>", CorruptDocumentError),
             (b"\x1f\x8b\x08broken", CorruptDocumentError),
         ],
     )
@@ -557,6 +804,9 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], told: str
         ("https://h.example/%7Eann", "https://h.example/~ann"),
         ("https://h.example?utm_source=x&page=2", "https://h.example/?page=2"),
         ("https://h.example:8443/", "https://h.example:8443/"),
+        ("http://[FD00::1]:8080/a", "http://[fd00::1]:8080/a"),
+        ("https://[fd00::1]:443/a", "https://[fd00::1]/a"),
+        ("https://Bücher.example/", "https://xn--bcher-kva.example/"),
         ("mailto:ann@h.example", None),
         ("https://[broken", None),
         ("https://h.example/" + "x" * 3_000, None),

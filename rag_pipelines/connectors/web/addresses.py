@@ -36,7 +36,9 @@ def normalise(url: str, base: str = "") -> str | None:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return None
         default = {"http": 80, "https": 443}[parts.scheme]
-        host = parts.hostname if parts.port in (None, default) else f"{parts.hostname}:{parts.port}"
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        if parts.port not in (None, default):
+            host += f":{parts.port}"
         plain = urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
         cleaned = url_query_cleaner(plain, _TRACKING, remove=True, unique=False) if parts.query else plain
         one = canonicalize_url(safe_url_string(cleaned))
@@ -55,7 +57,8 @@ class Scope:
 
     def __init__(self, options: WebOptions) -> None:
         begins = [one for url in (*options.sitemaps, *options.start) if (one := normalise(url))]
-        self.hosts = {*map(host_of, begins), *(host.lower() for host in options.hosts)}
+        further = [one for host in options.hosts if (one := normalise(f"https://{host}"))]
+        self.hosts = {*map(host_of, begins), *map(host_of, further)}
         self._drops_query = options.query == "drop"
         self._filter = PathFilter(options.include, options.exclude, hidden=True)
         self._most = options.max_variants

@@ -18,9 +18,9 @@ from rag_pipelines.connectors.base import Capabilities, Complete, Connector, Ent
 from rag_pipelines.connectors.tally import Tally
 from rag_pipelines.connectors.web.addresses import Scope
 from rag_pipelines.connectors.web.cache import PageCache
-from rag_pipelines.connectors.web.crawl import Crawl
+from rag_pipelines.connectors.web.crawl import Crawl, canonical_of, facts_of_answer
 from rag_pipelines.connectors.web.options import PAGES, WebOptions
-from rag_pipelines.connectors.web.pages import facts_of
+from rag_pipelines.connectors.web.pages import PageFacts, facts_of
 from rag_pipelines.connectors.web.reader import PageReader
 from rag_pipelines.connectors.web.sitemaps import read_sitemap
 from rag_pipelines.errors import (
@@ -41,13 +41,15 @@ class WebConnector(Connector):
     options_type = WebOptions
     options: WebOptions
 
+    _crawl: Crawl | None = None
+
     @property
     def concurrent_loads(self) -> int:
         """As the options say."""
         return self.options.concurrent_loads
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
-        crawl = Crawl(self.options, Scope(self.options), self._reader, self._cache)
+        crawl = self._crawl = Crawl(self.options, Scope(self.options), self._reader, self._cache)
         tally = Tally()
         failures: list[Failure] = []
         listed = False
@@ -74,8 +76,13 @@ class WebConnector(Connector):
         yield Complete(tally.count, full=tally.whole and not window)
 
     def existing(self, ids: Sequence[str]) -> set[str]:
-        """Each is asked for: it is gone where the site says so, or sends us to another page instead."""
-        scope = Scope(self.options)
+        """Each is asked for: it is gone where the site says so, or sends us to another page instead.
+
+        With ``unlinked: drop`` it is gone too where nothing led to it.
+        """
+        scope, crawl = Scope(self.options), self._crawl
+        if crawl is not None and self.options.unlinked == "drop":
+            ids = [url for url in ids if crawl.reached(url)]
         with ThreadPoolExecutor(self.options.concurrent_loads) as pool:
             answers = pool.map(lambda url: self._is_there(url, scope), ids)
             return {url for url, there in zip(ids, answers, strict=True) if there}
@@ -111,6 +118,11 @@ class WebConnector(Connector):
             return False
         try:
             answer = self._reader.read(url)
+            if answer.media_type not in self.options.media_types or answer.moved:
+                return False
+            facts = facts_of_answer(answer, self.options.user_agent)
+            if not facts.indexed or self._is_copy(scope, url, facts):
+                return False
         except (MissingEntityError, GoneError):
             return False
         except CredentialError:
@@ -119,9 +131,19 @@ class WebConnector(Connector):
             raise TransientError(f"whether {url} still exists cannot be asked: {error}") from error
         except RagError:
             return True
-        facts = facts_of(answer.body, answer.headers, self.options.user_agent)
-        canonical = scope.place(facts.canonical, url) if facts.canonical else url
-        return not answer.moved and facts.indexed and canonical in (None, url)
+        if self._crawl is not None:
+            self._crawl.keep(answer)
+        return True
+
+    def _is_copy(self, scope: Scope, url: str, facts: PageFacts) -> bool:
+        """Whether the page says that it is a copy of another one, and that is there."""
+        other = canonical_of(scope, url, facts)
+        if other is None:
+            return False
+        try:
+            return self._reader.read(other).url != url
+        except (MissingEntityError, GoneError):
+            return False
 
     @cached_property
     def _reader(self) -> PageReader:

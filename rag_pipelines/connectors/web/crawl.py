@@ -22,12 +22,12 @@ from urllib.parse import unquote, urlsplit
 
 from rag_pipelines import logs
 from rag_pipelines.connectors.base import Failure, Item
-from rag_pipelines.connectors.web.addresses import Scope
+from rag_pipelines.connectors.web.addresses import Scope, normalise
 from rag_pipelines.connectors.web.cache import PageCache, PageRecord
 from rag_pipelines.connectors.web.options import PAGES, WebOptions
 from rag_pipelines.connectors.web.pages import PageFacts, content_of, facts_of, why_no_page
-from rag_pipelines.connectors.web.reader import Answer, PageReader
-from rag_pipelines.connectors.web.sitemaps import read_sitemap
+from rag_pipelines.connectors.web.reader import Answer, AwayError, PageReader
+from rag_pipelines.connectors.web.sitemaps import MAX_BYTES, read_sitemap
 from rag_pipelines.errors import (
     CredentialError,
     FetchError,
@@ -35,6 +35,7 @@ from rag_pipelines.errors import (
     MissingEntityError,
     RagError,
     TransientError,
+    UsageError,
 )
 from rag_pipelines.fingerprint import sha256
 
@@ -64,34 +65,49 @@ class Crawl:
         self._seen: set[str] = set()
         self._documents: set[str] = set()
         self._canonical: dict[str, str] = {}
+        self._copies: dict[str, Visit] = {}
+        self._failed: dict[str, RagError] = {}
+        self._unindexed: set[str] = set()
+        self._begins: set[str] = set()
         self.gone: set[str] = set()
 
     def entries(self) -> Iterator[Item | Failure]:
         """Documents and failures, as they are read."""
-        failed: list[Failure] = []
-        for failure in self._read_sitemaps():
-            failed.append(failure)
-            yield failure
+        yield from self._read_sitemaps()
         for url in self._options.start:
-            if (place := self._scope.place(url)) is not None:
-                self._plan(Visit(place, self._options.depth))
+            place = self._scope.place(url)
+            if place is None:
+                error = UsageError("a page to start from must pass include and exclude itself")
+                yield Failure(error=error, entity=url)
+                continue
+            self._begins.add(place)
+            self._plan(Visit(place, self._options.depth))
         yield from self._visit_all()
         if self._options.unlinked == "keep":
             for url in self._cache.urls():
                 if self._scope.place(url) == url:
                     self._plan(Visit(url, 0))
             yield from self._visit_all()
+        yield from self._settle_copies()
         for path in sorted(self._scope.endless):
             most = self._options.max_variants
             error = FetchError(f"more than max_variants = {most:,} addresses differ behind '?'")
             yield Failure(error=error, entity=path, hides_documents=False)
+
+    def reached(self, url: str) -> bool:
+        """Whether a sitemap or a link led to `url`, or to what is listed in its place."""
+        return url in self._seen
+
+    def keep(self, answer: Answer) -> None:
+        """Know a page that no sitemap and no link led to, so that the next pass looks at it."""
+        self._record(answer.url, answer)
 
     def forget_the_gone(self) -> None:
         """After a pass that saw everything: keep nothing of what is not there any more."""
         for url in list(self._cache.urls()):
             if url not in self._documents and url not in self._seen:
                 self._cache.drop(url)
-        for url in self.gone:
+        for url in self.gone - self._documents:
             self._cache.drop(url)
 
     def _read_sitemaps(self) -> Iterator[Failure]:
@@ -103,7 +119,7 @@ class Crawl:
                 continue
             read.add(url)
             try:
-                found = read_sitemap(self._reader.read(url).body)
+                found = read_sitemap(self._reader.read(url, max_bytes=MAX_BYTES).body)
             except CredentialError:
                 raise
             except RagError as error:
@@ -153,12 +169,22 @@ class Crawl:
         except (MissingEntityError, GoneError) as error:
             log.info("page not there", url=visit.url, reason=str(error))
             self.gone.add(visit.url)
+            if visit.url in self._begins:
+                yield Failure(error=error, entity=f"links of {visit.url}")
+            if (known := self._cache.record(visit.url)) is not None:
+                self._follow(visit, visit.url, known.facts)
+        except AwayError as error:
+            if self._cache.record(visit.url) is not None or visit.url in self._begins:
+                yield from self._fail(visit, error)
+            else:
+                log.info("page elsewhere", url=visit.url, reason=str(error))
         except RagError as error:
             yield from self._fail(visit, error)
         else:
             yield from self._judge(visit, answer)
 
     def _fail(self, visit: Visit, error: RagError) -> Iterator[Failure]:
+        self._failed[visit.url] = error
         if visit.url not in self._documents:
             self._documents.add(visit.url)
             yield Failure(error=error, external_id=visit.url)
@@ -171,10 +197,15 @@ class Crawl:
     def _judge(self, visit: Visit, answer: Answer) -> Iterator[Item | Failure]:
         url = answer.url
         if answer.moved:
+            self.gone.add(visit.url)
             if self._scope.place(url) != url:
-                self.gone.add(visit.url)
+                if visit.url in self._begins:
+                    error = UsageError(f"it has moved to {url}, which is not of this source")
+                    yield Failure(error=error, entity=f"links of {visit.url}")
                 return
             self._seen.add(url)
+            if url != visit.url:
+                self._canonical[visit.url] = url
         record = self._record(url, answer)
         if record is None:
             return
@@ -184,40 +215,51 @@ class Crawl:
             return
         self._follow(visit, url, facts)
         if not (facts.indexed and record.media_type in self._options.media_types):
+            self._unindexed.add(url)
             self.gone.add(url)
             return
-        if (other := self._elsewhere(url, facts)) is not None:
+        other = canonical_of(self._scope, url, facts)
+        if other is not None and self._end_of(other, url) != url:
             self._canonical[url] = other
+            self._copies[url] = visit
             self._plan(visit._replace(url=other))
-            self.gone.add(url)
             return
+        self._canonical.pop(url, None)
+        self._copies.pop(url, None)
         if url not in self._documents:
             self._documents.add(url)
             yield self._item(visit, url, record, moved=answer.moved)
 
-    def _elsewhere(self, url: str, facts: PageFacts) -> str | None:
-        """The canonical address of a page, where that is another, of this source, and does not lead back."""
-        if facts.canonical is None:
-            return None
-        other = self._scope.place(facts.canonical, self._base(url, facts))
-        step = other
-        for _ in range(len(self._canonical) + 1):
-            if step is None or step == url:
-                return None
-            if step not in self._canonical:
+    def _end_of(self, step: str, stop: str) -> str:
+        """Where canonical addresses and moves lead from `step`, or `stop` where they pass it."""
+        for _ in range(len(self._canonical)):
+            if step == stop or step not in self._canonical:
                 break
             step = self._canonical[step]
-        return None if other in self.gone else other
+        return step
+
+    def _settle_copies(self) -> Iterator[Item | Failure]:
+        """Copies go where the page that they name is read; one that names what is not there is a page."""
+        for url, visit in self._copies.items():
+            other = self._end_of(self._canonical[url], url)
+            record = self._cache.record(url)
+            if url in self._documents or record is None:
+                continue
+            if (error := self._failed.get(other)) is not None:
+                self._documents.add(url)
+                yield Failure(error=error, external_id=url)
+            elif other in self._documents or other in self._unindexed:
+                self.gone.add(url)
+            else:
+                self._documents.add(url)
+                yield self._item(visit, url, record, moved=False)
 
     def _follow(self, visit: Visit, url: str, facts: PageFacts) -> None:
         if visit.depth and facts.followed:
-            base = self._base(url, facts)
+            base = base_of(url, facts)
             for link in facts.links:
                 if (place := self._scope.place(link, base)) is not None:
                     self._plan(Visit(place, visit.depth - 1))
-
-    def _base(self, url: str, facts: PageFacts) -> str:
-        return self._scope.place(facts.base, url) or url if facts.base else url
 
     def _record(self, url: str, answer: Answer) -> PageRecord | None:
         """The record of a page as it is now, kept; None for what is neither a document nor has links."""
@@ -228,11 +270,7 @@ class Crawl:
         if media_type not in self._options.media_types and media_type not in PAGES:
             return None
         digest = sha256(body)
-        facts = PageFacts()
-        if media_type in PAGES:
-            facts = facts_of(body, answer.headers, self._options.user_agent)
-        elif "noindex" in answer.headers.get("X-Robots-Tag", "").lower():
-            facts = PageFacts(indexed=False)
+        facts = facts_of_answer(answer, self._options.user_agent)
         token = digest.hex()
         if before is not None and before.media_type == media_type:
             token = self._token(url, before, digest, body)
@@ -284,6 +322,24 @@ class Crawl:
         return self._reader.read(url).body if body is None else body
 
 
+def facts_of_answer(answer: Answer, agent: str) -> PageFacts:
+    """What an answer says about itself: a page in its head, a file in its headers only."""
+    if answer.media_type in PAGES:
+        return facts_of(answer.body, answer.headers, agent)
+    return PageFacts(indexed="noindex" not in answer.headers.get("X-Robots-Tag", "").lower())
+
+
+def base_of(url: str, facts: PageFacts) -> str:
+    """What the links of a page are relative to."""
+    return normalise(facts.base, url) or url if facts.base else url
+
+
+def canonical_of(scope: Scope, url: str, facts: PageFacts) -> str | None:
+    """The canonical address of a page, where that is another one of this source."""
+    other = scope.place(facts.canonical, base_of(url, facts)) if facts.canonical else None
+    return None if other == url else other
+
+
 def _conditions(known: PageRecord | None) -> dict[str, str]:
     """Headers that ask for a page only if it is not the known one (RFC 9110, 13.1)."""
     if known is None:
@@ -295,6 +351,6 @@ def _conditions(known: PageRecord | None) -> dict[str, str]:
 def _moment(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

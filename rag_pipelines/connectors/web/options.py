@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from rag_pipelines.connectors.base import from_config_folder
 from rag_pipelines.connectors.paths import check_patterns
 from rag_pipelines.connectors.rest import HttpOptions
 
@@ -67,6 +68,11 @@ class WebOptions(HttpOptions):
             if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
                 raise ValueError(f"{url!r} is not an address like https://docs.example.com/sitemap.xml")
         return urls
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _cache_dir(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
+        return folder and Path(from_config_folder(str(folder), info))
 
     @field_validator("include", "exclude")
     @classmethod

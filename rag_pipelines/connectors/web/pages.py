@@ -31,6 +31,7 @@ _SCRIPTS_WANTED = re.compile(
     r"(?:enable|activate|requires?|need)\b.{0,40}\bjavascript|javascript.{0,40}\b(?:enable|disabled|required)",
     re.I,
 )
+_SENT_ON = re.compile(r"\s*[01]?(?:\.\d*)?\s*[;,]\s*url\s*=\s*[\"']?\s*([^\"'\s]+)", re.I)
 _TEXTLESS = ("script", "style", "noscript", "template", "head", "svg")
 _LINKED = ("a", "area", "iframe", "frame")
 
@@ -57,18 +58,18 @@ def facts_of(body: bytes, headers: Mapping[str, str], agent: str) -> PageFacts:
     """Read a page. One that cannot be read as HTML says nothing."""
     directives = _directives(headers.get("X-Robots-Tag", ""), agent)
     try:
-        root = html.document_fromstring(
-            body, parser=html.HTMLParser(encoding=_charset(headers), huge_tree=False)
-        )
-    except (etree.LxmlError, ValueError, LookupError):
+        root = html.document_fromstring(body, parser=_parser(_charset(headers)))
+    except (etree.LxmlError, ValueError):
         return PageFacts(indexed="noindex" not in directives)
-    canonical = base = None
+    canonical = base = sent_on = None
     for element in root.iter("link", "meta", "base"):
         if element.tag == "base":
             base = base or element.get("href")
         elif element.tag == "meta":
             if (element.get("name") or "").lower() in ("robots", agent.lower()):
                 directives |= _directives(element.get("content") or "", agent)
+            elif (element.get("http-equiv") or "").lower() == "refresh":
+                sent_on = sent_on or _refresh(element)
         elif "canonical" in (element.get("rel") or "").lower().split():
             canonical = canonical or element.get("href")
     links = []
@@ -76,13 +77,15 @@ def facts_of(body: bytes, headers: Mapping[str, str], agent: str) -> PageFacts:
         target = element.get("href") or element.get("src")
         if target and "nofollow" not in (element.get("rel") or "").lower().split():
             links.append(target)
+    if sent_on:
+        links.append(sent_on)
     text = _shown(root)
     title = _SPACES.sub(" ", root.findtext(".//title") or "").strip()
     unscripted = " ".join(element.text_content() for element in root.iter("noscript"))
     mount = any(not len(element) and not (element.text or "").strip() for element in root.iter("div", "main"))
     return PageFacts(
         base=base,
-        canonical=canonical,
+        canonical=canonical or sent_on,
         links=tuple(dict.fromkeys(links)),
         indexed=not directives & {"noindex", "none"},
         followed=not directives & {"nofollow", "none"},
@@ -125,6 +128,12 @@ def _shown(root: html.HtmlElement) -> str:
     return _SPACES.sub(" ", " ".join(pieces)).strip()
 
 
+def _refresh(element: html.HtmlElement) -> str | None:
+    """Where a page sends its readers on at once; what it does to those without scripts does not count."""
+    match = _SENT_ON.match(element.get("content") or "")
+    return match[1] if match and next(element.iterancestors("noscript"), None) is None else None
+
+
 def _directives(text: str, agent: str) -> set[str]:
     """The robots directives for us in a header or a meta element: ``noindex, otherbot: nofollow``."""
     found = set()
@@ -136,6 +145,14 @@ def _directives(text: str, agent: str) -> set[str]:
         if addressee in ("", agent.lower()):
             found.add(part.strip())
     return found
+
+
+def _parser(charset: str | None) -> html.HTMLParser:
+    """A parser of `charset`; one that finds it out where nobody knows that."""
+    try:
+        return html.HTMLParser(encoding=charset, huge_tree=False)
+    except LookupError:
+        return html.HTMLParser(huge_tree=False)
 
 
 def _charset(headers: Mapping[str, str]) -> str | None:

@@ -18,7 +18,14 @@ from rag_pipelines.connectors.web.addresses import Scope, host_of, normalise
 from rag_pipelines.connectors.web.guard import PublicTransport
 from rag_pipelines.connectors.web.options import WebOptions
 from rag_pipelines.connectors.web.robots import Robots
-from rag_pipelines.errors import ForbiddenEntityError, MissingEntityError, TransientError, UsageError
+from rag_pipelines.errors import (
+    CredentialError,
+    DocumentError,
+    ForbiddenEntityError,
+    MissingEntityError,
+    TransientError,
+    UsageError,
+)
 from rag_pipelines.http.answers import is_login_page
 from rag_pipelines.http.credentials import Anonymous, Credential
 from rag_pipelines.http.session import HttpSession, Transport
@@ -28,11 +35,16 @@ HOPS = 5
 
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = _PERMANENT | {302, 303, 307}
+_UNTYPED = ("", "application/octet-stream", "binary/octet-stream", "application/download")
 _ROBOTS_BYTES = 5_000_000
 
 
 class LeftError(MissingEntityError):
     """The address leads to a place that is not of this source, or that robots may not read."""
+
+
+class AwayError(ForbiddenEntityError):
+    """The address leads for the time being to a place that is not of this source."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -47,7 +59,10 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def media_type(self) -> str:
         """The declared type, without parameters."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        declared = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if declared in _UNTYPED and self.body.startswith(b"%PDF-"):
+            return "application/pdf"
+        return declared
 
 
 class PageReader:
@@ -63,6 +78,7 @@ class PageReader:
         first = (*options.sitemaps, *options.start)[0]
         login = options.authorization
         credential = Credential(first, login.get_secret_value()) if login else Anonymous(first)
+        self._login = credential
         kind = Transport if options.private_addresses else PublicTransport
         made = kind(credential, options.patience, at_once=options.concurrent_loads, **transport)
         self._session = HttpSession(credential, made, options.verify)
@@ -73,12 +89,16 @@ class PageReader:
             self._read_robots, options.user_agent, options.delay, clock, obey=options.robots == "obey"
         )
 
-    def read(self, url: str, known: Mapping[str, str] | None = None) -> Answer:
+    def read(self, url: str, known: Mapping[str, str] | None = None, max_bytes: int | None = None) -> Answer:
         """What is at `url`, after redirects; `known` are headers that ask only for what changed since.
+
+        `max_bytes` is that of the options unless given.
 
         Raises:
             MissingEntityError, GoneError: the site says that it is not there, or that it is elsewhere.
             ForbiddenEntityError: it may not be read, or leads to a login or to a private address.
+            AwayError: a redirect that does not say that it is for good leads out of the site.
+            DocumentError: it is there and empty.
             TooLargeDocumentError, UsageError, TransientError: it cannot be read.
         """
         at, moved, passing = url, False, False
@@ -86,33 +106,45 @@ class PageReader:
             if not self._robots.allow(at):
                 raise LeftError(f"robots.txt does not allow {at}")
             self._robots.await_turn(at)
-            answer = self._get(at, known if at == url else None)
+            asked = (known if at == url else None) or {}
+            answer = self._get(at, asked, max_bytes or self._options.max_bytes)
             if answer.status_code not in _REDIRECTS:
                 place = url if passing else at
                 unchanged = answer.status_code == 304
+                if unchanged and not asked:
+                    raise TransientError(f"{at} answered 304 to a question without a condition")
+                if not (unchanged or answer.content):
+                    raise DocumentError(f"{at} answered {answer.status_code} with nothing in it")
                 return Answer(place, answer.headers, answer.content, moved and not passing, unchanged)
             passing = passing or answer.status_code not in _PERMANENT
             moved = True
-            at = self._next_hop(at, answer.headers.get("Location", ""))
+            at = self._next_hop(at, answer.headers.get("Location", ""), passing=passing)
         raise UsageError(f"{url} is redirected more than {HOPS} times")
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _next_hop(self, at: str, location: str) -> str:
+    def _next_hop(self, at: str, location: str, *, passing: bool) -> str:
         target = normalise(location, at)
         if target is None:
             raise UsageError(f"{at} redirects to {location[:200]!r}, which is no address")
         if is_login_page(target, "text/html"):
             raise ForbiddenEntityError(f"{at} redirects to the login {target}")
+        if host_of(target) not in self._scope.hosts and passing:
+            raise AwayError(f"{at} is for now at {target}, which is not of this source")
         if host_of(target) not in self._scope.hosts:
             raise LeftError(f"{at} has moved to {target}, which is not of this source")
         return target
 
-    def _get(self, url: str, headers: Mapping[str, str] | None) -> requests.Response:
-        request = requests.Request("GET", url, headers={"Accept": "*/*", **(headers or {})})
-        return self._session.exchange(request, max_bytes=self._options.max_bytes, redirects=False)
+    def _get(self, url: str, headers: Mapping[str, str], max_bytes: int) -> requests.Response:
+        request = requests.Request("GET", url, headers={"Accept": "*/*", **headers})
+        try:
+            return self._session.exchange(request, max_bytes=max_bytes, redirects=False)
+        except CredentialError as error:
+            if self._options.authorization and self._login.belongs_to(url):
+                raise
+            raise ForbiddenEntityError(f"it wants a login: {error}") from None
 
     def _read_robots(self, url: str) -> bytes:
         at = url

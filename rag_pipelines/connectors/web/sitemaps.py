@@ -14,6 +14,8 @@ from lxml import etree
 
 from rag_pipelines.errors import CorruptDocumentError, TooLargeDocumentError
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 MAX_BYTES = 52_428_800
 """Of one sitemap, unpacked, as the protocol says."""
 
@@ -41,14 +43,16 @@ def read_sitemap(data: bytes) -> Sitemap:
     """
     if data[:2] == b"\x1f\x8b":
         data = _unpack(data)
-    if data.lstrip()[:1] != b"<":
+    begin = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not begin.startswith((b"<", *_UTF_16)):
         return _read_lines(data)
     found = Sitemap([], [])
     try:
         tags = ("{*}url", "{*}sitemap")
-        for _, element in etree.iterparse(
-            io.BytesIO(data), tag=tags, resolve_entities=False, no_network=True, load_dtd=False
-        ):
+        reading = etree.iterparse(
+            io.BytesIO(begin), tag=tags, resolve_entities=False, no_network=True, load_dtd=False
+        )
+        for _, element in reading:
             url = (element.findtext("{*}loc") or "").strip()
             if url and etree.QName(element).localname == "sitemap":
                 found.sitemaps.append(url)
@@ -57,6 +61,9 @@ def read_sitemap(data: bytes) -> Sitemap:
             element.clear()
     except etree.XMLSyntaxError as error:
         raise CorruptDocumentError(f"not a sitemap: {error}") from error
+    kind = etree.QName(reading.root).localname
+    if kind not in ("urlset", "sitemapindex"):
+        raise CorruptDocumentError(f"not a sitemap: it is <{kind}>, not <urlset> or <sitemapindex>")
     return found
 
 
