@@ -28,6 +28,9 @@ LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,}|\ufffd{5,})\s*")
 """Dots or strokes that lead the eye to a page number, kept as an ellipsis."""
 
 LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+LAM_ALEF = re.compile("(\u0644)([\u0622\u0623\u0625\u0627])")
+"""Two letters that Arabic fonts draw as one glyph."""
+
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 RAISED_SIZE = 0.85
@@ -244,6 +247,18 @@ def _join_texts(first: Line, second: Line, gap: float) -> str:
 def is_right_to_left(text: str) -> bool:
     """Whether most letters of `text` are of a script written right to left."""
     return not text.isascii() and 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(map(str.isalpha, text))
+
+
+def words_as_read(line: str) -> str:
+    """The words of a line, given from left to right on the page, as they are read.
+
+    In a line read from the right, words of other scripts beside each other keep their order (UAX #9, L2).
+    """
+    if not is_right_to_left(line):
+        return line
+    words = reversed(line.split())
+    runs = itertools.groupby(words, lambda word: _RIGHT_TO_LEFT.search(word) is not None)
+    return " ".join(word for backwards, run in runs for word in (run if backwards else [*run][::-1]))
 
 
 def nearest_direction(direction: tuple[float, float]) -> tuple[int, int]:

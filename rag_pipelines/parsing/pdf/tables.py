@@ -28,7 +28,16 @@ from typing import Any, NamedTuple
 from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.engine import load_models
 from rag_pipelines.parsing.pdf.finder import reading_once
-from rag_pipelines.parsing.pdf.lines import LIGATURES, MARKER, Box, Line, rows
+from rag_pipelines.parsing.pdf.lines import (
+    LAM_ALEF,
+    LIGATURES,
+    MARKER,
+    Box,
+    Line,
+    is_right_to_left,
+    rows,
+    words_as_read,
+)
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.text.canonical import one_line
 
@@ -86,15 +95,21 @@ class PageTable:
     _letters: str = field(default="", init=False, repr=False, compare=False)
 
     def takes(self, line: Line) -> bool:
-        """Whether a line stands in the table and its words in the cells, in which superscripts are mended."""
+        """Whether a line stands in the table and its words in the cells, which take over how it is written:
+        superscripts, and lam before alef, which are one glyph, and which the finder turns round."""
         if not self.box.holds(line.box):
             return False
         if "^" in line.text:
-            plain = line.text.replace("^", "")
-            self.rows = [[cell.replace(plain, line.text) for cell in row] for row in self.rows]
+            self._mend(line.text.replace("^", ""), line.text)
+        for word in line.text.split() if LAM_ALEF.search(line.text) else ():
+            self._mend(LAM_ALEF.sub(r"\2\1", word), word)
         if not self._letters:
             self._letters = "".join(filter(str.isalnum, "".join(itertools.chain.from_iterable(self.rows))))
         return all(word in self._letters for word in _WORDS.findall(line.text))
+
+    def _mend(self, given: str, right: str) -> None:
+        self.rows = [[cell.replace(given, right) for cell in row] for row in self.rows]
+        self._letters = ""
 
 
 @dataclass(slots=True)
@@ -190,8 +205,10 @@ def _plain_rows(placements: Sequence[Sequence[Any]], header_rows: int) -> tuple[
     """Placed cells as rows of equal length, and how many of them are header.
 
     A cell that spans columns is repeated in them in the header, so that each column carries its whole
-    label, and stands once in the body. A cell that spans rows is repeated in each.
+    label, and stands once in the body. A cell that spans rows is repeated in each. The columns of a table
+    written right to left begin at the right; the finder gives words and columns from the left.
     """
+    backwards = is_right_to_left(" ".join(cell.text or "" for placed in placements for cell in placed))
     grid: dict[tuple[int, int], str] = {}
     taken: set[tuple[int, int]] = set()
     for row, placed in enumerate(placements):
@@ -199,15 +216,17 @@ def _plain_rows(placements: Sequence[Sequence[Any]], header_rows: int) -> tuple[
         for cell in placed:
             while (row, column) in taken:
                 column += 1
-            text = (cell.text or "").strip()
+            text = "\n".join(map(words_as_read, (cell.text or "").strip().split("\n")))
+            first = cell.colspan - 1 if backwards else 0
             for down in range(cell.rowspan):
                 for right in range(cell.colspan):
                     taken.add((row + down, column + right))
-                    if not right or row < header_rows:
+                    if right == first or row < header_rows:
                         grid[row + down, column + right] = text
             column += cell.colspan
     width = max((column for _, column in taken), default=-1) + 1
-    plain = [[grid.get((row, column), "") for column in range(width)] for row in range(len(placements))]
+    across = range(width)[::-1] if backwards else range(width)
+    plain = [[grid.get((row, column), "") for column in across] for row in range(len(placements))]
     body = [part for row in plain[header_rows:] for part in _split_merged_rows(row)]
     cleaned = [[cell_text(text) for text in row] for row in plain[:header_rows] + body]
     return _without_blanks(_join_wrapped_rows(cleaned, header_rows), header_rows)
@@ -321,9 +340,11 @@ def find_aligned_tables(page: Page) -> list[PageTable]:
             continue
         grid = [[""] * len(slots) for _ in run]
         for cells, row in zip(grid, run, strict=True):
-            for line in sorted(row, key=lambda line: line.box.x0):
+            for line in row:
                 at = next(number for number, (_, right) in enumerate(slots) if line.box.x0 <= right)
                 cells[at] = one_line(f"{cells[at]} {line.text}")
+        if is_right_to_left(" ".join(itertools.chain.from_iterable(grid))):
+            grid = [row[::-1] for row in grid]
         box = run[0][0].box
         for row in run:
             for line in row:

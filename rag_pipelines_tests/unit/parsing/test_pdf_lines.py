@@ -14,6 +14,7 @@ from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.parsing.pdf.glyphs import read_glyphs
+from rag_pipelines.parsing.pdf.lines import words_as_read
 from rag_pipelines.parsing.pdf.parse import parse
 
 pymupdf = mupdf()
@@ -209,6 +210,19 @@ def test_the_letters_of_a_glyph_that_stands_for_words_keep_their_order() -> None
     ]
     (span,) = read_glyphs({"spans": [{"chars": chars}]})
     assert span["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("from_the_left", "read"),
+    [
+        ("Acme Data Ltd", "Acme Data Ltd"),
+        ("1403 / 09 / 19", "1403 / 09 / 19"),
+        ("הגשה תאריך", "תאריך הגשה"),
+        ("ירושלים Acme Data החברה", "החברה Acme Data ירושלים"),
+    ],
+)
+def test_words_given_from_the_left_are_put_in_the_order_they_are_read(from_the_left: str, read: str) -> None:
+    assert words_as_read(from_the_left) == read
 
 
 def test_the_letters_of_an_arabic_ligature_keep_their_order() -> None:

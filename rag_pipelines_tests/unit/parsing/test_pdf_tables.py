@@ -17,7 +17,7 @@ from rag_pipelines.parsing.pdf.lines import Box, Line
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.parse import parse
 from rag_pipelines.parsing.pdf.structure import continue_table
-from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, PageTable, cell_text
+from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, PageTable, cell_text, find_aligned_tables
 
 pymupdf = mupdf()
 
@@ -249,6 +249,46 @@ def test_the_tables_of_a_public_benchmark_are_found_in_auto(data_set: Callable[[
         scores.append(benchmark.judge(document, benchmark.truths(path))[0])
     assert benchmark.pooled(scores).f1 > 0.95
     assert counters["layout_pages"] < 0.6 * counters["pages"]
+
+
+HEBREW = (
+    ("תאריך הגשה", "12 בינואר"),
+    ("שם החברה", "מסוף שדה בעמ"),
+    ("מספר הישיבה", "436"),
+    ("סכום כולל", "47,500"),
+)
+
+
+def test_a_table_written_right_to_left_begins_at_the_right_and_keeps_its_words_in_order() -> None:
+    def hebrew(page: Any) -> None:
+        for number, row in enumerate(HEBREW):
+            for column, text in enumerate(reversed(row)):
+                left, top = 60 + column * 160, 120 + number * 26
+                page.insert_htmlbox((left + 6, top + 4, left + 130, top + 24), f'<p dir="rtl">{text}</p>')
+        for number in range(len(HEBREW) + 1):
+            page.draw_line((60, 120 + number * 26), (380, 120 + number * 26))
+        for column in range(3):
+            page.draw_line((60 + column * 160, 120), (60 + column * 160, 120 + 26 * len(HEBREW)))
+
+    (table,) = tables(parsed(pdf(hebrew), "auto"))
+    assert cells(table) == HEBREW
+
+
+def test_an_aligned_table_written_right_to_left_begins_at_the_right() -> None:
+    page = Page(1, 595, 842)
+    for number, row in enumerate(HEBREW):
+        for left, text in zip((220, 60), row, strict=True):
+            top = 120 + 20 * number
+            page.lines.append(Line(text, Box(left, top, left + 80, top + 10), 10))
+    (table,) = find_aligned_tables(page)
+    assert tuple(map(tuple, table.rows)) == HEBREW
+
+
+def test_cells_take_the_order_of_lam_and_alef_from_the_lines() -> None:
+    table = PageTable(Box(50, 100, 400, 200), [["كاال", "x"], ["اوالد", "و"]])
+    assert table.takes(Line("كالا", Box(60, 130, 120, 140), 10))
+    assert table.takes(Line("اولاد و", Box(60, 150, 120, 160), 10))
+    assert table.rows == [["كالا", "x"], ["اولاد", "و"]]
 
 
 def test_a_line_in_the_box_of_a_table_whose_cells_lack_it_stays_text() -> None:
