@@ -27,7 +27,7 @@ def load_contents(
 
     Raises what `load` raises, when no other load is under way any more.
     """
-    if at_once == 1 or len(items) < 2:
+    if at_once <= 1 or len(items) < 2:
         yield from ((place, load(item)) for place, item in enumerate(items))
         return
     share = budget // at_once

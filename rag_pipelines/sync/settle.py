@@ -20,6 +20,7 @@ from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import Complete, Removed
 from rag_pipelines.errors import EmptyListingError, TransientError
 from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.documents import known_documents
 from rag_pipelines.store.lease import lease_owner
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.origin import SourceOrigin
@@ -179,14 +180,17 @@ class Settlement:
         query(run.connection, "tombstone_vanished", {**params, "parked": self._allow_deletes})
 
     def _delete_removed(self, removed: Sequence[str]) -> None:
+        """What is not held, or gone already, counts for nothing."""
         run, known = self._run, self._count()["known"]
-        params = {"source_id": run.source_id, "ids": list(removed), "documents": len(removed), "known": known}
-        if self._is_guarded(len(removed), known):
+        rows = known_documents(run.connection, run.source_id, removed)
+        held = [one for one in removed if one in rows and rows[one]["state"] != "tombstoned"]
+        params = {"source_id": run.source_id, "ids": list(removed), "documents": len(held), "known": known}
+        if self._is_guarded(len(held), known):
             query(run.connection, "park_ids", {**params, "cause": "removed"})
             return
         query(run.connection, "tombstone_ids", params)
         query(run.connection, "resolve_quarantine", params)
-        for external_id in removed:
+        for external_id in held:
             run.decide(DocumentChange.DELETED, external_id)
 
     def _is_guarded(self, deletions: int, known: int) -> bool:

@@ -164,6 +164,23 @@ def test_a_feed_that_broke_off_deletes_nothing_of_what_the_listing_still_names(s
     assert "a" in scene.held()
 
 
+def test_a_listing_that_fails_after_the_feed_broke_off_leaves_the_cursor_and_all_documents(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(connector: Scripted, window: Window = Window()) -> Iterator[Entry]:
+        yield scene.system.item("b")
+        raise TransientError("the listing broke off too")
+
+    scene.system.documents["new"] = "grapes"
+    scene.system.feed = [scene.system.item("new"), Removed("a"), GoneError("resync")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Scripted, "items", broken)
+        with pytest.raises(TransientError, match="broke off too"):
+            scene.ingest()
+    assert set(scene.held()) == {"a", "b", "b/attachment/1", "bb"}
+    assert scene.ingest().changes == {"added": 1, "unchanged": 4}
+
+
 def test_a_plan_foresees_what_a_broken_feed_leads_to(scene: Scene) -> None:
     system = scene.system
     system.documents["new"] = "grapes"
@@ -187,6 +204,24 @@ def test_without_the_mark_only_the_document_itself_goes(scene: Scene) -> None:
     scene.system.feed = [Removed("b")]
     scene.ingest()
     assert set(scene.held()) == {"a", "b/attachment/1", "bb"}
+
+
+def test_what_was_never_held_or_is_gone_already_counts_as_no_deletion(scene: Scene) -> None:
+    scene.document["sources"]["docs"]["delete_guard"] = {"documents": 2, "share": 0.4}
+    strangers = [Removed(f"none/{n}", children=True) for n in range(50)]
+    scene.system.feed = [*strangers, Removed("a")]
+    report = scene.ingest()
+    assert (report.changes, report.parked_deletes) == ({"deleted": 1}, 0)
+    assert set(scene.held()) == {"b", "b/attachment/1", "bb"}
+    assert scene.ingest().changes == {}
+
+
+def test_the_guard_counts_what_goes_with_a_parent(scene: Scene) -> None:
+    scene.document["sources"]["docs"]["delete_guard"] = {"documents": 2, "share": 0.4}
+    scene.system.feed = [Removed("b", children=True)]
+    report = scene.ingest()
+    assert (report.changes, report.parked_deletes) == ({}, 2)
+    assert set(scene.held()) == {"a", "b", "b/attachment/1", "bb"}
 
 
 @pytest.mark.parametrize("gap", list(FeedGap))
