@@ -90,11 +90,12 @@ class BearerCredential(Credential):
         self.identity = tokens.identity
         self._origins = {origin_of(url) for url in urls}
         self._tokens = tokens
+        self._sent: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token of now."""
-        return (self._tokens.token(),)
+        """The two tokens that were sent last; asking for one here could fail."""
+        return self._sent
 
     def belongs_to(self, url: str) -> bool:
         """Whether it may be sent to `url`."""
@@ -110,7 +111,10 @@ class BearerCredential(Credential):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self.belongs_to(request.url or ""):
-            request.headers["Authorization"] = f"Bearer {self._tokens.token()}"
+            token = self._tokens.token()
+            if token not in self._sent:
+                self._sent = (*self._sent, token)[-2:]
+            request.headers["Authorization"] = f"Bearer {token}"
         return request
 
 

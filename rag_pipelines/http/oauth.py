@@ -82,6 +82,8 @@ class TokenSource:
         self._token: str | None = None
         self._renew_at = 0.0
         self._refresh: str | None = None
+        self._failures = 0
+        self._failure: RagError | None = None
         anonymous = Anonymous(token_url)
         patience = Patience(retries=4, max_wait=60.0)
         self._session = HttpSession(
@@ -91,13 +93,23 @@ class TokenSource:
     def token(self) -> str:
         """A token that is valid for some time yet.
 
+        Who waits while another thread asks is told what that one is: a hanging endpoint is waited for once.
+
         Raises:
             CredentialError: the account was refused.
             TransientError: the endpoint does not answer.
         """
+        failures = self._failures
         with self._lock:
-            if self._token is None or self._clock.monotonic() >= self._renew_at:
+            if self._token is not None and self._clock.monotonic() < self._renew_at:
+                return self._token
+            if self._failure is not None and failures != self._failures:
+                raise self._failure
+            try:
                 self._token = self._grant()
+            except RagError as error:
+                self._failures, self._failure = self._failures + 1, error
+                raise
             return self._token
 
     def renew(self, refused: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,13 @@ from urllib.parse import parse_qs
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rag_pipelines.errors import ConfigError, CredentialError, TransientError
 from rag_pipelines.http import oauth
+from rag_pipelines.http.credentials import BearerCredential
 from rag_pipelines.http.pacing import Pacers
 from rag_pipelines_tests.doubles.faults import Status
 from rag_pipelines_tests.doubles.server import Answer, Server, json_answer
@@ -88,6 +91,53 @@ def test_threads_whose_token_was_refused_renew_it_once(endpoint: Endpoint) -> No
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda _: tokens.renew("t1"), range(20)))
     assert len(endpoint.asked) == 2
+
+
+class CountedLock:
+    """A lock that knows how many threads came to it."""
+
+    def __init__(self) -> None:
+        self.came = threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.came.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_an_endpoint_that_fails_is_waited_for_once_by_all_threads(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = oauth.client_credentials(endpoint.url + "/token", "app", "s3cret", **options())
+    lock = CountedLock()
+    monkeypatch.setattr(tokens, "_lock", lock)
+
+    def await_all() -> None:
+        for _ in range(16):
+            lock.came.acquire(timeout=30)
+
+    endpoint.before(1, await_all, "/token")
+    endpoint.refusal = json_answer({"error": "invalid_client"}, status=401)
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(tokens.token) for _ in range(16)]
+    assert all(isinstance(one.exception(), CredentialError) for one in asked)
+    assert len(endpoint.requests("/token")) == 1
+    endpoint.refusal = None
+    assert tokens.token() == "t2"
+
+
+def test_what_is_struck_out_of_errors_is_what_was_sent_and_asks_for_nothing(endpoint: Endpoint) -> None:
+    tokens = oauth.client_credentials(endpoint.url + "/token", "app", "s3cret", **options())
+    credential = BearerCredential([endpoint.url], tokens)
+    assert credential.secrets == ()
+    for _ in range(3):
+        request = requests.Request("GET", endpoint.url, auth=credential).prepare()
+        assert tokens.renew(request.headers["Authorization"].removeprefix("Bearer "))
+    assert credential.secrets == ("t2", "t3")
+    assert len(endpoint.asked) == 4
 
 
 def test_an_application_with_a_key_signs_who_it_is(endpoint: Endpoint, key: rsa.RSAPrivateKey) -> None:
