@@ -77,8 +77,8 @@ class Crawl:
         for url in self._options.start:
             place = self._scope.place(url)
             if place is None:
-                error = UsageError("a page to start from must pass include and exclude itself")
-                yield Failure(error=error, entity=url)
+                left_out = UsageError("a page to start from must pass include and exclude itself")
+                yield Failure(error=left_out, entity=url)
                 continue
             self._begins.add(place)
             self._plan(Visit(place, self._options.depth))
@@ -200,8 +200,8 @@ class Crawl:
             self.gone.add(visit.url)
             if self._scope.place(url) != url:
                 if visit.url in self._begins:
-                    error = UsageError(f"it has moved to {url}, which is not of this source")
-                    yield Failure(error=error, entity=f"links of {visit.url}")
+                    away = UsageError(f"it has moved to {url}, which is not of this source")
+                    yield Failure(error=away, entity=f"links of {visit.url}")
                 return
             self._seen.add(url)
             if url != visit.url:
