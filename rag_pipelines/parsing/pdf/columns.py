@@ -18,7 +18,7 @@ import re
 import statistics
 from collections.abc import Iterator
 
-from rag_pipelines.parsing.pdf.lines import Line, is_right_to_left
+from rag_pipelines.parsing.pdf.lines import WIDE, Line, is_right_to_left
 
 GUTTER = 6.0
 """Least width of a gutter in points."""
@@ -45,9 +45,6 @@ PARAGRAPH_GAP = 0.75
 _LOWER_START = re.compile(r"[^\W\d_A-Z\u00c0-\u00de\u0391-\u03a9\u0410-\u042f]")
 _SENTENCE_END = re.compile(r"[.!?:;…。！？]['\"»”’)\]]*$")
 _FIGURES = re.compile(r"[\s$€£¥%()+\-–.,/\d]+")
-
-WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
-"""Chinese, Japanese and Korean characters, twice as wide as Latin ones."""
 
 Row = list[Line]
 

@@ -28,6 +28,9 @@ LEADERS = re.compile(r"\s*(?:(?:\.\s?){5,}|…{2,}|_{5,}|\ufffd{5,})\s*")
 """Dots or strokes that lead the eye to a page number, kept as an ellipsis."""
 
 LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
+"""Chinese, Japanese and Korean characters, twice as wide as Latin ones."""
+
 LAM_ALEF = re.compile("(\u0644)([\u0622\u0623\u0625\u0627])")
 """Two letters that Arabic fonts draw as one glyph."""
 
@@ -194,8 +197,14 @@ def _repeats(long: Line, short: Line) -> bool:
     at = long.text.find(short.text)
     if at < 0:
         return False
-    expected = long.box.x0 + long.box.width * at / len(long.text)
+    expected = long.box.x0 + _width_of_first(at, long)
     return abs(expected - short.box.x0) < long.size * (SAME_PRINT if long.text == short.text else 1.0)
+
+
+def _width_of_first(count: int, line: Line) -> float:
+    """About how wide the first characters of a line are."""
+    narrow = len(line.text) + len(WIDE.findall(line.text))
+    return line.box.width * (count + len(WIDE.findall(line.text[:count]))) / narrow
 
 
 def rows(lines: list[Line]) -> list[list[Line]]:
@@ -235,7 +244,14 @@ def _join_pieces(row: list[Line]) -> list[Line]:
 
 
 def _join_texts(first: Line, second: Line, gap: float) -> str:
-    """The text of two near pieces of a row; the second may be a superscript of the first."""
+    """The text of two near pieces of a row; the second may be a superscript of the first, or begin where it
+    is printed over the end of the first."""
+    over = first.box.x1 - second.box.x0
+    if first.box.x0 < second.box.x0 and over > SAME_PRINT * second.size:
+        for count in range(min(len(first.text), len(second.text)), 0, -1):
+            same = first.text.endswith(second.text[:count])
+            if same and abs(_width_of_first(count, second) - over) < 0.5 * second.size:
+                return first.text + second.text[count:]
     if gap > 0.1 * second.size or first.blank_after or second.blank_before:
         return f"{first.text} {second.text}"
     rise = first.box.y1 - second.box.y1

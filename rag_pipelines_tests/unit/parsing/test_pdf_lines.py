@@ -14,7 +14,7 @@ from rag_pipelines.parsing.base import ParseOptions, ParseRequest
 from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.parsing.pdf.glyphs import read_glyphs
-from rag_pipelines.parsing.pdf.lines import words_as_read
+from rag_pipelines.parsing.pdf.lines import Box, Line, printed_over, rows, words_as_read
 from rag_pipelines.parsing.pdf.parse import parse
 
 pymupdf = mupdf()
@@ -66,6 +66,21 @@ def test_a_line_printed_twice_stands_once(right: float, down: float) -> None:
 def test_a_part_of_a_line_printed_over_stands_once() -> None:
     assert read(show("Total due 1,234.00") + show("1,234.00", 103.5)).text == "Total due 1,234.00"
     assert read(show("1,234.00", 103) + show("Total due 1,234.00")).text == "Total due 1,234.00"
+
+
+def test_a_number_printed_over_behind_wide_characters_stands_once() -> None:
+    whole = Line("股票代码：300218", Box(225.1, 539, 370.2, 557), 18)
+    again = Line("300218", Box(315.6, 539, 370.0, 557), 18)
+    assert list(printed_over([whole, again]).values()) == [again]
+
+
+@pytest.mark.parametrize(
+    ("left", "text"), [(272.8, "披露日期：2012 年3 月"), (309.3, "披露日期：20122012 年3 月")]
+)
+def test_a_line_that_begins_over_the_end_of_another_goes_on_from_it(left: float, text: str) -> None:
+    first = Line("披露日期：2012", Box(182.3, 647, 309.1, 665), 18)
+    second = Line("2012 年3 月", Box(left, 647, left + 95, 665), 18)
+    assert [[line.text for line in row] for row in rows([first, second])] == [[text]]
 
 
 def test_glyphs_printed_twice_one_by_one_stand_once() -> None:
