@@ -163,8 +163,8 @@ def test_narrowed_access_holds_although_the_new_content_cannot_be_loaded(
     team.restrict("hr", "group:board")
     team.write("hr/pay.md", "# Pay\n\nThe sensor team has a new salary band.")
 
-    def refuse(*_: Any) -> bytes:
-        raise FetchError("the disk is broken")
+    def refuse(*_: Any) -> FetchError:
+        return FetchError("the disk is broken")
 
     monkeypatch.setattr("rag_pipelines.sync.origin.LiveOrigin._content", refuse)
     assert team.ingest().changes["failed"] == 1
