@@ -11,12 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.databases import copied_database, database_of
+
+if TYPE_CHECKING:
+    from rag_pipelines_tests.doubles.s3 import S3
 
 pytest_plugins = ["rag_pipelines_tests.connectors.table"]
 
@@ -120,6 +124,17 @@ def empty_database_url(postgres: str) -> Iterator[str]:
     """The URL of a database without the project's schema, of this test's own."""
     with copied_database(postgres, "template1") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server, one a process; a test makes buckets of its own on it."""
+    for package in ("moto", "flask_cors", "s3fs"):
+        pytest.importorskip(package, reason=f"{package} is not installed; the extra `test` brings it")
+    from rag_pipelines_tests.doubles.s3 import S3
+
+    with S3() as server:
+        yield server
 
 
 def _server_folder() -> tempfile.TemporaryDirectory[str]:

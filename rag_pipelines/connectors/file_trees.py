@@ -18,7 +18,6 @@ from urllib.parse import unquote, urlsplit
 from rag_pipelines.connectors.paths import join_url
 from rag_pipelines.errors import (
     ConfigError,
-    CredentialError,
     FetchError,
     ForbiddenEntityError,
     RagError,
@@ -26,6 +25,7 @@ from rag_pipelines.errors import (
     TransientError,
 )
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.http.object_stores import DRIVER_OPTIONS, store_error
 
 EXTRAS = {
     "s3": "s3",
@@ -202,19 +202,6 @@ def _local_error(error: OSError, full: str) -> RagError:
 
 _STRONG_TOKENS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "generation")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
-_CREDENTIAL_ERRORS = frozenset(
-    {
-        "AuthenticationException",
-        "ClientAuthenticationError",
-        "CredentialUnavailableError",
-        "DefaultCredentialsError",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "RefreshError",
-        "TokenRetrievalError",
-    }
-)
-"""Names of the drivers' own exceptions, by name because the drivers may not be installed."""
 
 
 class FsspecTree:
@@ -228,7 +215,8 @@ class FsspecTree:
 
         scheme = root.partition("://")[0]
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(root, **storage_options)
+            options = {**DRIVER_OPTIONS.get(scheme, {}), **storage_options}
+            self._fs, self._root = fsspec.core.url_to_fs(root, **options)
         except ImportError as error:
             extra = EXTRAS.get(scheme)
             advice = f"run: pip install 'rag-pipelines[{extra}]'" if extra else str(error)
@@ -237,9 +225,7 @@ class FsspecTree:
             raise ConfigError(f"root {root!r} cannot be opened: {error}; see storage_options") from error
         except Exception as error:
             # Some drivers connect at once.
-            if type(error).__name__ in _CREDENTIAL_ERRORS:
-                raise CredentialError(f"the credentials for {root} were rejected: {error}") from error
-            raise TransientError(f"{root!r} cannot be reached: {type(error).__name__}: {error}") from error
+            raise store_error(error, root) from error
         self._url = root.rstrip("/")
         self.waits = bool(self._fs.async_impl)
         """Drivers that are not (``smb://``, ``ftp://``) hold one connection that threads may not share."""
@@ -251,15 +237,25 @@ class FsspecTree:
             self._fs.invalidate_cache()
             infos = self._fs.ls(full, detail=True)
         except Exception as error:
-            raise self._error(error, folder) from error
-        found = []
-        for info in infos:
-            path = str(info["name"]).rstrip("/")
-            # Object stores list the marker of a folder inside it, and a file as its own content.
-            if path.strip("/") != full.strip("/"):
-                name = path.rpartition("/")[2]
-                found.append(TreeEntry(name, True) if info["type"] == "directory" else _object(name, info))
-        return found
+            raise store_error(error, self._place(folder)) from error
+        return [entry for info in infos if (entry := self._entry(folder, full, info)) is not None]
+
+    def _entry(self, folder: str, full: str, info: Mapping[str, Any]) -> TreeEntry | None:
+        """One entry of a listing; None for the marker of the folder itself, an object named like it."""
+        path = str(info["name"])
+        is_folder = info["type"] == "directory"
+        name = path.rstrip("/").rpartition("/")[2]
+        if path.strip("/") != full.strip("/"):
+            return TreeEntry(name, True) if is_folder else _object(name, info)
+        if is_folder and path.endswith("/"):
+            error = FetchError(
+                f"what is below {self._place(folder)}// cannot be listed, as its folder has no name; "
+                "give these objects keys without two slashes in a row"
+            )
+            return TreeEntry("/", error=error)
+        if not path.endswith("/") and not is_folder:
+            raise FetchError(f"{self._place(folder)!r} is a file, not a folder; name the folder above it")
+        return None
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
         try:
@@ -268,7 +264,7 @@ class FsspecTree:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise self._error(error, path) from error
+            raise store_error(error, self.url(path)) from error
         if len(data) > max_bytes:
             raise TooLargeDocumentError(f"{self.url(path)!r} has grown above max_bytes = {max_bytes:,}")
         return data
@@ -282,15 +278,8 @@ class FsspecTree:
     def _full(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}" if path else self._root
 
-    def _error(self, error: Exception, path: str) -> RagError:
-        where = self.url(path) if path else self._url
-        if type(error).__name__ in _CREDENTIAL_ERRORS:
-            return CredentialError(f"the credentials for {self._url} were rejected: {error}")
-        if isinstance(error, PermissionError):
-            return ForbiddenEntityError(f"no permission to read {where!r}: {error}")
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-            return FetchError(f"{where!r} is gone or of another kind")
-        return TransientError(f"{where!r} cannot be read: {type(error).__name__}: {error}")
+    def _place(self, folder: str) -> str:
+        return self.url(folder) if folder else self._url
 
 
 def _object(name: str, info: Mapping[str, Any]) -> TreeEntry:

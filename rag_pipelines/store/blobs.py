@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol
 
 from backports import zstd
 
-from rag_pipelines.errors import MissingContentError, RagError, TransientError
+from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingContentError, RagError
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.http.object_stores import DRIVER_OPTIONS, store_error
 
 Kind = Literal["raw", "blocks"]
 
@@ -41,7 +42,8 @@ class _Folder(Protocol):
 class BlobStore:
     """Content-addressed objects under `url` (a path, ``file://``, ``s3://``, ``gs://``, ``abfs://``, ``memory://``).
 
-    Safe to use from several threads. Raises `TransientError` when the store cannot be reached.
+    Safe to use from several threads. Raises `TransientError` when the store cannot be reached, and
+    `CredentialError` when it does not let us in.
     """
 
     def __init__(self, url: str) -> None:
@@ -139,13 +141,20 @@ class _RemoteFolder:
     def __init__(self, url: str) -> None:
         import fsspec
 
+        scheme = url.partition("://")[0]
         try:
-            filesystem, self._root = fsspec.core.url_to_fs(url)
+            filesystem, self._root = fsspec.core.url_to_fs(url, **DRIVER_OPTIONS.get(scheme, {}))
         except ImportError as error:
             raise RagError(f"the blob store {url} needs a package that is missing: {error}") from error
+        except Exception as error:
+            # Some drivers connect at once.
+            raise _blob_error(error, url) from error
         self._filesystem: Any = filesystem
 
     def exists(self, name: str) -> bool:
+        # Else a driver answers from an old listing, and an object that another process deleted is not
+        # written again.
+        self._filesystem.invalidate_cache()
         return bool(self._call("exists", f"{self._root}/{name}"))
 
     def write(self, name: str, data: bytes) -> None:
@@ -159,9 +168,13 @@ class _RemoteFolder:
             self._call("rm_file", f"{self._root}/{name}")
 
     def names(self, prefix: str) -> Iterator[str]:
-        folder = f"{self._root}/{prefix}"
-        if self._call("exists", folder):
-            for path in self._call("find", folder):
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._call("find", f"{self._root}/{prefix}")
+        except FileNotFoundError:
+            return
+        for path in found:
+            if str(path).endswith(".zst"):
                 yield str(path)[len(str(self._root)) + 1 :]
 
     def _call(self, method: str, *args: Any) -> Any:
@@ -169,5 +182,13 @@ class _RemoteFolder:
             return getattr(self._filesystem, method)(*args)
         except FileNotFoundError:
             raise
-        except OSError as error:
-            raise TransientError(f"blob store {self._root}: {method} failed: {error}") from error
+        except Exception as error:
+            raise _blob_error(error, f"{self._root}: {method}") from error
+
+
+def _blob_error(error: Exception, where: str) -> RagError:
+    """What a store's error means here: it holds what every document needs, so a refusal stops the run."""
+    found = store_error(error, where)
+    if isinstance(found, ForbiddenEntityError):
+        return CredentialError(f"blob store: {found}; it needs to list, read, write and delete")
+    return type(found)(f"blob store: {found}")

@@ -11,9 +11,14 @@ import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
 
 from rag_pipelines_tests.connectors.conformance import MAX_BYTES, OWN_GROUPS, TOO_MUCH, Case, World
+
+if TYPE_CHECKING:
+    from rag_pipelines_tests.doubles.s3 import S3
 
 KEEPS_TOKEN = "test_a_rename_keeps_the_token"
 
@@ -208,3 +213,87 @@ class ObjectStore(World):
         if self._short and path == self._root:
             found = [one for one in found if not one["name"].endswith("/legal")]
         return found
+
+
+class S3Store(World):
+    """moto's S3 behind s3fs; each world has a bucket of its own on the session's one server."""
+
+    name = "filesystem-s3"
+    kind = "filesystem"
+    not_applicable: ClassVar = {
+        Case.DUPLICATE_IDS: "a bucket has each key once",
+        Case.GROUP_CHANGE: OWN_GROUPS,
+        Case.INCOMPLETE_LISTING: "S3 lists what is there, page by page, or says that it cannot",
+        Case.MANY_IDS: "the walk is that of filesystem-memory, and the pages take the double half a minute",
+    }
+
+    @classmethod
+    def build(cls, folder: Path, request: pytest.FixtureRequest) -> World:
+        return cls(folder, request.getfixturevalue("s3"))
+
+    def __init__(self, folder: Path, s3: S3) -> None:
+        super().__init__(folder)
+        self._s3 = s3
+        self.bucket = f"conformance-{next(_numbers)}"
+        s3.make(self.bucket)
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "root": f"s3://{self.bucket}",
+            "max_bytes": MAX_BYTES,
+            "storage_options": self._s3.storage_options,
+            "concurrent_loads": 4,
+        }
+
+    def id_of(self, name: str) -> str:
+        return name
+
+    @property
+    def requests(self) -> int:
+        return self._s3.requests[self.bucket]
+
+    def write(self, name: str, text: str, at: datetime) -> None:
+        self._s3.put(self.bucket, name, text.encode(), at)
+
+    def remove(self, name: str) -> None:
+        self._s3.remove(self.bucket, name)
+
+    def relocate(self, old: str, new: str, at: datetime) -> None:
+        self._s3.copy(self.bucket, old, new, at)
+        self._s3.remove(self.bucket, old)
+
+    def remove_folder(self, folder: str) -> None:
+        for key in self._s3.keys(self.bucket):
+            if key.startswith(f"{folder}/"):
+                self._s3.remove(self.bucket, key)
+
+    def restrict(self, name: str, who: str) -> None:
+        sidecar = f"allow: ['{self.principal_of(who)}']"
+        self._s3.put(self.bucket, f"{name}.access.yaml", sidecar.encode(), self._now)
+
+    def release(self, name: str) -> None:
+        self._s3.remove(self.bucket, f"{name}.access.yaml")
+
+    def mend(self) -> None:
+        self._s3.faults.pop(self.bucket, None)
+        self._now += timedelta(hours=1)
+        for name, text in self.documents.items():
+            self.write(name, text, self._now)
+
+    def break_document(self, name: str) -> None:
+        self.write(name, TOO_MUCH, self._now)
+
+    def break_part(self, folder: str) -> None:
+        self._s3.faults[self.bucket].closed = f"{folder}/"
+
+    def break_source(self) -> None:
+        self._s3.faults[self.bucket].refused = "NoSuchBucket"
+
+    def vanish(self, name: str) -> None:
+        self._s3.remove(self.bucket, name)
+
+    def throttle(self, requests: int) -> None:
+        self._s3.faults[self.bucket].throttled = requests
+
+    def expire_credential(self) -> None:
+        self._s3.faults[self.bucket].refused = "ExpiredToken"

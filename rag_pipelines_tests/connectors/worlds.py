@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud, ConfluenceDataCenter
 from rag_pipelines_tests.connectors.conformance import World
-from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectStore
+from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectStore, S3Store
 from rag_pipelines_tests.connectors.git_world import LocalGit, RemoteGit
 from rag_pipelines_tests.connectors.google_drive_world import MyDrives, SharedDrives
 from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
@@ -20,6 +20,7 @@ from rag_pipelines_tests.connectors.zendesk_world import ZendeskGuide
 WORLDS: tuple[type[World], ...] = (
     LocalFiles,
     ObjectStore,
+    S3Store,
     LocalGit,
     RemoteGit,
     JsonLines,
