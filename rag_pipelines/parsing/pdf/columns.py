@@ -140,11 +140,12 @@ def _stands_apart(prose: list[Row], beside: list[Row]) -> bool:
         return True
     if len(groups) == len(cells) and all(map(_level, cells, groups)):
         return False
+    goes_on = [False, *(_goes_on(above, line, full) for above, line in itertools.pairwise(lines)), False]
     together = 0
     for group in groups:
         first, last = _at_height(lines, group[0]), _at_height(lines, group[-1])
-        begins = first is not None and not runs_on[first]
-        ends = last is not None and not (*runs_on, False)[last + 1]
+        begins = first is not None and not goes_on[first]
+        ends = last is not None and not goes_on[last + 1]
         together += begins or ends
     return 2 * together <= len(groups)
 
@@ -169,8 +170,13 @@ def _level(cell: list[Line], other: list[Line]) -> bool:
 
 def _runs_on(above: Line, line: Line, full: float) -> bool:
     """Whether a sentence goes on from one line of prose, which is full from `full` points, to the next."""
+    return _goes_on(above, line, full) and _LOWER_START.match(line.text) is not None
+
+
+def _goes_on(above: Line, line: Line, full: float) -> bool:
+    """Whether a sentence may go on: near, behind a full line that does not end one, if with a capital."""
     near = line.box.y0 - above.box.y1 < PARAGRAPH_GAP * line.size and above.box.x1 >= full
-    return near and _LOWER_START.match(line.text) is not None and not _SENTENCE_END.search(above.text)
+    return near and not _SENTENCE_END.search(above.text)
 
 
 def _at_height(lines: list[Line], other: Line) -> int | None:

@@ -56,6 +56,22 @@ def test_prose_is_read_through_whatever_stands_beside_it(beside: list[str], pros
     assert strips == ([list(PROSE), shown] if prose_left else [shown, list(PROSE)])
 
 
+def test_a_line_of_prose_that_happens_to_begin_with_a_name_begins_no_row() -> None:
+    prose = [
+        "The board heard a report by the engineers of",
+        "the bridge, who said that the piers above the",
+        "Upper Ford had moved since April, and that it",
+        "would have to be closed to the carts from the",
+        "mill until divers had gone down to look at it",
+        "and stones had been laid. They also asked the",
+        "Harbour Office for help with the bed of river",
+        "below the piers, which was being washed away",
+        "by each flood, and with the road to the mill.",
+    ]
+    beside = ["", "", "Piers", "Carts", "Divers", "", "Bed", "Flood"]
+    assert read(lines(50, prose), lines(320, beside)) == [prose, [text for text in beside if text]]
+
+
 def test_a_column_of_terms_beside_their_explanations_is_a_table() -> None:
     texts = [*PROSE[:3], "", *PROSE[3:6], "", *PROSE[6:9]]
     for at in (0, 1, 2):
