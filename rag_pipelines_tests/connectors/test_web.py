@@ -207,8 +207,25 @@ class TestLinks:
     def test_a_type_that_is_not_wanted_any_more_goes(self, site: WebSite, reader: Reader) -> None:
         site.page("/", links("/a.pdf"))
         pdf = site.page("/a.pdf", "", raw=b"%PDF-1.4", headers={"Content-Type": "application/pdf"})
-        assert reader.connector().existing([pdf]) == {pdf}
-        assert reader.connector(media_types=["text/html"]).existing([pdf]) == set()
+        assert reader.paths() == {"/", "/a.pdf"}
+        connector = reader.connector(media_types=["text/html"])
+        assert set(Listing.of(connector.items()).items) == {site.url + "/"}
+        assert connector.existing([pdf]) == set()
+
+    @pytest.mark.parametrize("declared", ["text/plain", ""])
+    def test_a_page_that_is_declared_as_something_else_is_no_deletion(
+        self, site: WebSite, reader: Reader, declared: str
+    ) -> None:
+        site.page("/", links("/hub"))
+        site.page("/hub", links("/a"))
+        site.page("/a", LONG)
+        reader.list(unlinked="drop")
+        site.page("/hub", links("/a"), headers={"Content-Type": declared}, validators=False)
+        connector = reader.connector(unlinked="drop")
+        listing = Listing.of(connector.items())
+        assert [one.external_id for one in listing.failures] == [site.url + "/hub"]
+        assert site.url + "/a" in listing.items
+        assert connector.existing([site.url + "/hub"]) == {site.url + "/hub"}
 
     def test_files_of_the_chosen_types_are_documents_and_others_are_left(
         self, site: WebSite, reader: Reader
@@ -459,6 +476,33 @@ class TestWhatIsNoPage:
         assert "with nothing in it" in str(reader.failures()["/a"])
         assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
 
+    @pytest.mark.parametrize("words", ["We will be back soon!", "Wegen Wartungsarbeiten geschlossen"])
+    def test_a_site_that_is_closed_for_now_keeps_its_pages(
+        self, site: WebSite, reader: Reader, words: str
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        site.page("/closed", f"<p>{words}</p>")
+        site.moved["/a"] = ("/closed", 302)
+        assert "closed for now" in str(reader.failures()["/a"])
+        assert "/a" not in reader.paths()
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+
+    @pytest.mark.parametrize("words", ["Page not found.", "We are back soon.", LOGIN_PAGE])
+    def test_what_is_shown_in_place_of_a_page_leaves_the_links_it_had(
+        self, site: WebSite, reader: Reader, words: str
+    ) -> None:
+        site.page("/", links("/hub"))
+        site.page("/hub", links("/a"))
+        site.page("/a", LONG)
+        reader.list(unlinked="drop")
+        site.page("/hub", "", raw=words.encode())
+        for _ in range(2):
+            listing = reader.list(unlinked="drop")
+            assert site.url + "/a" in listing.items
+            assert [one.external_id for one in listing.failures] == [site.url + "/hub"]
+
     def test_unchanged_is_no_answer_to_who_knows_nothing(self, site: WebSite, reader: Reader) -> None:
         site.page("/", links("/a"))
         site.faults.script(Status(304), path="/a", times=9)
@@ -591,6 +635,16 @@ class TestCache:
         (tmp_path / "cache" / "docs.sqlite").mkdir(parents=True)
         with pytest.raises(TransientError, match=r"docs\.sqlite cannot be used"):
             reader.list()
+
+    def test_pages_that_are_read_for_their_links_only_are_not_sent_again(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a.pdf"))
+        site.page("/a.pdf", "", raw=b"%PDF-1.4", headers={"Content-Type": "application/pdf"})
+        assert reader.paths(media_types=["application/pdf"]) == {"/a.pdf"}
+        site.sent.clear()
+        assert reader.paths(media_types=["application/pdf"]) == {"/a.pdf"}
+        assert site.sent == []
 
 
 class TestGoing:

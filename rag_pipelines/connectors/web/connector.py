@@ -21,7 +21,7 @@ from rag_pipelines.connectors.web.cache import PageCache
 from rag_pipelines.connectors.web.crawl import Crawl, canonical_of, facts_of_answer
 from rag_pipelines.connectors.web.options import PAGES, WebOptions
 from rag_pipelines.connectors.web.pages import PageFacts, facts_of
-from rag_pipelines.connectors.web.reader import PageReader
+from rag_pipelines.connectors.web.reader import Answer, PageReader
 from rag_pipelines.connectors.web.sitemaps import read_sitemap
 from rag_pipelines.errors import (
     CredentialError,
@@ -118,11 +118,13 @@ class WebConnector(Connector):
             return False
         try:
             answer = self._reader.read(url)
-            if answer.media_type not in self.options.media_types or answer.moved:
+            if answer.moved or not self._is_wanted(url, answer):
                 return False
             facts = facts_of_answer(answer, self.options.user_agent)
             if not facts.indexed or self._is_copy(scope, url, facts):
                 return False
+            if self._crawl is not None:
+                self._crawl.keep(answer)
         except (MissingEntityError, GoneError):
             return False
         except CredentialError:
@@ -131,9 +133,15 @@ class WebConnector(Connector):
             raise TransientError(f"whether {url} still exists cannot be asked: {error}") from error
         except RagError:
             return True
-        if self._crawl is not None:
-            self._crawl.keep(answer)
         return True
+
+    def _is_wanted(self, url: str, answer: Answer) -> bool:
+        """Whether an answer is of a wanted type; one that was, and is declared as another, is kept."""
+        wanted = self.options.media_types
+        if answer.media_type in wanted:
+            return True
+        known = self._cache.record(url)
+        return answer.media_type not in PAGES if known is None else known.media_type in wanted
 
     def _is_copy(self, scope: Scope, url: str, facts: PageFacts) -> bool:
         """Whether the page says that it is a copy of another one, and that is there."""

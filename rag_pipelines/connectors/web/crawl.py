@@ -35,6 +35,7 @@ from rag_pipelines.errors import (
     MissingEntityError,
     RagError,
     TransientError,
+    UnsupportedDocumentError,
     UsageError,
 )
 from rag_pipelines.fingerprint import sha256
@@ -99,7 +100,10 @@ class Crawl:
         return url in self._seen
 
     def keep(self, answer: Answer) -> None:
-        """Know a page that no sitemap and no link led to, so that the next pass looks at it."""
+        """Know a page that no sitemap and no link led to, so that the next pass looks at it.
+
+        Raises what `why_no_page` says.
+        """
         self._record(answer.url, answer)
 
     def forget_the_gone(self) -> None:
@@ -206,17 +210,26 @@ class Crawl:
             self._seen.add(url)
             if url != visit.url:
                 self._canonical[visit.url] = url
-        record = self._record(url, answer)
+        try:
+            record = self._record(url, answer)
+        except RagError as error:
+            yield from self._fail(visit._replace(url=url), error)
+            return
         if record is None:
+            known = self._cache.record(url)
+            if known is not None and known.media_type in self._options.media_types:
+                declared = answer.media_type or "nothing"
+                kind = UnsupportedDocumentError(
+                    f"it was {known.media_type}, and is declared as {declared} now"
+                )
+                yield from self._fail(visit._replace(url=url), kind)
             return
         facts = record.facts
-        if record.media_type in PAGES and (error := why_no_page(facts)) is not None:
-            yield from self._fail(Visit(url, 0), error)
-            return
         self._follow(visit, url, facts)
         if not (facts.indexed and record.media_type in self._options.media_types):
             self._unindexed.add(url)
-            self.gone.add(url)
+            if not facts.indexed:
+                self.gone.add(url)
             return
         other = canonical_of(self._scope, url, facts)
         if other is not None and self._end_of(other, url) != url:
@@ -262,7 +275,10 @@ class Crawl:
                     self._plan(Visit(place, visit.depth - 1))
 
     def _record(self, url: str, answer: Answer) -> PageRecord | None:
-        """The record of a page as it is now, kept; None for what is neither a document nor has links."""
+        """The record of a page as it is now, kept; None for what is neither a document nor has links.
+
+        Raises what `why_no_page` says, and keeps what was known.
+        """
         before = self._cache.record(url)
         if answer.unchanged:
             return before
@@ -271,6 +287,8 @@ class Crawl:
             return None
         digest = sha256(body)
         facts = facts_of_answer(answer, self._options.user_agent)
+        if media_type in PAGES and (error := why_no_page(facts)) is not None:
+            raise error
         token = digest.hex()
         if before is not None and before.media_type == media_type:
             token = self._token(url, before, digest, body)

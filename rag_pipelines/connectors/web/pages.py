@@ -27,6 +27,12 @@ _NOT_FOUND = re.compile(
     r"pagina non trovata)\b",
     re.I,
 )
+_CLOSED_FOR_NOW = re.compile(
+    r"\b(?:(?:under|undergoing|down for|scheduled) maintenance|(?:be|are) (?:right )?back (?:soon|shortly)|"
+    r"temporarily (?:unavailable|down|closed|offline)|wartungsarbeiten|in maintenance|en maintenance|"
+    r"en mantenimiento|in manutenzione)\b",
+    re.I,
+)
 _SCRIPTS_WANTED = re.compile(
     r"(?:enable|activate|requires?|need)\b.{0,40}\bjavascript|javascript.{0,40}\b(?:enable|disabled|required)",
     re.I,
@@ -104,6 +110,8 @@ def why_no_page(facts: PageFacts) -> RagError | None:
         return None
     if facts.asks_password:
         return ForbiddenEntityError("the site shows a login instead of the page")
+    if _CLOSED_FOR_NOW.search(facts.told):
+        return DocumentError("the site says in words that it is closed for now")
     if _NOT_FOUND.search(facts.told):
         return DocumentError("the site says in words that there is no such page, and answers 200")
     if facts.wants_scripts and facts.words <= 10:
