@@ -188,10 +188,15 @@ def _at_height(lines: list[Line], other: Line) -> int | None:
 
 
 def _split(band: list[Row], gutter: float) -> tuple[list[Row], list[Row]]:
-    """The rows of the left and of the right side of a gutter."""
+    """The rows of the left and of the right side of a gutter, each from the top: what stands beside a row in
+    large type may begin above the row before it."""
     left = [[line for line in row if line.box.x1 <= gutter] for row in band]
     right = [[line for line in row if line.box.x1 > gutter] for row in band]
-    return [row for row in left if row], [row for row in right if row]
+    return _from_the_top(left), _from_the_top(right)
+
+
+def _from_the_top(side: list[Row]) -> list[Row]:
+    return sorted((row for row in side if row), key=lambda row: row[0].box.y0)
 
 
 def _is_prose(lines: list[Line], rows: int, characters: int, fill: float) -> bool:

@@ -72,6 +72,19 @@ def test_a_line_of_prose_that_happens_to_begin_with_a_name_begins_no_row() -> No
     assert read(lines(50, prose), lines(320, beside)) == [prose, [text for text in beside if text]]
 
 
+def test_lines_beside_large_type_keep_their_order() -> None:
+    prose = lines(320, PROSE)
+    large = [
+        Line(text, Box(50, line.box.middle - 20, 290, line.box.middle + 20), 36)
+        for text, line in zip(
+            ("We aim to mend", "every old bridge", "in this country"), prose[1::3], strict=True
+        )
+    ]
+    by_top = sorted(rows([*prose, *large]), key=lambda row: row[0].box.y0)
+    strips = [[line.text for row in strip for line in row] for strip in columns(by_top)]
+    assert strips == [[line.text for line in large], list(PROSE)]
+
+
 def test_a_column_of_terms_beside_their_explanations_is_a_table() -> None:
     texts = [*PROSE[:3], "", *PROSE[3:6], "", *PROSE[6:9]]
     for at in (0, 1, 2):
