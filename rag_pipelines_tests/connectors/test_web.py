@@ -140,6 +140,19 @@ class TestLinks:
         site.page("/a", LONG)
         assert reader.paths() == {"/", "/a"}
 
+    def test_tags_that_nobody_closed_hide_no_links(self, site: WebSite, reader: Reader) -> None:
+        site.page("/", "<div>" * 400 + links("/a"))
+        site.page("/a", LONG)
+        assert reader.paths() == {"/", "/a"}
+
+    def test_a_page_that_cannot_be_read_to_its_end_is_a_failed_document(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/deep"))
+        deep = site.page("/deep", "<div>" * 2_500 + LONG)
+        assert "nested too deeply" in str(reader.failures()["/deep"])
+        assert reader.connector().existing([deep]) == {deep}
+
     def test_a_page_that_sends_its_readers_on_at_once_is_not_the_document(
         self, site: WebSite, reader: Reader
     ) -> None:

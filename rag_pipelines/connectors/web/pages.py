@@ -61,12 +61,18 @@ class PageFacts(msgspec.Struct, frozen=True):
 
 
 def facts_of(body: bytes, headers: Mapping[str, str], agent: str) -> PageFacts:
-    """Read a page. One that cannot be read as HTML says nothing."""
+    """Read a page. One that cannot be read as HTML says nothing.
+
+    Raises `DocumentError` for one of which libxml2 reads a part only: it nests more than 2,048 elements.
+    """
     directives = _directives(headers.get("X-Robots-Tag", ""), agent)
+    parser = _parser(_charset(headers))
     try:
-        root = html.document_fromstring(body, parser=_parser(_charset(headers)))
+        root = html.document_fromstring(body, parser=parser)
     except (etree.LxmlError, ValueError):
         return PageFacts(indexed="noindex" not in directives)
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        raise DocumentError("the page is nested too deeply: what it says of itself cannot be read")
     canonical = base = sent_on = None
     for element in root.iter("link", "meta", "base"):
         if element.tag == "base":
@@ -156,11 +162,14 @@ def _directives(text: str, agent: str) -> set[str]:
 
 
 def _parser(charset: str | None) -> html.HTMLParser:
-    """A parser of `charset`; one that finds it out where nobody knows that."""
+    """A parser of `charset`; one that finds it out where nobody knows that.
+
+    Each tag that nobody closed is a level, so more than the usual 256 are read; `max_bytes` bounds them.
+    """
     try:
-        return html.HTMLParser(encoding=charset, huge_tree=False)
+        return html.HTMLParser(encoding=charset, huge_tree=True)
     except LookupError:
-        return html.HTMLParser(huge_tree=False)
+        return html.HTMLParser(huge_tree=True)
 
 
 def _charset(headers: Mapping[str, str]) -> str | None:
