@@ -143,7 +143,7 @@ def source_failure(source: str, failure: Failure) -> RagError:
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """A change feed says that this document is gone.
+    """A change feed says that this document is gone. Of this and an `Item` with one id the later counts.
 
     `children`: and with it what lies below it, which the feed does not name: documents whose ids begin with
     `external_id` and a slash (`connectors.children`).

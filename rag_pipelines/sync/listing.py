@@ -10,7 +10,7 @@ quarantine together, and only then is it settled what the listing did not name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -51,12 +51,14 @@ NAMED = 3
 class ListingBlock(NamedTuple):
     """Entries of a listing by what they are; of two items with one id the later counts.
 
+    `named` holds the ids that are named and not removed after that.
     `restarted` says that everything listed before was in vain.
     """
 
     items: dict[str, Item]
     failures: list[Failure]
     removed: list[Removed]
+    named: set[str]
     complete: Complete | None
     restarted: Restarted | None
 
@@ -76,24 +78,36 @@ def sort_block(entries: Iterable[Listed], source: str, scope: Scope) -> ListingB
     items: dict[str, Item] = {}
     failures: list[Failure] = []
     removed: list[Removed] = []
+    named: set[str] = set()
     complete: Complete | None = None
     restarted: Restarted | None = None
     for entry in entries:
         match entry:
             case Restarted():
-                items, failures, removed, complete, restarted = {}, [], [], None, entry
+                items, failures, removed, named, complete, restarted = {}, [], [], set(), None, entry
             case Item():
                 if scope.window.holds(entry.modified_at):
                     items[entry.external_id] = entry
+                    named.add(entry.external_id)
             case Failure():
                 if entry.whole:
                     raise source_failure(source, entry)
                 failures.append(entry)
+                if entry.external_id is not None:
+                    named.add(entry.external_id)
             case Removed():
                 removed.append(entry)
+                named = without(named, [entry])
             case Complete():
                 complete = entry
-    return ListingBlock(items, failures, removed, complete, restarted)
+    return ListingBlock(items, failures, removed, named, complete, restarted)
+
+
+def without(ids: set[str], removed: Sequence[Removed]) -> set[str]:
+    """Those of `ids` that are neither `removed` nor went with what is above them."""
+    gone = {one.external_id for one in removed}
+    above = tuple(f"{one.external_id}/" for one in removed if one.children)
+    return {one for one in ids if one not in gone and not one.startswith(above)}
 
 
 def claimed_moves(items: Mapping[str, Item]) -> dict[str, Item]:
@@ -135,6 +149,7 @@ class SourceListing:
         self._access_due = access_due
         self._feed = False
         self._removed: list[Removed] = []
+        self._back: set[str] = set()
         self._unlisted: list[Failure] = []
         self._complete: Complete | None = None
 
@@ -164,7 +179,7 @@ class SourceListing:
         """What a change feed named stays written; what it would have settled is left to the listing."""
         query(self._run.connection, "clear_seen")
         self._feed = False
-        self._removed, self._unlisted, self._complete = [], [], None
+        self._removed, self._back, self._unlisted, self._complete = [], set(), [], None
         self._run.report.listed = 0
         self._run.report.notes.append(restarted.reason)
 
@@ -185,7 +200,7 @@ class SourceListing:
             if complete.full:
                 settlement.listing(complete, settled_at)
             else:
-                settlement.feed(complete, self._removed)
+                settlement.feed(complete, self._removed, self._back)
 
     def _apply(self, block: ListingBlock) -> None:
         """Compare one block with the catalogue and write what it means."""
@@ -194,6 +209,8 @@ class SourceListing:
         if block.restarted:
             self._begin_anew(block.restarted)
         self._removed += block.removed
+        if self._removed:
+            self._back = without(self._back, block.removed) | block.named
         self._complete = block.complete or self._complete
         query(connection, "add_seen", block.seen)
         report.listed += len(items)

@@ -11,7 +11,7 @@ cursor never passes something that is neither stored nor in quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -77,11 +77,12 @@ class Settlement:
         """
         return self._check_existing() if self._agrees(complete) else None
 
-    def feed(self, complete: Complete, removed: Sequence[Removed]) -> None:
-        """After a change feed: delete what it says is gone, save the cursor."""
+    def feed(self, complete: Complete, removed: Sequence[Removed], back: Set[str]) -> None:
+        """After a change feed: delete what it says is gone and not `back` again, save the cursor."""
         with self._run.writing():
             if removed:
-                self._delete_removed(self._with_children(removed))
+                gone = self._with_children(removed)
+                self._delete_removed([one for one in gone if one not in back])
             self._close_decisions()
             self._save_cursor(complete, listed=self._origin.capabilities.feed_tells_all)
 

@@ -216,6 +216,23 @@ def test_what_was_never_held_or_is_gone_already_counts_as_no_deletion(scene: Sce
     assert scene.ingest().changes == {}
 
 
+@pytest.mark.parametrize("between", [0, 600])
+def test_of_a_removal_and_a_document_with_one_id_the_later_counts(scene: Scene, between: int) -> None:
+    system = scene.system
+    system.documents |= {"b/attachment/2": "sand", "new": "grapes"}
+    scene.system.feed = [
+        *(system.item(one) for one in ("a", "new")),
+        *(Removed(one) for one in ("new", "a", "bb")),
+        Removed("b", children=True),
+        *(Removed(f"none/{n}") for n in range(between)),
+        *(system.item(one) for one in ("a", "b", "b/attachment/2")),
+        Failure(error=FetchError("broken"), external_id="bb"),
+    ]
+    report = scene.ingest()
+    assert set(scene.held()) == {"a", "b", "b/attachment/2", "bb"}
+    assert report.changes["deleted"] == 2
+
+
 def test_the_guard_counts_what_goes_with_a_parent(scene: Scene) -> None:
     scene.document["sources"]["docs"]["delete_guard"] = {"documents": 2, "share": 0.4}
     scene.system.feed = [Removed("b", children=True)]
