@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import fsspec
 import pytest
 
 from rag_pipelines.errors import (
@@ -132,3 +133,23 @@ def test_a_refusal_is_one_of_our_errors(
             "digests": lambda: list(store.digests("raw")),
         }[asked]()
     assert type(raised.value) is meant
+
+
+@pytest.mark.parametrize(("scheme", "emulator"), [("gs", "google_store"), ("abfs", "azure_store")])
+def test_the_other_stores_hold_blobs_too(
+    scheme: str, emulator: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = request.getfixturevalue(emulator)
+    monkeypatch.setitem(fsspec.config.conf, scheme, options)
+    bucket = f"blobs-{next(_numbers)}"
+    fsspec.filesystem(scheme).mkdir(bucket)
+    store = BlobStore(f"{scheme}://{bucket}/rag")
+    assert list(store.digests("raw")) == []
+    digests = store.put_all("raw", [b"one", b"two", b""])
+    assert [store.get("raw", digest) for digest in digests] == [b"one", b"two", b""]
+    assert set(store.digests("raw")) == set(digests)
+    for digest in digests * 2:
+        store.delete("raw", digest)
+    assert list(store.digests("raw")) == []
+    with pytest.raises(MissingContentError):
+        store.get("raw", digests[0])
