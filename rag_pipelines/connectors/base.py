@@ -38,7 +38,7 @@ Cursor = Mapping[str, Any]
 
 
 class FeedGap(StrEnum):
-    """What a change feed may keep to itself. A full listing, or an access listing, has to find it."""
+    """What a change feed may keep to itself. A full listing has to find it."""
 
     MOVES = "moves"
     """It does not name what lies below a folder that was moved or renamed."""
@@ -65,8 +65,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Lists groups and their members, apart from documents."""
     lookup: bool = False
     """Can say which of some ids still exist, apart from any listing."""
-    access_listing: bool = False
-    """Can list who may see each document much cheaper than the documents; goes with `groups`."""
 
     @property
     def feed_tells_all(self) -> bool:
@@ -151,13 +149,6 @@ class Removed(msgspec.Struct, frozen=True):
 
     external_id: str
     children: bool = False
-
-
-class Access(msgspec.Struct, frozen=True):
-    """Who may see one document, as a listing of access alone says it."""
-
-    external_id: str
-    rule: AccessRule
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -292,14 +283,6 @@ class Connector(ABC):
         members it had. ``Complete(full=False)`` says that groups may be missing: none is removed then.
         """
         raise NotImplementedError(f"{self.kind} does not declare the capability 'groups'")
-
-    def access_rules(self) -> Iterator[Access | Failure | Complete]:
-        """List who may see each document; ends with `Complete`, whose count is that of the documents.
-
-        Asked together with `groups`, in runs that follow a change feed. A document that is not named keeps
-        its rule.
-        """
-        raise NotImplementedError(f"{self.kind} does not declare the capability 'access_listing'")
 
     def close(self) -> None:  # noqa: B027 (most connectors hold nothing)
         """Release connections and temporary files."""

@@ -68,8 +68,8 @@ def due_groups(run: SourceRun, directory: Directory, scope: Scope = Scope()) -> 
 
 def sync_groups(
     run: SourceRun, directory: Directory, scope: Scope = Scope(), *, began: datetime | None = None
-) -> bool:
-    """List the groups of `run`'s source if that is due: unless it was done less than `group_listing` ago.
+) -> None:
+    """List the groups of `run`'s source, unless that was done less than `group_listing` ago.
 
     What cannot be read ends in quarantine with the stage ``groups`` and in the report.
 
@@ -83,13 +83,12 @@ def sync_groups(
     """
     known = due_groups(run, directory, scope)
     if known is None:
-        return False
+        return
     with run.timed("groups"):
         listing = _GroupListing(
             run, directory, began or known["now"], known["groups"], allow_deletes=scope.allow_deletes
         )
         listing.run()
-    return True
 
 
 def listed_groups(directory: Directory) -> Iterator[Group | Failure | Complete]:

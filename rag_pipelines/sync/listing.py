@@ -33,7 +33,7 @@ from rag_pipelines.store.documents import (
     quarantine,
     set_attributes,
 )
-from rag_pipelines.sync.access import ListedRules, list_access
+from rag_pipelines.sync.access import ListedRules
 from rag_pipelines.sync.diff import DocumentChange, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
 from rag_pipelines.sync.origin import Listed, Restarted, SourceOrigin
@@ -129,7 +129,6 @@ class SourceListing:
 
     Args:
         loading: called before content is loaded.
-        access_due: behind a change feed, access is listed too where the source can do that alone.
     """
 
     def __init__(
@@ -139,14 +138,12 @@ class SourceListing:
         scope: Scope = Scope(),
         *,
         loading: Callable[[], None] | None = None,
-        access_due: bool = False,
     ) -> None:
         self._run = run
         self._origin = origin
         self._scope = scope
         self._loading = Loading(run, origin, loading)
         self._rules = ListedRules(run)
-        self._access_due = access_due
         self._feed = False
         self._removed: list[Removed] = []
         self._back: set[str] = set()
@@ -171,8 +168,6 @@ class SourceListing:
         with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(sort_block(block, self._run.name, self._scope))
-        if self._feed and self._access_due and self._origin.capabilities.access_listing:
-            list_access(self._run, self._origin, self._rules)
         self._settle(source["settled_at"])
 
     def _begin_anew(self, restarted: Restarted) -> None:

@@ -15,7 +15,6 @@ import msgspec
 
 from rag_pipelines import __version__
 from rag_pipelines.connectors.base import (
-    Access,
     Capabilities,
     Complete,
     Connector,
@@ -84,9 +83,6 @@ class SourceOrigin(Protocol):
     def entries(self) -> Entries:
         """The change feed where there is one; everything where there is none, or from where it breaks off."""
 
-    def access_rules(self) -> Iterator[Access | Failure | Complete]:
-        """As `Connector.access_rules`; what that raises is a failure too, unless it is the credentials."""
-
     def late(self, items: Sequence[Item]) -> set[str]:
         """Ids of those that could not be loaded before, and whose time to be tried again has not come."""
 
@@ -127,17 +123,6 @@ class LiveOrigin:
         if cursor is not None and self._may_follow(source):
             return Entries(self._follow(cursor), feed=True)
         return Entries(self._list())
-
-    def access_rules(self) -> Iterator[Access | Failure | Complete]:
-        """As `SourceOrigin.access_rules`."""
-        try:
-            yield from self._connector.access_rules()
-        except CredentialError:
-            raise
-        except Exception as error:
-            known = error if isinstance(error, RagError) else FetchError(f"{type(error).__name__}: {error}")
-            yield Failure(error=known, entity="access")
-            yield Complete(count=0, full=False)
 
     def late(self, items: Sequence[Item]) -> set[str]:
         """As `SourceOrigin.late`."""

@@ -21,7 +21,6 @@ from msgspec import structs
 
 from rag_pipelines.batching import batches, blocks
 from rag_pipelines.connectors.base import (
-    Access,
     Capabilities,
     Complete,
     Connector,
@@ -63,10 +62,6 @@ class RecordedOrigin:
     def entries(self) -> Entries:
         """As `SourceOrigin.entries`."""
         return Entries(self._spool.read("entry"), self.feed)
-
-    def access_rules(self) -> Iterator[Access | Failure | Complete]:
-        """As `SourceOrigin.access_rules`."""
-        return self._spool.read("access")
 
     def late(self, items: Sequence[Item]) -> set[str]:
         """As `SourceOrigin.late`."""
@@ -125,20 +120,18 @@ class _Recorder:
         self._spool = spool
         self._complete: Complete | None = None
         self._listed = 0
-        self._feed = False
         self.recorded = RecordedOrigin(spool, run.name, live.began, live.capabilities)
 
     def run(self) -> None:
         """Groups where they are due, then documents, then what the listing did not name."""
         self._record_groups()
         listed = self._live.entries()
-        self.recorded.feed = self._feed = listed.feed
+        self.recorded.feed = listed.feed
         query(self._run.connection, "make_seen")
         query(self._run.connection, "clear_seen")
         with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
                 self._record(block)
-        self._record_access()
         self._ask_about_vanished()
 
     def _record_groups(self) -> None:
@@ -149,19 +142,11 @@ class _Recorder:
                 for entry in listed_groups(self._live):
                     self._spool.append("group", [entry])
 
-    def _record_access(self) -> None:
-        """Access alone, where a run would list it: behind a change feed, when groups are due."""
-        able = self.recorded.capabilities
-        if self._feed and able.groups and able.access_listing:
-            with self._run.timed("access"):
-                for block in blocks(self._live.access_rules(), BLOCK):
-                    self._spool.append("access", block)
-
     def _record(self, entries: list[Listed]) -> None:
         block = sort_block(entries, self._run.name, self._scope)
         if block.restarted:
             query(self._run.connection, "clear_seen")
-            self._complete, self._listed, self._feed = None, 0, False
+            self._complete, self._listed = None, 0
         self._complete = block.complete or self._complete
         query(self._run.connection, "add_seen", block.seen)
         with self._run.timed("list"):

@@ -135,9 +135,9 @@ def list_source(
         return
     before = newest_deletion(run.connection)
     with run.stage("groups"):
-        due = sync_groups(run, origin, scope, began=origin.began)
+        sync_groups(run, origin, scope, began=origin.began)
     with run.stage("list and load"):
-        SourceListing(run, origin, scope, loading=loading, access_due=due).run()
+        SourceListing(run, origin, scope, loading=loading).run()
     waiting = waiting_deletions(run.connection, [run.name])
     run.report.waiting_deletes = sum(one.waiting for one in waiting)
     run.report.notes += [one.sentence for one in waiting if one.deletion_id <= before]

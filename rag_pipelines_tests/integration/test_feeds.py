@@ -13,7 +13,6 @@ import pytest
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import (
-    Access,
     Capabilities,
     Complete,
     Connector,
@@ -46,7 +45,6 @@ class System:
     documents: dict[str, str] = field(default_factory=dict)
     rules: dict[str, AccessRule] = field(default_factory=dict)
     feed: list[Entry | Exception] = field(default_factory=list)
-    access: list[Access | Failure | Complete] | None = None
     capabilities: Capabilities = TELLS_ALL
     at_once: int = 1
     asked: list[str] = field(default_factory=list)
@@ -103,12 +101,6 @@ class Scripted(Connector):
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
         yield Complete(0)
-
-    def access_rules(self) -> Iterator[Access | Failure | Complete]:
-        self._system.asked.append("access")
-        if self._system.access is None:
-            raise TransientError("access cannot be listed now")
-        yield from self._system.access
 
 
 class Scene(Workspace):
@@ -280,55 +272,6 @@ def test_a_plan_keeps_that_everything_is_to_be_listed(scene: Scene) -> None:
     assert plan.plan_id is not None
     apply_plan(scene.runtime, plan.plan_id)
     assert scene.system.asked == ["items", "load a"]
-
-
-class TestAccessAlone:
-    """A listing of who may see what, apart from documents."""
-
-    @pytest.fixture(autouse=True)
-    def _able(self, scene: Scene) -> None:
-        scene.system.capabilities = Capabilities(
-            changes=True, removals=True, permissions=True, groups=True, access_listing=True
-        )
-
-    def test_it_changes_rules_and_loads_nothing(self, scene: Scene) -> None:
-        scene.system.access = [Access("a", ANN), Access("unknown", BOB), Complete(2)]
-        report = scene.ingest()
-        assert "ann" in scene.held()["a"]
-        assert "ann" not in scene.held()["b"]
-        assert report.changes == {"access_only": 1}
-        assert scene.system.asked == ["changes", "access"]
-
-    def test_it_is_asked_when_groups_are_due(self, scene: Scene) -> None:
-        scene.system.access = [Complete(0)]
-        scene.document["sources"]["docs"]["group_listing"] = "1h"
-        scene.ingest()
-        assert scene.system.asked == ["changes"]
-
-    def test_it_is_not_asked_beside_a_full_listing(self, scene: Scene) -> None:
-        scene.system.access = [Complete(0)]
-        scene.ingest(list_all=True)
-        assert scene.system.asked == ["items"]
-
-    def test_it_says_what_it_could_not_read_and_keeps_that(self, scene: Scene) -> None:
-        scene.system.access = [Access("a", ANN), Complete(1)]
-        scene.ingest()
-        scene.system.access = None
-        report = scene.ingest()
-        assert "ann" in scene.held()["a"]
-        assert report.incomplete
-        assert any("access cannot be listed now" in note for note in report.notes)
-        assert [row["message"] for row in scene.rows("SELECT message FROM rag.quarantine")] == [
-            "access cannot be listed now"
-        ]
-
-    def test_a_plan_counts_and_applies_it(self, scene: Scene) -> None:
-        scene.system.access = [Access("a", ANN), Complete(1)]
-        plan = plan_source(scene.runtime, "docs")
-        assert plan.changes == {"access_only": 1}
-        assert plan.plan_id is not None
-        apply_plan(scene.runtime, plan.plan_id)
-        assert "ann" in scene.held()["a"]
 
 
 class TestLoadingAtOnce:

@@ -54,12 +54,6 @@ UPDATE rag.document SET tenant = %(tenant)s, access_id = %(access_id)s, updated_
     changed_xid = CASE WHEN tenant = %(tenant)s THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s AND (tenant, access_id) IS DISTINCT FROM (%(tenant)s, %(access_id)s);
 
--- name: change_access
--- Who may see these documents from now on; their content is as it was.
-UPDATE rag.document d SET access_id = n.access_id, updated_at = clock_timestamp()
-FROM unnest(%(documents)s::bigint[], %(rules)s::integer[]) AS n (document_id, access_id)
-WHERE d.document_id = n.document_id;
-
 -- name: trust_content
 -- These documents have the content that we hold: their rule of now holds for it.
 UPDATE rag.document_content c SET access_id = NULL, tenant = NULL, doubted = false
