@@ -76,6 +76,11 @@ def _takes_pictures(session: Any) -> bool:
     return len(shapes) == 1 and len(shapes[0]) == 4 and all(isinstance(side, int) for side in shapes[0][1:])
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """What MuPDF raises for what is damaged."""
+    return RuntimeError, ValueError, mupdf().mupdf.FzErrorBase
+
+
 def warnings_since_last() -> list[str]:
     """MuPDF's warnings since the last call, without repeats, in order of first appearance."""
     return list(dict.fromkeys(filter(None, mupdf().TOOLS.mupdf_warnings(reset=True).splitlines())))

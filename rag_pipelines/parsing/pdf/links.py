@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from rag_pipelines.parsing.links import linked
-from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.engine import faults, mupdf
 from rag_pipelines.parsing.pdf.lines import LIGATURES
 from rag_pipelines.text.canonical import one_line
 
@@ -43,7 +43,7 @@ def read_links(page: Any, glyphs: Any) -> list[PageLink]:
         if page.rotation:
             page.set_rotation(0)
         links = [(link.rect, _target(page.parent, link)) for link in islice(_links(page), MOST_LINKS)]
-    except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
+    except faults():
         return []
     words = [((y0 + y1) / 2, (x0 + x1) / 2, word) for x0, y0, x1, y1, word, *_ in glyphs.extractWORDS()]
     return [PageLink(text, target) for area, target in links if target and (text := _text_under(area, words))]

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.engine import faults, mupdf
 from rag_pipelines.parsing.pdf.forms import NOT_TICKED, TICKED, read_fields, signs_of
 from rag_pipelines.parsing.pdf.glyphs import in_doubt, read_glyphs
 from rag_pipelines.parsing.pdf.lines import (
@@ -140,6 +140,16 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
         if block["type"] == _VECTOR_BLOCK:
             result.shapes.append(_rotate(block["bbox"], matrix) if turn else Box(*block["bbox"]))
     return result
+
+
+def readable_pages(document: Any) -> Iterator[Any]:
+    """The pages of a document that can be loaded; the others are counted where their text is read."""
+    for number in range(document.page_count):
+        try:
+            page = document.load_page(number)
+        except faults():
+            continue
+        yield page
 
 
 def tags_hide_words(page: Any, words: str) -> bool:

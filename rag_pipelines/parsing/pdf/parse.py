@@ -32,7 +32,13 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.pdf.embedded import add_embedded_files
-from rag_pipelines.parsing.pdf.engine import mupdf, release_memory, warned_of, warnings_since_last
+from rag_pipelines.parsing.pdf.engine import (
+    faults,
+    mupdf,
+    release_memory,
+    warned_of,
+    warnings_since_last,
+)
 from rag_pipelines.parsing.pdf.flow import (
     Paragraph,
     ends_sentence,
@@ -41,7 +47,7 @@ from rag_pipelines.parsing.pdf.flow import (
     starts_lower,
 )
 from rag_pipelines.parsing.pdf.links import PageLink, mark_links
-from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page, tags_hide_words
+from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page, readable_pages, tags_hide_words
 from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
 from rag_pipelines.parsing.pdf.replacements import may_replace, page_may_replace
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
@@ -153,7 +159,7 @@ def _read(
                 if not replaced_text or (suspect and tags_hide_words(mupdf_page, page.words)):
                     page = read_page(mupdf_page, replaced_text=False)
             recognised = _recognise(mupdf_page, page, request, builder)
-        except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase) as error:
+        except faults() as error:
             builder.counters["pages_failed"] += 1
             builder.warnings.append(f"page {number + 1} cannot be read: {_reason(error)}")
             continue
@@ -389,14 +395,14 @@ def _outline(document: Any) -> list[tuple[int, str, int]]:
     """The outline as (level, title, page); empty where it is broken."""
     try:
         return [(level, title, page) for level, title, page in document.get_toc(simple=True)]
-    except (RuntimeError, ValueError, mupdf().mupdf.FzErrorBase):
+    except faults():
         return []
 
 
 def _why_empty(document: Any, unmapped: int) -> str:
     """Whether a document without text is one of glyphs without characters, a scan, drawings, or blank."""
     images = drawings = 0
-    for page in document:
+    for page in readable_pages(document):
         images += len(page.get_images())
         drawings += any(kind != "fill-image" for kind, _ in page.get_bboxlog())
     pages = f"{document.page_count} pages"

@@ -73,3 +73,13 @@ def test_files_in_files_in_files_are_read_to_a_depth_and_counted_below_it() -> N
     assert f"level {MAX_DEPTH + 2}" in parsed.text
     assert "level 0" not in parsed.text
     assert parsed.counters[Loss.ATTACHMENTS] == 1
+
+
+def test_a_page_that_leads_back_to_itself_costs_neither_the_document_nor_files_of_others() -> None:
+    document = pdf("See the note", list_txt=b"Boats in the harbour.")
+    document[0].add_file_annot((300, 300), b"Call the port before noon.", "note.txt")
+    lost = document.new_page().xref
+    document.update_object(lost, f"<</Type/Pages/Count 1/Kids[{lost} 0 R]/Parent {lost} 0 R>>")
+    parsed = read(document)
+    assert [word in parsed.text for word in ("See the note", "Boats", "before noon")] == [True] * 3
+    assert parsed.counters["pages_failed"] == 1
