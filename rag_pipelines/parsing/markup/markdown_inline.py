@@ -51,6 +51,8 @@ _SIMPLE = re.compile(
 _CODE_SPAN = re.compile("`([^`]+)`")
 _RAISED = re.compile(r"([\w)\]])\^([\w+−-]{1,20})\^(?![\w^])")
 _BREAK = re.compile(r"( *)\n[ \t]*")
+PLAIN_ADDRESS = re.compile(r"(?:https?://[a-z0-9.-]+(?=[/?#]|\Z))?[A-Za-z0-9/?=&#_.,+-]*")
+"""Addresses that markdown-it leaves as they are."""
 _LONGEST = 100_000
 """Characters; longer content is data rather than prose, and inline parsing may be quadratic."""
 
@@ -119,7 +121,7 @@ def _link(bang: str, text: str, target: str, references: dict[str, Any], parser:
     """A link, the description of an image, or square brackets that turn out to be neither."""
     shown = _CODE_SPAN.sub(lambda match: _code_span(match[1]), text)
     if target.startswith("("):
-        return shown if bang else linked(shown, parser.normalizeLink(target[1:-1].partition(" ")[0]))
+        return shown if bang else linked(shown, _address(target[1:-1].partition(" ")[0], parser))
     from markdown_it.common.utils import normalizeReference
 
     if reference := references.get(normalizeReference(target[1:-1] or text)):
@@ -127,6 +129,11 @@ def _link(bang: str, text: str, target: str, references: dict[str, Any], parser:
     if target:
         raise _NotSimple
     return f"{bang}[{shown}]"
+
+
+def _address(target: str, parser: MarkdownIt) -> str:
+    """`target` as markdown-it writes it, which takes as long as reading a sentence."""
+    return target if PLAIN_ADDRESS.fullmatch(target) else parser.normalizeLink(target)
 
 
 def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ from copy import deepcopy
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.markup.markdown import _SIGNS, _parser
-from rag_pipelines.parsing.markup.markdown_inline import parse_text, plain_text
+from rag_pipelines.parsing.markup.markdown_inline import PLAIN_ADDRESS, parse_text, plain_text
 from rag_pipelines_tests.unit.parsing.reading import read, shown, tables, texts
 
 
@@ -231,3 +232,17 @@ def test_items_of_a_list_nested_too_deeply_are_all_kept():
 )
 def test_hostile_markup_costs_little_time(text):
     assert read("# Title\n\n" + text, "a.md").title == "Title"
+
+
+@given(st.sampled_from(["", "http://", "https://"]), st.text("abzAZ09/?=&#_.,+-", max_size=30))
+@example("https://", "docs.example.com/a/B_c?d=1&e=2#f")
+@example("http://", "EXAMPLE.com/")
+@example("", "../guide/index.md#top")
+def test_a_plain_address_is_as_the_library_would_write_it(scheme: str, rest: str) -> None:
+    address = scheme + rest
+    assert not PLAIN_ADDRESS.fullmatch(address) or MarkdownIt().normalizeLink(address) == address
+
+
+def test_what_the_library_would_write_otherwise_is_no_plain_address() -> None:
+    for address in ("http://EXAMPLE.com/", "https://bücher.example/", "a%zz", "/straße", "a[1]"):
+        assert not PLAIN_ADDRESS.fullmatch(address)
