@@ -65,10 +65,6 @@ class Pages(Connector):
         self._documents = documents
         self._client = RestClient(url, self.options, Credential(url, LOGIN))
 
-    @property
-    def concurrent_loads(self) -> int:
-        return self.options.concurrent_loads
-
     def check(self) -> list[Finding]:
         return []
 

@@ -228,8 +228,8 @@ class Connector(ABC):
 
     @property
     def concurrent_loads(self) -> int:
-        """How many items may be loaded at once, each in a thread of its own."""
-        return 1
+        """How many items may be loaded at once, each in a thread: the option of this name, or 1."""
+        return getattr(self.options, "concurrent_loads", 1)
 
     @abstractmethod
     def check(self) -> list[Finding]:

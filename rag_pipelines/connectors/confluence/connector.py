@@ -63,11 +63,6 @@ class ConfluenceConnector(Connector):
         """What the site is read with; its `traffic` counts requests and bytes."""
         return self._site.client
 
-    @property
-    def concurrent_loads(self) -> int:
-        """As the options say."""
-        return self.options.concurrent_loads
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         began = datetime.now(UTC)
         census = Census(self._site)

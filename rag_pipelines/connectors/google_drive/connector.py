@@ -60,10 +60,6 @@ class GoogleDriveConnector(Connector):
         super().__init__(source, options)
         self._opened: tuple[Workspace, Contents] | None = None
 
-    @property
-    def concurrent_loads(self) -> int:
-        return self.options.concurrent_loads
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         walk, tally = self._walk(), Tally()
         if failure := self._unlistable():

@@ -76,11 +76,6 @@ class JiraConnector(Connector):
         self._scope: JiraScope | None = None
         self._contents: Contents | None = None
 
-    @property
-    def concurrent_loads(self) -> int:
-        """As the options say."""
-        return self.options.concurrent_loads
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         yield from self._list({}, window, full=not window)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.servicenow.site import Row
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.model import AccessRule
 
 ARTICLE_FIELDS = (
@@ -51,14 +52,6 @@ def token(row: Row) -> str:
     return f"{row['sys_id']}:{row['sys_mod_count']}:{row['sys_updated_on']}"
 
 
-def moment(text: str) -> datetime | None:
-    """A time as rows have it, in UTC."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
 def stamp(at: datetime) -> str:
     """A time as queries want it."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -84,7 +77,7 @@ def article_item(
         url=f"{url}/kb_view.do?sysparm_article={row['number']}",
         title=title or None,
         media_type=TEXT if row["article_type"] == "wiki" else HTML,
-        modified_at=moment(row["sys_updated_on"]),
+        modified_at=read_time(row["sys_updated_on"]),
         author=author,
         access=rule,
         metadata=_metadata(row, base),
@@ -102,7 +95,7 @@ def catalogue_item(row: Row, url: str, rule: AccessRule, load: Callable[[], byte
         url=f"{url}/sp?id=sc_cat_item&sys_id={row['sys_id']}",
         title=row["name"] or None,
         media_type=HTML,
-        modified_at=moment(row["sys_updated_on"]),
+        modified_at=read_time(row["sys_updated_on"]),
         access=rule,
         metadata={"type": "item", "class": row.get("sys_class_name", "")},
     )

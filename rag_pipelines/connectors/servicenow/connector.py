@@ -41,6 +41,7 @@ from rag_pipelines.connectors.servicenow.options import ServiceNowOptions
 from rag_pipelines.connectors.servicenow.scope import Scope
 from rag_pipelines.connectors.servicenow.site import ServiceNowSite
 from rag_pipelines.connectors.tally import Tally
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import CredentialError, RagError, TransientError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.stored import Form
@@ -76,11 +77,6 @@ class ServiceNowConnector(Connector):
         super().__init__(source, options)
         self._contents: Contents | None = None
         self._scope: Scope | None = None
-
-    @property
-    def concurrent_loads(self) -> int:
-        """As the options say."""
-        return self.options.concurrent_loads
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         parts = self._parts()
@@ -178,7 +174,7 @@ class ServiceNowConnector(Connector):
             raise
         except RagError:
             return None
-        return articles.moment(newest) if newest else None
+        return read_time(newest) if newest else None
 
     def _cursor(self, parts: Parts, since: datetime) -> Cursor:
         options = self._options_of(parts.rules.properties)

@@ -27,6 +27,7 @@ from rag_pipelines.connectors.servicenow.places import Places
 from rag_pipelines.connectors.servicenow.scope import Scope, hidden_bases
 from rag_pipelines.connectors.servicenow.site import Page, Row, ServiceNowSite, hidden_rows
 from rag_pipelines.connectors.servicenow.templates import ARTICLES
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -181,7 +182,7 @@ class ArticleListing:
                 load=self._contents.file(row["sys_id"], size),
                 media_type=media_type(name) if kind in _GENERIC else kind,
                 size=size,
-                modified_at=articles.moment(row["sys_updated_on"]),
+                modified_at=read_time(row["sys_updated_on"]),
                 url=f"{self._options.url}/sys_attachment.do?sys_id={row['sys_id']}",
             )
         except KeyError as error:
@@ -215,7 +216,7 @@ class ArticleListing:
                 load=Text(self._contents, ARTICLES, row["sys_id"]),
                 media_type=articles.HTML,
                 title=title or None,
-                modified_at=articles.moment(row["sys_updated_on"]),
+                modified_at=read_time(row["sys_updated_on"]),
             )
             return msgspec.structs.replace(child, access=rule)
         except KeyError as error:

@@ -83,10 +83,6 @@ class SharePointConnector(Connector):
         self._places: dict[str, Place] | None = None
 
     @property
-    def concurrent_loads(self) -> int:
-        return self.options.concurrent_loads
-
-    @property
     def graph(self) -> GraphClient:
         """What the tenant is read with; it counts its requests."""
         return self._open()[0]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
@@ -119,15 +118,6 @@ def entry_html(fields: Mapping[str, Any], columns: Iterable[Json]) -> str:
         else:
             lines.append(f"<p><b>{label}:</b> {escape(', '.join(_words(value)))}</p>")
     return "\n".join([*lines, "</body></html>", ""])
-
-
-def read_moment(text: str | None) -> datetime | None:
-    """A time of Graph, in UTC; None where it is not understood."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _parts(column: Json) -> list[Json]:

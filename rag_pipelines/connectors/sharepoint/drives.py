@@ -21,11 +21,12 @@ from urllib.parse import quote
 import msgspec
 
 from rag_pipelines.connectors.base import Entry, Failure, Item, Removed
-from rag_pipelines.connectors.sharepoint.contents import Contents, read_moment
+from rag_pipelines.connectors.sharepoint.contents import Contents
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json, values_of
 from rag_pipelines.connectors.sharepoint.options import SharePointOptions
 from rag_pipelines.connectors.sharepoint.places import Place
 from rag_pipelines.connectors.sharepoint.principals import Principals
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import (
     CorruptDocumentError,
     DocumentError,
@@ -216,7 +217,7 @@ class Library:
             url="/".join([place.url, *map(quote, names)]),
             media_type=node.media_type,
             size=node.size,
-            modified_at=read_moment(node.when),
+            modified_at=read_time(node.when),
             author=node.author,
             access=self._access(node, principals),
             metadata=metadata,

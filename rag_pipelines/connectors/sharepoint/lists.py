@@ -16,11 +16,12 @@ from functools import partial
 import msgspec
 
 from rag_pipelines.connectors.base import Entry, Failure, Item, Removed
-from rag_pipelines.connectors.sharepoint.contents import HTML, Contents, read_moment
+from rag_pipelines.connectors.sharepoint.contents import HTML, Contents
 from rag_pipelines.connectors.sharepoint.drives import ROOT
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json, values_of
 from rag_pipelines.connectors.sharepoint.places import PAGES, Place
 from rag_pipelines.connectors.sharepoint.principals import Principals
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -144,7 +145,7 @@ class Listing:
             url=raw.get("webUrl"),
             title=title or None,
             media_type=HTML,
-            modified_at=read_moment(raw.get("lastModifiedDateTime")),
+            modified_at=read_time(raw.get("lastModifiedDateTime")),
             author=by,
             access=self._access(id, principals),
             metadata={"type": place.kind, "site": place.site.url, "list": place.name},

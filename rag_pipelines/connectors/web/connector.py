@@ -43,11 +43,6 @@ class WebConnector(Connector):
 
     _crawl: Crawl | None = None
 
-    @property
-    def concurrent_loads(self) -> int:
-        """As the options say."""
-        return self.options.concurrent_loads
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         crawl = self._crawl = Crawl(self.options, Scope(self.options), self._reader, self._cache)
         tally = Tally()

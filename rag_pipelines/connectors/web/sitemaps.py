@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import zlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from lxml import etree
 
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import CorruptDocumentError, TooLargeDocumentError
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -57,7 +58,7 @@ def read_sitemap(data: bytes) -> Sitemap:
             if url and etree.QName(element).localname == "sitemap":
                 found.sitemaps.append(url)
             elif url:
-                found.pages.append(Listed(url, _moment(element.findtext("{*}lastmod"))))
+                found.pages.append(Listed(url, read_time(element.findtext("{*}lastmod"))))
             element.clear()
     except etree.XMLSyntaxError as error:
         raise CorruptDocumentError(f"not a sitemap: {error}") from error
@@ -86,11 +87,3 @@ def _read_lines(data: bytes) -> Sitemap:
     if not all(line.startswith(("http://", "https://")) for line in lines):
         raise CorruptDocumentError("not a sitemap: neither XML nor one address on each line")
     return Sitemap([Listed(line, None) for line in lines], [])
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat((text or "").strip())
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -11,13 +11,13 @@ metadata change").
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.children import child_id, child_of
 from rag_pipelines.connectors.paths import media_type
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.connectors.zendesk.site import Row
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import AccessRule
@@ -79,7 +79,7 @@ def translation_item(article: Row, translation: Row, folders: list[str], rule: A
         title=title or None,
         media_type=HTML,
         size=len(body),
-        modified_at=moment(translation["updated_at"]),
+        modified_at=read_time(translation["updated_at"]),
         access=rule,
         metadata={name: value for name, value in known.items() if value},
     )
@@ -97,21 +97,13 @@ def attachment_item(parent: Item, row: Row, load: Any) -> Item:
         load=load,
         media_type=media_type(name) if kind in _GENERIC else kind,
         size=row["size"],
-        modified_at=moment(row["updated_at"]),
+        modified_at=read_time(row["updated_at"]),
         metadata=_located(row),
     )
 
 
 def attachment_token(row: Row) -> str:
     return f"{row['id']}:{row['size']}:{row.get('updated_at')}"
-
-
-def moment(text: str) -> datetime | None:
-    """A time as rows have it."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def segment(name: str) -> str:

@@ -68,11 +68,6 @@ class ZendeskConnector(Connector):
     def __init__(self, source: str, options: ZendeskOptions) -> None:
         super().__init__(source, options)
 
-    @property
-    def concurrent_loads(self) -> int:
-        """As the options say."""
-        return self.options.concurrent_loads
-
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         yield from self._listed(None, window)
 

@@ -17,6 +17,7 @@ import msgspec
 
 from rag_pipelines.connectors.base import Failure, Item, Removed, Window
 from rag_pipelines.connectors.children import child_id
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.connectors.zendesk import articles
 from rag_pipelines.connectors.zendesk.access import Rules
 from rag_pipelines.connectors.zendesk.contents import File
@@ -61,7 +62,7 @@ class HelpCenter:
         """The time of the latest change, in seconds since 1970; 0 without articles."""
         options = {"sort_by": "updated_at", "sort_order": "desc", "page[size]": 1}
         rows = self._site.get("help_center/articles", **options).get("articles") or []
-        at = articles.moment(rows[0].get("updated_at", "")) if rows else None
+        at = read_time(rows[0].get("updated_at", "")) if rows else None
         return int(at.timestamp()) if at else 0
 
     def _everything(self) -> Iterator[Listed]:

@@ -17,8 +17,9 @@ import msgspec
 
 from rag_pipelines.connectors.base import Failure, Item, Removed, Window
 from rag_pipelines.connectors.children import child_id, child_of
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.connectors.zendesk.access import Rules
-from rag_pipelines.connectors.zendesk.articles import HTML, moment, segment
+from rag_pipelines.connectors.zendesk.articles import HTML, segment
 from rag_pipelines.connectors.zendesk.contents import Comments
 from rag_pipelines.connectors.zendesk.options import ZendeskOptions
 from rag_pipelines.connectors.zendesk.site import Row, ZendeskSite
@@ -105,7 +106,7 @@ class Tickets:
             url=f"{self._options.url}/agent/tickets/{row['id']}",
             title=title or None,
             media_type=HTML,
-            modified_at=moment(row["updated_at"]),
+            modified_at=read_time(row["updated_at"]),
             access=self._rules.ticket(row),
             metadata={name: value for name, value in known.items() if value},
         )
