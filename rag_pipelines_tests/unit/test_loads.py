@@ -68,3 +68,18 @@ def test_an_error_waits_for_what_is_under_way_and_begins_nothing_more() -> None:
     with pytest.raises(KeyError):
         list(load_contents([item(place, None) for place in range(20)], load, 2, 1_000))
     assert len(begun) < 10
+
+
+@pytest.mark.parametrize(("at_once", "met"), [(2, False), (3, True)])
+def test_as_many_are_under_way_as_allowed_and_no_more(at_once: int, met: bool) -> None:
+    three = threading.Barrier(3)
+
+    def load(one: Item) -> bool:
+        try:
+            three.wait(timeout=30 if met else 0.1)
+        except threading.BrokenBarrierError:
+            return False
+        return True
+
+    items = [item(place, 1) for place in range(3)]
+    assert set(dict(load_contents(items, load, at_once, 1_000)).values()) == {met}

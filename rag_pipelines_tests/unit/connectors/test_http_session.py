@@ -643,23 +643,20 @@ class TestPost:
         assert reader.session.exchange(request, reads=True).status_code == 307
 
 
-def test_no_more_requests_of_a_credential_are_under_way_than_allowed() -> None:
-    pacer = Pacer()
-    most = under_way = 0
+@pytest.mark.parametrize(("at_most", "met"), [(2, False), (3, True)])
+def test_no_more_requests_of_a_credential_are_under_way_than_allowed(at_most: int, met: bool) -> None:
+    pacer, three = Pacer(), threading.Barrier(3)
 
-    def ask(_: int) -> None:
-        nonlocal most, under_way
-        with pacer.turn(2):
-            with lock:
-                under_way += 1
-                most = max(most, under_way)
-            with lock:
-                under_way -= 1
+    def ask(_: int) -> bool:
+        with pacer.turn(at_most):
+            try:
+                three.wait(timeout=30 if met else 0.1)
+            except threading.BrokenBarrierError:
+                return False
+            return True
 
-    lock = threading.Lock()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ask, range(200)))
-    assert most <= 2
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(ask, range(3))) == {met}
 
 
 @pytest.mark.parametrize("reason", ["userRateLimitExceeded", "rateLimitExceeded"])
