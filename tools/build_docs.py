@@ -279,7 +279,7 @@ def dagster() -> str:
         [
             "# Dagster: assets, checks, jobs, schedules, sensors",
             "",
-            "As built for the demo's configuration: sources `acme-sensors` and `brightwater`, "
+            "As built for the demo's configuration: sources `acme-sensors`, `brightwater` and `help-center`, "
             "index `handbook`. Yours has two assets for each of your indexes, and a schedule for each source "
             "that has one.",
             "",

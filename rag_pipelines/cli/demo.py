@@ -6,30 +6,102 @@ what the command of its name does.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from rag_pipelines.cli.invocation import Invocation, invocation
 from rag_pipelines.cli.output import progress, stage_bars
+from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
+    from rag_pipelines.config import Settings
     from rag_pipelines.sync.report import SyncReport
 
 INDEX = "handbook"
+HELP_CENTER = "help-center"
+ADDRESS = "DEMO_HELP_CENTER"
+"""The variable that the demo's configuration takes the address of its help center from."""
 PASSAGES = 2
 
 
-def demo(context: typer.Context) -> None:
-    """Ingest a demo corpus, build its index through the gates, and ask it some questions."""
+def demo(
+    context: typer.Context,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Only answer as the demo's help center, until Ctrl-C."),
+    ] = False,
+) -> None:
+    """Ingest a demo corpus, build its index through the gates, and ask it some questions.
+
+    Two sources are folders. The third is a Zendesk, for which a stand-in answers on this machine as long as
+    the demo takes.
+    """
     from rag_pipelines.config import DEMO_CONFIG
 
     chosen = replace(invocation(context), config=DEMO_CONFIG)
+    if serve:
+        _serve(chosen.settings)
+        return
+    with _help_center(chosen.settings) as url:
+        _tour(replace(chosen, environment={**chosen.environment, ADDRESS: url}))
+
+
+def _serve(settings: Settings) -> None:
+    from rag_pipelines.demo.help_center import HelpCenter
+
+    try:
+        center = HelpCenter(_port(settings))
+    except OSError as error:
+        raise UsageError(
+            f"the help center cannot answer at {_address(settings)}: {error.strerror}; name another "
+            f"http://127.0.0.1:PORT as {ADDRESS} for this command and for those that read it"
+        ) from None
+    typer.echo(f"answers as the demo's help center at {center.url}, until Ctrl-C")
+    center.serve()
+
+
+@contextmanager
+def _help_center(settings: Settings) -> Iterator[str]:
+    """The address of a stand-in that answers meanwhile, whatever proxies the environment names.
+
+    It is that of the configuration, or a free one where that is taken: by `demo --serve`, as a rule.
+    """
+    from rag_pipelines.demo.help_center import HOST, HelpCenter
+
+    try:
+        center = HelpCenter(_port(settings))
+    except OSError:
+        center = HelpCenter()
+    before = os.environ.get("no_proxy")
+    others = before or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = f"{others},{HOST}" if others else HOST
+    try:
+        with center:
+            yield center.url
+    finally:
+        os.environ.pop("no_proxy")
+        os.environ.update({} if before is None else {"no_proxy": before})
+
+
+def _address(settings: Settings) -> str:
+    return settings.connector_options(HELP_CENTER).url
+
+
+def _port(settings: Settings) -> int:
+    return urlsplit(_address(settings)).port or 0
+
+
+def _tour(chosen: Invocation) -> None:
     began = time.perf_counter()
     try:
         _start(chosen)
@@ -143,11 +215,14 @@ def _say_what_next(seconds: float, *, idle: bool) -> None:
     program = _program()
     typer.echo(f"The demo took {seconds:.0f} s. Try next:")
     asked = "--tenant acme-sensors --as group:everyone-acme"
+    denied = "--document help-center:article/942 --user j.thwaite@wyke-forecast.example"
     for words, command in (
         ("ask it yourself", f'{program} query "how do I reset a gateway?" {asked}'),
         ("search in a browser: http://127.0.0.1:8080, key demo-acme", f"{program} serve"),
         ("see sources, lag, live versions", f"{program} status"),
-        ("see what an ingest would do", f"{program} plan"),
+        ("why the customer does not see what the distributor sees", f"{program} access explain {denied}"),
+        ("let the help center's stand-in answer on, for what lists sources", f"{program} demo --serve"),
+        ("see what an ingest would do, in another terminal", f"{program} plan"),
         ("go back to an earlier version, once there are two", f"{program} index rollback {INDEX}"),
         ("open the Dagster UI", "make dev"),
         ("begin your own configuration", f"cp {_short(DEMO_CONFIG)} rag.yaml"),

@@ -6,8 +6,10 @@ becomes (a message and an exit code). What does not: any command.
 
 from __future__ import annotations
 
+import os
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -64,13 +66,15 @@ class Invocation:
 
     config: Path | None = None
     debug: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """What the configuration's references to variables mean."""
 
     @cached_property
     def settings(self) -> Settings:
         """The valid configuration. Raises `ConfigError`."""
         from rag_pipelines.config import load_config
 
-        return load_config(self.config)
+        return load_config(self.config, self.environment)
 
     @cached_property
     def runtime(self) -> Runtime:

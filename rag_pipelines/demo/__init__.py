@@ -1,8 +1,9 @@
 """The demo: the handbook of a fictional company, its configuration, and golden questions about it.
 
 Acme Sensors of Port Ferrow makes instruments for rivers; Brightwater Monitoring is its subsidiary and a
-tenant of its own. `corpus/` has one folder per tenant and `queries.yaml` the questions. What belongs
-here: data and the way to it. What does not: the code that ingests or asks.
+tenant of its own. `corpus/` has one folder per tenant, `help_center.yaml` the help center of Acme's customers
+as Zendesk has it, which `help_center` answers for, and `queries.yaml` the questions. What belongs here: data
+and the way to it. What does not: the code that ingests or asks.
 
 Text documents are edited where they stand; PDF, office files and the e-mail are made by
 ``python tools/demo_corpus/build.py`` in the repository. Everybody of a tenant may read what is not
@@ -67,6 +68,9 @@ marked otherwise below; the rules are the `.access.yaml` files beside the docume
       reservoir-alarm-levels.html               a table with two header rows
       contracts/                                group:legal-brightwater on top
         acme-service-agreement.pdf              confidential
+
+In the help center, of the tenant acme-sensors, the segments of Zendesk decide: one article is for everybody,
+one for distributors, one for agents.
 """
 
 from __future__ import annotations
@@ -92,6 +96,11 @@ def corpus_path() -> Path:
 def queries_path() -> Path:
     """The golden questions, a YAML file that explains its own fields."""
     return _package_path("queries.yaml")
+
+
+def help_center_path() -> Path:
+    """What the stand-in for Zendesk answers, a YAML file that explains its own fields."""
+    return _package_path("help_center.yaml")
 
 
 def _package_path(name: str) -> Path:

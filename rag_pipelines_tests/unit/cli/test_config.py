@@ -16,7 +16,7 @@ SECRET = "correct-horse-battery-staple"
 def test_check_says_what_a_valid_file_holds(call: Call) -> None:
     result = call("config", "check")
     assert result.exit_code == 0
-    assert result.stdout.endswith("demo.yaml is valid: 2 sources, 1 index\n")
+    assert result.stdout.endswith("demo.yaml is valid: 3 sources, 1 index\n")
     assert result.stderr == ""
 
 
