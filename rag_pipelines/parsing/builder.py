@@ -31,7 +31,7 @@ _BLANKS = " \t\u00a0"
 
 
 def _without_trailing_blanks(text: str) -> str:
-    if " \n" in text or "\t\n" in text or "\u00a0\n" in text:
+    if "\n" in text and (" \n" in text or "\t\n" in text or "\u00a0\n" in text):
         text = "\n".join([line.rstrip(_BLANKS) for line in text.split("\n")])
     return text.rstrip(_BLANKS)
 
@@ -160,7 +160,8 @@ class DocumentBuilder:
         if kind is BlockKind.HEADING:
             self._headings.append((level or 1, text))
             self._path = (*self._path, text)
-        self._set_anchors(unmarked.anchors)
+        if unmarked.anchors or self._next_anchors:
+            self._set_anchors(unmarked.anchors)
 
     def add_table(
         self, rows: Iterable[Sequence[str]], *, header_rows: int = 0, page: int | None = None
@@ -284,7 +285,7 @@ class DocumentBuilder:
         return start
 
     def _append_block(self, block: Block) -> None:
-        if any(link.target.startswith("#") for link in block.links):
+        if block.links and any(link.target.startswith("#") for link in block.links):
             self._places.add(len(self._blocks))
         self._blocks.append(block)
 

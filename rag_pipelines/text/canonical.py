@@ -37,7 +37,12 @@ _ZERO_WIDTH_SPACE = "(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
 _MENDED = re.compile(f"[\0\r\x0b\x0c\x85\u200b\u2028\u2029{_SURROGATE}{_BIDI}{_INVISIBLE}{_CONTROL}]")
 
 
-_MENDED_ASCII = re.compile("[^\n\t\x20-\x7e]")
+_STAYS_ASCII = bytes([*b"\n\t", *range(0x20, 0x7F)])
+
+
+_MAY_CHANGE = re.compile("[^\n\t\x20-\x7e\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\ufdd0-\ufdd4]")
+"""Every character but those that canonical text has as they stand, whatever stands beside them: printable
+ASCII, Latin letters, punctuation, and the marks of `parsing.links`."""
 
 
 _MENDING = (
@@ -85,9 +90,11 @@ def clean(text: str, counters: Counter[str] | None = None) -> str:
     Of a pile of combining marks the first 30 stay. Idempotent.
     """
     if text.isascii():
-        if not _MENDED_ASCII.search(text):
+        if not text.encode().translate(None, _STAYS_ASCII):
             return text
-    elif not _MENDED.search(text):
+    elif not _MAY_CHANGE.search(text):
+        return text
+    if not _MENDED.search(text):
         return _compose(text, counters)
     text = _LINE_BREAKS.sub("\n", text)
     text = _SURROGATE_PAIR.sub(lambda pair: _join_surrogates(pair[1], pair[2]), text)

@@ -34,6 +34,11 @@ def test_clean_text_is_nfc_without_control_characters_and_stays_as_it_is(text):
     cleaned.encode("utf-8")
 
 
+def test_a_character_is_mended_alike_in_plain_text_and_in_any_other():
+    for character in map(chr, (*range(0xD800), *range(0xE000, 0x10000))):
+        assert clean(f"{character}中") == clean(character) + "中", hex(ord(character))
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [

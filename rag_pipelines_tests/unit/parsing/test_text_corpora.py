@@ -100,7 +100,7 @@ def test_naughty_strings_survive_in_every_text_format(data_set):
 
 
 def test_the_fast_inline_reading_equals_the_parser_on_real_documents(data_set):
-    parser = _parser(frozenset())
+    parser = _parser()
     compared = 0
     for path in sorted(data_set("docling-testdata").rglob("*.md")):
         env: dict = {}
