@@ -51,8 +51,9 @@ class Ocr:
 
     `engine`: ``auto`` is Tesseract where it is installed, else RapidOCR. `languages` are named as Tesseract
     names them; RapidOCR has one model for all of its own. Pages are rendered at `dpi`. Lines below
-    `min_confidence` (0 to 1) are left out and counted. Of one PDF or picture `max_pages` pages are read; one
-    takes a second or two, which `ParseLimits.seconds` has to allow.
+    `min_confidence` (0 to 1) are left out and counted. Of one PDF or picture `max_pages` pages are read, and
+    of the pictures on the other pages of a PDF `max_pictures`; one takes a second or two, which
+    `ParseLimits.seconds` has to allow.
     """
 
     engine: Literal["off", "auto", "tesseract", "rapidocr"] = "off"
@@ -60,6 +61,7 @@ class Ocr:
     dpi: int = 200
     min_confidence: float = 0.5
     max_pages: int = 200
+    max_pictures: int = 40
 
 
 @dataclass(frozen=True)

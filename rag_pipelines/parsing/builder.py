@@ -164,7 +164,12 @@ class DocumentBuilder:
             self._set_anchors(unmarked.anchors)
 
     def add_table(
-        self, rows: Iterable[Sequence[str]], *, header_rows: int = 0, page: int | None = None
+        self,
+        rows: Iterable[Sequence[str]],
+        *,
+        header_rows: int = 0,
+        page: int | None = None,
+        confidence: float | None = None,
     ) -> None:
         """Add a table: each row is one line of the text, cells joined by ' | '. Blank rows are dropped."""
         kept: list[tuple[str, ...]] = []
@@ -211,6 +216,7 @@ class DocumentBuilder:
                 rows=tuple(spans),
                 header_rows=min(header_rows - blank_headers, len(kept)),
                 links=tuple(links),
+                confidence=confidence,
             )
         )
         self._set_anchors(anchors)

@@ -6,8 +6,8 @@ pictures in other documents (`parts.add_picture`, which hands them over).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from statistics import median
 
 from rag_pipelines.errors import CorruptDocumentError, EmptyDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
@@ -15,14 +15,17 @@ from rag_pipelines.parsing.base import ParseRequest, RecognisedLine
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.pdf.engine import mupdf
+from rag_pipelines.parsing.pdf.flow import Paragraph, in_reading_order
+from rag_pipelines.parsing.pdf.page import Page
+from rag_pipelines.parsing.pdf.recognised import take_lines
+from rag_pipelines.parsing.pdf.tables import find_aligned_tables
 from rag_pipelines.parsing.signatures import IMAGES, unsupported_error
-from rag_pipelines.text.boundaries import join_pieces
 
 SMALLEST = 40
 """Pixels of a side below which a picture is an icon or a rule, and is not read."""
 
-PARAGRAPH_GAP = 0.8
-"""White between two lines, in heights of a line, above which another paragraph begins."""
+LETTERS = 10.0
+"""Points to which the lines of a picture are brought in most of its text, whatever its resolution."""
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -46,44 +49,19 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
 
 def add_recognised(
-    builder: DocumentBuilder, request: ParseRequest, lines: Iterable[RecognisedLine], *, page: int | None
+    builder: DocumentBuilder, request: ParseRequest, lines: Sequence[RecognisedLine], *, page: int
 ) -> None:
-    """Add recognised lines as paragraphs; those that the engine is not sure of are counted."""
-    sure = []
-    for line in lines:
-        if line.confidence >= request.options.ocr.min_confidence:
-            sure.append(line)
+    """Add recognised lines as paragraphs and tables; those that the engine is not sure of are counted."""
+    least = request.options.ocr.min_confidence
+    heights = [bottom - top for _, confidence, (_, top, _, bottom) in lines if confidence >= least]
+    inside = Page(page, 0.0, 0.0)
+    builder.lose(Loss.CHARACTERS, take_lines(inside, lines, LETTERS / max(median(heights or [0]), 1), least))
+    inside.width = max((line.box.x1 for line in inside.lines), default=0.0)
+    for item in in_reading_order(inside, find_aligned_tables(inside)):
+        if isinstance(item, Paragraph):
+            builder.add(BlockKind.PARAGRAPH, item.whole, page=page, confidence=item.confidence)
         else:
-            builder.lose(Loss.CHARACTERS, len(line.text))
-    for paragraph in _paragraphs(sure):
-        text = reduce(join_pieces, [line.text for line in paragraph])
-        confidence = sum(line.confidence for line in paragraph) / len(paragraph)
-        builder.add(BlockKind.PARAGRAPH, text, page=page, confidence=confidence)
-
-
-def _paragraphs(lines: Iterable[RecognisedLine]) -> Iterator[list[RecognisedLine]]:
-    """Lines that stand close below each other in letters of one size."""
-    paragraph: list[RecognisedLine] = []
-    for line in lines:
-        if paragraph and not _goes_on(paragraph[-1], line):
-            yield paragraph
-            paragraph = []
-        paragraph.append(line)
-    if paragraph:
-        yield paragraph
-
-
-def _goes_on(above: RecognisedLine, below: RecognisedLine) -> bool:
-    (left, top, right, bottom), (next_left, next_top, next_right, next_bottom) = above.box, below.box
-    height, next_height = bottom - top, next_bottom - next_top
-    gap = next_top - bottom
-    return (
-        -height < gap < PARAGRAPH_GAP * height
-        and next_top > top
-        and next_left < right
-        and left < next_right
-        and max(height, next_height) < 1.5 * min(height, next_height)
-    )
+            builder.add_table(item.rows, header_rows=item.header_rows, page=page, confidence=item.confidence)
 
 
 def _frames(request: ParseRequest) -> Iterator[bytes]:

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, reduce
 from importlib.metadata import version
 from importlib.util import find_spec
+from statistics import median
 from typing import Any
 
 from rag_pipelines.errors import ConfigError, CorruptDocumentError
 from rag_pipelines.parsing.base import Ocr, RecognisedLine
 from rag_pipelines.text.boundaries import join_pieces
+
+WIDE_GAP = 1.0
+"""White between the words of a line, in heights of a word, above which they are pieces of a row."""
 
 
 def recognise(png: bytes, options: Ocr) -> list[RecognisedLine]:
@@ -112,11 +117,23 @@ def _tesseract(png: bytes, options: Ocr) -> list[RecognisedLine]:
     for row in rows:
         if row["level"] == "5" and row["text"].strip():
             lines.setdefault((row["block_num"], row["par_num"], row["line_num"]), []).append(row)
-    return [_joined(words) for words in lines.values()]
+    return [_joined(words) for line in lines.values() for words in _pieces(line)]
+
+
+def _pieces(words: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    """The words of a line, parted where the white between them is as wide as between cells of a table."""
+    widest = WIDE_GAP * median(float(word["height"]) for word in words)
+    piece = words[:1]
+    for before, word in itertools.pairwise(words):
+        if float(word["left"]) - float(before["left"]) - float(before["width"]) > widest:
+            yield piece
+            piece = []
+        piece.append(word)
+    yield piece
 
 
 def _joined(words: list[dict[str, str]]) -> RecognisedLine:
-    """Words on one line; its confidence is that of its characters on average."""
+    """Words beside each other; their confidence is that of their characters on average."""
     text = reduce(join_pieces, [word["text"] for word in words])
     weights = [len(word["text"]) for word in words]
     confidence = sum(float(word["conf"]) * weight for word, weight in zip(words, weights, strict=True))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from rag_pipelines.parsing.pdf.columns import Row, columns
 from rag_pipelines.parsing.pdf.lines import MARKER, Box, Line, rows
 from rag_pipelines.parsing.pdf.page import Page
-from rag_pipelines.parsing.pdf.tables import PageTable
+from rag_pipelines.parsing.pdf.recognised import confidence_of
+from rag_pipelines.parsing.pdf.tables import PageTable, find_aligned_tables
 from rag_pipelines.text.boundaries import join_pieces
 
 LEADING = 0.75
@@ -33,7 +34,8 @@ _SENTENCE_END = re.compile(r"[.!?:;…]['\"»”’)]*$")
 class Paragraph:
     """Lines that belong together. `box` and `size` are in upright points; `page` counts from 1.
 
-    `marker` is the bullet or number of a list item, which `text` no longer holds.
+    `marker` is the bullet or number of a list item, which `text` no longer holds. `in_picture` says that it
+    stands in a picture among the text; its `box` is then one in the picture.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Paragraph:
     lines: int = 1
     column_width: float = 0.0
     confidence: float | None = None
+    in_picture: bool = False
 
     @property
     def whole(self) -> str:
@@ -55,10 +58,10 @@ class Paragraph:
 
 
 def in_reading_order(page: Page, tables: Sequence[PageTable]) -> Iterator[Paragraph | PageTable]:
-    """The paragraphs and tables of a page as a person reads them.
+    """The paragraphs and tables of a page and of its pictures as a person reads them.
 
-    Lines inside a table are its own, if it has their words; its cells take the superscripts from them. Text
-    in another direction than the page's follows at the end.
+    What was recognised has its confidence. Lines inside a table are its own, if it has their words; its cells
+    take the superscripts from them. Text in another direction than the page's follows at the end.
     """
     by_direction: dict[tuple[int, int], list[Line]] = {(1, 0): []}
     for line in page.lines:
@@ -66,37 +69,63 @@ def in_reading_order(page: Page, tables: Sequence[PageTable]) -> Iterator[Paragr
             by_direction.setdefault(line.direction, []).append(line.upright())
     for direction, lines in by_direction.items():
         here = tables if direction == (1, 0) else ()
-        placed = [Line("", table.box, 0.0) for table in here]
-        stand_ins = {id(line): table for line, table in zip(placed, here, strict=True)}
-        by_top = sorted(rows(lines) + [[line] for line in placed], key=lambda row: row[0].box.y0)
+        pictures = page.pictures if direction == (1, 0) else ()
+        placed = [(Line("", table.box, 0.0), table) for table in here]
+        placed += [(Line("", box, 0.0), picture) for box, picture in pictures]
+        stand_ins = {id(line): item for line, item in placed}
+        by_top = sorted(rows(lines) + [[line] for line, _ in placed], key=lambda row: row[0].box.y0)
         for strip in columns(by_top):
-            yield from _blocks(strip, stand_ins, page.number)
+            for item in _blocks(strip, stand_ins, page.number):
+                if isinstance(item, Page):
+                    yield from _inside(item)
+                else:
+                    if page.recognised:
+                        item.confidence = confidence_of(page, item.box)
+                    yield item
 
 
-def _blocks(strip: list[Row], tables: dict[int, PageTable], page: int) -> Iterator[Paragraph | PageTable]:
-    """The paragraphs of one column, from consecutive rows that look and stand alike."""
-    texts = [row for row in strip if id(row[0]) not in tables]
+def _inside(picture: Page) -> Iterator[Paragraph | PageTable]:
+    for item in in_reading_order(picture, find_aligned_tables(picture)):
+        if isinstance(item, Paragraph):
+            item.in_picture = True
+        yield item
+
+
+def _blocks(
+    strip: list[Row], stand_ins: dict[int, PageTable | Page], page: int
+) -> Iterator[Paragraph | PageTable | Page]:
+    """The paragraphs of one column, from consecutive rows that look and stand alike, and what is among them.
+
+    A picture beside a paragraph follows it.
+    """
+    texts = [row for row in strip if id(row[0]) not in stand_ins]
     left = min((line.box.x0 for row in texts for line in row), default=0.0)
     right = max((line.box.x1 for row in texts for line in row), default=0.0)
     current: Paragraph | None = None
     last: Row = []
+    beside: list[Page] = []
     for row in strip:
-        table = tables.get(id(row[0]))
-        if table is not None:
+        item = stand_ins.get(id(row[0]))
+        if isinstance(item, Page) and current is not None:
+            beside.append(item)
+        elif item is not None:
             if current is not None:
                 yield current
-            yield table
-            current = None
-            continue
-        if current is not None and _continues(current, last, row, right):
+            yield from beside
+            yield item
+            current, beside = None, []
+        elif current is not None and _continues(current, last, row, right):
             _extend(current, row, broken=_breaks(last[0], left, right))
+            last = row
         else:
             if current is not None:
                 yield current
-            current = _begin(row, page, right - left)
-        last = row
+            yield from beside
+            current, beside = _begin(row, page, right - left), []
+            last = row
     if current is not None:
         yield current
+    yield from beside
 
 
 def _begin(row: Row, page: int, column_width: float) -> Paragraph:

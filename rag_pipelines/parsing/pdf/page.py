@@ -60,7 +60,8 @@ class Page:
 
     `unmapped` is the number of glyphs that have no character, `words` what MuPDF reads on the page, and
     `hidden` the text that is not for people or printed over. `recognised` are the lines that were recognised
-    in the picture of the page, with how sure the engine is of each.
+    in the picture of the page, with how sure the engine is of each, and `pictures` those among its text, each
+    with its box and as a page of its own.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Page:
     words: str = ""
     hidden: list[str] = field(default_factory=list)
     recognised: list[tuple[Box, float]] = field(default_factory=list)
+    pictures: list[tuple[Box, Page]] = field(default_factory=list)
     links: list[PageLink] = field(default_factory=list)
 
     @property

@@ -9,6 +9,7 @@ the line finder and the models on the pages that show signs of one; ``layout`` r
 page and takes their captions, headings and furniture too. Counters of the result: ``pages``,
 ``ruled_pages`` and ``layout_pages`` (pages sent to the line finder alone, and to the models),
 ``recognised_pages`` and ``pages_over_ocr_limit`` (pages whose picture was read, and was not),
+``recognised_pictures`` and ``pictures_over_ocr_limit`` (the same of pictures on the other pages),
 ``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
 tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
 ``tiny_lines_removed``, and the losses of `Loss`: characters that the fonts of the file do not map, and
@@ -48,7 +49,8 @@ from rag_pipelines.parsing.pdf.flow import (
 )
 from rag_pipelines.parsing.pdf.links import PageLink, mark_links
 from rag_pipelines.parsing.pdf.page import Page, count_pictures, read_page, readable_pages, tags_hide_words
-from rag_pipelines.parsing.pdf.recognised import confidence_of, needs_recognition, recognise_page
+from rag_pipelines.parsing.pdf.pictures import read_pictures
+from rag_pipelines.parsing.pdf.recognised import needs_recognition, recognise_page
 from rag_pipelines.parsing.pdf.replacements import may_replace, page_may_replace
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
@@ -93,6 +95,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         pages, findings = _read(document, request, builder)
         if any(page.lines for page in pages):
             _count_unmapped(builder, pages)
+            read_pictures(document, pages, request, builder)
             _assemble(builder, pages, findings, document)
         warnings = warnings_since_last()
         if warnings:
@@ -251,9 +254,8 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
         for item in in_reading_order(page, found):
             items.append(item)
             page_of[id(item)] = page.number
-            if isinstance(item, Paragraph):
-                item.confidence = confidence_of(page, item.box)
-    headings = Headings([item for item in items if isinstance(item, Paragraph)], _outline(document))
+    own = [item for item in items if isinstance(item, Paragraph) and not item.in_picture]
+    headings = Headings(own, _outline(document))
     builder.title = title_of(builder.metadata.pop("title", None), pages, headings)
     _Writer(builder, headings, {page.number: page.links for page in pages}).write(items, page_of)
     for text, number in furniture.headers.items():
@@ -286,7 +288,9 @@ class _Writer:
                 self._builder.counters["tables"] += 1
                 page = page_of[id(item)]
                 rows = [[self._marked(cell, page) for cell in row] for row in table.rows]
-                self._builder.add_table(rows, header_rows=table.header_rows, page=page)
+                self._builder.add_table(
+                    rows, header_rows=table.header_rows, page=page, confidence=table.confidence
+                )
                 page_of[id(table)] = page_of[id(item)]
                 previous = table
             else:
@@ -297,6 +301,10 @@ class _Writer:
     def _paragraph(self, paragraph: Paragraph) -> None:
         text = paragraph.text
         add = partial(self._add, page=paragraph.page, confidence=paragraph.confidence)
+        if paragraph.in_picture:
+            self._flush()
+            add(BlockKind.PARAGRAPH, paragraph.whole)
+            return
         level = self._headings.level(paragraph)
         if level is not None:
             self._flush()

@@ -1,12 +1,13 @@
 """Pages of a PDF without text of their own, as the lines that optical character recognition finds on them.
 
-What belongs here: which pages are read so, and their lines in the coordinates of the page. What does not: the
-engines (`parsing.ocr`), what becomes of the lines (`flow`, `structure`).
+What belongs here: which pages are read so, and recognised lines in the coordinates of a page. What does not:
+pictures on pages with text (`pictures`), the engines (`parsing.ocr`), what becomes of the lines (`flow`,
+`structure`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -36,18 +37,26 @@ def recognise_page(
     """
     picture = mupdf_page.get_pixmap(dpi=options.dpi, alpha=False)
     points = POINTS / options.dpi
-    found = recognise(picture.tobytes("png"))
-    sure = [line for line in found if line.confidence >= options.min_confidence]
-    heights = [line.box[3] - line.box[1] for line in sure]
-    usual = median(heights) if heights else 0.0
     page.width, page.height = picture.width * points, picture.height * points
     page.lines, page.unmapped = [], 0
+    unsure = take_lines(page, recognise(picture.tobytes("png")), points, options.min_confidence)
+    page.words = "\n".join(line.text for line in page.lines)
+    return unsure
+
+
+def take_lines(page: Page, found: Sequence[RecognisedLine], points: float, min_confidence: float) -> int:
+    """Add the lines `found` in a picture to `page`; the characters of those that the engine is not sure of.
+
+    `points` is the size of a dot of the picture.
+    """
+    sure = [line for line in found if line.confidence >= min_confidence]
+    heights = [line.box[3] - line.box[1] for line in sure]
+    usual = median(heights) if heights else 0.0
     for line, height in zip(sure, heights, strict=True):
         ordinary = usual / SAME_SIZE <= height <= usual * SAME_SIZE
         box = Box(*(side * points for side in line.box))
         page.lines.append(Line(line.text, box, (usual if ordinary else height) * points))
         page.recognised.append((box, line.confidence))
-    page.words = "\n".join(line.text for line in page.lines)
     return sum(len(line.text) for line in found) - sum(len(line.text) for line in sure)
 
 

@@ -268,12 +268,13 @@ def is_caption(paragraph: Paragraph) -> bool:
 def continue_table(table: PageTable, previous: PageTable | None) -> PageTable:
     """`table` with the header of `previous`, if it is its continuation on the next page without one.
 
-    A continuation has as many columns at the same place. A first row with figures in it is no header,
-    whatever the finder took it for.
+    A continuation has as many columns at the same place, and is in a picture only if both are. A first row
+    with figures in it is no header, whatever the finder took it for.
     """
     if (
         previous is None
         or not previous.header_rows
+        or (previous.confidence is None) is not (table.confidence is None)
         or len(previous.rows[0]) != len(table.rows[0])
         or abs(previous.box.x0 - table.box.x0) > SAME_PLACE
         or abs(previous.box.x1 - table.box.x1) > SAME_PLACE
@@ -284,4 +285,4 @@ def continue_table(table: PageTable, previous: PageTable | None) -> PageTable:
     has_header = own == header[: len(own)] or not any(char.isdigit() for text in own[0] for char in text)
     if own and has_header:
         return table
-    return PageTable(table.box, header + table.rows, previous.header_rows)
+    return PageTable(table.box, header + table.rows, previous.header_rows, table.confidence)

@@ -87,11 +87,13 @@ for the line finder, 0.94 for the models), where a page took between 0.15 and 2.
 
 @dataclass(slots=True)
 class PageTable:
-    """A table on a page; every row has the same number of cells, spans are resolved."""
+    """A table on a page; every row has the same number of cells, spans are resolved. `confidence` is that of
+    its text where this was recognised."""
 
     box: Box
     rows: list[list[str]]
     header_rows: int = 0
+    confidence: float | None = None
     _letters: str = field(default="", init=False, repr=False, compare=False)
 
     def takes(self, line: Line) -> bool:
