@@ -94,6 +94,18 @@ def add_attachment(
         add_document(builder, parsed, below=level, page=page)
 
 
+def read_picture(
+    builder: DocumentBuilder, request: ParseRequest, data: bytes | None
+) -> ParsedDocument | None:
+    """The text in a picture as a document; None where pictures are not recognised, and where it has none."""
+    if request.recognise is None or data is None or not take_part(builder):
+        return None
+    try:
+        return request.parse_part(msgspec.structs.replace(request, data=data, name="", declared_type=None))
+    except DocumentError:
+        return None
+
+
 def add_picture(
     builder: DocumentBuilder,
     request: ParseRequest,
@@ -108,14 +120,11 @@ def add_picture(
         data: the picture; None where it cannot be had.
         described: whether the document says in words what the picture shows.
     """
-    if request.recognise is not None and data is not None and take_part(builder):
-        inner = msgspec.structs.replace(request, data=data, name="", declared_type=None)
-        try:
-            add_document(builder, request.parse_part(inner), page=page)
-            return
-        except DocumentError:
-            pass
-    builder.lose(Loss.IMAGES, 0 if described else 1)
+    parsed = read_picture(builder, request, data)
+    if parsed is not None:
+        add_document(builder, parsed, page=page)
+    elif not described:
+        builder.lose(Loss.IMAGES)
 
 
 def add_document(
@@ -128,7 +137,12 @@ def add_document(
     for block in parsed.blocks:
         text = _text(parsed, block)
         if block.kind is BlockKind.TABLE:
-            builder.add_table([row.cells for row in block.rows], header_rows=block.header_rows, page=page)
+            builder.add_table(
+                [row.cells for row in block.rows],
+                header_rows=block.header_rows,
+                page=page,
+                confidence=block.confidence,
+            )
         elif block.kind in (BlockKind.TITLE, BlockKind.HEADING):
             builder.add(BlockKind.HEADING, text, level=below + (block.level or 1), page=page)
         else:

@@ -2,7 +2,8 @@
 
 What belongs here: the elements of OpenDocument 1.3. What does not: the text of a paragraph
 (`odf_text`), numbers of list items and headings (`odf_lists`), form controls (`odf_forms`), headers and
-footers (`odf_furniture`), opening the package (`zip_package`), finding tables in a sheet (`sheets`).
+footers (`odf_furniture`), other parts of the package (`odf_parts`), opening it (`zip_package`), finding
+tables in a sheet (`sheets`).
 
 Read as XML, because the one library for it (odfpy) only gives this same tree, built slower; unstructured
 converts through pandoc, which must be installed. Tracked deletions, generated indexes, hidden text, sheets,
@@ -11,7 +12,6 @@ rows, columns and slides are left out; notes and comments follow the paragraph t
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -29,13 +29,18 @@ from rag_pipelines.parsing.office.odf_furniture import page_furniture, slide_fur
 from rag_pipelines.parsing.office.odf_names import (
     DC,
     DRAW,
-    META,
     OFFICE,
     PRESENTATION,
     SVG,
     TABLE,
     TEXT,
     XLINK_HREF,
+)
+from rag_pipelines.parsing.office.odf_parts import (
+    picture_reference,
+    read_metadata,
+    read_objects,
+    read_pictures,
 )
 from rag_pipelines.parsing.office.odf_styles import OdfStyles
 from rag_pipelines.parsing.office.odf_tables import (
@@ -48,7 +53,7 @@ from rag_pipelines.parsing.office.odf_tables import (
 from rag_pipelines.parsing.office.odf_text import MATH, OdfText, formula_text
 from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet, comment
-from rag_pipelines.parsing.parts import add_attachment
+from rag_pipelines.parsing.parts import add_attachment, add_picture
 from rag_pipelines.parsing.witness import odf
 from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
 
@@ -73,16 +78,6 @@ _KINDS = {
     "Illustration": BlockKind.CAPTION,
     "Table": BlockKind.CAPTION,
 }
-_METADATA = {
-    f"{DC}title": "title",
-    f"{META}initial-creator": "author",
-    f"{DC}creator": "author",
-    f"{DC}subject": "subject",
-    f"{META}keyword": "keywords",
-    f"{META}creation-date": "created",
-    f"{DC}date": "modified",
-    f"{DC}language": "language",
-}
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
@@ -101,8 +96,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
         styles = read_part(package, "styles.xml") if "styles.xml" in package.namelist() else b""
         content = parse_xml(source, "content.xml")
         shared = parse_xml(styles, "styles.xml") if styles else None
-        metadata = _metadata(package)
-        objects, files = _objects(package, content)
+        metadata = read_metadata(package)
+        objects, files = read_objects(package, content)
+        pictures = read_pictures(package, content) if request.recognise else {}
     body = next(content.iterfind(f"{OFFICE}body/*"), None)
     if body is None:
         raise CorruptDocumentError("content.xml has no body; save the document again with its program")
@@ -110,7 +106,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder = DocumentBuilder.of(f"application/vnd.oasis.opendocument.{kind}", request)
     builder.language = metadata.pop("language", None)
     builder.metadata = dict(metadata)
-    reader = _OdfReader(builder, content, shared, objects)
+    reader = _OdfReader(builder, request, content, shared, objects, pictures)
     if kind == "spreadsheet":
         reader.read_sheets(body, request.limits.max_characters)
     elif kind == "presentation":
@@ -135,11 +131,15 @@ class _OdfReader:
     def __init__(
         self,
         builder: DocumentBuilder,
+        request: ParseRequest,
         content: _Element,
         shared: _Element | None,
         objects: dict[str, _Element],
+        pictures: dict[str, bytes],
     ) -> None:
         self.builder = builder
+        self._request = request
+        self._pictures = pictures
         self.opening_heading: str | None = None
         self.page: int | None = None
         self._shared = shared
@@ -194,8 +194,20 @@ class _OdfReader:
             hidden = Hidden(columns=set(hidden_columns(table)))
             rows = self._sheet_rows(table, merges, hidden)
             name = table.get(f"{TABLE}name") or ""
-            add_sheet(self.builder, name, rows, max_characters=max_characters, merges=merges, hidden=hidden)
+            named = add_sheet(
+                self.builder, name, rows, max_characters=max_characters, merges=merges, hidden=hidden
+            )
             self._flush()
+            self._read_shapes(table, "" if named else name)
+
+    def _read_shapes(self, table: _Element, heading: str) -> None:
+        """What is drawn on a sheet and in none of its cells (OpenDocument 1.3 part 3, 9.2.8)."""
+        shapes = table.find(f"{TABLE}shapes")
+        if shapes is None:
+            return
+        if any(True for _ in shapes.iter(f"{TEXT}p", f"{DRAW}object")) or self._pictures:
+            self.builder.add(BlockKind.HEADING, heading, level=1)
+        self.read_blocks(shapes)
 
     def _read(self, element: _Element) -> None:
         tag = element.tag
@@ -254,7 +266,8 @@ class _OdfReader:
         if not held and frame.find(f"{DRAW}image") is not None:
             said = alternative_text(frame.findtext(f"{SVG}desc"), frame.findtext(f"{SVG}title"))
             self.builder.add(BlockKind.PARAGRAPH, said and f"Image: {said}", page=self.page)
-            self.builder.lose(Loss.IMAGES, 0 if said else 1)
+            data = self._pictures.get(picture_reference(frame))
+            add_picture(self.builder, self._request, data, described=bool(said), page=self.page)
 
     def _read_object(self, reference: _Element) -> None:
         """A document inside: a formula, a chart as the table it was drawn from, sheets, or text."""
@@ -369,30 +382,3 @@ def _without_blank_end(row: list[str]) -> list[str]:
     while end and not row[end - 1]:
         end -= 1
     return row[: max(end, 1)] if len(row) > _WIDEST_TABLE else row
-
-
-def _objects(package: zipfile.ZipFile, content: _Element) -> tuple[dict[str, _Element], dict[str, bytes]]:
-    """The documents inside, by the reference that stands in the content, and the files by their name."""
-    documents: dict[str, _Element] = {}
-    files: dict[str, bytes] = {}
-    names = set(package.namelist())
-    for element in content.iter(f"{DRAW}object", f"{DRAW}object-ole"):
-        reference = element.get(XLINK_HREF) or ""
-        name = reference.removeprefix("./")
-        if f"{name}/content.xml" in names:
-            part = f"{name}/content.xml"
-            documents[reference] = parse_xml(read_part(package, part), part)
-        elif name in names:
-            files[name] = read_part(package, name)
-    return documents, files
-
-
-def _metadata(package: zipfile.ZipFile) -> dict[str, str]:
-    if "meta.xml" not in package.namelist():
-        return {}
-    found: dict[str, str] = {}
-    for element in parse_xml(read_part(package, "meta.xml"), "meta.xml").iterfind(f"{OFFICE}meta/*"):
-        key = _METADATA.get(str(element.tag))
-        if key and element.text and element.text.strip():
-            found.setdefault(key, element.text.strip())
-    return found

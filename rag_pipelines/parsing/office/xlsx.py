@@ -42,9 +42,10 @@ from rag_pipelines.parsing.office.xlsx_parts import (
     string_text,
     targets_of,
 )
-from rag_pipelines.parsing.office.xlsx_remarks import remarks_of
+from rag_pipelines.parsing.office.xlsx_remarks import Picture, remarks_of
+from rag_pipelines.parsing.parts import add_document, read_picture
 from rag_pipelines.parsing.witness.ooxml import sheets_text
-from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
+from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, read_part, validate_ooxml
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -83,16 +84,34 @@ def parse(request: ParseRequest) -> ParsedDocument:
                     merges=by_first_row(merges_of(frame)),
                     hidden=hidden,
                 )
-            for kind, text in remarks_of(package, sheet.part, frame, builder, hidden):
-                if text and not named and kind not in (BlockKind.HEADER, BlockKind.FOOTER):
+            for remark in remarks_of(package, sheet.part, frame, builder, hidden):
+                if isinstance(remark, Picture):
+                    found = _recognised(package, remark, request, builder)
+                    kind, text = BlockKind.CAPTION, remark.description
+                else:
+                    found, (kind, text) = None, remark
+                if (found or text) and not named and kind not in (BlockKind.HEADER, BlockKind.FOOTER):
                     builder.add(BlockKind.HEADING, sheet.name, level=1)
                     named = True
                 builder.add(kind, text)
+                if found:
+                    add_document(builder, found)
     builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title"))
     builder.account_for(sheets_text(office_file))
     return builder.finish()
+
+
+def _recognised(
+    package: zipfile.ZipFile, picture: Picture, request: ParseRequest, builder: DocumentBuilder
+) -> ParsedDocument | None:
+    """The text in a picture, where pictures are read; one without text or description is counted as lost."""
+    data = read_part(package, picture.part) if request.recognise and picture.part else None
+    found = read_picture(builder, request, data)
+    if found is None and not picture.description:
+        builder.lose(Loss.IMAGES)
+    return found
 
 
 def _rows(

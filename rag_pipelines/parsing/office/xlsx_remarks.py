@@ -1,7 +1,7 @@
 """What an XLSX sheet shows beside its cells: text boxes, charts, check boxes, comments, page headers.
 
-What belongs here: reading those parts into blocks. What does not: cells (`xlsx`), finding parts
-(`xlsx_parts`), the inside of a chart (`ooxml_charts`).
+What belongs here: reading those parts into blocks, and finding pictures. What does not: cells and the inside
+of pictures (`xlsx`), finding parts (`xlsx_parts`), the inside of a chart (`ooxml_charts`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rag_pipelines.model import BlockKind
 from rag_pipelines.parsing.builder import DocumentBuilder
@@ -40,16 +40,22 @@ _GIVEN_NAME = re.compile(r"[^\W\d_]+ \d+")
 _CHECKABLE = ("CheckBox", "Radio")
 
 
+class Picture(NamedTuple):
+    """A picture on a sheet: its part, where the package has it, and what its author wrote about it."""
+
+    part: str | None
+    description: str
+
+
 Remark = tuple[BlockKind, str]
 
 
 def remarks_of(
     package: zipfile.ZipFile, part: str, frame: _Element, builder: DocumentBuilder, hidden: Hidden
-) -> Iterator[Remark]:
-    """What stands on the sheet in `part` beside its cells: drawn text, comments, page furniture.
+) -> Iterator[Remark | Picture]:
+    """What stands on the sheet in `part` beside its cells: drawn text, pictures, comments, page furniture.
 
-    Pictures and drawings without text are counted as lost with `builder`, comments on `hidden` cells as left
-    out.
+    Drawings without text are counted as lost with `builder`, comments on `hidden` cells as left out.
     """
     targets = relations(package, part)
     controls = dict(_controls(package, frame, targets))
@@ -72,7 +78,8 @@ def remarks_of(
 
 def _drawn(
     package: zipfile.ZipFile, part: str, controls: dict[str, str], builder: DocumentBuilder
-) -> Iterator[Remark]:
+) -> Iterator[Remark | Picture]:
+    names = set(package.namelist())
     targets = relations(package, part)
     for shape in _shapes(parse_xml(read_part(package, part), part)):
         about = shape.find(f".//{_XDR}cNvPr")
@@ -81,10 +88,12 @@ def _drawn(
             continue
         if shape.tag == f"{_XDR}pic":
             description = "" if about is None else alternative_text(about.get("descr"), about.get("title"))
-            if not description or _GIVEN_NAME.fullmatch(description):
-                builder.lose(Loss.IMAGES)
-            else:
-                yield BlockKind.CAPTION, description
+            blip = shape.find(f"{_XDR}blipFill/{{*}}blip")
+            target = targets.get("" if blip is None else blip.get(f"{R}embed") or "")
+            yield Picture(
+                target.part if target and target.part in names else None,
+                "" if _GIVEN_NAME.fullmatch(description) else description,
+            )
         elif shape.tag == f"{_XDR}graphicFrame":
             yield from _framed(package, shape, targets, builder)
         else:

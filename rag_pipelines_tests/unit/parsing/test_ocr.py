@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from email.message import EmailMessage
 from importlib.util import find_spec
 
 import docx
+import openpyxl
 import pptx
 import pymupdf
 import pytest
@@ -18,7 +20,8 @@ from rag_pipelines.parsing import ocr
 from rag_pipelines.parsing.base import Ocr, ParseOptions, ParseRequest, RecognisedLine
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
 from rag_pipelines.parsing.registry import parse
-from rag_pipelines_tests.unit.parsing.office import saved
+from rag_pipelines_tests.unit.parsing.office import edited, saved
+from rag_pipelines_tests.unit.parsing.test_odf import cells, odf
 
 ENGINES = [
     pytest.param(
@@ -154,6 +157,73 @@ def test_pictures_of_office_files_and_mails_are_read(stand_in: list[list[Recogni
         assert "images_without_text" not in document.counters
 
     assert "Before\n\nIn the picture\n\nAfter" in read_with(stand_in, saved(word.save)).text
+
+
+def opendocument(kind: str, body: str) -> bytes:
+    """A package with a picture in a frame, which `body` places as ``{frame}``."""
+    image = '<draw:image xlink:href="Pictures/1.svm"/><draw:image xlink:href="Pictures/1.png"/>'
+    link = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
+    frame = f"<draw:frame {link}>{image}</draw:frame>"
+    data = edited(odf(kind, body.format(frame=frame)), "Pictures/1.png", lambda _: picture(*LINES))
+    return edited(data, "Pictures/1.svm", lambda _: b"VCLMTF")
+
+
+def workbook(*, cells: bool = True, description: str = "") -> bytes:
+    """A workbook with a picture, with and without cells above it."""
+    from openpyxl.drawing.image import Image
+
+    book = openpyxl.Workbook()
+    if cells:
+        book.active.append(["Before", 12])
+    book.active.add_image(Image(io.BytesIO(picture(*LINES))), "B4")
+    described = f'descr="{description}"'.encode()
+    part = "xl/drawings/drawing1.xml"
+    return edited(saved(book.save), part, lambda xml: re.sub(rb'descr="[^"]*"', described, xml))
+
+
+SHEET = '<table:table table:name="Sheet">{}</table:table>'
+PLACED = {
+    "ODT, in a paragraph": opendocument("text", "<text:p>Before</text:p><text:p>{frame}</text:p>"),
+    "ODT, at a page": opendocument("text", "{frame}<text:p>After</text:p>"),
+    "ODT, in a table": opendocument("text", SHEET.format(cells("{frame}"))),
+    "ODS, in a cell": opendocument("spreadsheet", SHEET.format(cells("Before", "{frame}"))),
+    "ODS, on the sheet": opendocument(
+        "spreadsheet", SHEET.format("<table:shapes>{frame}</table:shapes>" + cells("Before"))
+    ),
+    "ODS, without cells": opendocument("spreadsheet", SHEET.format("<table:shapes>{frame}</table:shapes>")),
+    "ODP": opendocument("presentation", "<draw:page>{frame}</draw:page>"),
+    "XLSX": workbook(),
+    "XLSX, without cells": workbook(cells=False),
+    "XLSX, described": workbook(description="A delivery note"),
+}
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
+@pytest.mark.parametrize("place", ["ODT, in a paragraph", "ODS, on the sheet", "ODP", "XLSX"])
+def test_pictures_of_sheets_and_of_opendocument_are_read(place: str) -> None:
+    document = read(PLACED[place], "tesseract")
+    for one in LINES:
+        assert one in document.text
+    assert "images_without_text" not in document.counters
+
+
+@pytest.mark.parametrize("place", PLACED)
+def test_a_picture_stands_once_where_its_file_has_it_and_is_counted_where_nothing_reads_it(
+    place: str, stand_in: list[list[RecognisedLine]]
+) -> None:
+    document = read_with(stand_in, PLACED[place])
+    assert [block.confidence for block in document.blocks if block.confidence] == [pytest.approx(0.9)]
+    assert document.text.count("In the picture") == 1
+    assert document.text.endswith("In the picture") or "at a page" in place
+    if "S" in place.partition(",")[0]:
+        assert document.text.startswith("Sheet"), "under the heading of its sheet"
+    assert "images_without_text" not in document.counters
+    try:
+        lost = read(PLACED[place], "off").counters.get("images_without_text", 0)
+    except EmptyDocumentError:
+        assert "without cells" in place or place in ("ODP", "ODT, in a table")
+    else:
+        assert lost == ("described" not in place)
 
 
 def read_with(stand_in: list[list[RecognisedLine]], data: bytes) -> ParsedDocument:
