@@ -41,8 +41,9 @@ def ingest(
 
     A failing source does not stop the others, and one that asks to slow down is tried once more after them.
     Sources that left the configuration are noticed when no source is named. With --hinted, queues are drained
-    first, and only those sources are run that a queue or a notification said something changed in. The exit
-    code is 3 when documents failed or could not all be listed.
+    first, and only those sources are run that a queue or a notification said something changed in; where it
+    named objects of a store, only these are looked at. The exit code is 3 when documents failed or could not
+    all be listed.
     """
     from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
@@ -62,7 +63,7 @@ def ingest(
                 report = run(
                     chosen.runtime,
                     name,
-                    Scope(full, span, allow_deletes, list_all),
+                    Scope(full, span, allow_deletes, list_all, hinted),
                     progress=progress,
                 )
             except RagError as error:

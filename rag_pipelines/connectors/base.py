@@ -250,6 +250,16 @@ class Connector(ABC):
         """
         raise NotImplementedError(f"{self.kind} does not declare the capability 'changes'")
 
+    def named(self, names: Sequence[str]) -> Iterator[Entry] | None:
+        """List only the documents that events named, ending with ``Complete(full=False)``.
+
+        `names` are what messages said (`triggers.messages`), of documents or of anything else. None, at once,
+        where a name may mean more than a document of this source, or cannot be understood: then the source is
+        listed as ever. What this source would not list is not yielded; what is gone is `Removed`, which
+        deletes nothing here: the next listing finds it.
+        """
+        return None
+
     def ids(self) -> Iterator[str | Failure | Complete]:
         """List ids alone; by default taken from `items`."""
         for entry in self.items():

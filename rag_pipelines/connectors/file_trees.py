@@ -23,9 +23,13 @@ from rag_pipelines.errors import (
     RagError,
     TooLargeDocumentError,
     TransientError,
+    UsageError,
 )
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.http.object_stores import DRIVER_OPTIONS, store_error
+
+_S3 = ("s3", "s3a")
+_AZURE = ("az", "abfs", "abfss")
 
 EXTRAS = {
     "s3": "s3",
@@ -213,7 +217,7 @@ class FsspecTree:
     def __init__(self, root: str, storage_options: Mapping[str, Any]) -> None:
         import fsspec
 
-        scheme = root.partition("://")[0]
+        self._scheme = scheme = root.partition("://")[0]
         try:
             options = {**DRIVER_OPTIONS.get(scheme, {}), **storage_options}
             self._fs, self._root = fsspec.core.url_to_fs(root, **options)
@@ -268,6 +272,34 @@ class FsspecTree:
         if len(data) > max_bytes:
             raise TooLargeDocumentError(f"{self.url(path)!r} has grown above max_bytes = {max_bytes:,}")
         return data
+
+    def stat(self, path: str) -> TreeEntry | None:
+        """The entry of one file; None where there is none. Raises a `RagError` where it cannot be seen."""
+        try:
+            self._fs.invalidate_cache()
+            info = self._fs.info(self._full(path))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise store_error(error, self.url(path)) from error
+        return _object(path.rpartition("/")[2], info) if info["type"] == "file" else None
+
+    def named(self, name: str) -> str | None:
+        """The path of the object that an event names (`triggers.messages`); None for one not below the root.
+
+        Raises `UsageError` where that cannot be told: another bucket's name may be an alias of this one, and
+        what is escaped in one event's address is plain in another's.
+        """
+        bucket, _, above = self._root.strip("/").partition("/")
+        said = name if self._scheme in _S3 else ""
+        if self._scheme in _AZURE and "%" not in name:
+            said = urlsplit(name).path.lstrip("/")
+        named, _, key = said.partition("/")
+        if named != bucket or not all(part not in ("", ".", "..") for part in key.rstrip("/").split("/")):
+            raise UsageError(f"{name!r} is no object of {self._url}")
+        if above and not key.startswith(f"{above}/"):
+            return None
+        return key.removeprefix(f"{above}/") if above else key
 
     def is_linked(self, folder: str) -> bool:
         return False

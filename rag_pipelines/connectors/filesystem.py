@@ -33,9 +33,10 @@ from rag_pipelines.connectors.base import (
     Item,
     Options,
     PathOrUrl,
+    Removed,
     Window,
 )
-from rag_pipelines.connectors.file_trees import FileTree, LocalTree, TreeEntry, open_tree
+from rag_pipelines.connectors.file_trees import FileTree, FsspecTree, LocalTree, TreeEntry, open_tree
 from rag_pipelines.connectors.paths import (
     PathFilter,
     check_patterns,
@@ -117,6 +118,26 @@ class FilesystemConnector(Connector):
             yield entry
         yield Complete(count, full=whole)
 
+    def named(self, names: Sequence[str]) -> Iterator[Entry] | None:
+        """Objects of a store that are named by its events; never a sidecar, which means more than itself."""
+        try:
+            tree = self._open()
+            paths = [tree.named(name) for name in names] if isinstance(tree, FsspecTree) else None
+        except RagError:
+            return None
+        if paths is None or any(path and path.endswith(SIDECAR_SUFFIX) for path in paths):
+            return None
+        self._waits = tree.waits
+        wanted = {path for path in paths if path and not path.endswith("/") and self._filter.wants(path)}
+        return self._named(_Walk(tree, self.options, self._filter), sorted(wanted))
+
+    def _named(self, walk: _Walk, paths: Sequence[str]) -> Iterator[Entry]:
+        count = 0
+        for entry in walk.only(paths):
+            count += not isinstance(entry, Removed) and entry.external_id is not None
+            yield entry
+        yield Complete(count, full=False)
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Looks into the folders of `ids`; only a walk can tell what a linked folder is listed under."""
         tree = self._open()
@@ -193,6 +214,27 @@ class _Walk:
         yield from self._below("", "")
         while self._linked:
             yield from self._below(*self._linked.pop(0))
+
+    def only(self, paths: Sequence[str]) -> Iterator[Item | Failure | Removed]:
+        """Those files of a store that are there; they are named whatever a store has that is no file."""
+        assert isinstance(self._tree, FsspecTree)
+        for path in paths:
+            try:
+                one = self._tree.stat(path)
+            except CredentialError:
+                raise
+            except TransientError as error:
+                yield Failure(error=error, entity=self._options.root, whole=True)
+                return
+            except RagError as error:
+                yield Failure(error=error, external_id=external_id(path))
+                continue
+            if one is None:
+                yield Removed(external_id(path))
+            else:
+                yield self._entry(path, one, self._sidecars.file(path))
+            yield from self._reported
+            self._reported.clear()
 
     def _below(self, top: str, top_target: str) -> Iterator[Item | Failure]:
         """Everything below the folder `top`, which really is `top_target`; linked folders are put off."""

@@ -67,6 +67,9 @@ class ListingConfig(dg.Config):
     since: str | None = Field(default=None, description="Take only what was modified at or after this time.")
     until: str | None = Field(default=None, description="Take only what was modified before this time.")
     allow_deletes: bool = Field(default=False, description="Apply deletions above the source's delete guard.")
+    hinted: bool = Field(
+        default=False, description="Take only what hints name, where the source can look each of it up."
+    )
 
     @property
     def window(self) -> Window:
@@ -114,7 +117,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         with dagster_failures():
-            scope = Scope(config.full, config.window, config.allow_deletes, config.list_all)
+            scope = Scope(config.full, config.window, config.allow_deletes, config.list_all, config.hinted)
             source = source_of(context)
             plan = plan_within_budget(Runtime(database, settings, embedders), source, scope)
             _note_removed_sources(context, database, settings)

@@ -18,6 +18,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import pending_changes
 from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
+from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
 from rag_pipelines.orchestration.jobs import asset_jobs
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.orchestration.observe import catalogue_sensor
@@ -88,7 +89,11 @@ def events_sensor(
             waiting.append(f"{one.source} is being ingested")
         else:
             requested += 1
-            yield dg.RunRequest(run_key=f"{one.source}:{one.newest.isoformat()}", partition_key=one.source)
+            yield dg.RunRequest(
+                run_key=f"{one.source}:{one.newest.isoformat()}",
+                partition_key=one.source,
+                run_config=dg.RunConfig({RAW.to_python_identifier(): ListingConfig(hinted=True)}),
+            )
     if not requested:
         yield dg.SkipReason("; ".join(waiting) or "no source was hinted at")
 

@@ -13,7 +13,10 @@ from typing import NamedTuple
 from rag_pipelines.store.database import Pg, query
 
 KEY_CHARACTERS = 500
-"""Of what was named; more would not fit into the index that keeps hints apart."""
+"""A longer name would not fit into the index that keeps hints apart, and counts as nothing in particular."""
+
+NAMES = 1_000
+"""So many names are looked up one by one; listing everything takes less than more of them."""
 
 
 class Hinted(NamedTuple):
@@ -36,11 +39,23 @@ def pending_hints(connection: Pg, sources: Iterable[str]) -> dict[str, Hinted]:
     return {row["source"]: Hinted(**row) for row in rows}
 
 
+def hinted_names(connection: Pg, source_id: int) -> list[str]:
+    """What was named before the run began that holds the source's lease, if that is all that was hinted.
+
+    Nothing where a hint names nothing in particular, or where there are more than `NAMES`.
+    """
+    rows = query(connection, "hinted_names", {"source_id": source_id, "limit": NAMES + 1}).fetchall()
+    names = [row["key"] for row in rows]
+    return [] if None in names or len(names) > NAMES else names
+
+
 def forget_hints(connection: Pg, source_id: int) -> None:
     """Remove what was received before the run began that holds the source's lease."""
     query(connection, "forget_hints", {"source_id": source_id})
 
 
 def _plain(key: str | None) -> str | None:
-    """`key` as Postgres takes it, whoever has sent it."""
-    return key and key.replace("\0", "").encode("utf-8", "replace").decode()[:KEY_CHARACTERS]
+    """`key` if it can be kept as it is, whoever has sent it: part of a name is another name."""
+    if key is None or len(key) > KEY_CHARACTERS or "\0" in key:
+        return None
+    return key if key.encode("utf-8", "replace").decode() == key else None

@@ -145,6 +145,7 @@ class SourceListing:
         self._loading = Loading(run, origin, loading)
         self._rules = ListedRules(run)
         self._feed = False
+        self._named = False
         self._removed: list[Removed] = []
         self._back: set[str] = set()
         self._unlisted: list[Failure] = []
@@ -164,7 +165,7 @@ class SourceListing:
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
         listed = self._origin.entries()
-        self._feed = listed.feed
+        self._feed, self._named = listed.feed, listed.named
         with closing(listed.entries) as entries:
             for block in blocks(entries, BLOCK):
                 self._apply(sort_block(block, self._run.name, self._scope))
@@ -187,6 +188,9 @@ class SourceListing:
             report.miss(f"and {more:,} more; see `rag-pipelines quarantine list --stage list`")
         if self._scope.window:
             report.outcome = "partial"
+        elif self._named:
+            report.outcome = "partial"
+            self._tell_gone()
         elif complete is None or not (complete.full or self._feed):
             report.outcome = "partial"
             report.miss("the listing was incomplete: nothing was deleted, the next run lists again")
@@ -196,6 +200,17 @@ class SourceListing:
                 settlement.listing(complete, settled_at)
             else:
                 settlement.feed(complete, self._removed, self._back)
+
+    def _tell_gone(self) -> None:
+        """What a hint named and is gone stays until a listing does not name it."""
+        ids = [one.external_id for one in self._removed]
+        known = known_documents(self._run.connection, self._run.source_id, ids)
+        held = sorted(one for one in known if known[one]["state"] != "tombstoned")
+        if held:
+            self._run.report.notes.append(
+                f"{len(held)} documents that events named are gone, such as {held[0]}: the next listing of "
+                "the whole source removes them"
+            )
 
     def _apply(self, block: ListingBlock) -> None:
         """Compare one block with the catalogue and write what it means."""

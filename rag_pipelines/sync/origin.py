@@ -38,6 +38,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import documents_not_due, retry_is_due, server_time
+from rag_pipelines.store.hints import hinted_names
 from rag_pipelines.sync.loads import load_contents
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
@@ -53,10 +54,12 @@ Listed = Entry | Restarted
 
 
 class Entries(NamedTuple):
-    """What a source lists. `feed`: only what changed, as long as nothing in it is `Restarted`."""
+    """What a source lists. `feed`: only what changed, as long as nothing in it is `Restarted`. `named`: only
+    what hints name."""
 
     entries: Generator[Listed]
     feed: bool = False
+    named: bool = False
 
 
 class Fetched(NamedTuple):
@@ -119,6 +122,8 @@ class LiveOrigin:
         """As `SourceOrigin.entries`."""
         source = query(self._run.connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
+        if (named := self._named(source)) is not None:
+            return Entries(named, named=True)
         cursor: Cursor | None = source["cursor"]
         if cursor is not None and self._may_follow(source):
             return Entries(self._follow(cursor), feed=True)
@@ -160,6 +165,21 @@ class LiveOrigin:
             place: Fetched(digest, len(data))
             for (place, data), digest in zip(contents.items(), digests, strict=True)
         }
+
+    def _named(self, source: Row) -> Generator[Listed] | None:
+        """What hints name, if a run was asked to look no further and may.
+
+        A source that was never listed is listed; so is one with a budget, whose plan has to foresee the run.
+        """
+        if (
+            self._scope != Scope(hinted=True)
+            or source["settled_at"] is None
+            or self._run.source.budget.limited
+        ):
+            return None
+        names = hinted_names(self._run.connection, self._run.source_id)
+        named = self._connector.named(names) if names else None
+        return None if named is None else (entry for entry in named)
 
     def _list(self) -> Generator[Listed]:
         yield from self._connector.items(self._scope.window)

@@ -21,9 +21,12 @@ class Scope:
         window: take only what was modified in it; such a run deletes nothing and moves no cursor.
         allow_deletes: apply deletions above the source's guard, and an empty listing.
         list_all: list everything, and groups, although a change feed would do; loaded is what changed.
+        hinted: take only what hints name, where each names something that the source can look up; such a run
+            deletes nothing and moves no cursor. Otherwise as by default.
     """
 
     full: bool = False
     window: Window = NO_WINDOW
     allow_deletes: bool = False
     list_all: bool = False
+    hinted: bool = False

@@ -7,11 +7,16 @@ promises (`test_conformance`).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
 
+from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.file_trees import FsspecTree
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.errors import (
@@ -24,6 +29,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.http.object_stores import store_error
 from rag_pipelines_tests.connectors.conformance import START, Listing
+from rag_pipelines_tests.connectors.emulated_stores_world import AzureStore
 from rag_pipelines_tests.connectors.filesystem_world import S3Store
 from rag_pipelines_tests.connectors.pipeline import Pipeline
 
@@ -175,6 +181,72 @@ def test_an_object_is_read_by_one_request(s3: S3, bucket: str) -> None:
     assert found.read("a.md", 10) == b"first"
     assert found.read("none.md", 10) is None
     assert s3.requests[bucket] == before + 2
+
+
+def items(listing: Listing, ids: Iterable[str]) -> list[Item]:
+    """Some items without what loads them, which is made anew for each."""
+    return [structs.replace(listing.items[one], load=bytes) for one in sorted(ids)]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.sampled_from([".access.yaml", "x/.access.yaml", "x/y/.access.yaml", "x/a.md.access.yaml"]),
+        st.sampled_from(
+            ["allow: ['group:one']", "public: true", "inherit: false\nallow: ['group:two']", "allow: ["]
+        ),
+    ),
+    st.sets(st.sampled_from(["a.md", ".b.md", "x/a.md", "x/b.txt", "x/y/a.md", "x/y/"]), min_size=1),
+    st.lists(st.sampled_from(["a.md", ".b.md", "x/a.md", "x/b.txt", "x/y/a.md", "x/y/", "x", "gone.md"])),
+    st.sampled_from(["", "x"]),
+)
+def test_objects_that_events_name_are_seen_as_a_listing_sees_them(
+    s3: S3, sidecars: dict[str, str], keys: set[str], named: list[str], root: str
+) -> None:
+    bucket = f"objects-{next(_numbers)}"
+    s3.make(bucket)
+    for key, text in sidecars.items():
+        s3.put(bucket, key, text.encode(), START)
+    for key in sorted(keys):
+        s3.put(bucket, key, key.encode(), START)
+    place = f"{bucket}/{root}".rstrip("/")
+    s3.put(bucket, f"{root}/listed.md".lstrip("/"), b"", START)
+    options = {"root": f"s3://{place}", "exclude": ["*.txt"], "storage_options": s3.storage_options}
+    connector = make_connector("docs", "filesystem", options)
+    whole = Listing.of(connector.items(), connector)
+    entries = connector.named([f"{bucket}/{key}" for key in named])
+    assert entries is not None
+    found = Listing.of(entries, connector)
+    wanted = {key.removeprefix(f"{root}/") if root else key for key in named if key.startswith(root)}
+    assert found.items.keys() == whole.items.keys() & wanted
+    assert items(found, found.items) == items(whole, found.items)
+    assert not found.is_full
+
+
+def test_azures_objects_are_named_by_their_addresses(azure_store: dict[str, Any], tmp_path: Path) -> None:
+    world = AzureStore(tmp_path, azure_store)
+    for name in ("handbook/a.md", "handbook/b c.md", "handbook/d%20.md"):
+        world.put(name, "text")
+    world.restrict("handbook/a.md", "hr")
+    connector = make_connector("docs", "filesystem", world.options())
+    whole = Listing.of(connector.items(), connector)
+    bucket = world.options()["root"].removeprefix("az://")
+    address = f"https://acme.blob.core.windows.net/{bucket}"
+    entries = connector.named(
+        [f"{address}/handbook/a.md", f"{address}/handbook/b c.md", f"{address}/gone.md"]
+    )
+    assert entries is not None
+    found = Listing.of(entries, connector)
+    assert found.items.keys() == {"handbook/a.md", "handbook/b c.md"}
+    assert items(found, found.items) == items(whole, found.items)
+    assert connector.named([f"{address}/handbook/d%20.md"]) is None, "it may be escaped, or not"
+    assert connector.named(["https://acme.blob.core.windows.net/other/handbook/a.md"]) is None
+
+
+@pytest.mark.parametrize("root", ["{folder}", "memory://docs"])
+def test_a_tree_that_no_event_names_is_listed_as_ever(root: str, tmp_path: Path) -> None:
+    connector = make_connector("docs", "filesystem", {"root": root.format(folder=tmp_path)})
+    assert connector.named(["docs/a.md"]) is None
 
 
 def test_objects_are_loaded_together(

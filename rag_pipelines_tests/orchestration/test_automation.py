@@ -72,13 +72,14 @@ def test_a_source_that_was_hinted_at_is_requested_once_until_it_was_looked_at(sh
     (request,) = tick(shell, "events_sensor")
     (again,) = tick(shell, "events_sensor")
     assert request.partition_key == "docs"
+    assert request.run_config["ops"]["rag__raw_documents"]["config"]["hinted"] is True
     assert again.run_key == request.run_key, "Dagster starts no second run for the same hints"
 
     hint_at(shell, "docs")
     (newer,) = tick(shell, "events_sensor")
     assert newer.run_key != request.run_key
 
-    shell.ingest("docs")
+    shell.ingest("docs", hinted=True)
     assert isinstance(tick(shell, "events_sensor")[0], dg.SkipReason)
 
 

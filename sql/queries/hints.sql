@@ -10,6 +10,11 @@ ON CONFLICT (source, key) DO UPDATE SET received_at = greatest(hint.received_at,
 SELECT source, count(*) AS hints, max(received_at) AS newest
 FROM rag.hint WHERE source = ANY(%(sources)s) GROUP BY source;
 
+-- name: hinted_names
+-- What was received before the run began that holds the source's lease; those that name nothing first.
+SELECT h.key FROM rag.hint h JOIN rag.source s ON s.name = h.source AND h.received_at <= s.lease_at
+WHERE s.source_id = %(source_id)s ORDER BY h.key NULLS FIRST LIMIT %(limit)s;
+
 -- name: forget_hints
 -- What was received before the run began that holds the source's lease.
 DELETE FROM rag.hint h USING rag.source s
