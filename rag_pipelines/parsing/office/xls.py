@@ -15,7 +15,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
-from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.losses import LeftOut, count_words
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, Rows, by_first_row
@@ -51,6 +51,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     for sheet in book.sheets():
         if sheet.visibility:
             builder.counters["hidden_sheets"] += 1
+            builder.counters[LeftOut.HIDDEN.value] += sum(map(count_words, _stored(sheet)))
             continue
         merges = [Merge(top, bottom - 1, left, right - 1) for top, bottom, left, right in sheet.merged_cells]
         hidden = _hidden(book, sheet)
@@ -85,6 +86,15 @@ def _rows(book: Any, sheet: Any, builder: DocumentBuilder) -> Rows:
             elif value:
                 builder.leave_out(LeftOut.HIDDEN, str(value))
         yield number, row
+
+
+def _stored(sheet: Any) -> Iterator[str]:
+    """What a sheet holds, row by row and note by note, numbers and dates as they are stored."""
+    for number in range(sheet.nrows):
+        values = (_value(cell) for cell in sheet.row(number))
+        yield " ".join(f"{value:.15g}" if isinstance(value, float) else str(value) for value in values)
+    for note in sheet.cell_note_map.values():
+        yield note.text
 
 
 def _hidden(book: Any, sheet: Any) -> Hidden:

@@ -21,7 +21,7 @@ from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
-from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.losses import LeftOut, Loss, count_words
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of
@@ -30,6 +30,7 @@ from rag_pipelines.parsing.office.xlsx_parts import (
     MAX_COLUMNS,
     TRUE,
     S,
+    SheetPart,
     Workbook,
     column_of,
     elements,
@@ -39,12 +40,13 @@ from rag_pipelines.parsing.office.xlsx_parts import (
     merges_of,
     read_frame,
     read_workbook,
+    relations,
     string_text,
     targets_of,
 )
 from rag_pipelines.parsing.office.xlsx_remarks import Picture, remarks_of
 from rag_pipelines.parsing.parts import add_document, read_picture
-from rag_pipelines.parsing.witness.ooxml import sheets_text
+from rag_pipelines.parsing.witness import ooxml
 from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, read_part, validate_ooxml
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         for sheet in workbook.sheets:
             if not sheet.visible:
                 builder.counters["hidden_sheets"] += 1
+                _leave_out(package, sheet, workbook, builder)
                 continue
             frame = read_frame(package, sheet.part)
             hidden = Hidden()
@@ -99,8 +102,27 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
     builder.title = meaningful_title(builder.metadata.get("title"))
-    builder.account_for(sheets_text(office_file))
+    builder.account_for(ooxml.sheets_text(office_file))
     return builder.finish()
+
+
+def _leave_out(
+    package: zipfile.ZipFile, sheet: SheetPart, workbook: Workbook, builder: DocumentBuilder
+) -> None:
+    """Count the words of a hidden sheet, numbers and dates as they are stored.
+
+    The second reading does not see its cells, but what is drawn and remarked on it.
+    """
+    if sheet.kind == "worksheet":
+        for row in elements(package, sheet.part, f"{S}row"):
+            values = (_value(cell, workbook) for cell in row)
+            shown = " ".join(str(value) for value in values if value is not None)
+            builder.counters[LeftOut.HIDDEN.value] += count_words(shown)
+    names = set(package.namelist())
+    beside = [one.part for one in relations(package, sheet.part).values()]
+    beside += [one.part for part in beside for one in relations(package, part).values()]
+    for part in names.intersection(filter(ooxml.is_beside_cells, beside)):
+        builder.leave_out(LeftOut.HIDDEN, ooxml.paragraphs(read_part(package, part)))
 
 
 def _recognised(

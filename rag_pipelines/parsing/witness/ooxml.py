@@ -36,7 +36,9 @@ _WORD_PART = re.compile(
 )
 _SLIDE_PART = re.compile(r"ppt/(?:diagrams/data\d*|comments/[^/]*)\.xml")
 _NOTES_PART = re.compile(r"ppt/notesSlides/[^/]*\.xml")
-_SHEET_EXTRA = re.compile(r"xl/(?:comments[^/]*|drawings/drawing\d*|charts/chart\d*|diagrams/data\d*)\.xml")
+_SHEET_EXTRA = re.compile(
+    r"xl/(?:(?:comments/)?comment[^/]*|drawings/drawing\d*|charts/chart\d*|diagrams/data\d*)\.xml"
+)
 _CHART_PART = re.compile(r"(?:word|ppt)/charts/chart[^/]*\.xml")
 
 _SHEET = re.compile(rb"<(?:\w+:)?sheet\s[^>]{0,2000}>")
@@ -104,8 +106,13 @@ def sheets_text(package: OfficePackage) -> str:
         texts += [number.decode() for number in _PLAIN_NUMBER.findall(cells)]
         if b"inlineStr" in cells:
             texts.append(paragraphs(cells))
-    texts += [paragraphs(package.read(name)) for name in package.names if _SHEET_EXTRA.fullmatch(name)]
+    texts += [paragraphs(package.read(name)) for name in package.names if is_beside_cells(name)]
     return _ESCAPED.sub(" ", "\n".join(texts))
+
+
+def is_beside_cells(name: str) -> bool:
+    """Whether a part of a workbook holds what stands beside the cells of a sheet."""
+    return _SHEET_EXTRA.fullmatch(name) is not None
 
 
 def _charts(package: OfficePackage, read: Callable[[bytes], str]) -> Iterator[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
+from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.filters import AutoFilter
@@ -28,6 +31,7 @@ from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, by_first_row
 from rag_pipelines.parsing.office.sheets import add_sheet
 from rag_pipelines_tests.unit.parsing.office import edited, outline, parse, saved, tables
+from rag_pipelines_tests.unit.parsing.test_odf import cells, odf
 
 
 def workbook(*rows: list[Any], title: str = "Data") -> openpyxl.Workbook:
@@ -70,14 +74,72 @@ def test_each_sheet_is_a_section_under_its_name() -> None:
     assert document.blocks[1].heading_path == ("Cups",)
 
 
-def test_hidden_sheets_are_left_out_and_counted() -> None:
-    book = workbook(["shown", "x"])
-    hidden = book.create_sheet("Secret")
-    hidden.append(["hidden"])
-    hidden.sheet_state = "veryHidden"
+def with_hidden_sheets(kind: str) -> bytes:
+    """A sheet that is shown, one that is hidden, and one that only a program can bring back."""
+    if kind == "XLS, saved by LibreOffice":
+        sample = Path(__file__).parents[2] / "samples" / "hidden_sheets.xls.gz"
+        return gzip.decompress(sample.read_bytes())
+    if kind == "ODS":
+        note = "<office:annotation><text:p>Never tell anyone</text:p></office:annotation>"
+        sheets = (
+            ("Shown", cells("Shown", "words", "5")),
+            ("Hidden", cells("Secret", "margin", "7", "7.25").replace("<text:p>", f"{note}<text:p>", 1)),
+            ("Buried", cells("Deeply hidden")),
+        )
+        body = "".join(
+            f'<table:table table:name="{name}" table:style-name="{name}">{rows}</table:table>'
+            for name, rows in sheets
+        )
+        styles = "".join(
+            f'<style:style style:name="{name}"><style:table-properties table:display="false"/></style:style>'
+            for name in ("Hidden", "Buried")
+        )
+        return odf("spreadsheet", body, styles)
+    book = workbook(["Shown", "words", 5])
+    hidden, buried = book.create_sheet("Hidden"), book.create_sheet("Buried")
+    hidden.append(["Secret", "margin", 7, 7.25])
+    hidden["A1"].comment = Comment("Never tell anyone", "Ann")
+    buried.append(["Deeply hidden"])
+    hidden.sheet_state, buried.sheet_state = "hidden", "veryHidden"
+    data = saved(book.save)
+    if kind == "XLSX, with its comments where Excel has them":
+        listing = "xl/worksheets/_rels/sheet2.xml.rels"
+        data = edited(data, listing, lambda xml: xml.replace(b"comments/comment1", b"comments1"))
+        with zipfile.ZipFile(io.BytesIO(data)) as package:
+            remarks = package.read("xl/comments/comment1.xml")
+        data = edited(data, "xl/comments1.xml", lambda _: remarks)
+        data = edited(data, "xl/comments/comment1.xml", lambda _: b"<comments/>")
+    return data
+
+
+@pytest.mark.parametrize(
+    "kind", ["XLSX", "XLSX, with its comments where Excel has them", "XLS, saved by LibreOffice", "ODS"]
+)
+def test_hidden_sheets_are_left_out_and_their_words_counted_alike(kind: str) -> None:
+    document = parse(with_hidden_sheets(kind))
+    assert tables(document) == [[("Shown", "words", "5")]]
+    assert len(outline(document)) == 1
+    assert document.counters["hidden_sheets"] == 2
+    words = "Secret margin 7 7.25 Never tell anyone Deeply hidden"
+    assert document.counters["hidden_words"] == len(words.split())
+    assert "words_missing" not in document.counters
+
+
+def test_what_is_drawn_on_a_hidden_sheet_is_left_out_and_counted() -> None:
+    book = workbook(["Shown"])
+    hidden = book.create_sheet("Hidden")
+    hidden.append(["Town", "Sold"])
+    hidden.append(["Bonn", 3])
+    chart = BarChart()
+    chart.title = "Sales of the night"
+    chart.add_data(Reference(hidden, min_col=2, min_row=1, max_row=2), titles_from_data=True)
+    hidden.add_chart(chart, "D2")
+    hidden.sheet_state = "hidden"
     document = parse(saved(book.save))
-    assert "hidden" not in document.text
-    assert document.counters["hidden_sheets"] == 1
+    assert document.text == "Data\n\nShown"
+    assert document.counters["hidden_words"] == len(
+        ["Town", "Sold", "Bonn", "3", "Sales", "of", "the", "night"]
+    )
     assert "words_missing" not in document.counters
 
 
