@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from email.message import Message as Mime
@@ -18,11 +20,11 @@ from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.mail.bodies import Alternatives, Shown, Text, unflow
-from rag_pipelines.parsing.mail.message import Attachment, Message, decode_words, document
+from rag_pipelines.parsing.losses import words
+from rag_pipelines.parsing.mail import tnef
+from rag_pipelines.parsing.mail.bodies import Alternatives, Shown, Text, texts_of, unflow
+from rag_pipelines.parsing.mail.message import MEDIA_TYPE, Attachment, Message, decode_words, document
 from rag_pipelines.parsing.witness import mail
-
-MEDIA_TYPE = "message/rfc822"
 
 MAX_MULTIPART_DEPTH = 50
 
@@ -72,6 +74,7 @@ def _read(mime: Mime, decoded: dict[int, str], depth: int = 0) -> Message:
     reader = _Reader(Message(subject=_header(mime, "Subject"), metadata=_metadata(mime)), decoded)
     reader.collect(mime, reader.message.bodies, depth)
     reader.attach_unused_images()
+    reader.unwrap()
     return reader.message
 
 
@@ -83,6 +86,7 @@ class _Reader:
         self._decoded = decoded
         self._images: dict[str, Attachment] = {}
         self._markup: list[str] = []
+        self._wrapped: list[Message] = []
 
     def collect(self, part: Any, shown: list[Shown], depth: int, *, is_choice: bool = False) -> None:
         """Put `part` and all below it into the message; its texts are shown behind those of `shown`.
@@ -123,9 +127,24 @@ class _Reader:
             image for name, image in self._images.items() if f"cid:{name}" not in markup
         ]
 
+    def unwrap(self) -> None:
+        """Take what Outlook wrapped: the text of the mail in another form, if it says the same, and files."""
+        for inner in self._wrapped:
+            own = list(self.message.bodies)
+            if _says_the_same(own, inner.bodies):
+                self.message.bodies[:] = [Alternatives([inner.bodies, own])]
+            else:
+                self.message.bodies += inner.bodies
+            self.message.attachments += inner.attachments
+            self.message.parts_not_read += inner.parts_not_read
+            self.message.subject = self.message.subject or inner.subject
+
     def _collect_leaf(self, part: Mime, kind: str, shown: list[Shown], *, is_choice: bool) -> None:
         data = part.get_payload(decode=True)
         if not isinstance(data, bytes) or not data.strip():
+            return
+        if data.startswith(tnef.SIGNATURE):
+            self._wrapped.append(tnef.read(data))
             return
         name = _filename(part)
         place = part.get_content_disposition()
@@ -145,6 +164,14 @@ class _Reader:
             self._images[str(identity).strip(" <>")] = Attachment(name or f"unnamed {kind}", data, kind)
         else:
             self.message.attachments.append(Attachment(name or f"unnamed {kind}", data, kind))
+
+
+def _says_the_same(one: Iterable[Shown], other: Iterable[Shown]) -> bool:
+    """Whether most words of one text are in the other."""
+    said, again = (
+        Counter(words("\n".join(text.shown() for text in texts_of(parts)))) for parts in (one, other)
+    )
+    return 2 * (said & again).total() > said.total()
 
 
 def _notice(status: Any) -> str:

@@ -27,6 +27,9 @@ from rag_pipelines.parsing.losses import Loss
 from rag_pipelines.parsing.mail.bodies import Shown, add_bodies, texts_of
 from rag_pipelines.parsing.parts import add_attachment, nested, take_part
 
+MEDIA_TYPE = "message/rfc822"
+"""A message, also one that lies in a file of another format."""
+
 _LONGEST_ENCODED = 50_000
 """Characters of a header; resolving encoded words takes time in the square of their number."""
 

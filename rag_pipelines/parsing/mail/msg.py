@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding, parts
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.mail import eml, outlook_rtf
 from rag_pipelines.parsing.mail import message as mail
+from rag_pipelines.parsing.mail import outlook_rtf
 from rag_pipelines.parsing.mail.bodies import Alternatives, Text, every_text
 from rag_pipelines.parsing.witness import html as witness
 
@@ -111,17 +111,12 @@ def _add_rich_text(properties: Any, texts: list[Text], message: mail.Message) ->
     if not data:
         return
     try:
-        rtf = outlook_rtf.decompress(data)
+        text, is_html = outlook_rtf.shown_text(data)
     except ValueError:
         message.parts_not_read += 1
         return
-    markup = outlook_rtf.encapsulated_html(rtf)
-    if markup is not None:
-        texts.append(Text(markup, is_html=True))
-    elif not texts[0].text.strip():
-        from striprtf.striprtf import rtf_to_text
-
-        texts.append(Text(rtf_to_text(rtf.decode("latin-1"), errors="replace")))
+    if is_html or not texts[0].text.strip():
+        texts.append(Text(text, is_html=is_html))
 
 
 def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | None:
@@ -132,7 +127,7 @@ def _attachment(attachment: OutlookAttachment, depth: int) -> mail.Attachment | 
         if depth >= _MAX_DEPTH:
             return None
         message = _read(_open_embedded(inner), depth + 1)
-        return mail.Attachment(message.subject or name, message, eml.MEDIA_TYPE)
+        return mail.Attachment(message.subject or name, message, mail.MEDIA_TYPE)
     data = attachment.file_bytes
     return (
         mail.Attachment(name.replace("\\", "/").rpartition("/")[2], data, attachment.mime_type)

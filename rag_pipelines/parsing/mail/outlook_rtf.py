@@ -1,7 +1,7 @@
 """The rich text of Outlook messages: compressed RTF, and the HTML that Outlook wraps in it.
 
 What belongs here: [MS-OXRTFCP] and [MS-OXRTFEX]. What does not: RTF in general (`office.rtf`), messages
-(`msg`).
+(`msg`, `tnef`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,21 @@ _CHARACTERS = {
 }  # fmt: skip
 _SYMBOLS = {b"~": "\u00a0", b"_": "\u2011", b"-": "", b"{": "{", b"}": "}", b"\\": "\\"}
 _SILENT = frozenset({b"fonttbl", b"colortbl", b"stylesheet", b"info", b"pict"})
+
+
+def shown_text(compressed: bytes) -> tuple[str, bool]:
+    """The text of the property PidTagRtfCompressed, and whether it is HTML.
+
+    Raises:
+        ValueError: see `decompress`.
+    """
+    rtf = decompress(compressed)
+    markup = encapsulated_html(rtf)
+    if markup is not None:
+        return markup, True
+    from striprtf.striprtf import rtf_to_text
+
+    return rtf_to_text(rtf.decode("latin-1"), errors="replace"), False
 
 
 def decompress(data: bytes) -> bytes:

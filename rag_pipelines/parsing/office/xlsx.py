@@ -121,8 +121,9 @@ def _leave_out(
     names = set(package.namelist())
     beside = [one.part for one in relations(package, sheet.part).values()]
     beside += [one.part for part in beside for one in relations(package, part).values()]
-    for part in names.intersection(filter(ooxml.is_beside_cells, beside)):
-        builder.leave_out(LeftOut.HIDDEN, ooxml.paragraphs(read_part(package, part)))
+    for part in names.intersection(beside):
+        if ooxml.is_beside_cells(part):
+            builder.leave_out(LeftOut.HIDDEN, ooxml.paragraphs(read_part(package, part)))
 
 
 def _recognised(
