@@ -38,6 +38,9 @@ EARLY = 300.0
 ASSERTION_LIFE = 600
 """Seconds for which an assertion is valid; vendors allow an hour at most."""
 
+PATIENCE = Patience(retries=4, max_wait=60.0)
+"""By default."""
+
 _JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -57,6 +60,7 @@ class TokenSource:
         token_url: where tokens are granted.
         form: makes the fields of a request, anew for each.
         account: what tells this account from others; hashed.
+        patience: how long one request is tried; a source gives its own.
         verify: as of `HttpSession`.
         as_json: the fields are sent as JSON, which Zendesk asks for, and not as a form (RFC 6749, 4.4.2).
         transport: replaces clock or shared state in tests (`Transport`'s arguments).
@@ -68,6 +72,7 @@ class TokenSource:
         form: Callable[[], Form],
         account: tuple[str, ...],
         *,
+        patience: Patience = PATIENCE,
         verify: bool | str = True,
         as_json: bool = False,
         clock: Clock = time,
@@ -85,7 +90,6 @@ class TokenSource:
         self._failures = 0
         self._failure: RagError | None = None
         anonymous = Anonymous(token_url)
-        patience = Patience(retries=4, max_wait=60.0)
         self._session = HttpSession(
             anonymous, Transport(anonymous, patience, clock=clock, **transport), verify
         )

@@ -6,16 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines_tests.connectors.google_drive_bench import options_of
 from rag_pipelines_tests.doubles import confluence_sample, confluence_state, jira_sample, jira_state
 from rag_pipelines_tests.doubles.confluence_cloud import ConfluenceCloud
 from rag_pipelines_tests.doubles.confluence_data_center import ConfluenceDataCenter
-from rag_pipelines_tests.doubles.faults import Truncate
+from rag_pipelines_tests.doubles.faults import Status, Truncate
+from rag_pipelines_tests.doubles.google_drive import GoogleDrive
+from rag_pipelines_tests.doubles.google_drive_items import Grant
+from rag_pipelines_tests.doubles.google_drive_sample import ADMIN, sample_drive
+from rag_pipelines_tests.doubles.google_drive_state import Workspace as Organisation
 from rag_pipelines_tests.doubles.jira_cloud import JiraCloud
 from rag_pipelines_tests.doubles.jira_data_center import JiraDataCenter
 from rag_pipelines_tests.doubles.server import Server
@@ -29,17 +35,18 @@ from rag_pipelines_tests.doubles.zendesk_state import Desk
 from rag_pipelines_tests.integration.workspace import Workspace
 
 SHARE = 0.2
-FILES = r"/media/|/download/|/attachment/|/article_attachments/"
+FILES = r"/media/|/download/|/attachment/|/article_attachments/|alt=media"
 
 
 class Case(NamedTuple):
     """A system to sync: its double, what it holds, what people change in it, and how many they delete."""
 
-    connector: str
-    double: Callable[..., Server]
-    cloud: bool
+    double: Callable[[Any], Server]
+    source: Callable[[Server, Path], dict[str, Any]]
     site: Callable[[], Any]
     change: Callable[[Any], int]
+    expires: str | None = None
+    """Requests of a feed, the second of which is told that its position is not known any more."""
 
 
 def change_confluence(site: confluence_state.Site) -> int:
@@ -96,25 +103,79 @@ def change_zendesk(desk: Desk) -> int:
     return translated + files + 2 * 2  # a ticket and its private comments
 
 
+def change_drive(site: Organisation) -> int:
+    files = [item for item in site.items.values() if item.name.startswith("case")]
+    for item in files[50:80]:
+        site.edit(item, "Edited.")
+    for item in files[80:90]:
+        site.share(item, Grant("user", "cat@example.com"))
+    for item in files[100:130]:
+        site.trash(item)
+    return 30
+
+
+def source(connector: str, *, cloud: bool = True) -> Callable[[Server, Path], dict[str, Any]]:
+    """How a source that is listed fully by each run is configured."""
+    return lambda server, folder: source_of(connector, server, cloud=cloud, full_listing="0s")
+
+
+def drive_source(server: Server, folder: Path) -> dict[str, Any]:
+    """It follows its feed."""
+    assert isinstance(server, GoogleDrive)
+    server.admins.add(ADMIN)
+    server.cap = 20
+    folder.mkdir()
+    options = {**options_of(server, folder), "users": ["ann@example.com"], **PATIENT}
+    return {"connector": "google_drive", "options": options, "access": "public"}
+
+
+PATIENT = {"retries": 6, "max_wait": 60.0, "read_timeout": 0.5}
+EXPIRED = Status(
+    400, body='{"error": {"code": 400, "errors": [{"reason": "invalid", "location": "pageToken"}]}}'
+)
+
 CASES = {
     "confluence-cloud": Case(
-        "confluence", ConfluenceCloud, True, lambda: confluence_sample.sample_site(320), change_confluence
+        partial(ConfluenceCloud, logins=LOGINS),
+        source("confluence"),
+        lambda: confluence_sample.sample_site(320),
+        change_confluence,
     ),
     "confluence-data-center": Case(
-        "confluence",
-        ConfluenceDataCenter,
-        False,
+        partial(ConfluenceDataCenter, logins=LOGINS),
+        source("confluence", cloud=False),
         lambda: confluence_sample.sample_site(320),
         change_confluence,
     ),
     "jira-cloud": Case(
-        "jira", JiraCloud, True, lambda: jira_sample.sample_site(250, cloud=True), change_jira
+        partial(JiraCloud, logins=LOGINS),
+        source("jira"),
+        lambda: jira_sample.sample_site(250, cloud=True),
+        change_jira,
     ),
     "jira-data-center": Case(
-        "jira", JiraDataCenter, False, lambda: jira_sample.sample_site(250, cloud=False), change_jira
+        partial(JiraDataCenter, logins=LOGINS),
+        source("jira", cloud=False),
+        lambda: jira_sample.sample_site(250, cloud=False),
+        change_jira,
     ),
-    "servicenow": Case("servicenow", ServiceNow, True, lambda: sample_instance(250), change_servicenow),
-    "zendesk": Case("zendesk", Zendesk, True, lambda: sample_desk(150), change_zendesk),
+    "servicenow": Case(
+        partial(ServiceNow, logins=LOGINS),
+        source("servicenow"),
+        lambda: sample_instance(250),
+        change_servicenow,
+    ),
+    "zendesk": Case(
+        partial(Zendesk, logins=LOGINS), source("zendesk"), lambda: sample_desk(150), change_zendesk
+    ),
+    "google-drive": Case(GoogleDrive, drive_source, lambda: sample_drive(150), change_drive),
+    "google-drive-cursor-expires": Case(
+        GoogleDrive,
+        drive_source,
+        lambda: sample_drive(150),
+        change_drive,
+        expires=r"/drive/v3/changes\?.*pageToken",
+    ),
 }
 
 
@@ -123,11 +184,8 @@ class Pair:
 
     def __init__(self, case: Case, folder: Path, database_url: str) -> None:
         self.site = case.site()
-        self.servers = {name: case.double(self.site, logins=LOGINS).start() for name in ("stormy", "calm")}
-        sources = {
-            name: source_of(case.connector, server, cloud=case.cloud, full_listing="0s")
-            for name, server in self.servers.items()
-        }
+        self.servers = {name: case.double(self.site).start() for name in ("stormy", "calm")}
+        sources = {name: case.source(server, folder / name) for name, server in self.servers.items()}
         self._workspace = Workspace(
             folder, database_url, sources=sources, indexes={"main": {"sources": list(sources)}}
         )
@@ -164,6 +222,9 @@ def test_a_storm_costs_less_than_twice_the_requests_and_loses_nothing(
     weather.script(Truncate(framing="close"), path=FILES, times=4)
     for change in (lambda site: 0, case.change):
         deleted = change(pair.site)
+        for server in pair.servers.values():
+            if deleted and case.expires:
+                server.faults.script(EXPIRED, nth=2, path=case.expires)
         reports, ratio = pair.sync()
         assert {report.outcome for report in reports.values()} == {"complete"}
         assert reports["stormy"].changes == reports["calm"].changes

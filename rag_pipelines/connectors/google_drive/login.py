@@ -96,7 +96,7 @@ class Logins:
         from rag_pipelines.http.oauth import jwt_bearer, refresh_token
 
         options = self._options
-        shared = {"verify": options.verify, **self._transport}
+        shared = {"patience": options.patience, "verify": options.verify, **self._transport}
         if self._key is None:
             assert options.client_id is not None
             assert options.client_secret is not None

@@ -64,6 +64,7 @@ class ServiceNowSite:
                 options.url + TOKEN_PATH,
                 options.client_id,
                 options.client_secret.get_secret_value(),
+                patience=options.patience,
                 verify=options.verify,
             )
             credential = BearerCredential([options.url], tokens)

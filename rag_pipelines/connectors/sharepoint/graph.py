@@ -198,15 +198,16 @@ def token_source(options: SharePointOptions, scope: str) -> TokenSource:
     from rag_pipelines.http import oauth
 
     url, client = options.token_url, options.client_id
+    connection = {"patience": options.patience, "verify": options.verify}
     if options.client_secret is not None:
         secret = options.client_secret.get_secret_value().strip()
-        return oauth.client_credentials(url, client, secret, scope, verify=options.verify)
+        return oauth.client_credentials(url, client, secret, scope, **connection)
     if options.token_file is not None:
-        return oauth.workload_identity(url, client, options.token_file, scope, verify=options.verify)
+        return oauth.workload_identity(url, client, options.token_file, scope, **connection)
     assert options.certificate is not None
     key, thumbprint = _read_certificate(options.certificate)
     return oauth.signed_client_credentials(
-        url, client, key, scope, headers={"x5t#S256": thumbprint}, algorithm="PS256", verify=options.verify
+        url, client, key, scope, headers={"x5t#S256": thumbprint}, algorithm="PS256", **connection
     )
 
 

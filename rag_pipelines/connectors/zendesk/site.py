@@ -53,6 +53,7 @@ class ZendeskSite:
                 options.client_id,
                 options.client_secret.get_secret_value(),
                 "read",
+                patience=options.patience,
                 verify=options.verify,
                 as_json=True,
             )

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rag_pipelines.errors import ConfigError, CredentialError, TransientError
 from rag_pipelines.http import oauth
 from rag_pipelines.http.credentials import BearerCredential
-from rag_pipelines.http.pacing import Pacers
+from rag_pipelines.http.pacing import Pacers, Patience
 from rag_pipelines_tests.doubles.faults import Status
 from rag_pipelines_tests.doubles.server import Answer, Server, json_answer
 from rag_pipelines_tests.unit.connectors.test_http_session import FakeClock, NoJitter
@@ -205,6 +205,17 @@ def test_an_endpoint_that_is_down_is_a_passing_fault(endpoint: Endpoint) -> None
     endpoint.stop()
     with pytest.raises(TransientError, match="did not answer"):
         tokens.token()
+
+
+def test_a_source_says_how_long_its_endpoint_is_asked(endpoint: Endpoint) -> None:
+    endpoint.faults.script(Status(503), times=9)
+    patience = Patience(retries=2)
+    tokens = oauth.client_credentials(
+        endpoint.url + "/token", "app", "s3cret", patience=patience, **options()
+    )
+    with pytest.raises(TransientError):
+        tokens.token()
+    assert len(endpoint.log) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
