@@ -65,7 +65,7 @@ class Body:
         self._block_starts = [block.start for block in self.blocks]
         self._folded_title = self._title.casefold()
         self._prefixes: dict[tuple[tuple[str, ...], bool], _Prefix] = {}
-        self._below_title: dict[tuple[str, ...], bool] = {}
+        self._prefix_of_block: dict[int, _Prefix] = {}
         self._links: dict[int, list[PlacedLink]] = {}
 
     def room(self, start: int) -> int:
@@ -212,17 +212,21 @@ class Body:
 
         A title that the first heading or the chunk itself repeats is left out.
         """
-        path = self.blocks[self._block_at(start)].heading_path if self._with_headings else ()
+        number = self._block_at(start)
+        prefix = self._prefix_of_block.get(number)
+        if prefix is not None:
+            return prefix
+        path = self.blocks[number].heading_path if self._with_headings else ()
         repeats = self._is_below_title(path) if path else self._begins_with_title(start)
         prefix = self._prefixes.get((path, repeats))
         if prefix is None:
             prefix = self._prefixes[path, repeats] = self._fit_prefix(path, "" if repeats else self._title)
+        if path:
+            self._prefix_of_block[number] = prefix
         return prefix
 
     def _is_below_title(self, path: tuple[str, ...]) -> bool:
-        if path not in self._below_title:
-            self._below_title[path] = path[0].casefold() == self._folded_title
-        return self._below_title[path]
+        return path[0].casefold() == self._folded_title
 
     def _begins_with_title(self, start: int) -> bool:
         """Compares the first characters before the whole, which may be as long as the document."""

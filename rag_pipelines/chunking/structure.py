@@ -55,12 +55,14 @@ class StructureChunker(BodyChunker):
         for block in blocks:
             if not held:
                 start = block.start
-            while held and not body.fits(start, block.end) and self._closes(body, start, held, block):
+            fits = body.fits(start, block.end)
+            while held and not fits and self._closes(body, start, held, block):
                 kept = _without_trailing_headings(held)
                 yield ChunkSpan(start, kept[-1].end)
                 held = held[len(kept) :]
                 start = held[0].start if held else block.start
-            if body.fits(start, block.end):
+                fits = body.fits(start, block.end)
+            if fits:
                 held.append(block)
                 continue
             *full, rest = self._split(body, start, block)

@@ -8,12 +8,13 @@ and a half-written object is never visible under its name.
 from __future__ import annotations
 
 import os
-import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 from backports import zstd
 
@@ -48,6 +49,7 @@ class BlobStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._of_thread = threading.local()
 
     @cached_property
     def _folder(self) -> _Folder:
@@ -60,8 +62,15 @@ class BlobStore:
         digest = sha256(data)
         name = _name(kind, digest)
         if not self._folder.exists(name):
-            self._folder.write(name, zstd.compress(data, level=COMPRESSION_LEVEL))
+            self._folder.write(name, self._compress(data))
         return digest
+
+    def _compress(self, data: bytes) -> bytes:
+        """One frame; a new compressor for each would take as long as a short document."""
+        compressor = getattr(self._of_thread, "compressor", None)
+        if compressor is None:
+            compressor = self._of_thread.compressor = zstd.ZstdCompressor(level=COMPRESSION_LEVEL)
+        return compressor.compress(data, mode=zstd.ZstdCompressor.FLUSH_FRAME)
 
     def put_all(self, kind: Kind, contents: Sequence[bytes]) -> list[bytes]:
         """Store many objects; returns their SHA-256 in order. To a remote store several threads write."""
@@ -101,23 +110,24 @@ def _name(kind: Kind, digest: bytes) -> str:
 
 
 class _LocalFolder:
-    """Plain file calls: fsspec costs more per object than the object."""
+    """Plain file calls: fsspec costs more per object than the object, and paths as objects a part of it."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._made: set[Path] = set()
+        self._root = os.path.abspath(root)
+        self._made: set[str] = set()
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(self._root / name)
+        return os.path.exists(f"{self._root}/{name}")
 
     def write(self, name: str, data: bytes) -> None:
-        path = self._root / name
-        if path.parent not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        path = f"{self._root}/{name}"
+        folder = os.path.dirname(path)
+        if folder not in self._made:
+            os.makedirs(folder, exist_ok=True)
+            self._made.add(folder)
+        temporary = f"{folder}/.tmp-{uuid4().hex}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb", opener=_open_private) as file:
                 file.write(data)
             os.replace(temporary, path)
         except BaseException:
@@ -125,14 +135,20 @@ class _LocalFolder:
             raise
 
     def read(self, name: str) -> bytes:
-        return (self._root / name).read_bytes()
+        with open(f"{self._root}/{name}", "rb") as file:
+            return file.read()
 
     def delete(self, name: str) -> None:
-        (self._root / name).unlink(missing_ok=True)
+        Path(self._root, name).unlink(missing_ok=True)
 
     def names(self, prefix: str) -> Iterator[str]:
-        for path in (self._root / prefix).glob("*/*.zst"):
+        for path in Path(self._root, prefix).glob("*/*.zst"):
             yield path.relative_to(self._root).as_posix()
+
+
+def _open_private(path: str, flags: int) -> int:
+    """For the owner alone, as temporary files are."""
+    return os.open(path, flags, 0o600)
 
 
 class _RemoteFolder:

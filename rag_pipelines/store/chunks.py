@@ -7,7 +7,7 @@ which documents need them (`sync.advance`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from rag_pipelines.errors import ChunkingError, DocumentError
 from rag_pipelines.fingerprint import text_key
 from rag_pipelines.model import Chunk, Summary
+from rag_pipelines.store.binary import UuidArray, vector_rows
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.text.canonical import clean, plain_metadata
 
@@ -104,7 +105,7 @@ def put_parses(connection: Pg, rows: Iterable[Row]) -> dict[tuple[bytes, str], i
 
 def find_chunk_sets(connection: Pg, keys: Iterable[UUID]) -> dict[UUID, Row]:
     """The stored chunk sets among `keys`."""
-    rows = query(connection, "find_chunk_sets", {"keys": list(keys)}, binary=True)
+    rows = query(connection, "find_chunk_sets", {"keys": UuidArray(keys)}, binary=True)
     return {row["key"]: row for row in rows}
 
 
@@ -160,7 +161,7 @@ def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
 
 def missing_vectors(connection: Pg, model_id: int, keys: Sequence[UUID]) -> set[UUID]:
     """Which of `keys` have no vector under the model."""
-    rows = query(connection, "missing_vectors", {"model_id": model_id, "keys": list(keys)}, binary=True)
+    rows = query(connection, "missing_vectors", {"model_id": model_id, "keys": UuidArray(keys)}, binary=True)
     return {row["key"] for row in rows}
 
 
@@ -169,11 +170,9 @@ def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Ve
 
     The commit does not wait for the disk: what a crash of the server loses is computed again.
     """
-    from pgvector.psycopg import register_vector
-
-    if connection.adapters.types.get("vector") is None:
-        register_vector(connection)
-    rows = [(model_id, key, vector) for key, vector in zip(keys, vectors, strict=True)]
+    if not keys:
+        return
+    rows = vector_rows(model_id, keys, vectors)
     try:
         with connection.transaction():
             _copy_vectors(connection, _COPY_VECTORS, rows)
@@ -184,9 +183,7 @@ def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Ve
             connection.execute("INSERT INTO rag.embedding SELECT * FROM incoming ON CONFLICT DO NOTHING")
 
 
-def _copy_vectors(connection: Pg, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+def _copy_vectors(connection: Pg, statement: str, rows: bytes) -> None:
     connection.execute("SET LOCAL synchronous_commit = off")
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(["int4", "uuid", "vector"])
-        for row in rows:
-            copy.write_row(row)
+        copy.write(rows)

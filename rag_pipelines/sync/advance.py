@@ -242,7 +242,6 @@ class Advance:
 def _import_vectors() -> None:
     """What storing vectors needs, imported while the workers start; it takes as long as they do."""
     import numpy  # noqa: F401
-    import pgvector.psycopg  # noqa: F401
 
 
 def _restore_error(status: str, message: str | None) -> DocumentError:
