@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,17 +126,17 @@ class Transport(HTTPAdapter):
                 "url to where the site answers, or keep single sign-on from standing in front of it"
             )
         pacer = self._pacers.of(urlsplit(url).netloc, self._credential.identity)
-        waited, renewed = 0.0, False
+        waited, renewed, turn = 0.0, False, ExitStack()
         for attempt in itertools.count(1):
-            waited += self._await_turn(pacer, place, self._patience.max_wait - waited)
+            waited += self._await_turn(pacer, turn, place, self._patience.max_wait - waited)
             self.traffic.add(requests=1, retries=int(attempt > 1))
             try:
-                with pacer.turn(self._at_once):
-                    response = self._exchange(request, place, verify, cert, proxies, max_bytes)
+                response = self._exchange(request, place, verify, cert, proxies, max_bytes)
                 self._judge(response, url, wants_json, pacer)
                 _check_size(response, place, size)
                 return response
             except CredentialError:
+                turn.close()
                 if renewed or not self._credential.renew(request):
                     raise
                 renewed = True
@@ -145,27 +146,37 @@ class Transport(HTTPAdapter):
                 if isinstance(error, ThrottledError):
                     pacer.hold(delay + (error.retry_after or 0), self._clock)
                     delay = 0.0
+                turn.close()
                 if attempt > self._patience.retries or waited + delay > self._patience.max_wait:
                     log.warning("request given up", tries=attempt, waited=round(waited, 1), reason=str(error))
                     raise
                 log.info("request retried", attempt=attempt, wait=round(delay, 1), reason=str(error))
                 self._sleep(delay)
                 waited += delay
+            finally:
+                turn.close()
         raise AssertionError("unreachable")
 
-    def _await_turn(self, pacer: Pacer, place: str, budget: float) -> float:
-        """Wait until the credential may be used again; the seconds that took."""
+    def _await_turn(self, pacer: Pacer, turn: ExitStack, place: str, budget: float) -> float:
+        """Wait until the credential may be used again, and begin a turn; the seconds that was held back for.
+
+        Whoever has waited for a turn looks again: another request may have been told to wait meanwhile.
+        """
         waited = 0.0
-        while (wait := pacer.remaining(self._clock)) > 0:
-            if waited + wait > budget:
-                raise ThrottledError(
-                    f"{place}: the server asks to wait {wait:,.0f} s, more than max_wait leaves "
-                    f"({budget - waited:,.0f} s)",
-                    wait,
-                )
-            self._sleep(wait)
-            waited += wait
-        return waited
+        while True:
+            while (wait := pacer.remaining(self._clock)) > 0:
+                if waited + wait > budget:
+                    raise ThrottledError(
+                        f"{place}: the server asks to wait {wait:,.0f} s, more than max_wait leaves "
+                        f"({budget - waited:,.0f} s)",
+                        wait,
+                    )
+                self._sleep(wait)
+                waited += wait
+            turn.enter_context(pacer.turn(self._at_once))
+            if not pacer.remaining(self._clock):
+                return waited
+            turn.close()
 
     def _sleep(self, seconds: float) -> None:
         if seconds > 0:

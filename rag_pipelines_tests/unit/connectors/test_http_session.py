@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -657,6 +658,52 @@ def test_no_more_requests_of_a_credential_are_under_way_than_allowed(at_most: in
 
     with ThreadPoolExecutor(3) as pool:
         assert set(pool.map(ask, range(3))) == {met}
+
+
+class Queue(Pacer):
+    """While its first request waits for a turn, another one is told to hold for five seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[float] = []
+        self.clock = FakeClock()
+
+    @contextmanager
+    def turn(self, at_most: int) -> Iterator[None]:
+        with super().turn(at_most):
+            if not self.turns:
+                self.hold(5, self.clock)
+            self.turns.append(self.clock.now)
+            yield
+
+
+def test_a_request_that_waited_for_its_turn_looks_again_whether_it_may_go(server: Server) -> None:
+    queue, pacers = Queue(), Pacers()
+    pacers.of = lambda host, credential: queue  # type: ignore[method-assign]
+    reader = Reader(server, pacers=pacers)
+    queue.clock = reader.clock
+    reader.json()
+    assert reader.clock.slept == [5]
+    assert queue.turns == [1_000, 1_005]
+    assert reader.transport.traffic.requests == 1
+
+
+def test_a_throttled_request_holds_back_the_others_before_it_gives_its_turn_away(server: Server) -> None:
+    held: list[float] = []
+
+    class Watched(Pacer):
+        @contextmanager
+        def turn(self, at_most: int) -> Iterator[None]:
+            with super().turn(at_most):
+                yield
+                held.append(self.remaining(reader.clock))
+
+    pacer, pacers = Watched(), Pacers()
+    pacers.of = lambda host, credential: pacer  # type: ignore[method-assign]
+    reader = Reader(server, pacers=pacers)
+    server.faults.script(Status(429))
+    reader.json()
+    assert [wait > 0 for wait in held] == [True, False]
 
 
 @pytest.mark.parametrize("reason", ["userRateLimitExceeded", "rateLimitExceeded"])
