@@ -181,11 +181,13 @@ class Settlement:
         query(run.connection, "tombstone_vanished", {**params, "parked": self._allow_deletes})
 
     def _delete_removed(self, removed: Sequence[str]) -> None:
-        """What is not held, or gone already, counts for nothing."""
+        """What is not held, or gone already, counts for nothing; what waits for a person goes on waiting."""
         run, known = self._run, self._count()["known"]
         rows = known_documents(run.connection, run.source_id, removed)
-        held = [one for one in removed if one in rows and rows[one]["state"] != "tombstoned"]
-        params = {"source_id": run.source_id, "ids": list(removed), "documents": len(held), "known": known}
+        states = {one: rows[one]["state"] for one in removed if one in rows}
+        held = [one for one, state in states.items() if state == "present"]
+        ids = [one for one in removed if states.get(one) != "missing"]
+        params = {"source_id": run.source_id, "ids": ids, "documents": len(held), "known": known}
         if self._is_guarded(len(held), known):
             query(run.connection, "park_ids", {**params, "cause": "removed"})
             return

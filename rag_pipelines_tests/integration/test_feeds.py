@@ -29,6 +29,7 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.errors import CredentialError, FetchError, GoneError, TransientError, UsageError
 from rag_pipelines.model import AccessRule
+from rag_pipelines.sync.deletions import reject
 from rag_pipelines.sync.plan import apply_plan, plan_source
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -231,6 +232,29 @@ def test_the_guard_counts_what_goes_with_a_parent(scene: Scene) -> None:
     report = scene.ingest()
     assert (report.changes, report.parked_deletes) == ({}, 2)
     assert set(scene.held()) == {"a", "b", "b/attachment/1", "bb"}
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_removal_that_waits_for_a_person_waits_on_when_it_is_named_again(
+    scene: Scene, decided: bool
+) -> None:
+    scene.document["sources"]["docs"]["delete_guard"] = {"documents": 2, "share": 0.4}
+    scene.system.feed = [Removed("b", children=True)]
+    scene.ingest()
+    (parked,) = scene.rows("SELECT deletion_id FROM rag.deletion")
+    if decided:
+        reject(scene.database, parked["deletion_id"], reason="the export is broken")
+    for again in ([Removed("b", children=True)], [Removed("b")]):
+        scene.system.feed = again
+        report = scene.ingest()
+        assert (report.changes, report.parked_deletes) == ({}, 0)
+    assert set(scene.held()) == {"a", "b", "b/attachment/1", "bb"}
+    states = [row["state"] for row in scene.rows("SELECT state FROM rag.deletion")]
+    assert states == ["rejected" if decided else "parked"]
+    scene.system.feed = [scene.system.item("b"), scene.system.item("b/attachment/1")]
+    scene.ingest()
+    scene.system.feed = [Removed("b")]
+    assert scene.ingest().changes == {"deleted": 1}
 
 
 @pytest.mark.parametrize("gap", list(FeedGap))
