@@ -12,6 +12,7 @@ does not compute, stands as it is and is counted. Hidden sheets, rows and column
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import zipfile
 from datetime import datetime
@@ -26,6 +27,7 @@ from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of
 from rag_pipelines.parsing.office.sheets import add_sheet
+from rag_pipelines.parsing.office.xlsx_cell_pictures import cell_pictures
 from rag_pipelines.parsing.office.xlsx_parts import (
     MAX_COLUMNS,
     TRUE,
@@ -87,7 +89,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
                     merges=by_first_row(merges_of(frame)),
                     hidden=hidden,
                 )
-            for remark in remarks_of(package, sheet.part, frame, builder, hidden):
+            beside = remarks_of(package, sheet.part, frame, builder, hidden)
+            for remark in itertools.chain(cell_pictures(package, sheet.part), beside):
                 if isinstance(remark, Picture):
                     found = _recognised(package, remark, request, builder)
                     kind, text = BlockKind.CAPTION, remark.description

@@ -231,6 +231,45 @@ def read_with(stand_in: list[list[RecognisedLine]], data: bytes) -> ParsedDocume
     return read(data)
 
 
+def with_cell_pictures(*descriptions: str) -> bytes:
+    """A workbook with a picture in a cell for each description."""
+    import xlsxwriter
+
+    def save(file: io.BytesIO) -> None:
+        book = xlsxwriter.Workbook(file)
+        sheet = book.add_worksheet("Sheet")
+        sheet.write("A1", "Before")
+        for row, described in enumerate(descriptions):
+            image = io.BytesIO(picture(LINES[0], described))
+            sheet.embed_image(row, 1, "note.png", {"image_data": image, "description": described})
+        book.close()
+
+    return saved(save)
+
+
+@pytest.mark.parametrize("descriptions", [("",), ("", "A note"), ("One", "", "Two")])
+def test_pictures_in_cells_of_a_sheet_are_read(
+    descriptions: tuple[str, ...], stand_in: list[list[RecognisedLine]]
+) -> None:
+    data = with_cell_pictures(*descriptions)
+    stand_in += [[line(f"Picture {number}")] for number in range(len(descriptions))]
+    document = read(data)
+    found = [document.text[block.start : block.end] for block in document.blocks if block.confidence]
+    assert found == [f"Picture {number}" for number in range(len(descriptions))]
+    lost = read(data, "off").counters.get("images_without_text", 0)
+    assert lost == descriptions.count("")
+
+
+@pytest.mark.parametrize("part", ["metadata.xml", "richData/rdrichvalue.xml", "richData/richValueRel.xml"])
+def test_a_picture_in_a_cell_that_leads_nowhere_is_counted(
+    part: str, stand_in: list[list[RecognisedLine]]
+) -> None:
+    stand_in.append([line("not reached")])
+    cut = re.compile(rb"<(bk|rv)[ >].*?</\1>|<rel .*?/>")
+    data = edited(with_cell_pictures(""), f"xl/{part}", lambda xml: cut.sub(b"", xml))
+    assert read(data).counters["images_without_text"] == 1
+
+
 def test_an_engine_or_a_language_that_is_missing_is_named_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
