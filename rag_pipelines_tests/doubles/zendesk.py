@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -101,22 +103,28 @@ class Zendesk(Server):
         self.logins["Bearer granted"] = "sync"
         return json_answer({"access_token": "granted", "token_type": "bearer", "expires_in": 1800})
 
+    def _is_listed(self, row: Row) -> bool:
+        """Whether listings name an article: this brand's, in a section."""
+        section = row["section_id"]
+        return (
+            section in self.desk.sections
+            and section not in self.left_out
+            and self.desk.brand(row) == self.brand
+        )
+
     def _listed(self) -> list[Row]:
-        """This brand's articles that listings name, in the order they are in."""
-        rows = self.desk.articles.values()
-        here = [row for row in rows if row["section_id"] in self.desk.sections]
-        return [
-            row
-            for row in here
-            if self.desk.brand(row) == self.brand and row["section_id"] not in self.left_out
-        ]
+        """The articles that listings name, in the order they are in."""
+        return [row for row in self.desk.articles.values() if self._is_listed(row)]
 
     def _articles(self, request: Request) -> Any:
         translated = "translations" in request.list("include")
-        rows = self._listed()
+        rows = self.desk.articles
         if request.one("sort_by") == "updated_at":
-            rows = sorted(rows, key=lambda row: row["updated_at"], reverse=True)[:1]
-        return self._page(request, "articles", rows, lambda row: self._shape(row, translated))
+            newest = max(self._listed(), key=lambda row: row["updated_at"], default=None)
+            rows = {newest["id"]: newest} if newest else {}
+        return self._page(
+            request, "articles", rows, lambda row: self._shape(row, translated), self._is_listed
+        )
 
     def _incremental(self, request: Request) -> Any:
         """Pages that begin where the one before ended; archived articles are not in them."""
@@ -142,7 +150,7 @@ class Zendesk(Server):
         row = self._here(id)
         if row is None:
             return missing()
-        return self._page(request, "translations", self.desk.translations[row["id"]].values())
+        return self._page(request, "translations", _by_id(self.desk.translations[row["id"]].values()))
 
     def _attachments(self, request: Request, id: str) -> Any:
         row = self._here(id)
@@ -153,7 +161,7 @@ class Zendesk(Server):
         return self._page(
             request,
             "article_attachments",
-            rows,
+            _by_id(rows),
             lambda one: {**one, "content_url": f"{host}/hc/article_attachments/{one['id']}"},
         )
 
@@ -188,7 +196,7 @@ class Zendesk(Server):
         if kind in self.refused:
             return forbidden()
         rows = self._of(kind)
-        return self._page(request, kind, rows) if paged else {kind: list(rows), "next_page": None}
+        return self._page(request, kind, _by_id(rows)) if paged else {kind: list(rows), "next_page": None}
 
     def _of(self, kind: str) -> Iterable[Row]:
         desk = self.desk
@@ -256,18 +264,24 @@ class Zendesk(Server):
         row = self.desk.tickets.get(int(id))
         if row is None or row["status"] == DELETED:
             return missing()
-        return self._page(request, "comments", self.desk.comments[row["id"]])
+        return self._page(request, "comments", _by_id(self.desk.comments[row["id"]]))
 
     def _page(
-        self, request: Request, name: str, rows: Iterable[Row], shape: Any = lambda row: row
+        self,
+        request: Request,
+        name: str,
+        rows: Mapping[int, Row],
+        shape: Callable[[Row], Row] = lambda row: row,
+        holds: Callable[[Row], bool] = lambda row: True,
     ) -> dict[str, Any]:
-        """A page of cursor pagination."""
+        """A page of cursor pagination over the rows that `holds` lets through."""
         size = min(request.number("page[size]", 100), 100)
         after = request.one("page[after]")
-        last = _read(after)[0] if after else 0
-        rest = sorted((row for row in rows if row["id"] > last), key=lambda row: row["id"])
-        page = rest[:size]
-        more = len(rest) > len(page)
+        ids = sorted(rows)
+        behind = bisect_right(ids, _read(after)[0]) if after else 0
+        found = (rows[ids[at]] for at in range(behind, len(ids)) if holds(rows[ids[at]]))
+        page = list(islice(found, size))
+        more = next(found, None) is not None
         cursor = _write(page[-1]["id"], 0) if page else None
         shown = [shape(row) for row in page]
         if name == "articles" and after:
@@ -305,8 +319,11 @@ def too_many(retry_after: str = "0") -> Status:
     )
 
 
-def _epoch(stamp: str) -> int:
+def _by_id(rows: Iterable[Row]) -> dict[int, Row]:
+    return {row["id"]: row for row in rows}
 
+
+def _epoch(stamp: str) -> int:
     return int(datetime.fromisoformat(stamp).timestamp())
 
 
