@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from rag_pipelines_tests.connectors.conformance import NOT_APPLICABLE, Case, World
+from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
 from rag_pipelines_tests.connectors.pipeline import Pipeline
 from rag_pipelines_tests.connectors.worlds import WORLDS
+from rag_pipelines_tests.databases import copied_database
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: world.name)
@@ -31,11 +33,20 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def emptied_database(postgres: str, template_database: str) -> Iterator[EmptiedDatabase]:
+    """One database for all promises of the engine, whose sessions have read the catalogue."""
+    with copied_database(postgres, template_database) as url:
+        made = EmptiedDatabase(url)
+        yield made
+        made.close()
+
+
 @pytest.fixture
 def pipeline(
-    world: World, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, emptied_database: EmptiedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pipeline]:
     """The engine on a world."""
-    made = Pipeline(world, tmp_path / "pipeline", database_url, monkeypatch)
+    made = Pipeline(world, tmp_path / "pipeline", emptied_database, monkeypatch)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""A world of the kit behind the real engine: catalogue, index and search on a database of the test's own.
+"""A world of the kit behind the real engine: catalogue, index and search on an empty database.
 
 What belongs here: what the engine's promises share. What does not: worlds, promises.
 """
@@ -6,6 +6,7 @@ What belongs here: what the engine's promises share. What does not: worlds, prom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rag_pipelines.gates import access_proof
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines_tests.connectors.conformance import World, divert
+from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -31,7 +33,10 @@ class Pipeline(Workspace):
 
     The access gate asks one question, as it has tests of its own."""
 
-    def __init__(self, world: World, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, world: World, folder: Path, database: EmptiedDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database.empty()
         source = {
             "connector": world.kind,
             "options": world.options(),
@@ -40,11 +45,20 @@ class Pipeline(Workspace):
             "full_listing": "0s",
             "group_listing": "0s",
         }
-        super().__init__(folder, url, sources={"docs": source})
+        super().__init__(folder, database.url, sources={"docs": source})
+        self.database = database.sessions
         self.world = world
+        self._loaded: tuple[dict[str, Any], Settings] | None = None
         self._through: Callable[[Iterator[Entry]], Iterator[Entry]] | None = None
         monkeypatch.setattr(Settings, "connector", lambda settings, source: self._connector())
         monkeypatch.setattr(access_proof, "QUESTIONS", 1)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration as it stands, read again where it was changed."""
+        if self._loaded is None or self._loaded[0] != self.document:
+            self._loaded = deepcopy(self.document), super().settings
+        return self._loaded[1]
 
     def listing_in_full_rarely(self) -> None:
         """From now on a run follows the changes, where the connector can."""
@@ -112,3 +126,8 @@ class Pipeline(Workspace):
             divert(connector, self._through)
             self._through = None
         return connector
+
+    def close(self) -> None:
+        """Give the search's connections back; those of the database stay."""
+        if self._searcher is not None:
+            self._searcher.close()

@@ -30,6 +30,7 @@ from rag_pipelines.errors import (
 from rag_pipelines.http.object_stores import store_error
 from rag_pipelines_tests.connectors.conformance import START, Listing
 from rag_pipelines_tests.connectors.emulated_stores_world import AzureStore
+from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
 from rag_pipelines_tests.connectors.filesystem_world import S3Store
 from rag_pipelines_tests.connectors.pipeline import Pipeline
 
@@ -250,13 +251,13 @@ def test_a_tree_that_no_event_names_is_listed_as_ever(root: str, tmp_path: Path)
 
 
 def test_objects_are_loaded_together(
-    s3: S3, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    s3: S3, tmp_path: Path, emptied_database: EmptiedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server answers a read when four are waiting: one after the other would never be answered."""
     world = S3Store(tmp_path / "world", s3)
     world.put_many({f"handbook/{n}.md": f"Chapter {n}." for n in range(8)})
     s3.gather(world.bucket, 4)
-    pipeline = Pipeline(world, tmp_path / "pipeline", database_url, monkeypatch)
+    pipeline = Pipeline(world, tmp_path / "pipeline", emptied_database, monkeypatch)
     try:
         pipeline.ingest()
         assert pipeline.held() == world.expected()

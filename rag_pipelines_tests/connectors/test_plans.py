@@ -23,6 +23,7 @@ from rag_pipelines.sync.plan import SyncPlan, apply_plan, plan_source
 from rag_pipelines.sync.preparing import LivePreparer
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.scope import Scope
+from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
 from rag_pipelines_tests.connectors.memory_world import MemoryConnector, MemoryWorld
 from rag_pipelines_tests.connectors.pipeline import Pipeline
 
@@ -43,11 +44,11 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MemoryWorl
 
 @pytest.fixture
 def pipeline(
-    world: MemoryWorld, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    world: MemoryWorld, tmp_path: Path, emptied_database: EmptiedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pipeline]:
     place = f"{MemoryWorld.__module__}:MemoryConnector"
     monkeypatch.setitem(connectors.BUILTIN, "memory", place)
-    made = Pipeline(world, tmp_path / "pipeline", database_url, monkeypatch)
+    made = Pipeline(world, tmp_path / "pipeline", emptied_database, monkeypatch)
     yield made
     made.close()
 
