@@ -48,7 +48,7 @@ class Case(StrEnum):
     ACCESS_CHANGE = "access change"
     GROUP_CHANGE = "group change"
     EMPTY_SOURCE = "empty source"
-    MANY_IDS = "50,000 ids"
+    MANY_IDS = "many ids"
     DUPLICATE_IDS = "duplicate ids"
     ITEM_FAILURE = "item failure"
     PAGE_FAILURE = "page failure"
@@ -115,7 +115,7 @@ class World(ABC):
         return self._now
 
     def put_many(self, documents: Mapping[str, str]) -> None:
-        """Create many documents (up to 50,000) at one moment, in a few seconds."""
+        """Create many documents (up to 12,500) at one moment, in a few seconds."""
         self._now += timedelta(hours=1)
         self.documents.update(documents)
         for name, text in documents.items():

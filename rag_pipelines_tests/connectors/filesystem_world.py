@@ -224,7 +224,7 @@ class S3Store(World):
         Case.DUPLICATE_IDS: "a bucket has each key once",
         Case.GROUP_CHANGE: OWN_GROUPS,
         Case.INCOMPLETE_LISTING: "S3 lists what is there, page by page, or says that it cannot",
-        Case.MANY_IDS: "the walk is that of filesystem-memory, and the pages take the double half a minute",
+        Case.MANY_IDS: "the walk is that of filesystem-memory, and the pages take the double many seconds",
     }
 
     @classmethod

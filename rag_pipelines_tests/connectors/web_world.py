@@ -23,7 +23,7 @@ class Web(World):
         Case.ACCESS_CHANGE: "a page does not say who may read it",
         Case.GROUP_CHANGE: "a site has no directory: callers bring their groups with them",
         Case.DUPLICATE_IDS: "an address is read once, however often it is named",
-        Case.MANY_IDS: "each page is a request: 50,000 of them take minutes; a cache file holds them",
+        Case.MANY_IDS: "each page is a request: 12,500 of them take a minute; a cache file holds them",
         "test_content_that_vanished_after_the_listing_fails_that_document_only": "a listed page was read",
         "test_a_document_that_cannot_be_loaded_is_served_as_it_was": "a listed page was read",
         "test_a_sync_without_changes_loads_nothing_and_asks_less": "each page is asked for, none is sent",
