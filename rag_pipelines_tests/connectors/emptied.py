@@ -11,8 +11,10 @@ _TABLES = "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables 
 
 
 class EmptiedDatabase:
-    """A migrated, empty database at `url`. Its `sessions` stay open: what a new one reads of the catalogue, and
-    what it plans anew, is half the work of a small run."""
+    """A migrated, empty database at `url`.
+
+    Its `sessions` stay open, because a new one reads the server's catalogue anew.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -28,8 +30,10 @@ class EmptiedDatabase:
         self._to_empty = [table for table in self._tables if table not in kept]
 
     def empty(self) -> None:
-        """Take out what tests put in: rows, and the tables of versions. Deleting costs less than truncating, after
-        which every session reads the catalogue anew."""
+        """Take out what tests put in: rows, and the tables of versions.
+
+        Rows are deleted: after a truncation every session would read the catalogue anew.
+        """
         with self.sessions.connection() as connection:
             known = {row["name"] for row in connection.execute(_TABLES)}
             of_versions = known.difference(self._tables)

@@ -29,8 +29,8 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.http.object_stores import store_error
 from rag_pipelines_tests.connectors.conformance import START, Listing
-from rag_pipelines_tests.connectors.emulated_stores_world import AzureStore
 from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
+from rag_pipelines_tests.connectors.emulated_stores_world import AzureStore
 from rag_pipelines_tests.connectors.filesystem_world import S3Store
 from rag_pipelines_tests.connectors.pipeline import Pipeline
 
