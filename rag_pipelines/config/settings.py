@@ -70,9 +70,20 @@ class DatabaseSettings(Section):
 
 
 class BlobSettings(Section):
-    """Where raw bytes and parsed blocks are kept: any fsspec URL; by default a folder of `data_dir`."""
+    """Where raw bytes and parsed blocks are kept: any fsspec URL; by default a folder of `data_dir`.
+
+    `storage_options` and `storage_secrets` are passed to the fsspec driver; the latter are never shown.
+    """
 
     url: str | None = None
+    storage_options: dict[str, Any] = Field(default={}, repr=False)
+    storage_secrets: dict[str, SecretStr] = Field(default={})
+
+    @property
+    def driver_options(self) -> dict[str, Any]:
+        """Both, in plain text."""
+        secrets = {name: secret.get_secret_value() for name, secret in self.storage_secrets.items()}
+        return {**self.storage_options, **secrets}
 
 
 class LimitSettings(Section):

@@ -70,7 +70,7 @@ def mine_questions(
         for row in query(connection, "label_documents", {"sources": version.sources})
         if (readers := _readers(row)) is not None and (restricted or not readers)
     }
-    blobs = BlobStore(settings.blobs_url)
+    blobs = BlobStore.of(settings)
     candidates = [*_titles(rows.values()), *_headings(rows.values(), blobs), *_anchors(rows, blobs)]
     meanings: dict[str, set[int]] = defaultdict(set)
     for one in candidates:

@@ -53,7 +53,7 @@ def collect_garbage(database: Database, settings: Settings) -> Collected:
         params = {"sources": list(settings.sources)}
         collected.sources = query(connection, "drop_sources", params).rowcount
         query(connection, "drop_hints", params)
-        sweep(connection, BlobStore(settings.blobs_url), collected)
+        sweep(connection, BlobStore.of(settings), collected)
     log.info("garbage collected", **msgspec.structs.asdict(collected))
     return collected
 

@@ -85,7 +85,7 @@ def purge_document(
     Raises:
         UsageError: it is unknown, it is still at its source, or a run or a build is under way.
     """
-    store = BlobStore(settings.blobs_url)
+    store = BlobStore.of(settings)
     with catalogue_alone(database) as connection:
         names = {"source": source, "external_id": external_id}
         document = query(connection, "purge_document", names).fetchone()

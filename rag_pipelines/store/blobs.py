@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import uuid4
 
 from backports import zstd
 
-from rag_pipelines.errors import CredentialError, ForbiddenEntityError, MissingContentError, RagError
+from rag_pipelines.errors import (
+    ConfigError,
+    CredentialError,
+    ForbiddenEntityError,
+    MissingContentError,
+    RagError,
+)
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.http.object_stores import DRIVER_OPTIONS, store_error
+
+if TYPE_CHECKING:
+    from rag_pipelines.config.settings import Settings
 
 Kind = Literal["raw", "blocks"]
 
@@ -43,19 +52,25 @@ class _Folder(Protocol):
 class BlobStore:
     """Content-addressed objects under `url` (a path, ``file://``, ``s3://``, ``gs://``, ``abfs://``, ``memory://``).
 
-    Safe to use from several threads. Raises `TransientError` when the store cannot be reached, and
-    `CredentialError` when it does not let us in.
+    `options` are passed to the fsspec driver. Safe to use from several threads. Raises `TransientError` when
+    the store cannot be reached, and `CredentialError` when it does not let us in.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
         self.url = url
+        self._options = dict(options or {})
         self._of_thread = threading.local()
+
+    @classmethod
+    def of(cls, settings: Settings) -> BlobStore:
+        """The store that a configuration names."""
+        return cls(settings.blobs_url, settings.blobs.driver_options)
 
     @cached_property
     def _folder(self) -> _Folder:
         if "://" not in self.url or self.url.startswith("file://"):
             return _LocalFolder(Path(self.url.removeprefix("file://")))
-        return _RemoteFolder(self.url)
+        return _RemoteFolder(self.url, self._options)
 
     def put(self, kind: Kind, data: bytes) -> bytes:
         """Store `data`; returns its SHA-256 (32 bytes)."""
@@ -154,14 +169,18 @@ def _open_private(path: str, flags: int) -> int:
 class _RemoteFolder:
     """Any other store, through fsspec. Object stores make an object visible only when it is whole."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         import fsspec
 
-        scheme = url.partition("://")[0]
+        told = {**DRIVER_OPTIONS.get(url.partition("://")[0], {}), **options}
         try:
-            filesystem, self._root = fsspec.core.url_to_fs(url, **DRIVER_OPTIONS.get(scheme, {}))
+            filesystem, self._root = fsspec.core.url_to_fs(url, **told)
         except ImportError as error:
             raise RagError(f"the blob store {url} needs a package that is missing: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"the blob store {url} cannot be opened: {error}; see blobs.storage_options"
+            ) from error
         except Exception as error:
             # Some drivers connect at once.
             raise _blob_error(error, url) from error

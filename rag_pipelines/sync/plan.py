@@ -111,7 +111,7 @@ def plan_source(
     with (
         logs.context(source=source),
         source_lease(runtime.database, source, connector) as lease,
-        _overlay(runtime.settings.blobs_url) as blobs,
+        _overlay(BlobStore.of(runtime.settings)) as blobs,
         worker_pool(runtime.settings.limits) as workers,
         closing(Decisions()) as decisions,
     ):
@@ -331,9 +331,9 @@ def _now(row: Row) -> Any:
 class _OverlayBlobs(BlobStore):
     """Reads what is stored; writes into a folder of its own."""
 
-    def __init__(self, stored: str, folder: str) -> None:
+    def __init__(self, stored: BlobStore, folder: str) -> None:
         super().__init__(folder)
-        self._stored = BlobStore(stored)
+        self._stored = stored
 
     def get(self, kind: Kind, digest: bytes) -> bytes:
         try:
@@ -343,6 +343,6 @@ class _OverlayBlobs(BlobStore):
 
 
 @contextmanager
-def _overlay(stored: str) -> Iterator[BlobStore]:
+def _overlay(stored: BlobStore) -> Iterator[BlobStore]:
     with tempfile.TemporaryDirectory(prefix="rag-pipelines-plan-") as folder:
         yield _OverlayBlobs(stored, folder)

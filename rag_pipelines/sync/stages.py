@@ -56,7 +56,7 @@ def source_run(
     connector = settings.source(source).connector
     report = SyncReport(source)
     with source_lease(database, source, connector) as lease, worker_pool(settings.limits) as workers:
-        blobs = BlobStore(settings.blobs_url)
+        blobs = BlobStore.of(settings)
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         began = _find_continued_run(run) if continued else None
         earlier = RUN_REPORT.decode(began["report"]) if began else None

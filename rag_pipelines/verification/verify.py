@@ -163,7 +163,7 @@ class _Verification:
         drift += [one for one in found if complete or one.kind == "not_stored"]
         drift += self._pending()
         drift += self._drift("verify_content", params)
-        store = BlobStore(self._settings.blobs_url)
+        store = BlobStore.of(self._settings)
         list_stored_blobs(self._connection, store)
         if deep:
             for kind, digest in list(find_damaged_blobs(self._connection, self._source_id, store)):

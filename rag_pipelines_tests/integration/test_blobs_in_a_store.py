@@ -13,6 +13,7 @@ import fsspec
 import pytest
 
 from rag_pipelines.errors import (
+    ConfigError,
     CredentialError,
     MissingContentError,
     RagError,
@@ -21,6 +22,7 @@ from rag_pipelines.errors import (
 )
 from rag_pipelines.retention.garbage import collect_garbage
 from rag_pipelines.store.blobs import BlobStore
+from rag_pipelines.sync.plan import plan_source
 from rag_pipelines_tests.connectors.conformance import START
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -135,15 +137,40 @@ def test_a_refusal_is_one_of_our_errors(
     assert type(raised.value) is meant
 
 
-@pytest.mark.parametrize(("scheme", "emulator"), [("gs", "google_store"), ("abfs", "azure_store")])
-def test_the_other_stores_hold_blobs_too(
-    scheme: str, emulator: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+def test_the_driver_is_told_what_the_configuration_says(
+    s3: S3, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = request.getfixturevalue(emulator)
-    monkeypatch.setitem(fsspec.config.conf, scheme, options)
+    """The way to the store, and the login, stand in the configuration alone."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
     bucket = f"blobs-{next(_numbers)}"
-    fsspec.filesystem(scheme).mkdir(bucket)
-    store = BlobStore(f"{scheme}://{bucket}/rag")
+    s3.make(bucket)
+    options = {name: value for name, value in s3.storage_options.items() if name not in ("key", "secret")}
+    workspace.document["blobs"] = {
+        "url": f"s3://{bucket}/rag",
+        "storage_options": options,
+        "storage_secrets": {"key": "key", "secret": "s3cret"},
+    }
+    workspace.write("a.md", "# A\n\nAlpha.")
+    workspace.refresh()
+    assert len(s3.keys(bucket)) == 2
+    assert plan_source(workspace.runtime, "docs").sound
+    assert "s3cret" not in repr(workspace.settings)
+
+
+def test_options_that_the_driver_cannot_use_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("adlfs", reason="needs the extra 'azure'")
+    store = BlobStore("az://blobs/rag", {"connection_string": "no=such"})
+    with pytest.raises(ConfigError, match=r"az://blobs/rag cannot be opened.*blobs\.storage_options"):
+        store.put("raw", b"data")
+
+
+@pytest.mark.parametrize(("scheme", "emulator"), [("gs", "google_store"), ("abfs", "azure_store")])
+def test_the_other_stores_hold_blobs_too(scheme: str, emulator: str, request: pytest.FixtureRequest) -> None:
+    options = request.getfixturevalue(emulator)
+    bucket = f"blobs-{next(_numbers)}"
+    fsspec.filesystem(scheme, **options).mkdir(bucket)
+    store = BlobStore(f"{scheme}://{bucket}/rag", options)
     assert list(store.digests("raw")) == []
     digests = store.put_all("raw", [b"one", b"two", b""])
     assert [store.get("raw", digest) for digest in digests] == [b"one", b"two", b""]
