@@ -17,18 +17,17 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from history import Figures
 from rich.progress import track
+from trees import ROOT, tree_of
 
 FIGURES = Figures("pdf_speed")
 
-ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("RAG_DATA_DIR", ROOT.parent / "shared" / "data"))
 MODES = ("fast", "auto")
 SLOWER = 5
@@ -110,19 +109,6 @@ class Parser:
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
-
-
-@contextmanager
-def tree_of(commit: str) -> Iterator[Path]:
-    """A checkout of `commit`, gone again afterwards."""
-    git = ["git", "-C", str(ROOT), "worktree"]
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "tree"
-        subprocess.run([*git, "add", "--detach", "--quiet", str(tree), commit], check=True)
-        try:
-            yield tree
-        finally:
-            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
 def measure(mode: str, trees: Sequence[Path], files: Sequence[Path], rounds: int) -> None:
