@@ -16,9 +16,10 @@ import msgspec
 
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import Block, BlockKind, Link, ParsedDocument, TableRow
+from rag_pipelines.parsing.account import Account, count_words
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.links import Unmarked, unlinked, unmark
-from rag_pipelines.parsing.losses import WORDS_SEEN, Account, LeftOut, Loss, count_words
+from rag_pipelines.parsing.losses import WORDS_SEEN, LeftOut, Loss
 from rag_pipelines.text.canonical import clean, one_line, plain_metadata
 
 SEPARATOR = "\n\n"

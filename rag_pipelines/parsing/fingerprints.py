@@ -12,7 +12,6 @@ from rag_pipelines.errors import UnsupportedDocumentError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parsing.base import Ocr, ParseOptions
 from rag_pipelines.parsing.formats import FORMATS
-from rag_pipelines.parsing.ocr import identity
 from rag_pipelines.provenance.stages import StageCode, made_by
 
 _ROOM = __name__.rpartition(".")[0]
@@ -63,5 +62,7 @@ def _fingerprint(media_type: str, options: ParseOptions) -> str:
 
 
 def _recognition(options: Ocr) -> tuple[str, str]:
-    """The engine that reads pictures here, and the code around it."""
+    """The engine that reads pictures here, and the code around it, imported where it is asked for."""
+    from rag_pipelines.parsing.ocr import identity
+
     return identity(options), made_by(StageCode("ocr", (f"{_ROOM}.ocr",))).code

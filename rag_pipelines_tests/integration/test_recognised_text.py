@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymupdf
 import pytest
 
-from rag_pipelines.parsing import fingerprints, ocr
+from rag_pipelines.parsing import ocr
 from rag_pipelines.parsing.base import RecognisedLine
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -19,7 +19,7 @@ def test_a_hit_in_recognised_text_says_how_sure_it_is_and_one_in_other_text_does
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ocr, "recognise", lambda png, options: LINES)
-    monkeypatch.setattr(fingerprints, "identity", lambda options: "stand-in 1")
+    monkeypatch.setattr(ocr, "identity", lambda options: "stand-in 1")
     workspace.document["profiles"]["parsing"] = {"default": {"ocr": {"engine": "auto"}}}
     page = pymupdf.open()
     page.new_page().draw_rect((50, 50, 200, 200), fill=(0, 0, 0))

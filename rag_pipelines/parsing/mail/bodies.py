@@ -14,13 +14,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rag_pipelines.model import BlockKind
+from rag_pipelines.parsing.account import count_words
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.html.parse import add_tree
 from rag_pipelines.parsing.html.text import text_of
 from rag_pipelines.parsing.html.tree import tree_of
 from rag_pipelines.parsing.html.visibility import take_out_hidden
 from rag_pipelines.parsing.links import unlinked
-from rag_pipelines.parsing.losses import LeftOut, count_words
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.markup.text import Paragraphs
 
 if TYPE_CHECKING:

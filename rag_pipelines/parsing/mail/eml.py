@@ -19,8 +19,8 @@ from typing import Any
 from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.model import ParsedDocument
 from rag_pipelines.parsing import encoding
+from rag_pipelines.parsing.account import words
 from rag_pipelines.parsing.base import ParseRequest
-from rag_pipelines.parsing.losses import words
 from rag_pipelines.parsing.mail import tnef
 from rag_pipelines.parsing.mail.bodies import Alternatives, Shown, Text, texts_of, unflow
 from rag_pipelines.parsing.mail.message import MEDIA_TYPE, Attachment, Message, decode_words, document

@@ -12,10 +12,11 @@ from typing import Any
 
 from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.account import count_words
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
-from rag_pipelines.parsing.losses import LeftOut, count_words
+from rag_pipelines.parsing.losses import LeftOut
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, Rows, by_first_row

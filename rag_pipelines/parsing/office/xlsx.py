@@ -19,10 +19,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.account import count_words
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
-from rag_pipelines.parsing.losses import LeftOut, Loss, count_words
+from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of

@@ -2,7 +2,7 @@ r"""The words of a file, read a second time and by simpler means than its parser
 
 What belongs here: one module a family of formats, which finds the words a reader sees in the raw bytes,
 mostly by regular expressions. What does not: blocks, order, structure (the parsers), and the comparison
-(`losses`).
+(`account`).
 
 A witness must not use its parser's code or tree: what makes the one blind must not blind the other. It may be
 coarse, because only words are compared and not places; where it cannot know what is shown it says nothing,

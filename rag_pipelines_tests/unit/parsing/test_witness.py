@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_pipelines.model import BlockKind, ParsedDocument
+from rag_pipelines.parsing.account import Account
 from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
-from rag_pipelines.parsing.losses import Account
 from rag_pipelines.parsing.office.ole import open_ole, read_stream
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines.parsing.witness import doc, html, ppt, rtf
