@@ -146,9 +146,10 @@ class LiveOrigin:
         contents: dict[int, bytes] = {}
         held = 0
         at_once, budget = self._connector.concurrent_loads, self._run.settings.limits.batch_bytes // 2
-        with closing(load_contents(items, self._content, at_once, budget)) as loaded:
+        load = self._content if at_once == 1 else self._stored
+        with closing(load_contents(items, load, at_once, budget)) as loaded:
             for place, content in loaded:
-                if isinstance(content, RagError):
+                if not isinstance(content, bytes):
                     answers[place] = content
                     continue
                 contents[place] = content
@@ -158,6 +159,13 @@ class LiveOrigin:
                     contents, held = {}, 0
         answers |= self._store(contents)
         return [answers[place] for place in range(len(items))]
+
+    def _stored(self, item: Item) -> Fetched | RagError:
+        """As `_content`, and stored by the thread that loaded it, while others wait for their server."""
+        content = self._content(item)
+        if isinstance(content, RagError):
+            return content
+        return Fetched(self._run.blobs.put("raw", content), len(content))
 
     def _store(self, contents: dict[int, bytes]) -> dict[int, Fetched]:
         digests = self._run.blobs.put_all("raw", list(contents.values()))
