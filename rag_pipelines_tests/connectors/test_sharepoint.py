@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.connectors.sharepoint.contents import entry_html, page_html
+from rag_pipelines.connectors.sharepoint.graph import BATCH, GraphClient
 from rag_pipelines.connectors.sharepoint.options import CLOUDS, SharePointOptions
 from rag_pipelines.errors import (
     ConfigError,
@@ -56,6 +59,23 @@ def test_files_are_read_without_a_token_at_addresses_asked_for_in_bulk(office: O
     assert office.requests(r"\$batch") == listed + 2
     assert office.requests(r"/v1.0/drives/[^/]+/items/") == 0
     assert all(entry.authorization is None for entry in office.double.requests("/dl/"))
+
+
+def test_batches_are_asked_for_several_at_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [office.tenant.file(office.library, f"{n}.txt", b"text") for n in range(3 * BATCH)]
+    connector = office.connector(concurrent_loads=3)
+    items = [entry for entry in connector.items() if isinstance(entry, Item)]
+    three, asked = threading.Barrier(3, timeout=30), GraphClient._batch
+
+    def meet(graph: GraphClient, paths: Any, headers: Any) -> Any:
+        three.wait()
+        return asked(graph, paths, headers)
+
+    monkeypatch.setattr(GraphClient, "_batch", meet)
+    connector.prefetch(items)
+    before = office.requests("/items/")
+    assert [item.load() for item in items] == [b"text"] * len(files)
+    assert office.requests("/items/") == before, "the addresses were read ahead"
 
 
 def test_an_address_whose_hour_is_over_is_asked_for_anew(office: Office) -> None:

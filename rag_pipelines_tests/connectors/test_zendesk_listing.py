@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from rag_pipelines.connectors.base import Window
+from rag_pipelines.connectors.base import Item, Window
 from rag_pipelines.connectors.registry import make_connector
+from rag_pipelines.connectors.zendesk.help_center import HelpCenter
 from rag_pipelines.errors import ConfigError, CredentialError, FetchError, TooLargeDocumentError
 from rag_pipelines_tests.connectors.conformance import Listing
 from rag_pipelines_tests.connectors.zendesk_bench import LOGIN, Bench, opened
@@ -63,6 +65,22 @@ def test_files_stand_below_their_article_and_images_of_the_text_do_not_count(ben
     assert bench.listed(attachments=False).texts() == {one: "a"}
     bench.desk.translate(row, "en-us", draft=True)
     assert bench.listed().items == {}
+
+
+def test_files_of_several_articles_are_asked_for_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for title in "abc":
+        bench.desk.attach(bench.article(title), f"{title}.txt", b"a plan")
+    three, asked = threading.Barrier(3, timeout=30), HelpCenter._attachments
+
+    def meet(center: HelpCenter, article: int, parent: Item) -> Iterator[Any]:
+        three.wait()
+        return asked(center, article, parent)
+
+    monkeypatch.setattr(HelpCenter, "_attachments", meet)
+    names = [item.name for item in bench.listed(concurrent_loads=3).items.values()]
+    assert names == ["a", "a.txt", "b", "b.txt", "c", "c.txt"]
 
 
 def test_a_file_that_is_too_large_fails_without_being_read(bench: Bench) -> None:

@@ -156,7 +156,7 @@ class Zendesk(Server):
         row = self._here(id)
         if row is None:
             return missing()
-        rows = [one for one in self.desk.attachments.values() if one["article_id"] == row["id"]]
+        rows = self.desk.attached.get(row["id"], {}).values()
         host = "https://help.example.com"  # as where a help center has a domain of its own
         return self._page(
             request,

@@ -37,6 +37,8 @@ class Desk:
         self.translations: dict[int, dict[str, Row]] = {}
         """By article and locale."""
         self.attachments: dict[int, Row] = {}
+        self.attached: dict[int, dict[int, Row]] = {}
+        """Attachments by article."""
         self.files: dict[int, bytes] = {}
         self.archived: dict[int, Row] = {}
         """Articles that are neither listed nor answered for, but can be restored."""
@@ -213,10 +215,12 @@ class Desk:
             "updated_at": self.stamp,
         }
         self.attachments[row["id"]], self.files[row["id"]] = row, data
+        self.attached.setdefault(article["id"], {})[row["id"]] = row
         return row
 
     def detach(self, attachment: Row) -> None:
         del self.attachments[attachment["id"]]
+        del self.attached[attachment["article_id"]][attachment["id"]]
 
     def archive(self, article: Row) -> None:
         """What the API calls DELETE."""

@@ -9,11 +9,11 @@ they see into every folder with limited access.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
 
+from rag_pipelines.connectors.ahead import read_ahead
 from rag_pipelines.connectors.base import Failure
 from rag_pipelines.connectors.google_drive.api import DirectoryApi, DriveApi
 from rag_pipelines.connectors.google_drive.files import Permission, read_permission, text_of
@@ -81,8 +81,7 @@ class Workspace:
 
         if len(keys) < 2:
             return {key: attempt(key) for key in keys}
-        with ThreadPoolExecutor(self.options.concurrent_loads) as pool:
-            return dict(zip(keys, pool.map(attempt, keys), strict=True))
+        return dict(zip(keys, read_ahead(attempt, keys, self.options.concurrent_loads), strict=True))
 
     def permissions(self, account: str, ids: Sequence[str]) -> dict[str, list[Permission] | RagError]:
         """What is granted on each of some files or folders."""

@@ -16,11 +16,13 @@ import hashlib
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rag_pipelines.batching import blocks
+from rag_pipelines.connectors.ahead import read_ahead
 from rag_pipelines.connectors.rest import RestClient
 from rag_pipelines.connectors.sharepoint.options import SharePointOptions
 from rag_pipelines.errors import (
@@ -95,20 +97,9 @@ class GraphClient:
         A part that was throttled, broke, or was left out is asked for by itself, with everything that waits
         and tries again. Raises `CredentialError` only.
         """
-        more = {"headers": dict(headers)} if headers else {}
-        for some in blocks(paths, BATCH):
-            urls = [self._own(path).removeprefix(self._graph.url) for path in some]
-            requests = [{"id": str(n), "method": "GET", "url": url, **more} for n, url in enumerate(urls)]
-            try:
-                answer = self._graph.post_json("/$batch", {"requests": requests})
-                parts = {part.get("id"): part for part in values_of("/$batch", answer, "responses")}
-            except CredentialError:
-                raise
-            except RagError as error:
-                yield from [error] * len(some)
-                continue
-            for n, path in enumerate(some):
-                yield self._part(path, parts.get(str(n)), headers)
+        asked = partial(self._batch, headers=headers)
+        for answers in read_ahead(asked, blocks(paths, BATCH), self.options.concurrent_loads):
+            yield from answers
 
     def batch_entries(self, paths: Sequence[str]) -> Iterator[list[Json] | RagError]:
         """The entries of the collection at each of `paths`, all pages of them, or what it stands for."""
@@ -154,6 +145,20 @@ class GraphClient:
         """Close all connections."""
         for client in (self._graph, *self._sites.values()):
             client.close()
+
+    def _batch(self, paths: Sequence[str], headers: Mapping[str, str] | None) -> list[Json | RagError]:
+        """The answers to what one request can ask; runs in threads."""
+        more = {"headers": dict(headers)} if headers else {}
+        urls = [self._own(path).removeprefix(self._graph.url) for path in paths]
+        requests = [{"id": str(n), "method": "GET", "url": url, **more} for n, url in enumerate(urls)]
+        try:
+            answer = self._graph.post_json("/$batch", {"requests": requests})
+            parts = {part.get("id"): part for part in values_of("/$batch", answer, "responses")}
+        except CredentialError:
+            raise
+        except RagError as error:
+            return [error] * len(paths)
+        return [self._part(path, parts.get(str(n)), headers) for n, path in enumerate(paths)]
 
     def _part(self, path: str, part: Json | None, headers: Mapping[str, str] | None) -> Json | RagError:
         from rag_pipelines.http.statuses import error_of_status, is_passing

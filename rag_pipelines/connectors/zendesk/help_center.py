@@ -11,10 +11,11 @@ help-center-api/articles, "Archive Article").
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from rag_pipelines.connectors.ahead import read_ahead
 from rag_pipelines.connectors.base import Failure, Item, Removed, Window
 from rag_pipelines.connectors.children import child_id
 from rag_pipelines.connectors.times import read_time
@@ -66,32 +67,41 @@ class HelpCenter:
         return int(at.timestamp()) if at else 0
 
     def _everything(self) -> Iterator[Listed]:
-        places = self._places()
-        for row in self._site.rows("help_center/articles", "articles", include="translations"):
-            if isinstance(row.get("translations"), list):
-                yield from self._article(row, row["translations"], places)
-            else:
-                yield from self._guarded(self._asked(row, places), _entity(row))
+        rows = self._site.rows("help_center/articles", "articles", include="translations")
+        yield from self._documents(rows)
 
     def _changed(self, since: int) -> Iterator[Listed]:
+        yield from self._documents(self._site.changed_articles(since))
+
+    def _documents(self, rows: Iterable[Row]) -> Iterator[Listed]:
+        """What stands behind rows of articles; what they do not tell is asked for many at a time."""
         places = self._places()
-        for row in self._site.changed_articles(since):
-            yield from self._guarded(self._asked(row, places), _entity(row))
+
+        def read(row: Row) -> list[Listed]:
+            return list(self._guarded(self._asked(row, places), _entity(row)))
+
+        for entries in read_ahead(read, self._fresh(rows), self._options.concurrent_loads):
+            yield from entries
+
+    def _fresh(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            if row["id"] not in self._seen:
+                self._seen.add(row["id"])
+                yield row
 
     def _asked(self, row: Row, places: articles.Places) -> Iterator[Listed]:
-        """An article whose translations have to be asked for."""
+        """An article with its translations, which have to be asked for unless it came with them."""
         path = f"help_center/articles/{row['id']}/translations"
+        translations = row.get("translations")
         try:
-            translations = list(self._site.rows(path, "translations"))
+            if not isinstance(translations, list):
+                translations = list(self._site.rows(path, "translations"))
         except MissingEntityError:
             yield Removed(articles.article_id(row["id"]), children=True)
             return
         yield from self._article(row, translations, places)
 
     def _article(self, row: Row, translations: list[Row], places: articles.Places) -> Iterator[Listed]:
-        if row["id"] in self._seen:
-            return
-        self._seen.add(row["id"])
         try:
             entries, parent = self._translations(row, translations, places)
         except (KeyError, AttributeError) as error:
