@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from sys import intern
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +22,7 @@ import msgspec
 from rag_pipelines.connectors.base import Entry, Failure, Item, Removed
 from rag_pipelines.connectors.sharepoint.contents import Contents
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json, values_of
+from rag_pipelines.connectors.sharepoint.nodes import FILE, FOLDER, PACKAGE, Node, Nodes
 from rag_pipelines.connectors.sharepoint.options import SharePointOptions
 from rag_pipelines.connectors.sharepoint.places import Place
 from rag_pipelines.connectors.sharepoint.principals import Principals
@@ -53,24 +53,8 @@ _LABEL = "listItem($expand=fields($select=_DisplayName))"
 """The name of the sensitivity label is a column of the library with this name."""
 _UNREADABLE = (".one", ".onetoc2", ".loop", ".fluid", ".whiteboard")
 _RESTARTS = 3
-FOLDER, FILE, PACKAGE = "folder", "file", "package"
 UNKNOWN = "?"
 """The parent of what is listed without one, and is not the library itself."""
-
-
-class Node(msgspec.Struct, frozen=True, gc=False):
-    """A folder, file or package, as much of it as is needed. `token` None: its content is not told."""
-
-    id: str
-    parent: str | None
-    name: str
-    kind: str
-    size: int | None = None
-    token: str | None = None
-    when: str | None = None
-    author: str | None = None
-    media_type: str | None = None
-    label: str | None = None
 
 
 class Library:
@@ -82,7 +66,7 @@ class Library:
 
     def __init__(self, graph: GraphClient, place: Place, scopes: Iterable[str] | None = ()) -> None:
         self.place = place
-        self.nodes: dict[str, Node] = {}
+        self.nodes = Nodes()
         self.gone: dict[str, None] = {}
         self.link = ""
         self.scopes: set[str] | None = None if scopes is None else set(scopes)
@@ -110,7 +94,7 @@ class Library:
             except GoneError:
                 if self._follows or attempt == _RESTARTS:
                     raise
-                self.nodes, self.gone, self._nameless, self.scopes = {}, {}, 0, set()
+                self.nodes, self.gone, self._nameless, self.scopes = Nodes(), {}, 0, set()
         if self._reshared:
             self._read_everything()
         elif self._follows:
@@ -129,9 +113,7 @@ class Library:
                 "see its documents; grant the app Sites.FullControl.All"
             )
             yield Failure(error=untold, entity=f"access of {self.place.url}", hides_documents=False)
-        for node in self.nodes.values():
-            if node.kind == FOLDER:
-                continue
+        for node in self.nodes.documents():
             if self._options.label_policy(node.label) != "drop":
                 yield self._entry(node, contents, principals)
             elif self._follows:
@@ -156,13 +138,13 @@ class Library:
         if node is None:
             self._nameless += 1
             return
-        self.nodes.pop(node.id, None)
         self.gone.pop(node.id, None)
         own = "shared" in raw and "deleted" not in raw
         if "deleted" in raw:
+            self.nodes.discard(node.id)
             self.gone[node.id] = None
         else:
-            self.nodes[node.id] = node
+            self.nodes.put(node)
         if self.scopes is None:
             return
         if "root" in raw and not own:
@@ -184,19 +166,13 @@ class Library:
     def _ask_above(self) -> None:
         """Ask for folders that a feed did not name, up to the library."""
         asked: set[str] = set()
-        while missing := sorted(
-            {
-                node.parent
-                for node in self.nodes.values()
-                if node.parent and node.parent not in self.nodes and node.parent not in asked
-            }
-        ):
+        while missing := sorted(self.nodes.orphaned() - asked):
             asked.update(missing)
             fields = "$select=id,name,parentReference,root,folder"
             for answer in self._graph.batch([f"{self.place.path}/items/{id}?{fields}" for id in missing]):
                 node = None if isinstance(answer, RagError) else read_node(answer)
                 if node is not None:
-                    self.nodes[node.id] = msgspec.structs.replace(node, kind=FOLDER)
+                    self.nodes.put(msgspec.structs.replace(node, kind=FOLDER))
 
     def _entry(self, node: Node, contents: Contents, principals: Principals) -> Item | Failure:
         place = self.place
@@ -259,13 +235,13 @@ class Library:
             return node.id
         if node.parent not in self._folder_scopes:
             self._folder_scopes[node.parent] = None  # holds for folders in a circle, which do not end
-            above = self.nodes.get(node.parent)
+            above = self.nodes.above(node.parent)
             self._folder_scopes[node.parent] = None if above is None else self._scope(above)
         return self._folder_scopes[node.parent]
 
     def _folders(self, node: Node) -> tuple[str, ...]:
         """The names of the folders above, the topmost first, as far as they are known."""
-        above = self.nodes.get(node.parent or "")
+        above = self.nodes.above(node.parent)
         if above is None or above.parent is None:
             return ()
         if above.id not in self._folder_paths:
@@ -308,7 +284,7 @@ def read_node(raw: Json) -> Node | None:
         size,
         token,
         raw.get("lastModifiedDateTime"),
-        intern(by) if isinstance(by, str) else None,
-        intern(details["mimeType"]) if isinstance(details.get("mimeType"), str) else None,
+        by if isinstance(by, str) else None,
+        details["mimeType"] if isinstance(details.get("mimeType"), str) else None,
         fields.get("_DisplayName"),
     )

@@ -54,22 +54,23 @@ def find_scopes(graph: GraphClient, place: Place, page_size: int) -> set[str]:
     """Ids of what has permissions of its own in a library, and `ROOT`. Raises where Graph does not tell."""
     params = {"$select": "id,root,shared,deleted", "$top": page_size}
     for attempt in range(_RESTARTS + 1):
-        found: dict[str, bool] = {}
+        found: set[str] = set()
         try:
             for page in graph.pages(f"{place.path}/root/delta", params, SHARING):
                 for raw in values_of(place.path, page):
                     identity = ROOT if "root" in raw else str(raw.get("id") or "")
-                    found[identity] = "shared" in raw and "deleted" not in raw
+                    own = "shared" in raw and "deleted" not in raw
+                    (found.add if own else found.discard)(identity)
             break
         except GoneError:
             if attempt == _RESTARTS:
                 raise
-    if not found.get(ROOT):
+    if ROOT not in found:
         raise ForbiddenEntityError(
             f"{place.url}: Graph does not tell what has permissions of its own; grant the app "
             "Sites.FullControl.All"
         )
-    return {identity for identity, own in found.items() if own and identity}
+    return found - {""}
 
 
 def _drive_scopes(graph: GraphClient, principals: Principals, place: Place) -> Iterator[Scope | Failure]:
