@@ -110,10 +110,11 @@ class Transport(HTTPAdapter):
         max_bytes: int | None = None,
         size: int | None = None,
         reads: bool = False,
+        cut: bool = False,
     ) -> requests.Response:
         """The answer with its whole body; `stream` and `timeout` are ignored in favour of `Patience`.
 
-        `max_bytes` and `size` are those of `HttpSession.get_bytes`.
+        `max_bytes` and `size` are those of `HttpSession.get_bytes`, `cut` that of `HttpSession.exchange`.
         """
         if request.method != "GET" and not (request.method == "POST" and reads):
             raise UsageError(f"a connector only reads; {request.method} is not allowed")
@@ -131,7 +132,7 @@ class Transport(HTTPAdapter):
             waited += self._await_turn(pacer, turn, place, self._patience.max_wait - waited)
             self.traffic.add(requests=1, retries=int(attempt > 1))
             try:
-                response = self._exchange(request, place, verify, cert, proxies, max_bytes)
+                response = self._exchange(request, place, verify, cert, proxies, max_bytes, cut)
                 self._judge(response, url, wants_json, pacer)
                 _check_size(response, place, size)
                 return response
@@ -195,13 +196,14 @@ class Transport(HTTPAdapter):
         cert: Any,
         proxies: Mapping[str, str] | None,
         max_bytes: int | None,
+        cut: bool,
     ) -> requests.Response:
         """One try. Errors of the library are replaced, not chained: their frames hold the credential."""
         timeout = (self._patience.connect_timeout, self._patience.read_timeout)
         try:
             response = super().send(request, True, timeout, verify, cert, proxies)
             try:
-                body = self._body(response, place, max_bytes)
+                body = self._body(response, place, max_bytes, cut)
             finally:
                 self.traffic.add(bytes=response.raw.tell())
                 response.close()
@@ -222,13 +224,15 @@ class Transport(HTTPAdapter):
         if (fault := fault_of(answer, wait)) is not None:
             raise fault
 
-    def _body(self, response: requests.Response, place: str, max_bytes: int | None) -> bytes:
+    def _body(self, response: requests.Response, place: str, max_bytes: int | None, cut: bool) -> bytes:
         """The decompressed body. `read1` returns after each packet, so a slow drip meets the time limit."""
         deadline = self._clock.monotonic() + self._patience.total_timeout
         limit = MAX_ANSWER_BYTES if max_bytes is None else max_bytes
         body = bytearray()
         while piece := response.raw.read1(_PIECE, decode_content=True):
             body += piece
+            if len(body) > limit and cut:
+                return bytes(body[:limit])
             if len(body) > limit and max_bytes is not None:
                 raise TooLargeDocumentError(
                     f"{place} has more than {limit:,} bytes; raise max_bytes or exclude it"
@@ -283,6 +287,7 @@ class HttpSession(requests.Session):
         size: int | None = None,
         reads: bool = False,
         redirects: bool = True,
+        cut: bool = False,
     ) -> requests.Response:
         """The complete answer to `request`, with this session's login unless it has an `auth` of its own.
 
@@ -290,12 +295,13 @@ class HttpSession(requests.Session):
             max_bytes: as in `get_bytes`; by default an answer is at most `MAX_ANSWER_BYTES` long.
             reads: this POST changes nothing. It is not redirected.
             redirects: whether redirects are followed; otherwise they are the answer.
+            cut: of a longer body the first `max_bytes` are the answer.
         """
         prepared = self.prepare_request(request)
         settings = self.merge_environment_settings(prepared.url, {}, None, self.verify, None)
         follow = redirects and not reads
         return self.send(
-            prepared, max_bytes=max_bytes, size=size, reads=reads, allow_redirects=follow, **settings
+            prepared, max_bytes=max_bytes, size=size, reads=reads, cut=cut, allow_redirects=follow, **settings
         )
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

@@ -17,6 +17,7 @@ from rag_pipelines.connectors.registry import make_connector
 from rag_pipelines.connectors.web.addresses import normalise
 from rag_pipelines.connectors.web.connector import WebConnector
 from rag_pipelines.connectors.web.guard import is_public
+from rag_pipelines.connectors.web.reader import ROBOTS_BYTES
 from rag_pipelines.errors import (
     ConfigError,
     CorruptDocumentError,
@@ -122,6 +123,17 @@ class TestLinks:
             site.page(path, LONG)
         options = {"start": [site.url + "/docs/a", site.url + "/"]}
         assert reader.paths(**options, exclude=["docs/old/", "blog/"]) == {"/", "/docs/a"}
+
+    @pytest.mark.parametrize("pattern", ["/größe/", "/gr%C3%B6%c3%9fe/"])
+    def test_patterns_are_compared_with_paths_as_people_read_them(
+        self, site: WebSite, reader: Reader, pattern: str
+    ) -> None:
+        site.page("/", links("/größe/a", "/größe%2fb", "/c"))
+        for path in ("/größe/a", "/größe/b", "/c"):
+            site.page(path, LONG)
+        assert reader.paths(exclude=[pattern]) == {"/", "/gr%C3%B6%C3%9Fe%2Fb", "/c"}
+        options = {"include": [pattern], "start": [site.url + "/größe/a"]}
+        assert reader.paths(**options, unlinked="drop") == {"/gr%C3%B6%C3%9Fe/a"}
 
     def test_links_are_relative_to_the_base_of_a_page(self, site: WebSite, reader: Reader) -> None:
         site.page("/", links("a"), head="<base href='/deep/'>")
@@ -373,6 +385,16 @@ class TestRobots:
         assert not listing.is_full
         assert any(one.whole and isinstance(one.error, TransientError) for one in listing.failures)
 
+    def test_of_rules_without_end_the_first_half_megabyte_counts(self, site: WebSite, reader: Reader) -> None:
+        rules = "User-agent: *\nDisallow: /private/\n"
+        last = "\nDisallow: /"  # the end of what is read falls behind this slash
+        filler = "#" * (ROBOTS_BYTES - len(rules) - len(last))
+        site.robots = rules + filler + last + "b/\n" + "# more\n" * 700_000
+        site.page("/", links("/private/a", "/b/"))
+        site.page("/private/a", LONG)
+        site.page("/b/", LONG)
+        assert reader.paths() == {"/", "/b/"}
+
     @pytest.mark.parametrize("status", [401, 403, 404, 410])
     def test_a_host_without_rules_allows_everything(self, site: WebSite, reader: Reader, status: int) -> None:
         site.page("/", LONG)
@@ -396,13 +418,61 @@ class TestRedirects:
         assert reader.connector().existing([site.url + "/old"]) == set()
 
     @pytest.mark.parametrize("status", [302, 303, 307])
-    def test_a_page_that_is_elsewhere_for_now_keeps_its_address(
-        self, site: WebSite, reader: Reader, status: int
+    @pytest.mark.parametrize("linked", [["/old"], ["/old", "/now"], ["/now", "/old"]])
+    def test_a_page_that_is_elsewhere_for_now_is_listed_there_and_sent_once(
+        self, site: WebSite, reader: Reader, status: int, linked: list[str]
     ) -> None:
-        site.page("/", links("/old"))
+        site.page("/", links(*linked))
         site.moved["/old"] = ("/now", status)
         site.page("/now", LONG)
-        assert reader.paths() == {"/", "/old"}
+        listing = reader.list()
+        assert set(listing.items) == {site.url + "/", site.url + "/now"}
+        assert listing.items[site.url + "/now"].moved_from is None
+        assert listing.failures == []
+        site.sent.clear()
+        assert reader.paths() == {"/", "/now"}
+        assert site.sent == []
+
+    def test_a_page_that_leads_to_another_for_now_is_kept_as_it_was(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        site.moved["/a"] = ("/now", 302)
+        site.page("/now", LONG + "<p>Something else.</p>")
+        for _ in range(2):
+            listing = reader.list()
+            assert set(listing.items) == {site.url + "/", site.url + "/now"}
+            assert [(one.external_id, str(one.error)) for one in listing.failures] == [
+                (site.url + "/a", f"it is for now at {site.url}/now")
+            ]
+            assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+        assert reader.connector(cache_dir=None).existing([site.url + "/a"]) == {site.url + "/a"}
+
+    def test_a_page_whose_content_is_at_another_place_for_now_is_not_kept_beside_it(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        site.moved["/a"] = ("/now", 302)
+        site.page("/now", LONG)
+        connector = reader.connector()
+        listing = Listing.of(connector.items())
+        assert (set(listing.items), listing.failures) == ({site.url + "/", site.url + "/now"}, [])
+        assert connector.existing([site.url + "/a"]) == set()
+
+    def test_a_page_that_leads_for_now_to_what_the_patterns_leave_out_is_kept(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list(exclude=["busy"])
+        site.moved["/a"] = ("/busy", 302)
+        site.page("/busy", LONG + "<p>Something else.</p>")
+        assert set(reader.failures(exclude=["busy"])) == {"/a"}
+        assert reader.connector(exclude=["busy"]).existing([site.url + "/a"]) == {site.url + "/a"}
 
     def test_a_move_out_of_the_site_is_the_end_of_a_page(self, site: WebSite, reader: Reader) -> None:
         with Server() as other:
@@ -568,6 +638,29 @@ class TestTokens:
         site.sent.clear()
         assert reader.list().tokens() == before
         assert site.sent == []
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            {"head": "<meta name='robots' content='noindex'>"},
+            {"headers": {"X-Robots-Tag": "noindex"}},
+            {"head": "<link rel='canonical' href='/b'>"},
+        ],
+    )
+    def test_what_is_no_document_is_not_sent_again_either(
+        self, site: WebSite, reader: Reader, page: dict[str, Any]
+    ) -> None:
+        site.page("/", links("/a"))
+        site.page("/a", links("/b"), **page)
+        site.page("/b", LONG)
+        before = reader.list().tokens()
+        site.sent.clear()
+        for _ in range(2):
+            assert reader.list().tokens() == before
+        assert site.sent == []
+        site.faults.script(Status(500), path="/a", times=9)
+        assert reader.list().is_full
+        assert "/b" in reader.paths(), "the links that it had are known"
 
     def test_a_change_around_the_content_is_none(self, site: WebSite, reader: Reader) -> None:
         site.page("/", LONG, around="<p>Served at 10:01</p>")
@@ -778,6 +871,16 @@ class TestSitemaps:
         index = site.sitemap("/s.xml", [site.url + "/s.xml", leaf], index=True)
         assert reader.paths(start=[], sitemaps=[index], max_bytes=10_000) == {"/a"}
 
+    def test_no_more_of_them_are_read_than_pages_may_be(self, site: WebSite, reader: Reader) -> None:
+        maps = [
+            site.sitemap(f"/s{n}.xml", [site.page(f"/p{n}-{k}", LONG) for k in range(4)]) for n in range(9)
+        ]
+        index = site.sitemap("/index.xml", maps, index=True)
+        listing = reader.list(start=[], sitemaps=[index], max_pages=6)
+        assert not listing.is_full
+        assert "max_pages = 6" in str(listing.failures[0].error)
+        assert len(site.requests(r"/s\d")) == 2
+
     def test_their_pages_are_not_followed(self, site: WebSite, reader: Reader) -> None:
         site.page("/b", LONG)
         index = site.sitemap("/s.xml", [site.page("/a", links("/b"))])
@@ -870,6 +973,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], told: str
         ("https://h.example/a b", "https://h.example/a%20b"),
         ("https://h.example/%7Eann", "https://h.example/~ann"),
         ("https://h.example?utm_source=x&page=2", "https://h.example/?page=2"),
+        ("https://h.example/a;JSESSIONID=0F/b;v=1?PHPSESSID=x&id=2", "https://h.example/a/b;v=1?id=2"),
         ("https://h.example:8443/", "https://h.example:8443/"),
         ("http://[FD00::1]:8080/a", "http://[fd00::1]:8080/a"),
         ("https://[fd00::1]:443/a", "https://[fd00::1]/a"),

@@ -11,9 +11,9 @@ is asked for a second time before it goes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
+from rag_pipelines.connectors.ahead import read_ahead
 from rag_pipelines.connectors.base import Capabilities, Complete, Connector, Entry, Failure, Finding, Window
 from rag_pipelines.connectors.tally import Tally
 from rag_pipelines.connectors.web.addresses import Scope
@@ -31,6 +31,7 @@ from rag_pipelines.errors import (
     TransientError,
     UnlistableError,
 )
+from rag_pipelines.fingerprint import sha256
 
 
 class WebConnector(Connector):
@@ -78,9 +79,8 @@ class WebConnector(Connector):
         scope, crawl = Scope(self.options), self._crawl
         if crawl is not None and self.options.unlinked == "drop":
             ids = [url for url in ids if crawl.reached(url)]
-        with ThreadPoolExecutor(self.options.concurrent_loads) as pool:
-            answers = pool.map(lambda url: self._is_there(url, scope), ids)
-            return {url for url, there in zip(ids, answers, strict=True) if there}
+        answers = read_ahead(lambda url: self._is_there(url, scope), ids, self.options.concurrent_loads)
+        return {url for url, there in zip(ids, answers, strict=True) if there}
 
     def check(self) -> list[Finding]:
         findings = []
@@ -113,6 +113,8 @@ class WebConnector(Connector):
             return False
         try:
             answer = self._reader.read(url)
+            if answer.passing:
+                return self._is_away(url, answer)
             if answer.moved or not self._is_wanted(url, answer):
                 return False
             facts = facts_of_answer(answer, self.options.user_agent)
@@ -129,6 +131,13 @@ class WebConnector(Connector):
         except RagError:
             return True
         return True
+
+    def _is_away(self, url: str, answer: Answer) -> bool:
+        """Whether a page stays that leads to another one for now: not if that is what was listed as it."""
+        known = self._cache.record(url)
+        if known is None:
+            return self._crawl is None or url not in self._crawl.gone
+        return known.digest != sha256(answer.body)
 
     def _is_wanted(self, url: str, answer: Answer) -> bool:
         """Whether an answer is of a wanted type; one that was, and is declared as another, is kept."""

@@ -42,6 +42,9 @@ from rag_pipelines.fingerprint import sha256
 
 log = logs.get(__name__)
 
+NESTED = 5
+"""Indexes of sitemaps from the configured one down to a sitemap; the protocol wants one."""
+
 _PARSED_TO_COMPARE = 1_000_000
 """Bytes of a page up to which a change of bytes is looked at for a change of content."""
 
@@ -115,13 +118,22 @@ class Crawl:
             self._cache.drop(url)
 
     def _read_sitemaps(self) -> Iterator[Failure]:
-        ahead = deque(self._options.sitemaps)
+        ahead = deque((url, 0) for url in self._options.sitemaps)
         read: set[str] = set()
+        most = self._options.max_pages
         while ahead:
-            url = ahead.popleft()
+            url, above = ahead.popleft()
             if url in read:
                 continue
             read.add(url)
+            if above > NESTED:
+                error = UsageError(f"it is named by an index in an index, {above} of them; {NESTED} are read")
+                yield Failure(error=error, entity=url)
+                continue
+            if len(self._seen) > most:
+                error = FetchError(f"sitemaps name more than max_pages = {most:,}; the others are not read")
+                yield Failure(error=error, entity="sitemaps above max_pages")
+                return
             try:
                 found = read_sitemap(self._reader.read(url, max_bytes=MAX_BYTES).body)
             except CredentialError:
@@ -129,7 +141,7 @@ class Crawl:
             except RagError as error:
                 yield Failure(error=error, entity=url)
                 continue
-            ahead.extend(found.sitemaps)
+            ahead.extend((one, above + 1) for one in found.sitemaps)
             for one in found.pages:
                 place = self._scope.place(one.url)
                 if place is not None:
@@ -155,14 +167,24 @@ class Crawl:
                         yield Failure(error=error, entity="pages above max_pages")
                         break
                     visit = self._ahead.popleft()
-                    known = self._cache.record(visit.url)
-                    task = partial(self._reader.read, visit.url, _conditions(known))
+                    task = partial(self._reader.read, visit.url, self._conditions)
                     under_way[pool.submit(copy_context().run, task)] = visit
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield from self._take(under_way.pop(future), future)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _conditions(self, url: str) -> dict[str, str]:
+        """Headers that ask for a page only if it is not the known one (RFC 9110, 13.1). Runs in threads."""
+        known = self._cache.record(url)
+        if known is None:
+            return {}
+        asked = {
+            "If-None-Match": known.etag,
+            "If-Modified-Since": None if known.etag else known.last_modified,
+        }
+        return {name: value for name, value in asked.items() if value}
 
     def _take(self, visit: Visit, future: Future[Answer]) -> Iterator[Item | Failure]:
         """What becomes of one answer."""
@@ -178,7 +200,7 @@ class Crawl:
             if (known := self._cache.record(visit.url)) is not None:
                 self._follow(visit, visit.url, known.facts)
         except AwayError as error:
-            if self._cache.record(visit.url) is not None or visit.url in self._begins:
+            if self._known_document(visit.url) is not None or visit.url in self._begins:
                 yield from self._fail(visit, error)
             else:
                 log.info("page elsewhere", url=visit.url, reason=str(error))
@@ -201,23 +223,27 @@ class Crawl:
     def _judge(self, visit: Visit, answer: Answer) -> Iterator[Item | Failure]:
         url = answer.url
         if answer.moved:
-            self.gone.add(visit.url)
             if self._scope.place(url) != url:
-                if visit.url in self._begins:
-                    away = UsageError(f"it has moved to {url}, which is not of this source")
-                    yield Failure(error=away, entity=f"links of {visit.url}")
+                yield from self._leave(visit, answer)
                 return
-            self._seen.add(url)
-            if url != visit.url:
-                self._canonical[visit.url] = url
+            self._canonical[visit.url] = url
+            if not answer.passing:
+                self.gone.add(visit.url)
+                self._seen.add(url)
         try:
             record = self._record(url, answer)
         except RagError as error:
-            yield from self._fail(visit._replace(url=url), error)
+            yield from self._fail(visit if answer.passing else visit._replace(url=url), error)
             return
+        if answer.passing:
+            self._seen.add(url)
+            if self._stands(visit.url, None if record is None else record.digest):
+                yield from self._fail(visit, AwayError(f"it is for now at {url}"))
+            elif self._cache.record(visit.url) is not None:
+                self.gone.add(visit.url)
         if record is None:
-            known = self._cache.record(url)
-            if known is not None and known.media_type in self._options.media_types:
+            known = self._known_document(url)
+            if known is not None:
                 declared = answer.media_type or "nothing"
                 kind = UnsupportedDocumentError(
                     f"it was {known.media_type}, and is declared as {declared} now"
@@ -228,8 +254,6 @@ class Crawl:
         self._follow(visit, url, facts)
         if not (facts.indexed and record.media_type in self._options.media_types):
             self._unindexed.add(url)
-            if not facts.indexed:
-                self.gone.add(url)
             return
         other = canonical_of(self._scope, url, facts)
         if other is not None and self._end_of(other, url) != url:
@@ -241,7 +265,29 @@ class Crawl:
         self._copies.pop(url, None)
         if url not in self._documents:
             self._documents.add(url)
-            yield self._item(visit, url, record, moved=answer.moved)
+            yield self._item(visit, url, record, moved=answer.moved and not answer.passing)
+
+    def _stands(self, url: str, digest: bytes | None) -> bool:
+        """Whether the document at `url` is another one than what is shown in its place for now."""
+        known = self._known_document(url)
+        return known is not None and known.digest != digest
+
+    def _leave(self, visit: Visit, answer: Answer) -> Iterator[Failure]:
+        """An address leads to a page that the options leave out."""
+        error = UsageError(f"it is at {answer.url} now, which is not of this source")
+        if answer.passing and self._known_document(visit.url) is not None:
+            yield from self._fail(visit, error)
+        elif not answer.passing:
+            self.gone.add(visit.url)
+        if visit.url in self._begins:
+            yield Failure(error=error, entity=f"links of {visit.url}")
+
+    def _known_document(self, url: str) -> PageRecord | None:
+        """What was known of a document before this pass; None of an address that was none."""
+        known = self._cache.record(url)
+        if known is None or not known.facts.indexed or canonical_of(self._scope, url, known.facts):
+            return None
+        return known if known.media_type in self._options.media_types else None
 
     def _end_of(self, step: str, stop: str) -> str:
         """Where canonical addresses and moves lead from `step`, or `stop` where they pass it."""
@@ -261,9 +307,7 @@ class Crawl:
             if (error := self._failed.get(other)) is not None:
                 self._documents.add(url)
                 yield Failure(error=error, external_id=url)
-            elif other in self._documents or other in self._unindexed:
-                self.gone.add(url)
-            else:
+            elif other not in self._documents and other not in self._unindexed:
                 self._documents.add(url)
                 yield self._item(visit, url, record, moved=False)
 
@@ -356,14 +400,6 @@ def canonical_of(scope: Scope, url: str, facts: PageFacts) -> str | None:
     """The canonical address of a page, where that is another one of this source."""
     other = scope.place(facts.canonical, base_of(url, facts)) if facts.canonical else None
     return None if other == url else other
-
-
-def _conditions(known: PageRecord | None) -> dict[str, str]:
-    """Headers that ask for a page only if it is not the known one (RFC 9110, 13.1)."""
-    if known is None:
-        return {}
-    asked = {"If-None-Match": known.etag, "If-Modified-Since": None if known.etag else known.last_modified}
-    return {name: value for name, value in asked.items() if value}
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ What belongs here: requests, and what their answers mean for an address. What do
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
@@ -36,7 +36,11 @@ HOPS = 5
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = _PERMANENT | {302, 303, 307}
 _UNTYPED = ("", "application/octet-stream", "binary/octet-stream", "application/download")
-_ROBOTS_BYTES = 5_000_000
+ROBOTS_BYTES = 512 * 1024
+"""Of robots.txt that count; a crawler has to read 500 KiB at least (RFC 9309, 2.5)."""
+
+
+Conditions = Callable[[str], Mapping[str, str]]
 
 
 class LeftError(MissingEntityError):
@@ -48,12 +52,14 @@ class AwayError(ForbiddenEntityError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What an address gave. `url` is where it was found, for good if it `moved`; `unchanged`: none sent."""
+    """What an address gave. `url` is where it was found, elsewhere if it `moved`, which is for now only if it
+    is `passing`; `unchanged`: none sent."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes = b""
     moved: bool = False
+    passing: bool = False
     unchanged: bool = False
 
     @property
@@ -89,8 +95,9 @@ class PageReader:
             self._read_robots, options.user_agent, options.delay, clock, obey=options.robots == "obey"
         )
 
-    def read(self, url: str, known: Mapping[str, str] | None = None, max_bytes: int | None = None) -> Answer:
-        """What is at `url`, after redirects; `known` are headers that ask only for what changed since.
+    def read(self, url: str, known: Conditions = lambda url: {}, max_bytes: int | None = None) -> Answer:
+        """What is at `url`, after redirects; `known` says with which headers to ask an address only for what
+        changed since.
 
         `max_bytes` is that of the options unless given.
 
@@ -101,23 +108,22 @@ class PageReader:
             DocumentError: it is there and empty.
             TooLargeDocumentError, UsageError, TransientError: it cannot be read.
         """
-        at, moved, passing = url, False, False
+        at, passing = url, False
         for _ in range(HOPS + 1):
             if not self._robots.allow(at):
                 raise LeftError(f"robots.txt does not allow {at}")
             self._robots.await_turn(at)
-            asked = (known if at == url else None) or {}
+            asked = known(at)
             answer = self._get(at, asked, max_bytes or self._options.max_bytes)
             if answer.status_code not in _REDIRECTS:
-                place = url if passing else at
                 unchanged = answer.status_code == 304
                 if unchanged and not asked:
                     raise TransientError(f"{at} answered 304 to a question without a condition")
                 if not (unchanged or answer.content):
                     raise DocumentError(f"{at} answered {answer.status_code} with nothing in it")
-                return Answer(place, answer.headers, answer.content, moved and not passing, unchanged)
+                moved = at != url
+                return Answer(at, answer.headers, answer.content, moved, moved and passing, unchanged)
             passing = passing or answer.status_code not in _PERMANENT
-            moved = True
             at = self._next_hop(at, answer.headers.get("Location", ""), passing=passing)
         raise UsageError(f"{url} is redirected more than {HOPS} times")
 
@@ -150,8 +156,9 @@ class PageReader:
         at = url
         for _ in range(HOPS + 1):
             request = requests.Request("GET", at, headers={"Accept": "*/*"})
-            answer = self._session.exchange(request, max_bytes=_ROBOTS_BYTES, redirects=False)
+            answer = self._session.exchange(request, max_bytes=ROBOTS_BYTES, redirects=False, cut=True)
             if answer.status_code not in _REDIRECTS:
-                return answer.content
+                whole = len(answer.content) < ROBOTS_BYTES
+                return answer.content if whole else answer.content.rpartition(b"\n")[0]
             at = urljoin(at, answer.headers.get("Location", ""))
         raise TransientError(f"{url} is redirected more than {HOPS} times")
