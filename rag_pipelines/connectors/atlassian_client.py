@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from rag_pipelines.connectors.rest import HttpOptions, plain_params
+from rag_pipelines.connectors.rest import HttpOptions, SiteAddress, Trimmed, plain_params
 from rag_pipelines.errors import TransientError
 
 if TYPE_CHECKING:
@@ -40,14 +40,24 @@ _GATEWAY = "api.atlassian.com"
 _CLOUD_HOSTS = (".atlassian.net", ".jira.com", ".atlassian-us-gov-mod.net", _GATEWAY)
 
 
+_SITE = SiteAddress(
+    "https://acme.atlassian.net or https://wiki.example.com/confluence",
+    "username and api_token",
+    _CLOUD_HOSTS,
+    has_path=True,
+)
+
+
 class AtlassianOptions(HttpOptions):
     """How to reach a Confluence or Jira site. Secrets come from the environment: ``${CONFLUENCE_TOKEN}``."""
 
-    url: str = Field(description="of the site, with its context path: https://wiki.example.com/confluence")
+    url: Annotated[str, AfterValidator(_SITE.read)] = Field(
+        description="of the site, with its context path: https://wiki.example.com/confluence"
+    )
     deployment: Literal["auto", "cloud", "data_center"] = Field(
         "auto", description="auto: cloud if the host is one of Atlassian's"
     )
-    username: str | None = Field(
+    username: Trimmed = Field(
         None, description="account's e-mail address (cloud) or user name; with api_token"
     )
     api_token: SecretStr | None = Field(None, description="API token (cloud) or password; with username")
@@ -59,33 +69,10 @@ class AtlassianOptions(HttpOptions):
     overlap: float = Field(
         5.0, ge=0, description="minutes an incremental poll goes back, for clocks that differ"
     )
-    directory: str | None = Field(
+    directory: Trimmed = Field(
         None,
         description="namespace of users and groups, shared by sources of one site; default: the URL's host",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        try:
-            port_fits = parts.port is None or parts.port > 0
-        except ValueError:
-            port_fits = False
-        if parts.scheme not in ("https", "http") or not parts.hostname or not port_fits:
-            raise ValueError("must be like https://acme.atlassian.net or https://wiki.example.com/confluence")
-        if "@" in parts.netloc:
-            raise ValueError("credentials do not belong into the URL; put them into username and api_token")
-        if parts.query or parts.fragment:
-            raise ValueError("give the address of the site, without '?' and '#'")
-        if parts.scheme == "http" and parts.hostname.endswith(_CLOUD_HOSTS):
-            raise ValueError("Atlassian's cloud is reached by https only")
-        return value.strip().rstrip("/")
-
-    @field_validator("username", "directory")
-    @classmethod
-    def _trim(cls, value: str | None) -> str | None:
-        return value.strip() or None if value else None
 
     @model_validator(mode="after")
     def _one_login(self) -> AtlassianOptions:

@@ -7,10 +7,10 @@ What belongs here: requests by path below one address. What does not: retries an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from rag_pipelines.connectors.base import Options, from_config_folder
 
@@ -20,6 +20,47 @@ if TYPE_CHECKING:
     from rag_pipelines.http.credentials import Credential
     from rag_pipelines.http.pacing import Patience
     from rag_pipelines.http.session import Traffic
+
+
+def _trim(value: str | None) -> str | None:
+    return value.strip() or None if value else None
+
+
+Trimmed = Annotated[str | None, AfterValidator(_trim)]
+"""An option that is text, or nothing."""
+
+
+class SiteAddress(NamedTuple):
+    """What the address of a vendor's site looks like.
+
+    `login` are the options that a login belongs into, `cloud` the ends of the names of the vendor's own
+    hosts, which are reached by https only. `has_path`: a site may stand below a path.
+    """
+
+    example: str
+    login: str
+    cloud: tuple[str, ...]
+    has_path: bool = False
+
+    def read(self, value: str) -> str:
+        """The address without a slash at its end. Raises `ValueError` saying what is wrong with it."""
+        value = value.strip().rstrip("/")
+        parts = urlsplit(value)
+        try:
+            port_fits = parts.port is None or parts.port > 0
+        except ValueError:
+            port_fits = False
+        if parts.scheme not in ("https", "http") or not parts.hostname or not port_fits:
+            raise ValueError(f"must be like {self.example}")
+        if "@" in parts.netloc:
+            raise ValueError(f"credentials do not belong into the URL; put them into {self.login}")
+        if parts.query or parts.fragment:
+            raise ValueError("give the address of the site, without '?' and '#'")
+        if parts.path and not self.has_path:
+            raise ValueError("give the address of the site alone, without a path")
+        if parts.scheme == "http" and parts.hostname.endswith(self.cloud):
+            raise ValueError(f"{parts.hostname} is reached by https only")
+        return value
 
 
 class HttpOptions(Options):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_pipelines.connectors.jira.issues import moment
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import (
     ConfigError,
     TooLargeDocumentError,
@@ -251,4 +251,4 @@ def test_the_double_describes_attachments_as_a_real_site_does(
     for one in real:
         assert ours.keys() <= one.keys()
         assert {name: type(value) for name, value in ours.items()} == {name: type(one[name]) for name in ours}
-        assert moment(one["created"]) is not None
+        assert read_time(one["created"]) is not None

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -64,14 +63,6 @@ class EntityId(msgspec.Struct, frozen=True):
         """None where the id is not one of this connector's."""
         match = _ID.fullmatch(external_id)
         return match and cls(match[1], match[2] or "", match[3] or "")
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time of Jira's (``2023-08-22T11:29:37.774+0000``) in UTC."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC) if text else None
-    except ValueError:
-        return None
 
 
 def title(key: str, fields: Json) -> str:

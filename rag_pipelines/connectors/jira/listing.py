@@ -26,6 +26,7 @@ from rag_pipelines.connectors.jira.schemes import REFUSALS, Schemes
 from rag_pipelines.connectors.jira.scope import JiraScope
 from rag_pipelines.connectors.jira.site import JiraSite
 from rag_pipelines.connectors.paths import media_type
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import (
     CorruptDocumentError,
     CredentialError,
@@ -152,7 +153,7 @@ class IssueListing:
         project = fields["project"]
         if project["id"] not in self._projects:
             return
-        updated = issues.moment(fields["updated"])
+        updated = read_time(fields["updated"])
         if updated is not None:
             self._newest = max(updated, self._newest or updated)
         rule = self._schemes.rule(fields)
@@ -203,7 +204,7 @@ class IssueListing:
             if visibility is None:
                 continue
             document = f"issue/{issue['id']}/comments/{visibility}"
-            times = [issues.moment(one.get("updated") or one.get("created")) for one in thread]
+            times = [read_time(one.get("updated") or one.get("created")) for one in thread]
             yield Item(
                 external_id=document,
                 token=issues.thread_token(issue["key"], fields, thread),
@@ -236,7 +237,7 @@ class IssueListing:
             path=f"{folder}/{issues.segment(name)}",
             media_type=media_type(name) if kind in _GENERIC else kind,
             size=size,
-            modified_at=issues.moment(attachment.get("created")),
+            modified_at=read_time(attachment.get("created")),
             author=issues.name_of(attachment.get("author")),
             access=rule,
             **common,

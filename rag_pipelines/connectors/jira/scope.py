@@ -12,10 +12,11 @@ from difflib import get_close_matches
 import msgspec
 
 from rag_pipelines.connectors.atlassian_client import Json
-from rag_pipelines.connectors.jira.issues import CONTENT, LISTED, RULED, Field, moment
+from rag_pipelines.connectors.jira.issues import CONTENT, LISTED, RULED, Field
 from rag_pipelines.connectors.jira.jql import zone_of
 from rag_pipelines.connectors.jira.options import JiraOptions
 from rag_pipelines.connectors.jira.site import JiraSite
+from rag_pipelines.connectors.times import read_time
 from rag_pipelines.errors import ConfigError, MissingEntityError, UsageError
 
 _EPIC_LINK = "com.pyxis.greenhopper.jira:gh-epic-link"
@@ -73,7 +74,7 @@ class JiraScope(msgspec.Struct, frozen=True):
         return cls(
             address=str(info.get("baseUrl") or options.url).rstrip("/"),
             zone=zone_of(account.get("timeZone")),
-            began=moment(info.get("serverTime")) or datetime.now(UTC),
+            began=read_time(info.get("serverTime")) or datetime.now(UTC),
             projects=tuple(chosen),
             missing=missing,
             chosen=tuple(find_fields(fields, options.fields)),

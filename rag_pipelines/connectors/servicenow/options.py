@@ -5,11 +5,14 @@ What belongs here: options and their validation. What does not: how to reach an 
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from rag_pipelines.connectors.rest import HttpOptions
+from rag_pipelines.connectors.rest import HttpOptions, SiteAddress, Trimmed
+
+_SITE = SiteAddress("https://acme.service-now.com", "username and password", (".service-now.com",))
 
 
 class ServiceNowOptions(HttpOptions):
@@ -19,12 +22,14 @@ class ServiceNowOptions(HttpOptions):
     credentials grant, for which the instance needs an OAuth application with a user of its own).
     """
 
-    url: str = Field(description="of the instance: https://acme.service-now.com")
-    username: str | None = Field(None, description="user name of the account; with password")
+    url: Annotated[str, AfterValidator(_SITE.read)] = Field(
+        description="of the instance: https://acme.service-now.com"
+    )
+    username: Trimmed = Field(None, description="user name of the account; with password")
     password: SecretStr | None = Field(None, description="of the account; with username")
-    client_id: str | None = Field(None, description="of the OAuth application; with client_secret")
+    client_id: Trimmed = Field(None, description="of the OAuth application; with client_secret")
     client_secret: SecretStr | None = Field(None, description="of the OAuth application; with client_id")
-    directory: str | None = Field(
+    directory: Trimmed = Field(
         None,
         description="namespace of users and groups, shared by sources of one instance; default: its host",
     )
@@ -51,25 +56,6 @@ class ServiceNowOptions(HttpOptions):
     overlap: float = Field(
         5.0, ge=0, description="minutes an incremental poll goes back, for changes that are committed late"
     )
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise ValueError("must be like https://acme.service-now.com")
-        if "@" in parts.netloc:
-            raise ValueError("credentials do not belong into the URL; put them into username and password")
-        if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("give the address of the instance alone, without a path")
-        if parts.scheme == "http" and parts.hostname.endswith(".service-now.com"):
-            raise ValueError("ServiceNow's cloud is reached by https only")
-        return value.strip().rstrip("/")
-
-    @field_validator("username", "client_id", "directory")
-    @classmethod
-    def _trim(cls, value: str | None) -> str | None:
-        return value.strip() or None if value else None
 
     @field_validator("bases", "exclude_bases", "languages")
     @classmethod

@@ -5,18 +5,21 @@ What belongs here: options and their validation. What does not: how to reach an 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from rag_pipelines.connectors.rest import HttpOptions
+from rag_pipelines.connectors.rest import HttpOptions, SiteAddress, Trimmed
 
 _LOGINS = {
     "email with api_token": ("email", "api_token"),
     "oauth_token": ("oauth_token",),
     "client_id with client_secret": ("client_id", "client_secret"),
 }
+
+
+_SITE = SiteAddress("https://acme.zendesk.com", "email and api_token", (".zendesk.com",))
 
 
 class ZendeskOptions(HttpOptions):
@@ -26,13 +29,15 @@ class ZendeskOptions(HttpOptions):
     2.0 client credentials grant, with the scope ``read``).
     """
 
-    url: str = Field(description="of the account: https://acme.zendesk.com")
-    email: str | None = Field(None, description="of the account's user; with api_token")
+    url: Annotated[str, AfterValidator(_SITE.read)] = Field(
+        description="of the account: https://acme.zendesk.com"
+    )
+    email: Trimmed = Field(None, description="of the account's user; with api_token")
     api_token: SecretStr | None = Field(None, description="with email")
     oauth_token: SecretStr | None = Field(None, description="an access token with the scope read")
-    client_id: str | None = Field(None, description="of the OAuth client; with client_secret")
+    client_id: Trimmed = Field(None, description="of the OAuth client; with client_secret")
     client_secret: SecretStr | None = Field(None, description="of the OAuth client; with client_id")
-    directory: str | None = Field(
+    directory: Trimmed = Field(
         None,
         description="namespace of users and groups, shared by sources of one account; default: its host",
     )
@@ -63,25 +68,15 @@ class ZendeskOptions(HttpOptions):
         5.0, ge=0, description="minutes an incremental poll of articles goes back, for late changes"
     )
 
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        return _address(value)
-
     @field_validator("brands")
     @classmethod
     def _brands(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(map(_address, values)))
+        return tuple(dict.fromkeys(map(_SITE.read, values)))
 
     @field_validator("locales")
     @classmethod
     def _locales(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(value.strip().lower() for value in values)
-
-    @field_validator("email", "client_id", "directory")
-    @classmethod
-    def _trim(cls, value: str | None) -> str | None:
-        return value.strip() or None if value else None
 
     @model_validator(mode="after")
     def _consistent(self) -> ZendeskOptions:
@@ -104,16 +99,3 @@ class ZendeskOptions(HttpOptions):
     def help_centers(self) -> tuple[str, ...]:
         """Where articles are read."""
         return (self.brands or (self.url,)) if self.articles else ()
-
-
-def _address(value: str) -> str:
-    parts = urlsplit(value.strip())
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("must be like https://acme.zendesk.com")
-    if "@" in parts.netloc:
-        raise ValueError("credentials do not belong into the URL; put them into email and api_token")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("give the address alone, without a path")
-    if parts.scheme == "http" and parts.hostname.endswith(".zendesk.com"):
-        raise ValueError("Zendesk is reached by https only")
-    return value.strip().rstrip("/")
