@@ -7,7 +7,8 @@ The reference of an office document is what LibreOffice puts on its pages, told 
 PDF what PDFium and Poppler both see on its pages; of HTML, a book or a mail what Chromium shows with scripts
 off. Our parsers read whole pages here (``html_main_content=False``). Figures are described in
 `fidelity.scoring`. Words that a reference asks for wrongly stand in ``fidelity/exceptions.yaml`` with the
-reason; pages whose order was judged by eye, for all engines alike, in ``fidelity/reading_order.yaml``.
+reason; pages whose order was judged by eye, for all engines alike, in ``fidelity/reading_order.yaml``; why
+the worst files read as they do in ``fidelity/explained.yaml``.
 
 Needs ``soffice`` with Writer, Calc, Impress and Math, ``chromium``, ``chromedriver`` and ``pdftotext``.
 References and what engines made are kept under ``RAG_FIDELITY_CACHE``, ours until a line of our parsers
@@ -29,6 +30,7 @@ from fidelity import office, readers, reading_order
 from fidelity.browser import Browser
 from fidelity.corpus import DATA, SUFFIXES, File, files
 from fidelity.exceptions import excepted, judged
+from fidelity.explained import losses, reasons
 from fidelity.references import NoReference, reference
 from fidelity.scoring import Reference, Score, score
 from history import Figures
@@ -36,6 +38,8 @@ from history import Figures
 FIGURES = Figures("fidelity")
 
 SAMPLE = 20
+LEAST = 0.9
+"""Of the words or numbers of a file; one with less has to count a loss, or to be explained."""
 KINDS = 6
 LONGEST = 30
 """How many words, kinds, and letters of a word are shown."""
@@ -118,6 +122,23 @@ def show_worst(
         _show_parted(name, of_format, count)
 
 
+def show_explained(scored: dict[File, Score], count: int) -> None:
+    """The worst files of all formats and all below `LEAST`: what their parse counts as lost, and why."""
+    known = reasons()
+    lacking = sorted(
+        (file for file, one in scored.items() if one.missing),
+        key=lambda file: (scored[file].recall or 0.0, -scored[file].missing.total()),
+    )
+    print(f"\nworst of all, and those below {LEAST} of words or numbers")
+    for number, file in enumerate(lacking):
+        figures = scored[file].figures
+        shares = [share for share in (figures["recall"], figures["numbers"]) if share is not None]
+        if number < count or min(shares) < LEAST:
+            said = losses(file) or "no loss counted"
+            print(f"  {' '.join(f'{share:.4f}' for share in shares)} {file.label}: {said}")
+            print(f"         {known.get(file.label, 'not explained')}")
+
+
 def _show_surplus(name: str, of_format: Sequence[tuple[File, Score]], count: int) -> None:
     """The files with words in our reading that they hold nowhere, or not so often."""
     told = [(file, one) for file, one in of_format if one.given > one.true]
@@ -191,6 +212,7 @@ def main() -> None:
     show_sums(engines)
     show_lost(engines["ours"])
     show_worst(scored, known, errors, arguments.worst)
+    show_explained(scored, arguments.worst)
     print(f"\n{len(without)} files without a reference")
     for file, reason in without.items():
         print(f"  {file.label}: {reason}")

@@ -126,6 +126,30 @@ def test_every_judgement_gives_a_reason(scoring: ModuleType) -> None:
     assert all(one.files and one.reason for one in exceptions.judged())
 
 
+def test_every_explanation_is_of_one_file_and_gives_a_reason(scoring: ModuleType) -> None:
+    explained = pytest.importorskip("fidelity.explained")
+    known = explained.reasons()
+    assert all(known.values())
+    assert len(known) == explained.FILE.read_text(encoding="utf-8").count("- file: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", b"All of it.", ""),
+        ("a.rtf", rb"{\rtf1 Words {\pict\pngblip 00} here}", "images_without_text 1"),
+        ("a.txt", b"", "not read: the document has no bytes"),
+    ],
+)
+def test_what_a_parse_says_of_a_file_is_what_it_counts_as_lost(
+    scoring: ModuleType, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    explained = pytest.importorskip("fidelity.explained")
+    corpus = pytest.importorskip("fidelity.corpus")
+    (tmp_path / name).write_bytes(content)
+    assert explained.losses(corpus.File(tmp_path / name, "rtf", "")) == said
+
+
 def test_the_neighbours_of_a_judged_cell_are_not_asked_for(scoring: ModuleType) -> None:
     exceptions = pytest.importorskip("fidelity.exceptions")
     reference = shown(scoring, "", rows=[["Profit", "US$3", "up", "again"], ["Tax", "1"]])

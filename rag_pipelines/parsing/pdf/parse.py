@@ -12,8 +12,8 @@ page and takes their captions, headings and furniture too. Counters of the resul
 ``recognised_pictures`` and ``pictures_over_ocr_limit`` (the same of pictures on the other pages),
 ``tables``, ``continued_tables``, ``pages_over_budget``, ``crowded_pages`` (too many shapes to look for
 tables among them), ``pages_failed``, ``table_finder_failures``, ``mupdf_warnings``,
-``tiny_lines_removed``, and the losses of `Loss`: characters that the fonts of the file do not map, and
-pages that are pictures.
+``tiny_lines_removed``, and the losses of `Loss`: characters that the fonts of the file do not map, fonts
+that cannot be read (as one part), and pages that are pictures.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ MISPLACED_TEXT = "ActualText with no position"
 """What MuPDF warns of where it leaves out glyphs for which a tag gives a text (ISO 32000-1, 14.9.4) and no
 place. From there on the glyphs are read and the tags are not."""
 
+UNREADABLE_FONT = "missing font descriptor"
+"""What MuPDF warns of where a font lacks what says how it is drawn (ISO 32000-1, 9.8): it takes another, of
+other letters and widths."""
+
 INDENT = 4.0
 """List items whose left edges differ by more points are on different levels."""
 
@@ -101,6 +105,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if warnings:
             builder.counters["mupdf_warnings"] = len(warnings)
             builder.warnings.extend(warnings[:WARNINGS_KEPT])
+            builder.lose(Loss.PARTS, any(UNREADABLE_FONT in warning for warning in warnings))
         add_embedded_files(builder, document, request)
         if not builder:
             raise EmptyDocumentError(_why_empty(document, sum(page.unmapped for page in pages)))

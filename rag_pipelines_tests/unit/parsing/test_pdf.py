@@ -291,6 +291,37 @@ def test_more_pages_than_the_limit_are_refused_before_any_is_read() -> None:
         parse(ParseRequest(data, limits=ParseLimits(max_pages=2)))
 
 
+def with_font(descendant: str, encoding: str) -> bytes:
+    """A page with a line in a plain font, and one in a composite font of this descendant."""
+    text = "BT /F1 12 Tf 72 700 Td (Plain words) Tj /F2 12 Tf 0 -40 Td <0022002300240025> Tj ET"
+    parts = (
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+        " /Resources << /Font << /F1 5 0 R /F2 6 0 R >> >> >>",
+        f"<< /Length {len(text)} >>\nstream\n{text}\nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        f"<< /Type /Font /Subtype /Type0 /BaseFont /Kozan /Encoding /{encoding}"
+        f" /DescendantFonts [{descendant}] >>",
+    )
+    objects = "".join(f"{number} 0 obj\n{part}\nendobj\n" for number, part in enumerate(parts, 1))
+    return f"%PDF-1.4\n{objects}trailer << /Root 1 0 R /Size 7 >>\n%%EOF".encode()
+
+
+@pytest.mark.parametrize("encoding", ["Identity-H", "H", "V"])
+def test_a_font_without_a_descriptor_is_counted_as_a_part_that_was_not_read(encoding: str) -> None:
+    system = "/CIDSystemInfo << /Registry (Adobe) /Ordering (Japan1) /Supplement 1 >>"
+    descendant = f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Kozan {system} {{}} >>"
+    descriptor = "/FontDescriptor << /Type /FontDescriptor /FontName /Kozan /Flags 4 >>"
+    read, unread = (
+        parse(ParseRequest(with_font(descendant.format(more), encoding))) for more in (descriptor, "")
+    )
+    assert "Plain words" in read.text
+    assert "Plain words" in unread.text
+    assert read.counters.get("parts_not_read", 0) == 0
+    assert unread.counters["parts_not_read"] == 1
+
+
 def test_mupdf_complains_in_the_result_and_not_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     data = pdf(line(60, 100, "Still there"))
     document = parsed(data[: data.rindex(b"startxref")])
