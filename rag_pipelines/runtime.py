@@ -36,6 +36,16 @@ def open_runtime(settings: Settings) -> Runtime:
         UsageError: there is neither a URL nor the embedded server.
         TransientError, DatabaseError: the database cannot be reached, or refuses.
     """
-    database = Database(ensure_running(settings), pool_size=settings.database.pool_size)
+    database = open_database(settings)
     database.migrate()
     return Runtime(database, settings, Embedders(settings.data_dir))
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, started where it is the embedded one. Raises what `ensure_running` does."""
+    sessions = settings.database.session_url
+    return Database(
+        ensure_running(settings),
+        session_url=sessions.get_secret_value() if sessions else None,
+        pool_size=settings.database.pool_size,
+    )

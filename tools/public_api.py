@@ -71,7 +71,10 @@ ONLY = {
 """Modules that are public in part."""
 
 INTERNAL = {
-    "Database": {"with_server_settings", "at", "connect", "connection", "transaction", "migrate_when_used"},
+    "Database": {
+        *("with_server_settings", "at", "connect", "connection", "transaction", "snapshot", "session_url"),
+        "migrate_when_used",
+    },
     "Index": {"__init__"},
     "Source": {"__init__"},
     "SourceFreshness": {"slot"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,16 +17,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
-from rag_pipelines.cli.output import AsJson, print_findings, print_json
-from rag_pipelines.errors import RagError
+from rag_pipelines.cli.output import AsJson, age, print_findings, print_json
+from rag_pipelines.errors import RagError, TransientError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from rag_pipelines.config import Settings
     from rag_pipelines.parsing.base import Ocr
+    from rag_pipelines.store.address import Address
 
 MIN_POSTGRES = 15
 MIN_PGVECTOR = (0, 8)
 MIN_FREE_BYTES = 2 * 10**9
+CONNECT_SECONDS = 10
+
+_FORGETFUL = "that keeps no prepared statements, so that every search is planned anew"
 
 
 class Check(NamedTuple):
@@ -60,6 +67,10 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
     yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
     yield _disk(settings.data_dir)
     yield _run_check("database", partial(_database, settings))
+    if settings.database.session_url is not None:
+        yield _run_check("database.session_url", partial(_sessions, settings.database.session_url))
+    if settings.database.reader_url is not None:
+        yield _run_check("database.reader_url", partial(_reader, settings.database.reader_url))
     for name, profile in settings.profiles.parsing.items():
         if profile.ocr.engine != "off":
             yield _run_check(f"ocr of profile {name}", partial(_ocr, profile.ocr))
@@ -166,6 +177,7 @@ def _disk(folder: Path) -> Check:
 
 def _database(settings: Settings) -> Check:
     """Postgres and pgvector by version. An embedded server that is down is only looked at."""
+    from rag_pipelines.store.database import mapped_errors, query
     from rag_pipelines.store.embedded import EmbeddedServer, require_server
 
     if settings.database.url is None:
@@ -178,26 +190,59 @@ def _database(settings: Settings) -> Check:
         url, kind = found.url, "embedded"
     else:
         url, kind = settings.database.url.get_secret_value(), "own"
-    import psycopg
-
+    address = _address(url, "database.url")
+    alone = settings.database.session_url is None
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
+        with mapped_errors(), closing(address.open_session() if alone else address.connect()) as connection:
             number = connection.info.server_version
-            row = connection.execute(
-                "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
-            )
-            vector = (row.fetchone() or (None,))[0]
-    except psycopg.Error as error:
-        return Check(
-            "database", False, f"{kind} Postgres does not answer: {type(error).__name__}; check database.url"
-        )
+            row = query(connection, "available_vector").fetchone()
+    except TransientError as error:
+        return Check("database", False, f"{kind} Postgres does not answer; check database.url: {error}")
+    vector = row["version"] if row else None
     detail = (
         f"{kind} Postgres {number // 10_000}.{number % 10_000}, pgvector {vector or 'is not installed there'}"
     )
+    if address.is_pooled:
+        detail += f", through a pooler{'' if address.keeps_statements else ' ' + _FORGETFUL}"
     new_enough = vector is not None and tuple(map(int, vector.split(".")[:2])) >= MIN_PGVECTOR
     return Check(
         "database", number // 10_000 >= MIN_POSTGRES and new_enough, f"{detail}; needed are 15 and 0.8"
     )
+
+
+def _sessions(url: SecretStr) -> Check:
+    """Whether runs and builds get sessions of their own."""
+    from rag_pipelines.store.database import mapped_errors
+
+    with mapped_errors(), closing(_address(url.get_secret_value(), "database.session_url").open_session()):
+        return Check("database.session_url", True, "gives every connection a session of its own")
+
+
+def _reader(url: SecretStr) -> Check:
+    """Whether the login for searches reads no more than its callers, and how old what it sees is."""
+    from rag_pipelines.store.database import mapped_errors, query
+    from rag_pipelines.store.reader import prove_reader
+
+    address = _address(url.get_secret_value(), "database.reader_url")
+    with mapped_errors(), closing(address.connect()) as connection:
+        prove_reader(connection)
+        state = query(connection, "replication_state").fetchone()
+    assert state is not None
+    detail = f"searches log in as {state['login']}"
+    if address.is_pooled:
+        detail += f", through a pooler{'' if address.keeps_statements else ' ' + _FORGETFUL}"
+    if state["replica"]:
+        newest = "none yet" if state["behind"] is None else f"{age(state['behind'])} old"
+        detail += f", at a replica; the newest change that it shows is {newest}"
+    return Check("database.reader_url", True, detail)
+
+
+def _address(url: str, setting: str) -> Address:
+    from psycopg.conninfo import make_conninfo
+
+    from rag_pipelines.store.address import Address
+
+    return Address(make_conninfo(url, connect_timeout=CONNECT_SECONDS), setting)
 
 
 def _model(settings: Settings, profile: str) -> Check:

@@ -139,7 +139,7 @@ def pending_changes(
 def fail_abandoned_builds(database: Database, names: Iterable[str]) -> list[int]:
     """Mark builds of killed processes as failed; returns their versions. Living builds are left alone."""
     failed: list[int] = []
-    with database.connection() as connection:
+    with database.connect() as connection:
         for name in names:
             lock = advisory_lock(connection, build_lock(name), busy=f"index {name!r} is being built")
             with suppress(UsageError), lock:

@@ -16,6 +16,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.process import SuiteProcess
 from rag_pipelines.quality.runner import RunSuite
+from rag_pipelines.runtime import open_database
 from rag_pipelines.store.database import Database
 
 
@@ -30,9 +31,7 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
 
     @dg.resource(description="Postgres, migrated to the current schema.")
     def database(_: dg.InitResourceContext) -> Iterator[Database]:
-        from rag_pipelines.store.embedded import ensure_running
-
-        opened = Database(ensure_running(settings), pool_size=settings.database.pool_size)
+        opened = open_database(settings)
         try:
             opened.migrate_when_used()
             yield opened

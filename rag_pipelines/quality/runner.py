@@ -74,7 +74,9 @@ def check_source(
         known = suite_names(runtime.settings, source)
         query(connection, "forget_retired_quality", {"source_id": params["source_id"], "suites": known})
         for name in known if names is None else names:
-            found = (run or run_suite)(runtime.database.url, suite_of(runtime.settings, source, name), params)
+            found = (run or run_suite)(
+                runtime.database.session_url, suite_of(runtime.settings, source, name), params
+            )
             _store(connection, params["source_id"], name, found)
             for one in found:
                 log.log(

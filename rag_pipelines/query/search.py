@@ -46,6 +46,9 @@ from rag_pipelines.text.canonical import clean
 ATTEMPTS = 5
 """A second attempt fails only where a version was collected between two statements of one transaction."""
 
+RECOVERY_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+"""How a standby ends a statement that is in the way of what it has to replay; the next one is not."""
+
 MAX_K = 1000
 MAX_QUESTION = 10_000
 """Characters; a longer question is not a question."""
@@ -79,7 +82,7 @@ class Searcher:
         reader = settings.database.reader_url
         self._as_reader = reader is not None
         if reader is not None:
-            database = database.at(reader.get_secret_value())
+            database = database.at(reader.get_secret_value(), "database.reader_url")
         self._database = database.with_server_settings(
             {
                 "hnsw.iterative_scan": "relaxed_order",
@@ -127,13 +130,22 @@ class Searcher:
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
-        began = time.perf_counter()
         asking = _Asking(clean(text), tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
-        narrowing = self._narrowing(filters, tenant)
+        try:
+            return self._answer(asking, filters)
+        except TransientError as error:
+            if not isinstance(error.__cause__, RECOVERY_CONFLICTS):
+                raise
+            return self._answer(asking, filters)
+
+    def _answer(self, asking: _Asking, filters: Filter | Filters) -> Result:
+        """The kept result where it is current, else that of a search."""
+        began = time.perf_counter()
+        narrowing = self._narrowing(filters, asking.tenant)
         if self._results is None:
             return self._run_search(asking, narrowing)
         with self._database.connection() as connection:
-            state = state_of(connection, self._index, tenant)
+            state = state_of(connection, self._index, asking.tenant)
         key = (state, asking, repr(filters))
         kept = self._results.get(key)
         if kept is not None:
@@ -269,18 +281,16 @@ class Searcher:
         self, question: _Question, narrowing: Predicate, params: dict[str, Any]
     ) -> tuple[Pinned, list[Row]]:
         """The statement's rows, of the version that was live when they were read."""
-        caller = params["tenant"], params["principals"]
         for attempt in range(ATTEMPTS):
             if attempt == 0:
                 pinned = self._pin()
                 question.vector(pinned.embedder)
-                with self._reading(*caller) as connection:
+                with self._database.connection() as connection:
                     rows = self._rows(connection, pinned, question, narrowing, params)
             else:
-                with self._database.connection() as connection, _one_snapshot(connection):
+                with self._database.snapshot() as connection:
                     pinned = self._pin_live(connection)
-                    with self._as_caller(connection, *caller):
-                        rows = self._rows(connection, pinned, question, narrowing, params)
+                    rows = self._rows(connection, pinned, question, narrowing, params)
             if rows is not None:
                 return pinned, rows
             self._forget(pinned)
@@ -297,7 +307,8 @@ class Searcher:
         """The statement's rows, or None when another version is live."""
         params = {**params, "vector": question.vector(pinned.embedder)}
         try:
-            return pinned.search.rows(connection, params, narrowing)
+            with self._as_caller(connection, params["tenant"], params["principals"]):
+                return pinned.search.rows(connection, params, narrowing)
         except psycopg.errors.UndefinedTable:
             return None
 
@@ -386,14 +397,6 @@ class _Question:
             self.embed_ms += round((time.perf_counter() - began) * 1000, 3)
             self._kept.put(key, known)
         return known
-
-
-@contextmanager
-def _one_snapshot(connection: Pg) -> Iterator[None]:
-    """A transaction in which finding the live version and reading it see the same moment."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:

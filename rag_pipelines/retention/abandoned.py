@@ -30,5 +30,5 @@ def mark_abandoned(database: Database) -> Abandoned:
         assert row is not None
     return Abandoned(
         end_abandoned_runs(database, row["sources"]) if row["sources"] else [],
-        fail_abandoned_builds(database, row["indexes"]),
+        fail_abandoned_builds(database, row["indexes"]) if row["indexes"] else [],
     )

@@ -66,14 +66,12 @@ class Backend:
         milliseconds = max(int(time_limit.total_seconds() * 1000), CANDIDATE_SHARE)
         self._database = database.with_server_settings({"statement_timeout": str(milliseconds)})
         url = settings.database.reader_url
-        self._reader = Database(url.get_secret_value(), pool_size=1) if url else None
+        self._reader = database.at(url.get_secret_value(), "database.reader_url") if url else None
         self._searchers = {
             name: Searcher(self._database, settings, name, embedders) for name in settings.indexes
         }
-        self._own = Database(
-            database.url,
-            pool_size=OWN_CONNECTIONS,
-            server_settings={"statement_timeout": OWN_STATEMENT},
+        self._own = database.with_server_settings(
+            {"statement_timeout": OWN_STATEMENT}, pool_size=OWN_CONNECTIONS
         )
         impatient = database.with_server_settings({"statement_timeout": str(milliseconds // CANDIDATE_SHARE)})
         self._canaries = Canaries(

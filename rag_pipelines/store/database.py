@@ -16,6 +16,7 @@ from psycopg import Connection, Cursor, RawCursor, sql
 from psycopg.rows import dict_row
 
 from rag_pipelines.errors import DatabaseError, TransientError
+from rag_pipelines.store.address import Address
 from rag_pipelines.store.schema import migrate
 from rag_pipelines.store.sql import queries
 
@@ -35,6 +36,13 @@ _TRANSIENT = (
     psycopg.errors.TooManyConnections,
 )
 
+_REFUSED = re.compile(
+    r"unsupported startup parameter|statement pooling mode|authentication failed|no password supplied"
+    r'|no pg_hba\.conf entry|no such (user|database)|(role|database|user) "[^"]*" does not exist'
+)
+"""What Postgres and PgBouncer say of an address that another try makes no better. The driver has no code for
+what is said before there is a connection."""
+
 
 class Database:
     """A Postgres database with the `rag` schema.
@@ -44,12 +52,21 @@ class Database:
     leaves as an error of ours, whatever the connection was used for, and there is no other way to get one.
     The server notices a dead client within a second (client_connection_check_interval), so that a killed
     build stops and its locks are released.
+
+    Behind a pooler a connection of the pool is one transaction, in which alone the server settings hold;
+    what needs a session of the server (`connect`) goes to `session_url`.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, server_settings: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        session_url: str | None = None,
+        pool_size: int = 8,
+        server_settings: Mapping[str, str] | None = None,
     ) -> None:
-        self._url = url
+        self._address = Address(url)
+        self._sessions = Address(session_url, "database.session_url") if session_url else self._address
         self._pool_size = pool_size
         self._server_settings = {
             "client_connection_check_interval": "1000",
@@ -58,55 +75,67 @@ class Database:
         }
         self._migrates = False
 
-    def with_server_settings(self, server_settings: Mapping[str, str]) -> Database:
+    def with_server_settings(
+        self, server_settings: Mapping[str, str], *, pool_size: int | None = None
+    ) -> Database:
         """The same database with a pool of its own, whose connections have these server settings too."""
-        return Database(
-            self._url, pool_size=self._pool_size, server_settings={**self._server_settings, **server_settings}
-        )
+        settings = {**self._server_settings, **server_settings}
+        same = Database(self._address.url, pool_size=pool_size or self._pool_size, server_settings=settings)
+        same._address, same._sessions = self._address, self._sessions
+        return same
 
-    def at(self, url: str) -> Database:
-        """The same by another address or login, with a pool of its own."""
-        return Database(url, pool_size=self._pool_size, server_settings=self._server_settings)
+    def at(self, url: str, setting: str) -> Database:
+        """The same by another address or login, that of `setting`, with a pool of its own."""
+        other = Database(url, pool_size=self._pool_size, server_settings=self._server_settings)
+        other._address = other._sessions = Address(url, setting)
+        return other
 
     def __repr__(self) -> str:
-        return f"Database({psycopg.conninfo.make_conninfo(self._url, password=None)!r})"
+        return f"Database({psycopg.conninfo.make_conninfo(self._address.url, password=None)!r})"
 
     @property
     def url(self) -> str:
-        """Where the database is, for a library that connects by itself; holds the password."""
-        return self._url
+        """Where the database is; holds the password."""
+        return self._address.url
+
+    @property
+    def session_url(self) -> str:
+        """Where it gives sessions, for a library that connects by itself; holds the password."""
+        return self._sessions.url
 
     @contextmanager
     def connect(self) -> Iterator[Pg]:
-        """A connection of its own in autocommit mode, outside the pool, for what outlives one statement."""
+        """A session of its own in autocommit mode, outside the pool, for what outlives one statement.
+
+        Raises:
+            UsageError: its address leads to a pooler in transaction mode, where there are none.
+        """
         self._migrate_first()
         with self._session() as connection:
             yield connection
 
     @contextmanager
     def _session(self) -> Iterator[Pg]:
-        with (
-            mapped_errors(),
-            closing(
-                psycopg.connect(self._url, autocommit=True, row_factory=dict_row, **self._settings)
-            ) as connection,
-        ):
+        with mapped_errors(), closing(self._sessions.open_session()) as connection:
+            self._settle(connection)
             yield connection
 
+    def _settle(self, connection: Pg) -> None:
+        """Make the server settings those of a session."""
+        query(connection, "set_for_session", self._settings)
+
     @property
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "application_name": "rag_pipelines",
-            "options": " ".join(f"-c {name}={value}" for name, value in self._server_settings.items()),
-        }
+    def _settings(self) -> Params:
+        return {"names": list(self._server_settings), "values": list(self._server_settings.values())}
 
     @cached_property
     def _pool(self) -> Any:
         from psycopg_pool import ConnectionPool
 
         return ConnectionPool(
-            self._url,
-            kwargs={"autocommit": True, "row_factory": dict_row, **self._settings},
+            self._address.url,
+            kwargs=self._address.options,
+            configure=None if self._address.is_pooled else self._settle,
             min_size=0,
             max_size=self._pool_size,
             open=True,
@@ -114,15 +143,34 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Pg]:
-        """A pooled connection in autocommit mode; use ``with connection.transaction()`` for more."""
+        """A pooled connection in autocommit mode; use ``with connection.transaction()`` for more.
+
+        Behind a pooler it is inside a transaction, which ends with the block.
+        """
         self._migrate_first()
         with mapped_errors(), self._pool.connection() as connection:
-            yield connection
+            if self._address.is_pooled:
+                with connection.transaction():
+                    query(connection, "set_for_transaction", self._settings)
+                    yield connection
+            else:
+                yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Pg]:
         """A pooled connection inside one transaction."""
         with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Pg]:
+        """A pooled connection inside one transaction that only reads, and whose statements all see the same
+        moment."""
+        self._migrate_first()
+        with mapped_errors(), self._pool.connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if self._address.is_pooled:
+                query(connection, "set_for_transaction", self._settings)
             yield connection
 
     def close(self) -> None:
@@ -195,7 +243,10 @@ class PreparedQuery:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn driver errors into `TransientError` or `DatabaseError`, with the driver's error as the cause."""
+    """Turn driver errors into `TransientError` or `DatabaseError`, with the driver's error as the cause.
+
+    A login or a database that is refused is no passing fault.
+    """
     try:
         yield
     except _TRANSIENT as error:
@@ -203,6 +254,11 @@ def mapped_errors() -> Iterator[None]:
             f"Postgres is busy or restarting ({type(error).__name__}): {_one_line(error)}"
         ) from error
     except psycopg.OperationalError as error:
+        if _REFUSED.search(str(error)):
+            raise DatabaseError(
+                f"the address of Postgres is refused: {_one_line(error)}. Check the login and the database "
+                "that it names; before a pooler it takes no `options`, and statements cannot be pooled"
+            ) from error
         raise TransientError(f"cannot reach Postgres: {_one_line(error)}") from error
     except psycopg.Error as error:
         raise DatabaseError(f"{type(error).__name__}: {str(error).strip()}") from error

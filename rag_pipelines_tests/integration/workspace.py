@@ -54,6 +54,7 @@ class KeptSessions(Database):
             connection, opened = self._free.pop()
             try:
                 connection.execute("DISCARD TEMP; RESET ALL; SELECT pg_advisory_unlock_all()")
+                self._settle(connection)
                 return connection, opened
             except psycopg.OperationalError:
                 opened.close()
