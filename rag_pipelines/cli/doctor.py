@@ -71,6 +71,7 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
         yield _run_check("database.session_url", partial(_sessions, settings.database.session_url))
     if settings.database.reader_url is not None:
         yield _run_check("database.reader_url", partial(_reader, settings.database.reader_url))
+    yield _build_memory(settings)
     for name, profile in settings.profiles.parsing.items():
         if profile.ocr.engine != "off":
             yield _run_check(f"ocr of profile {name}", partial(_ocr, profile.ocr))
@@ -243,6 +244,21 @@ def _address(url: str, setting: str) -> Address:
     from rag_pipelines.store.address import Address
 
     return Address(make_conninfo(url, connect_timeout=CONNECT_SECONDS), setting)
+
+
+def _build_memory(settings: Settings) -> Check:
+    """What the graph of a vector index may take while it is built, and how many rows that is."""
+    from rag_pipelines.index.memory import RESERVE, build_memory, gigabytes, graph_row_bytes
+
+    allowed = build_memory(settings)
+    kinds = sorted({(index.vector.type, index.vector.m) for index in settings.indexes.values()})
+    held = [
+        f"{(allowed - RESERVE) / graph_row_bytes(dimensions, type, m) / 1e6:,.1f} million rows "
+        f"of {dimensions} dimensions ({type}, m {m})"
+        for type, m in kinds
+        for dimensions in (384, 1024)
+    ]
+    return Check("build memory", True, f"{gigabytes(allowed)}, enough for {', '.join(held) or 'no index'}")
 
 
 def _model(settings: Settings, profile: str) -> Check:

@@ -204,10 +204,19 @@ def gc(
 
 
 def show_built(version: Version) -> None:
-    """One line about a version that was just built."""
+    """One line about a version that was just built, and one more where its memory did not suffice."""
+    from rag_pipelines.index.memory import gigabytes
+
     how = "caught up from the newest retired version" if version.kind == "catch_up" else "built in full"
     rows, documents = number(version.row_count or 0, "chunk"), number(version.document_count or 0, "document")
     typer.echo(f"version {version.version_id} of {version.index_name}: {rows} of {documents}, {how}")
+    figures = version.figures
+    if figures.rows_in_memory is not None:
+        held, taken = number(figures.rows_in_memory, "row"), gigabytes(figures.graph_bytes or 0)
+        say(
+            f"note: limits.build_memory held {held} of the graph, the rest was built on disk; "
+            f"{taken} would hold it all, and make the next full build some ten times quicker"
+        )
 
 
 def show_gates(gates: Iterable[Gate]) -> None:
@@ -261,6 +270,9 @@ def _plain(version: Version) -> dict[str, Any]:
         "promoted_at": version.promoted_at,
         "retired_at": version.retired_at,
         "error": version.error,
+        "graph_bytes": version.figures.graph_bytes,
+        "build_memory": version.figures.build_memory,
+        "rows_in_memory": version.figures.rows_in_memory,
     }
 
 

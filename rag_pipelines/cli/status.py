@@ -91,6 +91,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             for row in indexes
         ),
     )
+    for row in indexes:
+        if row["build_advice"]:
+            say(f"note: {row['index']}: {row['build_advice']}")
 
 
 def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
@@ -139,19 +142,23 @@ def _outcome(row: dict[str, Any]) -> str | None:
 
 def _index(connection: Pg, settings: Settings, name: str) -> dict[str, Any]:
     """The live version of an index and what stands beside it."""
+    from rag_pipelines.index.memory import build_memory
+    from rag_pipelines.index.storage import storage_of_version
     from rag_pipelines.index.versions import candidate_version, live_version, versions
     from rag_pipelines.store.database import query
 
     live, candidate = live_version(connection, name), candidate_version(connection, name)
-    behind = None
+    behind = graph = None
     if live is not None:
         params = {"sources": list(settings.sources_of(name)), "watermark": live.watermark}
         behind = (query(connection, "changed_share", params).fetchone() or {})["changed"]
+        graph = storage_of_version(live).graph_memory(live.row_count or 0, build_memory(settings))
     promoted = live.promoted_at if live else None
     return {
         "index": name,
         "live_version": live.version_id if live else None,
         "rows": live.row_count if live else None,
+        "build_advice": graph.words if graph and not graph.fits else None,
         "documents": live.document_count if live else None,
         "as_of": live.as_of if live else None,
         "promoted_at": promoted,

@@ -99,7 +99,10 @@ class BlobSettings(Section):
 class LimitSettings(Section):
     """How much one run takes at once, and what one document may cost.
 
-    `access_principals` is how many principals one access rule may name; a larger rule is closed. Without
+    `access_principals` is how many principals one access rule may name; a larger rule is closed.
+    `build_memory` is what the graph of a vector index may take of the database's memory while it is built,
+    by default a quarter of this machine's for the embedded server, else 2 GiB; a larger graph is built on
+    disk, some ten times slower. Without
     `sandbox` documents are parsed in the process of the run, where `parse.seconds` and `parse.memory_mb`
     bound nothing: for debugging a parser, never for documents that are not trusted.
     """
@@ -109,6 +112,7 @@ class LimitSettings(Section):
     batch_documents: int = Field(default=64, ge=1)
     batch_bytes: Size = Field(default=16_000_000, ge=1)
     access_principals: int = Field(default=10_000, ge=1)
+    build_memory: Size | None = Field(default=None, ge=2**20)
     parse: ParseLimits = ParseLimits()
 
     @property

@@ -12,8 +12,9 @@ when it was loaded, so that rows committed out of order are never missed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Literal, overload
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.members import count_members, count_missing
+from rag_pipelines.index.memory import GraphMemory, build_memory, gigabytes
 from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures
 from rag_pipelines.index.storage import Storage, drop_tables
 from rag_pipelines.index.versions import (
@@ -97,7 +99,7 @@ def build_index(
             log.info("build started", kind=version.kind, base=base.version_id if base else None)
             try:
                 if base is None:
-                    _build_fully(runtime.database, connection, plan, version, progress)
+                    _build_fully(runtime, connection, plan, version, progress)
                 else:
                     _catch_up(connection, plan, version, base, progress)
             except BaseException as error:
@@ -219,7 +221,7 @@ def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
 
 
 def _build_fully(
-    database: Database, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
+    runtime: Runtime, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
 ) -> None:
     storage, lexical = storage_of(plan, version.storage), plan.settings.lexical
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -233,18 +235,32 @@ def _build_fully(
                 f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
                 "embedded chunks; run `rag-pipelines ingest` first"
             )
-        progress("loading vectors and terms", 0, members["expected_rows"])
+        memory = storage.graph_memory(members["expected_rows"], build_memory(runtime.settings))
+        _tell_memory(memory)
+        progress("loading vectors and terms", 0, memory.rows)
         rows, average = storage.load(connection, _source_params(plan), lexical.k1, lexical.b)
         progress("loading vectors and terms", rows, rows)
     connection.isolation_level = None
     progress("building postings", 0, rows)
     storage.load_postings(connection, _weighting(plan, average))
     progress("building postings", rows, rows)
-    storage.build_indexes(database, connection, rows, progress)
+    held = storage.build_indexes(runtime.database, connection, memory, progress)
+    if held is not None:
+        log.warning("the rest of the graph was built on disk", rows=rows, rows_in_memory=held)
+    graph = {"graph_bytes": memory.needed, "build_memory": memory.allowed, "rows_in_memory": held}
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
-        _finish(connection, plan, version, storage, members, watermark["watermark"], average)
+        _finish(connection, plan, version, storage, members, watermark["watermark"], average, graph)
+
+
+def _tell_memory(memory: GraphMemory) -> None:
+    """Say before the work begins whether the graph fits, and what would make it fit."""
+    figures = {"rows": memory.rows, "needed": gigabytes(memory.needed), "allowed": gigabytes(memory.allowed)}
+    if memory.fits:
+        log.info("the graph fits into memory", **figures)
+    else:
+        log.warning("the graph does not fit into memory", **figures, advice=memory.words)
 
 
 def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: Progress) -> None:
@@ -276,6 +292,7 @@ def _finish(
     members: dict[str, Any],
     watermark: str,
     average_length: float,
+    graph: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     statistics = query(connection, "chunk_statistics", None, storage.parts("vectors")).fetchone()
     assert statistics is not None
@@ -292,7 +309,7 @@ def _finish(
             "watermark": watermark,
             "row_count": statistics["chunks"],
             "document_count": statistics["documents"],
-            "statistics": Jsonb(BUILD_FIGURES.encode(BuildFigures(**statistics, **expected))),
+            "statistics": Jsonb(BUILD_FIGURES.encode(BuildFigures(**statistics, **expected, **graph))),
             "params": Jsonb({"average_length": average_length}),
             "as_of": members["as_of"],
         },

@@ -98,7 +98,11 @@ class SourceGaps(msgspec.Struct, frozen=True):
 
 class BuildFigures(msgspec.Struct, frozen=True):
     """What a build found: rows and documents in the version, tokens of a chunk, what was expected, and what
-    of each source is `missing`. `not_embedded` was counted by releases that did not know the latter."""
+    of each source is `missing`. `not_embedded` was counted by releases that did not know the latter.
+
+    Of a full build: the bytes that its graph takes by `index.memory`, the bytes that it was allowed, and how
+    many rows the graph held when that was full and the rest was built on disk, None if it never was.
+    """
 
     chunks: int = 0
     documents: int = 0
@@ -108,6 +112,9 @@ class BuildFigures(msgspec.Struct, frozen=True):
     expected_documents: int = 0
     not_embedded: int = 0
     missing: dict[str, SourceGaps] = {}
+    graph_bytes: int | None = None
+    build_memory: int | None = None
+    rows_in_memory: int | None = None
 
 
 def describe_model(identity: ModelIdentity, profile: EmbeddingProfile) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
+from rag_pipelines import logs
 from rag_pipelines.errors import DatabaseError, TransientError
+from rag_pipelines.index.memory import GraphMemory, graph_row_bytes
 from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress
@@ -27,9 +31,6 @@ TABLES = ("vectors", "lexical", "terms", "postings")
 OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
 """Inner product: vectors are unit length, so it is the cosine, and cheaper."""
 
-BUILD_MEMORY_MB = (64, 2048)
-"""Least and most memory for building a vector index; above the graph's size more does not help."""
-
 SORT_MEMORY_MB = 256
 """For sorting the words of a version."""
 
@@ -37,6 +38,11 @@ PARALLEL_ROWS = 2_000
 """Fewer rows are indexed sooner than a second process and the memory it shares are there."""
 
 POLL_SECONDS = 0.5
+
+_NO_LONGER_FITS = re.compile(r"hnsw graph no longer fits into maintenance_work_mem after (\d+) tuples")
+"""pgvector's notice, when it goes on building on disk."""
+
+log = logs.get(__name__)
 
 
 class Storage:
@@ -121,35 +127,61 @@ class Storage:
     def _words(self, rows: Part) -> sql.Composable:
         return compose_query("word_postings", {**self.parts("lexical"), "rows": rows})
 
-    def build_indexes(self, database: Database, connection: Pg, rows: int, progress: Progress) -> None:
-        """Keys, the word index and the vector index, built after the load; in parallel for many rows."""
+    def graph_memory(self, rows: int, allowed: int) -> GraphMemory:
+        """What the graph of so many rows takes, of `allowed` bytes."""
+        row_bytes = graph_row_bytes(self._dimensions, self._vector.type, self._vector.m)
+        return GraphMemory(rows, row_bytes, allowed)
+
+    def build_indexes(
+        self, database: Database, connection: Pg, memory: GraphMemory, progress: Progress
+    ) -> int | None:
+        """Keys, the word index and the vector index, built after the load; in parallel for many rows.
+
+        Returns:
+            How many rows the graph held when it fitted into its memory no longer; None if it always did.
+        """
+        rows = memory.rows
         workers = _workers() if rows >= PARALLEL_ROWS else 0
         with connection.transaction():
             _set_local(connection, "max_parallel_maintenance_workers", workers)
             query(connection, "index_keys", None, self.parts(*TABLES))
             query(connection, "index_words", None, self.parts("lexical"))
-        with connection.transaction():
-            _set_local(connection, "maintenance_work_mem", f"{self._build_memory(rows)}MB")
-            _set_local(connection, "max_parallel_maintenance_workers", workers)
-            with _watched(database, connection.info.backend_pid, rows, progress):
-                query(
-                    connection,
-                    "index_vectors",
-                    None,
-                    self.parts("vectors", "opclass", "m", "ef_construction"),
-                )
+        with _watched(database, connection, rows, progress):
+            try:
+                held = self._index_vectors(connection, memory.given, workers)
+            except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
+                # What processes share is in /dev/shm, 64 MB in a container; what one has alone is not.
+                if not workers:
+                    raise
+                log.warning("no shared memory for a parallel build, one process builds", reason=str(error))
+                held = self._index_vectors(connection, memory.given, workers=0)
         self.analyze(connection)
         query(connection, "prewarm", None, self.parts("vectors"))
+        return held
+
+    def _index_vectors(self, connection: Pg, memory: int, workers: int) -> int | None:
+        """Build the vector index with so many bytes and helpers; returns what `build_indexes` does."""
+        held: list[int] = []
+
+        def hear(notice: psycopg.errors.Diagnostic) -> None:
+            if found := _NO_LONGER_FITS.search(notice.message_primary or ""):
+                held.append(int(found[1]))
+
+        connection.add_notice_handler(hear)
+        try:
+            with connection.transaction():
+                _set_local(connection, "maintenance_work_mem", f"{max(memory // 1024, 1024)}kB")
+                _set_local(connection, "max_parallel_maintenance_workers", workers)
+                _set_local(connection, "client_min_messages", "notice")
+                parts = self.parts("vectors", "opclass", "m", "ef_construction")
+                query(connection, "index_vectors", None, parts)
+        finally:
+            connection.remove_notice_handler(hear)
+        return held[0] if held else None
 
     def analyze(self, connection: Pg) -> None:
         """Let the planner know what the tables hold."""
         query(connection, "analyze_storage", None, self.parts(*TABLES))
-
-    def _build_memory(self, rows: int) -> int:
-        width = 2 if self._vector.type == "halfvec" else 4
-        per_row = self._dimensions * width + self._vector.m * 40 + 300
-        least, most = BUILD_MEMORY_MB
-        return int(min(max(rows * per_row * 1.3 / 2**20, least), most))
 
 
 def tables_of(number: int) -> dict[str, Part]:
@@ -183,8 +215,9 @@ def _workers() -> int:
 
 
 @contextmanager
-def _watched(database: Database, pid: int, rows: int, progress: Progress) -> Iterator[None]:
-    """Report the progress of an index build in another session while the block runs."""
+def _watched(database: Database, building: Pg, rows: int, progress: Progress) -> Iterator[None]:
+    """Report the progress of an index build on `building` from another session while the block runs."""
+    process = query(building, "own_process").fetchone()
     ended = threading.Event()
 
     def watch() -> None:
@@ -193,7 +226,7 @@ def _watched(database: Database, pid: int, rows: int, progress: Progress) -> Ite
         try:
             with database.connect() as connection:
                 while True:
-                    row = query(connection, "build_progress", {"pid": pid}).fetchone()
+                    row = query(connection, "build_progress", process).fetchone()
                     if row and row["tuples_done"]:
                         progress("building the vector index", row["tuples_done"], rows)
                     if ended.wait(POLL_SECONDS):

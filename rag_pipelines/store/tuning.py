@@ -7,13 +7,14 @@ connection makes for itself.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 
 def server_settings() -> dict[str, str | int | float]:
     """Settings for bulk loads and vector index builds; half of the memory is left to everything else."""
-    megabytes = _memory_bytes() // 2**20
+    megabytes = memory_bytes() // 2**20
     cores = os.cpu_count() or 1
     settings: dict[str, str | int | float] = {
         "listen_addresses": "",
@@ -38,12 +39,36 @@ def server_settings() -> dict[str, str | int | float]:
     return settings
 
 
-def _memory_bytes() -> int:
-    """The memory this machine or container may use."""
+def memory_bytes() -> int:
+    """The memory that this process may use: the machine's, or less by the limits of its control groups."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return total
+    try:
+        groups = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        groups = ""
+    return min([total, *_group_limits(groups, Path("/sys/fs/cgroup"))])
+
+
+def _group_limits(groups: str, root: Path) -> Iterator[int]:
+    """The limits of the groups that ``/proc/self/cgroup`` names and of those above them.
+
+    Of version 2, where one hierarchy has no name, and of version 1, where one is called ``memory``
+    (cgroups(7)). In a container the root itself may be the group. A group without a limit says ``max``, or a
+    number beyond any machine.
+    """
+    for line in groups.splitlines():
+        _, controllers, name = line.split(":", 2)
+        if controllers == "":
+            base, file = root, "memory.max"
+        elif "memory" in controllers.split(","):
+            base, file = root / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = base / name.lstrip("/")
+        for group in (own, *own.parents):
+            if group.is_relative_to(base):
+                with suppress(OSError, ValueError):
+                    yield int((group / file).read_text())
 
 
 def _shared_memory_bytes() -> int:

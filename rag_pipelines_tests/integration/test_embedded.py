@@ -176,7 +176,7 @@ def test_without_a_url_and_without_the_wheel_the_message_names_both_ways_out(
 
 
 def test_memory_settings_stay_within_small_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "_memory_bytes", lambda: 2**30)
+    monkeypatch.setattr(tuning, "memory_bytes", lambda: 2**30)
     monkeypatch.setattr(tuning, "_shared_memory_bytes", lambda: 64 * 2**20)
     tuned = tuning.server_settings()
     assert tuned["shared_buffers"] == "128MB"
