@@ -92,7 +92,10 @@ def test_an_error_is_one_message_on_stderr(call: Call) -> None:
     result = call("source", "check", "nowhere")
     assert result.exit_code == ExitCode.USAGE
     assert result.stdout == ""
-    assert result.stderr == "error: there is no source 'nowhere'; valid: acme-sensors, brightwater\n"
+    assert (
+        result.stderr
+        == "error: there is no source 'nowhere'; valid: acme-sensors, brightwater, help-center\n"
+    )
 
 
 def test_debug_adds_the_traceback(call: Call) -> None:
