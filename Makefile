@@ -42,7 +42,7 @@ test-matrix: $(STAMP)  ## Run the tests on other Pythons, the oldest libraries a
 
 dev: $(STAMP) .dagster/dagster.yaml  ## Open the Dagster UI and daemon on RAG_CONFIG, or on the demo.
 	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster instance info > /dev/null
-	@if [ -z "$${RAG_CONFIG:-}" ]; then $(BIN)/rag-pipelines demo --serve & trap "kill $$!" EXIT; fi; \
+	@if [ -z "$${RAG_CONFIG:-}" ]; then $(BIN)/rag-pipelines demo --serve & trap "kill $$! 2> /dev/null || true" EXIT; fi; \
 	DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev --workspace workspace.yaml $(ARGS)
 
 lint: $(STAMP)  ## Check style and types.
