@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from rag_pipelines.errors import TransientError
+
 FOLDER, FILE, PACKAGE = "folder", "file", "package"
 
 _TABLE = """
@@ -38,7 +40,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
 
 class Nodes:
     """The things of a library by id. A library may hold millions of files, so only what may stand above
-    another thing is in memory."""
+    another thing is in memory. Raises `TransientError` where the file cannot be used."""
 
     def __init__(self) -> None:
         self._above: dict[str, Node] = {}
@@ -55,15 +57,15 @@ class Nodes:
             self._above[node.id] = node
         else:
             row = (node.id, node.parent, json.dumps(msgspec.structs.astuple(node)))
-            self._files.execute("INSERT INTO file (id, parent, node) VALUES (?, ?, ?)", row)
+            self._run("INSERT INTO file (id, parent, node) VALUES (?, ?, ?)", row)
 
     def discard(self, identity: str) -> None:
         """Forget a thing."""
         if self._above.pop(identity, None) is None:
-            self._files.execute("DELETE FROM file WHERE id = ?", (identity,))
+            self._run("DELETE FROM file WHERE id = ?", (identity,))
 
     def __contains__(self, identity: str) -> bool:
-        known = self._files.execute("SELECT 1 FROM file WHERE id = ?", (identity,)).fetchone()
+        known = self._run("SELECT 1 FROM file WHERE id = ?", (identity,)).fetchone()
         return identity in self._above or known is not None
 
     def above(self, identity: str | None) -> Node | None:
@@ -73,12 +75,21 @@ class Nodes:
     def orphaned(self) -> set[str]:
         """Ids of parents that are not known."""
         parents = {node.parent for node in self._above.values()}
-        parents |= {parent for (parent,) in self._files.execute("SELECT DISTINCT parent FROM file")}
+        parents |= {parent for (parent,) in self._run("SELECT DISTINCT parent FROM file")}
         return {parent for parent in parents if parent and parent not in self._above}
 
     def documents(self) -> Iterator[Node]:
         """Everything but folders."""
         yield from [node for node in self._above.values() if node.kind != FOLDER]
-        rows = self._files.execute("SELECT node FROM file ORDER BY place")
+        rows = self._run("SELECT node FROM file ORDER BY place")
         while some := rows.fetchmany(_AT_ONCE):
             yield from (Node(*json.loads(node)) for (node,) in some)
+
+    def _run(self, statement: str, values: tuple[str | None, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._files.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise TransientError(
+                f"the temporary file for the files of a library cannot be used: {error}; see that the folder "
+                "for temporary files (TMPDIR) has room: some 0.5 KB for each"
+            ) from error

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from rag_pipelines.connectors.sharepoint.nodes import FILE, FOLDER, PACKAGE, Node, Nodes
+from rag_pipelines.errors import TransientError
 
 
 def file(identity: str, parent: str = "root", name: str = "a.txt") -> Node:
@@ -55,3 +58,10 @@ def test_files_are_not_held_in_memory() -> None:
     tracemalloc.stop()
     assert held < 5_000 * 20
     assert sum(1 for _ in nodes.documents()) == 5_001
+
+
+def test_a_folder_without_room_is_said() -> None:
+    nodes = Nodes()
+    nodes._files.execute("PRAGMA max_page_count = 4")
+    with pytest.raises(TransientError, match="TMPDIR"):
+        nodes.put(file("1", name="n" * 100_000))
