@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,6 +30,8 @@ INNOCENT = b"# Leave\n\nEmployees accrue 25 days of paid leave a year.\n"
 CONFESSION = "the secret of the file system"
 
 Pool = WorkerPool[PrepareTask, Prepared]
+Outcome = JobOutcome[PrepareTask, Prepared]
+Ending = tuple[Prepared | None, DocumentError | None]
 
 
 def task(name: str, data: bytes) -> PrepareTask:
@@ -57,13 +59,32 @@ def lure(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> L
     return Lure(str(secret).encode(), f"{host}:{port}".encode())
 
 
-def text_of(outcome: JobOutcome[PrepareTask, Prepared]) -> str:
+@pytest.fixture(scope="module")
+def endings() -> dict[str, Ending]:
+    """What became of documents that were tried, for the tests that only look at it."""
+    return {}
+
+
+@pytest.fixture
+def ending_of(endings: dict[str, Ending], pool: Pool, lure: Lure) -> Callable[[str], Ending]:
+    """What becomes of a document, which is tried where it has not been."""
+
+    def find(name: str) -> Ending:
+        if name not in endings:
+            (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])
+            endings[name] = outcome.value, outcome.error
+        return endings[name]
+
+    return find
+
+
+def text_of(outcome: Outcome) -> str:
     return decode_parsed(outcome.value.encoded).text if outcome.value else str(outcome.error)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_hostile_document_costs_only_itself(
-    name: str, pool: Pool, lure: Lure, listener: socket.socket
+    name: str, pool: Pool, lure: Lure, listener: socket.socket, endings: dict[str, Ending]
 ) -> None:
     data = DOCUMENTS[name](lure)
     innocent = task("leave.md", INNOCENT)
@@ -71,6 +92,7 @@ def test_a_hostile_document_costs_only_itself(
     start = time.monotonic()
     before, hostile, after = pool.map([innocent, task(name, data), innocent])
     elapsed = time.monotonic() - start
+    endings[name] = hostile.value, hostile.error
 
     assert (hostile.value is None) != (hostile.error is None)
     assert not isinstance(hostile.error, ParseCrashError), hostile.error
@@ -103,17 +125,17 @@ def test_a_hostile_document_costs_only_itself(
         "repeated-blanks.ods",
     ],
 )
-def test_what_is_only_suspicious_is_still_read(name: str, pool: Pool, lure: Lure) -> None:
-    (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])
-    assert outcome.error is None
-    assert outcome.value is not None
-    assert outcome.value.chunks[0]
+def test_what_is_only_suspicious_is_still_read(name: str, ending_of: Callable[[str], Ending]) -> None:
+    value, error = ending_of(name)
+    assert error is None
+    assert value is not None
+    assert value.chunks[0]
 
 
 @pytest.mark.parametrize("name", ["zip-bomb.docx", "zip-that-lies-about-its-sizes.docx"])
 def test_an_inflating_archive_is_refused_before_it_fills_the_memory(
-    name: str, pool: Pool, lure: Lure
+    name: str, ending_of: Callable[[str], Ending]
 ) -> None:
-    (outcome,) = pool.map([task(name, DOCUMENTS[name](lure))])
-    assert isinstance(outcome.error, DocumentError)
-    assert not isinstance(outcome.error, ParseMemoryError | ParseTimeoutError)
+    _, error = ending_of(name)
+    assert isinstance(error, DocumentError)
+    assert not isinstance(error, ParseMemoryError | ParseTimeoutError)
