@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def minilm(tmp_path_factory) -> LocalEmbedder:
-    """Prepared in this process, which spares an import of torch; the other tests prepare apart."""
+    """Prepared in this process, which spares an import of torch."""
     embedder = LocalEmbedder(EmbeddingProfile(device="cpu"), tmp_path_factory.mktemp("data"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversion, "_prepare_apart", conversion.prepare)
@@ -53,9 +53,21 @@ def test_preparing_it_brings_no_torch_into_this_process(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
-def test_what_the_library_cannot_load_is_refused_with_its_words(tmp_path):
+def test_what_the_library_cannot_load_is_refused_with_its_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_prepare_apart", conversion.prepare)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="sentence-transformers cannot load the model in"):
+        _ = LocalEmbedder(EmbeddingProfile(model=str(tmp_path)), tmp_path / "data").identity
+
+
+def test_a_refusal_is_that_of_the_process_that_prepares(tmp_path, monkeypatch):
+    """Which finds another library here, as importing the real one takes it seconds."""
+    (tmp_path / "sentence_transformers.py").write_text("raise ImportError('torch is of another release')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(
+        ConfigError, match="needs sentence-transformers and torch: torch is of another release"
+    ):
         _ = LocalEmbedder(EmbeddingProfile(model=str(tmp_path)), tmp_path / "data").identity
 
 
