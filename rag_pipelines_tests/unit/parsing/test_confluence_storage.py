@@ -214,7 +214,7 @@ DEEP = [
 @pytest.mark.parametrize("nested", DEEP)
 @pytest.mark.slow
 def test_ten_thousand_nested_elements_are_read(nested):
-    assert "deep" in page(nested * 10_000 + "deep").text
+    assert "deep" in page(nested * (10_000 // nested.count("<")) + "deep").text
 
 
 @pytest.mark.parametrize("nested", DEEP)
