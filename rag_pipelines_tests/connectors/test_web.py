@@ -463,6 +463,20 @@ class TestRedirects:
         assert (set(listing.items), listing.failures) == ({site.url + "/", site.url + "/now"}, [])
         assert connector.existing([site.url + "/a"]) == set()
 
+    def test_a_page_that_leads_for_now_to_what_robots_may_not_read_is_kept(
+        self, site: WebSite, reader: Reader
+    ) -> None:
+        site.robots = "User-agent: *\nDisallow: /busy"
+        site.page("/", links("/a"))
+        site.page("/a", LONG)
+        reader.list()
+        site.moved["/a"] = ("/busy", 302)
+        assert set(reader.failures()) == {"/a"}
+        assert reader.connector().existing([site.url + "/a"]) == {site.url + "/a"}
+        site.moved["/a"] = ("/busy", 301)
+        assert reader.failures() == {}
+        assert reader.connector().existing([site.url + "/a"]) == set()
+
     def test_a_page_that_leads_for_now_to_what_the_patterns_leave_out_is_kept(
         self, site: WebSite, reader: Reader
     ) -> None:

@@ -48,7 +48,7 @@ class LeftError(MissingEntityError):
 
 
 class AwayError(ForbiddenEntityError):
-    """The address leads for the time being to a place that is not of this source."""
+    """The address leads for the time being to a place that is not of this source, or is not to be read."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -104,14 +104,15 @@ class PageReader:
         Raises:
             MissingEntityError, GoneError: the site says that it is not there, or that it is elsewhere.
             ForbiddenEntityError: it may not be read, or leads to a login or to a private address.
-            AwayError: a redirect that does not say that it is for good leads out of the site.
+            AwayError: a redirect that does not say that it is for good leads out of the site, or to what
+                robots may not read.
             DocumentError: it is there and empty.
             TooLargeDocumentError, UsageError, TransientError: it cannot be read.
         """
         at, passing = url, False
         for _ in range(HOPS + 1):
             if not self._robots.allow(at):
-                raise LeftError(f"robots.txt does not allow {at}")
+                raise (AwayError if passing else LeftError)(f"robots.txt does not allow {at}")
             self._robots.await_turn(at)
             asked = known(at)
             answer = self._get(at, asked, max_bytes or self._options.max_bytes)
