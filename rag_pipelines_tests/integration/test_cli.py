@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import rag_pipelines.config
 from rag_pipelines import demo
 from rag_pipelines.cli import main
+from rag_pipelines.demo.help_center import HelpCenter
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -375,6 +376,9 @@ def test_the_demo_tells_its_story_and_has_nothing_to_do_the_second_time(
     monkeypatch.setattr(rag_pipelines.config, "DEMO_CONFIG", file)
     monkeypatch.setenv("RAG_DATABASE_URL", database_url)
     monkeypatch.setenv("RAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     first = CliRunner().invoke(main.app, ["demo"])
     assert first.exit_code == 0, first.output
     assert "These are meant to fail" in first.stdout
@@ -390,6 +394,15 @@ def test_the_demo_tells_its_story_and_has_nothing_to_do_the_second_time(
     second = CliRunner().invoke(main.app, ["demo"])
     assert second.exit_code == 0, second.output
     assert "nothing had changed, so nothing was parsed, embedded or built" in second.stdout
+    assert "no_proxy" not in os.environ
+
+
+def test_the_stand_in_of_the_demo_says_that_its_address_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HelpCenter() as center:
+        monkeypatch.setenv("DEMO_HELP_CENTER", center.url)
+        taken = CliRunner().invoke(main.app, ["demo", "--serve"])
+    assert taken.exit_code == 2
+    assert f"cannot answer at {center.url}: Address already in use; name another" in taken.stderr
 
 
 def test_a_process_prints_results_apart_from_messages_and_no_traceback(published: Workspace) -> None:
