@@ -129,6 +129,7 @@ def version_metadata(version: Version) -> Metadata:
         "documents": version.document_count or 0,
         "mean_tokens": round(figures.mean_tokens or 0.0, 1),
         "p95_tokens": round(figures.p95_tokens or 0.0, 1),
+        **({} if figures.rows_in_memory is None else {"rows_in_memory": figures.rows_in_memory}),
         **({"as_of": dg.MetadataValue.timestamp(version.as_of)} if version.as_of else {}),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -13,8 +14,11 @@ from typer.testing import Result
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import DatabaseError, TransientError, UsageError
 from rag_pipelines.index.promotion import collect_versions
+from rag_pipelines.query.hits import Filters
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime, open_database
+from rag_pipelines.serving.auth import RequestCaller
+from rag_pipelines.serving.backend import Backend
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.reader import admit_reader
 from rag_pipelines.sync.engine import ingest
@@ -105,6 +109,19 @@ def test_searches_go_through_the_pooler_and_runs_beside_it(pooled: Workspace, ru
         pooled.publish(full=True)
         collect_versions(runtime.database, "main", runtime.settings.index("main"))
         assert found(searcher) == {"open.md", "denied.md", "new.md"}
+
+
+def test_the_service_answers_and_takes_votes_through_the_pooler(pooled: Workspace, runtime: Runtime) -> None:
+    caller = RequestCaller("user:ann", "default", ("group:hr",))
+    limit = timedelta(minutes=1)
+    with closing(Backend(runtime.settings, runtime.database, runtime.embedders, time_limit=limit)) as backend:
+        answered = backend.search(
+            "main", "kite", caller, mode="hybrid", k=9, filters=Filters(), context_tokens=99
+        )
+        assert {hit.path for hit in answered.result.hits} == {"open.md", "denied.md", "hr.md"}
+        assert backend.vote(answered.receipt, caller, "up", None) == ("main", answered.result.version)
+        assert set(backend.readiness().values()) == {"ok"}
+    assert pooled.rows("SELECT verdict FROM rag.feedback") == [{"verdict": "up"}]
 
 
 def test_a_searcher_notices_that_the_version_it_knows_was_collected(

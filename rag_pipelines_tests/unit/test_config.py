@@ -311,6 +311,11 @@ MISTAKES = {
         f"database: {{url: [{SECRET}]}}\n",
         "database.url (line 1): received a secret of the wrong form; valid: a text",
     ),
+    "an address for sessions beside the embedded server": (
+        "database: {session_url: postgresql://db/rag}\n",
+        "database.session_url (line 1): received a secret of the wrong form; valid: nothing without 'url', "
+        "which leads to a pooler",
+    ),
     "an alias to itself": (
         "sources: &s\n  a: *s\n",
         "sources.a (line 2): received an alias to itself; valid: an alias to another value",
