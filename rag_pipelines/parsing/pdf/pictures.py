@@ -9,12 +9,14 @@ Lines of the page that stand on it are not read again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.parsing.base import ParseRequest, RecognisedLine
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import Loss
@@ -90,8 +92,9 @@ def read_pictures(
     """
     if request.recognise is None:
         return
+    digest = functools.cache(lambda xref: hashlib.sha256(document.xref_stream_raw(xref) or b"").digest())
     of_text = (page for page in pages if page.lines and not page.recognised)
-    pictures = [picture for page in of_text for picture in _pictures(document, page)]
+    pictures = [picture for page in of_text for picture in _pictures(document, page, digest)]
     shown_on: dict[tuple[bytes, ...], set[int]] = defaultdict(set)
     for picture in pictures:
         if picture.key is not None:
@@ -135,17 +138,16 @@ class _Reader:
         return inside
 
     def _recognised(self, picture: _Picture) -> tuple[int, list[RecognisedLine]]:
-        """The lines of a picture, in dots, and the dots of its width; none where it cannot be drawn."""
+        """The lines of a picture, in dots, and the dots of its width; none where it cannot be read."""
         recognise, dpi = self._request.recognise, self._request.options.ocr.dpi
         assert recognise is not None
         zoom = min(max(dpi / POINTS, picture.density), (MOST_DOTS / _area(picture.box)) ** 0.5)
         try:
             page = self._document.load_page(picture.page.number - 1)
             drawn = page.get_pixmap(matrix=mupdf().Matrix(zoom, zoom), clip=picture.box, alpha=False)
-            png = drawn.tobytes("png")
-        except faults():
+            return drawn.width, recognise(drawn.tobytes("png"))
+        except (CorruptDocumentError, *faults()):
             return 1, []
-        return drawn.width, recognise(png)
 
 
 def _keep_text(inside: Page, picture: _Picture) -> None:
@@ -169,11 +171,11 @@ def _letters(text: str) -> int:
     return sum(map(str.isalnum, text))
 
 
-def _pictures(document: Any, page: Page) -> list[_Picture]:
+def _pictures(document: Any, page: Page, digest: Callable[[int], bytes]) -> list[_Picture]:
     """The pictures on a page with text that may hold more of it."""
     try:
         mupdf_page = document.load_page(page.number - 1)
-        parts = list(_parts(document, mupdf_page, page))
+        parts = list(_parts(mupdf_page, page, digest))
     except faults():
         return []
     pictures: list[_Picture] = []
@@ -199,30 +201,21 @@ def _put_together(pictures: list[_Picture], picture: _Picture) -> None:
     pictures.append(picture)
 
 
-def _parts(document: Any, mupdf_page: Any, page: Page) -> Iterator[_Part]:
+def _parts(mupdf_page: Any, page: Page, digest: Callable[[int], bytes]) -> Iterator[_Part]:
     """The images on a page, as far as they are on it, without those that are the ground of its text."""
-    shown = mupdf_page.get_image_info()
-    if not shown:
-        return
-    contents = _contents(document, mupdf_page)
-    pymupdf = mupdf()
-    for image in shown:
-        whole = pymupdf.Rect(image["bbox"]) * mupdf_page.rotation_matrix
+    shown: list[tuple[dict[str, Any], Any, Box]] = []
+    for image in mupdf_page.get_image_info():
+        whole = mupdf().Rect(image["bbox"]) * mupdf_page.rotation_matrix
         box = Box(*(whole & mupdf_page.rect))
-        if box.width <= 0 or box.height <= 0 or _covered(box, page) >= CARRIES_TEXT * _area(box):
-            continue
+        if box.width > 0 and box.height > 0 and _covered(box, page) < CARRIES_TEXT * _area(box):
+            shown.append((image, whole, box))
+    known: dict[tuple[int, int, int], set[bytes]] = defaultdict(set)
+    for xref, _, width, height, bits, *_ in mupdf_page.get_images() if shown else ():
+        known[width, height, bits].add(digest(xref))
+    for image, whole, box in shown:
         dots = image["width"] * image["height"] / max(whole.width * whole.height, 1.0)
-        same = contents[image["width"], image["height"], image["bpc"]]
+        same = known[image["width"], image["height"], image["bpc"]]
         yield _Part(box, next(iter(same)) if len(same) == 1 else None, dots**0.5)
-
-
-def _contents(document: Any, mupdf_page: Any) -> dict[tuple[int, int, int], set[bytes]]:
-    """Digests of the images that a page may show, by width, height and bits of a colour."""
-    found: dict[tuple[int, int, int], set[bytes]] = defaultdict(set)
-    for xref, _, width, height, bits, *_ in mupdf_page.get_images():
-        content = document.xref_stream_raw(xref) or b""
-        found[width, height, bits].add(hashlib.sha256(content).digest())
-    return found
 
 
 def _covered(box: Box, page: Page) -> float:

@@ -9,6 +9,7 @@ import pymupdf
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from rag_pipelines.errors import CorruptDocumentError
 from rag_pipelines.model import BlockKind, ParsedDocument
 from rag_pipelines.parsing import ocr
 from rag_pipelines.parsing.base import Ocr, ParseOptions, ParseRequest, RecognisedLine
@@ -222,6 +223,16 @@ def test_signs_that_an_engine_sees_in_a_drawing_are_no_text(
 ) -> None:
     monkeypatch.setattr(ocr, "recognise", lambda png, options: [RecognisedLine(noise, 0.9, (10, 10, 90, 30))])
     document = read(pages(drawn("A drawing")))
+    assert len(document.blocks) == 2
+    assert document.counters["images_without_text"] == 1
+
+
+def test_a_picture_that_the_engine_cannot_read_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(png: bytes, options: Ocr) -> list[RecognisedLine]:
+        raise CorruptDocumentError("Tesseract cannot read the picture: no reason given")
+
+    monkeypatch.setattr(ocr, "recognise", refuse)
+    document = read(pages(drawn("A photo")))
     assert len(document.blocks) == 2
     assert document.counters["images_without_text"] == 1
 
