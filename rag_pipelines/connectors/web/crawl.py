@@ -127,12 +127,14 @@ class Crawl:
                 continue
             read.add(url)
             if above > NESTED:
-                error = UsageError(f"it is named by an index in an index, {above} of them; {NESTED} are read")
-                yield Failure(error=error, entity=url)
+                nested = UsageError(
+                    f"it is named by an index in an index, {above} of them; {NESTED} are read"
+                )
+                yield Failure(error=nested, entity=url)
                 continue
             if len(self._seen) > most:
-                error = FetchError(f"sitemaps name more than max_pages = {most:,}; the others are not read")
-                yield Failure(error=error, entity="sitemaps above max_pages")
+                many = FetchError(f"sitemaps name more than max_pages = {most:,}; the others are not read")
+                yield Failure(error=many, entity="sitemaps above max_pages")
                 return
             try:
                 found = read_sitemap(self._reader.read(url, max_bytes=MAX_BYTES).body)
