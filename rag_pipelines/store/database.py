@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.store.address import Address
-from rag_pipelines.store.schema import migrate
+from rag_pipelines.store.schema import is_settled, migrate
 from rag_pipelines.store.sql import queries
 
 Row = dict[str, Any]
@@ -179,7 +179,16 @@ class Database:
             self._pool.close()
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date; returns what was applied. See `store.schema.migrate`."""
+        """Bring the schema up to date; returns what was applied. See `store.schema.migrate`.
+
+        A pooler will do where there is nothing to apply.
+        """
+        with mapped_errors(), closing(self._address.connect()) as connection:
+            if not self._address.is_pooled:
+                self._settle(connection)
+                return migrate(connection)
+            if is_settled(connection):
+                return []
         with self._session() as connection:
             return migrate(connection)
 

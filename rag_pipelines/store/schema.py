@@ -96,11 +96,11 @@ def migrate(connection: Connection[dict[str, Any]], schema: Schema | None = None
         TransientError: other sessions kept a table for longer than `PATIENCE`.
     """
     wanted = schema or current_schema()
-    if _is_settled(connection, wanted):
+    if is_settled(connection, wanted):
         return []
     with _schema_lock(connection):
         _change(connection, ("keep_schema_books", None))
-        if _is_settled(connection, wanted):
+        if is_settled(connection, wanted):
             return []
         rows = connection.execute(queries()["applied_migrations"]).fetchall()
         applied = {row["name"]: row["checksum"] for row in rows}
@@ -114,18 +114,13 @@ def migrate(connection: Connection[dict[str, Any]], schema: Schema | None = None
         return done
 
 
-@contextmanager
-def _schema_lock(connection: Connection[dict[str, Any]]) -> Iterator[None]:
-    connection.execute("SELECT pg_advisory_lock(%s)", (SCHEMA_LOCK,))
-    try:
-        yield
-    finally:
-        with suppress(psycopg.OperationalError):  # A lost connection has no lock.
-            connection.execute("SELECT pg_advisory_unlock(%s)", (SCHEMA_LOCK,))
+def is_settled(connection: Connection[dict[str, Any]], schema: Schema | None = None) -> bool:
+    """Whether there is nothing to apply: all is there, or newer code has been here that goes with ours.
 
-
-def _is_settled(connection: Connection[dict[str, Any]], schema: Schema) -> bool:
-    """Whether there is nothing to apply: all is there, or newer code has been here that goes with ours."""
+    Raises:
+        UsageError: newer code has been here that does not.
+    """
+    schema = schema or current_schema()
     try:
         rows = connection.execute(queries()["schema_releases"]).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -140,6 +135,16 @@ def _is_settled(connection: Connection[dict[str, Any]], schema: Schema) -> bool:
             f"rag-pipelines {newest['serves_from']} or later, or restore a backup from before that upgrade"
         )
     return True
+
+
+@contextmanager
+def _schema_lock(connection: Connection[dict[str, Any]]) -> Iterator[None]:
+    connection.execute("SELECT pg_advisory_lock(%s)", (SCHEMA_LOCK,))
+    try:
+        yield
+    finally:
+        with suppress(psycopg.OperationalError):  # A lost connection has no lock.
+            connection.execute("SELECT pg_advisory_unlock(%s)", (SCHEMA_LOCK,))
 
 
 def _apply_migrations(

@@ -16,7 +16,7 @@ from rag_pipelines.errors import DatabaseError, TransientError, UsageError
 from rag_pipelines.index.promotion import collect_versions
 from rag_pipelines.query.hits import Filters
 from rag_pipelines.query.search import Searcher
-from rag_pipelines.runtime import Runtime, open_database
+from rag_pipelines.runtime import Runtime, open_database, open_runtime
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.store.database import Database
@@ -172,6 +172,18 @@ def test_a_run_that_has_only_the_pooler_is_told_what_it_needs(
     assert database_of(shelf.url) not in {row["datname"] for row in held}
 
 
+def test_a_process_that_only_searches_needs_only_the_pooler(
+    shelf: Workspace, pool_of: Callable[..., str], empty_database_url: str
+) -> None:
+    shelf.document["database"] = {"url": pool_of(shelf.url)}
+    opened = open_runtime(shelf.settings)
+    with closing(opened), closing(Searcher(opened.database, opened.settings, "main")) as searcher:
+        assert found(searcher) == {"open.md", "denied.md"}
+    shelf.document["database"] = {"url": pool_of(empty_database_url)}
+    with pytest.raises(UsageError, match=r"Set database\.session_url"):
+        open_runtime(shelf.settings)
+
+
 def test_doctor_says_what_each_address_leads_to(pooled: Workspace, call: Callable[..., Result]) -> None:
     found = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)}
     for name in {"database", "database.reader_url"} & found.keys():
@@ -188,8 +200,9 @@ def test_a_session_address_that_leads_to_transactions_is_named(
     with (
         closing(Database(shelf.url, session_url=pool_of(shelf.url))) as database,
         pytest.raises(UsageError, match=r"^database\.session_url leads to"),
+        database.connect(),
     ):
-        database.migrate()
+        pass
 
 
 def test_a_pooler_of_sessions_serves_everything(shelf: Workspace, pool_of: Callable[..., str]) -> None:
