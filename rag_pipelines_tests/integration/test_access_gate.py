@@ -15,6 +15,7 @@ from rag_pipelines.errors import GateError
 from rag_pipelines.gates import access_proof as access_gate
 from rag_pipelines.gates.access_proof import Facts, Oracle, SampleCaller, callers
 from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.versions import Version, version_by_id
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.store.reader import admit_reader
@@ -38,7 +39,7 @@ ACCESS = [
 def stocked(
     tmp_path_factory: pytest.TempPathFactory, postgres: str, template_database: str
 ) -> Iterator[tuple[Path, str]]:
-    """Documents under six kinds of rules, nested groups: their folder, and the database to start from."""
+    """Documents under six kinds of rules, nested groups, a version: their folder, and the database."""
     folder = tmp_path_factory.mktemp("shelf")
     with copied_database(postgres, template_database) as url:
         workspace = Workspace(folder, url)
@@ -57,6 +58,7 @@ def stocked(
                 Group(principal="group:board", members=("user:dora", "user:ann")),
             ]
             replace_groups(connection, row["source_id"], groups, row["at"])
+        workspace.build()
         workspace.close()
         yield folder, database_of(url)
 
@@ -71,7 +73,7 @@ def database_url(postgres: str, stocked: tuple[Path, str]) -> Iterator[str]:
 def shelf(
     stocked: tuple[Path, str], database_url: str, reader_role: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workspace]:
-    """The documents, with a reader; nothing built yet; one question."""
+    """The documents and the version of them, with a reader; one question."""
     monkeypatch.setattr(access_gate, "QUESTIONS", 1)
     workspace = Workspace(stocked[0], database_url)
     with workspace.database.connection() as connection:
@@ -80,7 +82,13 @@ def shelf(
     workspace.close()
 
 
-def proof(shelf: Workspace, version: Any) -> dict[str, Any]:
+@pytest.fixture
+def version(shelf: Workspace) -> Version:
+    with shelf.database.connection() as connection:
+        return version_by_id(connection, 1)
+
+
+def proof(shelf: Workspace, version: Version) -> dict[str, Any]:
     (row,) = shelf.rows(
         "SELECT passed, detail FROM rag.gate_result WHERE gate = 'access_proof' AND version_id = %s",
         version.version_id,
@@ -88,8 +96,9 @@ def proof(shelf: Workspace, version: Any) -> dict[str, Any]:
     return {"passed": row["passed"], **row["detail"]}
 
 
-def test_a_version_passes_and_the_proof_says_what_was_tried(shelf: Workspace, reader_role: str) -> None:
-    version = shelf.build()
+def test_a_version_passes_and_the_proof_says_what_was_tried(
+    shelf: Workspace, version: Version, reader_role: str
+) -> None:
     assert shelf.validate(version)["access_proof"]
     found = proof(shelf, version)
     assert found["passages"] == 18
@@ -132,11 +141,10 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("forgotten", STATEMENTS)
 def test_a_search_that_forgets_part_of_the_rule_is_refused(
-    shelf: Workspace, monkeypatch: pytest.MonkeyPatch, forgotten: str
+    shelf: Workspace, version: Version, monkeypatch: pytest.MonkeyPatch, forgotten: str
 ) -> None:
     from rag_pipelines.store import sql as stored
 
-    version = shelf.build()
     withhold(shelf)
     name, said, left = STATEMENTS[forgotten]
     broken = dict(stored.queries())
@@ -152,8 +160,7 @@ def test_a_search_that_forgets_part_of_the_rule_is_refused(
         promote(shelf.database, "main", version.version_id)
 
 
-def test_a_version_with_withheld_and_deleted_text_passes(shelf: Workspace) -> None:
-    version = shelf.build()
+def test_a_version_with_withheld_and_deleted_text_passes(shelf: Workspace, version: Version) -> None:
     withhold(shelf)
     assert shelf.validate(version)["access_proof"]
 
@@ -193,8 +200,9 @@ POLICIES = {
 
 
 @pytest.mark.parametrize("forgotten", POLICIES)
-def test_a_policy_that_forgets_part_of_the_rule_is_refused(shelf: Workspace, forgotten: str) -> None:
-    version = shelf.build()
+def test_a_policy_that_forgets_part_of_the_rule_is_refused(
+    shelf: Workspace, version: Version, forgotten: str
+) -> None:
     withhold(shelf)
     table, before, after = POLICIES[forgotten]
     (row,) = shelf.rows("SELECT qual FROM pg_policies WHERE schemaname = 'rag' AND tablename = %s", table)
@@ -220,8 +228,9 @@ def test_a_policy_that_forgets_part_of_the_rule_is_refused(shelf: Workspace, for
         ("denials", "DROP POLICY reader ON rag.terms_1"),
     ],
 )
-def test_a_policy_that_lets_in_or_keeps_out_is_refused(shelf: Workspace, part: str, fault: str) -> None:
-    version = shelf.build()
+def test_a_policy_that_lets_in_or_keeps_out_is_refused(
+    shelf: Workspace, version: Version, part: str, fault: str
+) -> None:
     execute(shelf, fault)
     assert not shelf.validate(version)["access_proof"]
     found = proof(shelf, version)
@@ -229,8 +238,7 @@ def test_a_policy_that_lets_in_or_keeps_out_is_refused(shelf: Workspace, part: s
     assert all(one["way"].endswith("as reader") for one in found[part])
 
 
-def test_a_rule_that_sql_judges_wrongly_is_found(shelf: Workspace) -> None:
-    version = shelf.build()
+def test_a_rule_that_sql_judges_wrongly_is_found(shelf: Workspace, version: Version) -> None:
     execute(
         shelf,
         "CREATE OR REPLACE FUNCTION rag.principals_of(tenant text, principals text[]) RETURNS text[] "

@@ -23,28 +23,35 @@ from rag_pipelines.gates.canary import (
     stop_canary,
 )
 from rag_pipelines.index.promotion import Override, promote, rollback
-from rag_pipelines.index.versions import Version
+from rag_pipelines.index.versions import Version, version_by_id
 from rag_pipelines.query.feedback import Feedback
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.canary import WAITING, Canaries, place_of, too_slow
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTION = "harbour tariff"
 CALLERS = [f"user:{number}" for number in range(40)]
 
 
+def fill_harbours(workspace: Workspace) -> None:
+    """Six documents, a live version 1, and a candidate that has passed its gates."""
+    for number in range(6):
+        workspace.write(f"{number}.md", f"# Harbour {number}\n\nThe harbour tariff of pier {number}.\n")
+    workspace.refresh()
+    assert all(workspace.validate(workspace.build(full=True)).values())
+
+
 class Trial:
-    """A live version and a candidate that has passed its gates, and a process that serves both."""
+    """The live version and the candidate of a workspace, and a process that serves both."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.database = workspace.database
-        for number in range(6):
-            workspace.write(f"{number}.md", f"# Harbour {number}\n\nThe harbour tariff of pier {number}.\n")
-        self.live = self.retired = workspace.refresh()
-        self.candidate = workspace.build(full=True)
-        assert all(workspace.validate(self.candidate).values())
+        with self.database.connection() as connection:
+            self.live = self.retired = version_by_id(connection, 1)
+            self.candidate = version_by_id(connection, 2)
         self.canaries = self.process()
 
     def process(self, **options: Any) -> Canaries:
@@ -98,6 +105,12 @@ class Trial:
 
 
 @pytest.fixture
+def workspace(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_harbours).lend() as lent:
+        yield lent
+
+
+@pytest.fixture
 def trial(workspace: Workspace) -> Iterator[Trial]:
     made = Trial(workspace)
     yield made
@@ -133,7 +146,7 @@ def test_only_chosen_tenants_take_part(trial: Trial) -> None:
 
 
 def test_an_equal_candidate_is_compared_and_not_broken_off(trial: Trial) -> None:
-    trial.start()
+    trial.start(bounds=CanarySettings(latency_ms=60_000))
     assert trial.ask_often(120) == {trial.candidate.version_id}
     report = trial.report
     assert report.canary.state == "running"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from rag_pipelines.gates.quality import quality_gate
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
 from rag_pipelines.runtime import Runtime
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTIONS = 24
@@ -27,10 +27,8 @@ WORDS = tuple(
 )
 
 
-@pytest.fixture
-def shop(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
+def fill_shop(made: Workspace) -> None:
     """A document a word, a live version, and a secret that the golden set forbids."""
-    made = Workspace(tmp_path, database_url)
     made.document["limits"]["batch_documents"] = 8
     draw = random.Random(5)
     for number, word in enumerate(WORDS):
@@ -53,10 +51,14 @@ def shop(tmp_path: Path, database_url: str) -> Iterator[Workspace]:
             "must_not_return": [{"path": "secret/plan.md"}],
         }
     )
-    (tmp_path / "golden.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (made.folder / "golden.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made.refresh()
-    yield made
-    made.close()
+
+
+@pytest.fixture
+def shop(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_shop).lend() as lent:
+        yield lent
 
 
 def judged(shop: Workspace, version: Version, bounds: QualityBounds = QualityBounds()) -> Gate:

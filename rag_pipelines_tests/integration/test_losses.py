@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from typing import Any
 
 import docx
@@ -25,6 +26,7 @@ new_document = docx.Document
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
+@cache
 def word_file(number: int, rows: int = 40) -> bytes:
     """A document of `rows` rows of three words each, with three more in a text box."""
     document = new_document()
@@ -36,9 +38,9 @@ def word_file(number: int, rows: int = 40) -> bytes:
     )
     paragraph.add_run()._r.append(docx.oxml.parse_xml(box))
     table = document.add_table(rows=rows, cols=3)
-    for row in range(rows):
-        for column in range(3):
-            table.cell(row, column).text = f"part{number}x{row}x{column}"
+    for row, cells in enumerate(table.rows):
+        for column, cell in enumerate(cells.cells):
+            cell.text = f"part{number}x{row}x{column}"
     out = io.BytesIO()
     document.save(out)
     return out.getvalue()
