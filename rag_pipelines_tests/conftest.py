@@ -61,10 +61,17 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and len(val) > 60 else None
 
 
+def pytest_sessionstart() -> None:
+    """Modules and tests that are looked for stay: the garbage collector need not go through them."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What is there now stays: the garbage collector need not go through it again and again."""
+    """What is there now stays; garbage from here on may add up more than by default."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,7 @@ def definitions() -> Any:
     return build_definitions(settings=load_config(DEMO_CONFIG, {}))
 
 
+@cache
 def command_line() -> Any:
     """The command line with its commands doing nothing."""
 
