@@ -17,6 +17,7 @@ from rag_pipelines.sync.deletions import approve, list_deletions
 from rag_pipelines_tests.orchestration.conftest import CHAIN, Shell, failed_checks, materialized
 
 
+@pytest.mark.usefixtures("real_suites")
 def test_a_source_goes_through_every_stage_and_each_says_what_it_did(shell: Shell):
     (shell.workspace.docs / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
 
@@ -108,6 +109,7 @@ def test_a_wrong_time_fails_the_run_with_what_is_valid(shell: Shell):
     assert materialized(result) == []
 
 
+@pytest.mark.usefixtures("real_suites")
 def test_what_changed_becomes_the_live_version_and_nothing_is_built_without_a_change(shell: Shell):
     shell.ingest()
     shell.ingest("team-notes")
@@ -206,6 +208,7 @@ def test_somebody_with_a_reason_promotes_a_candidate_that_a_gate_refuses(shell: 
     assert kept["detail"]["through"] == f"dagster run {signed.run_id}"
 
 
+@pytest.mark.usefixtures("real_suites")
 def test_a_broken_row_stops_the_chain_and_the_next_build_is_refused(shell: Shell):
     shell.ingest()
     shell.run("build_index")

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.sensors import clean_up
 from rag_pipelines.store.hints import put_hints
@@ -18,14 +17,8 @@ from rag_pipelines_tests.orchestration.conftest import Shell
 
 def tick(shell: Shell, name: str) -> list[Any]:
     """What one evaluation of a sensor gives."""
-    settings = shell.workspace.settings
-    resources = {
-        "settings": settings,
-        "database": shell.workspace.database,
-        "embedders": Embedders(settings.data_dir),
-    }
     sensor = shell.definitions.resolve_sensor_def(name)
-    needed = {key: resources[key] for key in sensor.required_resource_keys}
+    needed = {key: shell.resources[key] for key in sensor.required_resource_keys}
     with dg.build_sensor_context(instance=shell.instance, resources=needed) as context:
         return list(sensor(context))
 

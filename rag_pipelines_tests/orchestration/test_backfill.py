@@ -11,13 +11,12 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.index.versions import live_version, versions
 from rag_pipelines.orchestration.backfill import RunOutcome, run_backfill
 from rag_pipelines.orchestration.build import shared_definitions
-from rag_pipelines.quality.library import run_suite
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 
 def backfill(shell: Shell, *sources: str, **options) -> list[RunOutcome]:
-    overrides = {"database": shell.workspace.database, "quality": run_suite}
+    overrides = {"database": shell.workspace.database, "quality": shell.quality}
     with shared_definitions(shell.workspace.settings, resource_overrides=overrides) as definitions:
         job = definitions.resolve_job_def("ingest_source")
         return run_backfill(job, sources, instance=shell.instance, **options)
@@ -61,6 +60,7 @@ def test_a_backfill_of_an_unknown_source_runs_nothing(shell: Shell):
     assert shell.instance.get_runs_count() == 0
 
 
+@pytest.mark.usefixtures("real_suites")
 def test_a_failed_check_is_named_in_the_outcome(shell: Shell):
     backfill(shell, "docs")
     with shell.workspace.database.connection() as connection:

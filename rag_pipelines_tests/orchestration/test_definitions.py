@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.state_checks import index_fresh
 from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.orchestration.conftest import Shell
@@ -170,9 +171,10 @@ def test_an_index_depends_on_its_own_sources_only(workspace: Workspace, shell: S
     assert list(mapping.partition_keys) == ["team-notes"]
 
 
-def test_a_code_version_changes_with_its_own_profile_alone(workspace: Workspace, shell: Shell):
+def test_a_code_version_changes_with_its_own_profile_alone(workspace: Workspace):
     def versions() -> dict[str, str | None]:
-        nodes = shell.definitions.get_repository_def().asset_graph.asset_nodes
+        definitions = build_definitions(settings=workspace.settings)
+        nodes = definitions.get_repository_def().asset_graph.asset_nodes
         return {node.key.path[-1]: node.code_version for node in nodes}
 
     before = versions()

@@ -14,6 +14,8 @@ from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.integration.lost_sessions import Killer
 from rag_pipelines_tests.orchestration.conftest import QUIET, Shell
 
+pytestmark = pytest.mark.usefixtures("real_suites")
+
 
 @pytest.fixture
 def killer(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killer]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rag_pipelines_tests.orchestration.conftest import Shell, failed_checks, materialized
+
+pytestmark = pytest.mark.usefixtures("real_suites")
 
 
 def suite(column: str, stage: str, **more: object) -> dict[str, object]:

@@ -52,6 +52,7 @@ def test_a_backfill_is_one_run_a_source_and_each_run_has_a_partition(shell: Shel
     assert all(len(request.asset_selection or []) == len(INGEST) for request in requests)
 
 
+@pytest.mark.usefixtures("real_suites")
 def test_checks_of_a_backfill_are_evaluated_for_the_source_of_their_run(shell: Shell):
     shell.workspace.document["sources"]["docs"]["delete_guard"] = {"share": 0.2, "documents": 2}
     shell.workspace.ingest("docs")
