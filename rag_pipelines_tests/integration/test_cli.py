@@ -342,6 +342,7 @@ def test_status_shows_lag_failures_and_what_the_live_version_lacks(published: Wo
     assert "OVERDUE" in call("status").stdout
 
 
+@pytest.mark.usefixtures("suites_run_here")
 def test_backfill_runs_each_source_through_dagster(workspace: Workspace, call: Call) -> None:
     make_vanished_source(workspace, call)
     workspace.write("heron.md", HERON)

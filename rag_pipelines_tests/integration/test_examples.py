@@ -1,4 +1,4 @@
-"""The examples do what their pages say: each is run as a user runs it, in a process of its own.
+"""The examples do what their pages say: each is run once as a user runs it, in a process of its own.
 
 What belongs here: examples/. What does not: whether what they call is right.
 """
@@ -81,14 +81,20 @@ def test_a_version_that_passes_its_gates_goes_live_from_dagster(examples: Path):
         assert rag.indexes["main"].live() is not None
 
 
-def test_a_version_that_answers_the_golden_questions_worse_does_not_go_live(examples: Path):
+@pytest.mark.usefixtures("suites_run_here")
+def test_a_version_that_answers_the_golden_questions_worse_does_not_go_live(
+    examples: Path, capsys: pytest.CaptureFixture[str]
+):
     with rag_pipelines.open(examples / "rag.yaml") as rag:
         rag.sources["handbook"].ingest()
         rag.indexes["main"].refresh()
     travel = examples / "handbook" / "travel.md"
     travel.write_text("".join(travel.read_text().partition("## Trains")[1:]))
 
-    printed = run("python", "examples/schedule/definitions.py", code=1).splitlines()
+    with pytest.raises(SystemExit, match="True"):
+        runpy.run_path("examples/schedule/definitions.py", run_name="__main__")
+
+    printed = capsys.readouterr().out.splitlines()
     assert [line.split(", ")[-1] for line in printed] == [
         "failed: none",
         "quality",

@@ -77,7 +77,7 @@ def content(workspace: Workspace) -> tuple[list[dict], list[dict], list[dict]]:
 
 
 class Reader(threading.Thread):
-    """Asks all the time and keeps what went wrong."""
+    """Asks again and again, and keeps what went wrong."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Reader(threading.Thread):
         self.wrong: list[object] = []
 
     def run(self) -> None:
-        while not self.stop.wait(0.01):
+        while not self.stop.wait(0.05):
             try:
                 result = self._searcher.search("word text", tenant="default", k=20)
             except Exception as error:
