@@ -66,6 +66,11 @@ def pytest_sessionstart() -> None:
     gc.disable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is to stay together comes first: no process takes over what another begins with."""
+    items.sort(key=lambda item: item.get_closest_marker("together") is None)
+
+
 def pytest_collection_finish() -> None:
     """What is there now stays; garbage from here on may add up more than by default."""
     gc.collect()

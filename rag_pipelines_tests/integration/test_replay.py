@@ -15,6 +15,8 @@ from rag_pipelines.sync.report import SyncReport
 from rag_pipelines_tests.databases import copied_database
 from rag_pipelines_tests.integration.workspace import Workspace
 
+pytestmark = pytest.mark.together
+
 STEPS = 12
 
 
