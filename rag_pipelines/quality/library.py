@@ -67,15 +67,15 @@ def run_suite(url: str, suite: Suite, params: Mapping[str, Any]) -> list[Expecta
         TransientError: Postgres cannot be reached.
     """
     made = _make_all(suite)
-    with _batch(url, suite, params) as batch:
-        answers = _by_name(_validate(batch, made.values(), "BOOLEAN_ONLY"))
+    with _validator(url, suite, params) as validator:
+        answers = _by_name(_validate(validator, made.values(), "BOOLEAN_ONLY"))
         counted = [
             made[one.name]
             for one in suite.expectations
             if not answers[one.name].success or "mostly" in one.arguments
         ]
         rows = _make(_ROWS)
-        answers |= _by_name(_validate(batch, [*counted, rows], _summary(suite)))
+        answers |= _by_name(_validate(validator, [*counted, rows], _summary(suite)))
     return _results(suite, answers)
 
 
@@ -88,9 +88,9 @@ def run_whole_suite(
         As `run_suite`.
     """
     made = _make_all(suite)
-    with _batch(url, suite, params) as batch:
-        report = _validate(batch, made.values(), _summary(suite), name)
-        rows = _validate(batch, [_make(_ROWS)], _summary(suite))
+    with _validator(url, suite, params) as validator:
+        report = _validate(validator, made.values(), _summary(suite), name)
+        rows = _validate(validator, [_make(_ROWS)], _summary(suite))
     return _results(suite, _by_name(report) | _by_name(rows)), report
 
 
@@ -164,10 +164,12 @@ def _summary(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _validate(batch: Any, expectations: Iterable[Any], result_format: Any, name: str = "suite") -> Any:
-    """The library's report on a batch."""
-    suite = load_library().ExpectationSuite(name=name, expectations=list(expectations))
-    return batch.validate(suite, result_format=result_format)
+def _validate(validator: Any, expectations: Iterable[Any], result_format: Any, name: str = "suite") -> Any:
+    """The library's report on the rows of a validator."""
+    validator.result_format = result_format
+    return validator.validate_expectation_suite(
+        load_library().ExpectationSuite(name=name, expectations=list(expectations))
+    )
 
 
 def _by_name(report: Any) -> dict[str, Any]:
@@ -191,13 +193,17 @@ def library_context() -> Any:
 
 
 @contextmanager
-def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
-    """The rows of a suite as a batch. The connection string stays out of the library's configuration.
+def _validator(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
+    """The library's validator of the rows of a suite, which are read once; a batch reads them each time.
+    The connection string stays out of the library's configuration.
 
     The library takes whatever a database answers for the answer of an expectation: a connection that broke in
     the block is noticed here.
     """
     from sqlalchemy.exc import SQLAlchemyError
+
+    load_library()
+    from great_expectations.validator.v1_validator import Validator
 
     with mapped_errors(), psycopg.connect(url) as connection:
         statement = _COMMENT.sub("", queries()[suite.query])
@@ -219,7 +225,9 @@ def _batch(url: str, suite: Suite, params: Mapping[str, Any]) -> Iterator[Any]:
         )
     try:
         asset = source.add_query_asset(name, query=rows)
-        yield asset.add_batch_definition_whole_table(name).get_batch()
+        validator = Validator(asset.add_batch_definition_whole_table(name))
+        _ = validator.active_batch_id  # The rows are read.
+        yield validator
         _refuse_broken(made)
     except SQLAlchemyError as error:
         _refuse_broken(made)

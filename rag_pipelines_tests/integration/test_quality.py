@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from rag_pipelines.embedding.embedders import Embedders
@@ -70,6 +71,20 @@ def test_a_connection_that_is_lost_is_a_passing_fault_and_no_failed_expectation(
     with pytest.raises(TransientError, match="lost while a quality suite ran"):
         check(checked, "chunks")
     assert checked.rows("SELECT 1 FROM rag.quality_result") == []
+
+
+def test_the_rows_of_a_suite_are_read_once(checked: Workspace, monkeypatch: pytest.MonkeyPatch):
+    execute, asked = psycopg.Cursor.execute, list[str]()
+
+    def noted(cursor: psycopg.Cursor, statement: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(str(statement))
+        return execute(cursor, statement, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    tamper(checked, "UPDATE rag.chunk SET tokens = 0")
+
+    assert failed(check(checked, "chunks")) == {"chunks.has_tokens"}
+    assert len([one for one in asked if "TEMPORARY TABLE" in one]) == 1
 
 
 def test_sound_data_passes_every_expectation(checked: Workspace):
