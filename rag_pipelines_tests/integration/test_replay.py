@@ -64,8 +64,8 @@ class Step(NamedTuple):
 class Replay:
     """The handbook's year, taken as far as a test asks for.
 
-    What counts is which documents are there: one short vector for each is enough, and thirteen versions are
-    soon built.
+    What counts is which documents are there: one short vector for each is enough, in a graph with few edges,
+    and thirteen versions are soon built.
     """
 
     def __init__(self, workspace: Workspace, corpus: Path) -> None:
@@ -73,6 +73,9 @@ class Replay:
         self._steps: list[Step] = []
         workspace.document["profiles"]["embedding"] = {"default": {"provider": "hash", "dimensions": 64}}
         workspace.document["profiles"]["chunking"] = {"default": {"whole_document": True}}
+        index = workspace.document["indexes"]["main"]
+        index["vector"] = {"m": 4, "ef_construction": 16}
+        index["gates"]["recall_sample"] = 5
         unpack(corpus / "base.tar.gz", workspace.docs)
         workspace.refresh()
         self.first = stored(workspace)
