@@ -127,6 +127,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION rag.documents_departed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.departed_document (document_id) SELECT document_id FROM departed ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.end_canary() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -531,6 +539,11 @@ ALTER TABLE rag.deletion ALTER COLUMN deletion_id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE rag.departed_document (
+    document_id bigint NOT NULL,
+    departed_xid xid8 DEFAULT pg_current_xact_id() NOT NULL
+);
+
 CREATE TABLE rag.document_chunks (
     document_id bigint NOT NULL,
     profile_id integer NOT NULL,
@@ -831,6 +844,14 @@ ALTER TABLE rag.tenant_change ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE rag.version_document (
+    version_id integer NOT NULL,
+    document_id bigint NOT NULL,
+    changed boolean NOT NULL,
+    lack text,
+    quarantined boolean DEFAULT false NOT NULL
+);
+
 ALTER TABLE ONLY rag.access_rule
     ADD CONSTRAINT access_rule_digest_key UNIQUE (digest);
 
@@ -866,6 +887,9 @@ ALTER TABLE ONLY rag.chunk_set
 
 ALTER TABLE ONLY rag.deletion
     ADD CONSTRAINT deletion_pkey PRIMARY KEY (deletion_id);
+
+ALTER TABLE ONLY rag.departed_document
+    ADD CONSTRAINT departed_document_pkey PRIMARY KEY (document_id);
 
 ALTER TABLE ONLY rag.document_chunks
     ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (document_id, profile_id);
@@ -954,6 +978,9 @@ ALTER TABLE ONLY rag.source
 ALTER TABLE ONLY rag.tenant_change
     ADD CONSTRAINT tenant_change_pkey PRIMARY KEY (tenant, place);
 
+ALTER TABLE ONLY rag.version_document
+    ADD CONSTRAINT version_document_pkey PRIMARY KEY (version_id, document_id);
+
 CREATE INDEX access_rule_by_principal ON rag.access_rule USING gin (named) WITH (fastupdate=off);
 
 CREATE INDEX access_rule_naming_none ON rag.access_rule USING btree (access_id) WHERE (named = '{}'::text[]);
@@ -967,6 +994,8 @@ CREATE INDEX certificate_by_source ON rag.certificate USING btree (source_id, ce
 CREATE INDEX chunk_set_by_blocks ON rag.chunk_set USING btree (blocks_sha256);
 
 CREATE INDEX deletion_by_source ON rag.deletion USING btree (source_id, deletion_id DESC);
+
+CREATE INDEX departed_document_by_change ON rag.departed_document USING btree (departed_xid);
 
 CREATE INDEX document_by_access ON rag.document USING btree (tenant, access_id, document_id) WHERE (state <> 'tombstoned'::text);
 
@@ -1043,6 +1072,8 @@ CREATE TRIGGER count_new AFTER INSERT ON rag.document_content REFERENCING NEW TA
 CREATE TRIGGER count_new AFTER INSERT ON rag.membership REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rag.members_changed();
 
 CREATE CONSTRAINT TRIGGER end_canary AFTER UPDATE OF state ON rag.index_version DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION rag.end_canary();
+
+CREATE TRIGGER note_departed AFTER DELETE ON rag.document REFERENCING OLD TABLE AS departed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_departed();
 
 ALTER TABLE ONLY rag.canary
     ADD CONSTRAINT canary_live_id_fkey FOREIGN KEY (live_id) REFERENCES rag.index_version(version_id);
@@ -1142,6 +1173,9 @@ ALTER TABLE ONLY rag.quarantine
 
 ALTER TABLE ONLY rag.run
     ADD CONSTRAINT run_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.version_document
+    ADD CONSTRAINT version_document_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
 
 ALTER TABLE rag.chunk ENABLE ROW LEVEL SECURITY;
 

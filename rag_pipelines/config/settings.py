@@ -261,13 +261,16 @@ class FusionSettings(Section):
 
 
 class GateSettings(Section):
-    """What a version must show before it may go live."""
+    """What a version must show before it may go live. One that caught up is judged by what changed, until a
+    version was last judged in whole `whole_every` ago, or `whole_share` of its documents changed since."""
 
     min_recall: Share = 0.95
     recall_sample: int = Field(default=50, ge=1)
     max_chunk_drop: Share = 0.2
     max_missing_share: Share = 0.0
     norm_tolerance: float = Field(default=0.01, gt=0)
+    whole_every: Duration = timedelta(days=7)
+    whole_share: Share = 0.1
     quality: QualityBounds = QualityBounds()
 
 

@@ -1,5 +1,7 @@
 """The access gate: callers of every kind see of a version exactly what the rules give them.
 
+Of a version that caught up, the documents that changed are looked at, and some of the rest.
+
 What belongs here: the callers, the oracle, and the comparison. What does not: enforcing
 (`sql/queries/search.sql` and the policies), explaining to people (`query.explain_access`).
 
@@ -173,19 +175,22 @@ class _Proof:
     def __init__(self, subject: Subject) -> None:
         from rag_pipelines.query.statement import VersionSearch
 
+        self._subject = subject
         self._connection: Pg = subject.connection
         document = compose_query("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
             **subject.storage.parts("vectors", "lexical", "type", "language"),
+            "spread": subject.spread,
             "visible": compose_query(
                 "visible", {"document": document, "text": compose_query("current_text")}
             ),
             "caller": compose_query("proof_caller", {"caller": compose_query("caller")}),
         }
         walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
+        whole = (Way("exact", compared, "dense", K),) if subject.whole else ()
         self._ways = (
             Way("approximate", walked, "dense", FEW),
-            Way("exact", compared, "dense", K),
+            *whole,
             Way("lexical", walked, "lexical", K),
         )
         self._sets: dict[Any, int] = {}
@@ -224,6 +229,7 @@ class _Proof:
             "seed": SEED,
             "callers": len(asking),
             "kinds": sorted({caller.kind for caller in asking}),
+            "judged": "whole" if self._subject.whole else "changed",
             "passages": len(sample),
             "decisions": self._decisions,
             "leaked": self._leaked,
@@ -236,7 +242,11 @@ class _Proof:
         return Gate("access_proof", wrong == 0 and self._decisions > 0, float(wrong), 0.0, detail)
 
     def _sample(self) -> set[PassageKey]:
-        rows = query(self._connection, "proof_sample", {"sample": DOCUMENTS}, self._parts).fetchall()
+        if self._subject.whole:
+            rows = query(self._connection, "proof_sample", {"sample": DOCUMENTS}, self._parts).fetchall()
+        else:
+            params = {"sample": DOCUMENTS // 2, "version_id": self._subject.version.version_id}
+            rows = query(self._connection, "proof_changed_sample", params, self._parts).fetchall()
         sample = {(row["document_id"], row["chunk_set_id"]) for row in rows}
         rows = query(self._connection, "proof_sharing", {"sets": [one[1] for one in sample]}).fetchall()
         self._sharing = {(row["document_id"], row["chunk_set_id"]) for row in rows}
@@ -246,7 +256,9 @@ class _Proof:
     def _questions(self, sample: set[PassageKey]) -> list[PassageProbe]:
         documents = sorted({document for document, _ in sample})
         questions = []
-        for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, self._parts).fetchall():
+        whole = compose_query("proof_question_rows", self._subject.storage.parts("vectors"))
+        parts = {**self._parts, "chosen": whole if self._subject.whole else self._subject.spread}
+        for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, parts).fetchall():
             params = {"documents": documents, "vector": row["vector"], "words": row["words"]}
             rows = query(self._connection, "proof_nearness", params, self._parts).fetchall()
             near = {(one["document_id"], one["chunk_set_id"]): one["nearness"] for one in rows}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from rag_pipelines.gates.subject import Subject
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import live_version
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import Part, Pg, Row, query
 
 RECALL_K = 10
 TIE = 1e-6
@@ -42,7 +42,7 @@ def no_orphans(subject: Subject) -> Gate:
         subject.connection,
         "gate_orphans",
         {"sources": subject.version.sources},
-        subject.storage.parts("vectors", "lexical"),
+        subject.judged("vectors", "lexical"),
     ).fetchone()
     assert row is not None
     orphans = sum(row.values())
@@ -55,7 +55,7 @@ def dimension_and_norm(subject: Subject) -> Gate:
         "dimensions": subject.version.spec.dimensions,
         "tolerance": subject.settings.gates.norm_tolerance,
     }
-    row = query(subject.connection, "gate_norms", params, subject.storage.parts("vectors")).fetchone()
+    row = query(subject.connection, "gate_norms", params, subject.judged("vectors")).fetchone()
     assert row is not None
     wrong = row["wrong_dimensions"] + row["wrong_norm"]
     return Gate("dimension_and_norm", wrong == 0, float(wrong), 0.0, row)
@@ -74,26 +74,51 @@ def vector_index_valid(subject: Subject) -> Gate:
 def recall(subject: Subject) -> Gate:
     """recall@10 of the approximate search against the exact one, over a sample of stored vectors.
 
-    A neighbour counts as found when its score reaches the tenth exact score, so ties cost nothing.
+    A neighbour counts as found when its score reaches the tenth exact score, so ties cost nothing. Of
+    a version that caught up, vectors must find themselves: new ones, and as many spread over the rest.
     """
     connection, storage, settings = subject.connection, subject.storage, subject.settings
-    parts = storage.parts("vectors", "type")
-    sample = query(
-        connection, "recall_sample", {"sample": settings.gates.recall_sample}, storage.parts("vectors")
-    ).fetchall()
+    ask = _neighbours_found if subject.whole else _finds_itself
     found = wanted = 0
     with connection.transaction():
         connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(settings.vector.ef_search),))
+        sample = _recall_sample(subject)
         for row in sample:
-            params = {"query": row["embedding"], "k": RECALL_K}
-            exact = [r["score"] for r in query(connection, "nearest_exact", params, parts)]
-            near = [r["score"] for r in query(connection, "nearest_approximate", params, parts)]
-            wanted += len(exact)
-            found += sum(score >= exact[-1] - TIE for score in near)
+            some, all_ = ask(connection, row, storage.parts("vectors", "type"))
+            found, wanted = found + some, wanted + all_
     value = min(found / wanted, 1.0) if wanted else 0.0
     threshold = settings.gates.min_recall
-    detail = {"k": RECALL_K, "queries": len(sample), "ef_search": settings.vector.ef_search}
+    detail = {
+        "k": RECALL_K if subject.whole else 1,
+        "queries": len(sample),
+        "ef_search": settings.vector.ef_search,
+        "judged": "whole" if subject.whole else "changed",
+    }
     return Gate("recall", value >= threshold, round(value, 6), threshold, detail)
+
+
+def _recall_sample(subject: Subject) -> list[Row]:
+    """Stored vectors to ask with, as text, and the score of each with itself."""
+    params = {"sample": subject.settings.gates.recall_sample}
+    rows = query(subject.connection, "recall_sample", params, subject.judged("vectors")).fetchall()
+    if not subject.whole:
+        rows += query(subject.connection, "recall_sample", params, {"vectors": subject.spread}).fetchall()
+    return rows
+
+
+def _neighbours_found(connection: Pg, row: Row, parts: dict[str, Part]) -> tuple[int, int]:
+    """How many of the nearest neighbours of a vector the approximate search finds, and how many there are."""
+    params = {"query": row["embedding"], "k": RECALL_K}
+    exact = [one["score"] for one in query(connection, "nearest_exact", params, parts)]
+    near = [one["score"] for one in query(connection, "nearest_approximate", params, parts)]
+    return sum(score >= exact[-1] - TIE for score in near), len(exact)
+
+
+def _finds_itself(connection: Pg, row: Row, parts: dict[str, Part]) -> tuple[int, int]:
+    """Whether the approximate search finds a stored vector, or one as near; and 1."""
+    params = {"query": row["embedding"], "k": 1}
+    nearest = query(connection, "nearest_approximate", params, parts).fetchone()
+    return int(nearest is not None and nearest["score"] >= row["itself"] - TIE), 1
 
 
 def chunk_statistics(subject: Subject) -> Gate:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 from uuid import uuid4
 
 import msgspec
@@ -25,9 +26,17 @@ from psycopg.types.json import Jsonb
 from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.gate_results import REQUIRED_GATES
-from rag_pipelines.index.members import count_members, count_missing
+from rag_pipelines.index.members import (
+    Size,
+    count_expected,
+    count_expected_after,
+    count_rows,
+    listed_since,
+    measure_tokens,
+    note_missing,
+)
 from rag_pipelines.index.memory import GraphMemory, build_memory, gigabytes
-from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures
+from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures, SourceGaps
 from rag_pipelines.index.storage import Storage, drop_tables
 from rag_pipelines.index.versions import (
     IndexPlan,
@@ -131,9 +140,8 @@ def pending_changes(
     """
     with runtime.database.connection() as connection:
         plan = plan_index(connection, runtime.settings, name, runtime.embedders)
-        params = {"sources": list(plan.sources), "watermark": "0"}
-        row = query(connection, "changed_share", params).fetchone()
-        if row is None or not row["documents"] or _up_to_date(connection, plan):
+        row = query(connection, "newest_change", {"sources": list(plan.sources)}).fetchone()
+        if row is None or row["newest"] is None or _up_to_date(connection, plan):
             return None
         return f"{plan.fingerprint}:{row['newest']}"
 
@@ -223,22 +231,21 @@ def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
 def _build_fully(
     runtime: Runtime, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
 ) -> None:
-    storage, lexical = storage_of(plan, version.storage), plan.settings.lexical
+    storage, lexical, params = storage_of(plan, version.storage), plan.settings.lexical, _source_params(plan)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         hold_lease(connection, version)
-        watermark = query(connection, "snapshot_xmin").fetchone()
-        assert watermark is not None
-        members = count_members(connection, _source_params(plan))
-        if not members["expected_rows"]:
+        watermark = _snapshot(connection)
+        as_of, expected = listed_since(connection, params), count_expected(connection, params)
+        if not expected.rows:
             raise UsageError(
                 f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
                 "embedded chunks; run `rag-pipelines ingest` first"
             )
-        memory = storage.graph_memory(members["expected_rows"], build_memory(runtime.settings))
+        memory = storage.graph_memory(expected.rows, build_memory(runtime.settings))
         _tell_memory(memory)
         progress("loading vectors and terms", 0, memory.rows)
-        rows, average = storage.load(connection, _source_params(plan), lexical.k1, lexical.b)
+        rows, average = storage.load(connection, params, lexical.k1, lexical.b)
         progress("loading vectors and terms", rows, rows)
     connection.isolation_level = None
     progress("building postings", 0, rows)
@@ -251,7 +258,10 @@ def _build_fully(
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
-        _finish(connection, plan, version, storage, members, watermark["watermark"], average, graph)
+        counted = _Counted(
+            expected, count_rows(connection, storage), note_missing(connection, params, version)
+        )
+        _finish(connection, version, storage, counted, watermark, as_of, average, graph)
 
 
 def _tell_memory(memory: GraphMemory) -> None:
@@ -265,53 +275,103 @@ def _tell_memory(memory: GraphMemory) -> None:
 
 def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: Progress) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
-    storage = storage_of(plan, base.storage)
+    storage, params = storage_of(plan, base.storage), _source_params(plan)
     average = float(base.spec.average_length or 0.0)
+    since = {"sources": list(plan.sources), "watermark": base.watermark}
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         hold_lease(connection, version)
-        watermark = query(connection, "snapshot_xmin").fetchone()
-        assert watermark is not None
-        query(connection, "collect_changed", {"sources": list(plan.sources), "watermark": base.watermark})
-        query(connection, "add_departed", None, storage.parts("vectors"))
+        watermark = _snapshot(connection)
+        query(connection, "collect_changed", since)
+        query(connection, "add_departed", since)
+        changed = _count_to_judge(connection, plan, base)
+        if not changed:
+            query(connection, "find_departed", None, storage.parts("vectors"))
         progress("catching up", 0, None)
-        storage.catch_up(connection, _source_params(plan), _weighting(plan, average))
+        storage.catch_up(connection, params, _weighting(plan, average))
+        query(connection, "note_changed", {"version_id": version.version_id})
+        if changed:
+            found = count_rows(connection, storage)
+            expected = count_expected_after(connection, params, storage, found)
+            counted = _Counted(
+                expected, found, note_missing(connection, params, version, base), base, changed
+            )
+        else:
+            found, expected = count_rows(connection, storage), count_expected(connection, params)
+            counted = _Counted(expected, found, note_missing(connection, params, version))
         query(connection, "consume_base", {"version_id": base.version_id})
-        members = count_members(connection, _source_params(plan))
-        _finish(connection, plan, version, storage, members, watermark["watermark"], average)
+        as_of = listed_since(connection, params)
+        _finish(connection, version, storage, counted, watermark, as_of, average)
     connection.isolation_level = None
-    storage.analyze(connection)
+    if not changed:
+        storage.analyze(connection)
     progress("catching up", 1, 1)
+
+
+def _snapshot(connection: Pg) -> str:
+    row = query(connection, "snapshot_xmin").fetchone()
+    assert row is not None
+    return str(row["watermark"])
+
+
+def _count_to_judge(connection: Pg, plan: IndexPlan, base: Version) -> int:
+    """How many documents were caught up with since a version was judged in whole, with those in the table
+    `changed`; 0 where it is time to judge in whole again."""
+    row = query(connection, "count_changed").fetchone()
+    assert row is not None
+    gates, figures = plan.settings.gates, base.figures
+    if figures.whole_at is None or datetime.now(UTC) - figures.whole_at > gates.whole_every:
+        return 0
+    changed = figures.changed + int(row["documents"])
+    return changed if changed <= gates.whole_share * (base.document_count or 0) else 0
+
+
+class _Counted(NamedTuple):
+    """What a build should hold, what it holds, and what it lacks; and, where only what changed was looked at,
+    the version that it goes back to and the documents caught up with since that was judged in whole."""
+
+    expected: Size
+    found: Size
+    missing: dict[str, SourceGaps]
+    base: Version | None = None
+    changed: int = 0
 
 
 def _finish(
     connection: Pg,
-    plan: IndexPlan,
     version: Version,
     storage: Storage,
-    members: dict[str, Any],
+    counted: _Counted,
     watermark: str,
+    as_of: datetime | None,
     average_length: float,
     graph: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    statistics = query(connection, "chunk_statistics", None, storage.parts("vectors")).fetchone()
-    assert statistics is not None
-    expected = {
-        "expected_rows": members["expected_rows"],
-        "expected_documents": members["documents"],
-        "missing": count_missing(connection, _source_params(plan)),
-    }
+    base = counted.base
+    mean_tokens, p95_tokens = measure_tokens(connection, storage, counted.found.rows)
+    figures = BuildFigures(
+        chunks=counted.found.rows,
+        documents=counted.found.documents,
+        mean_tokens=mean_tokens,
+        p95_tokens=p95_tokens,
+        expected_rows=counted.expected.rows,
+        expected_documents=counted.expected.documents,
+        missing=counted.missing,
+        whole_at=base.figures.whole_at if base else datetime.now(UTC),
+        changed=counted.changed,
+        **graph,
+    )
     query(
         connection,
         "finish_build",
         {
             "version_id": version.version_id,
             "watermark": watermark,
-            "row_count": statistics["chunks"],
-            "document_count": statistics["documents"],
-            "statistics": Jsonb(BUILD_FIGURES.encode(BuildFigures(**statistics, **expected, **graph))),
+            "row_count": figures.chunks,
+            "document_count": figures.documents,
+            "statistics": Jsonb(BUILD_FIGURES.encode(figures)),
             "params": Jsonb({"average_length": average_length}),
-            "as_of": members["as_of"],
+            "as_of": as_of,
         },
     )
 

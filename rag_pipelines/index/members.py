@@ -1,32 +1,89 @@
 """What a version is made of: how much the catalogue offers a build, and what of it a build cannot hold yet.
 
-What belongs here: counting, inside the snapshot that a build loads from. What does not: loading (`storage`),
-and judging what is missing (`gates.completeness`).
+What belongs here: counting, inside the snapshot that a build loads from; of a build that catches up only what
+changed is looked at. What does not: loading (`storage`), and judging what is missing (`gates.completeness`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import sql
 
 from rag_pipelines.index.spec import SourceGaps
-from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.index.storage import Storage
+from rag_pipelines.index.versions import Version
+from rag_pipelines.store.database import Part, Pg, compose_query, query
+
+SAMPLED_ROWS = 20_000
+"""Of more rows, the tokens of a chunk are those of a sample of about so many."""
+
+_ALL: Part = sql.SQL("true")
 
 
-def count_members(connection: Pg, params: dict[str, Any]) -> Row:
-    """Documents and rows that a build holds, and of when the oldest listing is (`as_of`).
+class Size(NamedTuple):
+    """How much a build holds."""
+
+    documents: int
+    rows: int
+
+
+def count_expected(connection: Pg, params: dict[str, Any], members: Part = _ALL) -> Size:
+    """What the catalogue offers a build.
 
     Args:
         params: `sources`, `chunker_id` and `model_id` of the build.
+        members: which documents of the catalogue, a predicate; all by default.
     """
-    row = query(connection, "index_members", params).fetchone()
+    row = query(connection, "index_members", params, {"members": members}).fetchone()
     assert row is not None
-    return row
+    return Size(row["documents"], row["expected_rows"])
 
 
-def count_missing(connection: Pg, params: dict[str, Any]) -> dict[str, SourceGaps]:
-    """What a build cannot hold, by source; a source that was never run has no document."""
+def count_expected_after(connection: Pg, params: dict[str, Any], storage: Storage, found: Size) -> Size:
+    """The same for tables that were right but for the documents in the table `changed`, of which they hold
+    `found` now: only these documents are looked up."""
+    changed = count_rows(connection, storage, compose_query("changed_rows", storage.parts("vectors")))
+    offered = count_expected(connection, params, compose_query("changed_members"))
+    return Size(*(all_ - ours + due for all_, ours, due in zip(found, changed, offered, strict=True)))
+
+
+def count_rows(connection: Pg, storage: Storage, rows: Part | None = None) -> Size:
+    """What a version's tables hold, or some of their rows."""
+    parts = storage.parts("vectors") if rows is None else {"vectors": rows}
+    row = query(connection, "version_size", None, parts).fetchone()
+    assert row is not None
+    return Size(row["documents"], row["chunks"])
+
+
+def measure_tokens(connection: Pg, storage: Storage, rows: int) -> tuple[float | None, float]:
+    """The mean of the tokens of a chunk, and their 95th percentile."""
+    percent = min(100.0, 100.0 * SAMPLED_ROWS / max(rows, 1))
+    row = query(connection, "token_statistics", {"percent": percent}, storage.parts("vectors")).fetchone()
+    assert row is not None
+    return row["mean_tokens"], row["p95_tokens"]
+
+
+def listed_since(connection: Pg, params: dict[str, Any]) -> datetime | None:
+    """Since when the oldest listing is of those sources that have something to index."""
+    row = query(connection, "members_as_of", params).fetchone()
+    return row["as_of"] if row else None
+
+
+def note_missing(
+    connection: Pg, params: dict[str, Any], version: Version, base: Version | None = None
+) -> dict[str, SourceGaps]:
+    """Write down what a build cannot hold, and count it by source; a source never run has no document.
+
+    Args:
+        base: the build whose gaps, beside the documents in the table `changed`, are all that can be missing.
+    """
+    numbers = {"version_id": version.version_id, "base_version": base.version_id if base else None}
+    members = compose_query("asked_members") if base else _ALL
+    query(connection, "note_lacking", {**params, **numbers}, {"members": members})
     found = dict.fromkeys(params["sources"], SourceGaps())
-    for row in query(connection, "missing_members", params):
+    for row in query(connection, "missing_members", {**params, **numbers}):
         since = row["running_since"]
         found[row["source"]] = SourceGaps(
             documents=row["documents"],

@@ -182,6 +182,7 @@ def collect_versions(database: Database, name: str, settings: IndexSettings) -> 
             version = version_by_id(connection, row["version_id"])
             if _try_drop(connection, version, row["owns_storage"]):
                 dropped.append(version.version_id)
+        query(connection, "forget_departed")
     return dropped
 
 

@@ -6,6 +6,7 @@ takes from the configuration of its own day, and the tables themselves (`storage
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -102,6 +103,9 @@ class BuildFigures(msgspec.Struct, frozen=True):
 
     Of a full build: the bytes that its graph takes by `index.memory`, the bytes that it was allowed, and how
     many rows the graph held when that was full and the rest was built on disk, None if it never was.
+
+    `whole_at` is when a build was last counted, and judged, in whole: this one where `changed` is 0, else one
+    that this one goes back to, by catching up `changed` documents. None of builds by releases before 0.2.
     """
 
     chunks: int = 0
@@ -115,6 +119,13 @@ class BuildFigures(msgspec.Struct, frozen=True):
     graph_bytes: int | None = None
     build_memory: int | None = None
     rows_in_memory: int | None = None
+    whole_at: datetime | None = None
+    changed: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is counted, and to be judged, in whole, and not by what it caught up with."""
+        return self.whole_at is None or not self.changed
 
 
 def describe_model(identity: ModelIdentity, profile: EmbeddingProfile) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Storage:
         """Turn the words of all rows around, so that a word leads to its rows."""
         with connection.transaction():
             _set_local(connection, "work_mem", f"{SORT_MEMORY_MB}MB")
-            parts = {**self.parts("postings"), "words": self._words(self.parts("vectors")["vectors"])}
+            parts = {**self.parts("postings"), "words": self._words(self.parts("vectors", "lexical"))}
             query(connection, "load_postings", weighting, parts)
             query(connection, "load_terms", None, self.parts("terms", "postings", "lexical"))
 
@@ -115,7 +115,10 @@ class Storage:
         params = {**members, **weighting}
         query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
         query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
-        fresh = compose_query("changed_rows", self.parts("vectors"))
+        fresh: dict[str, Part] = {
+            "vectors": compose_query("changed_rows", self.parts("vectors")),
+            "lexical": compose_query("changed_words", self.parts("lexical")),
+        }
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)
         query(connection, "add_terms", None, self.parts("terms", "lexical"))
@@ -124,8 +127,9 @@ class Storage:
     def _chunk_words(self) -> Part:
         return compose_query("chunk_words", self.parts("language", "languages"))
 
-    def _words(self, rows: Part) -> sql.Composable:
-        return compose_query("word_postings", {**self.parts("lexical"), "rows": rows})
+    def _words(self, rows: dict[str, Part]) -> sql.Composable:
+        """The words of rows, given as those of both tables."""
+        return compose_query("word_postings", {"lexical": rows["lexical"], "rows": rows["vectors"]})
 
     def graph_memory(self, rows: int, allowed: int) -> GraphMemory:
         """What the graph of so many rows takes, of `allowed` bytes."""

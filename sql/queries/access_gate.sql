@@ -11,6 +11,15 @@ FROM {vectors} v JOIN (
     ORDER BY hashint8extended(document_id, 7) LIMIT %(sample)s
 ) chosen USING (document_id);
 
+-- name: proof_changed_sample
+-- Every chunk set of some documents that a version caught up with, and of some spread over the rest of it.
+SELECT DISTINCT v.document_id, v.chunk_set_id
+FROM {vectors} v JOIN (
+    (SELECT document_id FROM rag.version_document WHERE version_id = %(version_id)s AND changed
+     ORDER BY hashint8extended(document_id, 7) LIMIT %(sample)s)
+    UNION SELECT document_id FROM {spread} row
+) chosen USING (document_id);
+
 -- name: proof_facts
 -- The rules as they are stored, without judging them.
 SELECT asked.document_id, asked.chunk_set_id, d.tenant, d.state = 'tombstoned' AS deleted, a.clauses, a.deny,
@@ -24,8 +33,7 @@ LEFT JOIN rag.access_rule f ON f.access_id = c.access_id;
 -- name: proof_questions
 -- Stored passages as questions, the same ones each time; of the words those that are read as they are stored.
 SELECT v.embedding::text AS vector, asked.text, asked.words
-FROM (SELECT document_id, chunk_set_id, ordinal, embedding FROM {vectors}
-      ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s) v
+FROM {chosen} v
 JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
 CROSS JOIN LATERAL (
     SELECT coalesce(string_agg(lexeme, ' '), '') AS text, coalesce(string_agg(quote_literal(lexeme), ' | '), '') AS words
@@ -33,6 +41,10 @@ CROSS JOIN LATERAL (
           WHERE rag.words({language}::regconfig, lexeme) = to_tsvector('pg_catalog.simple', lexeme)
           ORDER BY length(lexeme) DESC, lexeme LIMIT 5) AS longest
 ) asked;
+
+-- name: proof_question_rows
+(SELECT document_id, chunk_set_id, ordinal, embedding FROM {vectors}
+ ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s)
 
 -- name: proof_nearness
 -- How near sampled documents are to a question, and whether they have one of its words; whoever may read them.

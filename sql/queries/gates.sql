@@ -14,7 +14,7 @@ SELECT
 SELECT count(*) FILTER (WHERE vector_dims(embedding) <> %(dimensions)s) AS wrong_dimensions,
        count(*) FILTER (WHERE NOT abs(sqrt(-(embedding <#> embedding)) - 1) <= %(tolerance)s) AS wrong_norm,
        min(sqrt(-(embedding <#> embedding))) AS smallest, max(sqrt(-(embedding <#> embedding))) AS largest
-FROM {vectors};
+FROM {vectors} v;
 
 -- name: gate_indexes
 -- Whether the vector index and the word index of a version are there and usable.
@@ -23,9 +23,20 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = 
 WHERE i.indrelid IN (%(vectors)s::regclass, %(lexical)s::regclass) AND a.amname IN ('hnsw', 'gin');
 
 -- name: recall_sample
--- Stored vectors as queries; the same ones each time, spread over the version.
-SELECT embedding::text AS embedding FROM {vectors}
+-- Stored vectors as queries, and their scores with themselves; the same ones each time, spread over the rows.
+SELECT embedding::text AS embedding, -(embedding <#> embedding) AS itself FROM {vectors} v
 ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 0) LIMIT %(sample)s;
+
+-- name: caught_up_rows
+-- The rows of a table that a build caught up with.
+(SELECT t.* FROM {table} t JOIN rag.version_document c USING (document_id) WHERE c.version_id = {version} AND c.changed)
+
+-- name: spread_rows
+-- Rows spread over a version, the same ones each time, found by their numbers.
+SELECT v.document_id, v.chunk_set_id, v.ordinal, v.embedding
+FROM (SELECT DISTINCT (1 + abs(hashint8extended(each, 7) %% greatest(last, 1)))::int AS slot
+      FROM (SELECT max(slot) AS last FROM {table}) numbers, generate_series(1, %(sample)s) AS each) chosen
+JOIN {table} v USING (slot)
 
 -- name: nearest_exact
 -- The best scores by exact search; the sum hides the order from the vector index.

@@ -22,23 +22,43 @@ SELECT rag.protect_version(%(storage)s);
 DROP TABLE IF EXISTS {vectors}, {lexical}, {terms}, {postings};
 
 -- name: index_members
--- How much a build over these sources holds: documents and chunks with vectors, and since when the oldest listing is.
-SELECT count(DISTINCT dc.document_id) FILTER (WHERE e.chunk_set_id IS NOT NULL) AS documents,
-       coalesce(sum(cs.chunks - e.missing) FILTER (WHERE e.chunk_set_id IS NOT NULL), 0)::bigint AS expected_rows,
-       min(s.listed_at) AS as_of
+-- How much a build over these sources holds: documents and chunks with vectors.
+SELECT count(DISTINCT dc.document_id) AS documents, coalesce(sum(cs.chunks - e.missing), 0)::bigint AS expected_rows
 FROM rag.source s
 JOIN rag.document d USING (source_id)
 JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id = %(chunker_id)s
 JOIN rag.chunk_set cs USING (chunk_set_id)
-LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = cs.chunk_set_id AND e.model_id = %(model_id)s
-WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned';
+JOIN rag.chunk_set_embedded e ON e.chunk_set_id = cs.chunk_set_id AND e.model_id = %(model_id)s
+WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned' AND {members};
 
--- name: missing_members
--- Per source, how many documents the catalogue has, how many of them a build cannot hold although quarantine does
--- not say why, by what they wait for, when the run began that is under way, if any, and when the source was last
--- listed completely. Blank files hold nothing to index.
-WITH member AS (
-    SELECT d.source_id,
+-- name: members_as_of
+-- Since when the oldest listing is of those sources that have something to index.
+SELECT min(s.listed_at) AS as_of FROM rag.source s
+WHERE s.name = ANY(%(sources)s) AND EXISTS (
+    SELECT FROM rag.document d JOIN rag.document_chunks dc USING (document_id)
+    WHERE d.source_id = s.source_id AND d.state <> 'tombstoned' AND dc.profile_id = %(chunker_id)s);
+
+-- name: changed_members
+-- The documents that a build caught up with.
+d.document_id IN (SELECT document_id FROM changed)
+
+-- name: asked_members
+-- The documents that a build caught up with, and those that its base lacked.
+d.document_id IN (SELECT document_id FROM changed
+                  UNION SELECT document_id FROM rag.version_document
+                  WHERE version_id = %(base_version)s AND lack IS NOT NULL)
+
+-- name: note_changed
+-- The documents that a build caught up with.
+INSERT INTO rag.version_document (version_id, document_id, changed)
+SELECT %(version_id)s, document_id, true FROM changed GROUP BY document_id;
+
+-- name: note_lacking
+-- The documents of the sources that a build cannot hold, by what they wait for. Blank files hold nothing to index.
+INSERT INTO rag.version_document (version_id, document_id, changed, lack, quarantined)
+SELECT %(version_id)s, document_id, false, lack, quarantined
+FROM (
+    SELECT d.document_id,
            CASE WHEN cs.chunk_set_id IS NULL THEN
                     CASE WHEN p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 THEN 'not_parsed'
                          WHEN p.status = 'ok' THEN 'not_chunked'
@@ -48,24 +68,37 @@ WITH member AS (
            EXISTS (SELECT FROM rag.quarantine q
                    WHERE q.source_id = d.source_id AND q.external_id = d.external_id) AS quarantined
     FROM rag.document d
+    JOIN rag.source s USING (source_id)
     LEFT JOIN rag.parse p USING (parse_id)
     LEFT JOIN rag.document_chunks dc ON dc.document_id = d.document_id AND dc.profile_id = %(chunker_id)s
     LEFT JOIN rag.chunk_set cs ON cs.chunk_set_id = dc.chunk_set_id
     LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = cs.chunk_set_id AND e.model_id = %(model_id)s
-    WHERE d.state <> 'tombstoned'
-)
-SELECT s.name AS source, s.listed_at, count(m.source_id) AS documents,
-       count(*) FILTER (WHERE m.lack = 'not_parsed' AND NOT m.quarantined) AS not_parsed,
-       count(*) FILTER (WHERE m.lack = 'not_chunked' AND NOT m.quarantined) AS not_chunked,
-       count(*) FILTER (WHERE m.lack = 'not_embedded' AND NOT m.quarantined) AS not_embedded,
-       count(*) FILTER (WHERE m.lack = 'not_quarantined' AND NOT m.quarantined) AS not_quarantined,
+    WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned' AND {members}
+) member
+WHERE lack IS NOT NULL
+ON CONFLICT (version_id, document_id) DO UPDATE SET lack = EXCLUDED.lack, quarantined = EXCLUDED.quarantined;
+
+-- name: missing_members
+-- Per source, how many documents the catalogue has, how many of them a build cannot hold although quarantine does
+-- not say why, by what they wait for, when the run began that is under way, if any, and when the source was last
+-- listed completely.
+SELECT s.name AS source, s.listed_at,
+       (SELECT count(*) FROM rag.document d
+        WHERE d.source_id = s.source_id AND d.state <> 'tombstoned') AS documents,
+       count(*) FILTER (WHERE m.lack = 'not_parsed') AS not_parsed,
+       count(*) FILTER (WHERE m.lack = 'not_chunked') AS not_chunked,
+       count(*) FILTER (WHERE m.lack = 'not_embedded') AS not_embedded,
+       count(*) FILTER (WHERE m.lack = 'not_quarantined') AS not_quarantined,
        (SELECT max(r.started_at) FROM rag.run r WHERE r.source_id = s.source_id AND r.finished_at IS NULL
         AND EXISTS (SELECT FROM pg_locks l
                     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                       AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.source:' || s.name, 0)))
            AT TIME ZONE 'UTC' AS running_since
-FROM rag.source s LEFT JOIN member m USING (source_id)
+FROM rag.source s LEFT JOIN (
+    SELECT d.source_id, v.lack FROM rag.version_document v JOIN rag.document d USING (document_id)
+    WHERE v.version_id = %(version_id)s AND NOT v.quarantined AND v.lack IS NOT NULL
+) m USING (source_id)
 WHERE s.name = ANY(%(sources)s)
 GROUP BY s.source_id ORDER BY s.name;
 
@@ -108,6 +141,10 @@ FROM (
 -- name: changed_rows
 (SELECT * FROM {vectors} JOIN changed USING (document_id))
 
+-- name: changed_words
+-- The words of the documents in `changed`: so that only they are read and weighted.
+(SELECT l.* FROM {lexical} l JOIN changed USING (document_id)) AS changed_words
+
 -- name: load_postings
 INSERT INTO {postings} (tenant, term, first, entries)
 SELECT tenant, term, min(slot), string_agg(rag.posting(slot, impact), '' ORDER BY slot)
@@ -144,7 +181,15 @@ SELECT d.document_id FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s) AND d.changed_xid >= %(watermark)s::text::xid8;
 
 -- name: add_departed
--- Documents that a version holds and the catalogue no longer has (purged, or merged into a moved one).
+-- Documents that the catalogue no longer has (purged, or merged into a moved one) since a version's watermark.
+INSERT INTO changed
+SELECT document_id FROM rag.departed_document WHERE departed_xid >= %(watermark)s::text::xid8;
+
+-- name: count_changed
+SELECT count(*) AS documents FROM changed;
+
+-- name: find_departed
+-- The same by looking at every row of the version, also for one that was built before departures were noted.
 INSERT INTO changed
 SELECT DISTINCT v.document_id FROM {vectors} v
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id);
@@ -227,7 +272,12 @@ FROM {lexical} l JOIN changed USING (document_id),
 GROUP BY 1, 2
 ON CONFLICT (tenant, term) DO UPDATE SET documents = t.documents + EXCLUDED.documents;
 
--- name: chunk_statistics
-SELECT count(*) AS chunks, count(DISTINCT v.document_id) AS documents, avg(c.tokens)::float8 AS mean_tokens,
+-- name: version_size
+SELECT coalesce(sum(chunks), 0)::bigint AS chunks, count(*) AS documents
+FROM (SELECT count(*) AS chunks FROM {vectors} v GROUP BY document_id) each;
+
+-- name: token_statistics
+-- Tokens of a chunk, over all rows or a sample of their pages.
+SELECT avg(c.tokens)::float8 AS mean_tokens,
        coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY c.tokens), 0)::float8 AS p95_tokens
-FROM {vectors} v JOIN rag.chunk c USING (chunk_set_id, ordinal);
+FROM {vectors} v TABLESAMPLE SYSTEM (%(percent)s) REPEATABLE (1) JOIN rag.chunk c USING (chunk_set_id, ordinal);

@@ -61,6 +61,9 @@ ORDER BY retired_at DESC, version_id DESC LIMIT 1;
 WITH documents AS (
     UPDATE rag.document SET changed_xid = pg_current_xact_id()
     WHERE changed_xid > pg_snapshot_xmax(pg_current_snapshot())
+), departed AS (
+    UPDATE rag.departed_document SET departed_xid = pg_current_xact_id()
+    WHERE departed_xid > pg_snapshot_xmax(pg_current_snapshot())
 )
 UPDATE rag.index_version SET watermark = '0'
 WHERE index_name = %(index_name)s AND watermark > pg_snapshot_xmax(pg_current_snapshot());
@@ -68,12 +71,16 @@ WHERE index_name = %(index_name)s AND watermark > pg_snapshot_xmax(pg_current_sn
 -- name: changed_share
 -- Documents an index would have to take over since a watermark, and how many it has: all of them where the
 -- watermark is that of another server.
-SELECT count(*) FILTER (
-           WHERE d.changed_xid >= %(watermark)s::text::xid8
-               OR %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())
-       ) AS changed, count(*) AS documents,
-       max(d.changed_xid)::text AS newest
-FROM rag.document d JOIN rag.source s USING (source_id)
+SELECT (SELECT count(*) FROM rag.document d JOIN rag.source s USING (source_id)
+        WHERE s.name = ANY(%(sources)s) AND d.changed_xid >= least_xid) AS changed,
+       (SELECT count(*) FROM rag.document d JOIN rag.source s USING (source_id)
+        WHERE s.name = ANY(%(sources)s)) AS documents
+FROM (SELECT CASE WHEN %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())
+                  THEN '0'::xid8 ELSE %(watermark)s::text::xid8 END AS least_xid) since;
+
+-- name: newest_change
+-- The newest change to a document of the sources; NULL where they hold none.
+SELECT max(d.changed_xid)::text AS newest FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s);
 
 -- name: snapshot_xmin
@@ -88,6 +95,7 @@ WHERE version_id = %(version_id)s;
 
 -- name: consume_base
 -- The storage of a retired version has become the storage of its catch-up build.
+WITH forgotten AS (DELETE FROM rag.version_document WHERE version_id = %(version_id)s)
 UPDATE rag.index_version SET state = 'dropped', dropped_at = now() WHERE version_id = %(version_id)s AND state = 'retired';
 
 -- name: set_state
@@ -136,8 +144,14 @@ WHERE (v.state = 'retired' AND v.nth > %(keep)s AND v.retired_at < now() - %(age
 ORDER BY v.version_id;
 
 -- name: mark_collected
+WITH forgotten AS (DELETE FROM rag.version_document WHERE version_id = %(version_id)s)
 UPDATE rag.index_version SET state = CASE WHEN state = 'failed' THEN state ELSE 'dropped' END, dropped_at = now()
 WHERE version_id = %(version_id)s;
+
+-- name: forget_departed
+-- Departures that every version knows that may still be caught up from.
+DELETE FROM rag.departed_document WHERE departed_xid < ALL (
+    SELECT watermark FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired'));
 
 -- name: build_progress
 SELECT p.phase, p.tuples_done, p.tuples_total, p.blocks_done, p.blocks_total
