@@ -70,7 +70,7 @@ def in_reading_order(page: Page, tables: Sequence[PageTable]) -> Iterator[Paragr
     for direction, lines in by_direction.items():
         here = tables if direction == (1, 0) else ()
         pictures = page.pictures if direction == (1, 0) else ()
-        placed = [(Line("", table.box, 0.0), table) for table in here]
+        placed: list[tuple[Line, PageTable | Page]] = [(Line("", table.box, 0.0), table) for table in here]
         placed += [(Line("", box, 0.0), picture) for box, picture in pictures]
         stand_ins = {id(line): item for line, item in placed}
         by_top = sorted(rows(lines) + [[line] for line, _ in placed], key=lambda row: row[0].box.y0)
