@@ -141,7 +141,7 @@ class _Reader:
         """The lines of a picture, in dots, and the dots of its width; none where it cannot be read."""
         recognise, dpi = self._request.recognise, self._request.options.ocr.dpi
         assert recognise is not None
-        unreadable = (CorruptDocumentError, *faults())
+        unreadable: tuple[type[Exception], ...] = (CorruptDocumentError, *faults())
         zoom = min(max(dpi / POINTS, picture.density), (MOST_DOTS / _area(picture.box)) ** 0.5)
         try:
             page = self._document.load_page(picture.page.number - 1)
