@@ -31,7 +31,7 @@ class Killed(BaseException):
 class Pipeline(Workspace):
     """One source `docs`, which is a world, feeding the index `main`. Every run lists in full.
 
-    The access gate asks one question, as it has tests of its own."""
+    The gates of access and recall ask one question each, as they have tests of their own."""
 
     def __init__(
         self, world: World, folder: Path, database: EmptiedDatabase, monkeypatch: pytest.MonkeyPatch
@@ -46,6 +46,7 @@ class Pipeline(Workspace):
             "group_listing": "0s",
         }
         super().__init__(folder, database.url, sources={"docs": source})
+        self.document["indexes"]["main"]["gates"]["recall_sample"] = 1
         self.database = database.sessions
         self.world = world
         self._loaded: tuple[dict[str, Any], Settings] | None = None
