@@ -16,7 +16,7 @@ MAX_TOKENS = 48
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Callable[..., Path]:
-    """Makes a model folder: a two-layer BERT with the pooling, prompts and modules asked for."""
+    """Makes a model folder: a BERT of one layer with the pooling, prompts and modules asked for."""
     pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
 
     def make(*, pooling: str = "mean", dense: bool = False, prompts: dict[str, str] | None = None) -> Path:
@@ -40,7 +40,7 @@ def tiny_model(tmp_path_factory) -> Callable[..., Path]:
         config = BertConfig(
             vocab_size=words.get_vocab_size(),
             hidden_size=SIZE,
-            num_hidden_layers=2,
+            num_hidden_layers=1,
             num_attention_heads=4,
             intermediate_size=64,
             max_position_embeddings=64,

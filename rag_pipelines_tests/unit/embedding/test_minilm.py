@@ -79,7 +79,7 @@ def test_a_question_is_nearest_to_its_answer(minilm):
 
 
 def test_a_vector_hardly_depends_on_its_batch(minilm):
-    texts = [" ".join(["policy", "review", "quarter"] * n) for n in range(1, 40)]
+    texts = [" ".join(["policy", "review", "quarter"] * n) for n in range(1, 40, 3)]
     together = minilm.embed_documents(texts)
     alone = np.stack([minilm.embed_documents([text])[0] for text in texts])
     assert np.sum(together * alone, axis=1).min() >= 0.9998
