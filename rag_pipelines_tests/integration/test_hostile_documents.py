@@ -129,6 +129,7 @@ def test_what_is_only_suspicious_is_still_read(name: str, ending_of: Callable[[s
     value, error = ending_of(name)
     assert error is None
     assert value is not None
+    assert value.chunks is not None
     assert value.chunks[0]
 
 
