@@ -27,6 +27,15 @@ CREATE FUNCTION rag.bm25_weights(words tsvector, k1 double precision, saturation
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT ((('{'::text || COALESCE(string_agg(((terms.term || ':'::text) || (((terms.tf * (bm25_weights.k1 + (1)::double precision)) / (terms.tf + bm25_weights.saturation)))::real), ','::text), ''::text)) || '}/1000000000'::text))::public.sparsevec AS sparsevec FROM (SELECT rag.term_id(unnest.lexeme) AS term, (sum(cardinality(unnest.positions)))::double precision AS tf FROM unnest(bm25_weights.words) unnest(lexeme, positions, weights) GROUP BY (rag.term_id(unnest.lexeme)) ORDER BY ((sum(cardinality(unnest.positions)))::double precision) DESC LIMIT 16000) terms);
 
+CREATE FUNCTION rag.bytes_replaced() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.document_former (document_id, raw_sha256) VALUES (NEW.document_id, OLD.raw_sha256)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
 CREATE TABLE rag.calibration (
     index_name text NOT NULL,
     fingerprint text NOT NULL,
@@ -568,6 +577,11 @@ ALTER TABLE rag.document ALTER COLUMN document_id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE rag.document_former (
+    document_id bigint NOT NULL,
+    raw_sha256 bytea NOT NULL
+);
+
 CREATE TABLE rag.embedding (
     model_id integer NOT NULL,
     input_key uuid NOT NULL,
@@ -619,6 +633,12 @@ CREATE TABLE rag.feedback (
     reason text,
     at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT feedback_verdict_check CHECK ((verdict = ANY (ARRAY['up'::text, 'down'::text])))
+);
+
+CREATE TABLE rag.forgotten (
+    source_id integer NOT NULL,
+    digest bytea NOT NULL,
+    forgotten_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE rag.gate_result (
@@ -844,6 +864,13 @@ ALTER TABLE rag.tenant_change ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE rag.unreferenced (
+    kind text NOT NULL,
+    key text NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT unreferenced_kind_check CHECK ((kind = ANY (ARRAY['chunk set'::text, 'vector'::text, 'access rule'::text, 'raw'::text, 'blocks'::text])))
+);
+
 CREATE TABLE rag.version_document (
     version_id integer NOT NULL,
     document_id bigint NOT NULL,
@@ -897,6 +924,9 @@ ALTER TABLE ONLY rag.document_chunks
 ALTER TABLE ONLY rag.document_content
     ADD CONSTRAINT document_content_pkey PRIMARY KEY (document_id, chunk_set_id);
 
+ALTER TABLE ONLY rag.document_former
+    ADD CONSTRAINT document_former_pkey PRIMARY KEY (document_id, raw_sha256);
+
 ALTER TABLE ONLY rag.document
     ADD CONSTRAINT document_pkey PRIMARY KEY (document_id);
 
@@ -914,6 +944,9 @@ ALTER TABLE ONLY rag.evaluation_run
 
 ALTER TABLE ONLY rag.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (answer);
+
+ALTER TABLE ONLY rag.forgotten
+    ADD CONSTRAINT forgotten_pkey PRIMARY KEY (source_id, digest);
 
 ALTER TABLE ONLY rag.gate_result
     ADD CONSTRAINT gate_result_pkey PRIMARY KEY (version_id, gate);
@@ -977,6 +1010,9 @@ ALTER TABLE ONLY rag.source
 
 ALTER TABLE ONLY rag.tenant_change
     ADD CONSTRAINT tenant_change_pkey PRIMARY KEY (tenant, place);
+
+ALTER TABLE ONLY rag.unreferenced
+    ADD CONSTRAINT unreferenced_pkey PRIMARY KEY (kind, key);
 
 ALTER TABLE ONLY rag.version_document
     ADD CONSTRAINT version_document_pkey PRIMARY KEY (version_id, document_id);
@@ -1042,6 +1078,8 @@ CREATE UNIQUE INDEX quarantine_document ON rag.quarantine USING btree (source_id
 CREATE UNIQUE INDEX quarantine_entity ON rag.quarantine USING btree (source_id, entity) WHERE (entity IS NOT NULL);
 
 CREATE INDEX run_by_source ON rag.run USING btree (source_id, run_id DESC);
+
+CREATE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((old.raw_sha256 <> new.raw_sha256)) EXECUTE FUNCTION rag.bytes_replaced();
 
 CREATE TRIGGER content_mapped_again AFTER UPDATE ON rag.document_chunks REFERENCING NEW TABLE AS mapped FOR EACH STATEMENT EXECUTE FUNCTION rag.content_mapped();
 
@@ -1123,6 +1161,9 @@ ALTER TABLE ONLY rag.document_content
 ALTER TABLE ONLY rag.document
     ADD CONSTRAINT document_deletion_id_fkey FOREIGN KEY (deletion_id) REFERENCES rag.deletion(deletion_id) ON DELETE SET NULL;
 
+ALTER TABLE ONLY rag.document_former
+    ADD CONSTRAINT document_former_document_id_fkey FOREIGN KEY (document_id) REFERENCES rag.document(document_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY rag.document
     ADD CONSTRAINT document_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
@@ -1137,6 +1178,9 @@ ALTER TABLE ONLY rag.evaluation_run
 
 ALTER TABLE ONLY rag.feedback
     ADD CONSTRAINT feedback_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.forgotten
+    ADD CONSTRAINT forgotten_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY rag.gate_result
     ADD CONSTRAINT gate_result_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id) ON DELETE CASCADE;

@@ -181,6 +181,7 @@ def gc(
     """Drop versions that nobody needs, as the index's `keep` says.
 
     Without NAME, also purge deleted documents whose grace is over, and drop content that nothing refers to.
+    Runs and builds may be under way: what they may need goes with a later collection.
     """
     from rag_pipelines.index.promotion import collect_versions
     from rag_pipelines.retention.abandoned import mark_abandoned

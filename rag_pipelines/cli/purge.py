@@ -49,6 +49,8 @@ def purge(
     --rewrite, which locks each table while it is rewritten. The write-ahead log, replicas, backups, and old
     object versions of a blob store that keeps them, expire by your own rules.
 
+    Runs and builds may be under way: what they write later passes over the document.
+
     --verify looks for the bytes, blocks, chunks, vectors and cached inputs by digest, and for passages and
     the id word for word. It works later too, by the digests in the audit. The exit code is 1 if anything is
     left.
@@ -100,9 +102,14 @@ def _show_proof(name: str, proof: Proof) -> None:
             for trace in proof.traces
         )
         print_table(("place", "what", "found", "shared with"), rows)
+    for sentence in proof.waiting:
+        typer.echo(f"  still to go: {sentence}")
     for place in proof.not_looked_into:
         typer.echo(f"  not looked into: {place}")
     if proof.left:
         say(f"error: something of {name} is left; see the lines that say LEFT OVER")
     else:
-        typer.echo(f"nothing of {name} is left" + (" that is not another document's" if proof.traces else ""))
+        shared = " that is not another document's" if proof.traces else ""
+        typer.echo(
+            f"nothing of {name} is left{shared}" + (" but what is still to go" if proof.waiting else "")
+        )

@@ -25,6 +25,7 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
+from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.members import (
     Size,
@@ -197,24 +198,24 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
 
 
 def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
+    """The version's row; from here on its tables are this build's, and removals leave them to it."""
     spec = msgspec.structs.replace(plan.spec, average_length=base.spec.average_length if base else None)
-    row = query(
-        connection,
-        "begin_version",
-        {
-            "index_name": plan.name,
-            "fingerprint": plan.fingerprint,
-            "kind": "full" if base is None else "catch_up",
-            "base_version": base.version_id if base else None,
-            "storage": base.storage if base else None,
-            "chunker_id": plan.chunker_id,
-            "model_id": plan.model_id,
-            "params": Jsonb(STORAGE_SPEC.encode(spec)),
-            "required_gates": list(REQUIRED_GATES),
-            "lease_token": uuid4(),
-            "lease_owner": lease_owner(),
-        },
-    ).fetchone()
+    params = {
+        "index_name": plan.name,
+        "fingerprint": plan.fingerprint,
+        "kind": "full" if base is None else "catch_up",
+        "base_version": base.version_id if base else None,
+        "storage": base.storage if base else None,
+        "chunker_id": plan.chunker_id,
+        "model_id": plan.model_id,
+        "params": Jsonb(STORAGE_SPEC.encode(spec)),
+        "required_gates": list(REQUIRED_GATES),
+        "lease_token": uuid4(),
+        "lease_owner": lease_owner(),
+    }
+    with connection.transaction():
+        query(connection, "take_storages")
+        row = query(connection, "begin_version", params).fetchone()
     assert row is not None
     return Version.of(row)
 
@@ -258,10 +259,14 @@ def _build_fully(
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
+        rows_gone, documents_gone = drop_departed(connection, storage.number)
+        expected = Size(expected.documents - documents_gone, expected.rows - rows_gone)
         counted = _Counted(
             expected, count_rows(connection, storage), note_missing(connection, params, version)
         )
         _finish(connection, version, storage, counted, watermark, as_of, average, graph)
+    if rows_gone:
+        storage.vacuum(connection)
 
 
 def _tell_memory(memory: GraphMemory) -> None:
@@ -303,6 +308,10 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
         as_of = listed_since(connection, params)
         _finish(connection, version, storage, counted, watermark, as_of, average)
     connection.isolation_level = None
+    with connection.transaction():
+        rows_gone, _ = drop_departed(connection, storage.number)
+    if rows_gone:
+        storage.vacuum(connection)
     if not changed:
         storage.analyze(connection)
     progress("catching up", 1, 1)
@@ -387,6 +396,8 @@ def _give_up(
         connection.isolation_level = None
         params = {"version_id": version.version_id, "error": f"{type(error).__name__}: {error}"[:2000]}
         query(connection, "fail_version", params)
-        if base is None:
-            with connection.transaction():
+        with connection.transaction():
+            if base is None:
                 drop_tables(connection, version.storage)
+            else:
+                drop_departed(connection, base.storage)

@@ -187,6 +187,10 @@ class Storage:
         """Let the planner know what the tables hold."""
         query(connection, "analyze_storage", None, self.parts(*TABLES))
 
+    def vacuum(self, connection: Pg) -> None:
+        """Remove deleted rows, from the vector index too."""
+        query(connection, "vacuum_storage", None, self.parts(*TABLES))
+
 
 def tables_of(number: int) -> dict[str, Part]:
     """The tables of a storage number, by what they are called before it."""
@@ -196,6 +200,7 @@ def tables_of(number: int) -> dict[str, Part]:
 def drop_tables(connection: Pg, number: int, wait_ms: int = 10_000) -> None:
     """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
     _set_local(connection, "lock_timeout", f"{wait_ms}ms")
+    query(connection, "take_storages")
     query(connection, "drop_storage", None, tables_of(number))
 
 

@@ -135,7 +135,7 @@ def rollback_index() -> None:
 @dg.job(
     executor_def=dg.in_process_executor,
     description="Drop index versions that nobody needs, purge deleted documents whose grace is over, and "
-    "remove content that nothing refers to. Fails while a run or a build is under way.",
+    "remove content that nothing refers to, also while runs and builds are under way.",
 )
 def collect_garbage() -> None:
     """Collect versions, expired documents and unreferenced content."""

@@ -6,6 +6,9 @@ does not: removing anything (`purge`).
 Evidence is digests: of bytes, blocks, chunk texts, embedding inputs and vectors. It can be kept, and looked
 for again in years, and nothing can be read from it. Passages and names are looked for as well, right after
 the purge only, because they cannot be kept.
+
+Beside a build two things cannot be shown at once, and are said with the proof: what its snapshot holds of the
+document, which it drops before it is finished, and deleted rows that the snapshot may still look at.
 """
 
 from __future__ import annotations
@@ -15,13 +18,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from psycopg import sql
 
 from rag_pipelines.errors import MissingContentError
+from rag_pipelines.index.departed import BuildUnderWay, storages
 from rag_pipelines.index.storage import TABLES
-from rag_pipelines.retention.garbage import storages
+from rag_pipelines.retention.contents import Contents
+from rag_pipelines.store.address import PROGRAM
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
 
@@ -35,8 +41,8 @@ NAME_CHARACTERS = 8
 """A shorter name (``42``, ``a.md``) counts as mentioned only where it is the whole text."""
 
 CONTENT = (
-    *("document", "document_chunks", "document_content", "chunk_set", "chunk", "chunk_set_embedded"),
-    *("embedding", "parse"),
+    *("document", "document_chunks", "document_content", "document_former", "chunk_set", "chunk"),
+    *("chunk_set_embedded", "embedding", "parse"),
 )
 """The tables that hold documents and what was made of them, beside those of versions."""
 
@@ -72,6 +78,59 @@ class PurgeEvidence(msgspec.Struct, frozen=True):
         """At most so many of each, for keeping."""
         return msgspec.structs.replace(self, **{name: found[:most] for name, found in self.digests.items()})
 
+    @property
+    def contents(self) -> Contents:
+        """What may be left to erase of it."""
+        raw, blocks = map(bytes.fromhex, self.raw), map(bytes.fromhex, self.blocks)
+        return Contents(list(raw), list(blocks), [], list(map(UUID, self.inputs)), [])
+
+
+class Looker(NamedTuple):
+    """Who may still look at deleted rows: the name of a program, with the indexes that it builds."""
+
+    name: str
+    building: list[str]
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is a transaction of a run, a search or the like, which ends soon."""
+        return self.name == PROGRAM and not self.building
+
+
+class Waiting(NamedTuple):
+    """What a purge has left to others: builds that drop what they read, who may look at deleted rows, and a
+    run over the document's source, which may be loading it."""
+
+    builds: Sequence[BuildUnderWay] = ()
+    lookers: Sequence[Looker] = ()
+    run: str | None = None
+
+    @property
+    def storages(self) -> set[int]:
+        """The numbers of the tables that are being built."""
+        return {build.storage for build in self.builds}
+
+    @property
+    def only_builds(self) -> bool:
+        """Whether nobody but builds looks at deleted rows."""
+        return all(looker.building for looker in self.lookers)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For people: what goes by itself, and when."""
+        built = [
+            f"version {build.version_id} of index {build.index_name} is being built: what it read of the "
+            "document it drops before it is finished"
+            for build in self.builds
+        ]
+        names = sorted({name for looker in self.lookers for name in looker.building})
+        seen = [f"deleted rows stay on disk until the build of index {name} has read" for name in names]
+        loads = [
+            f"a run over source {self.run} is under way: should it have been loading the document just now, it "
+            "removes the bytes when it writes its batch"
+        ]
+        return (*built, *seen, *(loads if self.run else ()))
+
 
 class Trace(msgspec.Struct, frozen=True):
     """Something that was found: `found` times in `place`. It is left over, unless others share it."""
@@ -83,11 +142,15 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What a search found. `by` says what was looked for, `blobs` how many objects were looked into."""
+    """What a search found. `by` says what was looked for, `blobs` how many objects were looked into.
+
+    `waiting` says what builds that are under way still hold, which goes when they end.
+    """
 
     by: dict[str, int]
     blobs: int
     traces: list[Trace]
+    waiting: tuple[str, ...] = ()
     not_looked_into: tuple[str, ...] = NOT_LOOKED_INTO
 
     @property
@@ -155,6 +218,8 @@ class Record(NamedTuple):
     row: str
     value: Any
     is_json: bool
+    stored: str
+    """The value as the server writes it."""
 
 
 class _Hit(NamedTuple):
@@ -172,31 +237,39 @@ def content_tables(connection: Pg) -> list[str]:
     return [*CONTENT, *versions]
 
 
-def gather(connection: Pg, document: Row) -> tuple[PurgeEvidence, list[str]]:
-    """The evidence of a document (a row of ``purge_document``), and passages to look for.
+def gather(connection: Pg, document: Row) -> tuple[PurgeEvidence, Contents, list[str]]:
+    """Evidence of a document (a row of ``purge_document``), what was made of it, and passages to look for.
 
-    Revisions before the present one are known by their chunks, as long as these are kept.
+    Revisions before the present one are known by their bytes and their chunks, as long as these are kept.
     """
     number = {"document_id": document["document_id"]}
+    raw = {bytes(document["raw_sha256"])}
+    raw |= {bytes(row["raw"]) for row in query(connection, "former_bytes", number)}
+    blocks = {bytes(row["blocks"]) for row in query(connection, "blocks_of_bytes", {"raw": list(raw)})}
     sets = {row["chunk_set_id"] for row in query(connection, "mapped_sets", number)}
+    sets |= {row["chunk_set_id"] for row in query(connection, "sets_of_blocks", {"blocks": list(blocks)})}
     vectors: set[str] = set()
     for storage in storages(connection):
         for row in query(connection, "version_evidence", number, {"vectors": f"vectors_{storage}"}):
             sets.add(row["chunk_set_id"])
             vectors.add(row["vector"])
-    made = query(connection, "set_evidence", {"sets": list(sets)}).fetchall()
+    for row in query(connection, "set_evidence", {"sets": list(sets)}):
+        blocks.add(bytes.fromhex(row["blocks"]))
+        raw |= {bytes.fromhex(row["raw"])} if row["raw"] else set()
     chunks = query(connection, "chunk_evidence", {"sets": list(sets)}).fetchall()
     inputs = sorted({row["input"] for row in chunks})
     vectors |= {row["vector"] for row in query(connection, "cache_evidence", {"inputs": inputs})}
-    raw = {bytes(document["raw_sha256"]).hex(), *(row["raw"] for row in made if row["raw"])}
-    blocks = {row["blocks"] for row in made}
-    if document["blocks_sha256"] is not None:
-        blocks.add(bytes(document["blocks_sha256"]).hex())
-    passages = sorted({row["passage"] for row in chunks})
+    rules = [row["digest"] for row in query(connection, "rules_of_document", number)]
     evidence = PurgeEvidence(
-        document["document_id"], sorted(raw), sorted(blocks), inputs, passages, sorted(vectors)
+        document["document_id"],
+        sorted(map(bytes.hex, raw)),
+        sorted(map(bytes.hex, blocks)),
+        inputs,
+        sorted({row["passage"] for row in chunks}),
+        sorted(vectors),
     )
-    return evidence, choose_quotes([row["text"] for row in chunks])
+    contents = Contents(list(raw), list(blocks), list(sets), list(map(UUID, inputs)), rules)
+    return evidence, contents, choose_quotes([row["text"] for row in chunks])
 
 
 def choose_quotes(texts: Sequence[str]) -> list[str]:
@@ -212,7 +285,7 @@ def choose_quotes(texts: Sequence[str]) -> list[str]:
 
 
 def records(connection: Pg, mentions: Mentions) -> Iterator[Record]:
-    """Every value in the records of runs and people that mentions the document; their rows are locked.
+    """Every value in the records of runs and people that mentions the document.
 
     Columns are read one after the other, so a caller may change a row before the next is read.
     """
@@ -223,7 +296,7 @@ def records(connection: Pg, mentions: Mentions) -> Iterator[Record]:
         parts = {"table": table, "column": sql.Identifier(name), "scope": _scope(table, column["of_source"])}
         for row in query(connection, "record_values", params, parts):
             if mentions.in_value(row["value"]):
-                yield Record(table, name, row["place"], row["value"], column["is_json"])
+                yield Record(table, name, row["place"], row["value"], column["is_json"], row["stored"])
 
 
 def _scope(table: str, of_source: bool) -> sql.SQL:
@@ -234,15 +307,22 @@ def _scope(table: str, of_source: bool) -> sql.SQL:
 
 
 def look(
-    connection: Pg, store: BlobStore, evidence: PurgeEvidence, mentions: Mentions, *, whole_blobs: bool
+    connection: Pg,
+    store: BlobStore,
+    evidence: PurgeEvidence,
+    mentions: Mentions,
+    waiting: Waiting = Waiting(),
+    *,
+    whole_blobs: bool,
 ) -> Proof:
     """Search every table and the blob store for a purged document.
 
     Args:
+        waiting: what is left to others; tables that are being built are not looked into.
         whole_blobs: read every object for the passages; without it objects are looked for by digest only.
     """
     quoted = query(connection, "quote_traces", {"quotes": mentions.quotes}).fetchall()
-    hits = [*_rows(connection, evidence, mentions), *_versions(connection, evidence)]
+    hits = [*_rows(connection, evidence, mentions), *_versions(connection, evidence, waiting)]
     hits += [
         _Hit(
             row["place"],
@@ -254,23 +334,25 @@ def look(
         )
         for row in quoted
     ]
+    # A passage that rows have is told by these: a blob of others has it too.
+    own = set(mentions.quotes) - {row["quote"] for row in quoted}
     blobs = 0
-    for hit in _blobs(store, evidence, mentions.quotes if whole_blobs else []):
+    for hit in _blobs(store, evidence, sorted(own) if whole_blobs else []):
         blobs += 1
         if hit is not None:
             hits.append(hit)
     found = list(_attribute(connection, evidence, hits))
     told = Counter(f"rag.{one.table}.{one.column}" for one in records(connection, mentions))
     found += [Trace(place, "a mention of it", n) for place, n in told.items()]
-    own = set(mentions.quotes) - {row["quote"] for row in quoted}
     if len(mentions.external_id) >= NAME_CHARACTERS:
         own.add(mentions.external_id)
     for row in query(connection, "statistics_traces", {"words": list(own)}):
         found.append(Trace(f"planner statistics of rag.{row['tablename']}.{row['attname']}", "its words", 1))
-    for row in query(connection, "dead_rows", {"tables": content_tables(connection)}):
+    tables = [] if waiting.only_builds else content_tables(connection)
+    for row in query(connection, "dead_rows", {"tables": tables}):
         found.append(Trace(f"rag.{row['table_name']}", "deleted rows not vacuumed", row["rows"]))
     found.sort(key=lambda trace: (bool(trace.shared_with), trace.place, trace.what))
-    return Proof({**evidence.counts, "quotes": len(mentions.quotes)}, blobs, found)
+    return Proof({**evidence.counts, "quotes": len(mentions.quotes)}, blobs, found, waiting.sentences)
 
 
 def _rows(connection: Pg, evidence: PurgeEvidence, mentions: Mentions) -> Iterator[_Hit]:
@@ -285,8 +367,8 @@ def _rows(connection: Pg, evidence: PurgeEvidence, mentions: Mentions) -> Iterat
         yield _Hit(row["place"], row["what"], row["chunk_set_id"], _hex(row["raw_sha256"]))
 
 
-def _versions(connection: Pg, evidence: PurgeEvidence) -> Iterator[_Hit]:
-    for storage in storages(connection):
+def _versions(connection: Pg, evidence: PurgeEvidence, waiting: Waiting) -> Iterator[_Hit]:
+    for storage in set(storages(connection)) - waiting.storages:
         parts = {"vectors": f"vectors_{storage}", "lexical": f"lexical_{storage}"}
         row = query(connection, "traces_in_version", {"document_id": evidence.document_id}, parts).fetchone()
         assert row is not None

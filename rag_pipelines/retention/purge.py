@@ -1,36 +1,40 @@
-"""Purges one document at once, from everything, and proves it.
+"""Purges one document at once, from everything, and proves it, beside runs and builds that may be under way.
 
 What belongs here: the order of the removals of one document that somebody names. What does not: deleting
-what is at the source (a run does that), purging expired tombstones (`garbage`), the search (`proof`).
+what is at the source (a run does that), purging expired tombstones (`garbage`), removing what was made of the
+document (`contents`), the search (`proof`).
 
-A document leaves the catalogue and every version in one transaction, together with what records of runs say
-of it; then everything that nothing refers to any more is swept, which takes along contents that the document
-had before; then the tables are vacuumed. What another document shares stays, because it is that document's.
+First the document is noted as forgotten, and what a run over its source is writing just then is waited for:
+whatever a run that began before writes later passes over the document. Then it leaves the catalogue and every
+version at rest in one transaction, together with what records of runs say of it; a version that is being
+built drops it at its end. Then what it alone had goes, earlier contents too, and, as in a collection, what
+nothing refers to; then the tables are vacuumed. What another document shares, or had and a version may still
+show, stays, because it is that document's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 
 import msgspec
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.errors import UsageError
-from rag_pipelines.retention.garbage import (
-    Collected,
-    audit_purge,
-    catalogue_alone,
-    forget_documents,
-    purge_subject,
-    sweep,
-)
+from rag_pipelines.errors import TransientError, UsageError
+from rag_pipelines.index.departed import Departure, forget_documents
+from rag_pipelines.index.storage import TABLES
+from rag_pipelines.retention.contents import Collected, erase, sweep
+from rag_pipelines.retention.garbage import audit_purge, purge_subject
 from rag_pipelines.retention.proof import (
+    Looker,
     Mentions,
     Proof,
     PurgeEvidence,
+    Waiting,
     content_tables,
     gather,
     look,
@@ -42,6 +46,15 @@ from rag_pipelines.store.database import Database, Pg, Row, query
 
 EVIDENCE_KEPT = 1_000
 """Digests of each kind that the audit keeps, so that a proof can be repeated."""
+
+PATIENCE = 50.0
+"""Seconds in which what a run over the source is writing has to end; a batch takes a few."""
+
+LOOKING = 5.0
+"""Seconds in which transactions of ours that may still look at deleted rows have to end before the vacuum."""
+
+READINGS = 5
+"""How often records are read at most, where runs write into them meanwhile."""
 
 NAMING = ("external_id", "entity")
 """A record that names the document here is about it and goes; elsewhere its words are taken out."""
@@ -83,37 +96,64 @@ def purge_document(
             otherwise they are vacuumed, and old bytes go when their space is used again.
 
     Raises:
-        UsageError: it is unknown, it is still at its source, or a run or a build is under way.
+        UsageError: it is unknown, or it is still at its source.
+        TransientError: a run over its source, or an applied plan, has been writing for too long; or a table
+            that was to be rewritten is in use, and the document is purged.
     """
     store = BlobStore.of(settings)
-    with catalogue_alone(database) as connection:
-        names = {"source": source, "external_id": external_id}
-        document = query(connection, "purge_document", names).fetchone()
+    with database.connect() as connection:
+        document = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
         if document is None:
-            return _purge_again(connection, store, source, external_id, verify=verify)
-        if document["state"] != "tombstoned" and not even_if_present:
-            raise UsageError(
-                f"{source}:{external_id} is still at its source ({document['state']}), so a run would bring "
-                f"it back; delete it there and run `rag-pipelines ingest {source}`, or pass --even-if-present"
-            )
-        evidence, quotes = gather(connection, document)
+            return _purge_again(connection, store, source, external_id, verify=verify, rewrite=rewrite)
+        evidence, contents, quotes = gather(connection, document)
         mentions = Mentions(source, external_id, _names(document), quotes)
         collected = Collected(documents=1)
         with connection.transaction():
-            rows = forget_documents(connection, [document["document_id"]])
+            query(connection, "lock_document", document)
+            left = forget_documents(connection, [document["document_id"]])
             told = _forget_records(connection, mentions)
-            removed = {"rows in versions": rows, "records": sum(told.values())}
+            removed = {"rows in versions": left.rows, "records": sum(told.values())}
             detail = {"reason": mentions.without(reason, _label(external_id)), "removed": removed}
             kept = msgspec.to_builtins(evidence.sample(EVIDENCE_KEPT))
             audit_purge(connection, source, external_id, {**detail, "evidence": kept}, actor)
+        number = erase(connection, store, contents, collected, _digest(external_id))
         sweep(connection, store, collected)
-        _vacuum(connection, told, rewrite=rewrite)
-        proof = look(connection, store, evidence, mentions, whole_blobs=True) if verify else None
+        waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
+        proof = look(connection, store, evidence, mentions, waiting, whole_blobs=True) if verify else None
     counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind != "sources"}
-    return Purged(source, external_id, {**counts, "rows in versions": rows}, dict(told), None, proof)
+    return Purged(source, external_id, {**counts, "rows in versions": left.rows}, dict(told), None, proof)
 
 
-def _purge_again(connection: Pg, store: BlobStore, source: str, external_id: str, *, verify: bool) -> Purged:
+def _stop_runs(connection: Pg, source: str, external_id: str, *, even_if_present: bool) -> Row | None:
+    """Let no run that began before now write anything of the document; its row, if there is one.
+
+    Raises `UsageError` where it is still at its source.
+    """
+    names = {"source": source, "external_id": external_id}
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{PATIENCE:.0f}s",))
+            stopped = query(connection, "stop_writers", names).fetchone()
+            document = query(connection, "purge_document", names).fetchone()
+            if document and document["state"] != "tombstoned" and not even_if_present:
+                raise UsageError(
+                    f"{source}:{external_id} is still at its source ({document['state']}), so a run would "
+                    f"bring it back; delete it there and run `rag-pipelines ingest {source}`, or pass "
+                    "--even-if-present"
+                )
+            if stopped:
+                query(connection, "put_forgotten", {**stopped, "digest": _digest(external_id)})
+            return document
+    except psycopg.errors.LockNotAvailable as error:
+        raise TransientError(
+            f"source {source!r} is being written to in one piece, by a plan that is made or applied, for "
+            f"more than {PATIENCE:.0f} seconds: nothing was purged; try again when it has ended"
+        ) from error
+
+
+def _purge_again(
+    connection: Pg, store: BlobStore, source: str, external_id: str, *, verify: bool, rewrite: bool
+) -> Purged:
     """Finish and prove what was purged before; a document that only failed leaves its records here."""
     subject = {"subject": purge_subject(source, external_id)}
     trail = query(connection, "purge_trail", subject).fetchone()
@@ -124,12 +164,14 @@ def _purge_again(connection: Pg, store: BlobStore, source: str, external_id: str
     evidence = msgspec.convert(detail.get("evidence", {}), PurgeEvidence)
     collected = Collected()
     with connection.transaction():
+        left = forget_documents(connection, [evidence.document_id])
         told = _forget_records(connection, mentions)
         if trail is None:
             audit_purge(connection, source, external_id, {"removed": {"records": sum(told.values())}})
+    number = erase(connection, store, evidence.contents, collected, _digest(external_id))
     sweep(connection, store, collected)
-    _vacuum(connection, told, rewrite=False)
-    proof = look(connection, store, evidence, mentions, whole_blobs=False) if verify else None
+    waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
+    proof = look(connection, store, evidence, mentions, waiting, whole_blobs=False) if verify else None
     counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind != "sources"}
     earlier = f"{trail['at']:%Y-%m-%d %H:%M} by {trail['actor']}" if trail else None
     return Purged(source, external_id, counts, dict(told), earlier, proof)
@@ -139,30 +181,72 @@ def _names(document: Row) -> list[str]:
     return [document[name] for name in ("path", "url") if document[name]]
 
 
+def _digest(external_id: str) -> bytes:
+    return hashlib.sha256(external_id.encode("utf-8", "surrogatepass")).digest()
+
+
 def _label(external_id: str) -> str:
-    digest = hashlib.sha256(external_id.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"(purged, sha256 {digest[:16]})"
+    return f"(purged, sha256 {_digest(external_id).hex()[:16]})"
 
 
 def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
-    """Take the document out of what runs and people left; returns the values changed by table."""
+    """Take the document out of what runs and people left; returns the values changed by table.
+
+    A value that somebody changes meanwhile is read again, a few times.
+    """
     told: Counter[str] = Counter()
-    for record in records(connection, mentions):
-        told[record.table] += 1
-        place, table = {"place": record.row}, {"table": record.table}
-        if record.column in NAMING:
-            query(connection, "delete_record", place, table)
-            continue
-        value = mentions.without(record.value, _label(mentions.external_id))
-        stored = Jsonb(value) if record.is_json else value
-        column = {"column": sql.Identifier(record.column)}
-        query(connection, "replace_value", {**place, "value": stored}, {**table, **column})
+    for _ in range(READINGS):
+        missed = False
+        for record in records(connection, mentions):
+            place = {"place": record.row, "old": record.stored}
+            parts = {"table": record.table, "column": sql.Identifier(record.column)}
+            if record.column in NAMING:
+                changed = query(connection, "delete_record", place, parts).rowcount
+            else:
+                value = mentions.without(record.value, _label(mentions.external_id))
+                stored = Jsonb(value) if record.is_json else value
+                changed = query(connection, "replace_value", {**place, "value": stored}, parts).rowcount
+            told[record.table] += changed
+            missed = missed or not changed
+        if not missed:
+            break
     return told
 
 
-def _vacuum(connection: Pg, told: Counter[str], *, rewrite: bool) -> None:
-    """Make room of deleted rows and forget statistics that quote them."""
+def _vacuum(
+    connection: Pg, source: str, told: Counter[str], left: Departure, number: str, *, rewrite: bool
+) -> Waiting:
+    """Make room of rows deleted up to the transaction `number`, and forget statistics that quote them."""
+    lookers = _lookers(connection, number)
     query(connection, "flush_counters")
+    busy = {f"{kind}_{build.storage}" for build in left.builds for kind in TABLES}
+    in_use: list[str] = []
+    if rewrite:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOOKING:.0f}s",))
     for table in (*content_tables(connection), *told, "audit"):
-        query(connection, "rewrite_table" if rewrite else "vacuum_table", None, {"table": table})
+        if table in busy:
+            continue
+        try:
+            query(connection, "rewrite_table" if rewrite else "vacuum_table", None, {"table": table})
+        except psycopg.errors.LockNotAvailable:
+            in_use.append(table)
+        except psycopg.errors.UndefinedTable:  # A version was dropped meanwhile.
+            continue
     query(connection, "vacuum_statistics")
+    if in_use:
+        raise TransientError(
+            f"the document is purged, but {', '.join(in_use)} could not be rewritten, because others use "
+            "them; run the command again with --rewrite when builds have ended"
+        )
+    run = source if query(connection, "is_running", {"source": source}).fetchone() else None
+    return Waiting(left.builds, lookers, run)
+
+
+def _lookers(connection: Pg, number: str) -> list[Looker]:
+    """Who keeps the vacuum from removing rows; transactions of ours are waited for, but not builds."""
+    given_up = time.monotonic() + LOOKING
+    while True:
+        found = [Looker(**row) for row in query(connection, "lookers", {"number": number})]
+        if time.monotonic() > given_up or not any(one.passes for one in found):
+            return found
+        time.sleep(0.02)

@@ -26,6 +26,9 @@ TURNS = 5
 """How often two connections are asked in turn which process serves them. A pooler that nobody else uses gives
 both the same, and a busy one changes them."""
 
+PROGRAM = "rag_pipelines"
+"""What our sessions call themselves to the server."""
+
 _OWN_NAMES = "_pg3_"
 """How the names begin under which psycopg prepares statements."""
 
@@ -63,7 +66,7 @@ class Address:
     @property
     def options(self) -> dict[str, Any]:
         """For `psycopg.connect`: autocommit mode, and no prepared statements where they are lost."""
-        options = {"autocommit": True, "row_factory": dict_row, "application_name": "rag_pipelines"}
+        options = {"autocommit": True, "row_factory": dict_row, "application_name": PROGRAM}
         return options if self._keeps_statements else {**options, "prepare_threshold": None}
 
     def connect(self) -> Pg:

@@ -109,6 +109,10 @@ class BlobStore:
             raise MissingContentError(f"the object {name} in {self.url} does not hold what its name says")
         return data
 
+    def holds(self, kind: Kind, digest: bytes) -> bool:
+        """Whether an object is there."""
+        return self._folder.exists(_name(kind, digest))
+
     def delete(self, kind: Kind, digest: bytes) -> None:
         """Remove an object; no error when it is not there."""
         self._folder.delete(_name(kind, digest))

@@ -110,7 +110,10 @@ def find_chunk_sets(connection: Pg, keys: Iterable[UUID]) -> dict[UUID, Row]:
 
 
 def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
-    """Store chunk sets that are new; returns the id of every one by its key."""
+    """Store chunk sets that are new; returns the id of every one by its key.
+
+    One that was there and has just been removed is left out.
+    """
     by_key = {one.key: one for one in sets}
     if not by_key:
         return {}
@@ -157,6 +160,19 @@ def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
                         )
                     )
     return ids
+
+
+def hold_sets(connection: Pg, ids: Iterable[int]) -> set[int]:
+    """Inside a transaction: which of these chunk sets are there. They stay until it commits."""
+    held = {row["chunk_set_id"] for row in query(connection, "hold_sets", {"ids": list(ids)})}
+    query(connection, "unmark", {"kind": "chunk set", "keys": list(map(str, held))})
+    return held
+
+
+def hold_vectors(connection: Pg, model_id: int, keys: Iterable[UUID]) -> set[UUID]:
+    """Inside a transaction: which of these inputs have a vector. It stays until it commits."""
+    rows = query(connection, "hold_vectors", {"model_id": model_id, "keys": UuidArray(keys)}, binary=True)
+    return {row["input_key"] for row in rows}
 
 
 def missing_vectors(connection: Pg, model_id: int, keys: Sequence[UUID]) -> set[UUID]:

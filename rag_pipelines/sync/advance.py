@@ -20,13 +20,14 @@ from uuid import UUID
 from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
+from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
 from rag_pipelines.store.database import query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
-from rag_pipelines.sync.preparing import LivePreparer, Preparer, WorkOrder
+from rag_pipelines.sync.preparing import Blocks, LivePreparer, Preparer, WorkOrder
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
@@ -41,6 +42,9 @@ class Stage(IntEnum):
     CHUNKED = 2
     EMBEDDED = 3
 
+
+ROUNDS = 3
+"""How often documents are taken up whose reused chunks were purged before they could be committed."""
 
 STAGE_NAMES = {
     Stage.PARSED: "parse",
@@ -70,16 +74,24 @@ class Advance:
 
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
-        size = self._run.settings.limits.batch_documents
-        with self._run.stage(STAGE_NAMES[self._through]), closing(self._prepare()) as works:
-            for batch in blocks(self._report_progress(works), size):
-                self._finish(batch)
+        with self._run.stage(STAGE_NAMES[self._through]):
+            for _ in range(ROUNDS):
+                if not self._work_off():
+                    break
         if self._models:
             with self._run.stage("embed what is pending"):
                 for model in self._models:
                     embed_pending(self._run, model)
                 resolve_refused(self._run, self._models)
         self._drop_last_texts()
+
+    def _work_off(self) -> int:
+        """Bring every pending document forward; returns how many have to be begun anew."""
+        size, lost = self._run.settings.limits.batch_documents, 0
+        with closing(self._prepare()) as works:
+            for batch in blocks(self._report_progress(works), size):
+                lost += self._finish(batch)
+        return lost
 
     def _drop_last_texts(self) -> None:
         """Take the earlier text from documents whose bytes have been unreadable for too long."""
@@ -197,7 +209,7 @@ class Advance:
         if isinstance(result, Prepared):
             self._run.report.parsed += 1
             work.summary, work.title = result.summary, result.summary.title
-            work.blocks_sha256 = self._run.blobs.put("blocks", result.encoded)
+            work.encoded, work.blocks_sha256 = result.encoded, sha256(result.encoded)
             self._run.report.spend("parse (workers)", result.seconds.parse + result.seconds.encode)
             self._run.report.spend("chunk (workers)", result.seconds.chunk)
             if work.row["again"]:
@@ -219,24 +231,32 @@ class Advance:
     def _chunk_with_model(self, work: Work, target: ChunkTarget) -> Sequence[Chunk]:
         assert work.blocks_sha256 is not None
         return self._preparer.chunk_with_model(
-            work.blocks_sha256, work.row["given_title"], target.spec, target.embedder
+            Blocks(work.blocks_sha256, work.encoded), work.row["given_title"], target.spec, target.embedder
         )
 
-    def _finish(self, works: list[Work]) -> None:
-        """Embed and store one batch."""
+    def _finish(self, works: list[Work]) -> int:
+        """Embed and store one batch; returns how many of it have to be begun anew."""
         refused = {model.profile_id: self._embed(works, model) for model in self._models}
         with self._run.timed("store"):
-            commit(self._run, self._targets, works, refused, chunked=self._through >= Stage.CHUNKED)
+            return commit(self._run, self._targets, works, refused, chunked=self._through >= Stage.CHUNKED)
 
     def _embed(self, works: list[Work], model: ModelTarget) -> Refused:
         """Vectors of the new chunk sets of a batch."""
         inputs: dict[UUID, str] = {}
+        owners: dict[UUID, set[str]] = {}
         for work in works:
             made = work.sets.get(model.chunker_id)
             if made is not None and work.error is None:
                 texts = (chunk.embedding_input for chunk in made.chunks)
                 inputs.update(zip(made.input_keys, texts, strict=True))
-        return embed_inputs(self._run, model, inputs)
+                for key in made.input_keys:
+                    owners.setdefault(key, set()).add(work.row["external_id"])
+
+        def wanted(keys: Sequence[UUID]) -> set[UUID]:
+            purged = self._run.forgotten(set().union(*(owners[key] for key in keys)))
+            return {key for key in keys if not owners[key] <= purged}
+
+        return embed_inputs(self._run, model, inputs, wanted)
 
 
 def _import_vectors() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -19,7 +20,15 @@ from rag_pipelines.errors import (
     PoisonDocumentError,
 )
 from rag_pipelines.model import Summary
-from rag_pipelines.store.chunks import ChunkSet, failed_row, parsed_row, put_chunk_sets, put_parses
+from rag_pipelines.store.chunks import (
+    ChunkSet,
+    failed_row,
+    hold_sets,
+    hold_vectors,
+    parsed_row,
+    put_chunk_sets,
+    put_parses,
+)
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.profiles import ChunkTarget
@@ -36,6 +45,8 @@ class Work:
     parse_id: int | None = None
     summary: Summary | None = None
     blocks_sha256: bytes | None = None
+    encoded: bytes | None = None
+    """Its blocks, where they are not in the blob store yet."""
     title: str | None = None
     error: DocumentError | None = None
     lacks: tuple[ChunkTarget, ...] = ()
@@ -61,39 +72,84 @@ class Work:
 
 def commit(
     run: SourceRun, targets: Targets, works: Sequence[Work], refused: Mapping[int, Refused], *, chunked: bool
-) -> None:
-    """Write a batch, while the lease is ours.
+) -> int:
+    """Write a batch, while the lease is ours; returns how many documents have to be begun anew.
+
+    Documents that were purged since the run began are left out. So are those of which a chunk set was known
+    and is not there any more, because it was purged with another document: they stay pending. A chunk set of
+    which a vector is gone stays without its mark, and is embedded with what is pending.
 
     Args:
         refused: what each model refused, by the model's profile row; its keys are the models that ran.
         chunked: whether this run chunks; else documents stay pending behind their parse.
     """
-    partly = _refused_entries(targets, works, refused)
     with run.writing() as connection:
+        purged = run.forgotten(work.row["external_id"] for work in works)
+        works = [work for work in works if work.row["external_id"] not in purged]
+        partly = _refused_entries(targets, works, refused)
         _put_parses(connection, targets, works)
         sets = [made for work in works if work.error is None for made in work.sets.values()]
         ids = put_chunk_sets(connection, sets)
-        for work in works:
-            if work.error is None:
-                work.set_ids.update({profile_id: ids[made.key] for profile_id, made in work.sets.items()})
+        lost = _resolve_sets(connection, works, ids)
+        _put_blocks(run, works)
+        works = [work for work in works if work.document_id not in lost]
         changed = _map_chunks(connection, works)
-        embedded = [
-            embedded_row(model.profile_id, ids[made.key], made.input_keys, refused[model.profile_id])
-            for model in targets.models
-            if model.profile_id in refused
-            for made in {made.key: made for made in sets}.values()
-            if made.profile_id == model.chunker_id
-        ]
-        query(connection, "mark_embedded", {"rows": Jsonb(embedded)})
+        query(
+            connection,
+            "mark_embedded",
+            {"rows": Jsonb(_embedded_rows(connection, targets, sets, ids, refused))},
+        )
         done = "ok" if chunked or not targets.chunkers else "pending"
         rows = [_document_row(work, done, changed) for work in works]
         query(connection, "finish_documents", {"rows": Jsonb(rows)})
         _settle_quarantine(run, targets, works, partly)
+    if run.purged_beside():
+        _put_blocks(run, works)
     report = run.report
     report.chunk_sets += len(sets)
     report.chunks += sum(len(made.chunks) for made in sets)
     for work in works:
         report.status(work.error.status if work.error else "ok")
+    return len(lost)
+
+
+def _resolve_sets(connection: Pg, works: Sequence[Work], ids: Mapping[UUID, int]) -> set[int]:
+    """Give works the numbers of their chunk sets, which stay until commit; the documents that lost one."""
+    good = [work for work in works if work.error is None]
+    held = hold_sets(connection, {*ids.values(), *(one for work in good for one in work.set_ids.values())})
+    for work in good:
+        work.set_ids.update({profile_id: ids.get(made.key, 0) for profile_id, made in work.sets.items()})
+    return {work.document_id for work in good if not held.issuperset(work.set_ids.values())}
+
+
+def _put_blocks(run: SourceRun, works: Sequence[Work]) -> None:
+    """Store new blocks, or those that had to go with a purge beside."""
+    fresh = {work.blocks_sha256: work.encoded for work in works if work.encoded and work.blocks_sha256}
+    run.blobs.put_all("blocks", list(fresh.values()))
+
+
+def _embedded_rows(
+    connection: Pg,
+    targets: Targets,
+    sets: Sequence[ChunkSet],
+    ids: Mapping[UUID, int],
+    refused: Mapping[int, Refused],
+) -> list[dict[str, int]]:
+    """The records of chunk sets whose inputs all have a vector, which stays until commit, or were refused."""
+    rows: list[dict[str, int]] = []
+    for model in targets.models:
+        bad = refused.get(model.profile_id)
+        if bad is None:
+            continue
+        made = {one.key: one for one in sets if one.profile_id == model.chunker_id and one.key in ids}
+        wanted = {key for one in made.values() for key in one.input_keys} - bad.keys()
+        there = hold_vectors(connection, model.profile_id, wanted) | bad.keys()
+        rows += [
+            embedded_row(model.profile_id, ids[one.key], one.input_keys, bad)
+            for one in made.values()
+            if there.issuperset(one.input_keys)
+        ]
+    return rows
 
 
 def _put_parses(connection: Pg, targets: Targets, works: Sequence[Work]) -> None:

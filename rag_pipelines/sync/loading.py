@@ -6,7 +6,7 @@ their bytes (`origin`), finding out that they are new or changed (`listing`), pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -105,12 +105,26 @@ class Loading:
                 loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, size))
             decided.append((change, item.external_id, one.about(digest)))
         with run.writing() as connection:
-            put_documents(connection, run.source_id, loaded)
+            purged = run.forgotten(one.item.external_id for one in batch)
+            kept = [one for one in loaded if one.item.external_id not in purged]
+            put_documents(connection, run.source_id, kept)
             set_attributes(connection, same)
             quarantine(connection, run.source_id, failures)
             unchanged = [one["external_id"] for one in same]
             query(connection, "trust_content", {"source_id": run.source_id, "ids": unchanged})
-            fetched = [one.item.external_id for one in loaded] + unchanged
+            fetched = [one.item.external_id for one in kept] + unchanged
             query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
+            self._drop(one.raw_sha256 for one in loaded if one.item.external_id in purged)
+        if kept and run.purged_beside():
+            self._origin.fetch([one.item for one in kept if not run.blobs.holds("raw", one.raw_sha256)])
         for change, external_id, about in decided:
-            run.decide(change, external_id, about)
+            if external_id not in purged:
+                run.decide(change, external_id, about)
+
+    def _drop(self, digests: Iterable[bytes]) -> None:
+        """Remove what was loaded of documents that were purged before it was kept, unless others hold it."""
+        loaded = set(digests)
+        if loaded:
+            known = query(self._run.connection, "known_raw", {"digests": list(loaded)})
+            for digest in loaded - {bytes(row["digest"]) for row in known}:
+                self._run.blobs.delete("raw", digest)

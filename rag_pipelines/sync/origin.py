@@ -35,7 +35,7 @@ from rag_pipelines.errors import (
     TransientError,
     UsageError,
 )
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.fingerprint import fingerprint, sha256
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import documents_not_due, retry_is_due, server_time
 from rag_pipelines.store.hints import hinted_names
@@ -155,24 +155,30 @@ class LiveOrigin:
                 contents[place] = content
                 held += len(content)
                 if held > budget:
-                    answers |= self._store(contents)
+                    answers |= self._store(items, contents)
                     contents, held = {}, 0
-        answers |= self._store(contents)
+        answers |= self._store(items, contents)
         return [answers[place] for place in range(len(items))]
 
     def _stored(self, item: Item) -> Fetched | RagError:
-        """As `_content`, and stored by the thread that loaded it, while others wait for their server."""
+        """As `_content`, and stored by the thread that loaded it, while others wait for their server.
+
+        Content of a document that is purged meanwhile is removed when its batch is written.
+        """
         content = self._content(item)
         if isinstance(content, RagError):
             return content
         return Fetched(self._run.blobs.put("raw", content), len(content))
 
-    def _store(self, contents: dict[int, bytes]) -> dict[int, Fetched]:
-        digests = self._run.blobs.put_all("raw", list(contents.values()))
-        return {
-            place: Fetched(digest, len(data))
-            for (place, data), digest in zip(contents.items(), digests, strict=True)
-        }
+    def _store(self, items: Sequence[Item], contents: dict[int, bytes]) -> dict[int, Fetched]:
+        """Keep what was loaded, but for documents that were purged meanwhile: nobody will take these up."""
+        run = self._run
+        fetched = {place: Fetched(sha256(data), len(data)) for place, data in contents.items()}
+        with run.writing():
+            gone = run.forgotten(items[place].external_id for place in contents)
+            kept = [place for place in contents if items[place].external_id not in gone]
+            run.blobs.put_all("raw", [contents[place] for place in kept])
+        return fetched
 
     def _named(self, source: Row) -> Generator[Listed] | None:
         """What hints name, if a run was asked to look no further and may.

@@ -124,7 +124,11 @@ def plan_source(
                 lambda one: source_targets(one.connection, one.settings, one.name, runtime.embedders),
                 _summarise,
             )
-        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
+        purged = run.forgotten(one for kept in plan.samples.values() for one in kept)
+        samples = {
+            change: [one for one in kept if one not in purged] for change, kept in plan.samples.items()
+        }
+        plan = msgspec.structs.replace(plan, samples=samples, exceeds=_excess(runtime.settings, plan))
         span = scope.window
         arguments = _Arguments(scope.full, span.since, span.until, scope.allow_deletes, scope.list_all)
         params = {

@@ -26,6 +26,13 @@ from rag_pipelines.workers.jobs import JobOutcome
 T = TypeVar("T")
 
 
+class Blocks(NamedTuple):
+    """Encoded blocks by their digest; `encoded` is None where they are in the blob store."""
+
+    digest: bytes
+    encoded: bytes | None = None
+
+
 class WorkOrder(NamedTuple):
     """A task for the workers, but for the bytes of its document: these have `digest` in the blob store."""
 
@@ -56,9 +63,9 @@ class Preparer(Protocol):
         """The outcome of each document's order, in order; of one that lacks nothing, one without a value."""
 
     def chunk_with_model(
-        self, blocks_sha256: bytes, title: str | None, spec: ChunkerSpec, embedder: Embedder
+        self, blocks: Blocks, title: str | None, spec: ChunkerSpec, embedder: Embedder
     ) -> Sequence[Chunk]:
-        """Chunks of stored blocks by a strategy that needs the model. Raises `DocumentError`."""
+        """Chunks of blocks by a strategy that needs the model. Raises `DocumentError`."""
 
 
 class LivePreparer:
@@ -80,11 +87,12 @@ class LivePreparer:
         )
 
     def chunk_with_model(
-        self, blocks_sha256: bytes, title: str | None, spec: ChunkerSpec, embedder: Embedder
+        self, blocks: Blocks, title: str | None, spec: ChunkerSpec, embedder: Embedder
     ) -> Sequence[Chunk]:
         """As `Preparer.chunk_with_model`."""
         from rag_pipelines.chunking.factory import make_chunker
 
         chunker = make_chunker(spec.options, embedder.tokenizer, embedder)
-        document = decode_parsed(self._run.blobs.get("blocks", blocks_sha256))
+        encoded = blocks.encoded or self._run.blobs.get("blocks", blocks.digest)
+        document = decode_parsed(encoded)
         return chunker.chunk(document, title or document.title)

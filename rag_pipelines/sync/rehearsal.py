@@ -29,7 +29,7 @@ from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.commit import Work
 from rag_pipelines.sync.origin import SourceOrigin
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked
-from rag_pipelines.sync.preparing import LivePreparer, Ordering, WorkOrder
+from rag_pipelines.sync.preparing import Blocks, LivePreparer, Ordering, WorkOrder
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
@@ -102,10 +102,10 @@ class _Results:
                 yield JobOutcome(work, value=known)
 
     def chunk_with_model(
-        self, blocks_sha256: bytes, title: str | None, spec: ChunkerSpec, embedder: Embedder
+        self, blocks: Blocks, title: str | None, spec: ChunkerSpec, embedder: Embedder
     ) -> Sequence[Chunk]:
         """As `Preparer.chunk_with_model`; made together with the result of the order."""
-        known = self._spool.ask(_chunks_of(blocks_sha256, title, spec))
+        known = self._spool.ask(_chunks_of(blocks.digest, title, spec))
         if isinstance(known, DocumentError):
             raise known
         return known
@@ -152,7 +152,8 @@ class _Results:
                 continue
             made: Sequence[Chunk] | DocumentError
             try:
-                made = self._live.chunk_with_model(digest, order.task.title, spec, self._embedders[spec])
+                embedder = self._embedders[spec]
+                made = self._live.chunk_with_model(Blocks(digest), order.task.title, spec, embedder)
             except DocumentError as error:
                 made = error
             self._spool.answer(_chunks_of(digest, order.task.title, spec), made)

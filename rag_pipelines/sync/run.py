@@ -6,18 +6,19 @@ What belongs here: the value itself. What does not: any work.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import structs
+from psycopg.pq import TransactionStatus
 
 from rag_pipelines import logs
 from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Pg
+from rag_pipelines.store.database import Pg, query
 from rag_pipelines.store.lease import SourceLease
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
@@ -88,6 +89,24 @@ class SourceRun:
         with self.connection.transaction():
             self.lease.hold(self.connection)
             yield self.connection
+
+    def forgotten(self, ids: Iterable[str]) -> set[str]:
+        """Inside `writing`: which of these were purged since the run began; nothing of them may be stored.
+
+        A purge waits for the transaction, so the answer holds until commit.
+        """
+        params = {"source_id": self.source_id, "ids": list(ids)}
+        return {row["id"] for row in query(self.connection, "forgotten_ids", params)}
+
+    def purged_beside(self) -> bool:
+        """After a transaction: whether blobs were removed since the run began, which it may just have named.
+
+        A removal that is under way is waited for. Inside a transaction nothing can be said: then it is False.
+        """
+        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+            return False
+        params = {"source_id": self.source_id}
+        return query(self.connection, "purged_beside", params).fetchone() is not None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

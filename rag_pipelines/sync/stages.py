@@ -85,6 +85,7 @@ def source_run(
 
 def _end_run(run: SourceRun, run_id: int, earlier: SyncReport | None) -> None:
     whole = earlier.followed_by(run.report) if earlier else run.report
+    whole = whole.without(run.forgotten(one for kept in whole.samples.values() for one in kept))
     report = Jsonb(RUN_REPORT.encode(whole))
     query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
 

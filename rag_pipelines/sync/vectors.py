@@ -11,18 +11,22 @@ answered for, in the caller's transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
-from rag_pipelines.store.chunks import missing_vectors, put_vectors
+from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
+
+if TYPE_CHECKING:
+    from rag_pipelines.embedding.base import Vectors
 
 VECTORS_PER_COMMIT = 256
 """What a kill can cost, in vectors; at 60 a second about 4 seconds of the model."""
@@ -34,8 +38,17 @@ Refused = Mapping[UUID, EmbeddingError]
 """Inputs that the model refused, with its reason."""
 
 
-def embed_inputs(run: SourceRun, model: ModelTarget, inputs: Mapping[UUID, str]) -> Refused:
-    """Make sure that every input has a vector under `model`; returns those that it refused."""
+def embed_inputs(
+    run: SourceRun,
+    model: ModelTarget,
+    inputs: Mapping[UUID, str],
+    wanted: Callable[[Sequence[UUID]], Set[UUID]],
+) -> Refused:
+    """Make sure that every input has a vector under `model`; returns those that it refused.
+
+    Args:
+        wanted: inside the transaction that stores vectors: which of these inputs are not of what was purged.
+    """
     if not inputs:
         return {}
     report, embedder = run.report, model.embedder
@@ -50,13 +63,29 @@ def embed_inputs(run: SourceRun, model: ModelTarget, inputs: Mapping[UUID, str])
         report.spend("embed", time.perf_counter() - began)
         refused.update({keys[row]: error for row, error in group.failures})
         with run.timed("store vectors"):
-            put_vectors(run.connection, model.profile_id, [keys[row] for row in group.rows], group.vectors)
+            _store(run, model, [keys[row] for row in group.rows], group.vectors, wanted)
         report.embedded += len(group.rows)
         run.progress("embed", report.embedded, None)
         began = time.perf_counter()
     report.tokens += embedder.usage.tokens - tokens
     report.cost = round(report.cost + embedder.usage.cost - cost, 6)
     return refused
+
+
+def _store(
+    run: SourceRun,
+    model: ModelTarget,
+    keys: Sequence[UUID],
+    vectors: Vectors,
+    wanted: Callable[[Sequence[UUID]], Set[UUID]],
+) -> None:
+    with run.writing() as connection:
+        kept = wanted(keys)
+        rows = [row for row, key in enumerate(keys) if key in kept]
+        if len(rows) < len(keys):
+            keys, vectors = [keys[row] for row in rows], vectors[rows]
+        if rows:
+            put_vectors(connection, model.profile_id, keys, vectors)
 
 
 def embedded_row(model_id: int, chunk_set_id: int, keys: Sequence[UUID], refused: Refused) -> dict[str, int]:
@@ -101,9 +130,14 @@ def _embed_sets(run: SourceRun, model: ModelTarget, sets: list[int]) -> None:
     keys: dict[int, list[UUID]] = {chunk_set_id: [] for chunk_set_id in sets}
     for row in rows:
         keys[row["chunk_set_id"]].append(row["input_key"])
-    refused = embed_inputs(run, model, {row["input_key"]: row["input"] for row in rows})
+
+    def wanted(_: Sequence[UUID]) -> set[UUID]:
+        return {key for one in hold_sets(run.connection, sets) for key in keys[one]}
+
+    refused = embed_inputs(run, model, {row["input_key"]: row["input"] for row in rows}, wanted)
     with run.timed("store"), run.writing() as connection:
-        marks = [embedded_row(model.profile_id, one, keys[one], refused) for one in sets]
+        held = sorted(hold_sets(connection, sets))
+        marks = [embedded_row(model.profile_id, one, keys[one], refused) for one in held]
         query(connection, "mark_embedded", {"rows": Jsonb(marks)})
         params = {"source_id": run.source_id, "sets": sets}
         owners = query(connection, "documents_of_sets", params).fetchall()

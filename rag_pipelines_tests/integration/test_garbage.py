@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from rag_pipelines.errors import UsageError
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.retention.garbage import collect_garbage, purge_subject
 from rag_pipelines.store.lease import source_lease
@@ -121,9 +120,22 @@ def test_a_build_that_died_before_it_had_tables_stops_no_collection(edited: Work
     assert collect_garbage(edited.database, edited.settings).chunk_sets == 0
 
 
-def test_nothing_is_collected_while_a_run_is_under_way(edited: Workspace) -> None:
-    with (
-        source_lease(edited.database, "docs", "filesystem"),
-        pytest.raises(UsageError, match="is under way"),
-    ):
+def test_what_became_unreferenced_while_a_run_is_under_way_is_collected_after_it(edited: Workspace) -> None:
+    edited.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
+    with source_lease(edited.database, "docs", "filesystem"):
+        collect_versions(edited.database, "main", edited.settings.index("main"))
+        during = collect_garbage(edited.database, edited.settings)
+    after = collect_garbage(edited.database, edited.settings)
+
+    assert (during.chunk_sets, during.vectors, during.blobs) == (0, 0, 0)
+    assert (after.chunk_sets, after.vectors, after.blobs) == (1, 1, 2)
+
+
+def test_what_was_unreferenced_before_a_run_began_is_collected_beside_it(edited: Workspace) -> None:
+    edited.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
+    collect_versions(edited.database, "main", edited.settings.index("main"))
+    with source_lease(edited.database, "docs", "filesystem"):
         collect_garbage(edited.database, edited.settings)
+    with source_lease(edited.database, "docs", "filesystem"):
+        collected = collect_garbage(edited.database, edited.settings)
+    assert (collected.chunk_sets, collected.vectors, collected.blobs) == (1, 1, 2)

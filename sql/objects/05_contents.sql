@@ -38,3 +38,16 @@ END $$;
 CREATE OR REPLACE TRIGGER content_replaced AFTER UPDATE ON rag.document FOR EACH ROW
     WHEN (OLD.raw_sha256 <> NEW.raw_sha256 OR OLD.given_title IS DISTINCT FROM NEW.given_title)
     EXECUTE FUNCTION rag.content_replaced();
+
+-- object: FUNCTION rag.bytes_replaced()
+-- What a document held before can be found from it, so that a purge takes that along.
+CREATE OR REPLACE FUNCTION rag.bytes_replaced() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rag.document_former (document_id, raw_sha256) VALUES (NEW.document_id, OLD.raw_sha256)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+-- object: TRIGGER bytes_replaced ON rag.document
+CREATE OR REPLACE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW
+    WHEN (OLD.raw_sha256 <> NEW.raw_sha256) EXECUTE FUNCTION rag.bytes_replaced();

@@ -4,6 +4,10 @@ SELECT document_id, external_id, state, token, attributes_key, access_id, raw_sh
 FROM rag.document WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 
 -- name: ensure_access_rule
+-- A rule that a collection has marked is wanted again.
+WITH wanted AS (
+    DELETE FROM rag.unreferenced WHERE kind = 'access rule' AND key = %(digest)s::text
+)
 INSERT INTO rag.access_rule (digest, clauses, deny) VALUES (%(digest)s, %(clauses)s, %(deny)s)
 ON CONFLICT (digest) DO UPDATE SET digest = EXCLUDED.digest
 RETURNING access_id;

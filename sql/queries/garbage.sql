@@ -1,18 +1,67 @@
+-- What nothing refers to any more, taken away beside running runs and builds (docs/explanation/erasure.md). A row is
+-- locked first and looked at again by a statement of its own: what was referred to before the lock is seen, and
+-- nobody can refer to it after.
+
 -- name: share_catalogue
--- Runs and builds hold this together; a collection of garbage waits for none of them and excludes all.
+-- Runs and builds hold this together, so that a collection of the release before, which needs it alone, stays away.
 SELECT pg_advisory_lock_shared(hashtextextended('rag.catalogue', 0));
 
 -- name: unshare_catalogue
 SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
 
+-- name: share_storages
+-- Inside a transaction: no build begins or ends, and no version is dropped, before it has ended.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('rag.storages', 0));
+
+-- name: take_storages
+-- Inside a transaction: no document leaves versions before it has ended.
+SELECT pg_advisory_xact_lock(hashtextextended('rag.storages', 0));
+
+-- name: oldest_lease
+-- Since when the oldest of the living runs and builds works, NULL without any; builds that began after `began` count
+-- even if they have ended. A lease is living while a session holds its lock.
+WITH held AS MATERIALIZED (
+    SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT least(
+    (SELECT min(coalesce(s.lease_at, 'epoch')) FROM rag.source s
+     JOIN held ON held.key = hashtextextended('rag.source:' || s.name, 0)),
+    (SELECT min(v.created_at) FROM rag.index_version v
+     WHERE v.created_at >= %(began)s
+        OR (v.state = 'building'
+            AND EXISTS (SELECT FROM held WHERE held.key = hashtextextended('rag.index:' || v.index_name, 0))))
+) AS since;
+
+-- name: builds_under_way
+-- Versions that a living build works on, with the number of their tables.
+SELECT v.version_id, v.index_name, v.storage FROM rag.index_version v
+WHERE v.state = 'building' AND EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.index:' || v.index_name, 0))
+ORDER BY v.version_id;
+
 -- name: expired_tombstones
 -- Documents that were deleted longer ago than their source's grace: as configured now, or, of a source that
--- is no longer configured, as it was when it last ran.
-SELECT d.document_id, d.external_id, s.name AS source, encode(d.raw_sha256, 'hex') AS raw
+-- is no longer configured, as it was when it last ran. Their rows are locked: a run cannot bring them back meanwhile.
+-- With the digests of the bytes and the blocks that they have and had.
+SELECT d.document_id, d.external_id, s.name AS source,
+       ARRAY(SELECT encode(d.raw_sha256, 'hex')
+             UNION SELECT encode(raw_sha256, 'hex') FROM rag.document_former f WHERE f.document_id = d.document_id) AS raw,
+       ARRAY(SELECT encode(blocks_sha256, 'hex') FROM rag.parse p
+             WHERE p.blocks_sha256 IS NOT NULL
+               AND (p.raw_sha256 = d.raw_sha256 OR p.raw_sha256 IN (
+                    SELECT raw_sha256 FROM rag.document_former f WHERE f.document_id = d.document_id))
+             UNION SELECT encode(blocks_sha256, 'hex') FROM rag.document_content c JOIN rag.chunk_set USING (chunk_set_id)
+             WHERE c.document_id = d.document_id) AS blocks
 FROM rag.document d JOIN rag.source s USING (source_id)
 LEFT JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
 WHERE d.state = 'tombstoned' AND d.deleted_at < now() - coalesce(g.grace, s.grace)
-ORDER BY d.document_id LIMIT %(limit)s;
+ORDER BY d.document_id LIMIT %(limit)s
+FOR UPDATE OF d SKIP LOCKED;
 
 -- name: purge_documents
 DELETE FROM rag.document WHERE document_id = ANY(%(ids)s);
@@ -26,13 +75,34 @@ WHERE schemaname = 'rag' AND tablename ~ '^vectors_[0-9]+$' ORDER BY 1;
 -- The documents whose rows leave every version; the name is the one that `forget_rows` and its kin read.
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT unnest(%(ids)s::bigint[]) AS document_id;
 
--- name: drop_sources
--- Sources that are not configured any more and hold no document; their runs, plans and the like go with them.
-DELETE FROM rag.source s
-WHERE s.name <> ALL(%(sources)s) AND NOT EXISTS (SELECT FROM rag.document d WHERE d.source_id = s.source_id);
+-- name: put_collected
+-- An empty digest stands for a collection: runs forget no document, and look after the blobs that they name.
+INSERT INTO rag.forgotten (source_id, digest, forgotten_at)
+SELECT min(source_id), '', clock_timestamp() FROM rag.source HAVING min(source_id) IS NOT NULL
+ON CONFLICT (source_id, digest) DO UPDATE SET forgotten_at = EXCLUDED.forgotten_at;
 
--- name: begin_references
-CREATE TEMPORARY TABLE referenced (chunk_set_id bigint PRIMARY KEY) ON COMMIT DROP;
+-- name: drop_sources
+-- Sources that are not configured any more, hold no document and are not being run; their runs, plans and the like go
+-- with them.
+WITH unused AS MATERIALIZED (
+    SELECT source_id, name FROM rag.source s
+    WHERE s.name <> ALL(%(sources)s) AND NOT EXISTS (SELECT FROM rag.document d WHERE d.source_id = s.source_id)
+)
+DELETE FROM rag.source s USING unused u
+WHERE s.source_id = u.source_id AND pg_try_advisory_xact_lock(hashtextextended('rag.source:' || u.name, 0));
+
+-- name: drop_forgotten
+-- Purged documents of which every run that is living began later.
+DELETE FROM rag.forgotten WHERE forgotten_at < %(before)s;
+
+-- name: begin_idle
+-- What a look at one kind of content finds unreferenced; `referenced` are chunk sets.
+CREATE TEMPORARY TABLE IF NOT EXISTS idle (key text PRIMARY KEY);
+CREATE TEMPORARY TABLE IF NOT EXISTS referenced (chunk_set_id bigint PRIMARY KEY);
+TRUNCATE idle, referenced;
+
+-- name: drop_idle
+DROP TABLE IF EXISTS idle, referenced;
 
 -- name: add_catalogue_references
 INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM rag.document_chunks ON CONFLICT DO NOTHING;
@@ -40,23 +110,99 @@ INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM rag.document_chunks ON 
 -- name: add_version_references
 INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM {vectors} ON CONFLICT DO NOTHING;
 
--- name: drop_chunk_sets
-DELETE FROM rag.chunk_set s WHERE NOT EXISTS (SELECT FROM referenced r WHERE r.chunk_set_id = s.chunk_set_id);
+-- name: add_idle_sets
+INSERT INTO idle SELECT chunk_set_id::text FROM rag.chunk_set s
+WHERE NOT EXISTS (SELECT FROM referenced r WHERE r.chunk_set_id = s.chunk_set_id);
 
--- name: drop_chunks
-DELETE FROM rag.chunk c WHERE NOT EXISTS (SELECT FROM rag.chunk_set s WHERE s.chunk_set_id = c.chunk_set_id);
+-- name: add_idle_vectors
+-- Those that no chunk has but of chunk sets that are unreferenced themselves.
+INSERT INTO idle SELECT DISTINCT input_key::text FROM rag.embedding e
+WHERE NOT EXISTS (
+    SELECT FROM rag.chunk c
+    WHERE c.input_key = e.input_key AND NOT EXISTS (
+        SELECT FROM rag.unreferenced u WHERE u.kind = 'chunk set' AND u.key = c.chunk_set_id::text));
 
--- name: drop_vectors
-DELETE FROM rag.embedding e WHERE NOT EXISTS (SELECT FROM rag.chunk c WHERE c.input_key = e.input_key);
+-- name: add_idle_rules
+INSERT INTO idle SELECT digest::text FROM rag.access_rule a
+WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+  AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
--- name: drop_parses
-DELETE FROM rag.parse p
+-- name: add_idle_parses
+INSERT INTO idle SELECT parse_id::text FROM rag.parse p
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
   AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
 
--- name: drop_access_rules
+-- name: add_idle_blobs
+INSERT INTO idle SELECT unnest(%(keys)s::text[]) ON CONFLICT DO NOTHING;
+
+-- name: idle_page
+SELECT key FROM idle WHERE key > %(after)s ORDER BY key LIMIT %(limit)s;
+
+-- name: unmark_others
+-- What is referred to again, or gone, is not unreferenced.
+DELETE FROM rag.unreferenced u WHERE u.kind = %(kind)s AND NOT EXISTS (SELECT FROM idle i WHERE i.key = u.key);
+
+-- name: mark_idle
+INSERT INTO rag.unreferenced (kind, key) SELECT %(kind)s, key FROM idle ON CONFLICT DO NOTHING;
+
+-- name: mark_sets
+-- Of chunk sets that are locked, those that no document has.
+INSERT INTO rag.unreferenced (kind, key)
+SELECT 'chunk set', id::text FROM unnest(%(ids)s::bigint[]) AS id
+WHERE NOT EXISTS (SELECT FROM rag.document_chunks dc WHERE dc.chunk_set_id = id)
+ON CONFLICT DO NOTHING;
+
+-- name: unmark
+-- Whoever is about to refer to this content: a collection that takes it away right now is waited for.
+DELETE FROM rag.unreferenced WHERE kind = %(kind)s AND key = ANY(%(keys)s);
+
+-- name: overdue
+-- Of these keys, those marked before `before` that nobody else works on; the marks are locked.
+SELECT key FROM rag.unreferenced WHERE kind = %(kind)s AND key = ANY(%(keys)s) AND since < %(before)s
+ORDER BY key FOR UPDATE SKIP LOCKED;
+
+-- name: lock_idle_sets
+SELECT chunk_set_id FROM rag.chunk_set WHERE chunk_set_id = ANY(%(ids)s)
+ORDER BY chunk_set_id FOR UPDATE SKIP LOCKED;
+
+-- name: drop_idle_sets
+-- Of chunk sets that are locked with their marks, those that no document has.
+DELETE FROM rag.chunk_set s
+WHERE s.chunk_set_id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM rag.document_chunks dc WHERE dc.chunk_set_id = s.chunk_set_id)
+RETURNING s.chunk_set_id;
+
+-- name: drop_chunks
+DELETE FROM rag.chunk WHERE chunk_set_id = ANY(%(ids)s);
+
+-- name: lock_idle_vectors
+SELECT e.input_key FROM rag.embedding e
+WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model') AND e.input_key = ANY(%(keys)s::uuid[])
+ORDER BY e.model_id, e.input_key FOR UPDATE SKIP LOCKED;
+
+-- name: drop_idle_vectors
+-- Of vectors that are locked, those that no chunk has.
+DELETE FROM rag.embedding e
+WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model') AND e.input_key = ANY(%(keys)s::uuid[])
+  AND NOT EXISTS (SELECT FROM rag.chunk c WHERE c.input_key = e.input_key);
+
+-- name: lock_idle_parses
+SELECT parse_id FROM rag.parse WHERE parse_id = ANY(%(ids)s) ORDER BY parse_id FOR UPDATE SKIP LOCKED;
+
+-- name: drop_idle_parses
+-- Of parses that are locked, those that no document has or could take up.
+DELETE FROM rag.parse p
+WHERE p.parse_id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
+
+-- name: lock_idle_rules
+SELECT access_id FROM rag.access_rule WHERE digest = ANY(%(keys)s::uuid[]) ORDER BY access_id FOR UPDATE SKIP LOCKED;
+
+-- name: drop_idle_rules
 DELETE FROM rag.access_rule a
-WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+WHERE a.access_id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: known_raw
@@ -65,6 +211,16 @@ SELECT DISTINCT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(
 -- name: known_blocks
 SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)
 UNION SELECT blocks_sha256 FROM rag.chunk_set WHERE blocks_sha256 = ANY(%(digests)s);
+
+-- name: wanted_blocks
+-- The same without chunk sets that are unreferenced themselves.
+SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)
+UNION SELECT blocks_sha256 FROM rag.chunk_set s WHERE blocks_sha256 = ANY(%(digests)s) AND NOT EXISTS (
+    SELECT FROM rag.unreferenced u WHERE u.kind = 'chunk set' AND u.key = s.chunk_set_id::text);
+
+-- name: drop_former_bytes
+-- What documents held before, once it is collected.
+DELETE FROM rag.document_former f USING unnest(%(digests)s::bytea[]) AS gone (digest) WHERE f.raw_sha256 = gone.digest;
 
 -- name: unfinished
 -- What is said to run: sources whose newest sync has not ended, and indexes with a build.

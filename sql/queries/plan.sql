@@ -38,7 +38,11 @@ CREATE TEMPORARY TABLE decided (
 -- The last decision on a document is the one that counts.
 INSERT INTO rag.plan_change (plan_id, external_id, change, fingerprint)
 SELECT DISTINCT ON (external_id) %(plan_id)s, external_id, change, fingerprint
-FROM decided ORDER BY external_id, n DESC;
+FROM decided d
+WHERE NOT EXISTS (SELECT FROM rag.plan p JOIN rag.source s USING (source_id) JOIN rag.forgotten f USING (source_id)
+                  WHERE p.plan_id = %(plan_id)s AND f.digest = sha256(convert_to(d.external_id, 'UTF8'))
+                    AND f.forgotten_at >= s.lease_at)
+ORDER BY external_id, n DESC;
 
 -- name: plan_drift
 -- Documents of which something else is decided now than was planned; NULL stands for no change.

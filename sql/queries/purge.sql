@@ -1,12 +1,35 @@
--- Purging one document and looking for what is left of it (rag_pipelines/index/purge.py and proof.py).
+-- Purging one document and looking for what is left of it (rag_pipelines/retention/purge.py and proof.py).
 
 -- name: purge_document
-SELECT d.document_id, d.state, d.path, d.url, d.raw_sha256, p.blocks_sha256
-FROM rag.source s JOIN rag.document d USING (source_id) LEFT JOIN rag.parse p USING (parse_id)
+SELECT d.document_id, d.state, d.path, d.url, d.raw_sha256
+FROM rag.source s JOIN rag.document d USING (source_id)
 WHERE s.name = %(source)s AND d.external_id = %(external_id)s;
 
 -- name: source_number
 SELECT source_id FROM rag.source WHERE name = %(source)s;
+
+-- name: stop_writers
+-- Inside a transaction: waits for what a run over this source is writing; what it writes after sees our changes.
+SELECT source_id FROM rag.source WHERE name = %(source)s FOR NO KEY UPDATE;
+
+-- name: put_forgotten
+INSERT INTO rag.forgotten (source_id, digest, forgotten_at)
+VALUES (%(source_id)s, %(digest)s, clock_timestamp())
+ON CONFLICT (source_id, digest) DO UPDATE SET forgotten_at = EXCLUDED.forgotten_at;
+
+-- name: lock_forgotten
+-- Before blobs are removed: runs that look after what they have named wait for this transaction.
+SELECT 1 FROM rag.forgotten WHERE digest = %(digest)s ORDER BY source_id FOR UPDATE;
+
+-- name: is_running
+-- A row while a run holds the lock of the source.
+SELECT 1 FROM pg_locks l
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.source:' || %(source)s, 0) LIMIT 1;
+
+-- name: lock_document
+SELECT 1 FROM rag.document WHERE document_id = %(document_id)s FOR UPDATE;
 
 -- name: purge_trail
 -- What the audit says of earlier purges of a document, the newest first.
@@ -16,6 +39,47 @@ SELECT at, actor, detail FROM rag.audit WHERE action = 'purge' AND subject = %(s
 -- The chunk sets of a document as it is, and as it was.
 SELECT chunk_set_id FROM rag.document_chunks WHERE document_id = %(document_id)s
 UNION SELECT chunk_set_id FROM rag.document_content WHERE document_id = %(document_id)s;
+
+-- name: former_bytes
+SELECT raw_sha256 AS raw FROM rag.document_former WHERE document_id = %(document_id)s;
+
+-- name: blocks_of_bytes
+SELECT DISTINCT blocks_sha256 AS blocks FROM rag.parse WHERE raw_sha256 = ANY(%(raw)s) AND blocks_sha256 IS NOT NULL;
+
+-- name: sets_of_blocks
+SELECT chunk_set_id FROM rag.chunk_set WHERE blocks_sha256 = ANY(%(blocks)s);
+
+-- name: rules_of_document
+-- Its access rule, and those that it had.
+SELECT a.digest FROM rag.document d JOIN rag.access_rule a USING (access_id) WHERE d.document_id = %(document_id)s
+UNION SELECT a.digest FROM rag.document_content c JOIN rag.access_rule a USING (access_id)
+WHERE c.document_id = %(document_id)s;
+
+-- name: lock_parses_of
+SELECT parse_id FROM rag.parse WHERE raw_sha256 = ANY(%(raw)s) ORDER BY parse_id FOR UPDATE SKIP LOCKED;
+
+-- name: lock_sets_of
+SELECT chunk_set_id FROM rag.chunk_set WHERE chunk_set_id = ANY(%(sets)s) OR blocks_sha256 = ANY(%(blocks)s)
+ORDER BY chunk_set_id FOR UPDATE SKIP LOCKED;
+
+-- name: sets_of_nobody
+-- Of chunk sets that are locked, those that no document has or had: what it had, a version may show of it.
+SELECT id AS chunk_set_id FROM unnest(%(ids)s::bigint[]) AS id
+WHERE NOT EXISTS (SELECT FROM rag.document_content c WHERE c.chunk_set_id = id);
+
+-- name: left_of
+-- This transaction's number, and how much of these contents nothing refers to: others have it locked.
+SELECT pg_current_xact_id()::text AS transaction,
+       (SELECT count(*) FROM rag.parse p WHERE p.raw_sha256 = ANY(%(raw)s)
+        AND NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
+        AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint))
+     + (SELECT count(*) FROM rag.chunk_set s
+        WHERE (s.chunk_set_id = ANY(%(sets)s) OR s.blocks_sha256 = ANY(%(blocks)s))
+          AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.chunk_set_id = s.chunk_set_id))
+     + (SELECT count(*) FROM rag.embedding e
+        WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model')
+          AND e.input_key = ANY(%(inputs)s::uuid[])
+          AND NOT EXISTS (SELECT FROM rag.chunk c WHERE c.input_key = e.input_key)) AS left;
 
 -- name: version_evidence
 -- The chunk sets that a version shows of a document, and the digests of its vectors there.
@@ -118,22 +182,22 @@ SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
-  AND c.table_name <> ALL('{document,document_chunks,document_content,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
+  AND c.table_name <> ALL('{document,document_chunks,document_content,document_former,unreferenced,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|postings)_[0-9]+$'
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')
 ORDER BY c.table_name, c.ordinal_position;
 
 -- name: record_values
 -- Values of a column that may mention one of some words; the caller looks closer.
-SELECT ctid::text AS place, {column} AS value FROM {table}
-WHERE {scope} AND EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos({column}::text, word) > 0)
-FOR UPDATE;
+SELECT ctid::text AS place, {column} AS value, {column}::text AS stored FROM {table}
+WHERE {scope} AND EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos({column}::text, word) > 0);
 
 -- name: replace_value
-UPDATE {table} SET {column} = %(value)s WHERE ctid = %(place)s::tid;
+-- Unless somebody changed it meanwhile.
+UPDATE {table} SET {column} = %(value)s WHERE ctid = %(place)s::tid AND {column}::text = %(old)s;
 
 -- name: delete_record
-DELETE FROM {table} WHERE ctid = %(place)s::tid;
+DELETE FROM {table} WHERE ctid = %(place)s::tid AND {column}::text = %(old)s;
 
 -- name: statistics_traces
 -- Values that the planner's statistics quote from columns.
@@ -144,6 +208,22 @@ WHERE schemaname = 'rag' AND (strpos(most_common_vals::text, word) > 0 OR strpos
 -- Deleted rows that a vacuum did not remove, because a transaction that is still open may look at them.
 SELECT relname AS table_name, n_dead_tup AS rows FROM pg_stat_all_tables
 WHERE schemaname = 'rag' AND relname = ANY(%(tables)s) AND n_dead_tup > 0;
+
+-- name: lookers
+-- Who may still look at rows which the transaction `number` deleted, with the indexes that they build, if any.
+SELECT a.application_name AS name,
+       ARRAY(SELECT DISTINCT v.index_name FROM pg_locks l JOIN rag.index_version v
+             ON (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.index:' || v.index_name, 0)
+             WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = a.pid) AS building
+FROM pg_stat_activity a
+WHERE (a.datname = current_database() OR a.backend_type = 'walsender') AND a.pid <> pg_backend_pid()
+  AND greatest(age(a.backend_xmin), age(a.backend_xid)) >= age(%(number)s::xid8::xid)
+UNION ALL
+SELECT 'replication slot ' || slot_name, '{}' FROM pg_replication_slots
+WHERE age(xmin) >= age(%(number)s::xid8::xid)
+UNION ALL
+SELECT 'prepared transaction ' || gid, '{}' FROM pg_prepared_xacts
+WHERE database = current_database() AND age(transaction) >= age(%(number)s::xid8::xid);
 
 -- name: flush_counters
 -- What this session has counted is known to the server at once, so that it is not added after the vacuum.

@@ -1,6 +1,6 @@
 -- name: put_quarantine_document
 -- One open row per document: a repeated failure of the same content under the same code counts attempts up, new
--- content or code starts again. `delay` (seconds, NULL for never) doubles with each attempt after the first
+-- content or code starts again. A document that was purged since the run began is not named any more. `delay` (seconds, NULL for never) doubles with each attempt after the first
 -- `free` ones, up to a day.
 WITH counted AS (
     SELECT 1 + coalesce((
@@ -18,6 +18,9 @@ SELECT %(source_id)s, %(external_id)s, %(stage)s, %(status)s, %(error_class)s, %
                     ELSE least('1 day', make_interval(secs => %(delay)s::float8 * 2 ^ least(attempts - %(free)s - 1, 20)))
                END
 FROM counted
+WHERE NOT EXISTS (SELECT FROM rag.forgotten f JOIN rag.source s USING (source_id)
+                  WHERE f.source_id = %(source_id)s AND f.digest = sha256(convert_to(%(external_id)s, 'UTF8'))
+                    AND f.forgotten_at >= s.lease_at)
 ON CONFLICT (source_id, external_id) WHERE external_id IS NOT NULL DO UPDATE SET
     stage = EXCLUDED.stage, status = EXCLUDED.status, error_class = EXCLUDED.error_class, message = EXCLUDED.message,
     content = EXCLUDED.content, code_version = EXCLUDED.code_version, attempts = EXCLUDED.attempts,

@@ -31,6 +31,17 @@ WHERE source_id = %(source_id)s;
 -- Inside a writing transaction: one row while the lease is ours; nobody can take it before we commit.
 SELECT 1 FROM rag.source WHERE source_id = %(source_id)s AND lease_token = %(token)s FOR SHARE;
 
+-- name: forgotten_ids
+-- Which of these documents were purged since the lease was taken: this run stores nothing of them.
+SELECT id FROM unnest(%(ids)s::text[]) AS id
+JOIN rag.forgotten f ON f.source_id = %(source_id)s AND f.digest = sha256(convert_to(id, 'UTF8'))
+JOIN rag.source s ON s.source_id = f.source_id AND f.forgotten_at >= s.lease_at;
+
+-- name: purged_beside
+-- Whether blobs were removed since the lease was taken; who is doing so right now is waited for.
+SELECT 1 FROM rag.forgotten
+WHERE forgotten_at >= (SELECT lease_at FROM rag.source WHERE source_id = %(source_id)s) FOR KEY SHARE;
+
 -- name: save_cursor
 UPDATE rag.source
 SET cursor = coalesce(%(cursor)s, cursor),

@@ -93,6 +93,15 @@ FROM jsonb_to_recordset(%(rows)s) AS r (
 ON CONFLICT (key) DO NOTHING
 RETURNING key, chunk_set_id;
 
+-- name: hold_sets
+-- Which of these chunk sets are there; they stay so until commit.
+SELECT chunk_set_id FROM rag.chunk_set WHERE chunk_set_id = ANY(%(ids)s) ORDER BY chunk_set_id FOR KEY SHARE;
+
+-- name: hold_vectors
+-- Which of these inputs have a vector; it stays so until commit.
+SELECT input_key FROM rag.embedding WHERE model_id = %(model_id)s AND input_key = ANY(%(keys)s)
+ORDER BY input_key FOR KEY SHARE;
+
 -- name: finish_documents
 -- What became of documents, unless their bytes have changed again meanwhile. `changed` says that what index
 -- versions hold of them is out of date; `reload` that our copy of the bytes is gone, so that the next listing

@@ -170,6 +170,9 @@ CREATE INDEX ON {vectors} USING hnsw (embedding {opclass}) WITH (m = {m}, ef_con
 -- name: analyze_storage
 ANALYZE {vectors}, {lexical}, {terms}, {postings};
 
+-- name: vacuum_storage
+VACUUM (INDEX_CLEANUP ON) {vectors}, {lexical}, {terms}, {postings};
+
 -- name: prewarm
 -- Reads the vectors once, so that the first query does not.
 SELECT count(embedding) FROM {vectors};
@@ -193,6 +196,15 @@ SELECT count(*) AS documents FROM changed;
 INSERT INTO changed
 SELECT DISTINCT v.document_id FROM {vectors} v
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id);
+
+-- name: begin_departed
+-- Documents that a version holds and the catalogue no longer has, for `forget_rows` and its kin.
+CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
+SELECT DISTINCT v.document_id FROM {vectors} v
+WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id);
+
+-- name: has_departed
+SELECT 1 FROM {vectors} v WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id) LIMIT 1;
 
 -- name: forget_words
 -- What the versions' words say of the documents in `changed`: their postings, and how many rows have each word. A row's

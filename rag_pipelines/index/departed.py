@@ -1,0 +1,75 @@
+"""Takes documents that the catalogue no longer has out of versions, beside the builds that may be under way.
+
+What belongs here: who takes them out of which version. What does not: the statements on a version's tables
+(`storage`), removing documents from the catalogue and what was made of them (`retention`).
+
+A version at rest loses a document with the transaction that removes it. One that is being built is its
+build's: that read a snapshot in which the document may stand, and drops at its end what is gone by then. A
+lock on versions' tables orders the two: removals share it, and a build takes it alone where it begins and
+where it ends, so that each removal is either seen by the end of a build or finds the version at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rag_pipelines.index.storage import forget, tables_of
+from rag_pipelines.store.database import Pg, query
+
+
+class BuildUnderWay(NamedTuple):
+    """A version that a living build works on; `storage` is the number of its tables."""
+
+    version_id: int
+    index_name: str
+    storage: int
+
+
+class Departure(NamedTuple):
+    """Rows that left versions at rest, and the builds that have yet to drop what they read."""
+
+    rows: int
+    builds: list[BuildUnderWay]
+
+
+def storages(connection: Pg) -> list[int]:
+    """The numbers of the physical tables that exist, whatever state their version is in."""
+    return [row["storage"] for row in query(connection, "version_storages")]
+
+
+def builds_under_way(connection: Pg) -> list[BuildUnderWay]:
+    """The versions that living builds work on; one whose process is gone is at rest."""
+    return [BuildUnderWay(**row) for row in query(connection, "builds_under_way")]
+
+
+def forget_documents(connection: Pg, ids: Sequence[int]) -> Departure:
+    """Inside a transaction: remove documents from the catalogue and from every version at rest."""
+    query(connection, "share_storages")
+    builds = builds_under_way(connection)
+    query(connection, "begin_purge", {"ids": list(ids)})
+    busy = {build.storage for build in builds}
+    rows = sum(forget(connection, storage) for storage in storages(connection) if storage not in busy)
+    query(connection, "purge_documents", {"ids": list(ids)})
+    return Departure(rows, builds)
+
+
+def drop_departed(connection: Pg, storage: int) -> tuple[int, int]:
+    """Inside a transaction: drop the rows of documents that are gone; how many, and of how many documents."""
+    query(connection, "take_storages")
+    departed = query(connection, "begin_departed", None, {"vectors": f"vectors_{storage}"}).rowcount
+    return (forget(connection, storage), departed) if departed else (0, 0)
+
+
+def drop_all_departed(connection: Pg) -> int:
+    """Drop from versions at rest the rows of documents that are gone, where a build died before it did."""
+    rows = 0
+    for storage in storages(connection):
+        parts = {"vectors": tables_of(storage)["vectors"]}
+        if query(connection, "has_departed", None, parts).fetchone() is None:
+            continue
+        with connection.transaction():
+            query(connection, "take_storages")
+            if storage not in {build.storage for build in builds_under_way(connection)}:
+                rows += drop_departed(connection, storage)[0]
+    return rows
