@@ -14,11 +14,15 @@ from functools import partial
 import pytest
 
 from rag_pipelines.errors import UsageError
+from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import collect_versions
 from rag_pipelines.retention.abandoned import mark_abandoned
 from rag_pipelines.retention.garbage import collect_garbage
 from rag_pipelines.retention.purge import Purged, purge_document
+from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore
+from rag_pipelines.sync.engine import ingest
+from rag_pipelines.sync.scope import Scope
 from rag_pipelines_tests.integration.interleaved import Stage
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -27,6 +31,7 @@ WORDS = ("quetzalcoatlus", "invoiceless", "dismissal-of-jane")
 """What only the secret document says or is called."""
 
 BOILERPLATE = "This page belongs to the staff handbook and is reviewed twice a year by the people team."
+SHARED = "# Shared\n\nWhat both of them say."
 OLD = f"# Dismissal\n\nJane Roe was warned, being invoiceless.\n\n{BOILERPLATE}"
 NEW = f"# Dismissal\n\nJane Roe leaves at the end of quetzalcoatlus month.\n\n{BOILERPLATE}"
 
@@ -42,10 +47,10 @@ def fill_world(workspace: Workspace) -> None:
     workspace.document["indexes"]["main"]["sources"] = ["docs", "notes"]
     workspace.document["indexes"]["main"]["full_build_share"] = 1.0
     workspace.write("a.md", f"# A\n\nAlpha of the first kind.\n\n{BOILERPLATE}")
-    workspace.write("shared.md", "# Shared\n\nWhat both of them say.")
+    workspace.write("shared.md", SHARED)
     workspace.write(SECRET, OLD)
     (notes / "n.md").write_text(f"# N\n\nNu of the first kind.\n\n{BOILERPLATE}")
-    (notes / "shared.md").write_text("# Shared\n\nWhat both of them say.")
+    (notes / "shared.md").write_text(SHARED)
     _refresh(workspace)
     workspace.write(SECRET, NEW)
     _refresh(workspace)
@@ -53,8 +58,17 @@ def fill_world(workspace: Workspace) -> None:
     workspace.ingest("docs")
 
 
-def play(workspace: Workspace, seed: int) -> None:
-    """One history. Raises `AssertionError` where something does not hold."""
+def play(workspace: Workspace, seed: int, rounds: int = 1) -> None:
+    """So many histories, each in the world that the last one left; then what follows, in peace.
+
+    Raises `AssertionError` where something does not hold.
+    """
+    for number in range(rounds):
+        _play_one(workspace, seed * 1_000 + number)
+    _go_on(workspace, seed)
+
+
+def _play_one(workspace: Workspace, seed: int) -> None:
     luck = random.Random(seed)
     _change_world(workspace, luck)
     acts = _draw_acts(workspace, luck)
@@ -67,54 +81,57 @@ def play(workspace: Workspace, seed: int) -> None:
             stage.close()
     for name, error in ended.items():
         assert error is None or name in deaths or _may_be_refused(name, error), (seed, name, error)
-    _check_whole(workspace, seed)
-    purged = "purge" in acts and ended["purge"] is None
-    if purged and not deaths:
+    check_whole(workspace, seed)
+    if "purge" in acts and ended["purge"] is None and not deaths:
         _check_gone(workspace, seed)
-    _go_on(workspace, seed)
 
 
 def _change_world(workspace: Workspace, luck: random.Random) -> None:
-    notes = workspace.folder / "notes"
-    if luck.random() < 0.6:
-        workspace.write("a.md", f"# A\n\nAlpha of the second kind.\n\n{BOILERPLATE}")
-    if luck.random() < 0.4:
-        (notes / "copy.md").write_text(f"# A\n\nAlpha of the first kind.\n\n{BOILERPLATE}")
-    if luck.random() < 0.3:
-        (notes / "n.md").write_text("# N\n\nNu of the second kind.")
-    if luck.random() < 0.3:
-        (workspace.docs / "shared.md").unlink()
-    if luck.random() < 0.3:
-        workspace.write(SECRET, NEW if luck.random() < 0.5 else OLD)
-    if luck.random() < 0.2:
-        (notes / "same.md").write_text(NEW.replace("quetzalcoatlus", "next"))
+    """What people did at the sources since, and how the pipeline is configured."""
+    docs, notes = workspace.docs, workspace.folder / "notes"
+    kinds = ("first", "second", "third")
+    texts = {
+        docs / "a.md": f"# A\n\nAlpha of the {luck.choice(kinds)} kind.\n\n{BOILERPLATE}",
+        docs / "shared.md": SHARED,
+        docs / SECRET: luck.choice((OLD, NEW)),
+        notes / "copy.md": f"# A\n\nAlpha of the {luck.choice(kinds)} kind.\n\n{BOILERPLATE}",
+        notes / "n.md": f"# N\n\nNu of the {luck.choice(kinds)} kind.",
+        notes / "shared.md": SHARED,
+    }
+    for path, text in texts.items():
+        fate = luck.random()
+        if fate < 0.35:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        elif fate < 0.5 and path.name not in ("a.md", "n.md"):
+            path.unlink(missing_ok=True)
     workspace.document["sources"]["docs"]["grace"] = "0s" if luck.random() < 0.3 else "7d"
-    if luck.random() < 0.5:
-        workspace.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
+    keep = {"versions": 0, "age": "0s"} if luck.random() < 0.5 else {"versions": 2, "age": "1d"}
+    workspace.document["indexes"]["main"]["keep"] = keep
 
 
 def _draw_acts(workspace: Workspace, luck: random.Random) -> dict[str, Callable[[], object]]:
-    full = luck.random() < 0.5
+    runtime = workspace.runtime
+    full = luck.random() < 0.3
     acts: dict[str, Callable[[], object]] = {
-        "docs": partial(workspace.ingest, "docs", full=luck.random() < 0.3),
-        "notes": partial(workspace.ingest, "notes"),
-        "build": partial(workspace.build, full=full),
-        "collect": partial(_collect, workspace),
-        "purge": partial(_purge, workspace),
+        "docs": partial(ingest, runtime, "docs", Scope(full=luck.random() < 0.3)),
+        "notes": partial(ingest, runtime, "notes"),
+        "build": partial(build_index, runtime, "main", full=full),
+        "collect": partial(_collect, runtime),
+        "purge": partial(_purge, runtime),
     }
     chosen = luck.sample(sorted(acts), luck.randrange(2, 6))
     return {name: acts[name] for name in chosen}
 
 
-def _collect(workspace: Workspace) -> None:
-    settings = workspace.settings
-    collect_versions(workspace.database, "main", settings.index("main"))
-    collect_garbage(workspace.database, settings)
+def _collect(runtime: Runtime) -> None:
+    collect_versions(runtime.database, "main", runtime.settings.index("main"))
+    collect_garbage(runtime.database, runtime.settings)
 
 
-def _purge(workspace: Workspace) -> Purged:
+def _purge(runtime: Runtime) -> Purged:
     return purge_document(
-        workspace.database, workspace.settings, "docs", SECRET, even_if_present=True, verify=True
+        runtime.database, runtime.settings, "docs", SECRET, even_if_present=True, verify=True
     )
 
 
@@ -123,7 +140,7 @@ def _may_be_refused(name: str, error: BaseException) -> bool:
     return isinstance(error, UsageError) and name in ("build", "collect", "purge")
 
 
-def _check_whole(workspace: Workspace, seed: int) -> None:
+def check_whole(workspace: Workspace, seed: int = 0) -> None:
     """Whatever a document or a version refers to is there."""
     dangling = {
         "chunk sets of documents": "SELECT FROM rag.document_chunks dc LEFT JOIN rag.chunk_set s USING "
@@ -179,8 +196,7 @@ def _check_gone(workspace: Workspace, seed: int) -> None:
 def _go_on(workspace: Workspace, seed: int) -> None:
     """What follows finds nothing amiss: everything at the source is found, and the purged document is not."""
     mark_abandoned(workspace.database)
-    if (workspace.docs / SECRET).exists():
-        (workspace.docs / SECRET).unlink()
+    (workspace.docs / SECRET).unlink(missing_ok=True)
     workspace.document["sources"]["docs"]["grace"] = "7d"
     _refresh(workspace)
     files = {path.name for place in ("docs", "notes") for path in (workspace.folder / place).rglob("*.md")}
@@ -192,12 +208,12 @@ def _go_on(workspace: Workspace, seed: int) -> None:
         assert with_proof.proof.left == [], (seed, with_proof.proof.left)
         assert with_proof.proof.waiting == (), (seed, with_proof.proof.waiting)
         _check_gone(workspace, seed)
-    _check_whole(workspace, seed)
+    check_whole(workspace, seed)
 
 
 def _purge_rest(workspace: Workspace) -> Purged | None:
     try:
-        return _purge(workspace)
+        return _purge(workspace.runtime)
     except UsageError:
         return None
 

@@ -1,15 +1,17 @@
-"""Collections and purges in the middle of a run or a build: what these need stays, what was purged is gone."""
+"""Collections and purges in the middle of a run or a build: what these need stays, what was purged goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.retention.garbage import collect_garbage
 from rag_pipelines.retention.purge import Purged, purge_document
-from rag_pipelines_tests.integration.histories import NEW, SECRET, WORDS, fill_world
+from rag_pipelines.sync import commit, loading
+from rag_pipelines_tests.integration.histories import NEW, SECRET, WORDS, check_whole, fill_world
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.test_purge import everything
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -90,7 +92,8 @@ def test_a_build_drops_what_is_purged_while_it_works(world: Workspace, full: boo
 
 
 def test_a_collection_leaves_the_text_that_a_build_has_read(world: Workspace) -> None:
-    world.document["indexes"]["main"]["keep"] = {"versions": 0, "age": "0s"}
+    world.write("a.md", "# A\n\nAlpha that no version has shown yet.")
+    world.ingest("docs")
 
     def change_and_collect() -> None:
         world.write("a.md", "# A\n\nAlpha of the last kind.")
@@ -101,7 +104,7 @@ def test_a_collection_leaves_the_text_that_a_build_has_read(world: Workspace) ->
 
     assert all(world.validate(version).values())
     promote(world.database, "main", version.version_id)
-    assert "a.md" in world.paths("alpha of the first kind", mode="lexical")
+    assert "a.md" in world.paths("alpha that no version has shown", mode="lexical")
 
 
 def test_a_run_that_counted_on_chunks_of_a_purged_document_makes_them_anew(world: Workspace) -> None:
@@ -114,6 +117,50 @@ def test_a_run_that_counted_on_chunks_of_a_purged_document_makes_them_anew(world
     assert isinstance(at.result, Purged)
     world.publish()
     assert "same.md" in world.paths("quetzalcoatlus", mode="lexical")
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], object]
+) -> list[object]:
+    """Do something once, before a function of a module is called; the list takes what it returned."""
+    called = getattr(module, name)
+    results: list[object] = []
+
+    def first(*arguments: object, **options: object) -> object:
+        if not results:
+            results.append(None)
+            results[0] = act()
+        return called(*arguments, **options)
+
+    monkeypatch.setattr(module, name, first)
+    return results
+
+
+def test_a_run_that_counted_on_bytes_of_a_purged_document_stores_them_again(
+    world: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.folder / "notes" / "same.md").write_text(NEW)
+    purges = before(monkeypatch, loading, "put_documents", lambda: purge(world))
+
+    assert world.ingest("notes").sound
+
+    assert isinstance(purges[0], Purged)
+    assert purges[0].removed["blobs"] == 4
+    check_whole(world)
+
+
+def test_a_run_that_counted_on_vectors_of_a_purged_document_embeds_them_again(
+    world: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.folder / "notes" / "same.md").write_text(f"---\nauthor: somebody\n---\n{NEW}")
+    purges = before(monkeypatch, commit, "_put_parses", lambda: purge(world))
+
+    report = world.ingest("notes")
+
+    assert isinstance(purges[0], Purged)
+    assert purges[0].removed["vectors"] == 2
+    assert (report.vectors_reused, report.embedded) == (1, 1)
+    check_whole(world)
 
 
 def test_a_deleted_document_whose_grace_is_over_is_erased_beside_a_run(world: Workspace) -> None:
