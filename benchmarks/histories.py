@@ -1,6 +1,6 @@
 """Plays histories of runs, builds, collections and purges that go on at once, and says which of them broke.
 
-Usage: ``python benchmarks/histories.py [WORLDS] [FIRST]``, by default 200 worlds of five histories, from 0.
+Usage: ``python benchmarks/histories.py [WORLDS] [FIRST]``, by default 200 worlds of five histories from 0.
 Each number is a seed: what broke breaks again under the same one.
 """
 

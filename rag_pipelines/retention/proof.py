@@ -126,7 +126,7 @@ class Waiting(NamedTuple):
         names = sorted({name for looker in self.lookers for name in looker.building})
         seen = [f"deleted rows stay on disk until the build of index {name} has read" for name in names]
         loads = [
-            f"a run over source {self.run} is under way: should it have been loading the document just now, it "
+            f"a run over source {self.run} is under way: should it be loading the document just now, it "
             "removes the bytes when it writes its batch"
         ]
         return (*built, *seen, *(loads if self.run else ()))

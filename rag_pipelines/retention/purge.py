@@ -42,7 +42,7 @@ from rag_pipelines.retention.proof import (
 )
 from rag_pipelines.store.audit import AUDIT_DETAIL
 from rag_pipelines.store.blobs import BlobStore
-from rag_pipelines.store.database import Database, Pg, Row, query
+from rag_pipelines.store.database import Database, Part, Pg, Row, query
 
 EVIDENCE_KEPT = 1_000
 """Digests of each kind that the audit keeps, so that a proof can be repeated."""
@@ -199,7 +199,7 @@ def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
         missed = False
         for record in records(connection, mentions):
             place = {"place": record.row, "old": record.stored}
-            parts = {"table": record.table, "column": sql.Identifier(record.column)}
+            parts: dict[str, Part] = {"table": record.table, "column": sql.Identifier(record.column)}
             if record.column in NAMING:
                 changed = query(connection, "delete_record", place, parts).rowcount
             else:

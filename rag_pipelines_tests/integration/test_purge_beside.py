@@ -1,4 +1,4 @@
-"""Collections and purges in the middle of a run or a build: what these need stays, what was purged goes."""
+"""Collections and purges in the middle of a run or a build: what these need stays, what is purged goes."""
 
 from __future__ import annotations
 
