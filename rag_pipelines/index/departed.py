@@ -11,11 +11,14 @@ where it ends, so that each removal is either seen by the end of a build or find
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+import psycopg
+
 from rag_pipelines.index.storage import forget, tables_of
-from rag_pipelines.store.database import Pg, query
+from rag_pipelines.store.database import Params, Pg, Row, query
 
 
 class BuildUnderWay(NamedTuple):
@@ -36,6 +39,20 @@ class Departure(NamedTuple):
 def storages(connection: Pg) -> list[int]:
     """The numbers of the physical tables that exist, whatever state their version is in."""
     return [row["storage"] for row in query(connection, "version_storages")]
+
+
+def query_versions(
+    connection: Pg, name: str, params: Params | None, *kinds: str, without: Collection[int] = ()
+) -> Iterator[tuple[int, Row]]:
+    """The rows of a query on some `kinds` of tables of each version, with its number.
+
+    A version that is dropped meanwhile is passed over; inside a transaction `share_storages` keeps them all.
+    """
+    for storage in storages(connection):
+        if storage not in without:
+            parts = {kind: tables_of(storage)[kind] for kind in kinds}
+            with suppress(psycopg.errors.UndefinedTable):
+                yield from ((storage, row) for row in query(connection, name, params, parts).fetchall())
 
 
 def builds_under_way(connection: Pg) -> list[BuildUnderWay]:
@@ -64,12 +81,10 @@ def drop_departed(connection: Pg, storage: int) -> tuple[int, int]:
 def drop_all_departed(connection: Pg) -> int:
     """Drop from versions at rest the rows of documents that are gone, where a build died before it did."""
     rows = 0
-    for storage in storages(connection):
-        parts = {"vectors": tables_of(storage)["vectors"]}
-        if query(connection, "has_departed", None, parts).fetchone() is None:
-            continue
+    for storage, _ in list(query_versions(connection, "has_departed", None, "vectors")):
         with connection.transaction():
             query(connection, "take_storages")
-            if storage not in {build.storage for build in builds_under_way(connection)}:
+            at_rest = set(storages(connection)) - {build.storage for build in builds_under_way(connection)}
+            if storage in at_rest:
                 rows += drop_departed(connection, storage)[0]
     return rows

@@ -40,9 +40,6 @@ VECTORS_PAGE = 50_000
 BLOBS_PAGE = 100
 """The same of blobs: a run that has just named some waits for it."""
 
-COLLECTED = b""
-"""Stands in `rag.forgotten` for a collection."""
-
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between looks at what others have locked when it was to be erased."""
 
@@ -147,10 +144,10 @@ class _Sweep:
             keys = [digest.hex() for digest in digests if digest not in known]
             query(self._connection, "add_idle_blobs", {"keys": keys})
         self._mark(kind)
-        query(self._connection, "put_collected")
+        query(self._connection, "ensure_removal")
 
         def drop(keys: Sequence[str]) -> None:
-            query(self._connection, "lock_forgotten", {"digest": COLLECTED})
+            query(self._connection, "begin_removal")
             digests = [bytes.fromhex(key) for key in keys]
             self._collected.blobs += _drop_blobs(self._connection, self._store, kind, digests)
 
@@ -201,18 +198,16 @@ class _Sweep:
         return row["since"] or NEVER
 
 
-def erase(connection: Pg, store: BlobStore, contents: Contents, collected: Collected, digest: bytes) -> str:
+def erase(connection: Pg, store: BlobStore, contents: Contents, collected: Collected) -> str:
     """Remove those `contents` that nothing else refers to; returns the number of the last transaction.
 
     What others have locked is looked at again for some seconds: mostly they are about to refer to it. A run
     that has just named a blob puts it back where it had to go (`sync.run.SourceRun.purged_beside`).
-
-    Args:
-        digest: under which `rag.forgotten` has had the documents since an earlier transaction.
     """
+    query(connection, "ensure_removal")
     for pause in (*PAUSES, None):
         with connection.transaction():
-            query(connection, "lock_forgotten", {"digest": digest})
+            query(connection, "begin_removal")
             row = _erase_once(connection, store, contents, collected)
         if not row["left"] or pause is None:
             break
@@ -263,6 +258,8 @@ def _drop_blobs(connection: Pg, store: BlobStore, kind: Kind, digests: Sequence[
     unknown = set(digests) - _named(connection, _KNOWN[kind], digests)
     for digest in unknown:
         store.delete(kind, digest)
+    if unknown:
+        query(connection, "end_removal")
     query(connection, "unmark", {"kind": kind, "keys": [digest.hex() for digest in unknown]})
     if kind == "raw":
         query(connection, "drop_former_bytes", {"digests": list(unknown)})

@@ -14,7 +14,7 @@ import msgspec
 from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.departed import drop_all_departed, forget_documents
-from rag_pipelines.retention.contents import COLLECTED, Collected, Contents, erase, sweep
+from rag_pipelines.retention.contents import Collected, Contents, erase, sweep
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, query
@@ -70,7 +70,6 @@ def _purge_expired(connection: Pg, store: BlobStore, settings: Settings, collect
             expired = query(connection, "expired_tombstones", params).fetchall()
             if not expired:
                 return
-            query(connection, "put_collected")
             forget_documents(connection, [row["document_id"] for row in expired])
             for row in expired:
                 evidence = {"raw": row["raw"], "blocks": row["blocks"]}
@@ -80,4 +79,4 @@ def _purge_expired(connection: Pg, store: BlobStore, settings: Settings, collect
         raw = [bytes.fromhex(one) for row in expired for one in row["raw"]]
         blocks = [bytes.fromhex(one) for row in expired for one in row["blocks"]]
         contents = Contents(raw, blocks, [], [], [])
-        erase(connection, store, contents, collected, COLLECTED)
+        erase(connection, store, contents, collected)

@@ -24,7 +24,7 @@ import msgspec
 from psycopg import sql
 
 from rag_pipelines.errors import MissingContentError
-from rag_pipelines.index.departed import BuildUnderWay, storages
+from rag_pipelines.index.departed import BuildUnderWay, query_versions, storages
 from rag_pipelines.index.storage import TABLES
 from rag_pipelines.retention.contents import Contents
 from rag_pipelines.store.address import PROGRAM
@@ -249,10 +249,9 @@ def gather(connection: Pg, document: Row) -> tuple[PurgeEvidence, Contents, list
     sets = {row["chunk_set_id"] for row in query(connection, "mapped_sets", number)}
     sets |= {row["chunk_set_id"] for row in query(connection, "sets_of_blocks", {"blocks": list(blocks)})}
     vectors: set[str] = set()
-    for storage in storages(connection):
-        for row in query(connection, "version_evidence", number, {"vectors": f"vectors_{storage}"}):
-            sets.add(row["chunk_set_id"])
-            vectors.add(row["vector"])
+    for _, row in query_versions(connection, "version_evidence", number, "vectors"):
+        sets.add(row["chunk_set_id"])
+        vectors.add(row["vector"])
     for row in query(connection, "set_evidence", {"sets": list(sets)}):
         blocks.add(bytes.fromhex(row["blocks"]))
         raw |= {bytes.fromhex(row["raw"])} if row["raw"] else set()
@@ -368,16 +367,15 @@ def _rows(connection: Pg, evidence: PurgeEvidence, mentions: Mentions) -> Iterat
 
 
 def _versions(connection: Pg, evidence: PurgeEvidence, waiting: Waiting) -> Iterator[_Hit]:
-    for storage in set(storages(connection)) - waiting.storages:
-        parts = {"vectors": f"vectors_{storage}", "lexical": f"lexical_{storage}"}
-        row = query(connection, "traces_in_version", {"document_id": evidence.document_id}, parts).fetchone()
-        assert row is not None
-        for kind, table in parts.items():
-            yield from [_Hit(f"rag.{table}", "its row")] * row[kind]
-        params = {"vectors": evidence.vectors}
-        for row in query(connection, "vector_traces", params, {"vectors": parts["vectors"]}):
-            hit = _Hit(f"rag.{parts['vectors']}", "its vector", document_id=row["document_id"])
-            yield from [hit] * row["found"]
+    number, building = {"document_id": evidence.document_id}, waiting.storages
+    kinds = ("vectors", "lexical")
+    for storage, row in query_versions(connection, "traces_in_version", number, *kinds, without=building):
+        for kind in kinds:
+            yield from [_Hit(f"rag.{kind}_{storage}", "its row")] * row[kind]
+    params = {"vectors": evidence.vectors}
+    for storage, row in query_versions(connection, "vector_traces", params, "vectors", without=building):
+        hit = _Hit(f"rag.vectors_{storage}", "its vector", document_id=row["document_id"])
+        yield from [hit] * row["found"]
 
 
 def _blobs(store: BlobStore, evidence: PurgeEvidence, quotes: Sequence[str]) -> Iterator[_Hit | None]:
@@ -434,10 +432,7 @@ class _Owners:
         sets = {hit.set_id for hit in hits if hit.set_id is not None}.union(*self._sets_of_blocks.values())
         params = {"sets": list(sets)}
         rows = query(connection, "owners_of_sets", params).fetchall()
-        for storage in storages(connection):
-            rows += query(
-                connection, "owners_in_version", params, {"vectors": f"vectors_{storage}"}
-            ).fetchall()
+        rows += [row for _, row in query_versions(connection, "owners_in_version", params, "vectors")]
         for row in rows:
             self._sets.setdefault(row["chunk_set_id"], set()).add(row["document_id"])
         raw = [bytes.fromhex(hit.raw) for hit in hits if hit.raw]

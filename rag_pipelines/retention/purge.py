@@ -4,10 +4,10 @@ What belongs here: the order of the removals of one document that somebody names
 what is at the source (a run does that), purging expired tombstones (`garbage`), removing what was made of the
 document (`contents`), the search (`proof`).
 
-First the document is noted as forgotten, and what a run over its source is writing just then is waited for:
-whatever a run that began before writes later passes over the document. Then it leaves the catalogue and every
-version at rest in one transaction, together with what records of runs say of it; a version that is being
-built drops it at its end. Then what it alone had goes, earlier contents too, and, as in a collection, what
+What a run over its source is writing just then is waited for. In one transaction the document is noted as
+forgotten, so that whatever a run that began before writes later passes over it, and leaves the catalogue and
+every version at rest, together with what records of runs say of it; a version that is being built drops it at
+its end. Then what it alone had goes, earlier contents too, and, as in a collection, what
 nothing refers to; then the tables are vacuumed. What another document shares, or had and a version may still
 show, stays, because it is that document's.
 """
@@ -101,22 +101,24 @@ def purge_document(
             that was to be rewritten is in use, and the document is purged.
     """
     store = BlobStore.of(settings)
+    told: Counter[str] = Counter()
     with database.connect() as connection:
-        document = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
+        with connection.transaction():
+            document = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
+            if document is not None:
+                query(connection, "share_storages")
+                evidence, contents, quotes = gather(connection, document)
+                mentions = Mentions(source, external_id, _names(document), quotes)
+                left = forget_documents(connection, [document["document_id"]])
+                told = _forget_records(connection, mentions)
+                removed = {"rows in versions": left.rows, "records": sum(told.values())}
+                detail = {"reason": mentions.without(reason, _label(external_id)), "removed": removed}
+                kept = msgspec.to_builtins(evidence.sample(EVIDENCE_KEPT))
+                audit_purge(connection, source, external_id, {**detail, "evidence": kept}, actor)
         if document is None:
             return _purge_again(connection, store, source, external_id, verify=verify, rewrite=rewrite)
-        evidence, contents, quotes = gather(connection, document)
-        mentions = Mentions(source, external_id, _names(document), quotes)
         collected = Collected(documents=1)
-        with connection.transaction():
-            query(connection, "lock_document", document)
-            left = forget_documents(connection, [document["document_id"]])
-            told = _forget_records(connection, mentions)
-            removed = {"rows in versions": left.rows, "records": sum(told.values())}
-            detail = {"reason": mentions.without(reason, _label(external_id)), "removed": removed}
-            kept = msgspec.to_builtins(evidence.sample(EVIDENCE_KEPT))
-            audit_purge(connection, source, external_id, {**detail, "evidence": kept}, actor)
-        number = erase(connection, store, contents, collected, _digest(external_id))
+        number = erase(connection, store, contents, collected)
         sweep(connection, store, collected)
         waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
         proof = look(connection, store, evidence, mentions, waiting, whole_blobs=True) if verify else None
@@ -125,30 +127,30 @@ def purge_document(
 
 
 def _stop_runs(connection: Pg, source: str, external_id: str, *, even_if_present: bool) -> Row | None:
-    """Let no run that began before now write anything of the document; its row, if there is one.
+    """Inside a transaction: no run writes to the source before it ends, and none that began before now writes
+    anything of the document after; its row, if there is one.
 
     Raises `UsageError` where it is still at its source.
     """
     names = {"source": source, "external_id": external_id}
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{PATIENCE:.0f}s",))
     try:
-        with connection.transaction():
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{PATIENCE:.0f}s",))
-            stopped = query(connection, "stop_writers", names).fetchone()
-            document = query(connection, "purge_document", names).fetchone()
-            if document and document["state"] != "tombstoned" and not even_if_present:
-                raise UsageError(
-                    f"{source}:{external_id} is still at its source ({document['state']}), so a run would "
-                    f"bring it back; delete it there and run `rag-pipelines ingest {source}`, or pass "
-                    "--even-if-present"
-                )
-            if stopped:
-                query(connection, "put_forgotten", {**stopped, "digest": _digest(external_id)})
-            return document
+        stopped = query(connection, "stop_writers", names).fetchone()
     except psycopg.errors.LockNotAvailable as error:
         raise TransientError(
             f"source {source!r} is being written to in one piece, by a plan that is made or applied, for "
             f"more than {PATIENCE:.0f} seconds: nothing was purged; try again when it has ended"
         ) from error
+    document = query(connection, "purge_document", names).fetchone()
+    if document and document["state"] != "tombstoned" and not even_if_present:
+        raise UsageError(
+            f"{source}:{external_id} is still at its source ({document['state']}), so a run would "
+            f"bring it back; delete it there and run `rag-pipelines ingest {source}`, or pass "
+            "--even-if-present"
+        )
+    if stopped:
+        query(connection, "put_forgotten", {**stopped, "digest": _digest(external_id)})
+    return document
 
 
 def _purge_again(
@@ -168,7 +170,7 @@ def _purge_again(
         told = _forget_records(connection, mentions)
         if trail is None:
             audit_purge(connection, source, external_id, {"removed": {"records": sum(told.values())}})
-    number = erase(connection, store, evidence.contents, collected, _digest(external_id))
+    number = erase(connection, store, evidence.contents, collected)
     sweep(connection, store, collected)
     waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
     proof = look(connection, store, evidence, mentions, waiting, whole_blobs=False) if verify else None

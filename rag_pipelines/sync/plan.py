@@ -124,22 +124,23 @@ def plan_source(
                 lambda one: source_targets(one.connection, one.settings, one.name, runtime.embedders),
                 _summarise,
             )
-        purged = run.forgotten(one for kept in plan.samples.values() for one in kept)
-        samples = {
-            change: [one for one in kept if one not in purged] for change, kept in plan.samples.items()
-        }
-        plan = msgspec.structs.replace(plan, samples=samples, exceeds=_excess(runtime.settings, plan))
+        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
         span = scope.window
         arguments = _Arguments(scope.full, span.since, span.until, scope.allow_deletes, scope.list_all)
-        params = {
-            "source_id": run.source_id,
-            "state": "parked" if plan.exceeds else "open",
-            "arguments": Jsonb(PLAN_ARGUMENTS.encode(arguments)),
-            "settings": _settings_key(runtime.settings, source),
-            "summary": Jsonb(PLAN.encode(plan)),
-            "made_by": lease_owner(),
-        }
-        with run.connection.transaction():
+        with run.writing():
+            purged = run.forgotten(one for kept in plan.samples.values() for one in kept)
+            samples = {
+                what: [one for one in kept if one not in purged] for what, kept in plan.samples.items()
+            }
+            plan = msgspec.structs.replace(plan, samples=samples)
+            params = {
+                "source_id": run.source_id,
+                "state": "parked" if plan.exceeds else "open",
+                "arguments": Jsonb(PLAN_ARGUMENTS.encode(arguments)),
+                "settings": _settings_key(runtime.settings, source),
+                "summary": Jsonb(PLAN.encode(plan)),
+                "made_by": lease_owner(),
+            }
             row = query(run.connection, "put_plan", params).fetchone()
             assert row is not None
             _put_decided(run.connection, decisions)

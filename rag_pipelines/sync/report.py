@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 import msgspec
 
@@ -112,12 +112,6 @@ class SyncReport(msgspec.Struct):
             seconds=dict(Counter(self.seconds) + Counter(later.seconds)),
             notes=list(dict.fromkeys([*self.notes, *later.notes])),
         )
-
-    def without(self, ids: Set[str]) -> SyncReport:
-        """The same without the names of some documents."""
-        samples = {change: [one for one in kept if one not in ids] for change, kept in self.samples.items()}
-        notes = [note for note in self.notes if not any(one in note for one in ids)]
-        return msgspec.structs.replace(self, samples=samples, notes=notes)
 
     @property
     def touched(self) -> int:

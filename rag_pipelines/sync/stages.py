@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
+import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -85,9 +86,18 @@ def source_run(
 
 def _end_run(run: SourceRun, run_id: int, earlier: SyncReport | None) -> None:
     whole = earlier.followed_by(run.report) if earlier else run.report
-    whole = whole.without(run.forgotten(one for kept in whole.samples.values() for one in kept))
-    report = Jsonb(RUN_REPORT.encode(whole))
-    query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
+    with run.connection.transaction():
+        query(run.connection, "share_source", {"source_id": run.source_id})
+        report = Jsonb(RUN_REPORT.encode(_without_purged(run, whole)))
+        query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
+
+
+def _without_purged(run: SourceRun, report: SyncReport) -> SyncReport:
+    """A report without the names of documents that were purged since the run began."""
+    purged = run.forgotten(one for kept in report.samples.values() for one in kept)
+    samples = {change: [one for one in kept if one not in purged] for change, kept in report.samples.items()}
+    notes = [note for note in report.notes if not any(one in note for one in purged)]
+    return msgspec.structs.replace(report, samples=samples, notes=notes)
 
 
 def _log_end(run_id: int, report: SyncReport, seconds: float) -> None:

@@ -75,11 +75,19 @@ WHERE schemaname = 'rag' AND tablename ~ '^vectors_[0-9]+$' ORDER BY 1;
 -- The documents whose rows leave every version; the name is the one that `forget_rows` and its kin read.
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS SELECT unnest(%(ids)s::bigint[]) AS document_id;
 
--- name: put_collected
--- An empty digest stands for a collection: runs forget no document, and look after the blobs that they name.
+-- name: ensure_removal
+-- The row with an empty digest says when blobs were last removed; it is there before the first removal.
 INSERT INTO rag.forgotten (source_id, digest, forgotten_at)
-SELECT min(source_id), '', clock_timestamp() FROM rag.source HAVING min(source_id) IS NOT NULL
-ON CONFLICT (source_id, digest) DO UPDATE SET forgotten_at = EXCLUDED.forgotten_at;
+SELECT min(source_id), '', 'epoch' FROM rag.source
+WHERE NOT EXISTS (SELECT FROM rag.forgotten WHERE digest = '') HAVING min(source_id) IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- name: begin_removal
+-- Inside a transaction that removes blobs: runs that look after what they have just named wait for it.
+SELECT 1 FROM rag.forgotten WHERE digest = '' ORDER BY source_id FOR UPDATE;
+
+-- name: end_removal
+UPDATE rag.forgotten SET forgotten_at = clock_timestamp() WHERE digest = '';
 
 -- name: drop_sources
 -- Sources that are not configured any more, hold no document and are not being run; their runs, plans and the like go
@@ -93,7 +101,7 @@ WHERE s.source_id = u.source_id AND pg_try_advisory_xact_lock(hashtextextended('
 
 -- name: drop_forgotten
 -- Purged documents of which every run that is living began later.
-DELETE FROM rag.forgotten WHERE forgotten_at < %(before)s;
+DELETE FROM rag.forgotten WHERE forgotten_at < %(before)s AND digest <> '';
 
 -- name: begin_idle
 -- What a look at one kind of content finds unreferenced; `referenced` are chunk sets.

@@ -17,19 +17,12 @@ INSERT INTO rag.forgotten (source_id, digest, forgotten_at)
 VALUES (%(source_id)s, %(digest)s, clock_timestamp())
 ON CONFLICT (source_id, digest) DO UPDATE SET forgotten_at = EXCLUDED.forgotten_at;
 
--- name: lock_forgotten
--- Before blobs are removed: runs that look after what they have named wait for this transaction.
-SELECT 1 FROM rag.forgotten WHERE digest = %(digest)s ORDER BY source_id FOR UPDATE;
-
 -- name: is_running
 -- A row while a run holds the lock of the source.
 SELECT 1 FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.source:' || %(source)s, 0) LIMIT 1;
-
--- name: lock_document
-SELECT 1 FROM rag.document WHERE document_id = %(document_id)s FOR UPDATE;
 
 -- name: purge_trail
 -- What the audit says of earlier purges of a document, the newest first.

@@ -39,8 +39,12 @@ JOIN rag.source s ON s.source_id = f.source_id AND f.forgotten_at >= s.lease_at;
 
 -- name: purged_beside
 -- Whether blobs were removed since the lease was taken; who is doing so right now is waited for.
-SELECT 1 FROM rag.forgotten
-WHERE forgotten_at >= (SELECT lease_at FROM rag.source WHERE source_id = %(source_id)s) FOR KEY SHARE;
+WITH newest AS MATERIALIZED (SELECT forgotten_at FROM rag.forgotten WHERE digest = '' FOR KEY SHARE)
+SELECT 1 FROM newest WHERE forgotten_at >= (SELECT lease_at FROM rag.source WHERE source_id = %(source_id)s);
+
+-- name: share_source
+-- Inside a transaction: a purge of a document of the source waits for it.
+SELECT 1 FROM rag.source WHERE source_id = %(source_id)s FOR SHARE;
 
 -- name: save_cursor
 UPDATE rag.source
