@@ -5,8 +5,8 @@ What belongs here: who takes them out of which version. What does not: the state
 
 A version at rest loses a document with the transaction that removes it. One that is being built is its
 build's: that read a snapshot in which the document may stand, and drops at its end what is gone by then. A
-lock on versions' tables orders the two: removals share it, and a build takes it alone where it begins and
-where it ends, so that each removal is either seen by the end of a build or finds the version at rest.
+lock on versions' tables orders them: a removal holds it, and so does a build where it begins and where it
+ends, so that each removal is either seen by the end of a build or finds the version at rest.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def query_versions(
 ) -> Iterator[tuple[int, Row]]:
     """The rows of a query on some `kinds` of tables of each version, with its number.
 
-    A version that is dropped meanwhile is passed over; inside a transaction `share_storages` keeps them all.
+    A version that is dropped meanwhile is passed over; inside a transaction `take_storages` keeps them all.
     """
     for storage in storages(connection):
         if storage not in without:
@@ -62,7 +62,7 @@ def builds_under_way(connection: Pg) -> list[BuildUnderWay]:
 
 def forget_documents(connection: Pg, ids: Sequence[int]) -> Departure:
     """Inside a transaction: remove documents from the catalogue and from every version at rest."""
-    query(connection, "share_storages")
+    query(connection, "take_storages")
     builds = builds_under_way(connection)
     query(connection, "begin_purge", {"ids": list(ids)})
     busy = {build.storage for build in builds}

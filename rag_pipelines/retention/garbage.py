@@ -67,6 +67,7 @@ def _purge_expired(connection: Pg, store: BlobStore, settings: Settings, collect
     }
     while True:
         with connection.transaction():
+            query(connection, "take_storages")
             expired = query(connection, "expired_tombstones", params).fetchall()
             if not expired:
                 return

@@ -106,7 +106,7 @@ def purge_document(
         with connection.transaction():
             document = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
             if document is not None:
-                query(connection, "share_storages")
+                query(connection, "take_storages")
                 evidence, contents, quotes = gather(connection, document)
                 mentions = Mentions(source, external_id, _names(document), quotes)
                 left = forget_documents(connection, [document["document_id"]])

@@ -9,12 +9,9 @@ SELECT pg_advisory_lock_shared(hashtextextended('rag.catalogue', 0));
 -- name: unshare_catalogue
 SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
 
--- name: share_storages
--- Inside a transaction: no build begins or ends, and no version is dropped, before it has ended.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('rag.storages', 0));
-
 -- name: take_storages
--- Inside a transaction: no document leaves versions before it has ended.
+-- Inside a transaction: until it has ended no other removes documents from versions, begins or ends a build, or drops
+-- a version.
 SELECT pg_advisory_xact_lock(hashtextextended('rag.storages', 0));
 
 -- name: oldest_lease
