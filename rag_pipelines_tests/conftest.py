@@ -10,11 +10,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import typer.main
+import typer.testing
 
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.databases import copied_database, database_of
@@ -41,6 +44,9 @@ for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
 
 hypothesis.settings.register_profile("no time limit", deadline=None)
 hypothesis.settings.load_profile("no time limit")
+
+# Describing every command takes longer than most of them run, and a runner does it for each call.
+typer.testing._get_command = cache(typer.main.get_command)
 
 CORPORA = Path(os.environ.get("RAG_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
 
