@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,20 @@ def kill_at(moment: str, workspace: Workspace, journal: Path, delay: float) -> b
     known = journal.stat().st_size
     run = start(workspace, journal)
     while f"\n{moment}" not in "\n" + journal.read_bytes()[known:].decode():
-        if run.poll() is not None:
+        if ends_within(run, 0.002):
             return False
-    try:
-        run.wait(timeout=delay)
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-        return True
-    return False
+    if ends_within(run, delay):
+        return False
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    return True
+
+
+def ends_within(run: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a run, but no longer."""
+    with suppress(subprocess.TimeoutExpired):
+        run.wait(timeout=seconds)
+    return run.returncode is not None
 
 
 def content(workspace: Workspace) -> tuple[list[dict], list[dict], list[dict]]:
@@ -87,7 +93,7 @@ class Reader(threading.Thread):
         self.wrong: list[object] = []
 
     def run(self) -> None:
-        while not self.stop.wait(0.05):
+        while not self.stop.wait(0.1):
             try:
                 result = self._searcher.search("word text", tenant="default", k=20)
             except Exception as error:
