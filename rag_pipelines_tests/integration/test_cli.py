@@ -371,7 +371,10 @@ def test_the_demo_tells_its_story_and_has_nothing_to_do_the_second_time(
         source = config["sources"][name]
         source["options"]["root"] = str(demo.corpus_path() / name)
     del config["indexes"]["handbook"]["golden"]
-    config |= {"profiles": {"embedding": {"default": {"provider": "hash"}}}, "limits": {"workers": 2}}
+    config |= {
+        "profiles": {"embedding": {"default": {"provider": "hash"}}},
+        "limits": {"workers": 1, "sandbox": False},
+    }
     file = tmp_path / "demo.yaml"
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     monkeypatch.setattr(rag_pipelines.config, "DEMO_CONFIG", file)
