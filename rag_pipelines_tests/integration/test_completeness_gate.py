@@ -40,10 +40,11 @@ def after_a_batch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Any]) ->
 
     commit, left = advance.commit, [action]
 
-    def committed(*arguments: Any, **options: Any) -> None:
-        commit(*arguments, **options)
+    def committed(*arguments: Any, **options: Any) -> int:
+        lost = commit(*arguments, **options)
         if left:
             left.pop()()
+        return lost
 
     monkeypatch.setattr(advance, "commit", committed)
 
