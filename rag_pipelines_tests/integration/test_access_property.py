@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rag_pipelines.connectors.base import Complete, Item
 from rag_pipelines.connectors.filesystem import FilesystemConnector
 from rag_pipelines.errors import FetchError, UsageError
+from rag_pipelines.gates import access_proof as access_gate
 from rag_pipelines.index.promotion import promote, rollback
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
 from rag_pipelines.query.hits import Mode
@@ -134,6 +135,7 @@ def test_nobody_ever_reads_text_under_a_rule_that_it_never_had(
     tmp_path: Path, database_url: str, reader_role: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     history = History(seed)
+    monkeypatch.setattr(access_gate, "QUESTIONS", 1)
     monkeypatch.setattr(FilesystemConnector, "items", lambda _, *window: history.items(*window))
     workspace = Workspace(tmp_path, database_url)
     workspace.ingest()
