@@ -46,7 +46,7 @@ class Figures:
 
     def record(self, **conditions: Any) -> None:
         """Append the line of this run, and print its ratios beside those of the last one."""
-        line = {
+        line: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": _commit(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -30,8 +30,11 @@ MAX_PARTS = 100
 
 @dataclass
 class _Nesting:
+    """What is known of the document around all others; `pictures` are those read in it, by their bytes."""
+
     depth: int = 0
     parts: int = 0
+    pictures: dict[bytes, ParsedDocument | None] = field(default_factory=dict)
 
 
 _nesting: ContextVar[_Nesting | None] = ContextVar("_nesting", default=None)
@@ -97,9 +100,22 @@ def add_attachment(
 def read_picture(
     builder: DocumentBuilder, request: ParseRequest, data: bytes | None
 ) -> ParsedDocument | None:
-    """The text in a picture as a document; None where pictures are not recognised, and where it has none."""
-    if request.recognise is None or data is None or not take_part(builder):
+    """The text in a picture as a document; None where pictures are not recognised, and where it has none.
+
+    A picture that stands in a document several times, as a logo on each slide, is read and counts as a part
+    once.
+    """
+    if request.recognise is None or data is None:
         return None
+    known = (_nesting.get() or _Nesting()).pictures
+    if data not in known:
+        if not take_part(builder):
+            return None
+        known[data] = _read_picture(request, data)
+    return known[data]
+
+
+def _read_picture(request: ParseRequest, data: bytes) -> ParsedDocument | None:
     try:
         return request.parse_part(msgspec.structs.replace(request, data=data, name="", declared_type=None))
     except DocumentError:

@@ -16,7 +16,7 @@ import pytest
 
 from rag_pipelines.errors import ConfigError, EmptyDocumentError, UnsupportedDocumentError
 from rag_pipelines.model import ParsedDocument
-from rag_pipelines.parsing import ocr
+from rag_pipelines.parsing import ocr, parts
 from rag_pipelines.parsing.base import Ocr, ParseOptions, ParseRequest, RecognisedLine
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
 from rag_pipelines.parsing.registry import parse
@@ -157,6 +157,36 @@ def test_pictures_of_office_files_and_mails_are_read(stand_in: list[list[Recogni
         assert "images_without_text" not in document.counters
 
     assert "Before\n\nIn the picture\n\nAfter" in read_with(stand_in, saved(word.save)).text
+
+
+@pytest.mark.parametrize("kind", ["PPTX", "DOCX"])
+def test_a_picture_that_stands_often_in_an_office_file_is_read_once(
+    kind: str, stand_in: list[list[RecognisedLine]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MAX_PARTS", 2)
+    logo, other = picture("Pear & Sons"), picture(*LINES)
+    places = [logo] * 3 + [other]
+    office = pptx.Presentation() if kind == "PPTX" else docx.Document()
+    for place in places:
+        if kind == "PPTX":
+            office.slides.add_slide(office.slide_layouts[6]).shapes.add_picture(io.BytesIO(place), 0, 0)
+        else:
+            office.add_picture(io.BytesIO(place))
+    stand_in += [[line("Pear & Sons")], [line("Delivery note")]]
+    document = read(saved(office.save))
+    assert document.text.split("\n\n") == ["Pear & Sons"] * 3 + ["Delivery note"]
+    assert set(document.counters) <= {"words_seen"}
+
+
+def test_a_picture_without_text_is_counted_wherever_it_stands(stand_in: list[list[RecognisedLine]]) -> None:
+    deck = pptx.Presentation()
+    for _ in range(3):
+        slide = deck.slides.add_slide(deck.slide_layouts[5])
+        slide.shapes.title.text = "Harvest"
+        slide.shapes.add_picture(io.BytesIO(picture(*LINES)), 0, 0)
+    stand_in += [[], [line("never asked for")]]
+    assert read(saved(deck.save)).counters["images_without_text"] == 3
+    assert len(stand_in) == 1
 
 
 def opendocument(kind: str, body: str) -> bytes:
