@@ -69,21 +69,23 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]])
 
     A row is furniture when the same text stands at the same height on three pages (on two in a document
     of two or three, or where the layout model calls it furniture), or would but for a number that counts
-    the pages, or when it is a page number. What stands once is content, whatever the model calls it: the
+    the pages, or when it is a page number. Pages that say the same between their margins count as one,
+    because there everything repeats. What stands once is content, whatever the model calls it: the
     number of an invoice, a heading on the first line. A document of which nothing else would be left has
     no furniture.
     """
     places: defaultdict[tuple[bool, str], list[_Place]] = defaultdict(list)
     for page, found in zip(pages, tables, strict=True):
+        body = _body_of(page)
         for at_top, row in _marginal_rows(page, found):
             height = row[0].box.middle if at_top else page.height - row[0].box.middle
-            places[at_top, _pattern(row)].append(_Place(page, row, height))
+            places[at_top, _pattern(row)].append(_Place(page, row, height, body or page.number))
     result = Furniture()
     for (at_top, pattern), seen in places.items():
         for group in _find_repeated(pattern, seen, len(pages)):
             texts = result.headers if at_top else result.footers
             texts.setdefault("  ".join(line.text for line in group[0].row), group[0].page.number)
-            for page, row, _ in group:
+            for page, row, *_ in group:
                 result.lines.update(
                     id(line) for line in page.lines if any(part.box.holds(line.box) for part in row)
                 )
@@ -93,11 +95,15 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]])
 
 
 class _Place(NamedTuple):
-    """A row of text in the margin; `height` is its distance from the edge of its margin."""
+    """A row of text in the margin; `height` is its distance from the edge of its margin.
+
+    `body` is what the page says between its margins, or its number where that is nothing.
+    """
 
     page: Page
     row: list[Line]
     height: float
+    body: tuple[str, ...] | int
 
 
 def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list[_Place]]:
@@ -116,7 +122,7 @@ def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator
             groups[position, int(number) - place.page.number].append(place)
     for group in groups.values():
         least = 2 if pages <= 3 or all(_is_labelled(place.row) for place in group) else 3
-        if len({place.page.number for place in group}) >= least:
+        if len({place.body for place in group}) >= least:
             yield group
 
 
@@ -133,6 +139,13 @@ def _marginal_rows(page: Page, tables: Sequence[PageTable]) -> Iterator[tuple[bo
     for line in page.lines:
         if line.direction != (1, 0):
             yield False, [line]
+
+
+def _body_of(page: Page) -> tuple[str, ...]:
+    """The lines between the margins of a page, in any order."""
+    return tuple(
+        sorted(line.text for line in page.lines if MARGIN < line.box.middle / page.height < 1 - MARGIN)
+    )
 
 
 def _pattern(row: Sequence[Line]) -> str:

@@ -53,3 +53,14 @@ def test_a_labelled_row_with_the_number_of_the_page_is_furniture_where_it_counts
 
     assert furniture([foot(1)], [foot(2)], [], []).footers == {"Bergen 1 of 9": 1}
     assert furniture([foot(1)], [foot(5)], [], []).footers == {}
+
+
+def test_what_repeats_with_all_of_its_page_is_content() -> None:
+    def sheet(number: int, body: str) -> Page:
+        return Page(number, 595, 842, [at(30, "Good morning, all"), at(400, body)])
+
+    same = [sheet(number, "The ferry leaves at nine.") for number in range(1, 5)]
+    assert find_furniture(same, [[] for _ in same]) == Furniture()
+    others = [sheet(number, f"The ferry leaves at {number}.") for number in range(5, 7)]
+    found = find_furniture([*same, *others], [[] for _ in range(6)])
+    assert found.headers == {"Good morning, all": 1}
