@@ -41,7 +41,7 @@ _SIMPLE = re.compile(
       | (?P<hard><br[ ]?/?>)
       | \\(?P<escaped>[!-/:-@\[-`{{-~])
       | (?P<literal>{_INSIDE_WORD}|&(?![\#\w])|<(?![A-Za-z/!?])|(?<!~)~(?!~)|(?<!\S)\*(?!\S))
-      | <(?P<address>https?://[^\s<>\\`&%\[\]*_~]+)>
+      | <(?P<address>https?://[^\s\x00-\x20<>\\`&%\[\]*_~]+)>
       | (?P<tag></?[a-z][a-z0-9]*(?:[ ]+[a-z-]+(?:="[^"<>\n]*")?)*[ ]*/?>)
       | (?P<other>[\\`*_\[<&~])
     )
@@ -68,9 +68,16 @@ def plain_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     many dialects show as a superscript and CommonMark as it stands, is written as superscripts are.
     """
     if not _MAY_BE_MARKUP.search(content) or len(content) > _LONGEST:
-        text = content
-    else:
-        text = _without_markup(content, parser, env)
+        return _with_superscripts(content)
+    return _with_superscripts(_without_markup(content, parser, env))
+
+
+def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
+    """As `plain_text`, always by the real parser."""
+    return _with_superscripts(_parse(content, parser, env))
+
+
+def _with_superscripts(text: str) -> str:
     return _RAISED.sub(lambda match: match[1] + raised(match[1], match[2]), text) if "^" in text else text
 
 
@@ -88,6 +95,8 @@ def _without_markup(content: str, parser: MarkdownIt, env: dict[str, Any]) -> st
             return _link(match["bang"], match["link"], match["target"], references, parser)
         if kind == "strong":
             return _SIMPLE.sub(replace, match["strong"])
+        if kind == "address":
+            return linked(_shown(match["address"], parser), _address(match["address"], parser))
         if kind == "hard":
             return "\n"
         if kind == "tag":
@@ -103,7 +112,7 @@ def _without_markup(content: str, parser: MarkdownIt, env: dict[str, Any]) -> st
     try:
         return _SIMPLE.sub(replace, _join_lines(content))
     except _NotSimple:
-        return parse_text(content, parser, env)
+        return _parse(content, parser, env)
 
 
 def _join_lines(content: str) -> str:
@@ -136,8 +145,13 @@ def _address(target: str, parser: MarkdownIt) -> str:
     return target if PLAIN_ADDRESS.fullmatch(target) else parser.normalizeLink(target)
 
 
-def parse_text(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
-    """As `plain_text`, always by the real parser."""
+def _shown(address: str, parser: MarkdownIt) -> str:
+    """An address as markdown-it shows it, with a name of a host in other letters in these letters."""
+    plain = PLAIN_ADDRESS.fullmatch(address) and "xn--" not in address
+    return address if plain else parser.normalizeLinkText(address)
+
+
+def _parse(content: str, parser: MarkdownIt, env: dict[str, Any]) -> str:
     tokens: list[Token] = []
     parser.inline.parse(content, parser, env, tokens)
     line = Line()
