@@ -47,6 +47,9 @@ MOST_SIZES = 4
 SAME_PRINT = 0.25
 """Equal text no more than so many font sizes apart is printed twice."""
 
+OVERPRINT = 3.0
+"""Pieces of a row that overlap by more font sizes are two texts, not parts of a word or a formula."""
+
 SPACE_WIDTH = 0.25
 """Of a space, in font sizes, where only the width of the text with it is known."""
 
@@ -244,15 +247,19 @@ def _join_pieces(row: list[Line]) -> list[Line]:
 
 
 def _join_texts(first: Line, second: Line, gap: float) -> str:
-    """The text of two near pieces of a row; the second may be a superscript of the first, or begin where it
-    is printed over the end of the first."""
+    """The text of two near pieces of a row.
+
+    The second may be a superscript of the first, or begin where it is printed over the end of the first. Pieces
+    that lie over each other and share nothing are different texts, such as a label and the value on it.
+    """
     over = first.box.x1 - second.box.x0
     if first.box.x0 < second.box.x0 and over > SAME_PRINT * second.size:
         for count in range(min(len(first.text), len(second.text)), 0, -1):
             same = first.text.endswith(second.text[:count])
             if same and abs(_width_of_first(count, second) - over) < 0.5 * second.size:
                 return first.text + second.text[count:]
-    if gap > 0.1 * second.size or first.blank_after or second.blank_before:
+    apart = gap > 0.1 * second.size or gap < -OVERPRINT * second.size
+    if apart or first.blank_after or second.blank_before:
         return f"{first.text} {second.text}"
     rise = first.box.y1 - second.box.y1
     if second.size <= RAISED_SIZE * first.size and rise > RAISED_BY[0] * first.size:

@@ -256,3 +256,11 @@ def test_the_letters_of_an_arabic_ligature_keep_their_order() -> None:
     parsed = read(document.tobytes())
     assert parsed.text == "\u062d\u0644\u0627\u0645"
     assert "words_missing" not in parsed.counters
+
+
+def test_texts_that_lie_over_each_other_are_not_made_one_word() -> None:
+    label = Line("Agency", Box(35, 214, 87, 224), 8.0)
+    value = Line("Ministry of Fisheries", Box(38, 214, 138, 226), 8.0)
+    part = Line("stry", Box(86, 214, 100, 224), 8.0)
+    assert [[line.text for line in row] for row in rows([label, value])] == [["Agency Ministry of Fisheries"]]
+    assert [[line.text for line in row] for row in rows([label, part])] == [["Agencystry"]]
