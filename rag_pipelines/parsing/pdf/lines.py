@@ -249,8 +249,8 @@ def _join_pieces(row: list[Line]) -> list[Line]:
 def _join_texts(first: Line, second: Line, gap: float) -> str:
     """The text of two near pieces of a row.
 
-    The second may be a superscript of the first, or begin where it is printed over the end of the first. Pieces
-    that lie over each other and share nothing are different texts, such as a label and the value on it.
+    The second may be a superscript of the first, or begin where it is printed over the end of the first.
+    Pieces that lie over each other and share nothing are different texts, as a label and the value on it.
     """
     over = first.box.x1 - second.box.x0
     if first.box.x0 < second.box.x0 and over > SAME_PRINT * second.size:
