@@ -7,6 +7,7 @@ import re
 import shutil
 from email.message import EmailMessage
 from importlib.util import find_spec
+from typing import Any
 
 import docx
 import openpyxl
@@ -166,7 +167,7 @@ def test_a_picture_that_stands_often_in_an_office_file_is_read_once(
     monkeypatch.setattr(parts, "MAX_PARTS", 2)
     logo, other = picture("Pear & Sons"), picture(*LINES)
     places = [logo] * 3 + [other]
-    office = pptx.Presentation() if kind == "PPTX" else docx.Document()
+    office: Any = pptx.Presentation() if kind == "PPTX" else docx.Document()
     for place in places:
         if kind == "PPTX":
             office.slides.add_slide(office.slide_layouts[6]).shapes.add_picture(io.BytesIO(place), 0, 0)
