@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _MAY_BE_MARKUP = re.compile(r"[\\`*_\[<&~\n]")
 _INSIDE_WORD = r"(?<=[^\W_])_+(?=[^\W_])"
 _PLAIN = rf"(?:[^\\`*_\[\]<&~\n]++|{_INSIDE_WORD})"
+_MAY_BE_LETTER = r"[^\t\n -/:-@\[-^`{-~\xa0“”„‘’–—…]"
+"""All but white space and common punctuation, beside which an underscore may stand inside a word."""
 _CODE = r"(?<!`)`[^`\n]+`(?!`)"
 _TARGET = r"\((?!javascript:|vbscript:|file:|data:)[^\s()<>\\&\"'`]*(?:[ ]\"[^\"\\&\n]*\")?\)"
 _LINK = rf"!?\[(?!\^)(?:{_PLAIN}|{_CODE})*+\]{_TARGET}"
@@ -37,7 +39,8 @@ _SIMPLE = re.compile(
       | (?:(?<![*\\])(?=\*{{1,3}}\w)|(?<![^\s(]))(?P<stars>\*{{1,3}})(?![*\s])
             (?P<strong>(?:{_PLAIN}|{_CODE}|{_LINK})++)
             (?:(?<=\w)|(?<=[^\s\w])(?=(?P=stars)(?:[\s.,;:!?)]|\Z)))(?P=stars)(?!\*)
-      | (?<!\w)(?P<lines>_{{1,2}})(?=[^\W_])(?P<emphasis>{_PLAIN}++)(?<=\w)(?P=lines)(?!\w)
+      | (?<!{_MAY_BE_LETTER})(?P<lines>_{{1,2}})(?=[^\W_])(?P<emphasis>{_PLAIN}++)
+            (?<=\w)(?P=lines)(?!{_MAY_BE_LETTER})
       | (?P<hard><br[ ]?/?>)
       | \\(?P<escaped>[!-/:-@\[-`{{-~])
       | (?P<literal>{_INSIDE_WORD}|&(?![\#\w])|<(?![A-Za-z/!?])|(?<!~)~(?!~)|(?<!\S)\*(?!\S))

@@ -177,6 +177,7 @@ def read_links(marked):
 @given(INLINE)
 @example("Hey![you], ![]")
 @example("a^b^")
+@example("_a_\u200b and \x01_b_ and “_c_” and _d_\u2028e")
 @example("<https://a.example/b> and []()")
 @example("<https://xn--mnchen-3ya.example/a> <HTTPS://ü.example/Ü?b=c#d> <http://a:80/>")
 @pytest.mark.slow
