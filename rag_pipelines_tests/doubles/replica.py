@@ -6,7 +6,7 @@ What belongs here: making and stopping the replica, and waiting for it. What doe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -30,13 +30,24 @@ class Replica(NamedTuple):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)
 
+    def pause(self) -> None:
+        """Replay nothing for now."""
+        self.execute("SELECT pg_wal_replay_pause()")
+
+    def resume(self) -> None:
+        """Replay again. What is replayed then may end the very statement that asked for it."""
+        with suppress(psycopg.errors.SerializationFailure):
+            self.execute("SELECT pg_wal_replay_resume()")
+
     def catch_up(self) -> None:
         """Wait until everything that the primary has committed can be read here."""
         with psycopg.connect(self.primary) as primary, psycopg.connect(self.url, autocommit=True) as here:
             written = primary.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
             replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-            while here.execute(replayed, written).fetchone() != (True,):
-                pass
+            caught_up = False
+            while not caught_up:
+                with suppress(psycopg.errors.SerializationFailure):
+                    caught_up = here.execute(replayed, written).fetchone() == (True,)
 
 
 @contextmanager

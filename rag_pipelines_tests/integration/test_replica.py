@@ -95,14 +95,14 @@ def test_doctor_says_how_old_what_a_replica_shows_is(
 def test_hits_are_as_of_what_the_replica_has_replayed(
     shelf: Workspace, replica: Replica, searcher: Searcher
 ) -> None:
-    replica.execute("SELECT pg_wal_replay_pause()")
+    replica.pause()
     before = ask(searcher)
     shelf.write("new.md", "A kite with two tails.")
     newer = shelf.refresh()
     behind = ask(searcher)
     assert behind.version == before.version != newer.version_id
     assert [hit.as_of for hit in behind.hits] == [hit.as_of for hit in before.hits]
-    replica.execute("SELECT pg_wal_replay_resume()")
+    replica.resume()
     replica.catch_up()
     after = ask(searcher)
     assert after.version == newer.version_id

@@ -40,11 +40,14 @@ class Node(msgspec.Struct, frozen=True, gc=False):
 
 class Nodes:
     """The things of a library by id. A library may hold millions of files, so only what may stand above
-    another thing is in memory. Raises `TransientError` where the file cannot be used."""
+    another thing is in memory. Used by one thread at a time, and let go by any.
+
+    Raises `TransientError` where the file cannot be used.
+    """
 
     def __init__(self) -> None:
         self._above: dict[str, Node] = {}
-        self._files = sqlite3.connect("", isolation_level=None)
+        self._files = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._files.executescript(_TABLE)
 
     def __del__(self) -> None:
