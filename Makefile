@@ -10,8 +10,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
-# A process for each core; one that has run its share takes over tests of another.
-IN_PARALLEL := -n logical --dist worksteal
+# A process for each core and one more, because tests wait for servers; one that has run its share takes over
+# tests of another.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+IN_PARALLEL := -n $$(( $(CORES) + 1 )) --dist worksteal
 FAST := rag_pipelines_tests/unit rag_pipelines_tests/integration/test_ingest.py
 
 export DAGSTER_DISABLE_TELEMETRY := true
