@@ -198,13 +198,15 @@ SELECT DISTINCT v.document_id FROM {vectors} v
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id);
 
 -- name: begin_departed
--- Documents that a version holds and the catalogue no longer has, for `forget_rows` and its kin.
+-- Documents that a version holds and the catalogue no longer has, for `forget_rows` and its kin: of those that left it
+-- since some version was built.
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
-SELECT DISTINCT v.document_id FROM {vectors} v
-WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id);
+SELECT document_id FROM rag.departed_document gone
+WHERE EXISTS (SELECT FROM {vectors} v WHERE v.document_id = gone.document_id);
 
 -- name: has_departed
-SELECT 1 FROM {vectors} v WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id) LIMIT 1;
+SELECT 1 FROM rag.departed_document gone
+WHERE EXISTS (SELECT FROM {vectors} v WHERE v.document_id = gone.document_id) LIMIT 1;
 
 -- name: forget_words
 -- What the versions' words say of the documents in `changed`: their postings, and how many rows have each word. A row's
