@@ -213,8 +213,9 @@ PathOrUrl = Annotated[str, AfterValidator(_path_or_url)]
 class Connector(ABC):
     """One configured source of one system. Made per run, closed after it.
 
-    The engine calls it from one thread, but for `Item.load`: so many of them at once as `concurrent_loads`
-    says.
+    The engine calls it from one thread, unless `concurrent_loads` is above 1: then so many calls of
+    `Item.load` run at once, each in a thread, and a listing is read ahead in a thread of its own while
+    `prefetch` and loads go on.
     """
 
     kind: ClassVar[str]
@@ -271,8 +272,9 @@ class Connector(ABC):
     def prefetch(self, items: Sequence[Item]) -> None:  # noqa: B027 (most connectors read one at a time)
         """Called before the items of a batch are loaded, so that one request may read many.
 
-        What was read is kept for the items' `load` and given up with it. Raises nothing but
-        `CredentialError`: what could not be read here is read, or fails, item by item.
+        What was read is kept for the items' `load` and given up with it (`ahead.Kept`): the next batch is
+        announced while the items of this one are still loaded. Raises nothing but `CredentialError`: what
+        could not be read here is read, or fails, item by item.
         """
 
     def existing(self, ids: Sequence[str]) -> set[str]:

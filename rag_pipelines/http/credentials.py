@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -121,5 +122,11 @@ class BearerCredential(Credential):
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of `url`."""
     parts = urlsplit(url)
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+    return _origin(parts.scheme, parts.netloc)
+
+
+@lru_cache
+def _origin(scheme: str, place: str) -> tuple[str, str, int | None]:
+    parts = SplitResult(scheme, place, "", "", "")
+    default = {"https": 443, "http": 80}.get(scheme)
+    return scheme, (parts.hostname or "").lower(), parts.port or default

@@ -7,6 +7,7 @@ their bytes (`origin`), finding out that they are new or changed (`listing`), pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import msgspec
 
 from rag_pipelines.batching import batches
 from rag_pipelines.connectors.base import Item
+from rag_pipelines.errors import RagError
 from rag_pipelines.model import AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
@@ -63,8 +65,13 @@ class Loading:
         """Load, store and commit what is due, or all of it. What fails ends in quarantine."""
         limits = self._run.settings.limits
         due = wanted if full else self._due(wanted)
-        for batch in batches(due, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0):
-            self._load(batch)
+        if self._begins and due:
+            self._begins()
+        made = list(batches(due, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0))
+        items = ([one.item for one in batch] for batch in made)
+        with closing(self._origin.fetch(items)) as fetched:
+            for batch, answers in zip(made, fetched, strict=True):
+                self._keep(batch, answers)
 
     def _due(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
         """Those that should be loaded now; what failed before waits for its time, and counts as failed."""
@@ -75,16 +82,14 @@ class Loading:
             self._run.decide(DocumentChange.FAILED, external_id, "not due")
         return [one for one in wanted if one.item.external_id not in late]
 
-    def _load(self, batch: list[Wanted]) -> None:
-        """Load, store and commit one batch of new or changed content."""
-        if self._begins:
-            self._begins()
+    def _keep(self, batch: list[Wanted], answers: list[Fetched | RagError]) -> None:
+        """Commit one batch of new or changed content, which is stored."""
         run = self._run
         loaded: list[Loaded] = []
         same: list[dict[str, Any]] = []
         failures: list[QuarantineEntry] = []
         decided: list[tuple[DocumentChange, str, Any]] = []
-        for one, answer in zip(batch, self._origin.fetch([one.item for one in batch]), strict=True):
+        for one, answer in zip(batch, answers, strict=True):
             row, item = one.known, one.item
             if not isinstance(answer, Fetched):
                 failures.append(
@@ -116,10 +121,15 @@ class Loading:
             query(connection, "resolve_listing_failures", {"source_id": run.source_id, "ids": fetched})
             self._drop(one.raw_sha256 for one in loaded if one.item.external_id in purged)
         if kept and run.purged_beside():
-            self._origin.fetch([one.item for one in kept if not run.blobs.holds("raw", one.raw_sha256)])
+            self._fetch_again([one.item for one in kept if not run.blobs.holds("raw", one.raw_sha256)])
         for change, external_id, about in decided:
             if external_id not in purged:
                 run.decide(change, external_id, about)
+
+    def _fetch_again(self, items: list[Item]) -> None:
+        """Store content that went with a purge of another document before it was named."""
+        for _ in self._origin.fetch([items] if items else []):
+            pass
 
     def _drop(self, digests: Iterable[bytes]) -> None:
         """Remove what was loaded of documents that were purged before it was kept, unless others hold it."""

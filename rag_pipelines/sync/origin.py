@@ -6,14 +6,16 @@ and what the answers mean (`groups`, `listing`, `loading`, `settle`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from rag_pipelines import __version__
+from rag_pipelines.connectors.ahead import run_ahead
 from rag_pipelines.connectors.base import (
     Capabilities,
     Complete,
@@ -39,9 +41,12 @@ from rag_pipelines.fingerprint import fingerprint, sha256
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import documents_not_due, retry_is_due, server_time
 from rag_pipelines.store.hints import hinted_names
-from rag_pipelines.sync.loads import load_contents
+from rag_pipelines.sync.loads import Loads
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
+
+AHEAD = 250
+"""Entries that a listing is ahead of what is loaded, and as many again that it is making."""
 
 
 class Restarted(msgspec.Struct, frozen=True):
@@ -89,8 +94,11 @@ class SourceOrigin(Protocol):
     def late(self, items: Sequence[Item]) -> set[str]:
         """Ids of those that could not be loaded before, and whose time to be tried again has not come."""
 
-    def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
-        """Store the content of each of a batch; in its place why it could not be read."""
+    def fetch(self, batches: Iterable[Sequence[Item]]) -> Generator[list[Fetched | RagError]]:
+        """Store the content of each item of the batches; in its place why it could not be read.
+
+        A batch is taken and loaded while the caller looks at the answers of the one before.
+        """
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """As `Connector.existing`."""
@@ -120,6 +128,12 @@ class LiveOrigin:
 
     def entries(self) -> Entries:
         """As `SourceOrigin.entries`."""
+        found = self._found()
+        if self._connector.concurrent_loads <= 1:
+            return found
+        return found._replace(entries=run_ahead(found.entries, AHEAD))
+
+    def _found(self) -> Entries:
         source = query(self._run.connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
         if (named := self._named(source)) is not None:
@@ -139,24 +153,39 @@ class LiveOrigin:
             max_attempts=self._run.source.max_attempts,
         )
 
-    def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
+    def fetch(self, batches: Iterable[Sequence[Item]]) -> Generator[list[Fetched | RagError]]:
         """As `SourceOrigin.fetch`."""
-        self._connector.prefetch(items)
+        at_once, budget = self._connector.concurrent_loads, self._run.settings.limits.batch_bytes // 2
+        if at_once <= 1:
+            for batch in batches:
+                self._connector.prefetch(batch)
+                yield self._one_by_one(batch, budget)
+            return
+        with Loads(self._stored, at_once, budget) as loads:
+            under_way: deque[list[Future[Fetched | RagError]]] = deque()
+            for batch in batches:
+                self._connector.prefetch(batch)
+                under_way.append(loads.begin(batch))
+                if len(under_way) > 1:
+                    yield [one.result() for one in under_way.popleft()]
+            for last in under_way:
+                yield [one.result() for one in last]
+
+    def _one_by_one(self, items: Sequence[Item], budget: int) -> list[Fetched | RagError]:
+        """A batch, of which `budget` bytes are in memory before they are stored."""
         answers: dict[int, Fetched | RagError] = {}
         contents: dict[int, bytes] = {}
         held = 0
-        at_once, budget = self._connector.concurrent_loads, self._run.settings.limits.batch_bytes // 2
-        load = self._content if at_once == 1 else self._stored
-        with closing(load_contents(items, load, at_once, budget)) as loaded:
-            for place, content in loaded:
-                if not isinstance(content, bytes):
-                    answers[place] = content
-                    continue
-                contents[place] = content
-                held += len(content)
-                if held > budget:
-                    answers |= self._store(items, contents)
-                    contents, held = {}, 0
+        for place, item in enumerate(items):
+            content = self._content(item)
+            if not isinstance(content, bytes):
+                answers[place] = content
+                continue
+            contents[place] = content
+            held += len(content)
+            if held > budget:
+                answers |= self._store(items, contents)
+                contents, held = {}, 0
         answers |= self._store(items, contents)
         return [answers[place] for place in range(len(items))]
 

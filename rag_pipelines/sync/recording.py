@@ -11,10 +11,11 @@ meanwhile, is an error that may pass, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from msgspec import structs
@@ -67,11 +68,14 @@ class RecordedOrigin:
         """As `SourceOrigin.late`."""
         return {item.external_id for item in items if self._content(item) == _LATE}
 
-    def fetch(self, items: Sequence[Item]) -> list[Fetched | RagError]:
+    def fetch(self, batches: Iterable[Sequence[Item]]) -> Generator[list[Fetched | RagError]]:
         """As `SourceOrigin.fetch`; nothing is stored that is not yet.
 
         Raises `TransientError` for an item that nothing called for when it was listed.
         """
+        yield from map(self._answers, batches)
+
+    def _answers(self, items: Sequence[Item]) -> list[Fetched | RagError]:
         answers = [self._content(item) for item in items]
         if None in answers:
             raise TransientError(
@@ -191,8 +195,9 @@ class _Recorder:
             if item.external_id in late:
                 self._spool.answer(("content", item.external_id, item.token), _LATE)
         limits = self._run.settings.limits
-        for batch in batches(due, limits.batch_documents, limits.batch_bytes, lambda item: item.size or 0):
-            for item, answer in zip(batch, self._live.fetch(batch), strict=True):
+        made = list(batches(due, limits.batch_documents, limits.batch_bytes, lambda item: item.size or 0))
+        with closing(self._live.fetch(made)) as fetched:
+            for item, answer in zip(chain.from_iterable(made), chain.from_iterable(fetched), strict=True):
                 self._spool.answer(("content", item.external_id, item.token), answer)
                 if isinstance(answer, Fetched):
                     self._spool.answer(("token", item.external_id), item.token)

@@ -29,6 +29,7 @@ from rag_pipelines.connectors.base import (
 )
 from rag_pipelines.errors import CredentialError, FetchError, GoneError, TransientError, UsageError
 from rag_pipelines.model import AccessRule
+from rag_pipelines.sync import listing, origin
 from rag_pipelines.sync.deletions import reject
 from rag_pipelines.sync.plan import apply_plan, plan_source
 from rag_pipelines.sync.scope import Scope
@@ -333,3 +334,43 @@ class TestLoadingAtOnce:
         with pytest.raises(CredentialError, match="revoked"):
             scene.ingest(list_all=True, allow_deletes=True)
         assert "a" in scene.held()
+
+    def test_the_next_batch_is_loaded_while_one_is_waited_for(self, scene: Scene) -> None:
+        next_batch = threading.Event()
+
+        def load(one: str) -> None:
+            if one == "d2":
+                next_batch.set()
+            assert next_batch.wait(timeout=30)
+
+        scene.document["limits"] = {"batch_documents": 2}
+        scene.system.at_once = 3
+        scene.system.documents = {f"d{n}": f"text {n}" for n in range(6)}
+        scene.system.load = load
+        assert scene.ingest(list_all=True, allow_deletes=True).changes["added"] == 6
+
+    @pytest.mark.parametrize("at_once", [1, 2])
+    def test_a_listing_goes_on_while_contents_are_loaded(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, at_once: int
+    ) -> None:
+        further = threading.Event()
+
+        def listed(connector: Scripted, window: Window = Window()) -> Iterator[Entry]:
+            for place, one in enumerate(scene.system.documents):
+                if place == 2:
+                    further.set()
+                yield scene.system.item(one)
+            yield Complete(len(scene.system.documents))
+
+        def load(one: str) -> None:
+            went_on.append(further.wait(timeout=30) if at_once > 1 else further.is_set())
+
+        went_on: list[bool] = []
+        monkeypatch.setattr(origin, "AHEAD", 2)
+        monkeypatch.setattr(listing, "BLOCK", 2)
+        monkeypatch.setattr(Scripted, "items", listed)
+        scene.system.at_once = at_once
+        scene.system.documents = {f"d{n}": f"text {n}" for n in range(6)}
+        scene.system.load = load
+        scene.ingest(list_all=True, allow_deletes=True)
+        assert went_on[0] is (at_once > 1)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from rag_pipelines.connectors.ahead import Kept
 from rag_pipelines.connectors.confluence.content import ATTACHMENT, Content, Ref
 from rag_pipelines.connectors.confluence.site import ConfluenceSite
 from rag_pipelines.errors import (
@@ -37,10 +38,10 @@ class Bodies:
 
     def __init__(self, site: ConfluenceSite) -> None:
         self._site = site
-        self._ahead: dict[Ref, bytes] = {}
+        self._ahead: Kept[Ref, bytes] = Kept()
 
     def read_ahead(self, refs: Sequence[Ref]) -> None:
-        """Read bodies in bulk, for `load`, in place of what was read ahead before.
+        """Read bodies in bulk, for `load`.
 
         Raises `CredentialError` only: what is not found here is read one by one.
         """
@@ -52,11 +53,11 @@ class Bodies:
         except RagError:
             pass
         names = self._site.names(_find_mentions(found.values()))
-        self._ahead = {ref: _with_names(body, names) for ref, body in found.items()}
+        self._ahead.keep({ref: _with_names(body, names) for ref, body in found.items()})
 
     def load(self, ref: Ref, content: Content | None = None) -> bytes:
         """The bytes of one document. Raises what `Item.load` may raise."""
-        if (ahead := self._ahead.pop(ref, None)) is not None:
+        if (ahead := self._ahead.take(ref)) is not None:
             return ahead
         try:
             if ref.type == ATTACHMENT:

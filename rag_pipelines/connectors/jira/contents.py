@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from rag_pipelines.connectors.ahead import Kept
 from rag_pipelines.connectors.atlassian_client import Json
 from rag_pipelines.connectors.jira import issues
 from rag_pipelines.connectors.jira.issues import EntityId
@@ -28,7 +29,7 @@ class Contents:
         self._schemes = schemes
         self._fields = scope.content_fields
         self._chosen = scope.chosen
-        self._read: dict[str, bytes] = {}
+        self._read: Kept[str, bytes] = Kept()
 
     def prefetch(self, external_ids: Iterable[str]) -> None:
         """Read the issues and threads among these; what cannot be read here fails when it is loaded."""
@@ -37,22 +38,23 @@ class Contents:
             place = EntityId.of(external_id)
             if place is not None and place.kind != "attachment":
                 wanted.setdefault(place.issue_id, []).append(place)
-        self._read = {}
+        read: dict[str, bytes] = {}
         with _best_effort():
             for issue in self._site.by_ids(wanted, self._fields):
                 with _best_effort():
-                    self._keep(issue, wanted.get(str(issue["id"]), ()))
+                    read.update(self._contents(issue, wanted.get(str(issue["id"]), ())))
+        self._read.keep(read)
 
     def load(self, external_id: str) -> bytes:
         """The content. Raises `DocumentError`, `ForbiddenEntityError`, `TransientError`."""
-        ready = self._read.pop(external_id, None)
+        ready = self._read.take(external_id)
         if ready is not None:
             return ready
         place = EntityId.of(external_id)
         assert place is not None, external_id
         with _as_document(external_id):
-            self._keep(self._site.issue(place.issue_id, self._fields), [place])
-        content = self._read.pop(external_id, None)
+            read = dict(self._contents(self._site.issue(place.issue_id, self._fields), [place]))
+        content = read.get(external_id)
         if content is None:
             raise FetchError(f"{external_id} has vanished since it was listed")
         return content
@@ -62,8 +64,8 @@ class Contents:
         with _as_document(external_id):
             return self._site.client.get_bytes(url, self._options.max_bytes, size)
 
-    def _keep(self, issue: Json, places: Iterable[EntityId]) -> None:
-        """Make the contents of an issue's documents from one answer."""
+    def _contents(self, issue: Json, places: Iterable[EntityId]) -> Iterator[tuple[str, bytes]]:
+        """The contents of an issue's documents, from one answer."""
         key, fields, adf = issue["key"], issue["fields"], self._site.is_adf
         comments = self._site.comments(issue) if self._options.comments else []
         threads = issues.threads(comments, lambda one: self._schemes.resolve_role(fields, one))
@@ -71,9 +73,9 @@ class Contents:
         for place in places:
             if not place.kind:
                 open_comments = threads.get(None, [])
-                self._read[str(place)] = issues.issue_content(key, fields, open_comments, self._chosen, adf)
+                yield str(place), issues.issue_content(key, fields, open_comments, self._chosen, adf)
             elif place.part in by_name:
-                self._read[str(place)] = issues.thread_content(key, fields, by_name[place.part], adf)
+                yield str(place), issues.thread_content(key, fields, by_name[place.part], adf)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import html
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rag_pipelines.connectors.ahead import Kept
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.connectors.servicenow.site import Row, ServiceNowSite
 from rag_pipelines.connectors.servicenow.templates import Templates, label
@@ -44,8 +44,7 @@ class Contents:
         self._site = site
         self._max_bytes = max_bytes
         self._templates = Templates(site)
-        self._texts: dict[tuple[str, str], bytes] = {}
-        self._lock = threading.Lock()
+        self._texts: Kept[tuple[str, str], bytes] = Kept()
         self._blind = blind
 
     def prefetch(self, items: Sequence[Item]) -> None:
@@ -54,6 +53,7 @@ class Contents:
         for item in items:
             if isinstance(item.load, Text):
                 wanted.setdefault(item.load.table, []).append(item.load.sys_id)
+        found: dict[tuple[str, str], bytes] = {}
         for table, ids in wanted.items():
             try:
                 read = self._read(table, ids)
@@ -61,13 +61,12 @@ class Contents:
                 raise
             except RagError:
                 continue
-            with self._lock:
-                self._texts.update({(table, sys_id): text for sys_id, text in read.items()})
+            found.update({(table, sys_id): text for sys_id, text in read.items()})
+        self._texts.keep(found)
 
     def text(self, table: str, sys_id: str) -> bytes:
         """Raises `ForbiddenEntityError` where the row, or what says where its text is, is gone or hidden."""
-        with self._lock:
-            kept = self._texts.pop((table, sys_id), None)
+        kept = self._texts.take((table, sys_id))
         if kept is not None:
             return kept
         read = self._read(table, [sys_id])

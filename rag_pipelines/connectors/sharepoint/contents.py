@@ -15,6 +15,7 @@ from contextlib import suppress
 from html import escape
 from typing import Any
 
+from rag_pipelines.connectors.ahead import Kept
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json
 from rag_pipelines.connectors.sharepoint.places import Place
 from rag_pipelines.errors import (
@@ -37,20 +38,21 @@ class Contents:
 
     def __init__(self, graph: GraphClient) -> None:
         self._graph = graph
-        self._ahead: dict[str, str] = {}
+        self._ahead: Kept[str, str] = Kept()
         self._columns: dict[str, list[Json]] = {}
 
     def read_ahead(self, files: Sequence[tuple[str, str]]) -> None:
-        """Ask for the addresses of files, by their place's path and id, instead of those asked for before."""
-        self._ahead = {}
+        """Ask for the addresses of files, by their place's path and id."""
+        found: dict[str, str] = {}
         paths = [f"{place}/items/{id}?{_FIELDS}" for place, id in files]
         for (place, id), answer in zip(files, self._graph.batch(paths), strict=True):
             if not isinstance(answer, RagError) and answer.get(ADDRESS):
-                self._ahead[f"{place}/{id}"] = answer[ADDRESS]
+                found[f"{place}/{id}"] = answer[ADDRESS]
+        self._ahead.keep(found)
 
     def load_file(self, place: Place, id: str, size: int | None) -> bytes:
         """The bytes of a file. Raises what `Item.load` may raise."""
-        if address := self._ahead.pop(f"{place.path}/{id}", None):
+        if address := self._ahead.take(f"{place.path}/{id}"):
             with suppress(FetchError):
                 return self._graph.download(address, size)
         described = self._ask(f"{place.path}/items/{id}?{_FIELDS}", place.external_id(id))
