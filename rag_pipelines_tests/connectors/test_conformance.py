@@ -6,6 +6,7 @@ What belongs here: what a connector says. What does not: what the engine makes o
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from datetime import timedelta
@@ -37,6 +38,8 @@ from rag_pipelines_tests.connectors.worlds import WORLDS
 
 MANY = 12_500
 """More than any system gives in one answer: 10,000 rows of ServiceNow are the most."""
+MOST_ALIVE = 11_000
+"""Items that a listing may hold at once: those of one answer."""
 TRACED = 1_000
 BYTES_PER_ID = 2_000
 """What a listing may hold of each document: its id, and its place among the others. What it reads ahead is
@@ -334,7 +337,7 @@ def test_a_listing_that_was_broken_off_can_be_begun_again(world: World) -> None:
 @pytest.mark.case(Case.MANY_IDS)
 def test_a_large_source_is_listed_in_full_in_little_memory(world: World) -> None:
     """Memory is traced up to the first entry and along some thousands, because tracing is slow. What the
-    connector imports is there before."""
+    connector imports is there before. Items are counted: so small a thing would pass for an id."""
     listed(world)
     world.put_many({f"folder-{n % 50}/document-{n}.md": f"text {n}" for n in range(MANY)})
     entries = world.connector().items()
@@ -352,11 +355,18 @@ def test_a_large_source_is_listed_in_full_in_little_memory(world: World) -> None
     read(TRACED)
     held = tracemalloc.get_traced_memory()[0] - begun
     tracemalloc.stop()
+    alive = items_alive()
     last = read(None)
     assert not missing
     assert isinstance(last, Complete)
     assert (last.count, last.full) == (MANY + len(world.own()), True)
     assert ahead + held / TRACED * MANY < MANY * BYTES_PER_ID
+    assert max(alive, items_alive()) < MOST_ALIVE
+
+
+def items_alive() -> int:
+    """Items that somebody still holds."""
+    return sum(isinstance(one, Item) for one in gc.get_objects())
 
 
 @pytest.mark.case(Case.PROTOCOL)
