@@ -305,7 +305,7 @@ class HttpSession(requests.Session):
         )
 
     def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
-        """As `prepare_request`, of a request without files, form data, hooks or cookies of its own.
+        """As `prepare_request`, of a request without files, hooks or cookies of its own.
 
         To merge what neither has costs requests as much as everything else of it.
         """
@@ -315,6 +315,7 @@ class HttpSession(requests.Session):
             url=request.url,
             headers={**self.headers, **request.headers},
             params=request.params,
+            data=request.data,
             json=request.json,
             auth=request.auth or self.auth,
             cookies=self.cookies.copy(),
