@@ -27,6 +27,7 @@ from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.gate_results import REQUIRED_GATES
+from rag_pipelines.index.load import Load, look_out
 from rag_pipelines.index.members import (
     Size,
     count_expected,
@@ -233,28 +234,22 @@ def _build_fully(
     runtime: Runtime, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
 ) -> None:
     storage, lexical, params = storage_of(plan, version.storage), plan.settings.lexical, _source_params(plan)
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    with connection.transaction():
-        hold_lease(connection, version)
-        watermark = _snapshot(connection)
-        as_of, expected = listed_since(connection, params), count_expected(connection, params)
-        if not expected.rows:
-            raise UsageError(
-                f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
-                "embedded chunks; run `rag-pipelines ingest` first"
-            )
-        memory = storage.graph_memory(expected.rows, build_memory(runtime.settings))
-        _tell_memory(memory)
-        progress("loading vectors and terms", 0, memory.rows)
-        rows, average = storage.load(connection, params, lexical.k1, lexical.b)
-        progress("loading vectors and terms", rows, rows)
-    connection.isolation_level = None
-    progress("building postings", 0, rows)
-    storage.load_postings(connection, _weighting(plan, average))
-    progress("building postings", rows, rows)
+    outset = look_out(connection, version, params)
+    if not outset.expected.rows:
+        raise UsageError(
+            f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
+            "embedded chunks; run `rag-pipelines ingest` first"
+        )
+    allowed = build_memory(runtime.settings)
+    _tell_memory(storage.graph_memory(outset.expected.rows, allowed))
+    load = Load(
+        runtime.database, connection, version, storage, params, lexical.k1, lexical.b, allowed, progress
+    )
+    expected, watermark, as_of, average = load.run(outset)
+    memory = storage.graph_memory(expected.rows, allowed)
     held = storage.build_indexes(runtime.database, connection, memory, progress)
     if held is not None:
-        log.warning("the rest of the graph was built on disk", rows=rows, rows_in_memory=held)
+        log.warning("the rest of the graph was built on disk", rows=memory.rows, rows_in_memory=held)
     graph = {"graph_bytes": memory.needed, "build_memory": memory.allowed, "rows_in_memory": held}
     with connection.transaction():
         hold_lease(connection, version)
@@ -286,7 +281,7 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         hold_lease(connection, version)
-        watermark = _snapshot(connection)
+        watermark = _watermark(connection)
         query(connection, "collect_changed", since)
         query(connection, "add_departed", since)
         changed = _count_to_judge(connection, plan, base)
@@ -317,8 +312,8 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
     progress("catching up", 1, 1)
 
 
-def _snapshot(connection: Pg) -> str:
-    row = query(connection, "snapshot_xmin").fetchone()
+def _watermark(connection: Pg) -> str:
+    row = query(connection, "snapshot").fetchone()
     assert row is not None
     return str(row["watermark"])
 

@@ -20,6 +20,7 @@ from psycopg import sql
 from rag_pipelines import logs
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.memory import GraphMemory, graph_row_bytes
+from rag_pipelines.index.slices import Slice
 from rag_pipelines.index.spec import StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress
@@ -30,9 +31,6 @@ TABLES = ("vectors", "lexical", "terms", "postings")
 
 OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
 """Inner product: vectors are unit length, so it is the cosine, and cheaper."""
-
-SORT_MEMORY_MB = 256
-"""For sorting the words of a version."""
 
 PARALLEL_ROWS = 2_000
 """Fewer rows are indexed sooner than a second process and the memory it shares are there."""
@@ -63,6 +61,7 @@ class Storage:
         """Placeholders by name, for `query`."""
         known: dict[str, Part] = {
             **tables_of(self.number),
+            "partials": f"partials_{self.number}",
             "type": self.type,
             "language": sql.Literal(self._lexical.language),
             "languages": sql.Literal(json.dumps(self._lexical.languages)),
@@ -74,47 +73,86 @@ class Storage:
         }
         return {name: known[name] for name in names}
 
-    def load(self, connection: Pg, members: dict[str, Any], k1: float, b: float) -> tuple[int, float]:
-        """Make the tables, which nobody else may read yet, and copy words and vectors in.
+    def create(self, connection: Pg) -> None:
+        """Make the tables, which nobody else may read yet."""
+        parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type", "workers")
+        query(connection, "create_storage", None, parts)
+
+    def bound(self, connection: Pg, memory: int, *, is_one_of_many: bool) -> None:
+        """Until the end of the transaction: sort in so many bytes, and find by keys the rows of a slice."""
+        _set_local(connection, "work_mem", f"{memory // 1024}kB")
+        if is_one_of_many:
+            # By statistics of before an ingest, reading a whole table for each slice looks cheap.
+            _set_local(connection, "enable_seqscan", "off")
+            _set_local(connection, "plan_cache_mode", "force_custom_plan")
+
+    def load_words(self, connection: Pg, members: dict[str, Any], documents: Slice) -> tuple[int, int]:
+        """Read the words of some documents' chunks; how many rows and how many words they are.
 
         Args:
-            members: which rows of the catalogue.
-            k1: BM25's saturation.
-            b: BM25's share of the length.
-
-        Returns:
-            The rows, and the average length in words, which weights later rows too.
+            members: which documents of the catalogue are in the version.
         """
-        _set_local(connection, "max_parallel_workers_per_gather", _workers())
-        query(
-            connection, "create_storage", None, self.parts("vectors", "terms", "postings", "type", "workers")
-        )
-        query(connection, "load_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
-        row = query(connection, "average_length", None, self.parts("lexical")).fetchone()
+        params = {**members, "first": documents.first, "last": documents.last}
+        parts = {**self.parts("lexical"), "chunk_words": self._chunk_words}
+        row = query(connection, "load_words", params, parts).fetchone()
         assert row is not None
-        average = float(row["average_length"])
-        params = {**members, "average_length": average, "k1": k1, "b": b}
-        rows = query(connection, "load_vectors", params, self.parts("vectors", "lexical", "type")).rowcount
-        return rows, average
+        return row["rows"], row["words"]
+
+    def load_vectors(self, connection: Pg, params: dict[str, Any], documents: Slice) -> None:
+        """Copy the vectors of some documents whose words are loaded; `params` are `model_id` and weights."""
+        params = {**params, "first": documents.first, "last": documents.last}
+        query(connection, "load_vectors", params, self.parts("vectors", "lexical", "type"))
+
+    def index_lexical(self, connection: Pg) -> None:
+        """Let rows of words be found by their keys, once they are loaded."""
+        query(connection, "index_lexical", None, self.parts("lexical"))
+
+    def index_rows(self, connection: Pg) -> None:
+        """The same for vectors, which have numbers too."""
+        query(connection, "index_rows", None, self.parts("vectors"))
+
+    def last_slot(self, connection: Pg) -> int:
+        """The highest number of a row; 0 where there is none."""
+        row = query(connection, "last_slot", None, self.parts("vectors")).fetchone()
+        assert row is not None
+        return int(row["slot"])
 
     def protect(self, connection: Pg) -> None:
         """Open the tables to readers, under the row-level security of now."""
         query(connection, "protect_storage", {"storage": self.number})
 
-    def load_postings(self, connection: Pg, weighting: dict[str, Any]) -> None:
-        """Turn the words of all rows around, so that a word leads to its rows."""
-        with connection.transaction():
-            _set_local(connection, "work_mem", f"{SORT_MEMORY_MB}MB")
-            parts = {**self.parts("postings"), "words": self._words(self.parts("vectors", "lexical"))}
-            query(connection, "load_postings", weighting, parts)
-            query(connection, "load_terms", None, self.parts("terms", "postings", "lexical"))
+    def load_partials(self, connection: Pg, weighting: dict[str, Any], rows: Slice) -> None:
+        """Turn the words of some rows around, so that a word leads to its rows."""
+        params = {**weighting, "first": rows.first, "last": rows.last}
+        parts = self.parts("vectors", "lexical")
+        words = self._words({**parts, "vectors": compose_query("numbered_rows", self.parts("vectors"))})
+        query(connection, "load_partials", params, {**self.parts("partials"), "words": words})
+
+    def index_partials(self, connection: Pg) -> None:
+        """Let what slices of rows gave be found by words."""
+        query(connection, "index_partials", None, self.parts("partials"))
+
+    def load_postings(self, connection: Pg, terms: Slice) -> None:
+        """Join what slices of rows gave for some words."""
+        params = {"first": terms.first, "last": terms.last}
+        query(connection, "load_postings", params, self.parts("postings", "partials"))
+        query(connection, "load_terms", params, self.parts("terms", "partials"))
+
+    def finish_postings(self, connection: Pg) -> None:
+        """Count the rows of tenants, and drop what only the load needed."""
+        query(connection, "count_tenants", None, self.parts("terms", "lexical"))
+        query(connection, "drop_partials", None, self.parts("partials"))
+
+    def replace_changed(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
+        """Inside a transaction: replace the rows of the documents in the temporary table `changed`, whose
+        words lead nowhere yet."""
+        forget_rows(connection, self.number)
+        self._add_changed(connection, members, weighting)
 
     def catch_up(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
-        """Inside a transaction: replace the rows of the documents in the temporary table `changed`."""
+        """The same in a version whose words lead to rows."""
         forget(connection, self.number)
-        params = {**members, **weighting}
-        query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
-        query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
+        self._add_changed(connection, members, weighting)
         fresh: dict[str, Part] = {
             "vectors": compose_query("changed_rows", self.parts("vectors")),
             "lexical": compose_query("changed_words", self.parts("lexical")),
@@ -122,6 +160,11 @@ class Storage:
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)
         query(connection, "add_terms", None, self.parts("terms", "lexical"))
+
+    def _add_changed(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
+        query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
+        params = {**members, **weighting}
+        query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
 
     @property
     def _chunk_words(self) -> Part:
@@ -148,7 +191,7 @@ class Storage:
         workers = _workers() if rows >= PARALLEL_ROWS else 0
         with connection.transaction():
             _set_local(connection, "max_parallel_maintenance_workers", workers)
-            query(connection, "index_keys", None, self.parts(*TABLES))
+            query(connection, "index_keys", None, self.parts("terms", "postings"))
             query(connection, "index_words", None, self.parts("lexical"))
         with _watched(database, connection, rows, progress):
             try:
@@ -201,7 +244,7 @@ def drop_tables(connection: Pg, number: int, wait_ms: int = 10_000) -> None:
     """Drop the tables; each waits for its readers so long, and then Postgres says that it is locked."""
     _set_local(connection, "lock_timeout", f"{wait_ms}ms")
     query(connection, "take_storages")
-    query(connection, "drop_storage", None, tables_of(number))
+    query(connection, "drop_storage", None, {**tables_of(number), "partials": f"partials_{number}"})
 
 
 def forget(connection: Pg, number: int) -> int:
@@ -209,6 +252,12 @@ def forget(connection: Pg, number: int) -> int:
     parts = tables_of(number)
     query(connection, "forget_words", None, parts)
     query(connection, "drop_forgotten_words", None, {kind: parts[kind] for kind in ("terms", "postings")})
+    return forget_rows(connection, number)
+
+
+def forget_rows(connection: Pg, number: int) -> int:
+    """The same where no word leads to them."""
+    parts = tables_of(number)
     query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
     return query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).rowcount
 

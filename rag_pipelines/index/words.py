@@ -18,13 +18,14 @@ QUERIES = (
     "chunk_words",
     "load_words",
     "add_words",
-    "average_length",
     "load_vectors",
     "add_vectors",
     "word_postings",
+    "load_partials",
     "load_postings",
     "add_postings",
     "load_terms",
+    "count_tenants",
     "add_terms",
 )
 """The named queries that fill a version's tables, in a build and when it catches up."""

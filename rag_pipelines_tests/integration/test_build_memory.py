@@ -49,19 +49,18 @@ def test_a_graph_that_cannot_fit_is_told_before_the_build_and_as_long_as_it_is_l
 def test_a_version_says_how_much_of_its_graph_was_built_in_memory(
     filled: Workspace, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = storage.Storage.load
+    index_rows = storage.Storage.index_rows
 
-    def load_many(self: storage.Storage, connection: Pg, *arguments: Any) -> tuple[int, float]:
-        rows, average = load(self, connection, *arguments)
+    def multiply(self: storage.Storage, connection: Pg) -> None:
         table = f"rag.vectors_{self.number}"
-        more = connection.execute(
+        connection.execute(
             f"INSERT INTO {table} (document_id, chunk_set_id, ordinal, embedding, weights) "
-            "SELECT document_id, chunk_set_id, ordinal + n, embedding, weights "
+            "SELECT document_id, chunk_set_id, ordinal + 100 * n, embedding, weights "
             f"FROM {table}, generate_series(1, {COPIES}) n"
         )
-        return rows + more.rowcount, average
+        index_rows(self, connection)
 
-    monkeypatch.setattr(storage.Storage, "load", load_many)
+    monkeypatch.setattr(storage.Storage, "index_rows", multiply)
     filled.document["limits"]["build_memory"] = "1MiB"
     built = call("index", "build", "main")
     (version,) = json.loads(call("index", "versions", "--json").stdout)

@@ -22,8 +22,8 @@ DOCUMENTS = 240
 BATCH = 16
 MOMENTS = (
     "phase start", "phase list", "phase prepare", "embed", "embed", "phase build",
-    "phase loading vectors and terms", "phase building postings", "phase indexing", "phase gates",
-    "phase promote",
+    "phase loading words", "phase loading vectors", "phase turning words around", "phase building postings",
+    "phase indexing", "phase gates", "phase promote",
 )  # fmt: skip
 """Where a run is killed: a random moment after it has said so. In the order of a run, because each run goes
 on where the last one was killed."""

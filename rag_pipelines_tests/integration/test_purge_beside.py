@@ -67,7 +67,9 @@ def test_a_run_that_has_loaded_a_document_does_not_bring_it_back_after_its_purge
 @pytest.mark.parametrize(
     ("full", "stage"),
     [
-        (True, "loading vectors and terms"),
+        (True, "loading words"),
+        (True, "loading vectors"),
+        (True, "turning words around"),
         (True, "building postings"),
         (False, "catching up"),
     ],
@@ -100,7 +102,7 @@ def test_a_collection_leaves_the_text_that_a_build_has_read(world: Workspace) ->
         world.ingest("docs")
         collect_garbage(world.database, world.settings)
 
-    version = world.build(full=True, progress=At("loading vectors and terms", change_and_collect))
+    version = world.build(full=True, progress=At("turning words around", change_and_collect))
 
     assert all(world.validate(version).values())
     promote(world.database, "main", version.version_id)

@@ -28,6 +28,12 @@ CREATE OR REPLACE FUNCTION rag.posting(slot integer, impact integer) RETURNS byt
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN int4send(slot) || substring(int4send(impact) FROM 4);
 
+-- object: FUNCTION rag.first_row(bytea)
+-- The number of the row of the first of some postings.
+CREATE OR REPLACE FUNCTION rag.first_row(entries bytea) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (get_byte(entries, 0) << 24) + (get_byte(entries, 1) << 16) + (get_byte(entries, 2) << 8) + get_byte(entries, 3);
+
 -- object: FUNCTION rag.impact(integer, float8, float8)
 -- How much a word counts in a text: tf * (k1 + 1) / (tf + saturation), as in rag.bm25_weights.
 CREATE OR REPLACE FUNCTION rag.impact(tf integer, k1 float8, saturation float8) RETURNS integer

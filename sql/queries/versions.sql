@@ -10,9 +10,10 @@ INSERT INTO rag.index_version (
 RETURNING *, watermark::text AS watermark;
 
 -- name: hold_version_lease
--- Inside a writing transaction: one row while this build is ours; nobody can take it before we commit.
+-- Inside a writing transaction: one row while this build is ours; nobody can take it before we commit. Shared by the
+-- sessions of a build.
 SELECT 1 FROM rag.index_version
-WHERE version_id = %(version_id)s AND lease_token = %(lease_token)s AND state = 'building' FOR UPDATE;
+WHERE version_id = %(version_id)s AND lease_token = %(lease_token)s AND state = 'building' FOR SHARE;
 
 -- name: abandoned_builds
 -- Builds whose holder is gone: whoever holds the index's lock now may fail them.
@@ -83,8 +84,9 @@ FROM (SELECT CASE WHEN %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_s
 SELECT max(d.changed_xid)::text AS newest FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE s.name = ANY(%(sources)s);
 
--- name: snapshot_xmin
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS watermark;
+-- name: snapshot
+-- What this transaction sees, and the oldest transaction that is open.
+SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snapshot())::text AS watermark;
 
 -- name: finish_build
 UPDATE rag.index_version SET
