@@ -212,6 +212,7 @@ CREATE TABLE rag.document (
     deletion_id bigint,
     text_of timestamp with time zone,
     unread_since timestamp with time zone,
+    bucket smallint GENERATED ALWAYS AS (((hashtextextended(external_id, (0)::bigint) & (63)::bigint))::smallint) STORED NOT NULL,
     CONSTRAINT document_state_check CHECK ((state = ANY (ARRAY['present'::text, 'missing'::text, 'tombstoned'::text])))
 );
 
@@ -850,6 +851,17 @@ CREATE TABLE rag.schema_release (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE rag.shard_lease (
+    token uuid NOT NULL,
+    source_id integer NOT NULL,
+    shard integer NOT NULL,
+    shards integer NOT NULL,
+    buckets smallint[] NOT NULL,
+    lease_owner text NOT NULL,
+    lease_at timestamp with time zone NOT NULL,
+    CONSTRAINT shard_lease_check CHECK (((shard >= 0) AND (shard < shards)))
+);
+
 ALTER TABLE rag.source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rag.source_source_id_seq
     START WITH 1
@@ -1006,6 +1018,9 @@ ALTER TABLE ONLY rag.schema_object
 ALTER TABLE ONLY rag.schema_release
     ADD CONSTRAINT schema_release_pkey PRIMARY KEY (release);
 
+ALTER TABLE ONLY rag.shard_lease
+    ADD CONSTRAINT shard_lease_pkey PRIMARY KEY (token);
+
 ALTER TABLE ONLY rag.source
     ADD CONSTRAINT source_name_key UNIQUE (name);
 
@@ -1038,6 +1053,8 @@ CREATE INDEX deletion_by_source ON rag.deletion USING btree (source_id, deletion
 CREATE INDEX departed_document_by_change ON rag.departed_document USING btree (departed_xid);
 
 CREATE INDEX document_by_access ON rag.document USING btree (tenant, access_id, document_id) WHERE (state <> 'tombstoned'::text);
+
+CREATE INDEX document_by_bucket ON rag.document USING btree (source_id, bucket, document_id) WHERE (state <> 'tombstoned'::text);
 
 CREATE INDEX document_by_change ON rag.document USING btree (changed_xid);
 
@@ -1082,6 +1099,8 @@ CREATE UNIQUE INDEX quarantine_document ON rag.quarantine USING btree (source_id
 CREATE UNIQUE INDEX quarantine_entity ON rag.quarantine USING btree (source_id, entity) WHERE (entity IS NOT NULL);
 
 CREATE INDEX run_by_source ON rag.run USING btree (source_id, run_id DESC);
+
+CREATE INDEX shard_lease_by_source ON rag.shard_lease USING btree (source_id);
 
 CREATE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((old.raw_sha256 <> new.raw_sha256)) EXECUTE FUNCTION rag.bytes_replaced();
 
@@ -1221,6 +1240,9 @@ ALTER TABLE ONLY rag.quarantine
 
 ALTER TABLE ONLY rag.run
     ADD CONSTRAINT run_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.shard_lease
+    ADD CONSTRAINT shard_lease_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY rag.version_document
     ADD CONSTRAINT version_document_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);

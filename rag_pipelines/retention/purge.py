@@ -136,6 +136,8 @@ def _stop_runs(connection: Pg, source: str, external_id: str, *, even_if_present
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{PATIENCE:.0f}s",))
     try:
         stopped = query(connection, "stop_writers", names).fetchone()
+        if stopped:
+            query(connection, "stop_shards", stopped)
     except psycopg.errors.LockNotAvailable as error:
         raise TransientError(
             f"source {source!r} is being written to in one piece, by a plan that is made or applied, for "

@@ -162,13 +162,18 @@ def set_attributes(connection: Pg, rows: Sequence[Mapping[str, Any]]) -> None:
     _many(connection, "set_attributes", rows)
 
 
-def quarantine(connection: Pg, source_id: int, entries: Iterable[QuarantineEntry]) -> None:
-    """Record failures; a repeated failure of the same content under the same code counts up."""
+def quarantine(connection: Pg, source_id: int, since: datetime, entries: Iterable[QuarantineEntry]) -> None:
+    """Record failures; a repeated failure of the same content under the same code counts up.
+
+    Args:
+        since: documents that were purged then or later are left out.
+    """
     for entry in entries:
         error = entry.error
         delay, free = _pause(entry)
         params: dict[str, Any] = {
             "source_id": source_id,
+            "since": since,
             "external_id": entry.external_id,
             "entity": clean(entry.entity) if entry.entity else None,
             "stage": entry.stage,

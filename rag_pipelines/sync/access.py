@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from rag_pipelines.errors import TooLargeDocumentError
 from rag_pipelines.model import CLOSED, AccessRule
 from rag_pipelines.store.database import query
-from rag_pipelines.store.documents import AccessRules, QuarantineEntry, quarantine
+from rag_pipelines.store.documents import AccessRules, QuarantineEntry
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.text.canonical import clean
 
@@ -43,7 +43,7 @@ class ListedRules:
         ]
         fitting = [_access_of(one) for one in rules if one not in oversized]
         with run.writing() as connection:
-            quarantine(connection, run.source_id, entries)
+            run.quarantine(entries)
             query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
         return rules
 

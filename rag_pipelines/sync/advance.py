@@ -17,6 +17,8 @@ from contextlib import closing
 from enum import IntEnum
 from uuid import UUID
 
+import psycopg
+
 from rag_pipelines import logs
 from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
@@ -44,7 +46,8 @@ class Stage(IntEnum):
 
 
 ROUNDS = 3
-"""How often documents are taken up whose reused chunks were purged before they could be committed."""
+"""How often documents are taken up that could not be committed, because another process was changing them or
+their reused chunks were purged."""
 
 STAGE_NAMES = {
     Stage.PARSED: "parse",
@@ -97,9 +100,8 @@ class Advance:
         """Take the earlier text from documents whose bytes have been unreadable for too long."""
         age = self._run.source.quarantine.keep_text
         with self._run.writing() as connection:
-            rows = query(
-                connection, "drop_last_texts", {"source_id": self._run.source_id, "age": age}
-            ).fetchall()
+            params = {"source_id": self._run.source_id, "buckets": self._run.buckets, "age": age}
+            rows = query(connection, "drop_last_texts", params).fetchall()
         for row in rows:
             log.warning("last text dropped", document=row["external_id"])
 
@@ -113,15 +115,24 @@ class Advance:
             yield work
 
     def _count_pending(self) -> int:
-        params = {"source_id": self._run.source_id, "parsers": list(self._targets.parsers.values())}
+        params = {
+            "source_id": self._run.source_id,
+            "buckets": self._run.buckets,
+            "parsers": list(self._targets.parsers.values()),
+        }
         row = query(self._run.connection, "count_pending", params).fetchone()
         return row["pending"] if row else 0
 
     def _pending(self) -> Iterator[Work]:
         """Every document that lacks something, with what is already known of its bytes."""
+        for bucket in self._run.buckets or (None,):
+            yield from self._pending_in(bucket)
+
+    def _pending_in(self, bucket: int | None) -> Iterator[Work]:
         params = {
             **self._targets.lacking(self._chunkers),
             "source_id": self._run.source_id,
+            "bucket": bucket,
             "max_attempts": self._run.source.max_attempts,
             "limit": self._run.settings.limits.batch_documents,
         }
@@ -238,7 +249,13 @@ class Advance:
         """Embed and store one batch; returns how many of it have to be begun anew."""
         refused = {model.profile_id: self._embed(works, model) for model in self._models}
         with self._run.timed("store"):
-            return commit(self._run, self._targets, works, refused, chunked=self._through >= Stage.CHUNKED)
+            try:
+                return commit(
+                    self._run, self._targets, works, refused, chunked=self._through >= Stage.CHUNKED
+                )
+            except psycopg.errors.DeadlockDetected:
+                log.info("begun anew", documents=len(works))
+                return len(works)
 
     def _embed(self, works: list[Work], model: ModelTarget) -> Refused:
         """Vectors of the new chunk sets of a batch."""

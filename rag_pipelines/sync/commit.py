@@ -30,7 +30,7 @@ from rag_pipelines.store.chunks import (
     put_parses,
 )
 from rag_pipelines.store.database import Pg, Row, query
-from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.profiles import ChunkTarget
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import FAILED_TYPE, Targets
@@ -75,9 +75,10 @@ def commit(
 ) -> int:
     """Write a batch, while the lease is ours; returns how many documents have to be begun anew.
 
-    Documents that were purged since the run began are left out. So are those of which a chunk set was known
-    and is not there any more, because it was purged with another document: they stay pending. A chunk set of
-    which a vector is gone stays without its mark, and is embedded with what is pending.
+    Documents that were purged since the run began are left out. So are those that another process is changing
+    just now, and those of which a chunk set was known and is not there any more, because it was purged with
+    another document: they stay pending. A chunk set of which a vector is gone stays without its mark, and is
+    embedded with what is pending.
 
     Args:
         refused: what each model refused, by the model's profile row; its keys are the models that ran.
@@ -86,6 +87,8 @@ def commit(
     with run.writing() as connection:
         purged = run.forgotten(work.row["external_id"] for work in works)
         works = [work for work in works if work.row["external_id"] not in purged]
+        there = _hold_documents(connection, works)
+        passed_over, works = len(works) - len(there), there
         partly = _refused_entries(targets, works, refused)
         _put_parses(connection, targets, works)
         sets = [made for work in works if work.error is None for made in work.sets.values()]
@@ -110,7 +113,14 @@ def commit(
     report.chunks += sum(len(made.chunks) for made in sets)
     for work in works:
         report.status(work.error.status if work.error else "ok")
-    return len(lost)
+    return passed_over + len(lost)
+
+
+def _hold_documents(connection: Pg, works: Sequence[Work]) -> list[Work]:
+    """Those whose documents are there, and stay as they are until commit."""
+    params = {"ids": [work.document_id for work in works]}
+    held = {row["document_id"] for row in query(connection, "hold_documents", params)}
+    return [work for work in works if work.document_id in held]
 
 
 def _resolve_sets(connection: Pg, works: Sequence[Work], ids: Mapping[UUID, int]) -> set[int]:
@@ -221,7 +231,7 @@ def _settle_quarantine(
         and (work.row["raw_bytes"] or not isinstance(work.error, EmptyDocumentError))
     ]
     entries += partly
-    quarantine(run.connection, run.source_id, entries)
+    run.quarantine(entries)
     bad = {entry.external_id for entry in entries}
     fine = [work.row["external_id"] for work in works if work.row["external_id"] not in bad]
     query(run.connection, "resolve_processing_failures", {"source_id": run.source_id, "ids": fine})

@@ -20,7 +20,7 @@ from rag_pipelines.batching import batches
 from rag_pipelines.connectors.base import Capabilities, Complete, Failure, Group
 from rag_pipelines.errors import CorruptDocumentError, CredentialError, FetchError, RagError
 from rag_pipelines.store.database import Row, query
-from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.principals import replace_groups
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
@@ -138,11 +138,7 @@ class _GroupListing:
         run = self._run
         with run.writing() as connection:
             replace_groups(connection, run.source_id, groups, self._began)
-            quarantine(
-                connection,
-                run.source_id,
-                [QuarantineEntry(STAGE, error, entity=entity) for entity, error in failures.items()],
-            )
+            run.quarantine(QuarantineEntry(STAGE, error, entity=entity) for entity, error in failures.items())
         run.report.groups += len(groups)
         run.report.memberships += sum(len(group.members) for group in groups)
         run.progress("groups", run.report.groups, None)
@@ -177,7 +173,7 @@ class _GroupListing:
                     "they keep their members. If this is right, run `rag-pipelines ingest --allow-deletes`"
                 )
                 self._failed[DIRECTORY] = error
-                quarantine(connection, run.source_id, [QuarantineEntry(STAGE, error, entity=DIRECTORY)])
+                run.quarantine([QuarantineEntry(STAGE, error, entity=DIRECTORY)])
             else:
                 query(connection, "drop_stale_groups", params)
                 query(connection, "save_groups_at", params)

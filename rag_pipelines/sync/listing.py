@@ -30,7 +30,6 @@ from rag_pipelines.store.documents import (
     QuarantineEntry,
     attribute_params,
     known_documents,
-    quarantine,
     set_attributes,
 )
 from rag_pipelines.sync.access import ListedRules
@@ -237,14 +236,10 @@ class SourceListing:
         for failure in failures:
             error = type(failure.error).__name__
             self._run.decide(DocumentChange.FAILED, failure.external_id or failure.entity or "?", error)
-        with self._run.writing() as connection:
-            quarantine(
-                connection,
-                self._run.source_id,
-                [
-                    QuarantineEntry("list", one.error, one.external_id, one.entity, content=one.token)
-                    for one in failures
-                ],
+        with self._run.writing():
+            self._run.quarantine(
+                QuarantineEntry("list", one.error, one.external_id, one.entity, content=one.token)
+                for one in failures
             )
 
     def _follow_moves(self, items: dict[str, Item]) -> set[str]:
@@ -259,17 +254,11 @@ class SourceListing:
         with self._run.writing():
             for old_id, item in free_moves(moves, items, taken.keys()).items():
                 place = {"source_id": source_id, "old_id": old_id, "external_id": item.external_id}
+                if (origin := origins.get(old_id)) is not None:
+                    query(connection, "rename_document", {**place, "document_id": origin["document_id"]})
+                    self._run.decide(DocumentChange.MOVED, item.external_id, old_id)
+                    moved.add(item.external_id)
                 query(connection, "rename_quarantined", place)
-                origin = origins.get(old_id)
-                if origin is None:
-                    continue
-                query(
-                    connection,
-                    "rename_document",
-                    {"document_id": origin["document_id"], "external_id": item.external_id},
-                )
-                self._run.decide(DocumentChange.MOVED, item.external_id, old_id)
-                moved.add(item.external_id)
         return moved
 
     def _write(self, items: dict[str, Item], known: dict[str, Row], moved: set[str]) -> None:

@@ -23,7 +23,6 @@ from rag_pipelines.store.documents import (
     QuarantineEntry,
     attribute_params,
     put_documents,
-    quarantine,
     set_attributes,
 )
 from rag_pipelines.sync.diff import DocumentChange, compare_attributes
@@ -114,7 +113,7 @@ class Loading:
             kept = [one for one in loaded if one.item.external_id not in purged]
             put_documents(connection, run.source_id, kept)
             set_attributes(connection, same)
-            quarantine(connection, run.source_id, failures)
+            run.quarantine(failures)
             unchanged = [one["external_id"] for one in same]
             query(connection, "trust_content", {"source_id": run.source_id, "ids": unchanged})
             fetched = [one.item.external_id for one in kept] + unchanged

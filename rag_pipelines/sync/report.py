@@ -113,6 +113,27 @@ class SyncReport(msgspec.Struct):
             notes=list(dict.fromkeys([*self.notes, *later.notes])),
         )
 
+    def beside(self, other: SyncReport) -> SyncReport:
+        """One report of this, and of what `other` did to other documents of the source."""
+        sums = {
+            name: round(value + getattr(other, name), 6)
+            for name, value in msgspec.structs.asdict(self).items()
+            if type(value) in (int, float)
+        }
+        counts = {
+            name: dict(Counter(value) + Counter(getattr(other, name)))
+            for name, value in msgspec.structs.asdict(self).items()
+            if name in ("changes", "reparsed", "statuses", "seconds")
+        }
+        return msgspec.structs.replace(
+            self,
+            **sums,
+            **counts,
+            outcome="failed" if "failed" in (self.outcome, other.outcome) else self.outcome,
+            incomplete=self.incomplete or other.incomplete,
+            notes=list(dict.fromkeys([*self.notes, *other.notes])),
+        )
+
     @property
     def touched(self) -> int:
         """Documents that were not as they had been."""

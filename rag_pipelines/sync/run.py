@@ -19,7 +19,8 @@ from rag_pipelines.config.settings import LimitSettings, Settings, SourceSetting
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg, query
-from rag_pipelines.store.lease import SourceLease
+from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.lease import Lease
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
@@ -44,11 +45,11 @@ def worker_pool(limits: LimitSettings) -> Workers:
 
 @dataclass(frozen=True)
 class SourceRun:
-    """One run over one source, holding its lease."""
+    """One run over one source, or over some buckets of its documents, holding their lease."""
 
     name: str
     settings: Settings
-    lease: SourceLease
+    lease: Lease
     blobs: BlobStore
     workers: Workers
     report: SyncReport
@@ -65,6 +66,11 @@ class SourceRun:
     def source_id(self) -> int:
         """The source's row."""
         return self.lease.source_id
+
+    @property
+    def buckets(self) -> list[int] | None:
+        """The buckets that it works on, for queries; None for all."""
+        return None if self.lease.buckets is None else list(self.lease.buckets)
 
     @property
     def source(self) -> SourceSettings:
@@ -95,8 +101,12 @@ class SourceRun:
 
         A purge waits for the transaction, so the answer holds until commit.
         """
-        params = {"source_id": self.source_id, "ids": list(ids)}
+        params = {"source_id": self.source_id, "ids": list(ids), "since": self.lease.since}
         return {row["id"] for row in query(self.connection, "forgotten_ids", params)}
+
+    def quarantine(self, entries: Iterable[QuarantineEntry]) -> None:
+        """Inside `writing`: record failures, but of documents that were purged since the run began."""
+        quarantine(self.connection, self.source_id, self.lease.since, entries)
 
     def purged_beside(self) -> bool:
         """After a transaction: whether blobs were removed since the run began, which it may just have named.
@@ -105,8 +115,7 @@ class SourceRun:
         """
         if self.connection.info.transaction_status != TransactionStatus.IDLE:
             return False
-        params = {"source_id": self.source_id}
-        return query(self.connection, "purged_beside", params).fetchone() is not None
+        return query(self.connection, "purged_beside", {"since": self.lease.since}).fetchone() is not None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

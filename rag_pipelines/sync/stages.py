@@ -47,20 +47,25 @@ def source_run(
     *,
     continued: bool = False,
     decisions: Decisions | None = None,
+    beside_shards: bool = False,
 ) -> Iterator[SourceRun]:
     """Hold the lease of `source`; the report is stored when the block ends, however it ends.
 
     Args:
         continued: this is a later stage of the source's newest run, whose stored report grows.
         decisions: where what the listing decides is collected.
+        beside_shards: only list, while shards (`sync.shards`) bring documents forward.
     """
     connector = settings.source(source).connector
     report = SyncReport(source)
-    with source_lease(database, source, connector) as lease, worker_pool(settings.limits) as workers:
+    with (
+        source_lease(database, source, connector, beside_shards=beside_shards) as lease,
+        worker_pool(settings.limits) as workers,
+    ):
         blobs = BlobStore.of(settings)
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         began = _find_continued_run(run) if continued else None
-        earlier = RUN_REPORT.decode(began["report"]) if began else None
+        grows = began is not None
         described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
         query(run.connection, "describe_source", described)
         if began is None:
@@ -77,17 +82,21 @@ def source_run(
             report.notes.append(f"{type(error).__name__}: {error}")
             # Over a lost connection nothing can be said, and `end_abandoned_runs` does so later.
             with suppress(psycopg.OperationalError):
-                _end_run(run, began["run_id"], earlier)
+                _end_run(run, began["run_id"], grows=grows)
             raise
         finally:
             _log_end(began["run_id"], report, logs.seconds_since(began_at))
-        _end_run(run, began["run_id"], earlier)
+        _end_run(run, began["run_id"], grows=grows)
 
 
-def _end_run(run: SourceRun, run_id: int, earlier: SyncReport | None) -> None:
-    whole = earlier.followed_by(run.report) if earlier else run.report
+def _end_run(run: SourceRun, run_id: int, *, grows: bool) -> None:
+    """Store the report: after what is stored of an earlier stage, beside what shards have added meanwhile."""
     with run.connection.transaction():
         query(run.connection, "share_source", {"source_id": run.source_id})
+        row = query(run.connection, "report_of_run", {"run_id": run_id}).fetchone()
+        assert row is not None
+        stored = RUN_REPORT.decode({"source": run.name, **row["report"]})
+        whole = stored.followed_by(run.report) if grows else run.report.beside(stored)
         report = Jsonb(RUN_REPORT.encode(_without_purged(run, whole)))
         query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
 

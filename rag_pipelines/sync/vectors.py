@@ -21,7 +21,7 @@ from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
 from rag_pipelines.store.database import Row, query
-from rag_pipelines.store.documents import QuarantineEntry, quarantine
+from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
 
@@ -103,7 +103,11 @@ def refusal(model: ModelTarget, error: EmbeddingError, external_id: str, sha256:
 def resolve_refused(run: SourceRun, models: Sequence[ModelTarget]) -> None:
     """Take documents out of quarantine of which none of `models`, all that are in use, refuses a chunk."""
     with run.writing() as connection:
-        params = {"source_id": run.source_id, "models": [model.profile_id for model in models]}
+        params = {
+            "source_id": run.source_id,
+            "buckets": run.buckets,
+            "models": [model.profile_id for model in models],
+        }
         query(connection, "resolve_refused", params)
 
 
@@ -112,6 +116,7 @@ def embed_pending(run: SourceRun, model: ModelTarget) -> None:
     after = 0
     params = {
         "source_id": run.source_id,
+        "buckets": run.buckets,
         "chunker_id": model.chunker_id,
         "model_id": model.profile_id,
         "limit": INPUTS_PER_PAGE,
@@ -136,19 +141,19 @@ def _embed_sets(run: SourceRun, model: ModelTarget, sets: list[int]) -> None:
 
     refused = embed_inputs(run, model, {row["input_key"]: row["input"] for row in rows}, wanted)
     with run.timed("store"), run.writing() as connection:
-        held = sorted(hold_sets(connection, sets))
-        marks = [embedded_row(model.profile_id, one, keys[one], refused) for one in held]
-        query(connection, "mark_embedded", {"rows": Jsonb(marks)})
         params = {"source_id": run.source_id, "sets": sets}
         owners = query(connection, "documents_of_sets", params).fetchall()
         query(connection, "mark_changed", {"ids": [row["document_id"] for row in owners]})
+        held = sorted(hold_sets(connection, sets))
+        marks = [embedded_row(model.profile_id, one, keys[one], refused) for one in held]
+        query(connection, "mark_embedded", {"rows": Jsonb(marks)})
         entries = [
             refusal(model, refused[key], row["external_id"], row["sha256"])
             for row in owners
             for key in keys[row["chunk_set_id"]]
             if key in refused
         ]
-        quarantine(connection, run.source_id, entries)
+        run.quarantine(entries)
 
 
 def _within(rows: Sequence[Row], budget: int) -> list[Row]:

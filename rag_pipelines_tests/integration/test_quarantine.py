@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +33,9 @@ from rag_pipelines.store.documents import (
 )
 from rag_pipelines_tests.integration.workspace import Workspace
 
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before anything is purged in these tests."""
+
 
 @pytest.fixture
 def held(workspace: Workspace) -> Workspace:
@@ -46,7 +49,7 @@ def fail(workspace: Workspace, error: RagError, stage: str = "fetch", **entry: A
     """Record one failure of a document and return its row with the pause in seconds."""
     fields = {"external_id": "a.md", "content": "token 1", "code_version": "code 1", **entry}
     with workspace.database.transaction() as connection:
-        quarantine(connection, _source(workspace), [QuarantineEntry(stage, error, **fields)])
+        quarantine(connection, _source(workspace), BEGAN, [QuarantineEntry(stage, error, **fields)])
     (row,) = workspace.rows(
         "SELECT *, round(extract(epoch FROM next_try_at - last_at))::int AS pause FROM rag.quarantine"
     )
@@ -264,7 +267,7 @@ def test_entries_are_chosen_by_all_that_is_given(
         QuarantineEntry("parse", ParseCrashError("died"), "c.md"),
     ]
     with held.database.transaction() as connection:
-        quarantine(connection, _source(held), entries)
+        quarantine(connection, _source(held), BEGAN, entries)
         connection.execute(
             "UPDATE rag.quarantine SET first_at = now() - interval '3 days' WHERE external_id > 'a.md'"
         )

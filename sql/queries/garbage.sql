@@ -15,7 +15,7 @@ SELECT pg_advisory_unlock_shared(hashtextextended('rag.catalogue', 0));
 SELECT pg_advisory_xact_lock(hashtextextended('rag.storages', 0));
 
 -- name: oldest_lease
--- Since when the oldest of the living runs and builds works, NULL without any; builds that began after `began` count
+-- Since when the oldest of the living runs, shards and builds works, NULL without any; builds that began after `began` count
 -- even if they have ended. A lease is living while a session holds its lock.
 WITH held AS MATERIALIZED (
     SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
@@ -25,6 +25,8 @@ WITH held AS MATERIALIZED (
 SELECT least(
     (SELECT min(coalesce(s.lease_at, 'epoch')) FROM rag.source s
      JOIN held ON held.key = hashtextextended('rag.source:' || s.name, 0)),
+    (SELECT min(l.lease_at) FROM rag.shard_lease l
+     JOIN held ON held.key = hashtextextended('rag.shard:' || l.token, 0)),
     (SELECT min(v.created_at) FROM rag.index_version v
      WHERE v.created_at >= %(began)s
         OR (v.state = 'building'

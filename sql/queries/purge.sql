@@ -12,17 +12,22 @@ SELECT source_id FROM rag.source WHERE name = %(source)s;
 -- Inside a transaction: waits for what a run over this source is writing; what it writes after sees our changes.
 SELECT source_id FROM rag.source WHERE name = %(source)s FOR NO KEY UPDATE;
 
+-- name: stop_shards
+-- The same for its shards. None begins before the transaction ends.
+SELECT token FROM rag.shard_lease WHERE source_id = %(source_id)s ORDER BY token FOR NO KEY UPDATE;
+
 -- name: put_forgotten
 INSERT INTO rag.forgotten (source_id, digest, forgotten_at)
 VALUES (%(source_id)s, %(digest)s, clock_timestamp())
 ON CONFLICT (source_id, digest) DO UPDATE SET forgotten_at = EXCLUDED.forgotten_at;
 
 -- name: is_running
--- A row while a run holds the lock of the source.
+-- A row while a run holds the lock of the source, or shards those of its buckets.
 SELECT 1 FROM pg_locks l
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('rag.source:' || %(source)s, 0) LIMIT 1;
+  AND (l.classid::bigint << 32 | l.objid::bigint) IN (
+      hashtextextended('rag.source:' || %(source)s, 0), hashtextextended('rag.buckets:' || %(source)s, 0)) LIMIT 1;
 
 -- name: purge_trail
 -- What the audit says of earlier purges of a document, the newest first.

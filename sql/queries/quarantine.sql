@@ -18,9 +18,9 @@ SELECT %(source_id)s, %(external_id)s, %(stage)s, %(status)s, %(error_class)s, %
                     ELSE least('1 day', make_interval(secs => %(delay)s::float8 * 2 ^ least(attempts - %(free)s - 1, 20)))
                END
 FROM counted
-WHERE NOT EXISTS (SELECT FROM rag.forgotten f JOIN rag.source s USING (source_id)
+WHERE NOT EXISTS (SELECT FROM rag.forgotten f
                   WHERE f.source_id = %(source_id)s AND f.digest = sha256(convert_to(%(external_id)s, 'UTF8'))
-                    AND f.forgotten_at >= s.lease_at)
+                    AND f.forgotten_at >= %(since)s)
 ON CONFLICT (source_id, external_id) WHERE external_id IS NOT NULL DO UPDATE SET
     stage = EXCLUDED.stage, status = EXCLUDED.status, error_class = EXCLUDED.error_class, message = EXCLUDED.message,
     content = EXCLUDED.content, code_version = EXCLUDED.code_version, attempts = EXCLUDED.attempts,
@@ -82,7 +82,9 @@ WHERE source_id = %(source_id)s AND stage <> 'groups' AND entity IS NOT NULL AND
 -- name: resolve_refused
 -- Documents of which no model in use refuses a chunk any more.
 DELETE FROM rag.quarantine q
-WHERE q.source_id = %(source_id)s AND q.stage = 'embed' AND NOT EXISTS (
+WHERE q.source_id = %(source_id)s AND q.stage = 'embed'
+  AND (%(buckets)s::smallint[] IS NULL OR (hashtextextended(q.external_id, 0) & 63) = ANY(%(buckets)s::smallint[]))
+  AND NOT EXISTS (
     SELECT FROM rag.document d
     JOIN rag.document_chunks dc USING (document_id)
     JOIN rag.chunk_set_embedded e USING (chunk_set_id)

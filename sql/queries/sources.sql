@@ -23,9 +23,15 @@ SELECT pg_try_advisory_lock(hashtextextended(%(key)s, 0)) AS locked;
 -- name: unlock
 SELECT pg_advisory_unlock(hashtextextended(%(key)s, 0));
 
+-- name: try_lock_shared
+SELECT pg_try_advisory_lock_shared(hashtextextended(%(key)s, 0)) AS locked;
+
+-- name: unlock_shared
+SELECT pg_advisory_unlock_shared(hashtextextended(%(key)s, 0));
+
 -- name: take_source_lease
 UPDATE rag.source SET lease_token = %(token)s, lease_owner = %(owner)s, lease_at = now()
-WHERE source_id = %(source_id)s;
+WHERE source_id = %(source_id)s RETURNING lease_at;
 
 -- name: hold_source_lease
 -- Inside a writing transaction: one row while the lease is ours; nobody can take it before we commit.
@@ -35,12 +41,12 @@ SELECT 1 FROM rag.source WHERE source_id = %(source_id)s AND lease_token = %(tok
 -- Which of these documents were purged since the lease was taken: this run stores nothing of them.
 SELECT id FROM unnest(%(ids)s::text[]) AS id
 JOIN rag.forgotten f ON f.source_id = %(source_id)s AND f.digest = sha256(convert_to(id, 'UTF8'))
-JOIN rag.source s ON s.source_id = f.source_id AND f.forgotten_at >= s.lease_at;
+ AND f.forgotten_at >= %(since)s;
 
 -- name: purged_beside
 -- Whether blobs were removed since the lease was taken; who is doing so right now is waited for.
 WITH newest AS MATERIALIZED (SELECT forgotten_at FROM rag.forgotten WHERE digest = '' FOR KEY SHARE)
-SELECT 1 FROM newest WHERE forgotten_at >= (SELECT lease_at FROM rag.source WHERE source_id = %(source_id)s);
+SELECT 1 FROM newest WHERE forgotten_at >= %(since)s;
 
 -- name: share_source
 -- Inside a transaction: a purge of a document of the source waits for it.

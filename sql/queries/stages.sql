@@ -8,7 +8,7 @@ RETURNING profile_id;
 
 -- name: pending_documents
 -- Documents whose parse or chunks are not what their bytes and the current profiles call for, in order of
--- id after `after`. `memo` is a parse of the same bytes by the current parser, made for whatever document.
+-- id after `after`; of one bucket, or of all. `memo` is a parse of the same bytes by the current parser, made for whatever document.
 -- A document that killed or starved its worker is tried again only after its delay and up to a limit. One whose
 -- bytes are known to be bad is pending until quarantine says so; blank files are not quarantined.
 -- `earlier` is the document's own last parse; `again` says that it was of the same bytes, so by other code.
@@ -30,6 +30,7 @@ LEFT JOIN rag.quarantine q
   ON q.source_id = d.source_id AND q.external_id = d.external_id AND q.stage = 'parse'
  AND q.content = encode(d.raw_sha256, 'hex') AND q.code_version = %(code_version)s
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND d.document_id > %(after)s
+  AND (%(bucket)s::smallint IS NULL OR d.bucket = %(bucket)s)
   AND (
     (memo.parse_id IS NULL
      AND (q.quarantine_id IS NULL OR (q.attempts < %(max_attempts)s AND q.next_try_at <= now())))
@@ -54,6 +55,7 @@ LIMIT %(limit)s;
 -- How many documents `pending_documents` would give at the most; for progress bars.
 SELECT count(*) AS pending FROM rag.document d LEFT JOIN rag.parse p USING (parse_id)
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+  AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
   AND (p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 OR p.profile_id <> ALL(%(parsers)s::int[])
        OR d.status = 'pending');
 
@@ -81,6 +83,7 @@ FROM jsonb_to_recordset(%(rows)s) AS r (
     raw_sha256 text, hint text, profile_id int, status text, message text, media_type text, blocks_sha256 text,
     title text, language text, pages int, characters int, blocks jsonb, counters jsonb, metadata jsonb,
     warnings text[])
+ORDER BY raw_sha256, hint, profile_id
 ON CONFLICT (raw_sha256, hint, profile_id) DO UPDATE SET status = EXCLUDED.status, message = EXCLUDED.message
 RETURNING parse_id, encode(raw_sha256, 'hex') AS raw_sha256, hint;
 
@@ -90,8 +93,15 @@ INSERT INTO rag.chunk_set (key, blocks_sha256, title, profile_id, chunks, tokens
 SELECT key, decode(blocks_sha256, 'hex'), title, profile_id, chunks, tokens
 FROM jsonb_to_recordset(%(rows)s) AS r (
     key uuid, blocks_sha256 text, title text, profile_id int, chunks int, tokens bigint)
+ORDER BY key
 ON CONFLICT (key) DO NOTHING
 RETURNING key, chunk_set_id;
+
+-- name: hold_documents
+-- Which of these documents are there; they stay as they are until commit. What others have locked is left out: they
+-- change it just now, or take it away.
+SELECT document_id FROM rag.document WHERE document_id = ANY(%(ids)s)
+ORDER BY document_id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: hold_sets
 -- Which of these chunk sets are there; they stay so until commit.
@@ -140,6 +150,7 @@ WITH expired AS (
     UPDATE rag.document SET
         text_of = NULL, unread_since = NULL, updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
     WHERE source_id = %(source_id)s AND text_of IS NOT NULL AND unread_since < now() - %(age)s::interval
+      AND (%(buckets)s::smallint[] IS NULL OR bucket = ANY(%(buckets)s))
     RETURNING document_id, external_id
 ), unmapped AS (
     DELETE FROM rag.document_chunks dc USING expired WHERE dc.document_id = expired.document_id
@@ -150,11 +161,15 @@ SELECT external_id FROM expired ORDER BY external_id;
 INSERT INTO rag.chunk_set_embedded (chunk_set_id, model_id, missing)
 SELECT chunk_set_id, model_id, missing
 FROM jsonb_to_recordset(%(rows)s) AS r (chunk_set_id bigint, model_id int, missing int)
+ORDER BY chunk_set_id, model_id
 ON CONFLICT (chunk_set_id, model_id) DO UPDATE SET missing = EXCLUDED.missing;
 
 -- name: mark_changed
 -- What index versions hold of these documents is out of date from this transaction on.
-UPDATE rag.document SET changed_xid = pg_current_xact_id() WHERE document_id = ANY(%(ids)s);
+WITH ordered AS MATERIALIZED (
+    SELECT document_id FROM rag.document WHERE document_id = ANY(%(ids)s) ORDER BY document_id FOR NO KEY UPDATE
+)
+UPDATE rag.document d SET changed_xid = pg_current_xact_id() FROM ordered WHERE d.document_id = ordered.document_id;
 
 -- name: missing_vectors
 -- Which of these inputs have no vector yet.
@@ -170,7 +185,7 @@ JOIN rag.document_chunks dc USING (document_id)
 JOIN rag.chunk_set cs USING (chunk_set_id)
 LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND dc.profile_id = %(chunker_id)s
-  AND dc.chunk_set_id > %(after)s
+  AND dc.chunk_set_id > %(after)s AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
   AND (e.chunk_set_id IS NULL
        OR (e.missing > 0 AND NOT EXISTS (SELECT FROM rag.quarantine q
                                          WHERE q.source_id = d.source_id AND q.external_id = d.external_id)))
