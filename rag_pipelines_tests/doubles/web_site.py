@@ -64,10 +64,19 @@ class WebSite(Server):
         self.pages[path] = Page(body, **options)
         return self.url + quote(path, safe="/?=&%")
 
-    def sitemap(self, path: str, urls: list[str], *, index: bool = False, packed: bool = False) -> str:
-        """Make a sitemap of `urls`; returns its address."""
+    def sitemap(
+        self,
+        path: str,
+        urls: list[str],
+        *,
+        index: bool = False,
+        packed: bool = False,
+        lastmod: str | None = None,
+    ) -> str:
+        """Make a sitemap of `urls`, all with the same `lastmod`; returns its address."""
         kind, entry = ("sitemapindex", "sitemap") if index else ("urlset", "url")
-        entries = "".join(f"<{entry}><loc>{url.replace('&', '&amp;')}</loc></{entry}>" for url in urls)
+        told = f"<lastmod>{lastmod}</lastmod>" if lastmod else ""
+        entries = "".join(f"<{entry}><loc>{url.replace('&', '&amp;')}</loc>{told}</{entry}>" for url in urls)
         xml = f"<{kind} xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>{entries}</{kind}>".encode()
         raw = gzip.compress(xml) if packed else xml
         self.pages[path] = Page("", raw=raw, headers={"Content-Type": "application/xml"})

@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ _DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class PageRecord(msgspec.Struct, frozen=True):
-    """A page as it was read last. `token` is that of its content, `digest` of its bytes."""
+    """A page as it was read last. `token` is that of its content, `digest` of its bytes.
+
+    `lastmod` is what a sitemap said of it when the site was asked last, at `asked_at`; None: ask it.
+    """
 
     token: str
     digest: bytes
@@ -42,6 +46,8 @@ class PageRecord(msgspec.Struct, frozen=True):
     facts: PageFacts
     etag: str | None = None
     last_modified: str | None = None
+    lastmod: datetime | None = None
+    asked_at: datetime | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -18,7 +18,8 @@ from rag_pipelines.connectors.base import Capabilities, Complete, Connector, Ent
 from rag_pipelines.connectors.tally import Tally
 from rag_pipelines.connectors.web.addresses import Scope
 from rag_pipelines.connectors.web.cache import PageCache
-from rag_pipelines.connectors.web.crawl import Crawl, canonical_of, facts_of_answer
+from rag_pipelines.connectors.web.crawl import Crawl
+from rag_pipelines.connectors.web.known import canonical_of, facts_of_answer
 from rag_pipelines.connectors.web.options import PAGES, WebOptions
 from rag_pipelines.connectors.web.pages import PageFacts, facts_of
 from rag_pipelines.connectors.web.reader import Answer, PageReader

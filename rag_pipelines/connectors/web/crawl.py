@@ -1,7 +1,8 @@
 """One pass over a site: sitemaps, links, and what was known before and is linked no more.
 
 What belongs here: which address is read next, and what becomes of each answer. What does not: reading
-(`reader`), judging a page (`pages`), the contract (`connector`).
+(`reader`), judging a page (`pages`), what an answer adds to what was known (`known`), the contract
+(`connector`).
 
 An address that fails for now hides the pages that only it links, unless its links of last time are known;
 one that is refused for good is a failed document and leads nowhere. The id of a document is its canonical
@@ -14,18 +15,17 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from rag_pipelines import logs
 from rag_pipelines.connectors.base import Failure, Item
-from rag_pipelines.connectors.web.addresses import Scope, normalise
-from rag_pipelines.connectors.web.cache import PageCache, PageRecord
-from rag_pipelines.connectors.web.options import PAGES, WebOptions
-from rag_pipelines.connectors.web.pages import PageFacts, content_of, facts_of, why_no_page
+from rag_pipelines.connectors.web.addresses import Scope
+from rag_pipelines.connectors.web.cache import PageCache
+from rag_pipelines.connectors.web.known import KnownPages, base_of, canonical_of
+from rag_pipelines.connectors.web.options import WebOptions
+from rag_pipelines.connectors.web.pages import PageFacts
 from rag_pipelines.connectors.web.reader import Answer, AwayError, PageReader
 from rag_pipelines.connectors.web.sitemaps import MAX_BYTES, read_sitemap
 from rag_pipelines.errors import (
@@ -38,15 +38,11 @@ from rag_pipelines.errors import (
     UnsupportedDocumentError,
     UsageError,
 )
-from rag_pipelines.fingerprint import sha256
 
 log = logs.get(__name__)
 
 NESTED = 5
 """Indexes of sitemaps from the configured one down to a sitemap; the protocol wants one."""
-
-_PARSED_TO_COMPARE = 1_000_000
-"""Bytes of a page up to which a change of bytes is looked at for a change of content."""
 
 
 class Visit(NamedTuple):
@@ -64,7 +60,7 @@ class Crawl:
         self._options = options
         self._scope = scope
         self._reader = reader
-        self._cache = cache
+        self._known = KnownPages(options, scope, reader, cache)
         self._ahead: deque[Visit] = deque()
         self._seen: set[str] = set()
         self._documents: set[str] = set()
@@ -88,7 +84,7 @@ class Crawl:
             self._plan(Visit(place, self._options.depth))
         yield from self._visit_all()
         if self._options.unlinked == "keep":
-            for url in self._cache.urls():
+            for url in self._known.urls():
                 if self._scope.place(url) == url:
                     self._plan(Visit(url, 0))
             yield from self._visit_all()
@@ -107,15 +103,15 @@ class Crawl:
 
         Raises what `why_no_page` says.
         """
-        self._record(answer.url, answer)
+        self._known.take(answer)
 
     def forget_the_gone(self) -> None:
         """After a pass that saw everything: keep nothing of what is not there any more."""
-        for url in list(self._cache.urls()):
+        for url in list(self._known.urls()):
             if url not in self._documents and url not in self._seen:
-                self._cache.drop(url)
+                self._known.drop(url)
         for url in self.gone - self._documents:
-            self._cache.drop(url)
+            self._known.drop(url)
 
     def _read_sitemaps(self) -> Iterator[Failure]:
         ahead = deque((url, 0) for url in self._options.sitemaps)
@@ -169,7 +165,7 @@ class Crawl:
                         yield Failure(error=error, entity="pages above max_pages")
                         break
                     visit = self._ahead.popleft()
-                    task = partial(self._reader.read, visit.url, self._conditions)
+                    task = partial(self._read, visit)
                     under_way[pool.submit(copy_context().run, task)] = visit
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -177,16 +173,11 @@ class Crawl:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _conditions(self, url: str) -> dict[str, str]:
-        """Headers that ask for a page only if it is not the known one (RFC 9110, 13.1). Runs in threads."""
-        known = self._cache.record(url)
-        if known is None:
-            return {}
-        asked = {
-            "If-None-Match": known.etag,
-            "If-Modified-Since": None if known.etag else known.last_modified,
-        }
-        return {name: value for name, value in asked.items() if value}
+    def _read(self, visit: Visit) -> Answer:
+        """What is at an address; it is not asked where its sitemap is trusted. Runs in threads."""
+        if self._known.need_not_ask(visit.url, visit.modified_at):
+            return self._reader.unasked(visit.url)
+        return self._reader.read(visit.url, self._known.conditions)
 
     def _take(self, visit: Visit, future: Future[Answer]) -> Iterator[Item | Failure]:
         """What becomes of one answer."""
@@ -196,13 +187,15 @@ class Crawl:
             raise
         except (MissingEntityError, GoneError) as error:
             log.info("page not there", url=visit.url, reason=str(error))
+            self._known.doubt(visit.url)
             self.gone.add(visit.url)
             if visit.url in self._begins:
                 yield Failure(error=error, entity=f"links of {visit.url}")
-            if (known := self._cache.record(visit.url)) is not None:
+            if (known := self._known.record(visit.url)) is not None:
                 self._follow(visit, visit.url, known.facts)
         except AwayError as error:
-            if self._known_document(visit.url) is not None or visit.url in self._begins:
+            self._known.doubt(visit.url)
+            if self._known.document(visit.url) is not None or visit.url in self._begins:
                 yield from self._fail(visit, error)
             else:
                 log.info("page elsewhere", url=visit.url, reason=str(error))
@@ -213,10 +206,11 @@ class Crawl:
 
     def _fail(self, visit: Visit, error: RagError) -> Iterator[Failure]:
         self._failed[visit.url] = error
+        self._known.doubt(visit.url)
         if visit.url not in self._documents:
             self._documents.add(visit.url)
             yield Failure(error=error, external_id=visit.url)
-        known = self._cache.record(visit.url)
+        known = self._known.record(visit.url)
         if known is not None:
             self._follow(visit, visit.url, known.facts)
         elif visit.depth and isinstance(error, TransientError):
@@ -225,6 +219,7 @@ class Crawl:
     def _judge(self, visit: Visit, answer: Answer) -> Iterator[Item | Failure]:
         url = answer.url
         if answer.moved:
+            self._known.doubt(visit.url)
             if self._scope.place(url) != url:
                 yield from self._leave(visit, answer)
                 return
@@ -233,18 +228,18 @@ class Crawl:
                 self.gone.add(visit.url)
                 self._seen.add(url)
         try:
-            record = self._record(url, answer)
+            record = self._known.take(answer, None if answer.moved else visit.modified_at)
         except RagError as error:
             yield from self._fail(visit if answer.passing else visit._replace(url=url), error)
             return
         if answer.passing:
             self._seen.add(url)
-            if self._stands(visit.url, None if record is None else record.digest):
+            if self._known.stands(visit.url, None if record is None else record.digest):
                 yield from self._fail(visit, AwayError(f"it is for now at {url}"))
-            elif self._cache.record(visit.url) is not None:
+            elif self._known.record(visit.url) is not None:
                 self.gone.add(visit.url)
         if record is None:
-            known = self._known_document(url)
+            known = self._known.document(url)
             if known is not None:
                 declared = answer.media_type or "nothing"
                 kind = UnsupportedDocumentError(
@@ -267,29 +262,18 @@ class Crawl:
         self._copies.pop(url, None)
         if url not in self._documents:
             self._documents.add(url)
-            yield self._item(visit, url, record, moved=answer.moved and not answer.passing)
-
-    def _stands(self, url: str, digest: bytes | None) -> bool:
-        """Whether the document at `url` is another one than what is shown in its place for now."""
-        known = self._known_document(url)
-        return known is not None and known.digest != digest
+            moved_from = visit.url if answer.moved and not answer.passing else None
+            yield self._known.item(url, record, visit.modified_at, moved_from)
 
     def _leave(self, visit: Visit, answer: Answer) -> Iterator[Failure]:
         """An address leads to a page that the options leave out."""
         error = UsageError(f"it is at {answer.url} now, which is not of this source")
-        if answer.passing and self._known_document(visit.url) is not None:
+        if answer.passing and self._known.document(visit.url) is not None:
             yield from self._fail(visit, error)
         elif not answer.passing:
             self.gone.add(visit.url)
         if visit.url in self._begins:
             yield Failure(error=error, entity=f"links of {visit.url}")
-
-    def _known_document(self, url: str) -> PageRecord | None:
-        """What was known of a document before this pass; None of an address that was none."""
-        known = self._cache.record(url)
-        if known is None or not known.facts.indexed or canonical_of(self._scope, url, known.facts):
-            return None
-        return known if known.media_type in self._options.media_types else None
 
     def _end_of(self, step: str, stop: str) -> str:
         """Where canonical addresses and moves lead from `step`, or `stop` where they pass it."""
@@ -303,7 +287,7 @@ class Crawl:
         """Copies go where the page that they name is read; one that names what is not there is a page."""
         for url, visit in self._copies.items():
             other = self._end_of(self._canonical[url], url)
-            record = self._cache.record(url)
+            record = self._known.record(url)
             if url in self._documents or record is None:
                 continue
             if (error := self._failed.get(other)) is not None:
@@ -311,7 +295,7 @@ class Crawl:
                 yield Failure(error=error, external_id=url)
             elif other not in self._documents and other not in self._unindexed:
                 self._documents.add(url)
-                yield self._item(visit, url, record, moved=False)
+                yield self._known.item(url, record, visit.modified_at)
 
     def _follow(self, visit: Visit, url: str, facts: PageFacts) -> None:
         if visit.depth and facts.followed:
@@ -319,94 +303,3 @@ class Crawl:
             for link in facts.links:
                 if (place := self._scope.place(link, base)) is not None:
                     self._plan(Visit(place, visit.depth - 1))
-
-    def _record(self, url: str, answer: Answer) -> PageRecord | None:
-        """The record of a page as it is now, kept; None for what is neither a document nor has links.
-
-        Raises what `why_no_page` says, and keeps what was known.
-        """
-        before = self._cache.record(url)
-        if answer.unchanged:
-            return before
-        media_type, body = answer.media_type, answer.body
-        if media_type not in self._options.media_types and media_type not in PAGES:
-            return None
-        digest = sha256(body)
-        facts = facts_of_answer(answer, self._options.user_agent)
-        if media_type in PAGES and (error := why_no_page(facts)) is not None:
-            raise error
-        token = digest.hex()
-        if before is not None and before.media_type == media_type:
-            token = self._token(url, before, digest, body)
-        record = PageRecord(
-            token=token,
-            digest=digest,
-            media_type=media_type,
-            size=len(body),
-            facts=facts,
-            etag=answer.headers.get("ETag"),
-            last_modified=answer.headers.get("Last-Modified"),
-        )
-        self._cache.put(url, record, body)
-        return record
-
-    def _token(self, url: str, before: PageRecord, digest: bytes, body: bytes) -> str:
-        """The token of a page that was sent again: that of before as long as its content is."""
-        if digest == before.digest:
-            return before.token
-        small = max(len(body), before.size) <= _PARSED_TO_COMPARE
-        if before.media_type in PAGES and small:
-            earlier = self._cache.body(url) or b""
-            if content_of(earlier, before.media_type) == content_of(body, before.media_type):
-                return before.token
-        return digest.hex()
-
-    def _item(self, visit: Visit, url: str, record: PageRecord, *, moved: bool) -> Item:
-        parts = urlsplit(url)
-        name = unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc
-        metadata = {"site": parts.netloc}
-        if record.facts.language:
-            metadata["language"] = record.facts.language
-        return Item(
-            external_id=url,
-            token=record.token,
-            load=partial(self._load, url),
-            name=name,
-            path=parts.netloc + unquote(parts.path) + (f"?{parts.query}" if parts.query else ""),
-            url=url,
-            media_type=record.media_type,
-            size=record.size,
-            modified_at=_moment(record.last_modified) or visit.modified_at,
-            metadata=metadata,
-            moved_from=visit.url if moved and visit.url != url else None,
-        )
-
-    def _load(self, url: str) -> bytes:
-        body = self._cache.body(url)
-        return self._reader.read(url).body if body is None else body
-
-
-def facts_of_answer(answer: Answer, agent: str) -> PageFacts:
-    """What an answer says about itself: a page in its head, a file in its headers only."""
-    if answer.media_type in PAGES:
-        return facts_of(answer.body, answer.headers, agent)
-    return PageFacts(indexed="noindex" not in answer.headers.get("X-Robots-Tag", "").lower())
-
-
-def base_of(url: str, facts: PageFacts) -> str:
-    """What the links of a page are relative to."""
-    return normalise(facts.base, url) or url if facts.base else url
-
-
-def canonical_of(scope: Scope, url: str, facts: PageFacts) -> str | None:
-    """The canonical address of a page, where that is another one of this source."""
-    other = scope.place(facts.canonical, base_of(url, facts)) if facts.canonical else None
-    return None if other == url else other
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -50,6 +50,13 @@ class WebOptions(HttpOptions):
     delay: float = Field(
         0.0, ge=0, le=60, description="seconds between requests to a host; a Crawl-delay may ask for more"
     )
+    trust_lastmod: float = Field(
+        0.0,
+        ge=0,
+        le=365,
+        description="days for which a page is not asked for while its lastmod in a sitemap stands; 0: every "
+        "run asks for every page",
+    )
     private_addresses: bool = Field(
         False, description="whether hosts of private networks may be read, for sites inside of one"
     )
@@ -84,4 +91,9 @@ class WebOptions(HttpOptions):
     def _begins_somewhere(self) -> WebOptions:
         if not (self.sitemaps or self.start):
             raise ValueError("give sitemaps, start, or both: nothing says where the site begins")
+        if self.trust_lastmod and not (self.sitemaps and self.cache_dir):
+            raise ValueError(
+                "trust_lastmod needs sitemaps, which say when a page was changed, and cache_dir, "
+                "where that is kept"
+            )
         return self

@@ -53,7 +53,7 @@ class AwayError(ForbiddenEntityError):
 
 class Answer(msgspec.Struct, frozen=True):
     """What an address gave. `url` is where it was found, elsewhere if it `moved`, which is for now only if it
-    is `passing`; `unchanged`: none sent."""
+    is `passing`; `unchanged`: none sent, and if it is `unasked`, by nobody's word but a sitemap's."""
 
     url: str
     headers: Mapping[str, str]
@@ -61,6 +61,7 @@ class Answer(msgspec.Struct, frozen=True):
     moved: bool = False
     passing: bool = False
     unchanged: bool = False
+    unasked: bool = False
 
     @property
     def media_type(self) -> str:
@@ -127,6 +128,12 @@ class PageReader:
             passing = passing or answer.status_code not in _PERMANENT
             at = self._next_hop(at, answer.headers.get("Location", ""), passing=passing)
         raise UsageError(f"{url} is redirected more than {HOPS} times")
+
+    def unasked(self, url: str) -> Answer:
+        """As `read` of a page that is as it was. Raises what `read` does where robots may not read it."""
+        if not self._robots.allow(url):
+            raise LeftError(f"robots.txt does not allow {url}")
+        return Answer(url, {}, unchanged=True, unasked=True)
 
     def close(self) -> None:
         """Close the connections."""
