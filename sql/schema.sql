@@ -19,6 +19,15 @@ CREATE FUNCTION rag.as_typed(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN rag.pairs_apart(rag.identifiers_apart(content));
 
+CREATE FUNCTION rag.blocks_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key)
+    SELECT DISTINCT 'blocks', encode(blocks_sha256, 'hex') FROM gone WHERE blocks_sha256 IS NOT NULL;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.term_id(lexeme text) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ((abs((hashtextextended(lexeme, (0)::bigint) % (1000000000)::bigint)) + 1))::integer;
@@ -89,6 +98,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION rag.content_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key) SELECT DISTINCT 'chunk set', chunk_set_id::text FROM gone;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.content_replaced() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -128,6 +145,21 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION rag.document_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key)
+    SELECT 'raw', encode(OLD.raw_sha256, 'hex') WHERE NEW.raw_sha256 <> OLD.raw_sha256
+    UNION ALL SELECT 'parse', parse_id::text FROM rag.parse p
+    WHERE p.parse_id = OLD.parse_id
+       OR (p.raw_sha256 = OLD.raw_sha256 AND p.hint = OLD.hint
+           AND (NEW.raw_sha256, NEW.hint) IS DISTINCT FROM (OLD.raw_sha256, OLD.hint))
+    UNION ALL SELECT 'access rule', a.digest::text FROM rag.access_rule a
+    WHERE a.access_id = OLD.access_id AND NEW.access_id <> OLD.access_id;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.documents_changed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -141,6 +173,18 @@ CREATE FUNCTION rag.documents_departed() RETURNS trigger
     AS $$
 BEGIN
     INSERT INTO rag.departed_document (document_id) SELECT document_id FROM departed ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.documents_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key)
+    SELECT DISTINCT 'raw', encode(raw_sha256, 'hex') FROM gone
+    UNION SELECT 'parse', parse_id::text FROM gone WHERE parse_id IS NOT NULL
+    UNION SELECT 'parse', p.parse_id::text FROM gone JOIN rag.parse p USING (raw_sha256, hint)
+    UNION SELECT 'access rule', a.digest::text FROM gone JOIN rag.access_rule a USING (access_id);
     RETURN NULL;
 END $$;
 
@@ -163,6 +207,15 @@ CREATE FUNCTION rag.first_row(entries bytea) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ((((get_byte(entries, 0) << 24) + (get_byte(entries, 1) << 16)) + (get_byte(entries, 2) << 8)) + get_byte(entries, 3));
 
+CREATE FUNCTION rag.former_rules_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key)
+    SELECT DISTINCT 'access rule', a.digest::text FROM gone JOIN rag.access_rule a USING (access_id);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
@@ -170,6 +223,14 @@ CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
 CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
+
+CREATE FUNCTION rag.inputs_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key) SELECT DISTINCT 'vector', input_key::text FROM gone;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION rag.named_in(clauses jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -818,6 +879,22 @@ CREATE TABLE rag.receipt_key (
     key bytea NOT NULL
 );
 
+CREATE TABLE rag.released (
+    released_id bigint NOT NULL,
+    kind text NOT NULL,
+    key text NOT NULL,
+    CONSTRAINT released_kind_check CHECK ((kind = ANY (ARRAY['chunk set'::text, 'vector'::text, 'parse'::text, 'access rule'::text, 'raw'::text, 'blocks'::text])))
+);
+
+ALTER TABLE rag.released ALTER COLUMN released_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.released_released_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE rag.run (
     run_id bigint NOT NULL,
     source_id integer NOT NULL,
@@ -893,6 +970,10 @@ CREATE TABLE rag.version_document (
     changed boolean NOT NULL,
     lack text,
     quarantined boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE rag.whole_collection (
+    ended_at timestamp with time zone NOT NULL
 );
 
 ALTER TABLE ONLY rag.access_rule
@@ -1009,6 +1090,9 @@ ALTER TABLE ONLY rag.quarantine
 ALTER TABLE ONLY rag.reader
     ADD CONSTRAINT reader_pkey PRIMARY KEY (role);
 
+ALTER TABLE ONLY rag.released
+    ADD CONSTRAINT released_pkey PRIMARY KEY (released_id);
+
 ALTER TABLE ONLY rag.run
     ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
 
@@ -1046,6 +1130,8 @@ CREATE UNIQUE INDEX canary_one_running ON rag.canary USING btree (index_name) WH
 
 CREATE INDEX certificate_by_source ON rag.certificate USING btree (source_id, certificate_id DESC);
 
+CREATE INDEX chunk_by_input ON rag.chunk USING btree (input_key);
+
 CREATE INDEX chunk_set_by_blocks ON rag.chunk_set USING btree (blocks_sha256);
 
 CREATE INDEX deletion_by_source ON rag.deletion USING btree (source_id, deletion_id DESC);
@@ -1056,9 +1142,9 @@ CREATE INDEX document_by_access ON rag.document USING btree (tenant, access_id, 
 
 CREATE INDEX document_by_bucket ON rag.document USING btree (source_id, bucket, document_id) WHERE (state <> 'tombstoned'::text);
 
-CREATE INDEX document_by_change ON rag.document USING btree (changed_xid);
+CREATE INDEX document_by_bytes ON rag.document USING btree (raw_sha256);
 
-CREATE INDEX document_by_content ON rag.document USING btree (source_id, raw_sha256);
+CREATE INDEX document_by_change ON rag.document USING btree (changed_xid);
 
 CREATE INDEX document_by_deletion ON rag.document USING btree (deletion_id) WHERE (deletion_id IS NOT NULL);
 
@@ -1067,6 +1153,8 @@ CREATE INDEX document_by_metadata ON rag.document USING gin (metadata jsonb_path
 CREATE INDEX document_by_parse ON rag.document USING btree (parse_id);
 
 CREATE INDEX document_by_path ON rag.document USING btree (path text_pattern_ops);
+
+CREATE INDEX document_by_rule ON rag.document USING btree (access_id);
 
 CREATE INDEX document_by_time ON rag.document USING btree (modified_at);
 
@@ -1091,6 +1179,8 @@ CREATE UNIQUE INDEX index_version_one_building ON rag.index_version USING btree 
 CREATE UNIQUE INDEX index_version_one_live ON rag.index_version USING btree (index_name) WHERE (state = 'live'::text);
 
 CREATE INDEX membership_by_member ON rag.membership USING btree (member);
+
+CREATE INDEX parse_by_blocks ON rag.parse USING btree (blocks_sha256) WHERE (blocks_sha256 IS NOT NULL);
 
 CREATE INDEX plan_by_source ON rag.plan USING btree (source_id, plan_id DESC);
 
@@ -1135,6 +1225,24 @@ CREATE TRIGGER count_new AFTER INSERT ON rag.membership REFERENCING NEW TABLE AS
 CREATE CONSTRAINT TRIGGER end_canary AFTER UPDATE OF state ON rag.index_version DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION rag.end_canary();
 
 CREATE TRIGGER note_departed AFTER DELETE ON rag.document REFERENCING OLD TABLE AS departed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_departed();
+
+CREATE TRIGGER note_released AFTER UPDATE ON rag.document FOR EACH ROW WHEN (((old.raw_sha256 <> new.raw_sha256) OR (old.hint <> new.hint) OR (old.access_id <> new.access_id) OR (old.parse_id <> new.parse_id) OR ((old.parse_id IS NOT NULL) AND (new.parse_id IS NULL)))) EXECUTE FUNCTION rag.document_released();
+
+CREATE TRIGGER note_released AFTER UPDATE ON rag.document_chunks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.content_released();
+
+CREATE TRIGGER note_released AFTER UPDATE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.chunk REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.inputs_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.chunk_set REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_chunks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.content_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.parse REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
 
 ALTER TABLE ONLY rag.canary
     ADD CONSTRAINT canary_live_id_fkey FOREIGN KEY (live_id) REFERENCES rag.index_version(version_id);

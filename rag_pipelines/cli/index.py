@@ -176,6 +176,9 @@ def rollback(
 def gc(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All indexes by default.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Look at all content now, not only at what lost a reference.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Drop versions that nobody needs, as the index's `keep` says.
@@ -192,7 +195,7 @@ def gc(
     mark_abandoned(database)
     names = [name] if name else list(settings.indexes)
     dropped = {n: collect_versions(database, n, settings.index(n)) for n in names}
-    removed = None if name else collect_garbage(database, settings)
+    removed = None if name else collect_garbage(database, settings, whole=whole)
     if as_json:
         print_json({"versions": dropped, "removed": removed})
         return

@@ -281,6 +281,12 @@ class KeepSettings(Section):
     age: Duration = timedelta(days=7)
 
 
+class GarbageSettings(Section):
+    """A collection looks at what lost a reference, and at all content where none did so for `whole_every`."""
+
+    whole_every: Duration = timedelta(days=7)
+
+
 class IndexSettings(Section):
     """A named retrieval target over some sources. `golden` is the set that its versions are judged by."""
 
@@ -316,6 +322,7 @@ class Settings(Section):
     sources: dict[Name, SourceSettings] = Field(default_factory=dict)
     indexes: dict[Name, IndexSettings] = Field(default_factory=dict)
     quality: QualitySettings = QualitySettings()
+    garbage: GarbageSettings = GarbageSettings()
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
 

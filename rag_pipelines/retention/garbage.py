@@ -14,7 +14,8 @@ import msgspec
 from rag_pipelines import logs
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.departed import drop_all_departed, forget_documents
-from rag_pipelines.retention.contents import Collected, Contents, erase, sweep
+from rag_pipelines.retention.contents import Collected, Contents, erase
+from rag_pipelines.retention.sweep import sweep
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, query
@@ -24,23 +25,34 @@ log = logs.get(__name__)
 PURGE_BATCH = 500
 
 
-def collect_garbage(database: Database, settings: Settings) -> Collected:
+def collect_garbage(database: Database, settings: Settings, *, whole: bool = False) -> Collected:
     """Purge tombstones past their grace, then everything unreferenced: rows, blobs, sources.
 
     Runs and builds may be under way: what has become unreferenced since the oldest of them began stays until
     a later collection.
+
+    Args:
+        whole: look at all content, as every `garbage.whole_every`, and not only at what lost a reference.
     """
     collected = Collected()
     with database.connect() as connection:
+        whole = whole or _whole_is_due(connection, settings)
         store = BlobStore.of(settings)
         _purge_expired(connection, store, settings, collected)
         params = {"sources": list(settings.sources)}
         collected.sources = query(connection, "drop_sources", params).rowcount
         query(connection, "drop_hints", params)
         drop_all_departed(connection)
-        sweep(connection, store, collected)
-    log.info("garbage collected", **msgspec.structs.asdict(collected))
+        sweep(connection, store, collected, whole=whole)
+        if whole:
+            query(connection, "note_whole_collection")
+    log.info("garbage collected", whole=whole, **msgspec.structs.asdict(collected))
     return collected
+
+
+def _whole_is_due(connection: Pg, settings: Settings) -> bool:
+    row = query(connection, "last_whole_collection", {"every": settings.garbage.whole_every}).fetchone()
+    return row is None or not row["recent"]
 
 
 def purge_subject(source: str, external_id: str) -> str:

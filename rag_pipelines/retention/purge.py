@@ -27,7 +27,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import TransientError, UsageError
 from rag_pipelines.index.departed import Departure, forget_documents
 from rag_pipelines.index.storage import TABLES
-from rag_pipelines.retention.contents import Collected, erase, sweep
+from rag_pipelines.retention.contents import Collected, erase
 from rag_pipelines.retention.garbage import audit_purge, purge_subject
 from rag_pipelines.retention.proof import (
     Looker,
@@ -40,6 +40,7 @@ from rag_pipelines.retention.proof import (
     look,
     records,
 )
+from rag_pipelines.retention.sweep import sweep
 from rag_pipelines.store.audit import AUDIT_DETAIL
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Part, Pg, Row, query

@@ -102,37 +102,88 @@ WHERE s.source_id = u.source_id AND pg_try_advisory_xact_lock(hashtextextended('
 -- Purged documents of which every run that is living began later.
 DELETE FROM rag.forgotten WHERE forgotten_at < %(before)s AND digest <> '';
 
+-- name: newest_released
+SELECT coalesce(max(released_id), 0) AS upto FROM rag.released;
+
+-- name: take_released
+-- Notes of one kind, up to those that were there when the look began.
+DELETE FROM rag.released WHERE released_id IN (
+    SELECT released_id FROM rag.released
+    WHERE kind = %(kind)s AND released_id > %(after)s AND released_id <= %(upto)s
+    ORDER BY released_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING released_id, key;
+
+-- name: note_released
+INSERT INTO rag.released (kind, key) SELECT %(kind)s, unnest(%(keys)s::text[]);
+
+-- name: last_whole_collection
+-- Whether one ended within this time.
+SELECT ended_at > now() - %(every)s::interval AS recent FROM rag.whole_collection;
+
+-- name: note_whole_collection
+WITH earlier AS (DELETE FROM rag.whole_collection)
+INSERT INTO rag.whole_collection SELECT clock_timestamp();
+
 -- name: begin_idle
--- What a look at one kind of content finds unreferenced; `referenced` are chunk sets.
+-- What a look at all content of one kind finds unreferenced.
 CREATE TEMPORARY TABLE IF NOT EXISTS idle (key text PRIMARY KEY);
-CREATE TEMPORARY TABLE IF NOT EXISTS referenced (chunk_set_id bigint PRIMARY KEY);
-TRUNCATE idle, referenced;
+TRUNCATE idle;
 
 -- name: drop_idle
-DROP TABLE IF EXISTS idle, referenced;
-
--- name: add_catalogue_references
-INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM rag.document_chunks ON CONFLICT DO NOTHING;
-
--- name: add_version_references
-INSERT INTO referenced SELECT DISTINCT chunk_set_id FROM {vectors} ON CONFLICT DO NOTHING;
+DROP TABLE IF EXISTS idle;
 
 -- name: add_idle_sets
+-- Those that no document has; versions may show them.
 INSERT INTO idle SELECT chunk_set_id::text FROM rag.chunk_set s
-WHERE NOT EXISTS (SELECT FROM referenced r WHERE r.chunk_set_id = s.chunk_set_id);
+WHERE NOT EXISTS (SELECT FROM rag.document_chunks dc WHERE dc.chunk_set_id = s.chunk_set_id);
+
+-- name: unmapped_sets
+SELECT id AS chunk_set_id FROM unnest(%(ids)s::bigint[]) AS id
+WHERE NOT EXISTS (SELECT FROM rag.document_chunks dc WHERE dc.chunk_set_id = id);
+
+-- name: stored_sets
+SELECT chunk_set_id FROM rag.chunk_set WHERE chunk_set_id = ANY(%(ids)s);
+
+-- name: sets_in_version
+-- Which of these chunk sets a version shows, of documents that have or had them.
+SELECT DISTINCT c.chunk_set_id FROM rag.document_content c
+WHERE c.chunk_set_id = ANY(%(ids)s) AND EXISTS (
+    SELECT FROM {vectors} v WHERE v.document_id = c.document_id AND v.chunk_set_id = c.chunk_set_id);
 
 -- name: add_idle_vectors
--- Those that no chunk has but of chunk sets that are unreferenced themselves.
 INSERT INTO idle SELECT DISTINCT input_key::text FROM rag.embedding e
 WHERE NOT EXISTS (
     SELECT FROM rag.chunk c
     WHERE c.input_key = e.input_key AND NOT EXISTS (
         SELECT FROM rag.unreferenced u WHERE u.kind = 'chunk set' AND u.key = c.chunk_set_id::text));
 
+-- name: mark_vectors
+-- Those that no chunk has but of chunk sets that are unreferenced themselves.
+INSERT INTO rag.unreferenced (kind, key)
+SELECT DISTINCT 'vector', input_key::text FROM rag.embedding e
+WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model') AND e.input_key = ANY(%(keys)s::uuid[])
+  AND NOT EXISTS (
+    SELECT FROM rag.chunk c
+    WHERE c.input_key = e.input_key AND NOT EXISTS (
+        SELECT FROM rag.unreferenced u WHERE u.kind = 'chunk set' AND u.key = c.chunk_set_id::text))
+ON CONFLICT DO NOTHING;
+
+-- name: stored_vectors
+SELECT DISTINCT input_key FROM rag.embedding e
+WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model') AND e.input_key = ANY(%(keys)s::uuid[]);
+
 -- name: add_idle_rules
 INSERT INTO idle SELECT digest::text FROM rag.access_rule a
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
+
+-- name: mark_rules
+INSERT INTO rag.unreferenced (kind, key)
+SELECT 'access rule', digest::text FROM rag.access_rule a
+WHERE a.digest = ANY(%(keys)s::uuid[])
+  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+  AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id)
+ON CONFLICT DO NOTHING;
 
 -- name: add_idle_parses
 INSERT INTO idle SELECT parse_id::text FROM rag.parse p
@@ -149,24 +200,27 @@ SELECT key FROM idle WHERE key > %(after)s ORDER BY key LIMIT %(limit)s;
 -- What is referred to again, or gone, is not unreferenced.
 DELETE FROM rag.unreferenced u WHERE u.kind = %(kind)s AND NOT EXISTS (SELECT FROM idle i WHERE i.key = u.key);
 
--- name: mark_idle
-INSERT INTO rag.unreferenced (kind, key) SELECT %(kind)s, key FROM idle ON CONFLICT DO NOTHING;
+-- name: mark
+INSERT INTO rag.unreferenced (kind, key) SELECT %(kind)s, unnest(%(keys)s::text[]) ON CONFLICT DO NOTHING;
 
 -- name: mark_sets
--- Of chunk sets that are locked, those that no document has.
-INSERT INTO rag.unreferenced (kind, key)
-SELECT 'chunk set', id::text FROM unnest(%(ids)s::bigint[]) AS id
-WHERE NOT EXISTS (SELECT FROM rag.document_chunks dc WHERE dc.chunk_set_id = id)
-ON CONFLICT DO NOTHING;
+-- Of chunk sets that are locked, those that no document has; with a note of what they alone may refer to.
+WITH marked AS (
+    INSERT INTO rag.unreferenced (kind, key) SELECT 'chunk set', id::text FROM unnest(%(ids)s::bigint[]) AS id
+    ON CONFLICT DO NOTHING RETURNING key::bigint AS chunk_set_id
+)
+INSERT INTO rag.released (kind, key)
+SELECT DISTINCT 'vector', c.input_key::text FROM marked JOIN rag.chunk c USING (chunk_set_id)
+UNION SELECT 'blocks', encode(s.blocks_sha256, 'hex') FROM marked JOIN rag.chunk_set s USING (chunk_set_id);
 
 -- name: unmark
 -- Whoever is about to refer to this content: a collection that takes it away right now is waited for.
 DELETE FROM rag.unreferenced WHERE kind = %(kind)s AND key = ANY(%(keys)s);
 
 -- name: overdue
--- Of these keys, those marked before `before` that nobody else works on; the marks are locked.
-SELECT key FROM rag.unreferenced WHERE kind = %(kind)s AND key = ANY(%(keys)s) AND since < %(before)s
-ORDER BY key FOR UPDATE SKIP LOCKED;
+-- What was marked before `before` and nobody else works on; the marks are locked.
+SELECT key FROM rag.unreferenced WHERE kind = %(kind)s AND key > %(after)s AND since < %(before)s
+ORDER BY key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: lock_idle_sets
 SELECT chunk_set_id FROM rag.chunk_set WHERE chunk_set_id = ANY(%(ids)s)
