@@ -45,7 +45,8 @@ class Mark(msgspec.Struct, frozen=True):
 class Feature(NamedTuple):
     """What speaks for an instruction to a model, and how much, in (0, 1].
 
-    A passage that has none of `words`, in lower case, cannot have it; that is quick to see.
+    A passage that has none of `words`, in lower case and with one blank between words, cannot have it; that is
+    quick to see.
     """
 
     name: str
@@ -82,8 +83,10 @@ def _whole(pattern: str, parts: Mapping[str, str]) -> str:
 
 def marks(text: str) -> list[Mark]:
     """The sentences of `text` that look like instructions to a model, in order; neighbours are one mark."""
-    lowered = text.lower()
+    lowered = squeeze(text)
     possible = [one for one in features() if not one.words or any(word in lowered for word in one.words)]
+    if combine(feature.weight for feature in possible) < THRESHOLD:
+        return []
     found: list[Mark] = []
     for start, end in _sentences(text):
         present = [feature for feature in possible if feature.pattern.search(text[start:end])]
@@ -97,6 +100,11 @@ def marks(text: str) -> list[Mark]:
             names = tuple(dict.fromkeys((*last.features, *names)))
         found.append(Mark(start, end, round(suspicion, 3), names))
     return found
+
+
+def squeeze(text: str) -> str:
+    """A text in lower case, with one blank between words: where the words of features are looked for."""
+    return " ".join(text.casefold().split())
 
 
 def combine(weights: Iterable[float]) -> float:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_pipelines.query.instructions import THRESHOLD, combine, marks
+from rag_pipelines.query.instructions import THRESHOLD, Feature, combine, features, marks, squeeze
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,14 @@ def test_an_attack_over_several_sentences_is_one_mark() -> None:
     (mark,) = marks(text)
     assert text[mark.start : mark.end] == text.removesuffix(" Fine.")
     assert len(mark.features) > 1
+
+
+@pytest.mark.parametrize("feature", [one for one in features() if one.words], ids=lambda one: one.name)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_whatever_has_a_feature_has_one_of_its_words(feature: Feature, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(feature.pattern))
+    assert any(word in squeeze(text) for word in feature.words)
 
 
 def test_doubts_multiply() -> None:
