@@ -22,6 +22,7 @@ from rag_pipelines.embedding.base import ModelIdentity, Usage
 from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, ensure_prepared, is_openvino_installed
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.runtimes import ModelRuntime, OpenVinoRuntime, Precision, TorchRuntime
+from rag_pipelines.embedding.together import Together
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, EmbeddingError
 from rag_pipelines.fingerprint import fingerprint
@@ -41,7 +42,7 @@ class LocalEmbedder:
 
     The first use of a model prepares it (seconds, once); after that `identity` and `tokenizer` cost
     reading a small file, and the first embedding loads the model. Several threads may use it; the model
-    works on one call at a time, with all cores.
+    works on one call at a time, with all cores; questions that wait for it are one call.
 
     Raises:
         ConfigError: from any use, if the model is not on this machine or cannot be run as asked.
@@ -53,6 +54,7 @@ class LocalEmbedder:
         self._models = data_dir / "models"
         self._runtime: ModelRuntime | None = None
         self._lock = threading.Lock()
+        self._questions = Together(lambda texts: self._embed(texts, self.identity.query_prompt))
 
     @cached_property
     def identity(self) -> ModelIdentity:
@@ -91,7 +93,7 @@ class LocalEmbedder:
         return self._embed(texts, self.identity.document_prompt)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        return self._embed([text], self.identity.query_prompt)[0]
+        return self._questions.embed_query(text)
 
     def close(self) -> None:
         """Let go of the model's memory; the next text loads it again."""

@@ -45,8 +45,7 @@ class Mark(msgspec.Struct, frozen=True):
 class Feature(NamedTuple):
     """What speaks for an instruction to a model, and how much, in (0, 1].
 
-    A passage that has none of `words`, in lower case and with one blank between words, cannot have it; that is
-    quick to see.
+    A passage that has none of `words` (see `squeeze`) cannot have it; that is quick to see.
     """
 
     name: str
