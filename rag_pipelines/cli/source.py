@@ -72,5 +72,56 @@ def check(
         raise typer.Exit(ExitCode.FAILED)
 
 
+@app.command()
+def subscribe(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...", help="The source; by default every one with a webhook address."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make and renew the subscriptions to notifications of sources; run it every few hours.
+
+    Microsoft Graph and Google Drive send notifications for a time only. The exit code is 1 if any could not
+    be asked for; the next call tries again.
+    """
+    from rag_pipelines.errors import RagError, UsageError
+    from rag_pipelines.triggers.subscriptions import renew_subscriptions, subscribed_sources
+
+    settings = invocation(context).settings
+    able = subscribed_sources(settings)
+    for name in names or ():
+        settings.source(name)
+        if name not in able:
+            raise UsageError(
+                f"source {name!r} has no triggers.webhook.address: give the https address of the HTTP "
+                "service, or leave it out here"
+            )
+    passes = dict(renew_subscriptions(settings, names or able))
+    errors = {name: one for name, one in passes.items() if isinstance(one, RagError)}
+    done = {name: one for name, one in passes.items() if not isinstance(one, RagError)}
+    if as_json:
+        print_json(
+            {
+                name: {**one._asdict(), "errors": {what: str(why) for what, why in one.errors.items()}}
+                for name, one in done.items()
+            }
+        )
+    else:
+        columns = ("source", "made", "renewed", "kept", "ended", "failed")
+        print_table(columns, ([name, *one[:4], len(one.errors)] for name, one in done.items()))
+        print_findings(
+            (f"{name} {what}", False, str(why))
+            for name, one in done.items()
+            for what, why in one.errors.items()
+        )
+    end(errors)
+    if any(one.errors for one in done.values()):
+        raise typer.Exit(ExitCode.FAILED)
+
+
 def _join_values(value: object) -> object:
     return ", ".join(value) if isinstance(value, list) else value

@@ -54,10 +54,13 @@ QueueTrigger = SqsTrigger | AzureQueueTrigger
 class WebhookTrigger(Section):
     """Notifications of Microsoft Graph or Google Drive at ``POST /events/SOURCE`` of the HTTP service.
 
-    `secret` is what the subscription was made with: Graph's ``clientState``, Drive's ``token``.
+    `secret` is what the subscription was made with: Graph's ``clientState``, Drive's ``token``. With the
+    `address` at which vendors reach the HTTP service, ``rag-pipelines source subscribe`` makes subscriptions
+    and renews them.
     """
 
     secret: Annotated[SecretStr, AfterValidator(_long_enough)]
+    address: Annotated[str, Field(pattern=r"^https://[^/\s?#@]+(/[^\s?#]*)?$")] | None = None
 
 
 class TriggerSettings(Section):

@@ -133,6 +133,8 @@ class RestClient:
         from rag_pipelines.http.session import HttpSession, Transport
 
         self.url = url.rstrip("/")
+        self.credential = credential
+        self.verify = options.verify
         self._transport = Transport(
             credential, options.patience, at_once=options.concurrent_loads, **transport
         )

@@ -1,8 +1,8 @@
 """Notifications of Microsoft Graph and Google Drive, each of which becomes a hint that a run is worth while.
 
-What belongs here: the route, and who is believed. What does not: making and renewing subscriptions, and what
-a hint leads to. A notification is told apart by its secret alone, so it is believed no more than this: that
-somebody who knows it asks for a run.
+What belongs here: the route, and who is believed. What does not: making and renewing subscriptions
+(`triggers.subscriptions`), and what a hint leads to. A notification is told apart by its secret alone, so it
+is believed no more than this: that somebody who knows it asks for a run.
 
 - Graph: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks (`validationToken`,
   `clientState`)

@@ -8,6 +8,7 @@ the state (`google_drive_state`), permissions (`google_drive_permissions`), how 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
@@ -50,6 +51,8 @@ class GoogleDrive(GoogleServer):
         """Items that no listing names, without a word of that."""
         self.malformed: set[str] = set()
         """Items that are described without what they are."""
+        self.channels: dict[str, Json] = {}
+        """Channels by their id, with whose they are and what they are for."""
         self.route("/feeds/download/{id}/{kind*}", self.download)
         for path, method, handler in (
             ("about", "about.get", self.about),
@@ -60,6 +63,7 @@ class GoogleDrive(GoogleServer):
             ("files/{id}/comments", "comments.list", self.comments),
             ("changes/startPageToken", "changes.getStartPageToken", self.start_token),
             ("changes", "changes.list", self.changes),
+            ("changes/watch", "changes.watch", self.watch),
             ("drives", "drives.list", self.list_drives),
             ("drives/{id}", "drives.get", self.get_drive),
         ):
@@ -191,6 +195,25 @@ class GoogleDrive(GoogleServer):
         if (drive := request.one("driveId")) and (refusal := self._refuse_drive(drive, me)):
             return refusal
         return {"kind": "drive#startPageToken", "startPageToken": str(self.site.sequence + 1)}
+
+    def watch(self, request: Request, me: str) -> Any:
+        """A channel; an id that was used is refused as long as the channel lasts."""
+        asked: Json = json.loads(request.body)
+        drive = request.one("driveId")
+        if drive and (refusal := self._refuse_drive(drive, me)):
+            return refusal
+        if not request.one("pageToken").isdecimal():
+            return error(400, "required", "Required parameter: pageToken", "pageToken")
+        if not str(asked.get("address", "")).startswith("https://"):
+            return error(400, "push.webhookUrlNotHttps", "WebHook callback must be HTTPS")
+        now = int(self.site.now.timestamp() * 1000)
+        known = self.channels.get(asked["id"])
+        if known is not None and int(known["expiration"]) > now:
+            return error(400, "channelIdNotUnique", f"Channel id {asked['id']} not unique")
+        ends = min(int(asked.get("expiration", now + 3_600_000)), now + 604_800_000)
+        made = {**asked, "kind": "api#channel", "expiration": str(ends), "resourceId": drive or me}
+        self.channels[asked["id"]] = {**made, "me": me, "drive": drive}
+        return made
 
     def changes(self, request: Request, me: str) -> Any:
         drive = request.one("driveId")

@@ -181,7 +181,7 @@ class GoogleServer(Server):
             self.problems += described.check_answer(response, value)
             return apply_mask(parse_mask(request.one("fields", "kind")), value)
 
-        self.route(path, answer)
+        self.route(path, answer, described.methods[method]["httpMethod"])
 
     def caller(self, request: Request) -> tuple[str, frozenset[str]] | Answer:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")

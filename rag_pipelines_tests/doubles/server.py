@@ -218,7 +218,7 @@ class Server:
             def do_GET(self) -> None:
                 server._serve(self)
 
-            do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
                 """The log of requests is `Server.log`."""

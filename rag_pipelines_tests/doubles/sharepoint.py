@@ -25,6 +25,7 @@ from rag_pipelines_tests.doubles.sharepoint_feeds import (
     selected,
 )
 from rag_pipelines_tests.doubles.sharepoint_state import GROUP, OWNERS, USER, Place, Site, Tenant, Thing, Who
+from rag_pipelines_tests.doubles.sharepoint_subscriptions import Subscriptions
 
 Json = dict[str, Any]
 
@@ -90,6 +91,7 @@ class Graph(Server):
         self.add("/users/{key}/drive", self._user_drive, FILES)
         self.add("/groups/{key}/transitiveMembers", self._members, MEMBERS)
         self.add("/groups/{key}/owners", self._owners, MEMBERS)
+        self.subscriptions = Subscriptions(self)
 
     @property
     def graph_url(self) -> str:

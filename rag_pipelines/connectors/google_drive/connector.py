@@ -82,7 +82,7 @@ class GoogleDriveConnector(Connector):
             yield Complete(0, full=False)
             return
         tally = Tally()
-        feed = Feed(self._workspace, self._walk(), before.tokens)
+        feed = Feed(self.workspace, self._walk(), before.tokens)
         for entry in feed.entries():
             if not isinstance(entry, Removed):
                 tally.add(entry)
@@ -103,7 +103,7 @@ class GoogleDriveConnector(Connector):
     def existing(self, ids: Sequence[str]) -> set[str]:
         """A file that no account of the source sees counts as gone."""
         try:
-            return Lookup(self._workspace, self._walk(described=False)).existing(ids)
+            return Lookup(self.workspace, self._walk(described=False)).existing(ids)
         except (CredentialError, TransientError):
             raise
         except RagError as error:
@@ -114,11 +114,11 @@ class GoogleDriveConnector(Connector):
             yield failure
             yield Complete(0, full=False)
             return
-        yield from PeopleDirectory(self._workspace, self._policy(), self._walk()).groups()
+        yield from PeopleDirectory(self.workspace, self._policy(), self._walk()).groups()
 
     def check(self) -> list[Finding]:
         try:
-            return list(findings(self._workspace))
+            return list(findings(self.workspace))
         except ConfigError as error:
             return [Finding("login", False, str(error))]
 
@@ -128,7 +128,8 @@ class GoogleDriveConnector(Connector):
             self._opened = None
 
     @property
-    def _workspace(self) -> Workspace:
+    def workspace(self) -> Workspace:
+        """Which drives there are, and as whom each is asked."""
         return self._open()[0]
 
     def _open(self) -> tuple[Workspace, Contents]:
@@ -150,7 +151,7 @@ class GoogleDriveConnector(Connector):
     def _unlistable(self) -> Failure | None:
         """Why it cannot even be said which drives there are, if so."""
         try:
-            for _ in self._workspace.scopes():
+            for _ in self.workspace.scopes():
                 break
         except (CredentialError, ConfigError):
             raise

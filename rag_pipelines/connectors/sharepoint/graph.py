@@ -58,6 +58,11 @@ class GraphClient:
         self._sites: dict[str, RestClient] = {}
 
     @property
+    def client(self) -> RestClient:
+        """What Graph itself is read with, and its login."""
+        return self._graph
+
+    @property
     def requests(self) -> int:
         """Requests so far, repeats included."""
         return sum(one.traffic.requests for one in (self._graph, *self._sites.values()))
