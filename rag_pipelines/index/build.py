@@ -26,6 +26,7 @@ from psycopg.types.json import Jsonb
 from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.departed import drop_departed
+from rag_pipelines.index.estimate import WholeBuild
 from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.load import Load, look_out
 from rag_pipelines.index.members import (
@@ -39,7 +40,7 @@ from rag_pipelines.index.members import (
 )
 from rag_pipelines.index.memory import GraphMemory, build_memory, gigabytes
 from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures, SourceGaps
-from rag_pipelines.index.storage import Storage, drop_tables
+from rag_pipelines.index.storage import Storage, drop_tables, storage_of_version
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
@@ -194,8 +195,24 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
     if row is None:
         return None
     base = Version.of(row)
+    share = plan.settings.full_build_share
     changed, documents = _count_changed(connection, plan, base.watermark)
-    return base if changed <= plan.settings.full_build_share * max(documents, 1) else None
+    if changed > share * max(documents, 1):
+        return None
+    dead = _dead_share(connection, base, changed)
+    if dead > share:
+        log.info("too much of the graph would be dead", base=base.version_id, share=round(dead, 3))
+        return None
+    return base
+
+
+def _dead_share(connection: Pg, base: Version, changed: int) -> float:
+    """The share of rows that are gone among the entries of a version's graph, once so many more documents are
+    replaced. Entries stay; as many were made as there are numbers of rows, for none is given twice."""
+    rows = base.row_count or 0
+    replaced = rows * changed / max(base.document_count or 0, 1)
+    entries = storage_of_version(base).last_slot(connection) + replaced
+    return max(1 - rows / entries, 0.0) if entries else 0.0
 
 
 def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
@@ -240,6 +257,7 @@ def _build_fully(
             f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
             "embedded chunks; run `rag-pipelines ingest` first"
         )
+    progress = WholeBuild(progress, outset.expected.rows, plan.spec.dimensions)
     allowed = build_memory(runtime.settings)
     _tell_memory(storage.graph_memory(outset.expected.rows, allowed))
     load = Load(

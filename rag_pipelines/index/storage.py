@@ -189,10 +189,12 @@ class Storage:
         """
         rows = memory.rows
         workers = _workers() if rows >= PARALLEL_ROWS else 0
+        progress("indexing words", 0, rows)
         with connection.transaction():
             _set_local(connection, "max_parallel_maintenance_workers", workers)
             query(connection, "index_keys", None, self.parts("terms", "postings"))
             query(connection, "index_words", None, self.parts("lexical"))
+        progress("indexing words", rows, rows)
         with _watched(database, connection, rows, progress):
             try:
                 held = self._index_vectors(connection, memory.given, workers)

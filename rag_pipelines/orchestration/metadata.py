@@ -16,7 +16,7 @@ import dagster as dg
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
 from rag_pipelines.parsing.formats import FORMATS, format_name
-from rag_pipelines.progress import Progress
+from rag_pipelines.progress import Pace, Progress, duration
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineFilter, list_quarantine
 from rag_pipelines.store.losses import KINDS
@@ -204,15 +204,15 @@ def token_chart(rows: Sequence[Row]) -> Metadata:
 
 
 def log_progress(log: Callable[[str], None]) -> Progress:
-    """Progress as lines of a run's log, one every few seconds."""
-    last = time.monotonic()
+    """Progress as lines of a run's log, one every few seconds for each stage, with the time that is left."""
+    began, last, pace = time.monotonic(), dict[str, float](), Pace()
 
     def progress(stage: str, done: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= LOG_SECONDS:
-            last = now
-            log(f"{stage}: {done:,}" + (f" of {total:,}" if total else ""))
+        now, left = time.monotonic(), pace.seconds_left(stage, done, total)
+        if now - last.get(stage, began) >= LOG_SECONDS:
+            last[stage] = now
+            rest = f", about {duration(left)} left" if left else ""
+            log(f"{stage}: {done:,}" + (f" of {total:,}" if total else "") + rest)
 
     return progress
 

@@ -231,6 +231,31 @@ def test_many_changes_make_a_full_build(filled: Workspace) -> None:
     assert filled.build().kind == "full"
 
 
+def test_a_graph_of_which_too_much_would_be_dead_is_built_anew(filled: Workspace) -> None:
+    """Every refresh changes two documents of twelve, less than `full_build_share`."""
+    filled.publish()
+    filled.publish()
+    most, kinds, dead = filled.settings.index("main").full_build_share, [], 0.0
+    while kinds[-1:] != ["full"] and len(kinds) < 8:
+        for number in range(2):
+            filled.write(f"{number:02}.md", f"# Doc {number}\n\nEdition {len(kinds)}.\n\n## More\n\nBeta.")
+        version = filled.refresh()
+        kinds.append(version.kind)
+        (found,) = filled.rows(
+            f"SELECT max(slot) AS made, count(*) AS rows FROM rag.vectors_{version.storage}"
+        )
+        before, dead = dead, 1 - found["rows"] / found["made"]
+    assert kinds[0] == "catch_up"
+    assert (kinds[-1], dead) == ("full", 0)
+    assert most / 2 < before <= most
+
+
+def test_a_vacuum_of_postgres_leaves_the_graph_alone(filled: Workspace) -> None:
+    storage = filled.build().storage
+    (table,) = filled.rows(f"SELECT reloptions FROM pg_class WHERE oid = 'rag.vectors_{storage}'::regclass")
+    assert "vacuum_index_cleanup=off" in table["reloptions"]
+
+
 def test_changed_index_settings_make_a_full_build(filled: Workspace) -> None:
     filled.publish()
     filled.publish()
