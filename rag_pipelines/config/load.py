@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from rag_pipelines.config.document import CONFIG_DIR, Document, read_document
 from rag_pipelines.config.document import Path as Place
+from rag_pipelines.config.execution import execution_problems
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.config.suites import suite_problems
 from rag_pipelines.errors import ConfigError
@@ -103,7 +104,7 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         wanted = _mapping(suite).get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):
             check(("quality", "suites", name, "sources", position), source, sources, "source")
-    return [*found, *suite_problems(data), *engine_problems(profiles)]
+    return [*found, *suite_problems(data), *engine_problems(profiles), *execution_problems(data)]
 
 
 def engine_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

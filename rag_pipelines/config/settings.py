@@ -28,6 +28,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
+from rag_pipelines.config.execution import ExecutionSettings
 from rag_pipelines.config.losses import LossSettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
@@ -318,6 +319,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     limits: LimitSettings = LimitSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     profiles: Profiles = Profiles()
     sources: dict[Name, SourceSettings] = Field(default_factory=dict)
     indexes: dict[Name, IndexSettings] = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from rag_pipelines.config import Settings, load_config
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.orchestration.canary import canary_checks
 from rag_pipelines.orchestration.checks import gate_checks, quality_checks
+from rag_pipelines.orchestration.executors import run_executor
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
@@ -71,5 +72,5 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
         schedules=default_schedules(settings),
         sensors=default_sensors(),
         resources={**default_resources(settings), **resource_overrides},
-        executor=dg.in_process_executor,
+        executor=run_executor(settings.execution),
     )

@@ -17,15 +17,18 @@ import dagster as dg
 from pydantic import Field
 
 from rag_pipelines.chunking.fingerprints import chunker_codes
+from rag_pipelines.config.execution import StageName
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
+from rag_pipelines.orchestration.sharded_assets import sharded_stage
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, Row, query
@@ -107,6 +110,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "for a person (`rag-pipelines deletes`); a plan above the source's budget waits too (`rag-pipelines "
         "apply`).",
         code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
+        op_tags=stage_tags(settings.execution, "list"),
         **common,
     )
     def raw_documents(
@@ -129,9 +133,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         return _run_stage(context, settings, database, work, RAW, shown.plan_metadata(plan))
 
     parsed = _stage_asset(
+        settings,
         PARSED,
-        RAW,
-        Stage.PARSED,
         description="Blocks (headings, paragraphs, tables, code) with page and place in the canonical text, "
         "of every document whose bytes or parser changed. What cannot be read ends in quarantine.",
         kinds={"python", "postgres"},
@@ -139,9 +142,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         **common,
     )
     chunks = _stage_asset(
+        settings,
         CHUNKS,
-        PARSED,
-        Stage.CHUNKED,
         description="Chunks within the model's token budget, each with its offsets, pages and heading path.",
         kinds={"python", "postgres"},
         code_version=fingerprint(
@@ -150,9 +152,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         **common,
     )
     embeddings = _stage_asset(
+        settings,
         EMBEDDINGS,
-        CHUNKS,
-        Stage.EMBEDDED,
         description="A vector of every chunk under every model that an index asks for. Cached by exact input "
         "and model, so only new text reaches a model.",
         kinds={
@@ -191,18 +192,33 @@ def stage_metadata(
     return found
 
 
-def _stage_asset(key: dg.AssetKey, above: dg.AssetKey, stage: Stage, **options: Any) -> dg.AssetsDefinition:
-    @dg.asset(key=key, deps=[above], **options)
+def _stage_asset(settings: Settings, key: dg.AssetKey, **options: Any) -> dg.AssetsDefinition:
+    """A later stage: one step, or a step a shard where the configuration divides sources."""
+    work = LATER[key]
+    if settings.execution.shards > 1:
+
+        def show(database: Database, source: str, done: SyncReport) -> shown.Metadata:
+            with database.connection() as connection:
+                known = query(connection, "source_by_name", {"name": source}).fetchone()
+                assert known is not None
+                row = query(connection, "newest_run", known).fetchone() or {"run_id": None}
+                return stage_metadata(connection, {**row, **known}, key, source, done)
+
+        return sharded_stage(settings, key, work.above, work.stage, work.name, show, **options)
+
+    tags = stage_tags(settings.execution, work.name)
+
+    @dg.asset(key=key, deps=[work.above], op_tags=tags, **options)
     def advance(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         database: dg.ResourceParam[Database],
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
-        def work(run: SourceRun) -> None:
-            advance_source(run, embedders, stage)
+        def advance_through(run: SourceRun) -> None:
+            advance_source(run, embedders, work.stage)
 
-        return _run_stage(context, settings, database, work, key, {}, continued=True)
+        return _run_stage(context, settings, database, advance_through, key, {}, continued=True)
 
     return advance
 
@@ -271,6 +287,22 @@ def _embed_metadata(report: SyncReport, totals: Row) -> shown.Metadata:
         "embed_cost": report.cost,
         "vectors_per_s": round(report.embedded / seconds, 1) if seconds else 0.0,
     }
+
+
+@dataclass(frozen=True)
+class _LaterStage:
+    """The stage of an asset, what the configuration calls its place, and the asset that it waits for."""
+
+    stage: Stage
+    name: StageName
+    above: dg.AssetKey
+
+
+LATER: Mapping[dg.AssetKey, _LaterStage] = {
+    PARSED: _LaterStage(Stage.PARSED, "parse", RAW),
+    CHUNKS: _LaterStage(Stage.CHUNKED, "chunk", PARSED),
+    EMBEDDINGS: _LaterStage(Stage.EMBEDDED, "embed", CHUNKS),
+}
 
 
 @dataclass(frozen=True)

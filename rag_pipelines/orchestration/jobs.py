@@ -1,8 +1,9 @@
 """Jobs: what a person, a schedule or a sensor starts by name.
 
 What belongs here: selections of assets, and the few operations that are no asset. What does not: when a job
-runs (`schedules`, `sensors`). All run their steps in one process: the steps share a model and a connection
-pool, and a process a step would cost seconds each. Runs, not steps, go in parallel.
+runs (`schedules`, `sensors`). All run their steps in one process, but for `ingest_source` where the
+configuration names another executor: the steps share a model and a connection pool, and a process a step
+would cost seconds each. Runs, not steps, go in parallel.
 See https://docs.dagster.io/guides/build/jobs
 """
 
@@ -41,7 +42,6 @@ def asset_jobs() -> list[Any]:
             selection=dg.AssetSelection.groups(ingest_assets.GROUP),
             description="Bring what is stored of one source in line with it: list, parse, chunk, embed, with "
             "the quality checks in between.",
-            executor_def=dg.in_process_executor,
             tags=_tags(hours=6),
         ),
         dg.define_asset_job(

@@ -19,7 +19,9 @@ def source_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
     return dg.StaticPartitionsDefinition(list(settings.sources))
 
 
-def source_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
+def source_of(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext,
+) -> str:
     """The source of the run.
 
     Raises:

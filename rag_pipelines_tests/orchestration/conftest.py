@@ -185,3 +185,30 @@ def shell(workspace: Workspace, instance: dg.DagsterInstance) -> Shell:
 def real_suites(shell: Shell) -> None:
     """The quality suites of runs are computed."""
     shell.quality = run_suite
+
+
+@pytest.fixture
+def divided(workspace: Workspace) -> Workspace:
+    """The source `docs` has 24 documents and is divided into three shards, as three batches are worth;
+    `team-notes` has the same documents."""
+    for number in range(6, 24):
+        workspace.write(f"guide-{number}.md", f"# Guide {number}\n\n" + f"Valve {number} is green. " * 20)
+    workspace.document["sources"]["team-notes"]["options"]["root"] = str(workspace.docs)
+    workspace.document["limits"]["batch_documents"] = 8
+    workspace.document["execution"] = {"shards": 3}
+    return workspace
+
+
+def contents(workspace: Workspace, source: str = "docs") -> list[dict[str, Any]]:
+    """What is stored of each document of a source: its text, its chunks and how many vectors these have."""
+    return workspace.rows(
+        """
+        SELECT d.external_id, d.status, encode(p.blocks_sha256, 'hex') AS blocks, p.title,
+               array_agg(c.text ORDER BY c.ordinal) AS chunks, count(e.input_key) AS vectors
+        FROM rag.source s JOIN rag.document d USING (source_id) LEFT JOIN rag.parse p USING (parse_id)
+        LEFT JOIN rag.document_chunks dc USING (document_id) LEFT JOIN rag.chunk c USING (chunk_set_id)
+        LEFT JOIN rag.embedding e USING (input_key)
+        WHERE s.name = %s GROUP BY 1, 2, 3, 4 ORDER BY 1
+        """,
+        source,
+    )

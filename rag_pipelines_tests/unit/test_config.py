@@ -294,6 +294,21 @@ MISTAKES = {
         "profiles:\n  embedding:\n    e: {batch_size: -1}\n",
         "profiles.embedding.e.batch_size (line 3): received -1; valid: greater than or equal to 0",
     ),
+    "several machines with the embedded server": (
+        "execution: {executor: celery}\n",
+        "execution.executor (line 1): received 'celery'; valid: in_process or multiprocess where no "
+        "'database.url' is set, because the embedded server is reached from its own machine alone",
+    ),
+    "several machines that would choose the way of a model by themselves": (
+        "execution: {executor: k8s}\ndatabase: {url: postgresql://db/rag}\nindexes: {i: {sources: '*'}}\n",
+        "profiles.embedding.default: received runtime: auto; valid with the executor 'k8s': runtime: torch, "
+        "or runtime: openvino with precision: fp32 or bf16, because machines that differ",
+    ),
+    "an unknown stage": (
+        "execution:\n  stages:\n    embedd: {gpu: 1}\n",
+        "execution.stages.embedd (line 3): received the name 'embedd'; "
+        "valid: 'list', 'parse', 'chunk' or 'embed'",
+    ),
     "a key given twice": (
         "data_dir: a\nlimits: {}\ndata_dir: b\n",
         "data_dir (line 1): received the key twice (lines 1 and 3); valid: each key once",
