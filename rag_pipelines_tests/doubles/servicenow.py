@@ -64,7 +64,7 @@ class ServiceNow(Server):
         """Fields (table, field) whose values an access rule keeps from the account: they come empty."""
         self.left_out: set[str] = set()
         """sys_ids of bases whose articles listings in the order of time lack, and their counts too."""
-        self._kept: tuple[int, dict[tuple[str, str], list[Any]]] = (-1, {})
+        self._kept: tuple[int, dict[tuple[str, str], Any]] = (-1, {})
         self.route("/api/now/table/{table}", self.answer_table)
         self.route("/api/now/attachment/{sys_id}/file", self._file)
 
@@ -120,10 +120,29 @@ class ServiceNow(Server):
         generation, kept = self._kept
         if generation != self.instance.generation:
             generation, kept = self._kept = (self.instance.generation, {})
+        if (looked_up := query.looked_up) is not None:
+            field, values = looked_up
+            by_value = self._index(table, field)
+            return query.narrow(
+                query.choose(row for one in dict.fromkeys(values) for row in by_value.get(one, ()))
+            )
         key = (table, query.standing)
         if key not in kept:
             kept[key] = query.choose(self.instance.rows(table).values())
         return query.narrow(kept[key])
+
+    def _index(self, table: str, field: str) -> dict[str, list[Row]]:
+        """The rows of a table by a field, kept until something changes."""
+        indexes = self._kept[1]
+        key = (table, f"by {field}")
+        if key not in indexes:
+            found: dict[str, list[Row]] = {}
+            for row in self.instance.rows(table).values():
+                if field not in row:
+                    raise InvalidQueryError(f"no field {field!r}")
+                found.setdefault(row[field], []).append(row)
+            indexes[key] = found
+        return indexes[key]
 
     def _shape(self, table: str, row: Row, request: Request) -> dict[str, Any]:
         wanted = request.list("sysparm_fields")

@@ -46,6 +46,16 @@ class Query:
     def matches(self, row: Row) -> bool:
         return any(_meets(row, conditions) for conditions in self._queries)
 
+    @property
+    def looked_up(self) -> tuple[str, list[str]] | None:
+        """A field and the values of which one must be in it, where such a condition is among them."""
+        if len(self._queries) == 1:
+            for alternatives in self._queries[0]:
+                (field, operator, value), *others = alternatives
+                if operator == "IN" and not others:
+                    return field, value.split(",")
+        return None
+
     def choose(self, rows: Iterable[Row]) -> list[Row]:
         """Of the rows those that the standing conditions let through, in order (of sys_id without one)."""
         parts = self._parts(moving=False)
