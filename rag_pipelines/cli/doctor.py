@@ -251,14 +251,15 @@ def _build_memory(settings: Settings) -> Check:
     from rag_pipelines.index.memory import RESERVE, build_memory, gigabytes, graph_row_bytes
 
     allowed = build_memory(settings)
-    kinds = sorted({(index.vector.type, index.vector.m) for index in settings.indexes.values()})
+    vectors = [index.vector for index in settings.indexes.values() if index.vector.index != "exact"]
+    kinds = sorted({("bit" if one.index == "hnsw_binary" else one.type, one.m) for one in vectors})
     held = [
         f"{(allowed - RESERVE) / graph_row_bytes(dimensions, type, m) / 1e6:,.1f} million rows "
         f"of {dimensions} dimensions ({type}, m {m})"
         for type, m in kinds
         for dimensions in (384, 1024)
     ]
-    return Check("build memory", True, f"{gigabytes(allowed)}, enough for {', '.join(held) or 'no index'}")
+    return Check("build memory", True, f"{gigabytes(allowed)}, enough for {', '.join(held) or 'no graph'}")
 
 
 def _model(settings: Settings, profile: str) -> Check:

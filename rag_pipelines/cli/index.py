@@ -130,7 +130,18 @@ def list_versions(
     if not found:
         typer.echo("there are no versions; build one with: rag-pipelines index build NAME")
         return
-    columns = ("index", "version", "state", "kind", "rows", "documents", "sources as of", "promoted", "gates")
+    columns = (
+        "index",
+        "version",
+        "state",
+        "kind",
+        "found by",
+        "rows",
+        "documents",
+        "sources as of",
+        "promoted",
+        "gates",
+    )
     print_table(columns, (_row(version, gates) for version, gates in found))
 
 
@@ -263,6 +274,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "version": version.version_id,
         "state": version.state,
         "kind": version.kind,
+        "vector_index": version.spec.index.vector.index,
         "fingerprint": version.fingerprint,
         "sources": version.sources,
         "model": version.spec.model_name,
@@ -287,6 +299,7 @@ def _row(version: Version, gates: list[Gate]) -> tuple[Any, ...]:
         str(version.version_id),
         version.state,
         version.kind.replace("_", " "),
+        version.spec.index.vector.index,
         version.row_count,
         version.document_count,
         f"{version.as_of:%Y-%m-%d %H:%M}" if version.as_of else None,

@@ -224,10 +224,20 @@ class SourceSettings(Section):
         return connector_class(kind).options_type.model_validate(options, context=info.context)
 
 
+WantedKind = Literal["hnsw", "hnsw_binary", "exact", "auto"]
+
+
 class VectorSettings(Section):
-    """Storage and HNSW parameters of an index. `halfvec` is 16-bit, `vector` 32-bit floats."""
+    """How vectors are stored and found. `halfvec` is 16-bit, `vector` 32-bit floats.
+
+    `hnsw` is a graph of the vectors, and `hnsw_binary` one of their signs, of which far more candidates
+    than are wanted are compared by the vectors themselves; `exact` has no graph and compares everything
+    that the caller may see. `auto` chooses in each full build: `exact` for few rows, else `hnsw`, and
+    `hnsw_binary` where that does not fit `limits.build_memory`.
+    """
 
     type: Literal["halfvec", "vector"] = "halfvec"
+    index: WantedKind = "hnsw"
     m: int = Field(default=16, ge=2, le=100)
     ef_construction: int = Field(default=128, ge=4, le=1000)
     ef_search: int = Field(default=200, ge=1, le=1000)

@@ -7,8 +7,12 @@ of its own).
 
 from __future__ import annotations
 
+from psycopg import sql
+
 from rag_pipelines.gates.subject import Subject
 from rag_pipelines.index.gate_results import Gate
+from rag_pipelines.index.graph import walk_settings
+from rag_pipelines.index.storage import Storage
 from rag_pipelines.index.versions import live_version
 from rag_pipelines.store.database import Part, Pg, Row, query
 
@@ -62,13 +66,15 @@ def dimension_and_norm(subject: Subject) -> Gate:
 
 
 def vector_index_valid(subject: Subject) -> Gate:
-    """The vector index and the lexical index exist and are valid."""
+    """The vector index, if there is to be one, and the lexical index exist and are valid."""
     number = subject.storage.number
     params = {"vectors": f"rag.vectors_{number}", "lexical": f"rag.lexical_{number}"}
     rows = query(subject.connection, "gate_indexes", params).fetchall()
     methods = {row["method"]: row["valid"] for row in rows}
-    passed = methods == {"hnsw": True, "gin": True}
-    return Gate("vector_index_valid", passed, float(sum(methods.values())), 2.0, methods)
+    wanted = {"gin": True} if subject.storage.kind == "exact" else {"hnsw": True, "gin": True}
+    return Gate(
+        "vector_index_valid", methods == wanted, float(sum(methods.values())), float(len(wanted)), methods
+    )
 
 
 def recall(subject: Subject) -> Gate:
@@ -81,16 +87,18 @@ def recall(subject: Subject) -> Gate:
     ask = _neighbours_found if subject.whole else _finds_itself
     found = wanted = 0
     with connection.transaction():
-        connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(settings.vector.ef_search),))
+        for name, setting in walk_settings(settings.vector.ef_search).items():
+            connection.execute("SELECT set_config(%s, %s, true)", (name, setting))
         sample = _recall_sample(subject)
         for row in sample:
-            some, all_ = ask(connection, row, storage.parts("vectors", "type"))
+            some, all_ = ask(connection, row, storage)
             found, wanted = found + some, wanted + all_
     value = min(found / wanted, 1.0) if wanted else 0.0
     threshold = settings.gates.min_recall
     detail = {
         "k": RECALL_K if subject.whole else 1,
         "queries": len(sample),
+        "index": storage.kind,
         "ef_search": settings.vector.ef_search,
         "judged": "whole" if subject.whole else "changed",
     }
@@ -106,19 +114,24 @@ def _recall_sample(subject: Subject) -> list[Row]:
     return rows
 
 
-def _neighbours_found(connection: Pg, row: Row, parts: dict[str, Part]) -> tuple[int, int]:
+def _neighbours_found(connection: Pg, row: Row, storage: Storage) -> tuple[int, int]:
     """How many of the nearest neighbours of a vector the approximate search finds, and how many there are."""
     params = {"query": row["embedding"], "k": RECALL_K}
+    parts = storage.parts("vectors", "type")
     exact = [one["score"] for one in query(connection, "nearest_exact", params, parts)]
-    near = [one["score"] for one in query(connection, "nearest_approximate", params, parts)]
+    near = [one["score"] for one in query(connection, "nearest_approximate", params, _walked(storage))]
     return sum(score >= exact[-1] - TIE for score in near), len(exact)
 
 
-def _finds_itself(connection: Pg, row: Row, parts: dict[str, Part]) -> tuple[int, int]:
+def _finds_itself(connection: Pg, row: Row, storage: Storage) -> tuple[int, int]:
     """Whether the approximate search finds a stored vector, or one as near; and 1."""
     params = {"query": row["embedding"], "k": 1}
-    nearest = query(connection, "nearest_approximate", params, parts).fetchone()
+    nearest = query(connection, "nearest_approximate", params, _walked(storage)).fetchone()
     return int(nearest is not None and nearest["score"] >= row["itself"] - TIE), 1
+
+
+def _walked(storage: Storage) -> dict[str, Part]:
+    return {**storage.parts("type"), "walked": storage.walk(sql.SQL("true"), RECALL_K)}
 
 
 def chunk_statistics(subject: Subject) -> Gate:

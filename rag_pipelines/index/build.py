@@ -28,6 +28,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.estimate import WholeBuild
 from rag_pipelines.index.gate_results import REQUIRED_GATES
+from rag_pipelines.index.graph import choose_kind, outgrown
 from rag_pipelines.index.load import Load, look_out
 from rag_pipelines.index.members import (
     Size,
@@ -39,7 +40,14 @@ from rag_pipelines.index.members import (
     note_missing,
 )
 from rag_pipelines.index.memory import GraphMemory, build_memory, gigabytes
-from rag_pipelines.index.spec import BUILD_FIGURES, STORAGE_SPEC, BuildFigures, SourceGaps
+from rag_pipelines.index.spec import (
+    BUILD_FIGURES,
+    STORAGE_SPEC,
+    BuildFigures,
+    IndexKind,
+    SourceGaps,
+    StorageSpec,
+)
 from rag_pipelines.index.storage import Storage, drop_tables, storage_of_version
 from rag_pipelines.index.versions import (
     IndexPlan,
@@ -105,6 +113,8 @@ def build_index(
         if if_changed and _up_to_date(connection, plan):
             return None
         base = None if full else _base(connection, plan)
+        if base is not None:
+            plan = plan.indexed_as(base.spec.index.vector.index)
         version = _begin(connection, plan, base)
         began = time.perf_counter()
         with logs.context(index=name, version=version.version_id):
@@ -195,11 +205,13 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
     if row is None:
         return None
     base = Version.of(row)
+    if outgrown(plan.settings.vector.index, base.spec.index.vector.index, base.row_count or 0):
+        return None
     share = plan.settings.full_build_share
     changed, documents = _count_changed(connection, plan, base.watermark)
     if changed > share * max(documents, 1):
         return None
-    dead = _dead_share(connection, base, changed)
+    dead = 0.0 if base.spec.index.vector.index == "exact" else _dead_share(connection, base, changed)
     if dead > share:
         log.info("too much of the graph would be dead", base=base.version_id, share=round(dead, 3))
         return None
@@ -250,16 +262,18 @@ def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
 def _build_fully(
     runtime: Runtime, connection: Pg, plan: IndexPlan, version: Version, progress: Progress
 ) -> None:
-    storage, lexical, params = storage_of(plan, version.storage), plan.settings.lexical, _source_params(plan)
+    lexical, params = plan.settings.lexical, _source_params(plan)
     outset = look_out(connection, version, params)
     if not outset.expected.rows:
         raise UsageError(
             f"index {plan.name!r} would be empty: its sources ({', '.join(plan.sources)}) hold no "
             "embedded chunks; run `rag-pipelines ingest` first"
         )
-    progress = WholeBuild(progress, outset.expected.rows, plan.spec.dimensions)
-    allowed = build_memory(runtime.settings)
-    _tell_memory(storage.graph_memory(outset.expected.rows, allowed))
+    allowed, rows = build_memory(runtime.settings), outset.expected.rows
+    plan = plan.indexed_as(choose_kind(plan.settings.vector, plan.spec.dimensions, rows, allowed))
+    storage = storage_of(plan, version.storage)
+    progress = WholeBuild(progress, rows, plan.spec.dimensions if storage.kind != "exact" else None)
+    _tell_memory(storage.kind, storage.graph_memory(rows, allowed))
     load = Load(
         runtime.database, connection, version, storage, params, lexical.k1, lexical.b, allowed, progress
     )
@@ -268,7 +282,12 @@ def _build_fully(
     held = storage.build_indexes(runtime.database, connection, memory, progress)
     if held is not None:
         log.warning("the rest of the graph was built on disk", rows=memory.rows, rows_in_memory=held)
-    graph = {"graph_bytes": memory.needed, "build_memory": memory.allowed, "rows_in_memory": held}
+    graph = {
+        "graph_bytes": memory.needed,
+        "build_memory": memory.allowed,
+        "rows_in_memory": held,
+    }
+    spec = msgspec.structs.replace(plan.spec, average_length=average)
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
@@ -277,14 +296,22 @@ def _build_fully(
         counted = _Counted(
             expected, count_rows(connection, storage), note_missing(connection, params, version)
         )
-        _finish(connection, version, storage, counted, watermark, as_of, average, graph)
+        _finish(connection, version, storage, counted, watermark, as_of, spec, graph)
     if rows_gone:
         storage.vacuum(connection)
 
 
-def _tell_memory(memory: GraphMemory) -> None:
+def _tell_memory(kind: IndexKind, memory: GraphMemory) -> None:
     """Say before the work begins whether the graph fits, and what would make it fit."""
-    figures = {"rows": memory.rows, "needed": gigabytes(memory.needed), "allowed": gigabytes(memory.allowed)}
+    if kind == "exact":
+        log.info("no graph is built, searches compare all vectors", rows=memory.rows)
+        return
+    figures = {
+        "index": kind,
+        "rows": memory.rows,
+        "needed": gigabytes(memory.needed),
+        "allowed": gigabytes(memory.allowed),
+    }
     if memory.fits:
         log.info("the graph fits into memory", **figures)
     else:
@@ -319,7 +346,7 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
             counted = _Counted(expected, found, note_missing(connection, params, version))
         query(connection, "consume_base", {"version_id": base.version_id})
         as_of = listed_since(connection, params)
-        _finish(connection, version, storage, counted, watermark, as_of, average)
+        _finish(connection, version, storage, counted, watermark, as_of, version.spec)
     connection.isolation_level = None
     with connection.transaction():
         rows_gone, _ = drop_departed(connection, storage.number)
@@ -366,7 +393,7 @@ def _finish(
     counted: _Counted,
     watermark: str,
     as_of: datetime | None,
-    average_length: float,
+    spec: StorageSpec,
     graph: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     base = counted.base
@@ -392,7 +419,7 @@ def _finish(
             "row_count": figures.chunks,
             "document_count": figures.documents,
             "statistics": Jsonb(BUILD_FIGURES.encode(figures)),
-            "params": Jsonb({"average_length": average_length}),
+            "params": Jsonb(STORAGE_SPEC.encode(spec)),
             "as_of": as_of,
         },
     )

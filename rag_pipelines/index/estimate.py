@@ -30,11 +30,16 @@ GRAPH_DIMENSION_COST = 0.0085
 
 
 class WholeBuild:
-    """A listener to the steps of a build that tells another one, and how much of all that is."""
+    """A listener to the steps of a build that tells another one, and how much of all that is.
 
-    def __init__(self, progress: Progress, rows: int, dimensions: int) -> None:
+    `dimensions` are those of a graph's vectors, None where none is built.
+    """
+
+    def __init__(self, progress: Progress, rows: int, dimensions: int | None) -> None:
         self._progress = progress
-        self._costs = {**COSTS, GRAPH: (GRAPH_COST + GRAPH_DIMENSION_COST * dimensions) * math.log2(rows + 1)}
+        self._costs = dict(COSTS)
+        if dimensions is not None:
+            self._costs[GRAPH] = (GRAPH_COST + GRAPH_DIMENSION_COST * dimensions) * math.log2(rows + 1)
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         self._progress(stage, done, total)

@@ -29,7 +29,7 @@ LEAST = 64 * 2**20
 RESERVE = 4 * 2**20
 """Bytes that pgvector keeps off the graph: 3 MiB for what else is shared, 1 MiB so that no row fails."""
 
-_VALUE_BYTES = {"halfvec": 2, "vector": 4}
+_VALUE_BYTES = {"halfvec": 2, "vector": 4, "bit": 1 / 8}
 
 
 class GraphMemory(msgspec.Struct, frozen=True):
@@ -41,8 +41,8 @@ class GraphMemory(msgspec.Struct, frozen=True):
 
     @property
     def needed(self) -> int:
-        """The least that holds the whole graph."""
-        return math.ceil(self.rows * self.row_bytes) + RESERVE
+        """The least that holds the whole graph; 0 without one."""
+        return math.ceil(self.rows * self.row_bytes) + RESERVE if self.row_bytes else 0
 
     @property
     def given(self) -> int:
@@ -62,11 +62,12 @@ class GraphMemory(msgspec.Struct, frozen=True):
             f"the graph of {self.rows:,} rows takes {gigabytes(self.needed)}, and limits.build_memory is "
             f"{gigabytes(self.allowed)}, enough for {held:,}: the rest is built on disk, some ten times "
             f"slower. Set limits.build_memory to {gigabytes(self.needed)} or more, which the machine of the "
-            "database must have free, or make rows smaller: vector.type halfvec, a lower vector.m"
+            "database must have free, or make rows smaller: vector.type halfvec, a lower vector.m, "
+            "vector.index hnsw_binary"
         )
 
 
-def graph_row_bytes(dimensions: int, type: Literal["halfvec", "vector"], m: int) -> float:
+def graph_row_bytes(dimensions: int, type: Literal["halfvec", "vector", "bit"], m: int) -> float:
     """Bytes of one row in a graph that is built in memory, on average over its layers.
 
     An element, its list of neighbours in each of its layers (2·m at the bottom, m above, of 16 bytes each),
@@ -77,7 +78,7 @@ def graph_row_bytes(dimensions: int, type: Literal["halfvec", "vector"], m: int)
     layers_above = 1 / (m - 1)
     bottom = each + header + 2 * m * neighbour
     above = layers_above * (each + header + m * neighbour + pointer)
-    vector = each + 8 * math.ceil((8 + _VALUE_BYTES[type] * dimensions) / 8)
+    vector = each + 8 * math.ceil((8 + math.ceil(_VALUE_BYTES[type] * dimensions)) / 8)
     return (each + 128) + (each + pointer) + bottom + above + vector
 
 

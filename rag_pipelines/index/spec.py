@@ -16,17 +16,21 @@ from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.stored import Form
 
+IndexKind = Literal["hnsw", "hnsw_binary", "exact"]
+"""A graph of vectors, a graph of their signs, or none."""
+
 _LOCAL = ("sentence-transformers", "hash")
 _NOT_KEPT = {"api_key", "allow_download"}
 """Secrets and permissions are the configuration's to give, each day anew."""
 
 
 class VectorSpec(msgspec.Struct, frozen=True):
-    """How vectors are stored and indexed (HNSW)."""
+    """How vectors are stored and indexed."""
 
     type: Literal["halfvec", "vector"]
     m: int = 16
     ef_construction: int = 64
+    index: IndexKind = "hnsw"
 
 
 class LexicalSpec(msgspec.Struct, frozen=True):

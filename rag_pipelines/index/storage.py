@@ -19,18 +19,16 @@ from psycopg import sql
 
 from rag_pipelines import logs
 from rag_pipelines.errors import DatabaseError, TransientError
-from rag_pipelines.index.memory import GraphMemory, graph_row_bytes
+from rag_pipelines.index.graph import indexed, row_bytes, walk
+from rag_pipelines.index.memory import GraphMemory
 from rag_pipelines.index.slices import Slice
-from rag_pipelines.index.spec import StorageSpec
+from rag_pipelines.index.spec import IndexKind, StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Database, Part, Pg, compose_query, query
 
 TABLES = ("vectors", "lexical", "terms", "postings")
 """What a version's tables are called, before their number."""
-
-OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
-"""Inner product: vectors are unit length, so it is the cosine, and cheaper."""
 
 PARALLEL_ROWS = 2_000
 """Fewer rows are indexed sooner than a second process and the memory it shares are there."""
@@ -57,6 +55,11 @@ class Storage:
         """The SQL type of a vector."""
         return sql.SQL(f"{self._vector.type}({int(self._dimensions)})")
 
+    @property
+    def kind(self) -> IndexKind:
+        """The kind of the vector index."""
+        return self._vector.index
+
     def parts(self, *names: str) -> dict[str, Part]:
         """Placeholders by name, for `query`."""
         known: dict[str, Part] = {
@@ -67,7 +70,7 @@ class Storage:
             "languages": sql.Literal(json.dumps(self._lexical.languages)),
             "configurations": sql.Literal(self._lexical.configurations),
             "workers": sql.SQL(str(_workers())),
-            "opclass": sql.SQL(OPCLASS[self._vector.type]),
+            "indexed": indexed(self._vector, self._dimensions),
             "m": sql.SQL(str(int(self._vector.m))),
             "ef_construction": sql.SQL(str(int(self._vector.ef_construction))),
         }
@@ -176,8 +179,11 @@ class Storage:
 
     def graph_memory(self, rows: int, allowed: int) -> GraphMemory:
         """What the graph of so many rows takes, of `allowed` bytes."""
-        row_bytes = graph_row_bytes(self._dimensions, self._vector.type, self._vector.m)
-        return GraphMemory(rows, row_bytes, allowed)
+        return GraphMemory(rows, row_bytes(self._vector, self._dimensions), allowed)
+
+    def walk(self, walkable: Part, candidates: int) -> sql.Composable:
+        """Rows near the vector that `asked` holds, by the vector index; see `graph.walk`."""
+        return walk(self._vector, self._dimensions, f"vectors_{self.number}", walkable, candidates)
 
     def build_indexes(
         self, database: Database, connection: Pg, memory: GraphMemory, progress: Progress
@@ -195,18 +201,24 @@ class Storage:
             query(connection, "index_keys", None, self.parts("terms", "postings"))
             query(connection, "index_words", None, self.parts("lexical"))
         progress("indexing words", rows, rows)
-        with _watched(database, connection, rows, progress):
-            try:
-                held = self._index_vectors(connection, memory.given, workers)
-            except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
-                # What processes share is in /dev/shm, 64 MB in a container; what one has alone is not.
-                if not workers:
-                    raise
-                log.warning("no shared memory for a parallel build, one process builds", reason=str(error))
-                held = self._index_vectors(connection, memory.given, workers=0)
+        held = None
+        if self.kind != "exact":
+            with _watched(database, connection, rows, progress):
+                held = self._build_graph(connection, memory.given, workers)
         self.analyze(connection)
         query(connection, "prewarm", None, self.parts("vectors"))
         return held
+
+    def _build_graph(self, connection: Pg, memory: int, workers: int) -> int | None:
+        """The same as `_index_vectors`, in one process where helpers have no memory to share."""
+        try:
+            return self._index_vectors(connection, memory, workers)
+        except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
+            # What processes share is in /dev/shm, 64 MB in a container; what one has alone is not.
+            if not workers:
+                raise
+            log.warning("no shared memory for a parallel build, one process builds", reason=str(error))
+            return self._index_vectors(connection, memory, workers=0)
 
     def _index_vectors(self, connection: Pg, memory: int, workers: int) -> int | None:
         """Build the vector index with so many bytes and helpers; returns what `build_indexes` does."""
@@ -222,7 +234,7 @@ class Storage:
                 _set_local(connection, "maintenance_work_mem", f"{max(memory // 1024, 1024)}kB")
                 _set_local(connection, "max_parallel_maintenance_workers", workers)
                 _set_local(connection, "client_min_messages", "notice")
-                parts = self.parts("vectors", "opclass", "m", "ef_construction")
+                parts = self.parts("vectors", "indexed", "m", "ef_construction")
                 query(connection, "index_vectors", None, parts)
         finally:
             connection.remove_notice_handler(hear)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from rag_pipelines.index.spec import (
     BUILD_FIGURES,
     STORAGE_SPEC,
     BuildFigures,
+    IndexKind,
     LexicalSpec,
     StorageSpec,
     TableSpec,
@@ -125,11 +126,24 @@ class IndexPlan:
                 sorted(self.sources),
                 self.chunker_id,
                 self.model_id,
-                [vector.type, vector.m, vector.ef_construction],
+                [vector.type, vector.m, vector.ef_construction, *self._layout],
                 lasting(self.spec.index.lexical, _LEXICAL),
                 *([] if code == FIRST_CODE else [code]),
             ]
         )
+
+    @property
+    def _layout(self) -> list[str]:
+        """How the tables are laid out beyond what every fingerprint holds, where that is not the default."""
+        index = self.settings.vector.index
+        return [] if index == "hnsw" else [index]
+
+    def indexed_as(self, kind: IndexKind) -> IndexPlan:
+        """The same with the kind of vector index that was chosen for it."""
+        index = self.spec.index
+        vector = msgspec.structs.replace(index.vector, index=kind)
+        tables = msgspec.structs.replace(index, vector=vector)
+        return replace(self, spec=msgspec.structs.replace(self.spec, index=tables))
 
 
 def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedders) -> IndexPlan:
@@ -151,7 +165,12 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
         sources=sources,
         dimensions=identity.dimensions,
         index=TableSpec(
-            VectorSpec(vector.type, vector.m, vector.ef_construction),
+            VectorSpec(
+                vector.type,
+                vector.m,
+                vector.ef_construction,
+                "hnsw" if vector.index == "auto" else vector.index,
+            ),
             LexicalSpec(lexical.language, dict(lexical.languages), lexical.k1, lexical.b),
             sources,
         ),

@@ -123,6 +123,7 @@ def version_metadata(version: Version) -> Metadata:
         "version": version.version_id,
         "state": version.state,
         "kind": version.kind,
+        "vector_index": version.spec.index.vector.index,
         "fingerprint": version.fingerprint,
         "sources": ", ".join(version.sources),
         "dagster/row_count": version.row_count or 0,

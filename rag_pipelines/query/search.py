@@ -27,6 +27,7 @@ from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, TransientError, UsageError
+from rag_pipelines.index.graph import walk_settings
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
@@ -38,7 +39,7 @@ from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stage_chain import make_stages
 from rag_pipelines.query.stages import Asked, Reading
-from rag_pipelines.query.statement import SCANNED_CHUNKS, hit_of
+from rag_pipelines.query.statement import hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.text.canonical import clean
@@ -85,9 +86,7 @@ class Searcher:
             database = database.at(reader.get_secret_value(), "database.reader_url")
         self._database = database.with_server_settings(
             {
-                "hnsw.iterative_scan": "relaxed_order",
-                "hnsw.max_scan_tuples": str(SCANNED_CHUNKS),
-                "hnsw.ef_search": str(self._index_settings.vector.ef_search),
+                **walk_settings(self._index_settings.vector.ef_search),
                 "plan_cache_mode": "force_generic_plan",
             }
         )

@@ -22,9 +22,6 @@ from rag_pipelines.store.database import Part, Pg, PreparedQuery, Row, compose_q
 FEW_CHUNKS = 2_000
 """So many are compared one by one; the vector index would skip too much that the caller may not see."""
 
-SCANNED_CHUNKS = 2_500
-"""The vector index gives the caller's nearest from among so many; where that is too few, all are compared."""
-
 FIRST_MATCHES, MORE_MATCHES = 1_000, 20_000
 """Rows with the question's words that are looked up, best first; more where the caller sees too few."""
 
@@ -42,8 +39,9 @@ class VersionSearch:
     def __init__(self, version: Version, few_chunks: int | None = None) -> None:
         self.version = version
         self._few_chunks = few_chunks
+        self._storage = storage_of_version(version)
         self.parts: dict[str, Part] = {
-            **storage_of_version(version).parts("type", "language", "configurations", *TABLES),
+            **self._storage.parts("type", "language", "configurations", *TABLES),
             "text": compose_query("current_text"),
             "caller": compose_query("caller"),
         }
@@ -99,15 +97,18 @@ class VersionSearch:
         self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False
     ) -> PreparedQuery:
         """The search with these parameters; `exact` compares everything that the caller may see."""
-        few = 2**31 if exact else self._few_documents
+        few = 2**31 if exact or self._storage.kind == "exact" else self._few_documents
         key = (narrowing.text, few, params["candidates"], params["phrases"] is not None)
         known = self._statements.get(key)
         if known is None:
             document = compose_query("visible_document", {"filters": sql.SQL(narrowing.text)})
+            visible = compose_query("visible", {"document": document, "text": self.parts["text"]})
+            walkable = compose_query("walkable", {"visible": visible})
             parts: dict[str, Part] = {
                 **self.parts,
                 "document": document,
-                "visible": compose_query("visible", {"document": document, "text": self.parts["text"]}),
+                "visible": visible,
+                "walked": self._storage.walk(walkable, params["candidates"]),
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
             }

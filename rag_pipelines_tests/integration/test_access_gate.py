@@ -121,7 +121,7 @@ def withhold(shelf: Workspace) -> None:
     )
 
 
-LOOK_UP = r"AND \(SELECT .* FROM rag\.document d .*\n *"
+LOOK_UP = r"AND \(SELECT .* FROM rag\.document d .*\n* *"
 STATEMENTS = {
     "the tenant": ("visible_document", r"d\.tenant = %\(tenant\)s AND", "%(tenant)s::text IS NOT NULL AND"),
     "deletion": ("visible_document", "d.state <> 'tombstoned' AND", ""),
@@ -132,7 +132,7 @@ STATEMENTS = {
     "the rule of few": ("few_by_access", r"d\.access_id = a\.access_id AND", ""),
     "whose text is withheld": ("caller", r"AND access_id IN \(SELECT access_id FROM allowed\)", ""),
     "the caller": ("caller", r"rag\.rules_of\(.*\)\)", "ARRAY(SELECT access_id FROM rag.access_rule))"),
-    "who is near": ("search", LOOK_UP + "ORDER BY v.embedding", "ORDER BY v.embedding"),
+    "who is near": ("walkable", LOOK_UP, ""),
     "who has the words": ("search", LOOK_UP + "LIMIT", "LIMIT"),
     "withheld text of few": ("search", r"(WHERE \(SELECT exact FROM route\)) AND \{text\}", r"\1"),
 }

@@ -44,5 +44,8 @@ SELECT -(embedding <#> %(query)s::text::{type}) AS score FROM {vectors}
 ORDER BY (embedding <#> %(query)s::text::{type}) + 0 LIMIT %(k)s;
 
 -- name: nearest_approximate
-SELECT -(embedding <#> %(query)s::text::{type}) AS score FROM {vectors}
-ORDER BY embedding <#> %(query)s::text::{type} LIMIT %(k)s;
+-- The best scores as searches find them.
+WITH asked AS MATERIALIZED (SELECT %(query)s::text::{type} AS vector)
+SELECT -(v.embedding <#> asked.vector) AS score
+FROM asked, {walked} v
+ORDER BY 1 DESC LIMIT %(k)s;

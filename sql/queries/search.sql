@@ -60,6 +60,22 @@ FROM (
 ) w LEFT JOIN {postings} p ON p.tenant = %(tenant)s AND p.term = w.term AND w.read_before < %(postings)s
 ORDER BY w.term;
 
+-- name: walk_vectors
+-- The rows that the caller may see, by a walk along the graph of vectors, nearest first.
+(SELECT * FROM {vectors} v WHERE {walkable} ORDER BY v.embedding <#> (SELECT vector FROM asked) LIMIT {candidates})
+
+-- name: walk_signs
+-- The same along the graph of signs: nearest by these, and far more than are wanted, of which the vectors then choose.
+(SELECT * FROM {vectors} v WHERE {walkable}
+ ORDER BY binary_quantize(v.embedding)::bit({dimensions})
+          <~> (SELECT binary_quantize(vector)::bit({dimensions}) FROM asked)
+ LIMIT {fetched})
+
+-- name: walkable
+-- Whether the walk gives a version's row `v`: nothing where few documents are compared one by one.
+%(dense)s AND NOT (SELECT exact FROM route)
+AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
+
 -- name: search
 -- Candidates from each side with both scores, fused; then the best with their texts. Reads the tables of the version
 -- that the caller knows, and says in the same snapshot which version is live: one row without a hit means that
@@ -92,11 +108,7 @@ WITH live AS (
     UNION
     (SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)),
             -(v.weights <#> (SELECT weights FROM asked))
-     FROM {vectors} v
-     WHERE %(dense)s AND NOT (SELECT exact FROM route)
-       AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
-     ORDER BY v.embedding <#> (SELECT vector FROM asked)
-     LIMIT {candidates})
+     FROM {walked} v ORDER BY v.embedding <#> (SELECT vector FROM asked) LIMIT {candidates})
     UNION
     (SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)),
             -(v.weights <#> (SELECT weights FROM asked))

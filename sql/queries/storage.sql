@@ -235,7 +235,15 @@ ALTER TABLE {postings} ADD PRIMARY KEY (tenant, term, first);
 CREATE INDEX ON {lexical} USING gin (words) WITH (fastupdate = off);
 
 -- name: index_vectors
-CREATE INDEX ON {vectors} USING hnsw (embedding {opclass}) WITH (m = {m}, ef_construction = {ef_construction});
+CREATE INDEX ON {vectors} USING hnsw ({indexed}) WITH (m = {m}, ef_construction = {ef_construction});
+
+-- name: vector_itself
+-- What the graph of a version is of: its vectors.
+embedding {opclass}
+
+-- name: vector_signs
+-- The same of a binary graph: whether each value is above zero.
+(binary_quantize(embedding)::bit({dimensions})) bit_hamming_ops
 
 -- name: analyze_storage
 ANALYZE {vectors}, {lexical}, {terms}, {postings};
