@@ -77,7 +77,7 @@ def servicenow(items: int, folder: Path) -> Served:
         world.put(f"base/article {number}", f"<p>{number} {TEXT}</p>")
         article = next(reversed(world.instance.tables["kb_knowledge"].values()))
         world.instance.attach(article, f"plan {number}.txt", b"%d %s" % (number, FILE))
-    return Served(world.double, world.kind, world.options())
+    return Served(world.double, world.kind, {**world.options(), "page_size": 1000})
 
 
 def zendesk(items: int, folder: Path) -> Served:
