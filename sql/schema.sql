@@ -972,6 +972,17 @@ CREATE TABLE rag.version_document (
     quarantined boolean DEFAULT false NOT NULL
 );
 
+CREATE TABLE rag.wanted (
+    source_id integer NOT NULL,
+    bucket smallint GENERATED ALWAYS AS (((hashtextextended(external_id, (0)::bigint) & (63)::bigint))::smallint) STORED NOT NULL,
+    external_id text NOT NULL,
+    token text NOT NULL,
+    tenant text NOT NULL,
+    attributes_key uuid NOT NULL,
+    access_id integer NOT NULL,
+    item jsonb NOT NULL
+);
+
 CREATE TABLE rag.whole_collection (
     ended_at timestamp with time zone NOT NULL
 );
@@ -1119,6 +1130,9 @@ ALTER TABLE ONLY rag.unreferenced
 
 ALTER TABLE ONLY rag.version_document
     ADD CONSTRAINT version_document_pkey PRIMARY KEY (version_id, document_id);
+
+ALTER TABLE ONLY rag.wanted
+    ADD CONSTRAINT wanted_pkey PRIMARY KEY (source_id, bucket, external_id);
 
 CREATE INDEX access_rule_by_principal ON rag.access_rule USING gin (named) WITH (fastupdate=off);
 
@@ -1354,6 +1368,9 @@ ALTER TABLE ONLY rag.shard_lease
 
 ALTER TABLE ONLY rag.version_document
     ADD CONSTRAINT version_document_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
+
+ALTER TABLE ONLY rag.wanted
+    ADD CONSTRAINT wanted_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
 ALTER TABLE rag.chunk ENABLE ROW LEVEL SECURITY;
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from rag_pipelines.cli.invocation import Invocation, invocation
-from rag_pipelines.cli.options import AllowDeletes, Full, Hinted, ListAll, Since, SourceNames, Until, window
+from rag_pipelines.cli.options import (
+    AllowDeletes,
+    Full,
+    Hinted,
+    ListAll,
+    ListOnly,
+    Since,
+    SourceNames,
+    Until,
+    window,
+)
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, say, stage_bars
 from rag_pipelines.cli.reparse import format_reparsed
 from rag_pipelines.cli.sources import end, say_deletion
@@ -35,6 +45,7 @@ def ingest(
     list_all: ListAll = False,
     allow_deletes: AllowDeletes = False,
     hinted: Hinted = False,
+    list_only: ListOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """List sources, load what changed, parse, chunk and embed it.
@@ -43,7 +54,8 @@ def ingest(
     Sources that left the configuration are noticed when no source is named. With --hinted, queues are drained
     first, and only those sources are run that a queue or a notification said something changed in; where it
     named objects of a store, only these are looked at. The exit code is 3 when documents failed or could not
-    all be listed.
+    all be listed. With --list-only, content is loaded by `work`, but for sources that can only load it while
+    they list.
     """
     from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
@@ -65,6 +77,7 @@ def ingest(
                     name,
                     Scope(full, span, allow_deletes, list_all, hinted),
                     progress=progress,
+                    list_only=list_only,
                 )
             except RagError as error:
                 errors[name] = error
@@ -105,10 +118,15 @@ def _hinted(chosen: Invocation, names: Collection[str]) -> tuple[list[str], dict
     return list(hinted), {f"queue of {name}": error for name, error in unread.items()}
 
 
-def show_report(report: SyncReport, seconds: float) -> None:
-    """What one run did, as lines of facts; a run that found nothing to do is one line."""
-    listed = f"{report.source}: {number(report.listed, 'document')} listed in {seconds:.2f} s"
-    if not (report.touched or report.bytes_loaded or report.statuses or report.embedded):
+def show_report(report: SyncReport, seconds: float, *, shard: str = "") -> None:
+    """What one run did, or one shard, as lines of facts; where nothing was to be done it is one line."""
+    did = (
+        f"{number(report.touched, 'document')} loaded"
+        if shard
+        else f"{number(report.listed, 'document')} listed"
+    )
+    listed = f"{report.source}{shard and ' ' + shard}: {did} in {seconds:.2f} s"
+    if not (report.touched or report.bytes_loaded or report.statuses or report.embedded or report.wanted):
         open_ends = ["incomplete"] * report.incomplete
         if report.waiting_deletes:
             open_ends.append(f"{number(report.waiting_deletes, 'deletion')} to decide on")
@@ -119,6 +137,10 @@ def show_report(report: SyncReport, seconds: float) -> None:
         facts = [
             ("changes", format_counts(report.changes)),
             ("access", _access(report)),
+            (
+                "to load",
+                f"{report.wanted:,}, by `rag-pipelines work {report.source}`" if report.wanted else "",
+            ),
             ("statuses", format_counts(report.statuses)),
             (
                 "loaded",

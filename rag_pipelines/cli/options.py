@@ -46,6 +46,13 @@ Hinted = Annotated[
         "--hinted", help="Drain the queues of `triggers`; only sources that something was hinted of."
     ),
 ]
+ListOnly = Annotated[
+    bool,
+    typer.Option(
+        "--list-only",
+        help="Only list; leave loading, parsing and embedding to `work`, which may run at the same time.",
+    ),
+]
 AllowDeletes = Annotated[
     bool, typer.Option("--allow-deletes", help="Apply deletions above the guard, and an empty listing.")
 ]

@@ -58,6 +58,11 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         ),
     )
     for row in sources:
+        for shard in row["shards"]:
+            since = age((datetime.now(UTC) - shard["since"]).total_seconds())
+            say(f"note: {row['source']}: shard {shard['shard']} at work for {since}, {shard['by']}")
+        if row["to_load"]:
+            say(f"note: {row['source']}: {number(row['to_load'], 'listed document')} still to load")
         if row["documents_with_losses"]:
             lost = f"{number(row['documents_with_losses'], 'document')} lost something in parsing"
             say(f"note: {row['source']}: {lost}; see `rag-pipelines losses {row['source']}`")
@@ -105,7 +110,10 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
 
     now = datetime.now(UTC)
     losing = sources_with_losses(connection, list(settings.sources))
-    found = {r["name"]: r for r in query(connection, "source_status", {"names": list(settings.sources)})}
+    names = {"names": list(settings.sources)}
+    found = {r["name"]: r for r in query(connection, "source_status", names)}
+    to_load = {r["name"]: r["wanted"] for r in query(connection, "count_wanted", names)}
+    shards = query(connection, "living_shards", names).fetchall()
     rows = []
     for fresh in source_freshness(connection, settings):
         row = found.get(fresh.source, {})
@@ -114,6 +122,7 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "source": fresh.source,
                 "documents": row.get("documents", 0),
                 "bytes": row.get("bytes", 0),
+                "to_load": to_load.get(fresh.source, 0),
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
                 "documents_with_losses": losing.get(fresh.source, 0),
@@ -127,11 +136,21 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "lag_seconds": (now - fresh.listed_at).total_seconds() if fresh.listed_at else None,
                 "promised_seconds": fresh.allowed.total_seconds(),
                 "overdue": fresh.overdue(now),
+                "shards": [_shard(one) for one in shards if one["name"] == fresh.source],
                 "last_run": _outcome(row),
                 "last_run_at": row.get("started_at"),
             }
         )
     return rows
+
+
+def _shard(row: dict[str, Any]) -> dict[str, Any]:
+    """A shard at work."""
+    return {
+        "shard": f"{row['shard']}/{row['shards']}",
+        "by": row["lease_owner"],
+        "since": row["lease_at"],
+    }
 
 
 def _outcome(row: dict[str, Any]) -> str | None:

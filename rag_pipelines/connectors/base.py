@@ -96,6 +96,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     where the system itself has titles, never made from a file name. `access` None means that the
     system says nothing, so the source's default holds; `CLOSED` means unknown or unreadable.
     `path` is the place a person would look (folders, slashes). `metadata` holds JSON values.
+    `reference` holds JSON values with which `Connector.load` gives the same content in another process; None
+    where it has to be loaded here.
     """
 
     external_id: str
@@ -113,6 +115,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     access: AccessRule | None = None
     metadata: Mapping[str, Any] = {}
     moved_from: str | None = None
+    reference: Mapping[str, Any] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +279,14 @@ class Connector(ABC):
         announced while the items of this one are still loaded. Raises nothing but `CredentialError`: what
         could not be read here is read, or fails, item by item.
         """
+
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """The content behind an `Item.reference`, which a listing in another process gave.
+
+        Called as `Item.load` is, by so many threads at once as `concurrent_loads` says, and raises what that
+        raises. `prefetch` gets items whose `load` is this.
+        """
+        raise NotImplementedError(f"{self.kind} gives no references")
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Which of `ids` (at most a few hundred) a listing of this source should name.

@@ -16,8 +16,8 @@ be read is a failed entity, so nothing is deleted in that run. Links:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -90,17 +90,18 @@ class FilesystemConnector(Connector):
     def __init__(self, source: str, options: FilesystemOptions) -> None:
         super().__init__(source, options)
         self._filter = PathFilter(options.include, options.exclude, options.hidden)
-        self._waits = False
 
     @property
     def concurrent_loads(self) -> int:
         """Files of this machine are read one by one: nothing is waited for."""
-        return self.options.concurrent_loads if self._waits else 1
+        try:
+            return self.options.concurrent_loads if self._tree.waits else 1
+        except RagError:
+            return 1
 
     def items(self, window: Window = Window()) -> Iterator[Entry]:
         try:
             tree = self._open()
-            self._waits = tree.waits
         except RagError as error:
             yield Failure(error=error, entity=self.options.root, whole=True)
             yield Complete(0, full=False)
@@ -127,7 +128,6 @@ class FilesystemConnector(Connector):
             return None
         if paths is None or any(path and path.endswith(SIDECAR_SUFFIX) for path in paths):
             return None
-        self._waits = tree.waits
         wanted = {path for path in paths if path and not path.endswith("/") and self._filter.wants(path)}
         return self._named(_Walk(tree, self.options, self._filter), sorted(wanted))
 
@@ -137,6 +137,10 @@ class FilesystemConnector(Connector):
             count += not isinstance(entry, Removed) and entry.external_id is not None
             yield entry
         yield Complete(count, full=False)
+
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """The file with an id."""
+        return _load(self._tree, path_of(reference["id"]), self.options.max_bytes)
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Looks into the folders of `ids`; only a walk can tell what a linked folder is listed under."""
@@ -192,6 +196,11 @@ class FilesystemConnector(Connector):
                 Finding("links", True, f"{outside} links in the root itself lead out of it; left out")
             )
         return findings
+
+    @cached_property
+    def _tree(self) -> FileTree:
+        """What single files are read from."""
+        return self._open()
 
     def _open(self) -> FileTree:
         secrets = {name: secret.get_secret_value() for name, secret in self.options.storage_secrets.items()}
@@ -290,6 +299,7 @@ class _Walk:
             external_id=identity,
             token=one.token,
             load=partial(_load, self._tree, path, limit),
+            reference={"id": identity},
             name=identity.rpartition("/")[2],
             path=identity,
             url=join_url(prefix, path) if prefix else self._tree.url(path),

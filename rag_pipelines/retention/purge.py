@@ -105,7 +105,7 @@ def purge_document(
     told: Counter[str] = Counter()
     with database.connect() as connection:
         with connection.transaction():
-            document = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
+            document, unloaded = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
             if document is not None:
                 query(connection, "take_storages")
                 evidence, contents, quotes = gather(connection, document)
@@ -117,7 +117,9 @@ def purge_document(
                 kept = msgspec.to_builtins(evidence.sample(EVIDENCE_KEPT))
                 audit_purge(connection, source, external_id, {**detail, "evidence": kept}, actor)
         if document is None:
-            return _purge_again(connection, store, source, external_id, verify=verify, rewrite=rewrite)
+            return _purge_again(
+                connection, store, source, external_id, unloaded, verify=verify, rewrite=rewrite
+            )
         collected = Collected(documents=1)
         number = erase(connection, store, contents, collected)
         sweep(connection, store, collected)
@@ -127,9 +129,11 @@ def purge_document(
     return Purged(source, external_id, {**counts, "rows in versions": left.rows}, dict(told), None, proof)
 
 
-def _stop_runs(connection: Pg, source: str, external_id: str, *, even_if_present: bool) -> Row | None:
+def _stop_runs(
+    connection: Pg, source: str, external_id: str, *, even_if_present: bool
+) -> tuple[Row | None, bool]:
     """Inside a transaction: no run writes to the source before it ends, and none that began before now writes
-    anything of the document after; its row, if there is one.
+    anything of the document after. Its row, if there is one, and whether it was listed and not loaded yet.
 
     Raises `UsageError` where it is still at its source.
     """
@@ -145,25 +149,36 @@ def _stop_runs(connection: Pg, source: str, external_id: str, *, even_if_present
             f"more than {PATIENCE:.0f} seconds: nothing was purged; try again when it has ended"
         ) from error
     document = query(connection, "purge_document", names).fetchone()
-    if document and document["state"] != "tombstoned" and not even_if_present:
+    dropped = query(connection, "drop_wanted", {**stopped, "ids": [external_id]}) if stopped else None
+    unloaded = dropped is not None and dropped.rowcount > 0
+    state = "not loaded yet" if unloaded else document and document["state"]
+    if state not in (None, "tombstoned") and not even_if_present:
         raise UsageError(
-            f"{source}:{external_id} is still at its source ({document['state']}), so a run would "
+            f"{source}:{external_id} is still at its source ({state}), so a run would "
             f"bring it back; delete it there and run `rag-pipelines ingest {source}`, or pass "
             "--even-if-present"
         )
     if stopped:
         query(connection, "put_forgotten", {**stopped, "digest": _digest(external_id)})
-    return document
+    return document, unloaded
 
 
 def _purge_again(
-    connection: Pg, store: BlobStore, source: str, external_id: str, *, verify: bool, rewrite: bool
+    connection: Pg,
+    store: BlobStore,
+    source: str,
+    external_id: str,
+    unloaded: bool,
+    *,
+    verify: bool,
+    rewrite: bool,
 ) -> Purged:
-    """Finish and prove what was purged before; a document that only failed leaves its records here."""
+    """Finish and prove what was purged before; a document that only failed, or was listed and never loaded
+    (`unloaded`), leaves its records here."""
     subject = {"subject": purge_subject(source, external_id)}
     trail = query(connection, "purge_trail", subject).fetchone()
     mentions = Mentions(source, external_id)
-    if trail is None and next(records(connection, mentions), None) is None:
+    if trail is None and not unloaded and next(records(connection, mentions), None) is None:
         raise UsageError(f"no document {source}:{external_id} is stored, and none was purged under that id")
     detail = AUDIT_DETAIL.decode(trail["detail"]) if trail else {}
     evidence = msgspec.convert(detail.get("evidence", {}), PurgeEvidence)

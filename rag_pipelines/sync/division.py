@@ -13,9 +13,10 @@ from rag_pipelines.sync.targets import source_targets
 
 
 def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage = Stage.EMBEDDED) -> int:
-    """How many shards, 1 to `most`, what is pending of `source` up to a stage is worth: one a batch.
+    """How many shards, 1 to `most`, what is wanted or pending of `source` up to a stage is worth.
 
-    One even where nothing is pending, because a stage also looks after what waits in quarantine.
+    That is one a batch, and one even where nothing is pending, because a stage also looks after what waits in
+    quarantine.
     """
     settings = runtime.settings
     batch = settings.limits.batch_documents
@@ -32,6 +33,8 @@ def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage =
             "max_attempts": settings.source(source).max_attempts,
         }
         pending = query(connection, "pending_documents", params).rowcount
+        wanted = query(connection, "count_wanted", {"names": [source]}).fetchone()
+        pending += wanted["wanted"] if wanted else 0
         for model in targets.models if through >= Stage.EMBEDDED else ():
             sets = {"buckets": None, "chunker_id": model.chunker_id, "model_id": model.profile_id}
             pending += query(connection, "pending_chunk_sets", {**everything, **sets}).rowcount

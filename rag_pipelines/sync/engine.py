@@ -21,6 +21,7 @@ def ingest(
     scope: Scope = Scope(),
     *,
     progress: Progress = no_progress,
+    list_only: bool = False,
 ) -> SyncReport:
     """Bring everything we hold of `source` in line with it: list, load, parse, chunk, embed.
 
@@ -28,19 +29,23 @@ def ingest(
         full: list everything and load every document again, whatever its token says.
         window: take only what was modified in it; such a run deletes nothing and moves no cursor.
         allow_deletes: apply deletions above the source's guard, and an empty listing.
+        list_only: leave the rest to shards (`sync.shards`), which may be at work meanwhile.
 
     A source with a budget is planned first, and the plan is parked where it exceeds the budget.
 
     Raises:
-        UsageError: another run holds the source.
+        UsageError: another run holds the source, or shards of it are at work.
         BudgetError: the plan is above the source's budget; nothing was changed.
         CredentialError, EmptyListingError, TransientError: the run ended early; what was committed
             stands, nothing was deleted, and the next run goes on from there.
     """
     plan_within_budget(runtime, source, scope)
-    with source_run(runtime.database, runtime.settings, source, progress) as run:
-        list_source(run, scope, loading=run.workers.warm)
-        advance_source(run, runtime.embedders)
+    with source_run(runtime.database, runtime.settings, source, progress, beside_shards=list_only) as run:
+        if list_only:
+            list_source(run, scope, defer=True)
+        else:
+            list_source(run, scope, loading=run.workers.warm)
+            advance_source(run, runtime.embedders)
         answer_hints(run, scope)
     return run.report
 

@@ -39,6 +39,7 @@ from rag_pipelines.sync.origin import Listed, Restarted, SourceOrigin
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
+from rag_pipelines.sync.wanted import drop_wanted, has_wanted, put_wanted
 
 BLOCK = 500
 """Entries compared with the catalogue at once."""
@@ -128,6 +129,7 @@ class SourceListing:
 
     Args:
         loading: called before content is loaded.
+        defer: leave content to others to load (`wanted`), where it can be.
     """
 
     def __init__(
@@ -137,10 +139,13 @@ class SourceListing:
         scope: Scope = Scope(),
         *,
         loading: Callable[[], None] | None = None,
+        defer: bool = False,
     ) -> None:
         self._run = run
         self._origin = origin
         self._scope = scope
+        self._defers = defer
+        self._wanted = defer or has_wanted(run)
         self._loading = Loading(run, origin, loading)
         self._rules = ListedRules(run)
         self._feed = False
@@ -259,6 +264,8 @@ class SourceListing:
                     self._run.decide(DocumentChange.MOVED, item.external_id, old_id)
                     moved.add(item.external_id)
                 query(connection, "rename_quarantined", place)
+            if self._wanted:
+                drop_wanted(self._run, list(moves))
         return moved
 
     def _write(self, items: dict[str, Item], known: dict[str, Row], moved: set[str]) -> None:
@@ -266,6 +273,7 @@ class SourceListing:
         attributes: list[dict[str, Any]] = []
         access: list[dict[str, Any]] = []
         to_load: list[Wanted] = []
+        deferred: list[Wanted] = []
         held: list[str] = []
         rules = self._rules.fit({identity: item.access for identity, item in items.items()})
         for item in items.values():
@@ -276,7 +284,8 @@ class SourceListing:
             row = known.get(item.external_id)
             change = compare(item, key, access_id, row, full=self._scope.full)
             if change in (DocumentChange.ADDED, DocumentChange.CHANGED):
-                to_load.append(Wanted(item, tenant, key, rule, access_id, row))
+                late = self._defers and item.reference is not None
+                (deferred if late else to_load).append(Wanted(item, tenant, key, rule, access_id, row))
                 if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
                     access.append(
                         {"document_id": row["document_id"], "tenant": tenant, "access_id": access_id}
@@ -290,11 +299,30 @@ class SourceListing:
                 attributes.append(
                     {"document_id": row["document_id"], **attribute_params(item, tenant, key, access_id)}
                 )
+        left = deferred if self._scope.full else self._loading.due(deferred)
         with self._run.writing() as connection:
+            if self._wanted:
+                drop_wanted(self._run, [*held, *(one.item.external_id for one in to_load)])
+                put_wanted(self._run, left)
+                access += self._access_of_new(left)
             set_attributes(connection, attributes)
             for one in access:
                 query(connection, "set_access", one)
             params = {"source_id": self._run.source_id, "ids": held}
             query(connection, "trust_content", params)
             query(connection, "resolve_listing_failures", params)
+        self._run.report.wanted += len(left)
         self._loading.load(to_load, full=self._scope.full)
+
+    def _access_of_new(self, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
+        """Who may see documents that shards have stored since this block was compared with the catalogue."""
+        new = {one.item.external_id: one for one in wanted if one.known is None}
+        known = known_documents(self._run.connection, self._run.source_id, list(new)) if new else {}
+        return [
+            {
+                "document_id": row["document_id"],
+                "tenant": new[one].tenant,
+                "access_id": new[one].access_id,
+            }
+            for one, row in known.items()
+        ]

@@ -17,7 +17,7 @@ from rag_pipelines.batching import batches
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.errors import RagError
 from rag_pipelines.model import AccessRule
-from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import (
     Loaded,
     QuarantineEntry,
@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
     item: Item
     tenant: str
     attributes: UUID
-    rule: AccessRule
+    rule: AccessRule | None
     access_id: int
     known: Row | None
 
@@ -63,7 +63,7 @@ class Loading:
     def load(self, wanted: Sequence[Wanted], *, full: bool = False) -> None:
         """Load, store and commit what is due, or all of it. What fails ends in quarantine."""
         limits = self._run.settings.limits
-        due = wanted if full else self._due(wanted)
+        due = wanted if full else self.due(wanted)
         if self._begins and due:
             self._begins()
         made = list(batches(due, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0))
@@ -72,7 +72,7 @@ class Loading:
             for batch, answers in zip(made, fetched, strict=True):
                 self._keep(batch, answers)
 
-    def _due(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+    def due(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
         """Those that should be loaded now; what failed before waits for its time, and counts as failed."""
         if not wanted:
             return wanted
@@ -109,11 +109,14 @@ class Loading:
                 loaded.append(Loaded(item, one.tenant, one.attributes, one.access_id, digest, size))
             decided.append((change, item.external_id, one.about(digest)))
         with run.writing() as connection:
+            stale = self._claim(connection, batch)
             purged = run.forgotten(one.item.external_id for one in batch)
-            kept = [one for one in loaded if one.item.external_id not in purged]
+            passed = stale | purged
+            kept = [one for one in loaded if one.item.external_id not in passed]
+            same = [one for one in same if one["external_id"] not in stale]
             put_documents(connection, run.source_id, kept)
             set_attributes(connection, same)
-            run.quarantine(failures)
+            run.quarantine(one for one in failures if one.external_id not in stale)
             unchanged = [one["external_id"] for one in same]
             query(connection, "trust_content", {"source_id": run.source_id, "ids": unchanged})
             fetched = [one.item.external_id for one in kept] + unchanged
@@ -122,8 +125,12 @@ class Loading:
         if kept and run.purged_beside():
             self._fetch_again([one.item for one in kept if not run.blobs.holds("raw", one.raw_sha256)])
         for change, external_id, about in decided:
-            if external_id not in purged:
+            if external_id not in passed:
                 run.decide(change, external_id, about)
+
+    def _claim(self, connection: Pg, batch: Sequence[Wanted]) -> set[str]:
+        """In the transaction that keeps a batch, before all else: ids of what must not be kept."""
+        return set()
 
     def _fetch_again(self, items: list[Item]) -> None:
         """Store content that went with a purge of another document before it was named."""
@@ -134,6 +141,10 @@ class Loading:
         """Remove what was loaded of documents that were purged before it was kept, unless others hold it."""
         loaded = set(digests)
         if loaded:
-            known = query(self._run.connection, "known_raw", {"digests": list(loaded)})
+            connection = self._run.connection
+            query(connection, "ensure_removal")
+            query(connection, "begin_removal")
+            known = query(connection, "known_raw", {"digests": list(loaded)})
             for digest in loaded - {bytes(row["digest"]) for row in known}:
                 self._run.blobs.delete("raw", digest)
+            query(connection, "end_removal")

@@ -16,7 +16,8 @@ class SyncReport(msgspec.Struct):
     `reparsed` counts documents by media type that other code had parsed before; of `reparsed_equal` of
     them the text came out as it was. `parked_deletes` are deletions that this run parked, `waiting_deletes`
     all of the source that wait for a person. `access_closed` counts listed documents that nobody may see,
-    because their access is not known or above a limit. `groups` and `memberships` were read anew; those of
+    because their access is not known or above a limit. The content of `wanted` documents was left to others
+    to load. `groups` and `memberships` were read anew; those of
     `groups_failed` groups stay as they were.
 
     `outcome` is ``complete`` (everything was listed), ``partial`` (a window, a feed with gaps, or an
@@ -52,6 +53,7 @@ class SyncReport(msgspec.Struct):
     notes: list[str] = []
     actor: str = ""
     """Who ran it, where a shell says so."""
+    wanted: int = 0
 
     def count(self, change: DocumentChange, external_id: str, n: int = 1) -> None:
         """Count `n` documents under `change`, keeping a few ids as samples."""

@@ -25,6 +25,7 @@ from rag_pipelines.store.lease import lease_owner
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.origin import SourceOrigin
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.wanted import drop_wanted
 
 LOOKED_UP = 200
 """Ids in one question whether documents still exist."""
@@ -58,6 +59,7 @@ class Settlement:
         if spared is None:
             return
         with run.writing():
+            query(run.connection, "drop_unlisted_wanted", {"source_id": run.source_id})
             if self._count()["gone"]:
                 self._match_moves(settled_at)
             counts = self._count()
@@ -81,8 +83,9 @@ class Settlement:
         """After a change feed: delete what it says is gone and not `back` again, save the cursor."""
         with self._run.writing():
             if removed:
-                gone = self._with_children(removed)
-                self._delete_removed([one for one in gone if one not in back])
+                gone = [one for one in self._with_children(removed) if one not in back]
+                self._drop_wanted(removed, gone, back)
+                self._delete_removed(gone)
             self._close_decisions()
             self._save_cursor(complete, listed=self._origin.capabilities.feed_tells_all)
 
@@ -93,6 +96,14 @@ class Settlement:
         below = query(self._run.connection, "children_of", params).fetchall() if above else []
         ids = [one.external_id for one in removed] + [row["external_id"] for row in below]
         return list(dict.fromkeys(ids))
+
+    def _drop_wanted(self, removed: Sequence[Removed], gone: Sequence[str], back: Set[str]) -> None:
+        """What is gone need not be loaded any more, nor what went with it."""
+        drop_wanted(self._run, gone)
+        above = [one.external_id for one in removed if one.children]
+        if above:
+            params = {"source_id": self._run.source_id, "ids": above, "back": list(back)}
+            query(self._run.connection, "drop_wanted_below", params)
 
     def _close_decisions(self) -> None:
         """Close the decisions about deletions that need nobody any more."""

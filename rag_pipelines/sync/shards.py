@@ -40,9 +40,9 @@ def work_shard(
     through: Stage = Stage.EMBEDDED,
     progress: Progress = no_progress,
 ) -> SyncReport:
-    """Bring the listed documents of one shard forward, up to a stage, beside other shards of the source.
+    """Load what is wanted of one shard and bring its documents forward, up to a stage, beside other shards.
 
-    The report counts what this shard did; `record_shards` adds it to that of the source.
+    The report counts what this shard did and names nothing; `record_shards` adds it to that of the source.
 
     Raises:
         UsageError: another process works on some of its documents.
@@ -50,6 +50,7 @@ def work_shard(
     """
     with shard_run(runtime.database, runtime.settings, source, shard, progress) as run:
         advance_source(run, runtime.embedders, through)
+        run.report.samples = {}
     return run.report
 
 

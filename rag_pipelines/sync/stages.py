@@ -34,6 +34,7 @@ from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.targets import source_targets
+from rag_pipelines.sync.wanted import load_wanted
 
 log = logs.get(__name__)
 
@@ -94,8 +95,7 @@ def _end_run(run: SourceRun, run_id: int, *, grows: bool) -> None:
     with run.connection.transaction():
         query(run.connection, "share_source", {"source_id": run.source_id})
         row = query(run.connection, "report_of_run", {"run_id": run_id}).fetchone()
-        assert row is not None
-        stored = RUN_REPORT.decode({"source": run.name, **row["report"]})
+        stored = RUN_REPORT.decode({"source": run.name, **(row["report"] if row else {})})
         whole = stored.followed_by(run.report) if grows else run.report.beside(stored)
         report = Jsonb(RUN_REPORT.encode(_without_purged(run, whole)))
         query(run.connection, "end_run", {"run_id": run_id, "outcome": whole.outcome, "report": report})
@@ -143,21 +143,24 @@ def list_source(
     *,
     loading: Callable[[], None] | None = None,
     origin: SourceOrigin | None = None,
+    defer: bool = False,
 ) -> None:
     """The first half of a run: groups, documents, raw bytes. `loading` is called before content is loaded.
 
     Deletions that wait for a person since an earlier run are told again. `origin` answers for the source, by
-    default the source itself through its connector.
+    default the source itself through its connector. With `defer` content is left to shards or the next run,
+    where it can be loaded by others than this connector.
     """
     if origin is None:
         with closing(run.settings.connector(run.name)) as connector:
-            list_source(run, scope, loading=loading, origin=LiveOrigin(run, connector, scope))
+            origin = LiveOrigin(run, connector, scope)
+            list_source(run, scope, loading=loading, origin=origin, defer=defer)
         return
     before = newest_deletion(run.connection)
     with run.stage("groups"):
         sync_groups(run, origin, scope, began=origin.began)
     with run.stage("list and load"):
-        SourceListing(run, origin, scope, loading=loading).run()
+        SourceListing(run, origin, scope, loading=loading, defer=defer).run()
     waiting = waiting_deletions(run.connection, [run.name])
     run.report.waiting_deletes = sum(one.waiting for one in waiting)
     run.report.notes += [one.sentence for one in waiting if one.deletion_id <= before]
@@ -177,7 +180,8 @@ def newest_report(connection: Pg, source: str) -> SyncReport | None:
 
 
 def advance_source(run: SourceRun, embedders: Embedders, through: Stage = Stage.EMBEDDED) -> None:
-    """The second half of a run: parses, chunks and vectors, up to a stage."""
+    """The second half of a run: content that a listing left, parses, chunks and vectors, up to a stage."""
+    load_wanted(run)
     if not run.settings.indexes_of(run.name) and through > Stage.PARSED:
         run.report.notes.append(f"no index takes source {run.name!r}: its documents are parsed, not chunked")
     targets = source_targets(run.connection, run.settings, run.name, embedders)

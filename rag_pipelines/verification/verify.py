@@ -219,6 +219,7 @@ class _Verification:
         params = {
             **targets.lacking(targets.chunkers),
             "source_id": self._source_id,
+            "bucket": None,
             "max_attempts": self._settings.source(self._source).max_attempts,
             "limit": BLOCK,
             "after": 0,

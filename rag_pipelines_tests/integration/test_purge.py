@@ -309,6 +309,7 @@ def test_the_index_entries_of_a_large_table_go_too(gone: Workspace) -> None:
     with gone.database.connection() as connection:
         connection.execute(
             "CREATE TEMPORARY TABLE model AS SELECT * FROM rag.document WHERE state = 'present';"
+            "ALTER TABLE model DROP COLUMN bucket;"
             "INSERT INTO rag.document OVERRIDING SYSTEM VALUE "
             "SELECT (jsonb_populate_record(model, jsonb_build_object('document_id', n, 'external_id', n))).* "
             "FROM model, generate_series(1000, 6000) AS n"

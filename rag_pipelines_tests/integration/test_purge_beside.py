@@ -122,9 +122,9 @@ def test_a_run_that_counted_on_chunks_of_a_purged_document_makes_them_anew(world
 
 
 def before(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, act: Callable[[], object]
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType | type, name: str, act: Callable[[], object]
 ) -> list[object]:
-    """Do something once, before a function of a module is called; the list takes what it returned."""
+    """Do something once, before a function of a module or class is called; the list takes its result."""
     called = getattr(module, name)
     results: list[object] = []
 

@@ -175,6 +175,7 @@ WHERE e.model_id IN (SELECT profile_id FROM rag.profile WHERE kind = 'model') AN
 -- name: add_idle_rules
 INSERT INTO idle SELECT digest::text FROM rag.access_rule a
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+  AND NOT EXISTS (SELECT FROM rag.wanted w WHERE w.access_id = a.access_id)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: mark_rules
@@ -264,6 +265,7 @@ SELECT access_id FROM rag.access_rule WHERE digest = ANY(%(keys)s::uuid[]) ORDER
 DELETE FROM rag.access_rule a
 WHERE a.access_id = ANY(%(ids)s)
   AND NOT EXISTS (SELECT FROM rag.document d WHERE d.access_id = a.access_id)
+  AND NOT EXISTS (SELECT FROM rag.wanted w WHERE w.access_id = a.access_id)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: known_raw

@@ -100,6 +100,8 @@ SELECT encode(sha256(vector_send(embedding)), 'hex') AS vector FROM rag.embeddin
 -- The catalogue's rows under the document's own number or id.
 SELECT 'rag.document' AS place FROM rag.document d JOIN rag.source s USING (source_id)
 WHERE d.document_id = %(document_id)s OR (s.name = %(source)s AND d.external_id = %(external_id)s)
+UNION ALL SELECT 'rag.wanted' FROM rag.wanted w JOIN rag.source s USING (source_id)
+WHERE s.name = %(source)s AND w.external_id = %(external_id)s
 UNION ALL SELECT 'rag.document_chunks' FROM rag.document_chunks WHERE document_id = %(document_id)s
 UNION ALL SELECT 'rag.document_content' FROM rag.document_content WHERE document_id = %(document_id)s;
 
@@ -180,7 +182,7 @@ SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
-  AND c.table_name <> ALL('{document,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
+  AND c.table_name <> ALL('{document,wanted,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|postings|partials)_[0-9]+$'
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')
 ORDER BY c.table_name, c.ordinal_position;
