@@ -40,9 +40,18 @@ class Replica(NamedTuple):
             self.execute("SELECT pg_wal_replay_resume()")
 
     def catch_up(self) -> None:
-        """Wait until everything that the primary has committed can be read here."""
-        with psycopg.connect(self.primary) as primary, psycopg.connect(self.url, autocommit=True) as here:
-            written = primary.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        """Wait until everything that the primary has committed can be read here.
+
+        A replica is sent what is flushed. The servers of tests commit without that, and the end of the log
+        may stay behind for 15 s, until the background writer adds to it; a flushed commit takes it along.
+        """
+        with (
+            psycopg.connect(self.primary, autocommit=True) as primary,
+            psycopg.connect(self.url, autocommit=True) as here,
+        ):
+            primary.execute("SET synchronous_commit = on")
+            primary.execute("SELECT pg_logical_emit_message(true, 'test', 'flush')")
+            written = primary.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
             replayed = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
             caught_up = False
             while not caught_up:
