@@ -22,6 +22,7 @@ from rag_pipelines.model import EVERYONE
 from rag_pipelines.sync.deletions import approve, list_deletions
 from rag_pipelines_tests.connectors.confluence_world import ConfluenceCloud
 from rag_pipelines_tests.connectors.conformance import GROUP, USERS, World
+from rag_pipelines_tests.connectors.emptied import EmptiedDatabase
 from rag_pipelines_tests.connectors.jira_world import JiraCloud
 from rag_pipelines_tests.connectors.memory_world import MemoryWorld
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -231,11 +232,12 @@ def make_model(
     place = f"{MemoryWorld.__module__}:MemoryConnector"
     monkeypatch.setitem(registry.BUILTIN, "memory", place)
     monkeypatch.setattr(Settings, "connector", lambda self, source: made[-1].connector())
+    database = EmptiedDatabase(database_url)
     workspace = Workspace(tmp_path, database_url)
+    workspace.database = database.sessions
 
     def make(kind: type[World]) -> Model:
-        with workspace.database.connection() as connection:
-            connection.execute("TRUNCATE rag.source RESTART IDENTITY CASCADE")
+        database.empty()
         folder = tmp_path / str(len(made))
         folder.mkdir()
         made.append(kind.build(folder, request))
