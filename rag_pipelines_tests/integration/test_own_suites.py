@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ def house(workspace: Workspace) -> Workspace:
     workspace.write("memo.md", "# Memo\n\nNothing to guide anybody.")
     workspace.ingest()
     return workspace
+
+
+@pytest.fixture(scope="module")
+def suite_process() -> Iterator[SuiteProcess]:
+    """The process of runs; it imports the library once for those tests that need it."""
+    with SuiteProcess() as process:
+        yield process
 
 
 def check(workspace: Workspace, **more: Any) -> dict[str, ExpectationResult]:
@@ -151,9 +159,8 @@ def test_a_suite_for_some_sources_leaves_the_others_alone(house: Workspace):
     assert {name.partition(".")[0] for name in check(house)} == {"documents", "chunks", "vectors"}
 
 
-def test_the_process_of_its_own_runs_them_too(house: Workspace):
-    with SuiteProcess() as process:
-        assert check(house, run=process.run) == check(house)
+def test_the_process_of_its_own_runs_them_too(house: Workspace, suite_process: SuiteProcess):
+    assert check(house, run=suite_process.run) == check(house)
 
 
 @pytest.mark.parametrize("stage", COLUMNS)
@@ -184,7 +191,7 @@ def test_every_stage_sees_its_rows(house: Workspace):
 
 
 def test_arguments_that_the_library_refuses_are_named_by_config_check_and_by_a_run(
-    house: Workspace, capsys: pytest.CaptureFixture[str]
+    house: Workspace, suite_process: SuiteProcess, capsys: pytest.CaptureFixture[str]
 ):
     kwargs = house.document["quality"]["suites"]["house-rules"]["expectations"][0]["kwargs"]
     kwargs["regexp"] = kwargs.pop("regex")
@@ -193,8 +200,8 @@ def test_arguments_that_the_library_refuses_are_named_by_config_check_and_by_a_r
     said = capsys.readouterr().err
     assert "quality.suites.house-rules, titled (expect_column_values_to_match_regex): regexp" in said
     assert re.search(r"arguments that it takes: column, .*regex", said)
-    with SuiteProcess() as process, pytest.raises(RagError, match="regexp"):
-        check(house, run=process.run)
+    with pytest.raises(RagError, match="regexp"):
+        check(house, run=suite_process.run)
 
 
 def test_quality_shows_own_suites_and_fails_for_a_blocking_one(
