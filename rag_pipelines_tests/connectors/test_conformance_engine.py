@@ -316,7 +316,7 @@ def test_a_run_that_is_killed_while_it_lists_is_done_by_the_next_one(
 def test_a_run_that_is_killed_while_it_loads_goes_on_with_the_batch_it_was_in(
     world: World, pipeline: Pipeline
 ) -> None:
-    pipeline.document["limits"] = {"workers": 1, "batch_documents": 2}
+    pipeline.document["limits"]["batch_documents"] = 2
     world.put_many({f"handbook/{n}.md": f"Chapter {n}." for n in range(8)})
     first = pipeline.watch_loads(kill_at=5)
     with pytest.raises(Killed):

@@ -343,7 +343,7 @@ class TestLoadingAtOnce:
                 next_batch.set()
             assert next_batch.wait(timeout=30)
 
-        scene.document["limits"] = {"batch_documents": 2}
+        scene.document["limits"]["batch_documents"] = 2
         scene.system.at_once = 3
         scene.system.documents = {f"d{n}": f"text {n}" for n in range(6)}
         scene.system.load = load
