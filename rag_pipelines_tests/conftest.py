@@ -19,6 +19,7 @@ import pytest
 import typer.main
 import typer.testing
 
+from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.store.embedded import EmbeddedServer
 from rag_pipelines_tests.databases import copied_database, database_of
 from rag_pipelines_tests.doubles.store_emulators import azurite, fake_gcs_server
@@ -44,6 +45,10 @@ for name in ("RAG_CONFIG", "RAG_DATABASE_URL"):
 
 hypothesis.settings.register_profile("no time limit", deadline=None)
 hypothesis.settings.load_profile("no time limit")
+
+# As the parser imports it: a test that is first brings its models into every process, where they run on all
+# cores.
+mupdf()
 
 # Describing every command takes longer than most of them run, and a runner does it for each call.
 typer.testing._get_command = cache(typer.main.get_command)
