@@ -37,6 +37,7 @@ COMMANDS = {
     "eval": ("evaluate", "app"),
     "quality": ("quality", "app"),
     "status": ("status", "status"),
+    "metrics": ("metrics", "metrics"),
     "deletes": ("deletes", "app"),
     "verify": ("verify", "verify"),
     "purge": ("purge", "purge"),

@@ -68,7 +68,7 @@ class Service:
         self.rate = RateLimit(limits.requests_per_minute, limits.burst)
         self.searches = Workers(limits.searches or settings.database.pool_size, limits.waiting)
         self.lookups = Workers(2, limits.waiting)
-        self.metrics = Metrics()
+        self.metrics = Metrics(backend.catalogue_metrics)
 
     async def admit(self, request: Request) -> RequestCaller:
         """Who is calling, counted against the caller's rate. Raises `Problem`."""
@@ -352,9 +352,10 @@ def _for_machines() -> APIRouter:
 
     @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics(request: Request) -> Response:
-        """Counts and times; nothing in them tells of tenants, callers or questions."""
+        """Counts and times, and the state of sources and indexes; nothing tells of tenants or questions."""
         service = _service(request)
-        return Response(service.metrics.exposition(service.searches.taken), media_type=MEDIA_TYPE)
+        text = await asyncio.to_thread(service.metrics.exposition, service.searches.taken)
+        return Response(text, media_type=MEDIA_TYPE)
 
     return router
 

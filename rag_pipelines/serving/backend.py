@@ -18,6 +18,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.versions import Version, live_version
+from rag_pipelines.monitoring.catalogue import CatalogueMetrics
 from rag_pipelines.query.context import PackedContext
 from rag_pipelines.query.feedback import Feedback, Reason, Verdict
 from rag_pipelines.query.filters import Filter
@@ -37,6 +38,12 @@ OWN_CONNECTIONS = 2
 
 OWN_STATEMENT = "2000"
 """Milliseconds after which the database gives up a statement of the service itself."""
+
+CATALOGUE_KEPT = 60.0
+"""Seconds for which figures of sources and indexes are given again: computing them counts documents."""
+
+CATALOGUE_STATEMENT = "5000"
+"""Milliseconds after which a scrape goes without them; Prometheus itself waits ten seconds."""
 
 CANDIDATE_SHARE = 3
 """A candidate may take one part in so many of a search's time, so that the live version can still answer."""
@@ -80,6 +87,10 @@ class Backend:
             lambda index, version: Searcher(impatient, settings, index, embedders, version=version),
         )
         self._feedback = Feedback(self._own)
+        self._counting = database.with_server_settings(
+            {"statement_timeout": CATALOGUE_STATEMENT}, pool_size=1
+        )
+        self.catalogue_metrics = CatalogueMetrics(self._counting, settings, CATALOGUE_KEPT)
         self._checks: Mapping[str, str] = {}
         self._checked = float("-inf")
         self._lock = threading.Lock()
@@ -168,6 +179,7 @@ class Backend:
         if self._reader is not None:
             self._reader.close()
         self._own.close()
+        self._counting.close()
         self._database.close()
 
     def _check(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What the service counts, for Prometheus. No label holds a tenant, a caller or a question.
 
-What belongs here: the metrics and their text. What does not: deciding when something happened.
+What belongs here: the metrics and their text. What does not: deciding when something happened, and the
+figures of sources and indexes (`monitoring.catalogue`), which stand in the same text.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from rag_pipelines.query.hits import Result
 
@@ -17,10 +19,12 @@ SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of its own."""
+    """The metrics of one service, in a registry of its own, beside what `others` tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: Collector) -> None:
         self._registry = CollectorRegistry()
+        for one in others:
+            self._registry.register(one)
         known: dict[str, Any] = {"registry": self._registry, "namespace": "rag"}
         self._requests = Counter("requests", "Answers by route and status.", ("route", "status"), **known)
         self._seconds = Histogram(
@@ -55,6 +59,6 @@ class Metrics:
         self._votes.labels(index, verdict).inc()
 
     def exposition(self, running: int) -> bytes:
-        """The text that Prometheus scrapes; `running` is how many searches are under way."""
+        """What Prometheus scrapes, with the `running` searches that are under way; may ask the database."""
         self._running.set(running)
         return generate_latest(self._registry)
