@@ -271,7 +271,7 @@ class _Blobs:
     page = BLOBS_PAGE
 
     def __init__(self, connection: Pg, store: BlobStore, kind: Kind, collected: Collected) -> None:
-        self.name = kind
+        self.name: str = kind
         self._connection = connection
         self._store = store
         self._kind = kind

@@ -218,7 +218,6 @@ class _Verification:
         targets = self._targets
         params = {
             **targets.lacking(targets.chunkers),
-            "bucket": None,
             "source_id": self._source_id,
             "bucket": None,
             "max_attempts": self._settings.source(self._source).max_attempts,
