@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from rag_pipelines.cli.main import main
 from rag_pipelines.sync.report import SyncReport
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 GOOD_DAY = datetime(2026, 11, 2, 12, tzinfo=UTC)
 BROKEN = bytes(range(256)) * 8
 
 
-@pytest.fixture
-def served(workspace: Workspace) -> Workspace:
-    """A workspace with two documents of 2 November 2026, published."""
+def fill_served(workspace: Workspace) -> None:
+    """Two documents of 2 November 2026, published."""
     for name in ("a.txt", "b.txt"):
         workspace.write(name, f"Alpha beta of {name}.")
         os.utime(workspace.docs / name, (GOOD_DAY.timestamp(),) * 2)
     workspace.refresh()
-    return workspace
+
+
+@pytest.fixture
+def served(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_served).lend() as lent:
+        yield lent
 
 
 def break_document(workspace: Workspace, content: bytes = BROKEN) -> SyncReport:
