@@ -15,6 +15,7 @@ import math
 import os
 import tempfile
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,22 +119,32 @@ def server_process(database: Database) -> int:
     with database.connect() as connection:
         row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
         assert row is not None
-        return int(Path(f"/proc/{row['pid']}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(_fields(Path(f"/proc/{row['pid']}"))[1])
 
 
 def used_seconds(server: int) -> float:
     """Processor seconds of a server's processes, those that have ended too."""
-    total = 0
+    while True:
+        children = _children(server)
+        ticks = sum(children.values()) + sum(map(int, _fields(Path(f"/proc/{server}"))[11:15]))
+        if _children(server).keys() == children.keys():  # Else one ended, and may be counted twice or not.
+            return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(server: int) -> dict[str, int]:
+    """The ticks that each process of the server has used, by its number."""
+    found: dict[str, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if process.name == str(server):
-            total += sum(map(int, fields[11:15]))
-        elif int(fields[1]) == server:
-            total += sum(map(int, fields[11:13]))
-    return total / os.sysconf("SC_CLK_TCK")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = _fields(process)
+            if int(fields[1]) == server:
+                found[process.name] = sum(map(int, fields[11:13]))
+    return found
+
+
+def _fields(process: Path) -> list[str]:
+    """What the system says of a process, from its state on (proc(5))."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def main() -> None:

@@ -221,7 +221,7 @@ CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
     RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
 
 CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double precision) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
 
 CREATE FUNCTION rag.inputs_released() RETURNS trigger

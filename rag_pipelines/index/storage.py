@@ -86,8 +86,8 @@ class Storage:
         _set_local(connection, "work_mem", f"{memory // 1024}kB")
         if is_one_of_many:
             # By statistics of before an ingest, reading a whole table for each slice looks cheap.
-            _set_local(connection, "enable_seqscan", "off")
-            _set_local(connection, "plan_cache_mode", "force_custom_plan")
+            for way in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                _set_local(connection, way, "off")
 
     def load_words(self, connection: Pg, members: dict[str, Any], documents: Slice) -> tuple[int, int]:
         """Read the words of some documents' chunks; how many rows and how many words they are.
@@ -157,8 +157,8 @@ class Storage:
         forget(connection, self.number)
         self._add_changed(connection, members, weighting)
         fresh: dict[str, Part] = {
+            **self.parts("lexical"),
             "vectors": compose_query("changed_rows", self.parts("vectors")),
-            "lexical": compose_query("changed_words", self.parts("lexical")),
         }
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)

@@ -35,9 +35,10 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (get_byte(entries, 0) << 24) + (get_byte(entries, 1) << 16) + (get_byte(entries, 2) << 8) + get_byte(entries, 3);
 
 -- object: FUNCTION rag.impact(integer, float8, float8)
--- How much a word counts in a text: tf * (k1 + 1) / (tf + saturation), as in rag.bm25_weights.
+-- How much a word counts in a text: tf * (k1 + 1) / (tf + saturation), as in rag.bm25_weights. Not strict: GREATEST would
+-- keep Postgres from putting the body in place of a call then, which a build makes for every word of every row.
 CREATE OR REPLACE FUNCTION rag.impact(tf integer, k1 float8, saturation float8) RETURNS integer
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN greatest(round(255 * tf / (tf + saturation)), 1)::integer;
 
 -- object: FUNCTION rag.postings_without(bytea, integer[])

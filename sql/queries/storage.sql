@@ -167,18 +167,17 @@ SELECT document_id FROM rag.departed_document, CAST(%(snapshot)s AS pg_snapshot)
 WHERE departed_xid >= pg_snapshot_xmin(seen) AND NOT pg_visible_in_snapshot(departed_xid, seen);
 
 -- name: word_postings
--- Every word of the rows `v`, with what it counts in them.
-SELECT l.tenant, rag.term_id(w.lexeme) AS term, l.slot, rag.impact(cardinality(w.positions), %(k1)s, l.saturation) AS impact
-FROM (SELECT l.tenant, v.slot, l.words,
-             %(k1)s * (1 - %(b)s + %(b)s * rag.text_length(l.words) / %(average_length)s) AS saturation
-      FROM {lexical} l JOIN {rows} v USING (document_id, chunk_set_id, ordinal) OFFSET 0) l, unnest(l.words) AS w
+-- Every word of the rows `v`, with what it counts in them. The words of each row are looked up, whatever the planner
+-- thinks of joining the tables: a build asks for one slice of many.
+SELECT l.tenant, rag.term_id(w.lexeme) AS term, v.slot, rag.impact(cardinality(w.positions), %(k1)s, l.saturation) AS impact
+FROM {rows} v, LATERAL (
+    SELECT tenant, words, %(k1)s * (1 - %(b)s + %(b)s * rag.text_length(words) / %(average_length)s) AS saturation
+    FROM {lexical} l
+    WHERE l.document_id = v.document_id AND l.chunk_set_id = v.chunk_set_id AND l.ordinal = v.ordinal OFFSET 0
+) l, unnest(l.words) AS w
 
 -- name: changed_rows
 (SELECT * FROM {vectors} JOIN changed USING (document_id))
-
--- name: changed_words
--- The words of the documents in `changed`: so that only they are read and weighted.
-(SELECT l.* FROM {lexical} l JOIN changed USING (document_id))
 
 -- name: numbered_rows
 (SELECT * FROM {vectors} WHERE slot BETWEEN %(first)s AND %(last)s)
