@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rag_pipelines.parsing.pdf.engine import faults, mupdf
+from rag_pipelines.parsing.pdf.fonts import UNMAPPED, size_of, take_out_garbled
 from rag_pipelines.parsing.pdf.forms import NOT_TICKED, TICKED, read_fields, signs_of
 from rag_pipelines.parsing.pdf.glyphs import in_doubt, read_glyphs
 from rag_pipelines.parsing.pdf.lines import (
@@ -44,9 +45,6 @@ FIELD_SIZE = 10.0
 
 PICTURE = 0.25
 """An image that covers so much of a page without text is what there is to read on it."""
-
-UNMAPPED = "\ufffd"
-"""What MuPDF gives for a glyph that the file maps to no character."""
 
 FEW_LETTERS = 8
 """So many letters more in the glyphs than in the tags are an abbreviation or a hyphen, no lost words."""
@@ -108,6 +106,8 @@ def read_page(page: Any, replaced_text: bool = True) -> Page:
         links=links,
     )
     for raw in _raw_lines(content):
+        for span in raw["spans"]:
+            span["size"] = size_of(span, raw["dir"])
         spans = [span for span in raw["spans"] if span["size"] >= SMALLEST_READABLE]
         if raw["spans"] and not spans:
             result.tiny_lines += 1
@@ -192,6 +192,7 @@ def _fill_in_fields(page: Any, result: Page) -> None:
 def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], str]:
     """The page as MuPDF's ``dict``, where lines in doubt are read by their glyphs, and the text of all."""
     content: dict[str, Any] = page.get_text("dict", textpage=glyphs)
+    take_out_garbled(_raw_lines(content))
     texts = [_plain(line) for line in _raw_lines(content)]
     words = "\n".join(texts)
     if not in_doubt(words):
@@ -201,7 +202,7 @@ def _content(page: Any, glyphs: Any) -> tuple[dict[str, Any], str]:
         return content, words
     of_glyphs = _raw_lines(page.get_text("rawdict", textpage=glyphs))
     for line, with_glyphs, doubt in zip(_raw_lines(content), of_glyphs, doubtful, strict=True):
-        if doubt:
+        if doubt and UNMAPPED not in _plain(line):
             line["spans"] = read_glyphs(with_glyphs)
     return content, "\n".join(map(_plain, _raw_lines(content)))
 
