@@ -13,6 +13,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.text.canonical import clean
+from rag_pipelines.text.print_lists import find_list
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t\u00a0\u3000]*\n)+")
 _SHORT_LINE_WORDS = 4
@@ -20,10 +21,18 @@ _BULLET = re.compile(r"(?:[-*+•]|(\d{1,9}[.)]))[ \t]+(?=\S)")
 
 
 def parse(request: ParseRequest) -> ParsedDocument:
-    """The paragraphs of a plain text; a form feed ends one too."""
+    """The paragraphs of a plain text, and lists in columns as tables; a form feed ends one too."""
     builder = DocumentBuilder.of("text/plain", request)
     for paragraph in _BLANK_LINES.split(read(request, builder)):
-        builder.add(BlockKind.PARAGRAPH, paragraph)
+        lines = paragraph.split("\n")
+        found = find_list(lines)
+        if found is None:
+            builder.add(BlockKind.PARAGRAPH, paragraph)
+        else:
+            taken, rows, header_rows = found
+            builder.add(BlockKind.PARAGRAPH, "\n".join(lines[: taken.start]))
+            builder.add_table(rows, header_rows=header_rows)
+            builder.add(BlockKind.PARAGRAPH, "\n".join(lines[taken.stop :]))
     return builder.finish()
 
 

@@ -7,8 +7,9 @@ Rows are gathered from the top into a band as long as they leave a gutter free, 
 text on both sides; a row that runs across it (a spanning heading, a table) ends the band. A band counts
 as columns if both sides are prose: at least three rows that fill their side. It counts as columns, too, if
 one side is prose whose sentences run on past what stands beside them (bullets, a listing, the labels of a
-figure): the cells of a row begin or end together, and the lines of columns do not. Everything else is read
-row by row, so that the rows of a table that nobody recognises keep together.
+figure): the cells of a row begin or end together, and the lines of columns do not. And it does if both sides
+are lists, or follow distances of their own between lines. Everything else is read row by row, so that the
+rows of a table that nobody recognises keep together.
 """
 
 from __future__ import annotations
@@ -42,6 +43,19 @@ SHORT_LINE = 0.25
 PARAGRAPH_GAP = 0.75
 """White space between groups of lines, in font sizes."""
 
+ROWS_APART = 6
+"""So many lines on each side show whether they are level."""
+
+SAME_LEVEL = 0.12
+"""Lines whose middles or lower edges differ by fewer font sizes are level."""
+
+LEVEL = 0.5
+"""The share of lines of the shorter side below which level ones are so by chance."""
+
+DENSE = 0.6
+"""The share of lines that follow the one above closely, as in a column and not in a table."""
+
+_BULLET = re.compile(r"[•‣◦▪▫●○■□▶➢➤✓✔·\ue000-\uf8ff] ?\S")
 _LOWER_START = re.compile(r"[^\W\d_A-Z\u00c0-\u00de\u0391-\u03a9\u0410-\u042f]")
 _SENTENCE_END = re.compile(r"[.!?:;…。！？]['\"»”’)\]]*$")
 _FIGURES = re.compile(r"[\s$€£¥%()+\-–.,/\d]+")
@@ -108,6 +122,9 @@ def _column_gutter(band: list[Row]) -> float | None:
     for number, (_, end) in enumerate(intervals[:-1]):
         if prose[number] and prose[number + 1]:
             return end
+    for _, end in intervals[:-1]:
+        if _are_no_rows(*_split(band, end)):
+            return end
     if not any(prose):
         return None
     running = [
@@ -121,6 +138,40 @@ def _column_gutter(band: list[Row]) -> float | None:
         ):
             return end
     return None
+
+
+def _are_no_rows(left: list[Row], right: list[Row]) -> bool:
+    """Whether the lines on both sides are no cells of common rows: they are lists, or each side has distances
+    of its own between lines, so that few stand level."""
+    if min(len(left), len(right)) < COLUMN_ROWS:
+        return False
+    if _is_bulleted(left) and _is_bulleted(right):
+        return True
+    ones, others = ([row[0] for row in side] for side in (left, right))
+    top, bottom = max(ones[0].box.y0, others[0].box.y0), min(ones[-1].box.y1, others[-1].box.y1)
+    ones, others = ([line for line in side if top <= line.box.middle <= bottom] for side in (ones, others))
+    if min(len(ones), len(others)) < ROWS_APART or not (_is_dense(ones) and _is_dense(others)):
+        return False
+    level = sum(any(_is_level(one, other) for other in others) for one in ones)
+    return level < LEVEL * min(len(ones), len(others))
+
+
+def _is_bulleted(side: list[Row]) -> bool:
+    """Whether the lines of a column begin with bullets, or go on below one."""
+    marks = [_BULLET.match(row[0].text) is not None for row in side]
+    return sum(marks) >= COLUMN_ROWS and 3 * sum(marks) >= len(marks)
+
+
+def _is_dense(lines: list[Line]) -> bool:
+    gaps = [
+        below.box.y0 - above.box.y1 < PARAGRAPH_GAP * above.size for above, below in itertools.pairwise(lines)
+    ]
+    return sum(gaps) >= DENSE * len(gaps)
+
+
+def _is_level(one: Line, other: Line) -> bool:
+    near = SAME_LEVEL * min(one.size, other.size)
+    return abs(one.box.middle - other.box.middle) < near or abs(one.box.y1 - other.box.y1) < near
 
 
 def _stands_apart(prose: list[Row], beside: list[Row]) -> bool:

@@ -54,6 +54,7 @@ from rag_pipelines.parsing.pdf.recognised import needs_recognition, recognise_pa
 from rag_pipelines.parsing.pdf.replacements import may_replace, page_may_replace
 from rag_pipelines.parsing.pdf.structure import Headings, continue_table, find_furniture, is_caption, title_of
 from rag_pipelines.parsing.pdf.tables import MOST_SHAPES, Findings, PageTable, find, find_aligned_tables
+from rag_pipelines.text.print_lists import find_list
 
 MEDIA_TYPE = "application/pdf"
 
@@ -318,6 +319,13 @@ class _Writer:
                 add(BlockKind.TITLE, paragraph.whole)
             else:
                 add(BlockKind.HEADING, paragraph.whole, level=level)
+        elif paragraph.mono and (found := find_list(text.split("\n"))):
+            self._flush()
+            taken, rows, header_rows = found
+            lines = text.split("\n")
+            add(BlockKind.PARAGRAPH, "\n".join(lines[: taken.start]))
+            self._builder.add_table(rows, header_rows=header_rows, page=paragraph.page)
+            add(BlockKind.PARAGRAPH, "\n".join(lines[taken.stop :]))
         elif paragraph.mono and paragraph.lines > 1 and not self._headings.mono_body:
             self._flush()
             add(BlockKind.CODE, text)
