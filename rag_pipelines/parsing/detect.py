@@ -11,11 +11,13 @@ import re
 
 from rag_pipelines.errors import EmptyDocumentError
 from rag_pipelines.parsing import encoding, signatures
+from rag_pipelines.parsing.mail.mailboxes import is_mailbox
 from rag_pipelines.parsing.markup.languages import language_of
 
 HTML = "text/html"
 XML = "application/xml"
 MAIL = "message/rfc822"
+MBOX = "application/mbox"
 MARKDOWN = "text/markdown"
 PLAIN = "text/plain"
 RST = "text/x-rst"
@@ -54,6 +56,7 @@ _BY_DECLARED_TYPE = {
     "text/json": JSON,
     "application/jsonl": NDJSON,
     "application/csv": CSV,
+    MBOX: MAIL,
 }
 """Without text/plain, which servers say of anything."""
 
@@ -131,6 +134,8 @@ def detect(data: bytes, name: str = "", declared_type: str | None = None) -> str
 
 def _text_head(head: bytes) -> str | None:
     """The head as text, good enough to look for markup in; None where it is not text."""
+    if codec := encoding.ebcdic(head):
+        return encoding.of_mainframe(head, codec)
     if b"\0" in head or head.startswith((b"\xff\xfe", b"\xfe\xff")):
         marked = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff"))
         if marked or encoding.wide_encoding(head):
@@ -158,7 +163,7 @@ def _text_type(data: bytes, text: str, name: str, declared_type: str | None) -> 
         if hint is None and element and data.rstrip().endswith(f"</{element[1]}>".encode()):
             return XML
     if hint in (None, PLAIN, MAIL) and (hint == MAIL or _is_mail(text)):
-        return MAIL
+        return MBOX if text.startswith("From ") and is_mailbox(data) else MAIL
     if hint == HTML:
         return HTML if _HAS_TAG.search(text) else PLAIN
     if hint == XML:

@@ -1,7 +1,7 @@
 """Bytes to text: byte order marks, declared encodings, and a guess where there is neither.
 
-What belongs here: finding the encoding of text in bytes. What does not: cleaning the text
-(`text.canonical`) or deciding what format it is (`detect`).
+What belongs here: finding the encoding of text in bytes, and names of encodings. What does not: cleaning the
+text (`text.canonical`) or deciding what format it is (`detect`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,54 @@ _GUESSES = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r",
     "shift_jis", "cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "cp949", "tis_620",
 ]  # fmt: skip
+_CODE_PAGES = {
+    932: "cp932",
+    936: "gb18030",
+    949: "cp949",
+    1361: "johab",
+    10000: "mac_roman",
+    10006: "mac_greek",
+    10007: "mac_cyrillic",
+    10029: "mac_latin2",
+    10079: "mac_iceland",
+    10081: "mac_turkish",
+    20127: "ascii",
+    20866: "koi8_r",
+    20932: "euc_jp",
+    20936: "gb2312",
+    21866: "koi8_u",
+    28591: "cp1252",
+    **{28590 + part: f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
+    38598: "iso8859_8",
+    50220: "iso2022_jp",
+    50221: "iso2022_jp_ext",
+    50222: "iso2022_jp",
+    50225: "iso2022_kr",
+    51932: "euc_jp",
+    51936: "gb2312",
+    51949: "euc_kr",
+    52936: "hz",
+    54936: "gb18030",
+    65001: "utf-8",
+}
+"""Code pages of Windows that Python knows under another name; of some the wider one that programs write."""
+
+_EBCDIC_SPACE = b"\x40"
+_EBCDIC_LETTERS = bytes(
+    byte
+    for first in (0x81, 0x91, 0xA2, 0xC1, 0xD1, 0xE2, 0xF0)
+    for byte in range(first, (first & 0xF0) + 0x0A)
+)
+"""Letters and figures, which stand in the same places in all its Latin code pages."""
+_EBCDIC_TEXT = _EBCDIC_LETTERS + bytes(
+    [*range(0x40, 0x80), 0x05, 0x0C, 0x0D, 0x15, 0x25, 0xA1, 0xC0, 0xD0, 0xE0]
+)
+_FEWEST_LETTERS, _SHARE_OF_LETTERS = 24, 0.6
+_RECORD_SIZES = (80, 132, 133, 121, 137, 120, 72, 100, 160, 256)
+_PRINTER_SIGNS = {"": "", " ": "", "0": "\n", "-": "\n\n", "1": "\f", "+": ""}
+"""Of ASA (ANSI X3.78): what comes before a line."""
+_WITHIN_WORD = re.compile(r"(?<=[^\W\d_])[^\W\d_a-zA-Z](?=[^\W\d_])")
+
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.I)
 _SAMPLE = 65_536
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]+")
@@ -39,7 +87,8 @@ _MIN_UTF8_SHARE = 0.5
 def decode(data: bytes, declared: str | None = None) -> str:
     """`data` as text, with no replacement character that the source does not hold.
 
-    In order: a byte order mark, UTF-16 and UTF-32 recognised by their zero bytes, UTF-8 (bytes that
+    In order: a byte order mark, UTF-16 and UTF-32 recognised by their zero bytes, EBCDIC recognised by its
+    letters and spaces, UTF-8 (bytes that
     pass for it by chance are rarer than a wrong declaration), the `declared` encoding if it decodes
     every byte, UTF-8 with stray Windows-1252 bytes, and last a guess.
     """
@@ -49,6 +98,9 @@ def decode(data: bytes, declared: str | None = None) -> str:
     wide = wide_encoding(data)
     if wide:
         return _decode_marked(data, wide)
+    mainframe = ebcdic(data)
+    if mainframe:
+        return of_mainframe(data, mainframe)
     codec = safe_codec(declared)
     seven_bit = codec is not None and codec.startswith(("iso2022", "hz"))
     for candidate in (codec, "utf-8") if seven_bit else ("utf-8", codec):
@@ -98,6 +150,49 @@ def wide_encoding(data: bytes) -> str | None:
     if even > 0.4 and odd < 0.05:
         return "utf-16-be"
     return None
+
+
+def code_page(number: int) -> str | None:
+    """The Python codec of a code page of Windows, or None where there is none."""
+    return safe_codec(_CODE_PAGES.get(number) or f"cp{number}")
+
+
+def ebcdic(data: bytes) -> str | None:
+    """The codec of text from a mainframe (EBCDIC), known by where its spaces, letters and figures are.
+
+    Its code pages differ in signs and national letters: the German one is told by its letters within words.
+    """
+    sample = data[:_SAMPLE]
+    spaces = sample.count(_EBCDIC_SPACE)
+    if spaces < 0.03 * len(sample) or sample.count(b" ") > 0.01 * len(sample):
+        return None
+    if len(sample.translate(None, _EBCDIC_TEXT)) > 0.15 * len(sample):
+        return None
+    letters = len(sample) - len(sample.translate(None, _EBCDIC_LETTERS))
+    if letters < max(_FEWEST_LETTERS, _SHARE_OF_LETTERS * (len(sample) - spaces)):
+        return None
+    german, other = (len(_WITHIN_WORD.findall(sample.decode(codec))) for codec in ("cp273", "cp1140"))
+    return "cp273" if german > other else "cp1140"
+
+
+def of_mainframe(data: bytes, codec: str) -> str:
+    """EBCDIC as text; records of fixed length are lines, and signs for the printer blank lines and pages."""
+    text = data.decode(codec).replace("\x85", "\n")
+    if "\n" in text:
+        return text
+    size = next((size for size in _RECORD_SIZES if _is_record_size(text, size)), 0)
+    if not size:
+        return text
+    lines = [text[at : at + size].rstrip() for at in range(0, len(text), size)]
+    if all(line[:1] in _PRINTER_SIGNS for line in lines):
+        lines = [_PRINTER_SIGNS[line[:1]] + line[1:] for line in lines]
+    return "\n".join(lines)
+
+
+def _is_record_size(text: str, size: int) -> bool:
+    """Whether `text` consists of records of so many characters, most of which end with a space."""
+    ends = text[size - 1 :: size]
+    return len(text) % size == 0 and len(ends) > 1 and ends.count(" ") > 0.6 * len(ends)
 
 
 def _decode_marked(data: bytes, encoding: str) -> str:

@@ -46,6 +46,9 @@ FORMATS: Mapping[str, Format] = {
     signatures.DOCX: Format("office.docx", options=_EVERY_OPTION, parts=True, engine="docx"),
     signatures.PPTX: Format("office.pptx", options=_EVERY_OPTION, parts=True, engine="pptx"),
     signatures.XLSX: Format("office.xlsx"),
+    signatures.XLSB: Format("office.xlsb"),
+    signatures.VSDX: Format("office.vsdx"),
+    signatures.XPS: Format("pdf.xps", options=_EVERY_OPTION, parts=True),
     signatures.DOC: Format("office.doc", options=_EVERY_OPTION, parts=True),
     signatures.PPT: Format("office.ppt"),
     signatures.XLS: Format("office.xls"),
@@ -54,6 +57,10 @@ FORMATS: Mapping[str, Format] = {
     signatures.ODS: Format("office.odf", options=_EVERY_OPTION, parts=True),
     signatures.RTF: Format("office.rtf"),
     signatures.EPUB: Format("html.epub"),
+    **{
+        archive: Format("archives.parse", options=_EVERY_OPTION, parts=True)
+        for archive in signatures.ARCHIVES
+    },
     detect.HTML: Format("html.parse", options=("html_main_content",), engine="html"),
     detect.MARKDOWN: Format("markup.markdown"),
     detect.PLAIN: Format("markup.text"),
@@ -72,6 +79,7 @@ FORMATS: Mapping[str, Format] = {
     **{image: Format("image", recognised=True) for image in signatures.IMAGES},
     signatures.MSG: Format("mail.msg", options=_EVERY_OPTION, parts=True),
     detect.MAIL: Format("mail.eml", options=_EVERY_OPTION, parts=True),
+    detect.MBOX: Format("mail.mbox", options=_EVERY_OPTION, parts=True),
 }
 
 

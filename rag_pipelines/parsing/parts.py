@@ -1,4 +1,4 @@
-"""Documents inside a document: attachments of a message, files embedded in a text, a deck or a form.
+"""Documents inside a document: attachments of a message, files in a text, a deck, a form or an archive.
 
 What belongs here: reading such a part by its own format, adding what it holds to the document around it,
 and the bounds of both. What does not: finding the parts (each format's module).
@@ -25,7 +25,7 @@ from rag_pipelines.parsing.losses import Loss
 MAX_DEPTH = 4
 """Documents inside documents inside documents: what lies deeper is named but not read."""
 MAX_PARTS = 100
-"""Read in one document, at all depths together."""
+"""Read in one document, at all depths together; more where it holds nothing else (`allow_parts`)."""
 
 
 @dataclass
@@ -34,6 +34,7 @@ class _Nesting:
 
     depth: int = 0
     parts: int = 0
+    most: int = field(default_factory=lambda: MAX_PARTS)
     pictures: dict[bytes, ParsedDocument | None] = field(default_factory=dict)
 
 
@@ -55,10 +56,16 @@ def nested() -> Iterator[None]:
             _nesting.reset(token)
 
 
+def allow_parts(count: int) -> None:
+    """Let so many parts be read in the document around all, for one that holds nothing but parts."""
+    if nesting := _nesting.get():
+        nesting.most = max(nesting.most, count)
+
+
 def take_part(builder: DocumentBuilder) -> bool:
     """Whether one more part may be read; one that may not is counted as lost."""
     nesting = _nesting.get() or _Nesting()
-    if nesting.depth > MAX_DEPTH or nesting.parts >= MAX_PARTS:
+    if nesting.depth > MAX_DEPTH or nesting.parts >= nesting.most:
         builder.lose(Loss.ATTACHMENTS)
         return False
     nesting.parts += 1
@@ -89,11 +96,12 @@ def add_attachment(
     *,
     level: int = 1,
     page: int | None = None,
+    label: str = "Attachment: ",
 ) -> None:
     """Add what the file `name` holds as a section of its own, under a heading of `level` with its name."""
     parsed = read_part(builder, request, data, name, media_type)
     if parsed is not None:
-        builder.add(BlockKind.HEADING, f"Attachment: {name}", level=level, page=page)
+        builder.add(BlockKind.HEADING, f"{label}{name}", level=level, page=page)
         add_document(builder, parsed, below=level, page=page)
 
 

@@ -8,8 +8,10 @@ not: anything of a single format.
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 import zipfile
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rag_pipelines.errors import CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError
@@ -102,6 +104,8 @@ class OfficePackage:
 def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
     """The ZIP in `data`, its directory checked and no part read yet.
 
+    Names have forward slashes, also where a program of Windows wrote backward ones.
+
     Raises:
         EncryptedDocumentError: parts are encrypted.
         TooLargeDocumentError: the parts together would unpack to more than `limits.max_expansion_bytes`,
@@ -126,6 +130,10 @@ def open_package(data: bytes, limits: ParseLimits) -> zipfile.ZipFile:
         )
     if any(entry.flag_bits & 0x1 for entry in entries):
         raise EncryptedDocumentError("the parts of the package are encrypted with a password")
+    for entry in entries:
+        if "\\" in entry.filename:
+            entry.filename = entry.filename.replace("\\", "/")
+            package.NameToInfo[entry.filename] = entry
     return package
 
 
@@ -133,8 +141,10 @@ def validate_ooxml(data: bytes, limits: ParseLimits) -> OfficePackage:
     """The Office Open XML package in `data` if it is safe to hand to a library, in the transitional form.
 
     Beyond `open_package`: no XML part may declare a document type (ECMA-376 part 2 forbids it, and it is
-    the way to entity expansion and external entities). A package in the *strict* form of the standard,
-    which python-docx and openpyxl do not know, is returned with its namespaces rewritten.
+    the way to entity expansion and external entities). What office programs open and the libraries do not
+    is returned rewritten: names with backward slashes, the namespaces of the *strict* form of the standard,
+    and relations to parts whose name differs in case (ECMA-376 part 2, 6.2.2.3) or that are missing, which
+    then lead outside.
 
     Raises:
         CorruptDocumentError: a part is unreadable or declares a document type, or there is no content.
@@ -153,8 +163,16 @@ def validate_ooxml(data: bytes, limits: ParseLimits) -> OfficePackage:
                 if len(part) < _PROLOG_BYTES and kept < _MOST_KEPT and name.endswith((".xml", ".rels")):
                     parts[name] = part
                     kept += len(part)
-        if "_rels/.rels" in names and _STRICT_PREFIX in read_part(package, "_rels/.rels"):
-            return OfficePackage(_transitional(package), names, {})
+        mended = {name: new for name in names if (new := _mended_relations(package, name, parts))}
+        strict = "_rels/.rels" in names and _STRICT_PREFIX in read_part(package, "_rels/.rels")
+        renamed = any(entry.filename != entry.orig_filename for entry in package.infolist())
+        if mended or strict or renamed:
+
+            def mend(name: str, part: bytes) -> bytes:
+                part = mended.get(name, part)
+                return _transitional(name, part) if strict else part
+
+            return OfficePackage(_rewritten(package, mend), names, {})
     return OfficePackage(data, names, parts)
 
 
@@ -215,14 +233,46 @@ def _refuse_document_type(name: str, head: bytes) -> None:
         raise CorruptDocumentError(f"{name!r} declares a document type, which Office files may not")
 
 
-def _transitional(package: zipfile.ZipFile) -> bytes:
-    """The package with the namespaces of strict Open XML replaced by the transitional ones."""
+def _mended_relations(package: zipfile.ZipFile, name: str, parts: dict[str, bytes]) -> bytes | None:
+    """The relations in the part `name` where some lead to no part under the name they give; else None."""
+    if not name.endswith(".rels"):
+        return None
+    from lxml import etree
+
+    try:
+        root = parse_xml(parts.get(name) or read_part(package, name), name)
+    except CorruptDocumentError:
+        return None
+    folder = posixpath.dirname(posixpath.dirname(name))
+    changed = False
+    for relation in root.iterchildren("{*}Relationship"):
+        target = relation.get("Target") or ""
+        if relation.get("TargetMode") == "External":
+            continue
+        part = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
+        if part in package.NameToInfo:
+            continue
+        actual = next((one for one in package.namelist() if one.lower() == part.lower()), None)
+        if actual:
+            relation.set("Target", f"/{actual}")
+        else:
+            relation.set("TargetMode", "External")
+        changed = True
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True) if changed else None
+
+
+def _transitional(name: str, part: bytes) -> bytes:
+    """A part with the namespaces of strict Open XML replaced by the transitional ones."""
+    if name.endswith((".xml", ".rels")):
+        for strict, transitional in _STRICT_NAMESPACES.items():
+            part = part.replace(strict, transitional)
+    return part
+
+
+def _rewritten(package: zipfile.ZipFile, mend: Callable[[str, bytes], bytes]) -> bytes:
+    """The package with each part as `mend` has it, by its name and content."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as rewritten:
         for name in package.namelist():
-            part = read_part(package, name)
-            if name.endswith((".xml", ".rels")):
-                for strict, transitional in _STRICT_NAMESPACES.items():
-                    part = part.replace(strict, transitional)
-            rewritten.writestr(name, part)
+            rewritten.writestr(name, mend(name, read_part(package, name)))
     return out.getvalue()

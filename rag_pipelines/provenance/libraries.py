@@ -24,8 +24,10 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
 """What stands behind an import whose distribution is called otherwise, or that has another do the work."""
 
 WITHOUT_SAY: Mapping[str, str] = {
+    "backports": "it unpacks what was packed, as any version of it does",
     "msgspec": "it holds values and writes them in a fixed form",
     "numpy": "it adds and sorts numbers, as any version of it does",
+    "py7zr": "it unpacks what was packed, as any version of it does",
 }
 """Libraries that cannot change what a stage gives out, with the reason."""
 

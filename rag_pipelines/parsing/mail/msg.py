@@ -5,6 +5,7 @@ What belongs here: Outlook's own format. What does not: turning a message into b
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,30 @@ def parse(request: ParseRequest) -> ParsedDocument:
     """
     from oxmsg import Message
 
+    _decode_as_declared()
     message = _read(Message.load(request.data), 0)
     texts = sorted(every_text(message.bodies), key=lambda text: not text.is_html)
     seen = "\n".join(witness.text(text.text) if text.is_html else text.text for text in texts)
     return mail.document(message, request, MEDIA_TYPE, seen=seen)
+
+
+@functools.cache
+def _decode_as_declared() -> None:
+    """Have the library take code pages by our names, and strings that do not fit theirs as `encoding` does.
+
+    python-oxmsg 0.0.2 names some that Python does not know (950), and some narrower ones than Outlook writes.
+    """
+    from oxmsg import properties
+    from oxmsg.domain import constants, encodings
+
+    def value(found: Any) -> str:
+        declared = found._body_encoding if found.pid == constants.PID_BODY else found._str_prop_encoding
+        return encoding.decode(found._storage.property_stream_bytes(found.pid, found.ptyp), declared)
+
+    library: Any = encodings
+    library.encoding_from_codepage = lambda number: encoding.code_page(number) or "cp1252"
+    strings: Any = properties.String8Property
+    strings.value = property(value)
 
 
 def _read(outlook: OutlookMessage, depth: int) -> mail.Message:

@@ -35,6 +35,7 @@ from rag_pipelines.parsing.office.pptx_remarks import all_texts, comment_authors
 from rag_pipelines.parsing.parts import add_attachment, add_picture
 from rag_pipelines.parsing.witness.ooxml import paragraphs, slides_text
 from rag_pipelines.parsing.zip_package import (
+    OfficePackage,
     core_properties,
     meaningful_title,
     parse_xml,
@@ -60,6 +61,16 @@ _CHARTS = (
 )
 
 
+_OTHER_DECKS = (
+    "application/vnd.openxmlformats-officedocument.presentationml.template.main+xml",
+    "application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml",
+    "application/vnd.ms-powerpoint.template.macroEnabled.main+xml",
+    "application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml",
+    "application/vnd.ms-powerpoint.addin.macroEnabled.main+xml",
+)
+"""Content types of the main part of decks that python-pptx does not open."""
+
+
 class _SlidePart(NamedTuple):
     """A paragraph of a shape (`level` where it is a list item), or a table."""
 
@@ -76,11 +87,9 @@ def parse(request: ParseRequest) -> ParsedDocument:
     Raises:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
-    import pptx
-
     package = validate_ooxml(request.data, request.limits)
     builder = DocumentBuilder.of(MEDIA_TYPE, request)
-    deck: Any = pptx.Presentation(io.BytesIO(package.data))
+    deck = _open(package)
     reader = _DeckReader(deck, builder, request)
     slides = list(deck.slides)
     first_title: str | None = None
@@ -99,6 +108,17 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.title = meaningful_title(builder.metadata.get("title")) or first_title
     builder.account_for(slides_text(package), lambda: slides_text(package, paragraphs))
     return builder.finish()
+
+
+def _open(package: OfficePackage) -> Any:
+    """The deck in `package`, which may be a template or a slide show, with macros or without."""
+    from pptx.opc.package import PartFactory
+    from pptx.package import Package
+    from pptx.parts.presentation import PresentationPart
+
+    PartFactory.part_type_for.update(dict.fromkeys(_OTHER_DECKS, PresentationPart))
+    part: Any = Package.open(io.BytesIO(package.data)).main_document_part
+    return part.presentation
 
 
 class _DeckReader:

@@ -17,6 +17,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut
+from rag_pipelines.parsing.office import second_reader
 from rag_pipelines.parsing.office.date_formats import EPOCH_1900, EPOCH_1904
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Merge, Rows, by_first_row
@@ -35,9 +36,13 @@ def parse(request: ParseRequest) -> ParsedDocument:
 
     Raises:
         EncryptedDocumentError: the workbook has a password.
-        CorruptDocumentError: xlrd cannot open it.
+        CorruptDocumentError: neither xlrd nor calamine can open it.
         TooLargeDocumentError: a table grows past the limit.
     """
+    return second_reader.or_again(lambda: _parse(request), request, MEDIA_TYPE)
+
+
+def _parse(request: ParseRequest) -> ParsedDocument:
     import xlrd
 
     try:

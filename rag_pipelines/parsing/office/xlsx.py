@@ -24,6 +24,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.links import linked
 from rag_pipelines.parsing.losses import LeftOut, Loss
+from rag_pipelines.parsing.office import second_reader
 from rag_pipelines.parsing.office.hidden_cells import Hidden
 from rag_pipelines.parsing.office.merged_cells import Rows, by_first_row
 from rag_pipelines.parsing.office.number_formats import Value, number_format_of
@@ -50,7 +51,13 @@ from rag_pipelines.parsing.office.xlsx_parts import (
 from rag_pipelines.parsing.office.xlsx_remarks import Picture, remarks_of
 from rag_pipelines.parsing.parts import add_document, read_picture
 from rag_pipelines.parsing.witness import ooxml
-from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, read_part, validate_ooxml
+from rag_pipelines.parsing.zip_package import (
+    OfficePackage,
+    core_properties,
+    meaningful_title,
+    read_part,
+    validate_ooxml,
+)
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -70,6 +77,10 @@ def parse(request: ParseRequest) -> ParsedDocument:
         CorruptDocumentError, EncryptedDocumentError, TooLargeDocumentError: see `zip_package`.
     """
     office_file = validate_ooxml(request.data, request.limits)
+    return second_reader.or_again(lambda: _parse(office_file, request), request, MEDIA_TYPE)
+
+
+def _parse(office_file: OfficePackage, request: ParseRequest) -> ParsedDocument:
     builder = DocumentBuilder.of(MEDIA_TYPE, request)
     with zipfile.ZipFile(io.BytesIO(office_file.data)) as package:
         workbook = read_workbook(package)

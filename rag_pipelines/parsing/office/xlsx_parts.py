@@ -199,7 +199,7 @@ def targets_of(package: zipfile.ZipFile, part: str, frame: _Element) -> dict[tup
     found: dict[tuple[int, int], str] = {}
     for link in frame.iterfind(f"{S}hyperlinks/{S}hyperlink"):
         if not addresses:
-            addresses = _addresses(package, part)
+            addresses = addresses_of(package, part)
         place = link.get("location") or ""
         target = addresses.get(link.get(f"{R}id") or "", "") + (f"#{place}" if place else "")
         if target and (match := CELL.match(link.get("ref") or "")):
@@ -207,7 +207,7 @@ def targets_of(package: zipfile.ZipFile, part: str, frame: _Element) -> dict[tup
     return found
 
 
-def _addresses(package: zipfile.ZipFile, part: str) -> dict[str, str]:
+def addresses_of(package: zipfile.ZipFile, part: str) -> dict[str, str]:
     """What `part` refers to outside the package, by the id of the relation."""
     folder, name = posixpath.split(part)
     listing = posixpath.join(folder, "_rels", f"{name}.rels")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag_pipelines.model import BlockKind
@@ -29,7 +29,7 @@ _XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
-_PAGE_CODE = re.compile(r'&(?:&|"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d{1,3}|[A-Za-z])')
+PAGE_CODE = re.compile(r'&(?:&|"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d{1,3}|[A-Za-z])')
 _PAGE_PARTS = (
     (BlockKind.HEADER, "firstHeader", "oddHeader", "evenHeader"),
     (BlockKind.FOOTER, "firstFooter", "oddFooter", "evenFooter"),
@@ -62,7 +62,7 @@ def remarks_of(
     names = set(package.namelist())
     for kind, target in targets.values():
         if kind == "drawing" and target in names:
-            yield from _drawn(package, target, controls, builder)
+            yield from drawn(package, target, builder, controls)
     for place, text in _comments(package, [one for one in targets.values() if one.part in names], builder):
         cell = CELL.fullmatch(place)
         if cell and hidden.holds(int(cell[2]) - 1, column_of(cell[1])):
@@ -73,12 +73,13 @@ def remarks_of(
         for place in places:
             code = frame.findtext(f"{S}headerFooter/{S}{place}") or ""
             for line in re.split("&[LCR]", code):
-                yield kind, _PAGE_CODE.sub(lambda match: "&" if match[0] == "&&" else " ", line).strip()
+                yield kind, PAGE_CODE.sub(lambda match: "&" if match[0] == "&&" else " ", line).strip()
 
 
-def _drawn(
-    package: zipfile.ZipFile, part: str, controls: dict[str, str], builder: DocumentBuilder
+def drawn(
+    package: zipfile.ZipFile, part: str, builder: DocumentBuilder, controls: Mapping[str, str] = {}
 ) -> Iterator[Remark | Picture]:
+    """What the drawing in `part` shows; `controls` are what is written before the labels of form controls."""
     names = set(package.namelist())
     targets = relations(package, part)
     for shape in _shapes(parse_xml(read_part(package, part), part)):

@@ -17,9 +17,9 @@ from rag_pipelines.provenance import libraries, stages
 from rag_pipelines.provenance.package import this_package
 from rag_pipelines.provenance.stages import Made
 
-MAILS = {detect.MAIL, signatures.MSG}
+MAILS = {detect.MAIL, detect.MBOX, signatures.MSG}
 OFFICE = {signatures.DOC, signatures.DOCX, signatures.PPTX, signatures.ODT, signatures.ODP, signatures.ODS}
-WITH_PARTS = {signatures.PDF, *OFFICE, *MAILS}
+WITH_PARTS = {signatures.PDF, signatures.XPS, *signatures.ARCHIVES, *OFFICE, *MAILS}
 """What may have files of any format inside."""
 
 

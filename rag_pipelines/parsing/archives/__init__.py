@@ -1,0 +1,3 @@
+"""Archives of files: ZIP, 7z and TAR, and single files that are compressed."""
+
+from __future__ import annotations
