@@ -224,7 +224,7 @@ def test_the_dagster_lines_name_jobs_partitions_groups_and_settings_that_exist(d
             from dagster import validate_run_config
 
             validate_run_config(job, msgspec.json.decode(options["--config-json"]))
-    assert len(DAGSTER) == 7
+    assert len(DAGSTER) == 8
 
 
 @pytest.mark.parametrize("block", of_kind("yaml"))

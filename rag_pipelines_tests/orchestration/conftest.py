@@ -188,6 +188,13 @@ def real_suites(shell: Shell) -> None:
 
 
 @pytest.fixture
+def kept(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that other processes can reach."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
 def divided(workspace: Workspace) -> Workspace:
     """The source `docs` has 24 documents and is divided into three shards, as three batches are worth;
     `team-notes` has the same documents."""

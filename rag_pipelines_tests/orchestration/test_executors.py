@@ -4,81 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
-from rag_pipelines.config import load_config
 from rag_pipelines.config.execution import ExecutionSettings
 from rag_pipelines.errors import ConfigError
-from rag_pipelines.orchestration.build import build_definitions
 from rag_pipelines.orchestration.executors import EXTRAS, run_executor, stage_tags
-from rag_pipelines.orchestration.ingest_assets import PARSED
 from rag_pipelines.orchestration.names import INGEST_SOURCE
 from rag_pipelines.store.shards import Shard, shard_lease
 from rag_pipelines_tests.integration.workspace import Workspace
-from rag_pipelines_tests.orchestration.conftest import QUIET, Shell, contents
-
-START_SECONDS = 60.0
-
-
-def ingest_job(config_file: str) -> dg.JobDefinition:
-    """The job `ingest_source` of a configuration, for the processes of its steps."""
-    return build_definitions(settings=load_config(config_file, {})).resolve_job_def(INGEST_SOURCE)
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance that other processes can reach."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield instance
-
-
-def parse(
-    workspace: Workspace,
-    instance: dg.DagsterInstance,
-    executor: dict[str, Any],
-    failed: str | None = None,
-) -> tuple[bool, str, dict[str, int]]:
-    """Run the stage `parse` of `docs`, or what failed of a run of it.
-
-    Returns:
-        Whether it succeeded, the run, and the process of each step that ended well.
-    """
-    job = dg.build_reconstructable_job(__name__, "ingest_job", (str(workspace.config_file),))
-    result = dg.execute_job(
-        job,
-        instance,
-        run_config={"execution": {"config": executor}, "loggers": QUIET},
-        tags={"dagster/partition": "docs"},
-        asset_selection=None if failed else [PARSED],
-        reexecution_options=dg.ReexecutionOptions.from_failure(failed, instance) if failed else None,
-    )
-    with result:
-        outputs = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
-        found = {
-            str(one.step_key).partition(".")[2]: one.dagster_event.step_output_data.metadata
-            for one in outputs
-            if one.dagster_event and "_shard[" in str(one.step_key)
-        }
-        workers = {step: int(str(told["worker"].value).rpartition(":")[2]) for step, told in found.items()}
-        return result.success, result.run_id, workers
-
-
-def assert_done_elsewhere(workspace: Workspace, shell: Shell, workers: dict[str, int]) -> None:
-    """The three shards were parsed by other processes, and nothing is left to parse."""
-    assert set(workers) == {f"parse_shard[{index}_of_3]" for index in range(3)}
-    assert os.getpid() not in workers.values()
-    shell.ingest("docs")
-    del workspace.document["execution"]
-    shell.ingest("team-notes")
-    (docs, notes) = (contents(workspace, name) for name in ("docs", "team-notes"))
-    assert docs == notes
+from rag_pipelines_tests.orchestration.conftest import Shell
+from rag_pipelines_tests.orchestration.elsewhere import parse
 
 
 def test_processes_parse_shards_and_one_that_failed_is_repeated_alone(
@@ -86,17 +23,17 @@ def test_processes_parse_shards_and_one_that_failed_is_repeated_alone(
 ):
     shell.run(INGEST_SOURCE, "docs", asset_selection=[dg.AssetKey(["rag", "raw_documents"])])
     with shard_lease(divided.database, "docs", "filesystem", Shard(1, 3)):
-        ended_well, failed, workers = parse(divided, kept, {"multiprocess": {"max_concurrent": 2}})
+        stopped = parse(divided, kept, {"multiprocess": {"max_concurrent": 2}})
 
-    assert not ended_well
-    assert set(workers) == {"parse_shard[0_of_3]", "parse_shard[2_of_3]"}
-    assert len({os.getpid(), *workers.values()}) == 3
+    assert not stopped.success
+    assert set(stopped.processes) == {"0_of_3", "2_of_3"}
+    assert len({os.getpid(), *stopped.processes.values()}) == 3
 
-    ended_well, again, repeated = parse(divided, kept, {"in_process": {}}, failed)
+    repeated = parse(divided, kept, {"in_process": {}}, failed=stopped.run_id)
 
-    assert ended_well
-    assert set(repeated) == {"parse_shard[1_of_3]"}
-    (record,) = kept.all_logs(again, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert repeated.success
+    assert set(repeated.processes) == {"1_of_3"}
+    (record,) = kept.all_logs(repeated.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     assert record.asset_materialization is not None
     told = record.asset_materialization.metadata
     assert (told["shards"].value, told["documents_parsed"].value) == (3, 24)
