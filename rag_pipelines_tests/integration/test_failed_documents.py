@@ -22,19 +22,24 @@ from rag_pipelines.retention.garbage import collect_garbage
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.deletions import approve, list_deletions, reject
 from rag_pipelines.verification.verify import verify_source
+from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
 LOCKED = corpus_path() / "acme-sensors" / "finance" / "supplier-bank-details.pdf"
 
 
-@pytest.fixture
-def failing(workspace: Workspace) -> Workspace:
-    """A workspace with a good file and a PDF that needs a password, ingested."""
+def fill_failing(workspace: Workspace) -> None:
+    """A good file and a PDF that needs a password, ingested."""
     workspace.write("good.md", "# Good\n\nAlpha.")
     shutil.copy(LOCKED, workspace.docs / "locked.pdf")
     workspace.ingest()
     assert quarantined(workspace) == {"locked.pdf": ("parse", "encrypted")}
-    return workspace
+
+
+@pytest.fixture
+def failing(stock_of: Callable[[Fill], Stock]) -> Iterator[Workspace]:
+    with stock_of(fill_failing).lend() as lent:
+        yield lent
 
 
 def quarantined(workspace: Workspace) -> dict[str, tuple[str, str]]:
