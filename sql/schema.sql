@@ -746,6 +746,13 @@ CREATE TABLE rag.migration (
     checksum text
 );
 
+CREATE UNLOGGED TABLE rag.pace (
+    key text NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    held_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE rag.parse (
     parse_id bigint NOT NULL,
     raw_sha256 bytea NOT NULL,
@@ -1070,6 +1077,9 @@ ALTER TABLE ONLY rag.membership
 
 ALTER TABLE ONLY rag.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY rag.pace
+    ADD CONSTRAINT pace_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY rag.parse
     ADD CONSTRAINT parse_pkey PRIMARY KEY (parse_id);

@@ -149,7 +149,11 @@ class AtlassianClient:
         self._page_size = options.page_size
         credential = Credential(self.url, options.authorization)
         self._transport = Transport(
-            credential, options.patience, at_once=options.concurrent_loads, **transport
+            credential,
+            options.patience,
+            at_once=options.concurrent_loads,
+            per_minute=options.requests_per_minute,
+            **transport,
         )
         self._session = HttpSession(credential, self._transport, options.verify)
         self._api = AtlassianRestAPI(

@@ -86,6 +86,12 @@ class HttpOptions(Options):
         8, ge=1, le=64, description="contents loaded at once, and requests of one login under way at once"
     )
 
+    requests_per_minute: int | None = Field(
+        None,
+        gt=0,
+        description="requests of one login in a minute, from whatever process; by default any number",
+    )
+
     @field_validator("ca_bundle")
     @classmethod
     def _ca_bundle(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -136,7 +142,11 @@ class RestClient:
         self.credential = credential
         self.verify = options.verify
         self._transport = Transport(
-            credential, options.patience, at_once=options.concurrent_loads, **transport
+            credential,
+            options.patience,
+            at_once=options.concurrent_loads,
+            per_minute=options.requests_per_minute,
+            **transport,
         )
         self._session = HttpSession(credential, self._transport, options.verify)
 

@@ -1,7 +1,7 @@
 """When the next request of a credential may go out, and what a server says about that.
 
-What belongs here: time arithmetic, and the state that requests of one credential share. What does
-not: sending requests or judging answers (`session`, `answers`).
+What belongs here: time arithmetic, and the state that requests of one credential share, here and, as a
+protocol, with other processes. What does not: sending requests or judging answers (`session`, `answers`).
 
 Headers: Retry-After is RFC 9110, 10.2.3; X-RateLimit-Remaining, -Reset (ISO 8601) are those of
 https://developer.atlassian.com/cloud/jira/platform/rate-limiting/, X-RateLimit-Interval-Seconds those of
@@ -12,12 +12,15 @@ ServiceNow writes X-RateLimit-Reset as seconds since 1970.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 from rag_pipelines.http.throttle import FIRST_DELAY, LONGEST_DELAY, Clock, backoff, retry_after
 
@@ -46,10 +49,43 @@ class Patience:
         return backoff(attempt, self.first_delay, self.longest_delay, rng)
 
 
-class Pacer:
-    """When requests of one credential go out, and how many at once. Safe to share between threads."""
+BURST = 1.0
+"""Seconds of a limit that may be made up for when nothing was asked for."""
 
-    def __init__(self) -> None:
+
+class Moment(NamedTuple):
+    """Seconds until a request may go out, which has that moment to itself; or, where these are not 0, seconds
+    in which the server wants none, and the request has no moment yet."""
+
+    wait: float
+    held: float = 0.0
+
+
+class SharedPace(Protocol):
+    """The pace of credentials over several processes, each under a key of its own."""
+
+    def take(self, key: str, per_minute: int | None) -> Moment:
+        """The next moment for a request of a credential that may send so many in a minute."""
+
+    def hold(self, key: str, seconds: float) -> None:
+        """Let nothing out for `seconds`, from whatever process."""
+
+
+class Pacer:
+    """When requests of one credential go out, and how many at once. Safe to share between threads.
+
+    Args:
+        host, credential: whose requests these are.
+        shared: the pace that is kept with other processes, if any.
+    """
+
+    def __init__(
+        self, host: str = "", credential: str = "", shared: Callable[[], SharedPace | None] = lambda: None
+    ) -> None:
+        self._host = host
+        self._credential = credential
+        self._shared = shared
+        self._ready_at = float("-inf")
         self._not_before = float("-inf")
         self._lock = threading.Lock()
         self._free = threading.Condition()
@@ -72,6 +108,29 @@ class Pacer:
         """Let nothing out for `seconds`; never shortens what was asked before."""
         with self._lock:
             self._not_before = max(self._not_before, clock.monotonic() + seconds)
+        if (shared := self._shared()) is not None and seconds > 0:
+            shared.hold(self._key, seconds)
+
+    def take(self, per_minute: int | None, clock: Clock) -> Moment:
+        """The next moment for a request, of a credential that may send so many in a minute or, None, any."""
+        if (shared := self._shared()) is not None:
+            moment = shared.take(self._key, per_minute)
+            with self._lock:
+                self._not_before = max(self._not_before, clock.monotonic() + moment.held)
+            return moment
+        if per_minute is None:
+            return Moment(0.0)
+        with self._lock:
+            now, step = clock.monotonic(), 60 / per_minute
+            ready = max(self._ready_at, now - BURST)
+            self._ready_at = ready + step
+        return Moment(max(0.0, ready - now))
+
+    @cached_property
+    def _key(self) -> str:
+        """What others know the credential by; slow to guess a password from."""
+        salt = self._host.encode()
+        return hashlib.scrypt(self._credential.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
 
     def remaining(self, clock: Clock) -> float:
         """Seconds until a request may go out; 0 when it may now."""
@@ -84,11 +143,28 @@ class Pacers:
 
     def __init__(self) -> None:
         self._pacers: dict[tuple[str, str], Pacer] = {}
+        self._shared: list[SharedPace] = []
         self._lock = threading.Lock()
 
     def of(self, host: str, credential: str) -> Pacer:
+        """That of a credential at a host."""
         with self._lock:
-            return self._pacers.setdefault((host, credential), Pacer())
+            key = (host, credential)
+            if key not in self._pacers:
+                self._pacers[key] = Pacer(host, credential, self._newest)
+            return self._pacers[key]
+
+    @contextmanager
+    def share(self, pace: SharedPace) -> Iterator[None]:
+        """Within it, keep to a pace with other processes."""
+        self._shared.append(pace)
+        try:
+            yield
+        finally:
+            self._shared.remove(pace)
+
+    def _newest(self) -> SharedPace | None:
+        return self._shared[-1] if self._shared else None
 
 
 PACERS = Pacers()

@@ -88,8 +88,11 @@ class Transport(HTTPAdapter):
         rng: random.Random | None = None,
         pacers: Pacers = PACERS,
         at_once: int = 8,
+        per_minute: int | None = None,
     ) -> None:
-        """`at_once` bounds the requests of the credential that are under way, from whatever transport."""
+        """`at_once` bounds the requests of the credential that are under way, from whatever transport, and
+        `per_minute` those that go out in a minute, where the pace is shared from whatever process.
+        """
         super().__init__(max_retries=0, pool_maxsize=at_once)
         self.traffic = Traffic()
         self._credential = credential
@@ -98,6 +101,7 @@ class Transport(HTTPAdapter):
         self._rng = rng or random.Random()
         self._pacers = pacers
         self._at_once = at_once
+        self._per_minute = per_minute
 
     def send(
         self,
@@ -176,7 +180,12 @@ class Transport(HTTPAdapter):
                 waited += wait
             turn.enter_context(pacer.turn(self._at_once))
             if not pacer.remaining(self._clock):
-                return waited
+                moment = pacer.take(self._per_minute, self._clock)
+                if not moment.held:
+                    if moment.wait:
+                        self._clock.sleep(moment.wait)
+                        self.traffic.add(waited=moment.wait)
+                    return waited
             turn.close()
 
     def _sleep(self, seconds: float) -> None:

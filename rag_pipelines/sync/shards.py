@@ -23,6 +23,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, query
+from rag_pipelines.store.pace import shared_pace
 from rag_pipelines.store.shards import Shard, shard_lease
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.report import RUN_REPORT, SyncReport
@@ -67,6 +68,7 @@ def shard_run(
     with (
         logs.context(source=source, shard=str(shard)),
         shard_lease(database, source, connector, shard) as lease,
+        shared_pace(database),
         worker_pool(settings.limits) as workers,
     ):
         report = SyncReport(source)

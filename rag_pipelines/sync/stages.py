@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 
 import msgspec
 import psycopg
@@ -24,6 +24,7 @@ from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.hints import forget_hints
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
+from rag_pipelines.store.pace import shared_pace
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
@@ -61,6 +62,7 @@ def source_run(
     report = SyncReport(source)
     with (
         source_lease(database, source, connector, beside_shards=beside_shards) as lease,
+        shared_pace(database) if beside_shards or _is_paced(settings, source) else nullcontext(),
         worker_pool(settings.limits) as workers,
     ):
         blobs = BlobStore.of(settings)
@@ -88,6 +90,11 @@ def source_run(
         finally:
             _log_end(began["run_id"], report, logs.seconds_since(began_at))
         _end_run(run, began["run_id"], grows=grows)
+
+
+def _is_paced(settings: Settings, source: str) -> bool:
+    """Whether requests of the source have a limit, which holds over all processes."""
+    return getattr(settings.connector_options(source), "requests_per_minute", None) is not None
 
 
 def _end_run(run: SourceRun, run_id: int, *, grows: bool) -> None:

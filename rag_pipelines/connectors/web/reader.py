@@ -87,7 +87,13 @@ class PageReader:
         credential = Credential(first, login.get_secret_value()) if login else Anonymous(first)
         self._login = credential
         kind = Transport if options.private_addresses else PublicTransport
-        made = kind(credential, options.patience, at_once=options.concurrent_loads, **transport)
+        made = kind(
+            credential,
+            options.patience,
+            at_once=options.concurrent_loads,
+            per_minute=options.requests_per_minute,
+            **transport,
+        )
         self._session = HttpSession(credential, made, options.verify)
         self._session.headers["User-Agent"] = options.user_agent
         self.traffic = made.traffic
