@@ -18,6 +18,7 @@ import dagster as dg
 import msgspec
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.errors import RagError
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
 from rag_pipelines.orchestration import metadata as shown
@@ -28,6 +29,7 @@ from rag_pipelines.orchestration.run_others import refresh_all, retry_quarantine
 from rag_pipelines.retention import garbage
 from rag_pipelines.retention.abandoned import mark_abandoned
 from rag_pipelines.store.database import Database
+from rag_pipelines.triggers.subscriptions import renew_subscriptions
 
 PRUNE_PAGE = 100
 """Old runs read at once."""
@@ -122,6 +124,27 @@ def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
     context.add_output_metadata({"deleted_runs": deleted, "before": before.isoformat(timespec="seconds")})
 
 
+@dg.op(
+    description="Make and renew what vendors send notifications by, of each source with a webhook address."
+)
+def subscribe(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
+    """Renew subscriptions; one that failed fails the run, when the others are done."""
+    errors: list[RagError] = []
+    counts: dict[str, str] = {}
+    for name, done in renew_subscriptions(settings, settings.sources):
+        if isinstance(done, RagError):
+            errors.append(done)
+            continue
+        counts[name] = f"{done.made} made, {done.renewed} renewed, {done.kept} kept, {done.ended} ended"
+        errors += done.errors.values()
+    context.add_output_metadata(counts)
+    for error in errors:
+        context.log.error(str(error))
+    with dagster_failures():
+        if errors:
+            raise errors[0]
+
+
 @dg.job(
     executor_def=dg.in_process_executor,
     description="Make a retired version of an index live again, in seconds and without a build. Stop the "
@@ -148,9 +171,18 @@ def prune_runs() -> None:
     prune()
 
 
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Ask Microsoft Graph and Google Drive for notifications, and again before they forget.",
+)
+def renew_webhooks() -> None:
+    """Make and renew subscriptions."""
+    subscribe()
+
+
 def default_jobs() -> list[Any]:
     """Every job."""
-    operations = [rollback_index, collect_garbage, prune_runs]
+    operations = [rollback_index, collect_garbage, prune_runs, renew_webhooks]
     return [*asset_jobs(), refresh_all, retry_quarantine, observe_catalogue, *operations]
 
 

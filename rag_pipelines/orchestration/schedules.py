@@ -19,6 +19,7 @@ NIGHTLY = "0 1 * * *"
 VERIFYING = "0 3 * * *"
 DAILY = "30 4 * * *"
 WEEKLY = "0 5 * * 0"
+OFTEN = "17 */6 * * *"
 
 
 def default_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
@@ -38,6 +39,12 @@ def default_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             cron_schedule=DAILY,
             description="Drop old index versions, purge deleted documents whose grace is over, and remove "
             "what nothing refers to.",
+        ),
+        dg.ScheduleDefinition(
+            name="renew_webhooks_often",
+            job_name="renew_webhooks",
+            cron_schedule=OFTEN,
+            description="Ask for notifications of the sources with a webhook address again before they end.",
         ),
         dg.ScheduleDefinition(
             name="prune_runs_weekly",

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from rag_pipelines.errors import UsageError
+from rag_pipelines.errors import ForbiddenEntityError, UsageError
 from rag_pipelines.index.versions import live_version, versions
+from rag_pipelines.orchestration import jobs
 from rag_pipelines.orchestration.backfill import RunOutcome, run_backfill
 from rag_pipelines.orchestration.build import shared_definitions
 from rag_pipelines.store.lease import source_lease
+from rag_pipelines.triggers.subscriptions import Pass
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 
@@ -140,3 +142,10 @@ def test_old_runs_are_pruned_and_young_ones_kept(shell: Shell):
     pruned = shell.run("prune_runs", ops={"prune": {"config": {"days": 0}}})
     assert pruned.success
     assert {run.run_id for run in shell.instance.get_runs()} == {pruned.run_id}
+
+
+def test_a_run_that_could_not_ask_for_notifications_fails(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    assert shell.run("renew_webhooks").success
+    refused = Pass(1, 0, 0, 0, {"library": ForbiddenEntityError("the app may not subscribe")})
+    monkeypatch.setattr(jobs, "renew_subscriptions", lambda settings, names: [("docs", refused)])
+    assert not shell.run("renew_webhooks").success

@@ -108,6 +108,7 @@ def test_what_there_is(shell: Shell):
         "observe_catalogue",
         "prune_runs",
         "refresh_all",
+        "renew_webhooks",
         "retry_quarantine",
         "rollback_index",
         "verify_source",
@@ -117,6 +118,7 @@ def test_what_there_is(shell: Shell):
         "full_listing_nightly",
         "ingest_docs",
         "prune_runs_weekly",
+        "renew_webhooks_often",
         "verify_daily",
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
