@@ -18,6 +18,7 @@ from enum import IntEnum
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from rag_pipelines import logs
 from rag_pipelines.batching import blocks
@@ -25,7 +26,7 @@ from rag_pipelines.errors import DocumentError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import compose_query, query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
@@ -33,6 +34,7 @@ from rag_pipelines.sync.preparing import Blocks, LivePreparer, Preparer, WorkOrd
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
+from rag_pipelines.sync.worked_off import chunks_worked_off
 
 log = logs.get(__name__)
 
@@ -74,19 +76,29 @@ class Advance:
         self._through = through
         self._chunkers = targets.chunkers if through >= Stage.CHUNKED else ()
         self._models = targets.models if through >= Stage.EMBEDDED else ()
+        self._documents: sql.Composable = sql.SQL("true")
 
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
         with self._run.stage(STAGE_NAMES[self._through]):
-            for _ in range(ROUNDS):
-                if not self._work_off():
-                    break
+            self._work_off_chunks()
         if self._models:
             with self._run.stage("embed what is pending"):
-                for model in self._models:
-                    embed_pending(self._run, model)
+                embed_pending(self._run, self._models)
                 resolve_refused(self._run, self._models)
         self._drop_last_texts()
+
+    def _work_off_chunks(self) -> None:
+        worked_off = chunks_worked_off(self._run, self._targets)
+        known = worked_off.since is not None
+        self._documents = compose_query("unfinished_documents") if known else sql.SQL("true")
+        upto, lost = worked_off.now(), 0
+        for _ in range(ROUNDS):
+            lost = self._work_off()
+            if not lost:
+                break
+        if not (known or lost) and self._chunkers == self._targets.chunkers:
+            worked_off.note(upto)
 
     def _work_off(self) -> int:
         """Bring every pending document forward; returns how many have to be begun anew."""
@@ -120,7 +132,7 @@ class Advance:
             "buckets": self._run.buckets,
             "parsers": list(self._targets.parsers.values()),
         }
-        row = query(self._run.connection, "count_pending", params).fetchone()
+        row = query(self._run.connection, "count_pending", params, {"documents": self._documents}).fetchone()
         return row["pending"] if row else 0
 
     def _pending(self) -> Iterator[Work]:
@@ -136,10 +148,12 @@ class Advance:
             "max_attempts": self._run.source.max_attempts,
             "limit": self._run.settings.limits.batch_documents,
         }
-        after = 0
+        after, parts = 0, {"documents": self._documents}
         while True:
             with self._run.timed("look up"):
-                page = query(self._run.connection, "pending_documents", {**params, "after": after}).fetchall()
+                page = query(
+                    self._run.connection, "pending_documents", {**params, "after": after}, parts
+                ).fetchall()
                 works = [Work(row) for row in page]
                 self._reuse(works)
             if not page:

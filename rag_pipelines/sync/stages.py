@@ -36,6 +36,7 @@ from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.targets import source_targets
 from rag_pipelines.sync.wanted import load_wanted
+from rag_pipelines.sync.worked_off import forget_worked_off
 
 log = logs.get(__name__)
 
@@ -163,6 +164,8 @@ def list_source(
             origin = LiveOrigin(run, connector, scope)
             list_source(run, scope, loading=loading, origin=origin, defer=defer)
         return
+    if scope.full:
+        forget_worked_off(run)
     before = newest_deletion(run.connection)
     with run.stage("groups"):
         sync_groups(run, origin, scope, began=origin.began)

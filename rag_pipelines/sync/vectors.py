@@ -15,15 +15,17 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
-from rag_pipelines.store.database import Row, query
+from rag_pipelines.store.database import Part, Row, compose_query, query
 from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.worked_off import vectors_worked_off
 
 if TYPE_CHECKING:
     from rag_pipelines.embedding.base import Vectors
@@ -111,10 +113,24 @@ def resolve_refused(run: SourceRun, models: Sequence[ModelTarget]) -> None:
         query(connection, "resolve_refused", params)
 
 
-def embed_pending(run: SourceRun, model: ModelTarget) -> None:
-    """Embed stored chunk sets that `model` has not seen: it is new, or a run stopped before."""
+def embed_pending(run: SourceRun, models: Sequence[ModelTarget]) -> None:
+    """Embed stored chunk sets that one of `models`, all that are in use, has not seen: it is new, or a run
+    stopped before."""
+    worked_off = vectors_worked_off(run, models)
+    since, upto = worked_off.since, worked_off.now()
+    for model in models:
+        _embed_pending(run, model, since)
+    worked_off.note(upto)
+
+
+def _embed_pending(run: SourceRun, model: ModelTarget, since: str | None) -> None:
+    """The same of one; of documents that changed since a transaction, or of all."""
     after = 0
+    parts: dict[str, Part] = {
+        "documents": sql.SQL("true") if since is None else compose_query("recent_documents")
+    }
     params = {
+        "since": since,
         "source_id": run.source_id,
         "buckets": run.buckets,
         "chunker_id": model.chunker_id,
@@ -122,7 +138,7 @@ def embed_pending(run: SourceRun, model: ModelTarget) -> None:
         "limit": INPUTS_PER_PAGE,
     }
     while True:
-        rows = query(run.connection, "pending_chunk_sets", {**params, "after": after}).fetchall()
+        rows = query(run.connection, "pending_chunk_sets", {**params, "after": after}, parts).fetchall()
         if not rows:
             return
         page = _within(rows, INPUTS_PER_PAGE)

@@ -14,6 +14,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.stages import source_run
+from rag_pipelines.sync.worked_off import forget_worked_off
 from rag_pipelines.verification.drift import Certificate, Remedy, kind_of, remedies
 from rag_pipelines.verification.reopen import forget_cursor, reopen_damaged
 
@@ -43,6 +44,7 @@ def repair_source(
         with source_run(runtime.database, runtime.settings, source, progress) as run:
             damaged = reopen_damaged(run, deep=deep) if Remedy.REOPEN in wanted else {}
             forget_cursor(run)
+            forget_worked_off(run)
             reopened = [f"{n} with lost {what}" for what, n in damaged.items() if n]
             run.report.notes.append(f"a repair began; made pending again: {', '.join(reopened) or 'nothing'}")
         done += run.report.notes

@@ -14,6 +14,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
@@ -26,7 +27,7 @@ from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.database import Part, Pg, Row, query
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.stored import FORMAT, split_form
 from rag_pipelines.sync.targets import Targets, source_targets
@@ -225,7 +226,8 @@ class _Verification:
             "after": 0,
         }
         found: dict[str, list[str]] = {"not_parsed": [], "not_chunked": [], "not_quarantined": []}
-        while rows := query(self._connection, "pending_documents", params).fetchall():
+        all_: dict[str, Part] = {"documents": sql.SQL("true")}
+        while rows := query(self._connection, "pending_documents", params, all_).fetchall():
             for row in rows:
                 if not row["attempts"]:
                     found[_lack(row)].append(row["external_id"])

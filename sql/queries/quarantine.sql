@@ -114,11 +114,11 @@ LIMIT %(limit)s;
 WITH chosen AS (
     SELECT quarantine_id, source_id, external_id FROM rag.quarantine WHERE quarantine_id = ANY(%(ids)s)
 ), documents AS (
-    UPDATE rag.document d SET parse_id = NULL, status = 'pending'
+    UPDATE rag.document d SET parse_id = NULL, status = 'pending', changed_xid = pg_current_xact_id()
     FROM chosen c, rag.parse p
     WHERE d.source_id = c.source_id AND d.external_id = c.external_id
       AND p.parse_id = d.parse_id AND p.status <> 'ok'
-    RETURNING p.parse_id
+    RETURNING d.document_id, p.parse_id
 ), parses AS (
     DELETE FROM rag.parse p USING documents WHERE p.parse_id = documents.parse_id AND p.status <> 'ok'
 ), unembedded AS (
@@ -126,6 +126,11 @@ WITH chosen AS (
     USING chosen c, rag.document d, rag.document_chunks dc
     WHERE d.source_id = c.source_id AND d.external_id = c.external_id AND dc.document_id = d.document_id
       AND e.chunk_set_id = dc.chunk_set_id AND e.missing > 0
+    RETURNING e.chunk_set_id
+), touched AS (
+    UPDATE rag.document d SET changed_xid = pg_current_xact_id()
+    FROM unembedded u JOIN rag.document_chunks dc USING (chunk_set_id)
+    WHERE d.document_id = dc.document_id AND d.document_id NOT IN (SELECT document_id FROM documents)
 )
 UPDATE rag.quarantine q SET attempts = 0, next_try_at = now()
 FROM chosen c WHERE q.quarantine_id = c.quarantine_id;

@@ -6,6 +6,37 @@ INSERT INTO rag.profile (kind, fingerprint, params) VALUES (%(kind)s, %(fingerpr
 ON CONFLICT (kind, fingerprint) DO UPDATE SET params = EXCLUDED.params
 RETURNING profile_id;
 
+-- name: worked_off
+-- Up to where all of these buckets were worked off under `targets`, by numbers of this server; NULL where one was not.
+SELECT min(upto)::text AS upto FROM rag.worked_off
+WHERE source_id = %(source_id)s AND stage = %(stage)s AND targets = %(targets)s
+  AND upto <= pg_snapshot_xmax(pg_current_snapshot())
+  AND (%(buckets)s::smallint[] IS NULL OR bucket = ANY(%(buckets)s))
+HAVING count(*) = coalesce(cardinality(%(buckets)s::smallint[]), 64);
+
+-- name: oldest_change_unseen
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS upto;
+
+-- name: note_worked_off
+INSERT INTO rag.worked_off (source_id, stage, bucket, targets, upto)
+SELECT %(source_id)s, %(stage)s, bucket, %(targets)s, %(upto)s::text::xid8
+FROM unnest(coalesce(%(buckets)s::smallint[], ARRAY(SELECT generate_series(0, 63)))) AS bucket
+ON CONFLICT (source_id, stage, bucket) DO UPDATE SET targets = EXCLUDED.targets, upto = EXCLUDED.upto;
+
+-- name: forget_worked_off
+DELETE FROM rag.worked_off WHERE source_id = %(source_id)s;
+
+-- name: unfinished_documents
+-- Those that may lack something where all were worked off before.
+d.status <> 'ok'
+
+-- name: recent_documents
+-- Those whose chunks may have no vectors where all were embedded before; with those of which some were refused.
+d.document_id IN (
+    SELECT document_id FROM rag.document WHERE changed_xid >= %(since)s::text::xid8
+    UNION SELECT r.document_id FROM rag.chunk_set_embedded f JOIN rag.document_chunks r USING (chunk_set_id)
+    WHERE f.missing > 0)
+
 -- name: pending_documents
 -- Documents whose parse or chunks are not what their bytes and the current profiles call for, in order of
 -- id after `after`; of one bucket, or of all. `memo` is a parse of the same bytes by the current parser, made for whatever document.
@@ -29,7 +60,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN rag.quarantine q
   ON q.source_id = d.source_id AND q.external_id = d.external_id AND q.stage = 'parse'
  AND q.content = encode(d.raw_sha256, 'hex') AND q.code_version = %(code_version)s
-WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND d.document_id > %(after)s
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND {documents} AND d.document_id > %(after)s
   AND (%(bucket)s::smallint IS NULL OR d.bucket = %(bucket)s)
   AND (
     (memo.parse_id IS NULL
@@ -54,7 +85,7 @@ LIMIT %(limit)s;
 -- name: count_pending
 -- How many documents `pending_documents` would give at the most; for progress bars.
 SELECT count(*) AS pending FROM rag.document d LEFT JOIN rag.parse p USING (parse_id)
-WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND {documents}
   AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
   AND (p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 OR p.profile_id <> ALL(%(parsers)s::int[])
        OR d.status = 'pending');
@@ -184,7 +215,7 @@ FROM rag.document d
 JOIN rag.document_chunks dc USING (document_id)
 JOIN rag.chunk_set cs USING (chunk_set_id)
 LEFT JOIN rag.chunk_set_embedded e ON e.chunk_set_id = dc.chunk_set_id AND e.model_id = %(model_id)s
-WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND dc.profile_id = %(chunker_id)s
+WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND {documents} AND dc.profile_id = %(chunker_id)s
   AND dc.chunk_set_id > %(after)s AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
   AND (e.chunk_set_id IS NULL
        OR (e.missing > 0 AND NOT EXISTS (SELECT FROM rag.quarantine q

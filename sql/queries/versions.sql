@@ -65,6 +65,8 @@ WITH documents AS (
 ), departed AS (
     UPDATE rag.departed_document SET departed_xid = pg_current_xact_id()
     WHERE departed_xid > pg_snapshot_xmax(pg_current_snapshot())
+), worked_off AS (
+    DELETE FROM rag.worked_off WHERE upto > pg_snapshot_xmax(pg_current_snapshot())
 )
 UPDATE rag.index_version SET watermark = '0'
 WHERE index_name = %(index_name)s AND watermark > pg_snapshot_xmax(pg_current_snapshot());

@@ -1,0 +1,67 @@
+"""Up to where a source is known to lack nothing, so that a run looks only at what changed since.
+
+What belongs here: asking, and writing down that everything was looked at. What does not: finding what is
+pending (`advance`, `vectors`).
+
+A document that a run has brought to its end has the status ``ok``, and loses it with whatever may make it
+lack something (its bytes, its title, its being deleted for a while). That holds for the parsers, chunkers and
+models of then: once all documents were looked at under others, these are noted, for every bucket by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.store.database import query
+from rag_pipelines.store.profiles import ModelTarget
+from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import Targets
+
+
+class WorkedOff:
+    """What is known of the documents of a run at one stage, under what they must become there."""
+
+    def __init__(self, run: SourceRun, stage: Literal["chunk", "embed"], targets: str) -> None:
+        self._run = run
+        self._params = {
+            "source_id": run.source_id,
+            "stage": stage,
+            "buckets": run.buckets,
+            "targets": targets,
+        }
+
+    @property
+    def since(self) -> str | None:
+        """The transaction since which changes count; None where everything has to be looked at."""
+        row = query(self._run.connection, "worked_off", self._params).fetchone()
+        return row["upto"] if row else None
+
+    def now(self) -> str:
+        """The transaction since which changes count that cannot be seen yet; to be asked before a look."""
+        row = query(self._run.connection, "oldest_change_unseen").fetchone()
+        assert row is not None
+        return str(row["upto"])
+
+    def note(self, upto: str) -> None:
+        """Nothing lacks anything that has not changed since `upto`."""
+        with self._run.writing() as connection:
+            query(connection, "note_worked_off", {**self._params, "upto": upto})
+
+
+def chunks_worked_off(run: SourceRun, targets: Targets) -> WorkedOff:
+    """Parses and chunks."""
+    chunkers = sorted(target.profile_id for target in targets.chunkers)
+    return WorkedOff(run, "chunk", fingerprint([sorted(targets.parsers.items()), chunkers]))
+
+
+def vectors_worked_off(run: SourceRun, models: Sequence[ModelTarget]) -> WorkedOff:
+    """Vectors."""
+    return WorkedOff(run, "embed", fingerprint(sorted((one.profile_id, one.chunker_id) for one in models)))
+
+
+def forget_worked_off(run: SourceRun) -> None:
+    """This run, or the next, looks at every document again."""
+    with run.writing() as connection:
+        query(connection, "forget_worked_off", {"source_id": run.source_id})
