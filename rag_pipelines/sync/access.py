@@ -27,10 +27,11 @@ class ListedRules:
         """The id of `rule`, stored if it is new."""
         return self._stored.id_of(rule)
 
-    def fit(self, listed: Mapping[str, AccessRule | None]) -> dict[str, AccessRule]:
+    def fit(self, listed: Mapping[str, AccessRule | None], *, resolve: bool = True) -> dict[str, AccessRule]:
         """Who may see each document, by id; None is the source's default.
 
-        A rule above the limit is closed, and in quarantine until it fits again.
+        A rule above the limit is closed, and in quarantine until it fits again; `resolve` says that there may
+        be some in quarantine.
         """
         run, limit = self._run, self._run.settings.limits.access_principals
         rules = {one: run.source.access if rule is None else rule for one, rule in listed.items()}
@@ -42,9 +43,10 @@ class ListedRules:
             for one, named in oversized.items()
         ]
         fitting = [_access_of(one) for one in rules if one not in oversized]
-        with run.writing() as connection:
-            run.quarantine(entries)
-            query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
+        if entries or resolve:
+            with run.writing() as connection:
+                run.quarantine(entries)
+                query(connection, "resolve_access", {"source_id": run.source_id, "entities": fitting})
         return rules
 
 

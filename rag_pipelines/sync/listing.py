@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import (
@@ -66,8 +67,7 @@ class ListingBlock(NamedTuple):
     def seen(self) -> dict[str, Any]:
         """What the query `add_seen` takes."""
         failed = [failure.external_id for failure in self.failures if failure.external_id is not None]
-        marks = [False] * len(self.items) + [True] * len(failed)
-        return {"ids": [*self.items, *failed], "failed": marks}
+        return {"named": Jsonb(list(self.items)), "failed": Jsonb(failed)}
 
 
 def sort_block(entries: Iterable[Listed], source: str, scope: Scope) -> ListingBlock:
@@ -231,9 +231,7 @@ class SourceListing:
         with self._run.timed("list"):
             if failures:
                 self._record(failures)
-            moved = self._follow_moves(items)
-            known = known_documents(connection, self._run.source_id, list(items))
-            self._write(items, known, moved)
+            self._write(items, self._follow_moves(items))
         self._run.progress("list", report.listed, None)
 
     def _record(self, failures: list[Failure]) -> None:
@@ -268,51 +266,88 @@ class SourceListing:
                 drop_wanted(self._run, list(moves))
         return moved
 
-    def _write(self, items: dict[str, Item], known: dict[str, Row], moved: set[str]) -> None:
-        source = self._run.source
+    def _write(self, items: dict[str, Item], moved: set[str]) -> None:
+        run = self._run
+        # Mostly there are none, and then an unchanged document costs no statement of its own.
+        open_ends = query(run.connection, "listing_open_ends", {"source_id": run.source_id}).fetchone()
+        assert open_ends is not None
+        wanted = self._described(items, resolve=open_ends["any"])
+        stored = self._differing(wanted)
         attributes: list[dict[str, Any]] = []
         access: list[dict[str, Any]] = []
         to_load: list[Wanted] = []
         deferred: list[Wanted] = []
         held: list[str] = []
-        rules = self._rules.fit({identity: item.access for identity, item in items.items()})
-        for item in items.values():
-            tenant = item.tenant or source.tenant
-            key = attributes_key(item, tenant)
-            rule = rules[item.external_id]
-            access_id = self._rules.id_of(rule)
-            row = known.get(item.external_id)
-            change = compare(item, key, access_id, row, full=self._scope.full)
+        for identity, one in wanted.items():
+            if identity not in stored:
+                held.append(identity)
+                if identity not in moved:
+                    run.decide(DocumentChange.UNCHANGED, identity)
+                continue
+            row = stored[identity]
+            change = compare(one.item, one.attributes, one.access_id, row, full=self._scope.full)
             if change in (DocumentChange.ADDED, DocumentChange.CHANGED):
-                late = self._defers and item.reference is not None
-                (deferred if late else to_load).append(Wanted(item, tenant, key, rule, access_id, row))
-                if row is not None and (row["access_id"], row["attributes_key"]) != (access_id, key):
+                late = self._defers and one.item.reference is not None
+                (deferred if late else to_load).append(one._replace(known=row))
+                if row is not None and (row["access_id"], row["attributes_key"]) != (
+                    one.access_id,
+                    one.attributes,
+                ):
                     access.append(
-                        {"document_id": row["document_id"], "tenant": tenant, "access_id": access_id}
+                        {
+                            "document_id": row["document_id"],
+                            "tenant": one.tenant,
+                            "access_id": one.access_id,
+                        }
                     )
                 continue
-            held.append(item.external_id)
-            if item.external_id not in moved:
-                self._run.decide(change, item.external_id, (item.token, key.hex, msgspec.to_builtins(rule)))
-            if change is not DocumentChange.UNCHANGED:
-                assert row is not None
-                attributes.append(
-                    {"document_id": row["document_id"], **attribute_params(item, tenant, key, access_id)}
-                )
+            held.append(identity)
+            if identity not in moved:
+                about = (one.item.token, one.attributes.hex, msgspec.to_builtins(one.rule))
+                run.decide(change, identity, about)
+            assert row is not None
+            params = attribute_params(one.item, one.tenant, one.attributes, one.access_id)
+            attributes.append({"document_id": row["document_id"], **params})
         left = deferred if self._scope.full else self._loading.due(deferred)
-        with self._run.writing() as connection:
-            if self._wanted:
-                drop_wanted(self._run, [*held, *(one.item.external_id for one in to_load)])
-                put_wanted(self._run, left)
-                access += self._access_of_new(left)
-            set_attributes(connection, attributes)
-            for one in access:
-                query(connection, "set_access", one)
-            params = {"source_id": self._run.source_id, "ids": held}
-            query(connection, "trust_content", params)
-            query(connection, "resolve_listing_failures", params)
-        self._run.report.wanted += len(left)
+        if attributes or access or left or self._wanted or open_ends["any"]:
+            with run.writing() as connection:
+                if self._wanted:
+                    drop_wanted(run, [*held, *(one.item.external_id for one in to_load)])
+                    put_wanted(run, left)
+                    access += self._access_of_new(left)
+                set_attributes(connection, attributes)
+                for each in access:
+                    query(connection, "set_access", each)
+                params = {"source_id": run.source_id, "ids": held}
+                query(connection, "trust_content", params)
+                query(connection, "resolve_listing_failures", params)
+        run.report.wanted += len(left)
         self._loading.load(to_load, full=self._scope.full)
+
+    def _described(self, items: dict[str, Item], *, resolve: bool) -> dict[str, Wanted]:
+        """What each item is to be stored as; `resolve` closes failures of rules that fit now."""
+        rules = self._rules.fit({identity: item.access for identity, item in items.items()}, resolve=resolve)
+        wanted: dict[str, Wanted] = {}
+        for identity, item in items.items():
+            tenant, rule = item.tenant or self._run.source.tenant, rules[identity]
+            key = attributes_key(item, tenant)
+            wanted[identity] = Wanted(item, tenant, key, rule, self._rules.id_of(rule), None)
+        return wanted
+
+    def _differing(self, wanted: Mapping[str, Wanted]) -> dict[str, Row | None]:
+        """Those that are not stored as they are listed, with their stored row."""
+        listed = [
+            {
+                "external_id": identity,
+                "token": one.item.token,
+                "attributes_key": str(one.attributes),
+                "access_id": one.access_id,
+            }
+            for identity, one in wanted.items()
+        ]
+        params = {"source_id": self._run.source_id, "listed": Jsonb(listed), "full": self._scope.full}
+        rows = query(self._run.connection, "differing_documents", params, binary=True)
+        return {row["external_id"]: row if row["document_id"] else None for row in rows}
 
     def _access_of_new(self, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
         """Who may see documents that shards have stored since this block was compared with the catalogue."""

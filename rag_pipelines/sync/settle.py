@@ -60,9 +60,10 @@ class Settlement:
             return
         with run.writing():
             query(run.connection, "drop_unlisted_wanted", {"source_id": run.source_id})
-            if self._count()["gone"]:
-                self._match_moves(settled_at)
             counts = self._count()
+            if counts["gone"]:
+                self._match_moves(settled_at)
+                counts = self._count()
             if counts["vanished"]:
                 self._delete_vanished(counts["vanished"], counts["known"])
             self._close_decisions()
@@ -146,7 +147,7 @@ class Settlement:
             )
             return None
         if spared:
-            query(run.connection, "add_seen", {"ids": spared, "failed": [False] * len(spared)})
+            query(run.connection, "add_seen", {"named": Jsonb(spared), "failed": Jsonb([])})
             run.report.miss(
                 f"{len(spared)} documents were not listed although they still exist, such as "
                 f"{', '.join(spared[:3])}: they were kept, the next run lists again"

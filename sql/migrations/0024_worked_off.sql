@@ -14,3 +14,6 @@ CREATE TABLE rag.worked_off (
 CREATE INDEX document_unfinished ON rag.document (source_id, bucket, document_id)
     WHERE status <> 'ok' AND state <> 'tombstoned';
 CREATE INDEX chunk_set_refused ON rag.chunk_set_embedded (chunk_set_id) WHERE missing > 0;
+
+-- Whether a listing has anything to settle of documents that did not change.
+CREATE INDEX document_content_doubted ON rag.document_content (document_id) WHERE doubted;

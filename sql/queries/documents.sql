@@ -3,6 +3,19 @@
 SELECT document_id, external_id, state, token, attributes_key, access_id, raw_sha256, name, path
 FROM rag.document WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 
+-- name: differing_documents
+-- Of listed documents those that are not stored as they are listed, with what is stored of them, if anything is.
+SELECT l.external_id, d.document_id, d.state, d.token, d.attributes_key, d.access_id, d.raw_sha256, d.name, d.path
+FROM jsonb_to_recordset(%(listed)s) AS l (external_id text, token text, attributes_key uuid, access_id int)
+LEFT JOIN rag.document d ON d.source_id = %(source_id)s AND d.external_id = l.external_id
+WHERE %(full)s OR d.document_id IS NULL OR d.state = 'tombstoned' OR d.token <> l.token
+   OR d.attributes_key <> l.attributes_key OR d.access_id <> l.access_id;
+
+-- name: listing_open_ends
+-- Whether a source has failures of listings, and whether the content of any document is in doubt.
+SELECT EXISTS (SELECT FROM rag.quarantine WHERE source_id = %(source_id)s AND stage IN ('list', 'fetch', 'access'))
+    OR EXISTS (SELECT FROM rag.document_content WHERE doubted) AS any;
+
 -- name: ensure_access_rule
 -- A rule that a collection has marked is wanted again.
 WITH wanted AS (
@@ -60,7 +73,8 @@ TRUNCATE seen;
 
 -- name: add_seen
 INSERT INTO seen (external_id, failed)
-SELECT external_id, failed FROM unnest(%(ids)s::text[], %(failed)s::boolean[]) AS t (external_id, failed)
+SELECT value, false FROM jsonb_array_elements_text(%(named)s)
+UNION ALL SELECT value, true FROM jsonb_array_elements_text(%(failed)s)
 ON CONFLICT (external_id) DO NOTHING;
 
 -- name: count_vanished
