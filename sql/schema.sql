@@ -79,8 +79,10 @@ CREATE TABLE rag.index_version (
     promoted_at timestamp with time zone,
     retired_at timestamp with time zone,
     dropped_at timestamp with time zone,
-    CONSTRAINT index_version_kind_check CHECK ((kind = ANY (ARRAY['full'::text, 'catch_up'::text]))),
-    CONSTRAINT index_version_state_check CHECK ((state = ANY (ARRAY['building'::text, 'built'::text, 'validated'::text, 'live'::text, 'retired'::text, 'dropped'::text, 'failed'::text])))
+    rows_gone bigint DEFAULT 0 NOT NULL,
+    documents_gone bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT index_version_kind_check CHECK ((kind = ANY (ARRAY['full'::text, 'catch_up'::text, 'copy'::text]))),
+    CONSTRAINT index_version_state_check CHECK ((state = ANY (ARRAY['building'::text, 'built'::text, 'validated'::text, 'live'::text, 'retired'::text, 'spare'::text, 'dropped'::text, 'failed'::text])))
 );
 
 CREATE FUNCTION rag.calibration_of(version_id integer, mode text) RETURNS jsonb
@@ -1185,6 +1187,8 @@ CREATE INDEX document_by_time ON rag.document USING btree (modified_at);
 CREATE INDEX document_chunks_by_set ON rag.document_chunks USING btree (chunk_set_id);
 
 CREATE INDEX document_content_by_set ON rag.document_content USING btree (chunk_set_id);
+
+CREATE INDEX document_content_doubted ON rag.document_content USING btree (document_id) WHERE doubted;
 
 CREATE INDEX document_content_former ON rag.document_content USING btree (access_id) WHERE (access_id IS NOT NULL);
 

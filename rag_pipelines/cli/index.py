@@ -198,6 +198,7 @@ def gc(
     Runs and builds may be under way: what they may need goes with a later collection.
     """
     from rag_pipelines.index.promotion import collect_versions
+    from rag_pipelines.index.spare import keep_spare
     from rag_pipelines.retention.abandoned import mark_abandoned
     from rag_pipelines.retention.garbage import collect_garbage
 
@@ -206,6 +207,8 @@ def gc(
     mark_abandoned(database)
     names = [name] if name else list(settings.indexes)
     dropped = {n: collect_versions(database, n, settings.index(n)) for n in names}
+    for each in names:
+        keep_spare(chosen.runtime, each)
     removed = None if name else collect_garbage(database, settings, whole=whole)
     if as_json:
         print_json({"versions": dropped, "removed": removed})

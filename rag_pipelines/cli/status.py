@@ -170,7 +170,7 @@ def _index(connection: Pg, settings: Settings, name: str) -> dict[str, Any]:
     behind = graph = None
     if live is not None:
         params = {"sources": list(settings.sources_of(name)), "watermark": live.watermark}
-        behind = (query(connection, "changed_share", params).fetchone() or {})["changed"]
+        behind = (query(connection, "changed_since", params).fetchone() or {})["changed"]
         graph = storage_of_version(live).graph_memory(live.row_count or 0, build_memory(settings))
     promoted = live.promoted_at if live else None
     return {

@@ -286,10 +286,15 @@ class GateSettings(Section):
 
 
 class KeepSettings(Section):
-    """Which retired versions stay for rollback: the newest `versions`, and any younger than `age`."""
+    """Which retired versions stay for rollback: the newest `versions`, and any younger than `age`.
+
+    `spare` is whether a copy is made of a version that was built in full, from which the next refresh
+    catches up, where that would build in full too.
+    """
 
     versions: int = Field(default=2, ge=0)
     age: Duration = timedelta(days=7)
+    spare: bool = True
 
 
 class GarbageSettings(Section):

@@ -1,6 +1,6 @@
-"""Brings an index up to date in one go: build what changed, judge it, make it live.
+"""Brings an index up to date in one go: build what changed, judge it, make it live, keep a spare.
 
-What belongs here: the order of the three. What does not: any of them.
+What belongs here: the order of these. What does not: any of them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
+from rag_pipelines.index.spare import keep_spare
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
@@ -30,4 +31,6 @@ def refresh_index(
     if version is None:
         return None
     validate_version(runtime, name, version.version_id)
-    return promote(runtime.database, name, version.version_id)
+    live = promote(runtime.database, name, version.version_id)
+    keep_spare(runtime, name, progress)
+    return live

@@ -17,7 +17,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, overload
-from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -31,9 +30,11 @@ from rag_pipelines.index.gate_results import REQUIRED_GATES
 from rag_pipelines.index.graph import choose_kind, outgrown
 from rag_pipelines.index.load import Load, look_out
 from rag_pipelines.index.members import (
-    Size,
+    SAMPLED_OF_CHANGE,
+    SAMPLED_ROWS,
     count_expected,
     count_expected_after,
+    count_on,
     count_rows,
     listed_since,
     measure_tokens,
@@ -48,10 +49,11 @@ from rag_pipelines.index.spec import (
     SourceGaps,
     StorageSpec,
 )
-from rag_pipelines.index.storage import Storage, drop_tables, storage_of_version
+from rag_pipelines.index.storage import Size, Storage, drop_tables, storage_of_version
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
+    begin_version,
     build_lock,
     hold_lease,
     index_lock,
@@ -62,7 +64,7 @@ from rag_pipelines.index.versions import (
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, query
-from rag_pipelines.store.lease import advisory_lock, lease_owner
+from rag_pipelines.store.lease import advisory_lock
 
 log = logs.get(__name__)
 
@@ -188,14 +190,14 @@ def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:
     live = live_version(connection, plan.name)
     if live is None or live.fingerprint != plan.fingerprint:
         return False
-    return _count_changed(connection, plan, live.watermark)[0] == 0
+    return _count_changed(connection, plan, live.watermark) == 0
 
 
-def _count_changed(connection: Pg, plan: IndexPlan, watermark: str) -> tuple[int, int]:
+def _count_changed(connection: Pg, plan: IndexPlan, watermark: str) -> int:
     params = {"sources": list(plan.sources), "watermark": watermark}
-    row = query(connection, "changed_share", params).fetchone()
+    row = query(connection, "changed_since", params).fetchone()
     assert row is not None
-    return row["changed"], row["documents"]
+    return int(row["changed"])
 
 
 def _base(connection: Pg, plan: IndexPlan) -> Version | None:
@@ -208,8 +210,8 @@ def _base(connection: Pg, plan: IndexPlan) -> Version | None:
     if outgrown(plan.settings.vector.index, base.spec.index.vector.index, base.row_count or 0):
         return None
     share = plan.settings.full_build_share
-    changed, documents = _count_changed(connection, plan, base.watermark)
-    if changed > share * max(documents, 1):
+    changed = _count_changed(connection, plan, base.watermark)
+    if changed > share * max(base.document_count or 0, 1):
         return None
     dead = 0.0 if base.spec.index.vector.index == "exact" else _dead_share(connection, base, changed)
     if dead > share:
@@ -240,14 +242,8 @@ def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
         "model_id": plan.model_id,
         "params": Jsonb(STORAGE_SPEC.encode(spec)),
         "required_gates": list(REQUIRED_GATES),
-        "lease_token": uuid4(),
-        "lease_owner": lease_owner(),
     }
-    with connection.transaction():
-        query(connection, "take_storages")
-        row = query(connection, "begin_version", params).fetchone()
-    assert row is not None
-    return Version.of(row)
+    return begin_version(connection, params)
 
 
 def _source_params(plan: IndexPlan) -> dict[str, Any]:
@@ -291,13 +287,13 @@ def _build_fully(
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
-        rows_gone, documents_gone = drop_departed(connection, storage.number)
-        expected = Size(expected.documents - documents_gone, expected.rows - rows_gone)
+        gone = drop_departed(connection, storage.number)
+        expected = Size(expected.documents - gone.documents, expected.rows - gone.rows)
         counted = _Counted(
             expected, count_rows(connection, storage), note_missing(connection, params, version)
         )
         _finish(connection, version, storage, counted, watermark, as_of, spec, graph)
-    if rows_gone:
+    if gone.rows:
         storage.vacuum(connection)
 
 
@@ -333,10 +329,10 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
         if not changed:
             query(connection, "find_departed", None, storage.parts("vectors"))
         progress("catching up", 0, None)
-        storage.catch_up(connection, params, _weighting(plan, average))
+        replaced = storage.catch_up(connection, params, _weighting(plan, average))
         query(connection, "note_changed", {"version_id": version.version_id})
         if changed:
-            found = count_rows(connection, storage)
+            found = count_on(connection, storage, base, replaced)
             expected = count_expected_after(connection, params, storage, found)
             counted = _Counted(
                 expected, found, note_missing(connection, params, version, base), base, changed
@@ -349,8 +345,8 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
         _finish(connection, version, storage, counted, watermark, as_of, version.spec)
     connection.isolation_level = None
     with connection.transaction():
-        rows_gone, _ = drop_departed(connection, storage.number)
-    if rows_gone:
+        gone = drop_departed(connection, storage.number)
+    if gone.rows:
         storage.vacuum(connection)
     if not changed:
         storage.analyze(connection)
@@ -397,7 +393,8 @@ def _finish(
     graph: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     base = counted.base
-    mean_tokens, p95_tokens = measure_tokens(connection, storage, counted.found.rows)
+    sample = SAMPLED_OF_CHANGE if base else SAMPLED_ROWS
+    mean_tokens, p95_tokens = measure_tokens(connection, storage, counted.found.rows, sample=sample)
     figures = BuildFigures(
         chunks=counted.found.rows,
         documents=counted.found.documents,

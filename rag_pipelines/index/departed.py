@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from rag_pipelines.index.storage import forget, tables_of
+from rag_pipelines.index.storage import Size, forget, tables_of
 from rag_pipelines.store.database import Params, Pg, Row, query
 
 
@@ -66,16 +66,24 @@ def forget_documents(connection: Pg, ids: Sequence[int]) -> Departure:
     builds = builds_under_way(connection)
     query(connection, "begin_purge", {"ids": list(ids)})
     busy = {build.storage for build in builds}
-    rows = sum(forget(connection, storage) for storage in storages(connection) if storage not in busy)
+    rows = sum(_forget(connection, storage).rows for storage in storages(connection) if storage not in busy)
     query(connection, "purge_documents", {"ids": list(ids)})
     return Departure(rows, builds)
 
 
-def drop_departed(connection: Pg, storage: int) -> tuple[int, int]:
-    """Inside a transaction: drop the rows of documents that are gone; how many, and of how many documents."""
+def _forget(connection: Pg, storage: int) -> Size:
+    """Remove documents from a version at rest, whose counters say so."""
+    gone = forget(connection, storage)
+    if gone.rows:
+        query(connection, "note_gone", {"storage": storage, **gone._asdict()})
+    return gone
+
+
+def drop_departed(connection: Pg, storage: int) -> Size:
+    """Inside a transaction: drop the rows of documents that are gone; how many these were."""
     query(connection, "take_storages")
     departed = query(connection, "begin_departed", None, {"vectors": f"vectors_{storage}"}).rowcount
-    return (forget(connection, storage), departed) if departed else (0, 0)
+    return _forget(connection, storage) if departed else Size(0, 0)
 
 
 def drop_all_departed(connection: Pg) -> int:
@@ -86,5 +94,5 @@ def drop_all_departed(connection: Pg) -> int:
             query(connection, "take_storages")
             at_rest = set(storages(connection)) - {build.storage for build in builds_under_way(connection)}
             if storage in at_rest:
-                rows += drop_departed(connection, storage)[0]
+                rows += drop_departed(connection, storage).rows
     return rows

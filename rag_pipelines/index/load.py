@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from rag_pipelines.index.members import Size, count_expected, listed_since
+from rag_pipelines.index.members import count_expected, listed_since
 from rag_pipelines.index.slices import SLICE_ROWS, Slice, cut, session_count, work_through
-from rag_pipelines.index.storage import Storage
+from rag_pipelines.index.storage import Size, Storage
 from rag_pipelines.index.versions import Version, hold_lease
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.database import Database, Pg, query

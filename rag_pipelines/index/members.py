@@ -7,26 +7,22 @@ changed is looked at. What does not: loading (`storage`), and judging what is mi
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from psycopg import sql
 
 from rag_pipelines.index.spec import SourceGaps
-from rag_pipelines.index.storage import Storage
+from rag_pipelines.index.storage import Size, Storage
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Part, Pg, compose_query, query
 
 SAMPLED_ROWS = 20_000
 """Of more rows, the tokens of a chunk are those of a sample of about so many."""
 
+SAMPLED_OF_CHANGE = 2_000
+"""The same of a build that is counted by what changed."""
+
 _ALL: Part = sql.SQL("true")
-
-
-class Size(NamedTuple):
-    """How much a build holds."""
-
-    documents: int
-    rows: int
 
 
 def count_expected(connection: Pg, params: dict[str, Any], members: Part = _ALL) -> Size:
@@ -57,9 +53,23 @@ def count_rows(connection: Pg, storage: Storage, rows: Part | None = None) -> Si
     return Size(row["documents"], row["chunks"])
 
 
-def measure_tokens(connection: Pg, storage: Storage, rows: int) -> tuple[float | None, float]:
+def count_on(connection: Pg, storage: Storage, base: Version, gone: Size) -> Size:
+    """What tables hold after a catch-up, by the counters of `base`, without reading the rest.
+
+    Args:
+        gone: what was there of the documents in the table `changed`, which are there anew.
+    """
+    row = query(connection, "held_rows", {"version_id": base.version_id}).fetchone()
+    assert row is not None
+    fresh = count_rows(connection, storage, compose_query("changed_rows", storage.parts("vectors")))
+    return Size(row["documents"] - gone.documents + fresh.documents, row["rows"] - gone.rows + fresh.rows)
+
+
+def measure_tokens(
+    connection: Pg, storage: Storage, rows: int, *, sample: int = SAMPLED_ROWS
+) -> tuple[float | None, float]:
     """The mean of the tokens of a chunk, and their 95th percentile."""
-    percent = min(100.0, 100.0 * SAMPLED_ROWS / max(rows, 1))
+    percent = min(100.0, 100.0 * sample / max(rows, 1))
     row = query(connection, "token_statistics", {"percent": percent}, storage.parts("vectors")).fetchone()
     assert row is not None
     return row["mean_tokens"], row["p95_tokens"]

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -39,6 +39,13 @@ _NO_LONGER_FITS = re.compile(r"hnsw graph no longer fits into maintenance_work_m
 """pgvector's notice, when it goes on building on disk."""
 
 log = logs.get(__name__)
+
+
+class Size(NamedTuple):
+    """How much a version holds, or some part of it."""
+
+    documents: int
+    rows: int
 
 
 class Storage:
@@ -80,6 +87,14 @@ class Storage:
         """Make the tables, which nobody else may read yet."""
         parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type", "workers")
         query(connection, "create_storage", None, parts)
+
+    def copy(self, connection: Pg, original: Storage) -> None:
+        """Take over all rows of another version, with their numbers."""
+        ours = self.parts(*TABLES)
+        theirs = {f"from_{kind}": part for kind, part in original.parts(*TABLES).items()}
+        query(connection, "copy_storage", None, {**ours, **theirs})
+        query(connection, "go_on_numbering", {"table": f"rag.vectors_{self.number}"}, self.parts("vectors"))
+        query(connection, "drop_partials", None, self.parts("partials"))
 
     def bound(self, connection: Pg, memory: int, *, is_one_of_many: bool) -> None:
         """Until the end of the transaction: sort in so many bytes, and find by keys the rows of a slice."""
@@ -152,9 +167,9 @@ class Storage:
         forget_rows(connection, self.number)
         self._add_changed(connection, members, weighting)
 
-    def catch_up(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
-        """The same in a version whose words lead to rows."""
-        forget(connection, self.number)
+    def catch_up(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> Size:
+        """The same in a version whose words lead to rows; what was there of these documents."""
+        gone = forget(connection, self.number)
         self._add_changed(connection, members, weighting)
         fresh: dict[str, Part] = {
             **self.parts("lexical"),
@@ -163,6 +178,7 @@ class Storage:
         parts = {**self.parts("postings"), "words": self._words(fresh)}
         query(connection, "add_postings", weighting, parts)
         query(connection, "add_terms", None, self.parts("terms", "lexical"))
+        return gone
 
     def _add_changed(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
         query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
@@ -186,15 +202,24 @@ class Storage:
         return walk(self._vector, self._dimensions, f"vectors_{self.number}", walkable, candidates)
 
     def build_indexes(
-        self, database: Database, connection: Pg, memory: GraphMemory, progress: Progress
+        self,
+        database: Database,
+        connection: Pg,
+        memory: GraphMemory,
+        progress: Progress,
+        *,
+        alone: bool = False,
     ) -> int | None:
         """Keys, the word index and the vector index, built after the load; in parallel for many rows.
+
+        Args:
+            alone: by one process all the same, because nobody waits.
 
         Returns:
             How many rows the graph held when it fitted into its memory no longer; None if it always did.
         """
         rows = memory.rows
-        workers = _workers() if rows >= PARALLEL_ROWS else 0
+        workers = _workers() if rows >= PARALLEL_ROWS and not alone else 0
         progress("indexing words", 0, rows)
         with connection.transaction():
             _set_local(connection, "max_parallel_maintenance_workers", workers)
@@ -261,19 +286,21 @@ def drop_tables(connection: Pg, number: int, wait_ms: int = 10_000) -> None:
     query(connection, "drop_storage", None, {**tables_of(number), "partials": f"partials_{number}"})
 
 
-def forget(connection: Pg, number: int) -> int:
-    """Inside a transaction: remove the documents in the temporary table `changed`; returns their rows."""
+def forget(connection: Pg, number: int) -> Size:
+    """Inside a transaction: remove the documents in the temporary table `changed`; how many were there."""
     parts = tables_of(number)
     query(connection, "forget_words", None, parts)
     query(connection, "drop_forgotten_words", None, {kind: parts[kind] for kind in ("terms", "postings")})
     return forget_rows(connection, number)
 
 
-def forget_rows(connection: Pg, number: int) -> int:
+def forget_rows(connection: Pg, number: int) -> Size:
     """The same where no word leads to them."""
     parts = tables_of(number)
     query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
-    return query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).rowcount
+    row = query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).fetchone()
+    assert row is not None
+    return Size(row["documents"], row["rows"])
 
 
 def _set_local(connection: Pg, setting: str, value: object) -> None:

@@ -3,7 +3,7 @@
 What belongs here: reading versions and their gates, the fingerprint of an index, the lease of a build.
 What does not: tables of vectors (`storage`), decisions (`build`, `gates`, `promotion`).
 
-States: building → built → validated → live → retired → dropped, or failed.
+States: building → built → validated → live → retired → dropped, or failed; and building → spare → dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -36,7 +36,7 @@ from rag_pipelines.index.spec import (
 )
 from rag_pipelines.index.words import FIRST_CODE, words_code
 from rag_pipelines.store.database import Database, Pg, Row, query
-from rag_pipelines.store.lease import advisory_lock, shared_catalogue
+from rag_pipelines.store.lease import advisory_lock, lease_owner, shared_catalogue
 from rag_pipelines.store.profiles import index_profiles
 from rag_pipelines.sync.deletions import list_orphaned_sources
 
@@ -200,6 +200,17 @@ def index_lock(database: Database, name: str) -> Iterator[Pg]:
         busy = f"index {name!r} is being built or collected by another process; wait for it to end"
         with advisory_lock(connection, build_lock(name), busy=busy), shared_catalogue(connection):
             yield connection
+
+
+def begin_version(connection: Pg, params: Mapping[str, Any]) -> Version:
+    """The row of a version that we build; from here on its tables are this build's, and removals leave them
+    to it. `params` are those of the query but the lease."""
+    lease = {"lease_token": uuid4(), "lease_owner": lease_owner()}
+    with connection.transaction():
+        query(connection, "take_storages")
+        row = query(connection, "begin_version", {**params, **lease}).fetchone()
+    assert row is not None
+    return Version.of(row)
 
 
 def hold_lease(connection: Pg, version: Version) -> None:

@@ -24,6 +24,7 @@ from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.gate_results import gates_of
 from rag_pipelines.index.promotion import Override, promote
+from rag_pipelines.index.spare import keep_spare
 from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.index.words import words_code
 from rag_pipelines.orchestration import metadata as shown
@@ -159,7 +160,11 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
         **_common(settings, name),
     )
     def live_index(
-        context: dg.AssetExecutionContext, config: PromoteConfig, database: dg.ResourceParam[Database]
+        context: dg.AssetExecutionContext,
+        config: PromoteConfig,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+        embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         with dagster_failures():
             with database.connection() as connection:
@@ -171,6 +176,7 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 version = before
             with database.connection() as connection:
                 gates = gates_of(connection, version.version_id)
+            keep_spare(Runtime(database, settings, embedders), name, shown.log_progress(context.log.info))
         return dg.MaterializeResult(
             metadata={
                 "index": name,

@@ -14,6 +14,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.promotion import collect_versions, promote
 from rag_pipelines.index.versions import Version
+from rag_pipelines.retention.purge import purge_document
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
 from rag_pipelines_tests.integration.stock import Fill, Stock
@@ -170,6 +171,17 @@ def test_counts_of_what_changed_add_up_to_those_of_the_whole(published: Workspac
         if step == 2:
             assert caught_up.figures.missing["docs"].lacks == {"not_embedded": 1}
         publish(published, caught_up)
+
+
+def test_counts_go_on_from_what_purges_left(published: Workspace) -> None:
+    for name in ("07.md", "11.md"):
+        purge_document(published.database, published.settings, "docs", name, even_if_present=True)
+        (published.docs / name).unlink()
+    version = edited(published)
+    held = published.rows(f"SELECT count(DISTINCT document_id) AS n FROM rag.vectors_{version.storage}")
+    assert not version.figures.whole
+    assert version.document_count == held[0]["n"] == DOCUMENTS - 2
+    assert judged(published, version)["row_parity"].passed
 
 
 def stop_before_vectors(workspace: Workspace, path: str = "late.md") -> None:

@@ -30,6 +30,19 @@ SELECT rag.protect_version(%(storage)s);
 -- name: drop_storage
 DROP TABLE IF EXISTS {vectors}, {lexical}, {terms}, {postings}, {partials};
 
+-- name: copy_storage
+-- All rows of another version.
+INSERT INTO {vectors} (slot, document_id, chunk_set_id, ordinal, embedding, weights)
+SELECT slot, document_id, chunk_set_id, ordinal, embedding, weights FROM {from_vectors};
+INSERT INTO {lexical} (tenant, document_id, chunk_set_id, ordinal, words)
+SELECT tenant, document_id, chunk_set_id, ordinal, words FROM {from_lexical};
+INSERT INTO {terms} (tenant, term, documents) SELECT tenant, term, documents FROM {from_terms};
+INSERT INTO {postings} (tenant, term, first, entries) SELECT tenant, term, first, entries FROM {from_postings};
+
+-- name: go_on_numbering
+-- New rows are numbered after those that there are.
+SELECT setval(pg_get_serial_sequence(%(table)s, 'slot'), coalesce(max(slot), 1)) FROM {vectors};
+
 -- name: drop_partials
 DROP TABLE {partials};
 
@@ -315,7 +328,10 @@ DELETE FROM {terms} WHERE documents <= 0;
 DELETE FROM {lexical} USING changed WHERE {lexical}.document_id = changed.document_id;
 
 -- name: forget_vectors
-DELETE FROM {vectors} USING changed WHERE {vectors}.document_id = changed.document_id;
+WITH gone AS (
+    DELETE FROM {vectors} USING changed WHERE {vectors}.document_id = changed.document_id RETURNING changed.document_id
+)
+SELECT count(*) AS rows, count(DISTINCT document_id) AS documents FROM gone;
 
 -- name: add_words
 INSERT INTO {lexical} (tenant, document_id, chunk_set_id, ordinal, words)

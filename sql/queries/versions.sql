@@ -45,10 +45,10 @@ WHERE index_name = %(index_name)s AND state IN ('built', 'validated')
 ORDER BY version_id DESC LIMIT 1;
 
 -- name: catch_up_base
--- The newest retired version with the same fingerprint.
+-- The copy of a version with the same fingerprint, or the newest retired one.
 SELECT *, watermark::text AS watermark FROM rag.index_version
-WHERE index_name = %(index_name)s AND state = 'retired' AND fingerprint = %(fingerprint)s
-ORDER BY version_id DESC LIMIT 1;
+WHERE index_name = %(index_name)s AND state IN ('spare', 'retired') AND fingerprint = %(fingerprint)s
+ORDER BY state = 'spare' DESC, version_id DESC LIMIT 1;
 
 -- name: rollback_target
 -- The retired version that was live last.
@@ -71,15 +71,12 @@ WITH documents AS (
 UPDATE rag.index_version SET watermark = '0'
 WHERE index_name = %(index_name)s AND watermark > pg_snapshot_xmax(pg_current_snapshot());
 
--- name: changed_share
--- Documents an index would have to take over since a watermark, and how many it has: all of them where the
--- watermark is that of another server.
-SELECT (SELECT count(*) FROM rag.document d JOIN rag.source s USING (source_id)
-        WHERE s.name = ANY(%(sources)s) AND d.changed_xid >= least_xid) AS changed,
-       (SELECT count(*) FROM rag.document d JOIN rag.source s USING (source_id)
-        WHERE s.name = ANY(%(sources)s)) AS documents
-FROM (SELECT CASE WHEN %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())
-                  THEN '0'::xid8 ELSE %(watermark)s::text::xid8 END AS least_xid) since;
+-- name: changed_since
+-- How many documents an index would have to take over since a watermark: all of them where that is of another server.
+SELECT count(*) AS changed FROM rag.document d JOIN rag.source s USING (source_id)
+WHERE s.name = ANY(%(sources)s) AND d.changed_xid >= (
+    SELECT CASE WHEN %(watermark)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot())
+                THEN '0'::xid8 ELSE %(watermark)s::text::xid8 END);
 
 -- name: newest_change
 -- The newest change to a document of the sources; NULL where they hold none.
@@ -97,10 +94,34 @@ UPDATE rag.index_version SET
     as_of = %(as_of)s
 WHERE version_id = %(version_id)s;
 
+-- name: note_gone
+-- Rows of documents that were taken out of a version at rest.
+UPDATE rag.index_version SET
+    rows_gone = rows_gone + %(rows)s, documents_gone = documents_gone + %(documents)s
+WHERE storage = %(storage)s AND state IN ('built', 'validated', 'live', 'retired', 'spare');
+
+-- name: held_rows
+-- What a version at rest holds, by its counters.
+SELECT coalesce(document_count, 0) - documents_gone AS documents, coalesce(row_count, 0) - rows_gone AS rows
+FROM rag.index_version WHERE version_id = %(version_id)s;
+
+-- name: copy_gaps
+-- What a version lacks, its copy lacks.
+INSERT INTO rag.version_document (version_id, document_id, changed, lack, quarantined)
+SELECT %(version_id)s, document_id, false, lack, quarantined FROM rag.version_document
+WHERE version_id = %(live_id)s AND lack IS NOT NULL;
+
+-- name: finish_spare
+-- A copy is as old as its original; catching up from it applies what changed since.
+UPDATE rag.index_version v SET
+    state = 'spare', built_at = now(), watermark = l.watermark, as_of = l.as_of, params = l.params,
+    row_count = %(row_count)s, document_count = %(document_count)s, statistics = %(statistics)s
+FROM rag.index_version l WHERE v.version_id = %(version_id)s AND l.version_id = %(live_id)s;
+
 -- name: consume_base
 -- The storage of a retired version has become the storage of its catch-up build.
 WITH forgotten AS (DELETE FROM rag.version_document WHERE version_id = %(version_id)s)
-UPDATE rag.index_version SET state = 'dropped', dropped_at = now() WHERE version_id = %(version_id)s AND state = 'retired';
+UPDATE rag.index_version SET state = 'dropped', dropped_at = now() WHERE version_id = %(version_id)s AND state IN ('spare', 'retired');
 
 -- name: set_state
 UPDATE rag.index_version SET
@@ -113,7 +134,7 @@ WHERE version_id = %(version_id)s;
 -- name: lock_versions
 -- Serialises promotion, rollback and collection of one index; readers are not touched.
 SELECT version_id, state FROM rag.index_version
-WHERE index_name = %(index_name)s AND state IN ('building', 'built', 'validated', 'live', 'retired')
+WHERE index_name = %(index_name)s AND state IN ('building', 'built', 'validated', 'live', 'retired', 'spare')
 ORDER BY version_id FOR UPDATE;
 
 -- name: put_gate
@@ -131,17 +152,20 @@ WHERE version_id = %(version_id)s ORDER BY gate;
 INSERT INTO rag.audit (actor, action, subject, detail) VALUES (%(actor)s, %(action)s, %(subject)s, %(detail)s);
 
 -- name: collectable_versions
--- Retired versions beyond the newest `keep` and older than `age`, failed builds, and candidates older than
--- the live version. A version whose storage another version uses now keeps its row and loses nothing.
+-- Retired versions beyond the newest `keep` and older than `age`, failed builds, candidates older than the live version,
+-- and copies of versions of another kind than the live one. A version whose storage another version uses now keeps its row and loses nothing.
 SELECT v.version_id, v.state, v.storage, v.kind,
        NOT EXISTS (SELECT FROM rag.index_version o WHERE o.storage = v.storage AND o.version_id <> v.version_id
-                   AND o.state IN ('building', 'built', 'validated', 'live', 'retired')) AS owns_storage
+                   AND o.state IN ('building', 'built', 'validated', 'live', 'retired', 'spare')) AS owns_storage
 FROM (
     SELECT *, row_number() OVER (PARTITION BY state ORDER BY retired_at DESC NULLS LAST) AS nth
     FROM rag.index_version WHERE index_name = %(index_name)s
 ) v
 WHERE (v.state = 'retired' AND v.nth > %(keep)s AND v.retired_at < now() - %(age)s::interval)
    OR (v.state = 'failed' AND v.dropped_at IS NULL)
+   OR (v.state = 'spare' AND NOT EXISTS (
+        SELECT FROM rag.index_version l WHERE l.index_name = v.index_name AND l.state = 'live'
+        AND l.fingerprint = v.fingerprint))
    OR (v.state IN ('built', 'validated') AND EXISTS (
         SELECT FROM rag.index_version l WHERE l.index_name = v.index_name AND l.state = 'live'
         AND l.version_id > v.version_id))
@@ -155,7 +179,7 @@ WHERE version_id = %(version_id)s;
 -- name: forget_departed
 -- Departures that every version knows that may still be caught up from.
 DELETE FROM rag.departed_document WHERE departed_xid < ALL (
-    SELECT watermark FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired'));
+    SELECT watermark FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired', 'spare'));
 
 -- name: build_progress
 SELECT p.phase, p.tuples_done, p.tuples_total, p.blocks_done, p.blocks_total
