@@ -162,6 +162,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION rag.document_unfinished() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    NEW.status := 'pending';
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION rag.documents_changed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -996,6 +1004,15 @@ CREATE TABLE rag.whole_collection (
     ended_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE rag.worked_off (
+    source_id integer NOT NULL,
+    stage text NOT NULL,
+    bucket smallint NOT NULL,
+    targets text NOT NULL,
+    upto xid8 NOT NULL,
+    CONSTRAINT worked_off_stage_check CHECK ((stage = ANY (ARRAY['chunk'::text, 'embed'::text])))
+);
+
 ALTER TABLE ONLY rag.access_rule
     ADD CONSTRAINT access_rule_digest_key UNIQUE (digest);
 
@@ -1146,6 +1163,9 @@ ALTER TABLE ONLY rag.version_document
 ALTER TABLE ONLY rag.wanted
     ADD CONSTRAINT wanted_pkey PRIMARY KEY (source_id, bucket, external_id);
 
+ALTER TABLE ONLY rag.worked_off
+    ADD CONSTRAINT worked_off_pkey PRIMARY KEY (source_id, stage, bucket);
+
 CREATE INDEX access_rule_by_principal ON rag.access_rule USING gin (named) WITH (fastupdate=off);
 
 CREATE INDEX access_rule_naming_none ON rag.access_rule USING btree (access_id) WHERE (named = '{}'::text[]);
@@ -1159,6 +1179,8 @@ CREATE INDEX certificate_by_source ON rag.certificate USING btree (source_id, ce
 CREATE INDEX chunk_by_input ON rag.chunk USING btree (input_key);
 
 CREATE INDEX chunk_set_by_blocks ON rag.chunk_set USING btree (blocks_sha256);
+
+CREATE INDEX chunk_set_refused ON rag.chunk_set_embedded USING btree (chunk_set_id) WHERE (missing > 0);
 
 CREATE INDEX deletion_by_source ON rag.deletion USING btree (source_id, deletion_id DESC);
 
@@ -1195,6 +1217,8 @@ CREATE INDEX document_content_former ON rag.document_content USING btree (access
 CREATE INDEX document_gone ON rag.document USING btree (deleted_at) WHERE (state = 'tombstoned'::text);
 
 CREATE INDEX document_readable ON rag.document USING btree (document_id) INCLUDE (tenant, access_id, state) WHERE (state <> 'tombstoned'::text);
+
+CREATE INDEX document_unfinished ON rag.document USING btree (source_id, bucket, document_id) WHERE ((status <> 'ok'::text) AND (state <> 'tombstoned'::text));
 
 CREATE INDEX evaluation_run_by_version ON rag.evaluation_run USING btree (index_name, version_id, run_id DESC);
 
@@ -1271,6 +1295,8 @@ CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_chunks REFERENCIN
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
 
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.parse REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
+
+CREATE TRIGGER unfinished BEFORE UPDATE ON rag.document FOR EACH ROW WHEN (((new.status = 'ok'::text) AND ((old.hint <> new.hint) OR (old.given_title IS DISTINCT FROM new.given_title) OR ((old.state = 'tombstoned'::text) AND (new.state <> 'tombstoned'::text))))) EXECUTE FUNCTION rag.document_unfinished();
 
 ALTER TABLE ONLY rag.canary
     ADD CONSTRAINT canary_live_id_fkey FOREIGN KEY (live_id) REFERENCES rag.index_version(version_id);
@@ -1385,6 +1411,9 @@ ALTER TABLE ONLY rag.version_document
 
 ALTER TABLE ONLY rag.wanted
     ADD CONSTRAINT wanted_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.worked_off
+    ADD CONSTRAINT worked_off_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
 ALTER TABLE rag.chunk ENABLE ROW LEVEL SECURITY;
 
