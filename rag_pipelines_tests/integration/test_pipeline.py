@@ -105,6 +105,7 @@ def test_a_refresh_that_a_gate_refuses_leaves_the_live_version_and_a_candidate(w
         assert "chunk_statistics" in refused.value.reasons[0]
         assert [(one.state, one.version_id == live.version_id) for one in main.versions()] == [
             ("built", False),
+            ("spare", False),
             ("live", True),
         ]
         promoted = main.promote(override=Override(["chunk_statistics"], "Ann", "it was out of date"))
