@@ -29,8 +29,9 @@ from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError, CredentialError, EmbeddingError, ThrottledError, TransientError
 from rag_pipelines.fingerprint import sha256
+from rag_pipelines.http.pacing import Quota
 from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
-from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, TokenBucket, backoff, retry_after
+from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, backoff, retry_after
 
 log = logs.get(__name__)
 
@@ -69,8 +70,9 @@ class OpenAIEmbedder:
         self._profile = profile
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets = {
-            name: TokenBucket(limit, self._clock)
+        key = profile.api_key.get_secret_value() if profile.api_key else ""
+        self._quotas = {
+            name: Quota(f"{profile.base_url} {profile.model}", key, name, limit, self._clock)
             for name, limit in (
                 ("requests", profile.requests_per_minute),
                 ("tokens", profile.tokens_per_minute),
@@ -172,10 +174,10 @@ class OpenAIEmbedder:
             TransientError: it still fails after all tries, or asks for a longer wait than is sensible.
         """
         for attempt in range(1, self._profile.retries + 2):
-            if "requests" in self._buckets:
-                self._buckets["requests"].take(1)
-            if "tokens" in self._buckets:
-                self._buckets["tokens"].take(tokens)
+            if "requests" in self._quotas:
+                self._quotas["requests"].take(1)
+            if "tokens" in self._quotas:
+                self._quotas["tokens"].take(tokens)
             try:
                 return self._post(texts, tokens)
             except TransientError as error:

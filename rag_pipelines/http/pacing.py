@@ -22,7 +22,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from rag_pipelines.http.throttle import FIRST_DELAY, LONGEST_DELAY, Clock, backoff, retry_after
+from rag_pipelines.http.throttle import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    Clock,
+    TokenBucket,
+    backoff,
+    retry_after,
+)
 
 LONGEST_ASKED = 86_400.0
 """Seconds that a server can keep a credential waiting; a longer wait is taken for a slip of its own."""
@@ -64,11 +71,17 @@ class Moment(NamedTuple):
 class SharedPace(Protocol):
     """The pace of credentials over several processes, each under a key of its own."""
 
-    def take(self, key: str, per_minute: int | None) -> Moment:
-        """The next moment for a request of a credential that may send so many in a minute."""
+    def take(self, key: str, per_minute: int | None, units: int = 1) -> Moment:
+        """The next moment for a request that counts so many units, of a credential that may have so many in a
+        minute."""
 
     def hold(self, key: str, seconds: float) -> None:
         """Let nothing out for `seconds`, from whatever process."""
+
+
+def shared_key(host: str, credential: str) -> str:
+    """What other processes know a credential by; slow to guess a password from."""
+    return hashlib.scrypt(credential.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=16).hex()
 
 
 class Pacer:
@@ -128,9 +141,7 @@ class Pacer:
 
     @cached_property
     def _key(self) -> str:
-        """What others know the credential by; slow to guess a password from."""
-        salt = self._host.encode()
-        return hashlib.scrypt(self._credential.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
+        return shared_key(self._host, self._credential)
 
     def remaining(self, clock: Clock) -> float:
         """Seconds until a request may go out; 0 when it may now."""
@@ -151,7 +162,7 @@ class Pacers:
         with self._lock:
             key = (host, credential)
             if key not in self._pacers:
-                self._pacers[key] = Pacer(host, credential, self._newest)
+                self._pacers[key] = Pacer(host, credential, self.newest)
             return self._pacers[key]
 
     @contextmanager
@@ -163,12 +174,42 @@ class Pacers:
         finally:
             self._shared.remove(pace)
 
-    def _newest(self) -> SharedPace | None:
+    def newest(self) -> SharedPace | None:
+        """The pace that is kept with other processes now, if any."""
         return self._shared[-1] if self._shared else None
 
 
 PACERS = Pacers()
 """Those of this process."""
+
+
+class Quota:
+    """Units that a credential may have in a minute: a bucket of this process or, where the pace is shared, a
+    pace with others.
+
+    Args:
+        what: which of its quotas: requests, tokens.
+    """
+
+    def __init__(
+        self, host: str, credential: str, what: str, per_minute: int, clock: Clock, pacers: Pacers = PACERS
+    ) -> None:
+        self._names = host, f"{what} of {credential}"
+        self._per_minute = per_minute
+        self._clock = clock
+        self.pacers = pacers
+        self._bucket = TokenBucket(per_minute, clock)
+
+    def take(self, units: int) -> None:
+        """Take `units`, waiting until they are there."""
+        if (shared := self.pacers.newest()) is None:
+            self._bucket.take(units)
+        elif (wait := shared.take(self._key, self._per_minute, units).wait) > 0:
+            self._clock.sleep(wait)
+
+    @cached_property
+    def _key(self) -> str:
+        return shared_key(*self._names)
 
 
 def requested_wait(status: int, headers: Mapping[str, str], clock: Clock) -> float | None:

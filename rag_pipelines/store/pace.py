@@ -19,9 +19,9 @@ class DatabasePace:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, key: str, per_minute: int | None) -> Moment:
+    def take(self, key: str, per_minute: int | None, units: int = 1) -> Moment:
         """As `SharedPace.take`."""
-        step = 60 / per_minute if per_minute else 0.0
+        step = 60 * units / per_minute if per_minute else 0.0
         with self._database.transaction() as connection:
             connection.execute("SET LOCAL synchronous_commit = off")
             row = query(connection, "take_pace", {"key": key, "step": step, "burst": BURST}).fetchone()

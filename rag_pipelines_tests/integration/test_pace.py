@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from rag_pipelines.http.pacing import Pacers, Quota
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.pace import DatabasePace
 
@@ -95,4 +97,36 @@ def test_what_a_server_says_to_one_process_holds_for_all(database_url: str) -> N
 
     assert other.take("login", None).held == pytest.approx(30, abs=2)
     assert other.take("another login", None) == (0.0, 0.0)
+    database.close()
+
+
+class StillClock:
+    """A clock that stands still, and notes how long it was told to sleep."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def time(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def test_processes_share_the_tokens_that_a_model_takes_in_a_minute(database_url: str) -> None:
+    database, clock = Database(database_url), StillClock()
+    one, other = (
+        Quota("https://models.example.com", "secret", "tokens", 60_000, clock, pacers)
+        for pacers in (Pacers(), Pacers())
+    )
+    with ExitStack() as shared:
+        for quota in (one, other):
+            shared.enter_context(quota.pacers.share(DatabasePace(database)))
+        one.take(30_000)
+        other.take(1)
+
+    assert clock.slept == [pytest.approx(30, abs=2)]
     database.close()
