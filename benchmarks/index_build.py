@@ -15,6 +15,7 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -73,7 +74,7 @@ CATALOGUE = (
     INSERT INTO rag.chunk
     SELECT s.chunk_set_id, o, 0, 100, 100, NULL, NULL, gen_random_uuid(), '{}', '', '',
            (SELECT string_agg('word' || (random() * random() * %(words)s)::int, ' ')
-            FROM generate_series(1, 80) WHERE o IS NOT NULL)
+            FROM generate_series(1, %(length)s) WHERE o IS NOT NULL)
     FROM rag.chunk_set s, generate_series(0, s.chunks - 1) o
     ON CONFLICT DO NOTHING
     """,
@@ -87,10 +88,29 @@ TOASTED = """
 """
 
 
-def fill(database: Database, rows: int, dimensions: int) -> None:
-    """Documents, chunks and clustered unit vectors, straight into the catalogue."""
-    chance = np.random.default_rng(7)
-    centres = chance.normal(size=(CLUSTERS, dimensions)).astype(np.float32)
+class Clusters:
+    """Unit vectors in clusters, as many as are asked for."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._chance = np.random.default_rng(7)
+        self._centres = self._chance.normal(size=(CLUSTERS, dimensions)).astype(np.float32)
+
+    def __call__(self, count: int) -> np.ndarray:
+        noise = self._chance.normal(size=(count, self._centres.shape[1])).astype(np.float32)
+        vectors = self._centres[self._chance.integers(0, CLUSTERS, count)] + 0.6 * noise
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def fill(
+    database: Database,
+    rows: int,
+    dimensions: int,
+    *,
+    vectors: Callable[[int], np.ndarray] | None = None,
+    length: int = 80,
+) -> None:
+    """Documents, chunks of `length` words and vectors, clustered by default, straight into the catalogue."""
+    vectors = vectors or Clusters(dimensions)
     with database.connect() as connection:
         register_vector(connection)
         ids = connection.execute(IDS).fetchone()
@@ -98,7 +118,14 @@ def fill(database: Database, rows: int, dimensions: int) -> None:
         documents = rows // CHUNKS_PER_DOCUMENT
         for statement in CATALOGUE:
             connection.execute(
-                statement, {**ids, "documents": documents, "chunks": CHUNKS_PER_DOCUMENT, "words": WORDS}
+                statement,
+                {
+                    **ids,
+                    "documents": documents,
+                    "chunks": CHUNKS_PER_DOCUMENT,
+                    "words": WORDS,
+                    "length": length,
+                },
             )
         keys = [row["input_key"] for row in connection.execute(UNEMBEDDED)]
         copy_statement = "COPY rag.embedding (model_id, input_key, embedding) FROM STDIN (FORMAT BINARY)"
@@ -106,10 +133,7 @@ def fill(database: Database, rows: int, dimensions: int) -> None:
             copy.set_types(["int4", "uuid", "vector"])
             for begin in range(0, len(keys), 10_000):
                 part = keys[begin : begin + 10_000]
-                noise = chance.normal(size=(len(part), dimensions)).astype(np.float32)
-                vectors = centres[chance.integers(0, CLUSTERS, len(part))] + 0.6 * noise
-                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-                for key, vector in zip(part, vectors, strict=True):
+                for key, vector in zip(part, vectors(len(part)), strict=True):
                     copy.write_row((ids["model"], key, vector))
         connection.execute("ANALYZE")
 

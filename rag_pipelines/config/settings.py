@@ -304,7 +304,11 @@ class GarbageSettings(Section):
 
 
 class IndexSettings(Section):
-    """A named retrieval target over some sources. `golden` is the set that its versions are judged by."""
+    """A named retrieval target over some sources. `golden` is the set that its versions are judged by.
+
+    The vectors of a version are divided by document into so many `parts`, each with a graph of its own: as
+    many of these are built at a time as `limits.build_memory` holds.
+    """
 
     sources: NamesOrAll
     chunking: str = "default"
@@ -316,6 +320,7 @@ class IndexSettings(Section):
     gates: GateSettings = GateSettings()
     golden: Path | None = None
     canary: CanarySettings = CanarySettings()
+    parts: int = Field(default=1, ge=1, le=64)
     full_build_share: Share = 0.3
     keep: KeepSettings = KeepSettings()
     freshness: Duration = timedelta(hours=24)

@@ -70,10 +70,10 @@ def vector_index_valid(subject: Subject) -> Gate:
     number = subject.storage.number
     params = {"vectors": f"rag.vectors_{number}", "lexical": f"rag.lexical_{number}"}
     rows = query(subject.connection, "gate_indexes", params).fetchall()
-    methods = {row["method"]: row["valid"] for row in rows}
-    wanted = {"gin": True} if subject.storage.kind == "exact" else {"hnsw": True, "gin": True}
+    wanted = {"gin"} if subject.storage.kind == "exact" else {"hnsw", "gin"}
+    valid = {row["method"]: row["valid"] for row in rows if row["method"] in wanted}
     return Gate(
-        "vector_index_valid", methods == wanted, float(sum(methods.values())), float(len(wanted)), methods
+        "vector_index_valid", all(valid.values()), float(sum(valid.values())), float(len(wanted)), valid
     )
 
 

@@ -41,6 +41,7 @@ from rag_pipelines.index.members import (
     note_missing,
 )
 from rag_pipelines.index.memory import GraphMemory, build_memory, gigabytes
+from rag_pipelines.index.parts import build_indexes
 from rag_pipelines.index.spec import (
     BUILD_FIGURES,
     STORAGE_SPEC,
@@ -266,16 +267,18 @@ def _build_fully(
             "embedded chunks; run `rag-pipelines ingest` first"
         )
     allowed, rows = build_memory(runtime.settings), outset.expected.rows
-    plan = plan.indexed_as(choose_kind(plan.settings.vector, plan.spec.dimensions, rows, allowed))
+    plan = plan.indexed_as(choose_kind(plan.settings.vector, plan.spec, rows, allowed))
     storage = storage_of(plan, version.storage)
-    progress = WholeBuild(progress, rows, plan.spec.dimensions if storage.kind != "exact" else None)
+    progress = WholeBuild(
+        progress, rows, None if storage.kind == "exact" else plan.spec.dimensions, plan.spec.index.parts
+    )
     _tell_memory(storage.kind, storage.graph_memory(rows, allowed))
     load = Load(
         runtime.database, connection, version, storage, params, lexical.k1, lexical.b, allowed, progress
     )
     expected, watermark, as_of, average = load.run(outset)
     memory = storage.graph_memory(expected.rows, allowed)
-    held = storage.build_indexes(runtime.database, connection, memory, progress)
+    held = build_indexes(runtime.database, connection, storage, memory, progress)
     if held is not None:
         log.warning("the rest of the graph was built on disk", rows=memory.rows, rows_in_memory=held)
     graph = {

@@ -32,14 +32,17 @@ GRAPH_DIMENSION_COST = 0.0085
 class WholeBuild:
     """A listener to the steps of a build that tells another one, and how much of all that is.
 
-    `dimensions` are those of a graph's vectors, None where none is built.
+    `dimensions` are those of a graph's vectors, None where none is built; there are `parts` graphs.
     """
 
-    def __init__(self, progress: Progress, rows: int, dimensions: int | None) -> None:
+    def __init__(self, progress: Progress, rows: int, dimensions: int | None, parts: int = 1) -> None:
         self._progress = progress
+        self._parts = parts
         self._costs = dict(COSTS)
         if dimensions is not None:
-            self._costs[GRAPH] = (GRAPH_COST + GRAPH_DIMENSION_COST * dimensions) * math.log2(rows + 1)
+            self._costs[GRAPH] = (GRAPH_COST + GRAPH_DIMENSION_COST * dimensions) * math.log2(
+                rows / parts + 1
+            )
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         self._progress(stage, done, total)
@@ -48,6 +51,6 @@ class WholeBuild:
             before = sum(self._costs[step] for step in steps[: steps.index(stage)])
             share = done / total
             if stage == GRAPH and done:
-                share *= math.log2(done + 1) / math.log2(total + 1)
+                share *= math.log2(done / self._parts + 1) / math.log2(total / self._parts + 1)
             whole = (before + self._costs[stage] * share) / sum(self._costs.values())
             self._progress(WHOLE, int(100 * whole), 100)

@@ -13,11 +13,12 @@ from psycopg import sql
 
 from rag_pipelines.config.settings import VectorSettings, WantedKind
 from rag_pipelines.index.memory import GraphMemory, graph_row_bytes
-from rag_pipelines.index.spec import IndexKind, VectorSpec
+from rag_pipelines.index.spec import IndexKind, StorageSpec, VectorSpec
 from rag_pipelines.store.database import Part, compose_query
 
-EXACT_ROWS = 10_000
-"""Of an index that chooses for itself: so many are compared one by one, which takes no longer than a walk."""
+EXACT_ROWS = 4_000
+"""Of an index that chooses for itself: so many are compared one by one, in the time of a walk
+(benchmarks/vector_index.py: 12,000 take three times as long)."""
 
 SIGNS_DIMENSIONS = 256
 """Shorter vectors have too few signs to tell neighbours by; an index that chooses for itself leaves them."""
@@ -33,14 +34,15 @@ _OPCLASS = {"halfvec": "halfvec_ip_ops", "vector": "vector_ip_ops"}
 """Inner product: vectors are unit length, so it is the cosine, and cheaper."""
 
 
-def choose_kind(wanted: VectorSettings, dimensions: int, rows: int, allowed: int) -> IndexKind:
-    """The kind of a version of so many rows, whose graph may take `allowed` bytes while it is built."""
+def choose_kind(wanted: VectorSettings, spec: StorageSpec, rows: int, allowed: int) -> IndexKind:
+    """The kind of a version of so many rows, whose graphs may take `allowed` bytes while they are built."""
     if wanted.index != "auto":
         return wanted.index
     if rows <= EXACT_ROWS:
         return "exact"
-    fits = GraphMemory(rows, graph_row_bytes(dimensions, wanted.type, wanted.m), allowed).fits
-    return "hnsw" if fits or dimensions < SIGNS_DIMENSIONS else "hnsw_binary"
+    row = graph_row_bytes(spec.dimensions, wanted.type, wanted.m)
+    fits = GraphMemory(rows, row, allowed, spec.index.parts).fits
+    return "hnsw" if fits or spec.dimensions < SIGNS_DIMENSIONS else "hnsw_binary"
 
 
 def outgrown(wanted: WantedKind, kind: IndexKind, rows: int) -> bool:

@@ -10,6 +10,7 @@ it is shared memory.
 from __future__ import annotations
 
 import math
+import os
 from typing import Literal
 
 import msgspec
@@ -33,21 +34,35 @@ _VALUE_BYTES = {"halfvec": 2, "vector": 4, "bit": 1 / 8}
 
 
 class GraphMemory(msgspec.Struct, frozen=True):
-    """What the graph of a version takes, and what its build may take. Bytes."""
+    """What the graph of a version takes, and what its build may take. Bytes.
+
+    In so many `parts` of about as many rows each, each of which has a graph of its own.
+    """
 
     rows: int
     row_bytes: float
     allowed: int
+    parts: int = 1
+
+    @property
+    def part_rows(self) -> int:
+        """The rows of a part."""
+        return -(-self.rows // self.parts)
 
     @property
     def needed(self) -> int:
-        """The least that holds the whole graph; 0 without one."""
-        return math.ceil(self.rows * self.row_bytes) + RESERVE if self.row_bytes else 0
+        """The least that holds the whole graph of a part; 0 without one."""
+        return math.ceil(self.part_rows * self.row_bytes) + RESERVE if self.row_bytes else 0
+
+    @property
+    def at_once(self) -> int:
+        """How many parts are built at a time: as many as fit, one where none does."""
+        return max(min(self.parts, self.allowed // max(self.needed, 1), os.cpu_count() or 1), 1)
 
     @property
     def given(self) -> int:
-        """What the build takes: no more than it needs."""
-        return min(max(self.needed, LEAST), self.allowed)
+        """What the build of a part takes: no more than it needs, nor than all at a time may together."""
+        return min(max(self.needed, LEAST), self.allowed // self.at_once)
 
     @property
     def fits(self) -> bool:
@@ -59,11 +74,11 @@ class GraphMemory(msgspec.Struct, frozen=True):
         """What to do where it does not fit."""
         held = max(int((self.allowed - RESERVE) / self.row_bytes), 0)
         return (
-            f"the graph of {self.rows:,} rows takes {gigabytes(self.needed)}, and limits.build_memory is "
-            f"{gigabytes(self.allowed)}, enough for {held:,}: the rest is built on disk, some ten times "
+            f"the graph of {self.part_rows:,} rows takes {gigabytes(self.needed)}, and limits.build_memory "
+            f"is {gigabytes(self.allowed)}, enough for {held:,}: the rest is built on disk, some ten times "
             f"slower. Set limits.build_memory to {gigabytes(self.needed)} or more, which the machine of the "
             "database must have free, or make rows smaller: vector.type halfvec, a lower vector.m, "
-            "vector.index hnsw_binary"
+            "vector.index hnsw_binary; or divide the index by index.parts"
         )
 
 

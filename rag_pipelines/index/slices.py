@@ -52,14 +52,18 @@ def session_count(slices: Sequence[Slice]) -> int:
 
 
 def work_through(
-    database: Database, connection: Pg, slices: Sequence[Slice], work: Callable[[Pg, Slice], Result]
+    database: Database,
+    connection: Pg,
+    slices: Sequence[Slice],
+    work: Callable[[Pg, Slice], Result],
+    at_once: int | None = None,
 ) -> Generator[tuple[Slice, Result], None, None]:
     """Do `work` on each slice, and yield what each gave, in the order in which they end.
 
-    A single session's work is done on `connection`. When one slice fails, or the caller closes this, the
-    others are stopped and waited for.
+    There are `at_once` sessions; a single one's work is done on `connection`. When one slice fails, or the
+    caller closes this, the others are stopped and waited for.
     """
-    sessions = session_count(slices)
+    sessions = session_count(slices) if at_once is None else at_once
     if sessions == 1:
         for each in slices:
             yield each, work(connection, each)

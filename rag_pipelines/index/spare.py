@@ -22,6 +22,7 @@ from rag_pipelines.errors import RagError
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.members import count_rows
 from rag_pipelines.index.memory import build_memory
+from rag_pipelines.index.parts import build_indexes
 from rag_pipelines.index.spec import BUILD_FIGURES
 from rag_pipelines.index.storage import drop_tables, storage_of_version
 from rag_pipelines.index.versions import (
@@ -92,7 +93,7 @@ def _copy(runtime: Runtime, connection: Pg, live: Version, version: Version, pro
     storage.index_rows(connection)
     progress("copying the live version", rows, rows)
     memory = storage.graph_memory(rows, build_memory(runtime.settings))
-    storage.build_indexes(runtime.database, connection, memory, progress, alone=True)
+    build_indexes(runtime.database, connection, storage, memory, progress, alone=True)
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)

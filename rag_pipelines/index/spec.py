@@ -48,11 +48,13 @@ class LexicalSpec(msgspec.Struct, frozen=True):
 
 
 class TableSpec(msgspec.Struct, frozen=True):
-    """How the tables are laid out. `sources` is here for releases before 0.2, which look for settings."""
+    """How the tables are laid out, the vectors in so many `parts`. `sources` is here for releases before 0.2,
+    which look for settings."""
 
     vector: VectorSpec
     lexical: LexicalSpec = LexicalSpec()
     sources: tuple[str, ...] = ()
+    parts: int = 1
 
 
 class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +107,9 @@ class BuildFigures(msgspec.Struct, frozen=True):
     """What a build found: rows and documents in the version, tokens of a chunk, what was expected, and what
     of each source is `missing`. `not_embedded` was counted by releases that did not know the latter.
 
-    Of a full build: the bytes that its graph takes by `index.memory`, the bytes that it was allowed, and how
-    many rows the graph held when that was full and the rest was built on disk, None if it never was.
+    Of a full build: the bytes that its graph, or that of a part, takes by `index.memory`, the bytes that it
+    was allowed, and how many rows were in memory when that was full and the rest was built on disk, None if
+    it never was.
 
     `whole_at` is when a build was last counted, and judged, in whole: this one where `changed` is 0, else one
     that this one goes back to, by catching up `changed` documents. None of builds by releases before 0.2.

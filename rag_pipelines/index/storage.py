@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg import sql
 
 from rag_pipelines import logs
-from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.graph import indexed, row_bytes, walk
 from rag_pipelines.index.memory import GraphMemory
 from rag_pipelines.index.slices import Slice
 from rag_pipelines.index.spec import IndexKind, StorageSpec
 from rag_pipelines.index.versions import Version
-from rag_pipelines.progress import Progress
-from rag_pipelines.store.database import Database, Part, Pg, compose_query, query
+from rag_pipelines.store.database import Part, Pg, compose_query, query
 
 TABLES = ("vectors", "lexical", "terms", "postings")
 """What a version's tables are called, before their number."""
 
 PARALLEL_ROWS = 2_000
 """Fewer rows are indexed sooner than a second process and the memory it shares are there."""
-
-POLL_SECONDS = 0.5
-
-_NO_LONGER_FITS = re.compile(r"hnsw graph no longer fits into maintenance_work_mem after (\d+) tuples")
-"""pgvector's notice, when it goes on building on disk."""
 
 log = logs.get(__name__)
 
@@ -56,6 +44,7 @@ class Storage:
         self._vector = spec.index.vector
         self._dimensions = spec.dimensions
         self._lexical = spec.index.lexical
+        self._parts = spec.index.parts
 
     @property
     def type(self) -> sql.SQL:
@@ -66,6 +55,12 @@ class Storage:
     def kind(self) -> IndexKind:
         """The kind of the vector index."""
         return self._vector.index
+
+    @property
+    def part_tables(self) -> list[str]:
+        """The physical tables of the vectors: by the number of their part, or the one of them all."""
+        whole = f"vectors_{self.number}"
+        return [f"{whole}_part_{number}" for number in range(self._parts)] if self._parts > 1 else [whole]
 
     def parts(self, *names: str) -> dict[str, Part]:
         """Placeholders by name, for `query`."""
@@ -85,8 +80,20 @@ class Storage:
 
     def create(self, connection: Pg) -> None:
         """Make the tables, which nobody else may read yet."""
-        parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type", "workers")
+        divided = self._parts > 1
+        parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type")
+        parts["divided"] = compose_query("by_document") if divided else sql.SQL("")
         query(connection, "create_storage", None, parts)
+        for number, table in enumerate(self.part_tables):
+            part: dict[str, Part] = {"part": table}
+            if divided:
+                of: dict[str, Part] = {
+                    "parts": sql.SQL(str(self._parts)),
+                    "number": sql.SQL(str(number)),
+                    **self.parts("vectors"),
+                }
+                query(connection, "create_part", None, {**part, **of})
+            query(connection, "lay_out_part", None, {**part, **self.parts("workers")})
 
     def copy(self, connection: Pg, original: Storage) -> None:
         """Take over all rows of another version, with their numbers."""
@@ -127,7 +134,9 @@ class Storage:
 
     def index_rows(self, connection: Pg) -> None:
         """The same for vectors, which have numbers too."""
-        query(connection, "index_rows", None, self.parts("vectors"))
+        for table in self.part_tables:
+            query(connection, "index_rows", None, {"part": table})
+        query(connection, "analyze_rows", None, self.parts("vectors"))
 
     def last_slot(self, connection: Pg) -> int:
         """The highest number of a row; 0 where there is none."""
@@ -195,75 +204,40 @@ class Storage:
 
     def graph_memory(self, rows: int, allowed: int) -> GraphMemory:
         """What the graph of so many rows takes, of `allowed` bytes."""
-        return GraphMemory(rows, row_bytes(self._vector, self._dimensions), allowed)
+        return GraphMemory(rows, row_bytes(self._vector, self._dimensions), allowed, self._parts)
 
     def walk(self, walkable: Part, candidates: int) -> sql.Composable:
         """Rows near the vector that `asked` holds, by the vector index; see `graph.walk`."""
         return walk(self._vector, self._dimensions, f"vectors_{self.number}", walkable, candidates)
 
-    def build_indexes(
-        self,
-        database: Database,
-        connection: Pg,
-        memory: GraphMemory,
-        progress: Progress,
-        *,
-        alone: bool = False,
-    ) -> int | None:
-        """Keys, the word index and the vector index, built after the load; in parallel for many rows.
-
-        Args:
-            alone: by one process all the same, because nobody waits.
-
-        Returns:
-            How many rows the graph held when it fitted into its memory no longer; None if it always did.
-        """
-        rows = memory.rows
-        workers = _workers() if rows >= PARALLEL_ROWS and not alone else 0
-        progress("indexing words", 0, rows)
+    def index_words(self, connection: Pg, rows: int, *, alone: bool = False) -> None:
+        """Keys and the word index, built after the load; in parallel for many rows unless `alone`."""
         with connection.transaction():
+            workers = _workers() if rows >= PARALLEL_ROWS and not alone else 0
             _set_local(connection, "max_parallel_maintenance_workers", workers)
             query(connection, "index_keys", None, self.parts("terms", "postings"))
             query(connection, "index_words", None, self.parts("lexical"))
-        progress("indexing words", rows, rows)
-        held = None
-        if self.kind != "exact":
-            with _watched(database, connection, rows, progress):
-                held = self._build_graph(connection, memory.given, workers)
-        self.analyze(connection)
+
+    def part_slices(self, connection: Pg) -> list[Slice]:
+        """The parts of the vectors by number, with their rows."""
+        found = []
+        for number, table in enumerate(self.part_tables):
+            row = query(connection, "part_size", None, {"part": table}).fetchone()
+            assert row is not None
+            found.append(Slice(number, number, row["rows"]))
+        return found
+
+    def index_vectors(self, connection: Pg, part: int, memory: int, helpers: int) -> None:
+        """Inside a transaction: build the graph of a part with so many bytes and processes that help."""
+        _set_local(connection, "maintenance_work_mem", f"{max(memory // 1024, 1024)}kB")
+        _set_local(connection, "max_parallel_maintenance_workers", helpers)
+        _set_local(connection, "client_min_messages", "notice")
+        known: dict[str, Part] = {"part": self.part_tables[part]}
+        query(connection, "index_vectors", None, {**known, **self.parts("indexed", "m", "ef_construction")})
+
+    def prewarm(self, connection: Pg) -> None:
+        """Read the vectors once, so that the first search does not."""
         query(connection, "prewarm", None, self.parts("vectors"))
-        return held
-
-    def _build_graph(self, connection: Pg, memory: int, workers: int) -> int | None:
-        """The same as `_index_vectors`, in one process where helpers have no memory to share."""
-        try:
-            return self._index_vectors(connection, memory, workers)
-        except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
-            # What processes share is in /dev/shm, 64 MB in a container; what one has alone is not.
-            if not workers:
-                raise
-            log.warning("no shared memory for a parallel build, one process builds", reason=str(error))
-            return self._index_vectors(connection, memory, workers=0)
-
-    def _index_vectors(self, connection: Pg, memory: int, workers: int) -> int | None:
-        """Build the vector index with so many bytes and helpers; returns what `build_indexes` does."""
-        held: list[int] = []
-
-        def hear(notice: psycopg.errors.Diagnostic) -> None:
-            if found := _NO_LONGER_FITS.search(notice.message_primary or ""):
-                held.append(int(found[1]))
-
-        connection.add_notice_handler(hear)
-        try:
-            with connection.transaction():
-                _set_local(connection, "maintenance_work_mem", f"{max(memory // 1024, 1024)}kB")
-                _set_local(connection, "max_parallel_maintenance_workers", workers)
-                _set_local(connection, "client_min_messages", "notice")
-                parts = self.parts("vectors", "indexed", "m", "ef_construction")
-                query(connection, "index_vectors", None, parts)
-        finally:
-            connection.remove_notice_handler(hear)
-        return held[0] if held else None
 
     def analyze(self, connection: Pg) -> None:
         """Let the planner know what the tables hold."""
@@ -311,35 +285,6 @@ def _set_local(connection: Pg, setting: str, value: object) -> None:
 def _workers() -> int:
     """Parallel workers for loading and indexing: every core but the leader's."""
     return max((os.cpu_count() or 1) - 1, 1)
-
-
-@contextmanager
-def _watched(database: Database, building: Pg, rows: int, progress: Progress) -> Iterator[None]:
-    """Report the progress of an index build on `building` from another session while the block runs."""
-    process = query(building, "own_process").fetchone()
-    ended = threading.Event()
-
-    def watch() -> None:
-        if ended.wait(POLL_SECONDS):
-            return
-        try:
-            with database.connect() as connection:
-                while True:
-                    row = query(connection, "build_progress", process).fetchone()
-                    if row and row["tuples_done"]:
-                        progress("building the vector index", row["tuples_done"], rows)
-                    if ended.wait(POLL_SECONDS):
-                        return
-        except (TransientError, DatabaseError):
-            return
-
-    watcher = threading.Thread(target=watch, name="index build progress", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
 
 
 def storage_of_version(version: Version) -> Storage:

@@ -42,13 +42,13 @@ def main(config: str, url: str, journal_path: str) -> None:
         return embed(self, texts)
 
     HashEmbedder.embed_documents = counted  # type: ignore[method-assign]
-    index = Storage.build_indexes
+    index = Storage.index_words
 
     def noted(self: Storage, *arguments: Any) -> None:
         note("phase indexing")
         index(self, *arguments)
 
-    Storage.build_indexes = noted  # type: ignore[method-assign]
+    Storage.index_words = noted  # type: ignore[method-assign]
     settings, database = load_config(Path(config)), Database(url)
     embedders = Embedders(settings.data_dir)
     seen: set[str] = set()

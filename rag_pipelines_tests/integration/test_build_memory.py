@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from typer.testing import Result
 
-from rag_pipelines.index import storage
+from rag_pipelines.index import parts, storage
 from rag_pipelines.index.memory import RESERVE, GraphMemory, build_memory, graph_row_bytes
 from rag_pipelines.store import tuning
 from rag_pipelines.store.database import Pg, query
@@ -92,7 +92,7 @@ def test_one_process_builds_where_there_is_no_memory_to_share(
         return query(connection, name, *arguments, **options)
 
     monkeypatch.setattr(storage, "query", small_shared_memory)
-    monkeypatch.setattr(storage, "PARALLEL_ROWS", 1)
+    monkeypatch.setattr(parts, "PARALLEL_ROWS", 1)
     assert filled.build().state == "built"
     assert helpers == [storage._workers(), 0]
 

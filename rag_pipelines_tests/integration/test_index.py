@@ -370,7 +370,7 @@ def test_an_interrupted_full_build_leaves_the_live_version_alone(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rag_pipelines.index.storage.Storage.build_indexes", interrupted)
+        patch.setattr("rag_pipelines.index.storage.Storage.index_words", interrupted)
         with pytest.raises(KeyboardInterrupt):
             filled.build(full=True)
     with filled.database.connection() as connection:

@@ -14,6 +14,7 @@ from typer.testing import Result
 from rag_pipelines.config.settings import VectorSettings
 from rag_pipelines.index import graph
 from rag_pipelines.index.memory import RESERVE, graph_row_bytes
+from rag_pipelines.index.spec import StorageSpec, TableSpec, VectorSpec
 from rag_pipelines.index.storage import storage_of_version
 from rag_pipelines.index.versions import Version
 from rag_pipelines.query import statement
@@ -58,7 +59,9 @@ def is_walked(workspace: Workspace, version: Version) -> bool:
     with workspace.database.transaction() as connection:
         connection.execute("SET LOCAL enable_seqscan = off")
         plan = "\n".join(row["QUERY PLAN"] for row in connection.execute(asked))
-    return bool(re.search(rf"Index Scan using vectors_{version.storage}_(embedding|binary_quantize)", plan))
+    table = rf"vectors_{version.storage}(?:_part_\d+)?"
+    walked = re.findall(rf"Index Scan using {table}_(?:embedding|binary_quantize)", plan)
+    return len(walked) == version.spec.index.parts
 
 
 def dense_hits(workspace: Workspace, few_chunks: int = 1) -> list[list[tuple[str, float]]]:
@@ -145,6 +148,18 @@ def test_a_version_without_a_graph_that_outgrew_that_is_not_caught_up_from(
     assert (version.kind, version.spec.index.vector.index) == ("full", "hnsw")
 
 
+def spec_of(dimensions: int, parts: int = 1) -> StorageSpec:
+    tables = TableSpec(VectorSpec("halfvec"), parts=parts)
+    return StorageSpec(sources=(), dimensions=dimensions, index=tables, model={}, model_fingerprint="")
+
+
+def test_a_graph_in_parts_fits_where_one_of_all_rows_does_not() -> None:
+    allowed = int(100_000 * ROW / 4) + RESERVE + 1
+    auto = VectorSettings(index="auto")
+    assert graph.choose_kind(auto, spec_of(384), 100_000, allowed) == "hnsw_binary"
+    assert graph.choose_kind(auto, spec_of(384, parts=4), 100_000, allowed) == "hnsw"
+
+
 ROW = graph_row_bytes(384, "halfvec", 16)
 
 
@@ -161,6 +176,7 @@ ROW = graph_row_bytes(384, "halfvec", 16)
 def test_the_choice_is_by_rows_and_by_what_fits(
     rows: int, allowed: int, dimensions: int, chosen: str
 ) -> None:
-    assert graph.choose_kind(VectorSettings(index="auto"), dimensions, rows, allowed) == chosen
+    spec = spec_of(dimensions)
+    assert graph.choose_kind(VectorSettings(index="auto"), spec, rows, allowed) == chosen
     for kind in KINDS:
-        assert graph.choose_kind(VectorSettings(index=kind), dimensions, rows, allowed) == kind
+        assert graph.choose_kind(VectorSettings(index=kind), spec, rows, allowed) == kind

@@ -17,10 +17,14 @@ SELECT count(*) FILTER (WHERE vector_dims(embedding) <> %(dimensions)s) AS wrong
 FROM {vectors} v;
 
 -- name: gate_indexes
--- Whether the vector index and the word index of a version are there and usable.
-SELECT a.amname AS method, i.indisvalid AND i.indisready AS valid
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-WHERE i.indrelid IN (%(vectors)s::regclass, %(lexical)s::regclass) AND a.amname IN ('hnsw', 'gin');
+-- Whether the vector index, on every part, and the word index of a version are there and usable.
+SELECT wanted.method, bool_and(EXISTS (
+    SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+    WHERE i.indrelid = wanted.relation AND a.amname = wanted.method AND i.indisvalid AND i.indisready)) AS valid
+FROM (SELECT 'hnsw' AS method, inhrelid AS relation FROM pg_inherits WHERE inhparent = %(vectors)s::regclass
+      UNION ALL SELECT 'hnsw', oid FROM pg_class WHERE oid = %(vectors)s::regclass AND relkind = 'r'
+      UNION ALL SELECT 'gin', %(lexical)s::regclass) AS wanted
+GROUP BY wanted.method;
 
 -- name: recall_sample
 -- Stored vectors as queries, and their scores with themselves; the same ones each time, spread over the rows.

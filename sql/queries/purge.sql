@@ -205,9 +205,12 @@ SELECT tablename, attname FROM pg_stats, unnest(%(words)s::text[]) AS word
 WHERE schemaname = 'rag' AND (strpos(most_common_vals::text, word) > 0 OR strpos(histogram_bounds::text, word) > 0);
 
 -- name: dead_rows
--- Deleted rows that a vacuum did not remove, because a transaction that is still open may look at them.
-SELECT relname AS table_name, n_dead_tup AS rows FROM pg_stat_all_tables
-WHERE schemaname = 'rag' AND relname = ANY(%(tables)s) AND n_dead_tup > 0;
+-- Deleted rows that a vacuum did not remove, because a transaction that is still open may look at them; in the parts of
+-- a table too.
+SELECT relname AS table_name, n_dead_tup AS rows FROM pg_stat_all_tables s
+WHERE schemaname = 'rag' AND n_dead_tup > 0 AND (relname = ANY(%(tables)s) OR EXISTS (
+    SELECT FROM pg_inherits i JOIN pg_class whole ON whole.oid = i.inhparent
+    WHERE i.inhrelid = s.relid AND whole.relname = ANY(%(tables)s)));
 
 -- name: lookers
 -- Who may still look at rows which the transaction `number` deleted, with the indexes that they build, if any.

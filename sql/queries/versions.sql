@@ -182,5 +182,4 @@ DELETE FROM rag.departed_document WHERE departed_xid < ALL (
     SELECT watermark FROM rag.index_version WHERE state IN ('building', 'built', 'validated', 'live', 'retired', 'spare'));
 
 -- name: build_progress
-SELECT p.phase, p.tuples_done, p.tuples_total, p.blocks_done, p.blocks_total
-FROM pg_stat_progress_create_index p WHERE p.pid = %(pid)s;
+SELECT p.pid, p.tuples_done FROM pg_stat_progress_create_index p WHERE p.pid = ANY(%(pids)s);
