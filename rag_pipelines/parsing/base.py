@@ -22,7 +22,8 @@ class ParseLimits:
     """What one document may cost. Times in seconds, sizes in bytes unless the name says otherwise.
 
     `seconds` bounds the processor time, and apart from it the time that passes while the document neither
-    works nor waits for a processor. A document that needs more is tried again alone, with twice of it.
+    works nor waits for a processor. A document that needs more is tried again alone, with twice of it, and a
+    PDF that needs more still in the ``fast`` way.
     """
 
     seconds: float = 60.0
@@ -70,8 +71,8 @@ class ParseOptions:
 
     `pdf_table_seconds` is how long one PDF may be searched for tables beyond the alignment of its text,
     at the nominal cost of each page (`pdf.tables`). It does not follow from `ParseLimits.seconds`, so
-    that a limit decides whether a document is read and never what is found in it. Whoever raises it
-    leaves at least as much again below that limit for the text, and for slower machines.
+    that a limit decides whether a document is read, and what is found in it only where it says so. Whoever
+    raises it leaves at least as much again below that limit for the text, and for slower machines.
     With an engine other than the native one, options of that format have no effect. With `links` as
     ``text``, the text names where links lead, "the handbook (https://acme.example/handbook)"; else that is
     known of each block only.

@@ -10,6 +10,7 @@ boundary. What does not: the parsers (`parsing.registry`), the chunkers, the wor
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 
 import msgspec
@@ -28,6 +29,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Where `title` is None, the title found in the document is given to the chunkers. `known_blocks` is the
     SHA-256 of encoded blocks of which every chunk is known: where they come out, nothing is chunked.
+    `in_haste` has a PDF read without a look for tables beyond the alignment of its text.
     """
 
     data: bytes
@@ -38,6 +40,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     title: str | None = None
     chunkers: tuple[ChunkerSpec, ...] = ()
     known_blocks: bytes | None = None
+    in_haste: bool = False
 
 
 class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -78,6 +81,9 @@ class Rechunked(msgspec.Struct, frozen=True, tag=True):
     chunks: Chunked
 
 
+IN_HASTE = "read_fast_after_timeout"
+"""The counter of a PDF that was read in the ``fast`` way because the one asked for took too long."""
+
 _SAMPLE = b"---\ntitle: Sample\n---\n# Heading\n\nSome *text* and `code`.\n\n- item\n\n| a |\n|---|\n| 1 |\n"
 
 
@@ -104,9 +110,10 @@ def prepare(task: PrepareTask) -> Prepared:
     from rag_pipelines.parsing import registry
 
     start = time.perf_counter()
-    document = registry.parse(
-        ParseRequest(task.data, task.name, task.declared_type, task.options, task.limits)
-    )
+    options = replace(task.options, pdf="fast") if task.in_haste else task.options
+    document = registry.parse(ParseRequest(task.data, task.name, task.declared_type, options, task.limits))
+    if task.in_haste:
+        document = _said_to_be_in_haste(document)
     parsed = time.perf_counter()
     encoded = encode_parsed(document)
     encoded_at = time.perf_counter()
@@ -115,6 +122,24 @@ def prepare(task: PrepareTask) -> Prepared:
     chunked = time.perf_counter()
     seconds = Seconds(parsed - start, encoded_at - parsed, chunked - encoded_at)
     return Prepared(encoded, summarise(document), chunks, seconds)
+
+
+def quicker(task: PrepareTask | RechunkTask) -> PrepareTask | None:
+    """The task that reads a PDF in the ``fast`` way, for one that took too long otherwise; else None."""
+    if not isinstance(task, PrepareTask) or task.in_haste or task.options.pdf == "fast":
+        return None
+    return msgspec.structs.replace(task, in_haste=True) if b"%PDF-" in task.data[:1024] else None
+
+
+def _said_to_be_in_haste(document: ParsedDocument) -> ParsedDocument:
+    warning = (
+        "it took longer than limits.parse.seconds; its tables are read by the alignment of its text only"
+    )
+    return msgspec.structs.replace(
+        document,
+        counters={**document.counters, IN_HASTE: 1},
+        warnings=(*document.warnings, warning),
+    )
 
 
 def rechunk(task: RechunkTask) -> Rechunked:

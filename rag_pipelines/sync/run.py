@@ -23,7 +23,7 @@ from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.lease import Lease
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process, quicker
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.workers.local import LocalPool
 from rag_pipelines.workers.pool import WorkerPool
@@ -40,7 +40,7 @@ def worker_pool(limits: LimitSettings) -> Workers:
     """
     if not limits.sandbox:
         return LocalPool(process)
-    return WorkerPool(process, workers=limits.worker_count, limits=limits.parse)
+    return WorkerPool(process, workers=limits.worker_count, limits=limits.parse, quicker=quicker)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class Jobs:
         """Put a job that was taken aside, until no other waits and none is at work."""
         with self._lock:
             job.alone = True
+            self._lonely = False
             self._at_work -= 1
             self._waiting_alone.append(job)
             self._available.notify_all()

@@ -179,6 +179,20 @@ def test_a_task_that_was_too_slow_beside_others_is_tried_again_alone_with_more_t
     assert then == {"its document is tried once more alone and with more time"}
 
 
+def test_a_task_that_is_too_slow_alone_too_is_tried_in_a_quicker_way(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def quicker(deed: Deed) -> Deed | None:
+        return Deed("work", "0.01") if deed.argument == "60" else None
+
+    with WorkerPool(do, workers=1, limits=SHORT, quicker=quicker) as pool:
+        slow, slower = pool.map([Deed("work", "60"), Deed("work", "61")])
+    assert text(slow) == "worked"
+    assert isinstance(slower.error, ParseTimeoutError)
+    then = [logs.fields_of(record)["then"] for record in caplog.records]
+    assert then.count("its document is tried once more in a quicker way") == 1
+
+
 def test_time_in_line_for_a_processor_counts_against_no_task() -> None:
     """Of many that work at once on fewer processors, none has more wall time than the limit without it."""
     crowd = 4 * (os.cpu_count() or 1)

@@ -14,8 +14,19 @@ from rag_pipelines.embedding.tokenizer import TokenizerSpec
 from rag_pipelines.errors import ConfigError, EmptyDocumentError, RagError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
+from rag_pipelines.parsing.base import ParseOptions
+from rag_pipelines.parsing.pdf.engine import mupdf
 from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, prepare, process
+from rag_pipelines.sync.prepare import (
+    IN_HASTE,
+    Prepared,
+    PrepareTask,
+    Rechunked,
+    RechunkTask,
+    prepare,
+    process,
+    quicker,
+)
 from rag_pipelines.workers.pool import WorkerPool
 
 WORDS = TokenizerSpec("characters", max_tokens=64)
@@ -42,6 +53,23 @@ Tell your manager before ten o'clock. A note is needed from the third day on.
 def pool() -> Iterator[WorkerPool[PrepareTask, Prepared]]:
     with WorkerPool(prepare, workers=1) as pool:
         yield pool
+
+
+def test_a_pdf_that_took_too_long_is_read_in_the_fast_way_and_counted() -> None:
+    document = mupdf().open()
+    page = document.new_page()
+    page.insert_text((72, 72), "The rent is due on Monday.")
+    slow = PrepareTask(data=document.tobytes(), name="a.pdf")
+    hasty = quicker(slow)
+    assert hasty is not None
+    parsed = decode_parsed(prepare(hasty).encoded)
+    assert parsed.text == "The rent is due on Monday."
+    assert parsed.counters[IN_HASTE] == 1
+    assert "took longer than limits.parse.seconds" in parsed.warnings[-1]
+    assert IN_HASTE not in decode_parsed(prepare(slow).encoded).counters
+    assert quicker(hasty) is None
+    assert quicker(msgspec.structs.replace(slow, options=ParseOptions(pdf="fast"))) is None
+    assert quicker(handbook()) is None
 
 
 def handbook(*chunkers: ChunkerSpec, title: str | None = None) -> PrepareTask:
