@@ -1,7 +1,7 @@
 """Makes a candidate version: in full, or by catching up from a retired one.
 
-What belongs here: choosing the kind of build and its order of steps. What does not: judging the result
-(`gates`), making it live (`promotion`).
+What belongs here: the order of the steps of a build. What does not: which version it catches up from
+(`base`), judging the result (`gates`), making it live (`promotion`).
 
 The serving version is never written to. A full build loads, then indexes. A catch-up build takes over
 the storage of the newest retired version with the same fingerprint and applies, in one transaction,
@@ -24,10 +24,11 @@ from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs
 from rag_pipelines.errors import UsageError
+from rag_pipelines.index.base import choose_base, count_changed
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.estimate import WholeBuild
 from rag_pipelines.index.gate_results import REQUIRED_GATES
-from rag_pipelines.index.graph import choose_kind, outgrown
+from rag_pipelines.index.graph import choose_kind
 from rag_pipelines.index.load import Load, look_out
 from rag_pipelines.index.members import (
     SAMPLED_OF_CHANGE,
@@ -50,7 +51,7 @@ from rag_pipelines.index.spec import (
     SourceGaps,
     StorageSpec,
 )
-from rag_pipelines.index.storage import Size, Storage, drop_tables, storage_of_version
+from rag_pipelines.index.storage import Size, Storage, drop_tables
 from rag_pipelines.index.versions import (
     IndexPlan,
     Version,
@@ -115,7 +116,7 @@ def build_index(
         plan = plan_index(connection, runtime.settings, name, runtime.embedders)
         if if_changed and _up_to_date(connection, plan):
             return None
-        base = None if full else _base(connection, plan)
+        base = None if full else choose_base(connection, plan)
         if base is not None:
             plan = plan.indexed_as(base.spec.index.vector.index)
         version = _begin(connection, plan, base)
@@ -191,43 +192,7 @@ def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:
     live = live_version(connection, plan.name)
     if live is None or live.fingerprint != plan.fingerprint:
         return False
-    return _count_changed(connection, plan, live.watermark) == 0
-
-
-def _count_changed(connection: Pg, plan: IndexPlan, watermark: str) -> int:
-    params = {"sources": list(plan.sources), "watermark": watermark}
-    row = query(connection, "changed_since", params).fetchone()
-    assert row is not None
-    return int(row["changed"])
-
-
-def _base(connection: Pg, plan: IndexPlan) -> Version | None:
-    """The retired version to catch up from, if that is allowed and cheaper than building anew."""
-    params = {"index_name": plan.name, "fingerprint": plan.fingerprint}
-    row = query(connection, "catch_up_base", params).fetchone()
-    if row is None:
-        return None
-    base = Version.of(row)
-    if outgrown(plan.settings.vector.index, base.spec.index.vector.index, base.row_count or 0):
-        return None
-    share = plan.settings.full_build_share
-    changed = _count_changed(connection, plan, base.watermark)
-    if changed > share * max(base.document_count or 0, 1):
-        return None
-    dead = 0.0 if base.spec.index.vector.index == "exact" else _dead_share(connection, base, changed)
-    if dead > share:
-        log.info("too much of the graph would be dead", base=base.version_id, share=round(dead, 3))
-        return None
-    return base
-
-
-def _dead_share(connection: Pg, base: Version, changed: int) -> float:
-    """The share of rows that are gone among the entries of a version's graph, once so many more documents are
-    replaced. Entries stay; as many were made as there are numbers of rows, for none is given twice."""
-    rows = base.row_count or 0
-    replaced = rows * changed / max(base.document_count or 0, 1)
-    entries = storage_of_version(base).last_slot(connection) + replaced
-    return max(1 - rows / entries, 0.0) if entries else 0.0
+    return count_changed(connection, plan, live.watermark) == 0
 
 
 def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
