@@ -10,8 +10,10 @@ import gc
 import json
 import tracemalloc
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
+import msgspec
 import pytest
 
 from rag_pipelines.connectors.base import Capabilities, Complete, Entry, Failure, Group, Item, Window
@@ -26,6 +28,7 @@ from rag_pipelines.errors import (
 from rag_pipelines_tests.connectors import test_conformance_engine
 from rag_pipelines_tests.connectors.conformance import (
     GROUP,
+    NOT_APPLICABLE,
     Case,
     Listing,
     Replica,
@@ -55,6 +58,27 @@ def test_a_listing_names_every_document_once_and_ends_with_their_count(world: Wo
     assert listing.complete.count == len(world.expected())
     assert listing.is_full
     assert not listing.failures
+
+
+@pytest.mark.case(Case.PROTOCOL)
+def test_what_a_reference_stands_for_is_the_same_in_another_process(world: World) -> None:
+    seed(world)
+    items = [entry for entry in world.connector().items() if isinstance(entry, Item)]
+    named = [item for item in items if item.reference is not None]
+    if not named:
+        pytest.skip(f"{NOT_APPLICABLE}: the connector loads content while it lists")
+    other = world.connector()
+    references = [json.loads(json.dumps(item.reference, allow_nan=False)) for item in named]
+    loads = [
+        msgspec.structs.replace(item, load=partial(other.load, reference))
+        for item, reference in zip(named, references, strict=True)
+    ]
+
+    assert other.concurrent_loads >= 1
+    alone = [item.load() for item in loads]
+    other.prefetch(loads)
+
+    assert alone == [item.load() for item in loads] == [item.load() for item in named]
 
 
 @pytest.mark.case(Case.EMPTY_SOURCE)

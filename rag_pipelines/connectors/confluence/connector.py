@@ -13,9 +13,10 @@ none, and neither does the trash: only a full listing shows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.atlassian_client import AtlassianClient
@@ -126,6 +127,12 @@ class ConfluenceConnector(Connector):
     def prefetch(self, items: Sequence[Item]) -> None:
         self._bodies.read_ahead([ref for item in items if (ref := Ref.of(item.external_id)) is not None])
 
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """The body of a page, a blog post or a comment; where a file is, only a listing says."""
+        ref = Ref.of(reference["id"])
+        assert ref is not None
+        return self._bodies.load(ref)
+
     def groups(self) -> Iterator[Group | Failure | Complete]:
         return PeopleDirectory(self._site).groups()
 
@@ -219,6 +226,7 @@ class ConfluenceConnector(Connector):
             external_id=content.ref.external_id,
             token=str(content.version),
             load=partial(self._bodies.load, content.ref, content),
+            reference=None if kind == ATTACHMENT else {"id": content.ref.external_id},
             name=content.title if kind == ATTACHMENT else "",
             path="/".join(place),
             url=content.base + content.link if content.link else None,
