@@ -66,6 +66,21 @@ def embed_all(
             progress(len(rows))
 
 
+def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Places of texts of these lengths, longest first, in batches of at most `budget` tokens or of one text.
+
+    A batch holds as many tokens as its longest text times its number of texts: shorter ones are padded.
+    """
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row], reverse=True):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
 def _embed_group(
     embedder: Embedder, texts: Sequence[str], rows: Sequence[int]
 ) -> tuple[list[int], Vectors, list[tuple[int, EmbeddingError]]]:

@@ -144,8 +144,11 @@ def _prepare_apart(order: Order) -> None:
 
 
 def _decide(source: Path, name: str, wish: Wish, folder: Path) -> Manifest:
-    """Load the model by its own library, and find the first runtime that agrees with it."""
-    model = load_sentence_transformer(source, wish.device)
+    """Load the model by its own library, and find the first runtime that agrees with it.
+
+    All of this is done on the processor: machines without the GPU that embeds chunk for the same model.
+    """
+    model = load_sentence_transformer(source, "cpu")
     max_tokens = _max_tokens(model)
     tokenizer = _export_tokenizer(model, max_tokens, folder / TOKENIZER_FILE)
     prompts = model.prompts or {}

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from rag_pipelines.embedding.base import Vectors
 
 BATCH_SIZE = {"openvino": 8, "torch": 32}
+GPU_BATCH_TOKENS = 16_384
+"""Tokens, padding included, in one call of a model on a GPU whose profile sets no `batch_size`."""
+
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -121,8 +124,13 @@ class LocalEmbedder:
         batch_size = self._profile.batch_size or BATCH_SIZE[identity.runtime]
         precision: Precision = "bf16" if identity.precision == "bf16" else "fp32"
         if manifest.pooling is None:
+            by_tokens = self._wish.device == "cuda" and not self._profile.batch_size
             return TorchRuntime(
-                self._source, precision=precision, device=self._wish.device, batch_size=batch_size
+                self._source,
+                precision=precision,
+                device=self._wish.device,
+                batch_size=batch_size,
+                batch_tokens=GPU_BATCH_TOKENS if by_tokens else None,
             )
         return OpenVinoRuntime(
             self._folder,

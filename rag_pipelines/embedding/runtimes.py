@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rag_pipelines.embedding.base import normalise
+from rag_pipelines.embedding.batch import token_batches
 from rag_pipelines.embedding.tokenizer import read_tokenizer_file
 from rag_pipelines.errors import ConfigError
 
@@ -105,31 +106,57 @@ class OpenVinoRuntime:
 
 
 class TorchRuntime:
-    """The model as sentence-transformers itself runs it, on the processor or a GPU."""
+    """The model as sentence-transformers itself runs it, on the processor or a GPU.
 
-    def __init__(self, folder: Path, *, precision: Precision, device: str, batch_size: int) -> None:
+    Args:
+        batch_size: texts in one call of the model.
+        batch_tokens: tokens in one call of the model instead, padding included.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        precision: Precision,
+        device: str,
+        batch_size: int,
+        batch_tokens: int | None = None,
+    ) -> None:
         self._model = load_sentence_transformer(folder, device)
         if precision == "bf16":
             _run_in_bf16(self._model)
         self._batch_size = batch_size
+        self._batch_tokens = batch_tokens
 
     def encode(self, texts: Sequence[str], prompt: str) -> tuple[Vectors, int]:
+        import numpy as np
+
+        lengths = self._lengths(texts, prompt)
+        if self._batch_tokens is None:
+            return self._encode(texts, prompt, self._batch_size), sum(lengths)
+        batches = list(token_batches(lengths, self._batch_tokens))
+        made = [self._encode([texts[row] for row in rows], prompt, len(rows)) for rows in batches]
+        vectors = np.concatenate(made)
+        vectors[np.concatenate(batches)] = vectors.copy()
+        return vectors, sum(lengths)
+
+    def _encode(self, texts: Sequence[str], prompt: str, batch_size: int) -> Vectors:
         import numpy as np
 
         vectors = self._model.encode(
             list(texts),
             prompt=prompt,
-            batch_size=self._batch_size,
+            batch_size=batch_size,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        return normalise(np.asarray(vectors, dtype=np.float32)), self._tokens(texts, prompt)
+        return normalise(np.asarray(vectors, dtype=np.float32))
 
-    def _tokens(self, texts: Sequence[str], prompt: str) -> int:
-        """Tokens that the model read of these texts."""
+    def _lengths(self, texts: Sequence[str], prompt: str) -> list[int]:
+        """Tokens that the model reads of each text."""
         limit = self._model.get_max_seq_length() or sys.maxsize
         encoded = self._model.tokenizer([prompt + text for text in texts], verbose=False)
-        return sum(min(len(ids), limit) for ids in encoded["input_ids"])
+        return [min(len(ids), limit) for ids in encoded["input_ids"]]
 
 
 def compile_model(path: Path, precision: Precision) -> openvino.CompiledModel:

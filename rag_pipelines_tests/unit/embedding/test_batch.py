@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_pipelines.embedding.batch import embed_all
+from rag_pipelines.embedding.batch import embed_all, token_batches
 from rag_pipelines.embedding.hashing import HashEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import EmbeddingError, TransientError
@@ -91,3 +93,15 @@ def test_progress_counts_every_text():
     counted = []
     list(embed_all(Picky(), ["a", "bad", "c"], group=2, progress=counted.append))
     assert counted == [2, 1]
+
+
+@given(st.lists(st.integers(1, 600), max_size=60), st.integers(1, 2_000))
+def test_batches_by_tokens_hold_every_text_once_and_no_more_than_the_budget(lengths, budget):
+    batches = list(token_batches(lengths, budget))
+
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or max(lengths[row] for row in batch) * len(batch) <= budget
+    for batch, following in pairwise(batches):
+        assert max(lengths[row] for row in batch) * (len(batch) + 1) > budget
+        assert min(lengths[row] for row in batch) >= max(lengths[row] for row in following)

@@ -20,6 +20,7 @@ from rag_pipelines.embedding.conversion import LEAST_COSINE, Manifest, Wish, ens
 from rag_pipelines.embedding.local import LocalEmbedder
 from rag_pipelines.embedding.model_files import find_model, weights_hash
 from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.embedding.runtimes import TorchRuntime
 from rag_pipelines.errors import ConfigError
 from rag_pipelines_tests.unit.chunking.documents import prose
 from rag_pipelines_tests.unit.embedding.conftest import MAX_TOKENS, SIZE
@@ -142,6 +143,24 @@ def test_vectors_come_back_in_the_order_of_the_texts_whatever_the_batch(in_openv
     backwards = in_openvino.embed_documents(TEXTS[::-1])[::-1]
     np.testing.assert_allclose(vectors, alone, atol=1e-5)
     np.testing.assert_allclose(vectors, backwards, atol=1e-5)
+
+
+def test_batches_by_tokens_give_the_vectors_and_the_tokens_of_batches_by_number(mean_model):
+    def run(**batches) -> tuple[np.ndarray, int]:
+        return TorchRuntime(mean_model, precision="fp32", device="cpu", **batches).encode(TEXTS, "")
+
+    by_tokens, tokens = run(batch_size=32, batch_tokens=60)
+    by_number, same = run(batch_size=1)
+
+    assert tokens == same
+    np.testing.assert_allclose(by_tokens, by_number, atol=1e-5)
+
+
+def test_a_model_for_a_gpu_is_prepared_on_a_machine_without_one_with_one_identity(mean_model, tmp_path):
+    profiles = (EmbeddingProfile(model=str(mean_model), runtime="torch", device=at) for at in ("cuda", "cpu"))
+    gpu, cpu = (LocalEmbedder(profile, tmp_path).identity for profile in profiles)
+
+    assert gpu == cpu
 
 
 def test_several_threads_get_the_vectors_of_one(in_openvino):
