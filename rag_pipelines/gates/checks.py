@@ -87,7 +87,7 @@ def recall(subject: Subject) -> Gate:
     ask = _neighbours_found if subject.whole else _finds_itself
     found = wanted = 0
     with connection.transaction():
-        for name, setting in walk_settings(settings.vector.ef_search).items():
+        for name, setting in walk_settings(settings.vector).items():
             connection.execute("SELECT set_config(%s, %s, true)", (name, setting))
         sample = _recall_sample(subject)
         for row in sample:

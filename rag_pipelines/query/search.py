@@ -86,7 +86,7 @@ class Searcher:
             database = database.at(reader.get_secret_value(), "database.reader_url")
         self._database = database.with_server_settings(
             {
-                **walk_settings(self._index_settings.vector.ef_search),
+                **walk_settings(self._index_settings.vector),
                 "plan_cache_mode": "force_generic_plan",
             }
         )

@@ -180,3 +180,11 @@ def test_the_choice_is_by_rows_and_by_what_fits(
     assert graph.choose_kind(VectorSettings(index="auto"), spec, rows, allowed) == chosen
     for kind in KINDS:
         assert graph.choose_kind(VectorSettings(index=kind), spec, rows, allowed) == kind
+
+
+def test_a_graph_of_signs_is_walked_further_because_it_tells_less() -> None:
+    scanned = {
+        kind: int(graph.walk_settings(VectorSettings(index=kind))["hnsw.max_scan_tuples"]) for kind in KINDS
+    }
+    assert scanned["hnsw"] == scanned["exact"] < scanned["hnsw_binary"]
+    assert scanned["hnsw_binary"] > graph.SIGNS_FETCHED
