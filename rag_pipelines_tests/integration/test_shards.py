@@ -347,11 +347,12 @@ def test_a_document_that_cannot_be_loaded_is_quarantined_and_tried_again_when_it
 def test_what_is_listed_otherwise_while_it_is_loaded_is_loaded_again_as_it_is_listed_now(
     wanted: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (first,) = wanted.rows("SELECT external_id FROM rag.wanted ORDER BY bucket, external_id LIMIT 1")
+
     def change_and_list() -> None:
-        wanted.write("07.md", "# Page 7 of a later day")
+        wanted.write(first["external_id"], "# A page of a later day")
         list_only(wanted)
 
-    monkeypatch.setattr(wanted_module, "PAGE", 100)
     before(monkeypatch, wanted_module._WantedLoading, "_claim", change_and_list)
     report = work_shard(wanted.runtime, "docs", Shard(0, 1))
 
@@ -359,9 +360,10 @@ def test_what_is_listed_otherwise_while_it_is_loaded_is_loaded_again_as_it_is_li
     assert waiting(wanted) == set()
     texts = wanted.rows(
         "SELECT c.text FROM rag.document d JOIN rag.document_chunks USING (document_id) "
-        "JOIN rag.chunk c USING (chunk_set_id) WHERE external_id = '07.md'"
+        f"JOIN rag.chunk c USING (chunk_set_id) WHERE external_id = '{first['external_id']}'"
     )
     assert "later day" in str(texts)
+    assert wanted.rows("SELECT 1 FROM rag.document_former") == []
 
 
 def test_a_purge_of_what_is_only_wanted_leaves_nothing_of_it(wanted: Workspace) -> None:
