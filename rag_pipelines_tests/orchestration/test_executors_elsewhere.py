@@ -187,6 +187,16 @@ def test_kubernetes_is_given_a_valid_job_for_each_shard_with_what_its_stage_asks
     assert_done_elsewhere(listed, shell, parsing)
 
 
+def test_the_job_of_the_documentation_is_valid_for_kubernetes():
+    validate = pytest.importorskip("kubernetes_validate")
+    page = (ROOT / "docs" / "how-to" / "several-machines.md").read_text("utf-8")
+    job = yaml.safe_load(page.partition('```yaml title="work.yaml"\n')[2].partition("```")[0])
+
+    validate.validate(job, validate.latest_version(), strict=True)
+
+    assert (job["kind"], job["spec"]["completionMode"]) == ("Job", "Indexed")
+
+
 @pytest.mark.slow
 def test_workers_of_celery_take_shards_from_the_queue_of_their_stage(
     listed: Workspace, shell: Shell, kept: dg.DagsterInstance, tmp_path: Path
