@@ -150,6 +150,7 @@ class SourceListing:
         self._rules = ListedRules(run)
         self._feed = False
         self._named = False
+        self._open_ends = True
         self._removed: list[Removed] = []
         self._back: set[str] = set()
         self._unlisted: list[Failure] = []
@@ -168,6 +169,9 @@ class SourceListing:
         query(connection, "clear_seen")
         source = query(connection, "source_by_name", {"name": self._run.name}).fetchone()
         assert source is not None
+        # Mostly there are none, and then an unchanged document costs no statement of its own.
+        open_ends = query(connection, "listing_open_ends", {"source_id": self._run.source_id}).fetchone()
+        self._open_ends = open_ends is None or bool(open_ends["any"])
         listed = self._origin.entries()
         self._feed, self._named = listed.feed, listed.named
         with closing(listed.entries) as entries:
@@ -178,7 +182,7 @@ class SourceListing:
     def _begin_anew(self, restarted: Restarted) -> None:
         """What a change feed named stays written; what it would have settled is left to the listing."""
         query(self._run.connection, "clear_seen")
-        self._feed = False
+        self._feed, self._open_ends = False, True
         self._removed, self._back, self._unlisted, self._complete = [], set(), [], None
         self._run.report.listed = 0
         self._run.report.notes.append(restarted.reason)
@@ -236,6 +240,7 @@ class SourceListing:
 
     def _record(self, failures: list[Failure]) -> None:
         self._unlisted += [one for one in failures if one.entity is not None and one.hides_documents]
+        self._open_ends = True
         for failure in failures:
             error = type(failure.error).__name__
             self._run.decide(DocumentChange.FAILED, failure.external_id or failure.entity or "?", error)
@@ -268,10 +273,7 @@ class SourceListing:
 
     def _write(self, items: dict[str, Item], moved: set[str]) -> None:
         run = self._run
-        # Mostly there are none, and then an unchanged document costs no statement of its own.
-        open_ends = query(run.connection, "listing_open_ends", {"source_id": run.source_id}).fetchone()
-        assert open_ends is not None
-        wanted = self._described(items, resolve=open_ends["any"])
+        wanted = self._described(items, resolve=self._open_ends)
         stored = self._differing(wanted)
         attributes: list[dict[str, Any]] = []
         access: list[dict[str, Any]] = []
@@ -309,7 +311,7 @@ class SourceListing:
             params = attribute_params(one.item, one.tenant, one.attributes, one.access_id)
             attributes.append({"document_id": row["document_id"], **params})
         left = deferred if self._scope.full else self._loading.due(deferred)
-        if attributes or access or left or self._wanted or open_ends["any"]:
+        if attributes or access or left or self._wanted or self._open_ends:
             with run.writing() as connection:
                 if self._wanted:
                     drop_wanted(run, [*held, *(one.item.external_id for one in to_load)])
