@@ -60,4 +60,5 @@ def test_no_query_that_fills_a_table_of_words_is_left_out():
     filling = {
         name for name, text in queries().items() if "INSERT INTO {" in text or "CREATE TABLE {" in text
     }
-    assert filling - {"add_departed"} <= set(QUERIES)
+    without_words = {"add_departed", "copy_storage", "create_part"}
+    assert filling - without_words <= set(QUERIES)
