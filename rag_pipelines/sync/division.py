@@ -6,8 +6,10 @@ on one (`shards`).
 
 from __future__ import annotations
 
+from psycopg import sql
+
 from rag_pipelines.runtime import Runtime
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import Part, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.targets import source_targets
 
@@ -20,6 +22,7 @@ def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage =
     """
     settings = runtime.settings
     batch = settings.limits.batch_documents
+    all_: dict[str, Part] = {"documents": sql.SQL("true")}
     with runtime.database.connection() as connection:
         known = query(connection, "source_by_name", {"name": source}).fetchone()
         if known is None:
@@ -32,10 +35,10 @@ def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage =
             "bucket": None,
             "max_attempts": settings.source(source).max_attempts,
         }
-        pending = query(connection, "pending_documents", params).rowcount
+        pending = query(connection, "pending_documents", params, all_).rowcount
         wanted = query(connection, "count_wanted", {"names": [source]}).fetchone()
         pending += wanted["wanted"] if wanted else 0
         for model in targets.models if through >= Stage.EMBEDDED else ():
             sets = {"buckets": None, "chunker_id": model.chunker_id, "model_id": model.profile_id}
-            pending += query(connection, "pending_chunk_sets", {**everything, **sets}).rowcount
+            pending += query(connection, "pending_chunk_sets", {**everything, **sets}, all_).rowcount
     return max(1, min(most, -(-pending // batch)))

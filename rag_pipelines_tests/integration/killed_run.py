@@ -44,9 +44,9 @@ def main(config: str, url: str, journal_path: str) -> None:
     HashEmbedder.embed_documents = counted  # type: ignore[method-assign]
     index = Storage.index_words
 
-    def noted(self: Storage, *arguments: Any) -> None:
+    def noted(self: Storage, *arguments: Any, **named: Any) -> None:
         note("phase indexing")
-        index(self, *arguments)
+        index(self, *arguments, **named)
 
     Storage.index_words = noted  # type: ignore[method-assign]
     settings, database = load_config(Path(config)), Database(url)

@@ -101,7 +101,8 @@ def test_a_version_that_answers_the_golden_questions_worse_does_not_go_live(
     ]  # The quick model lacks more.
 
     with rag_pipelines.open(examples / "rag.yaml") as rag:
-        assert [one.state for one in rag.indexes["main"].versions()] == ["built", "live"]
+        states = [one.state for one in rag.indexes["main"].versions()]
+        assert [state for state in states if state != "spare"] == ["built", "live"]
 
 
 def test_the_service_gives_each_caller_what_that_caller_may_read(examples: Path):

@@ -366,7 +366,7 @@ def test_an_interrupted_full_build_leaves_the_live_version_alone(
 ) -> None:
     live = filled.publish()
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

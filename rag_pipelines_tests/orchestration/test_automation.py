@@ -170,7 +170,7 @@ def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell)
             "INSERT INTO rag.index_version (index_name, fingerprint, state, kind, storage, chunker_id, "
             "model_id, params, required_gates, watermark, lease_token, lease_owner) SELECT index_name, "
             "fingerprint, 'building', kind, 99, chunker_id, model_id, params, required_gates, watermark, "
-            "lease_token, lease_owner FROM rag.index_version"
+            "lease_token, lease_owner FROM rag.index_version WHERE state = 'live'"
         )
 
     said = clean_up(shell.workspace.database)
@@ -181,6 +181,7 @@ def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell)
     ] == [
         "failed",
         "live",
+        "spare",
     ]
     assert shell.workspace.rows("SELECT FROM rag.run WHERE finished_at IS NULL") == []
     assert "no source" in clean_up(shell.workspace.database)

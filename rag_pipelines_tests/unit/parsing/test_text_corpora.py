@@ -21,7 +21,7 @@ SUFFIXES = frozenset({
 EMPTY = frozenset(
     {"empty.txt", "fake-text-all-whitespace.txt", "MEDRPT-2024-PAT-3847_medical_report_scan.md"}
 )
-UNSUPPORTED = re.compile(r".*\.(?:bin|zip|bmp|jpg|png)")
+UNSUPPORTED = re.compile(r".*\.(?:bin|bmp|jpg|png)")
 
 
 @pytest.mark.parametrize("corpus", ["unstructured-docs", "docling-testdata", "markitdown-testfiles"])
