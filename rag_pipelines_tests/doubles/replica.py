@@ -27,8 +27,17 @@ class Replica(NamedTuple):
 
     def execute(self, statement: str) -> None:
         """Run a statement on the replica."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self._connect() as connection:
             connection.execute(statement)
+
+    def _connect(self) -> psycopg.Connection:
+        """A connection to the replica; what is replayed just then may end the start of one, as any statement."""
+        while True:
+            try:
+                return psycopg.connect(self.url, autocommit=True)
+            except psycopg.OperationalError as error:
+                if "conflict with recovery" not in str(error):
+                    raise
 
     def pause(self) -> None:
         """Replay nothing for now."""
@@ -47,7 +56,7 @@ class Replica(NamedTuple):
         """
         with (
             psycopg.connect(self.primary, autocommit=True) as primary,
-            psycopg.connect(self.url, autocommit=True) as here,
+            self._connect() as here,
         ):
             primary.execute("SET synchronous_commit = on")
             primary.execute("SELECT pg_logical_emit_message(true, 'test', 'flush')")
