@@ -31,7 +31,7 @@ class Replica(NamedTuple):
             connection.execute(statement)
 
     def _connect(self) -> psycopg.Connection:
-        """A connection to the replica; what is replayed just then may end the start of one, as any statement."""
+        """A connection to the replica, whose start may end as any statement may."""
         while True:
             try:
                 return psycopg.connect(self.url, autocommit=True)
