@@ -87,7 +87,8 @@ def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:
     parked = _gauge("source_parked_deletions", "Deletions that wait for a decision.", "source")
     size = _gauge("source_raw_bytes", "Bytes of documents as they were loaded.", "source")
     old = _gauge("source_last_texts", "Documents served with an earlier text.", "source")
-    for row in query(connection, "metric_documents", named):
+    indexed = [name for name in settings.sources if settings.indexes_of(name)]
+    for row in query(connection, "metric_documents", {**named, "indexed": indexed}):
         source = row["source"]
         for state in ("present", "missing", "tombstoned"):
             documents.add_metric([source, state], row[state])

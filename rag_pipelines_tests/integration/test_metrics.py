@@ -108,6 +108,21 @@ def test_a_document_waits_for_the_stage_that_it_has_not_had(workspace: Workspace
     assert scrape(workspace)["rag_source_pending_documents", "docs", "chunk"] == 1
 
 
+def test_documents_that_no_index_takes_wait_for_nothing(workspace: Workspace) -> None:
+    workspace.document["indexes"] = {}
+    workspace.write("a.md", "# a\n\nText.\n")
+    workspace.ingest()
+    found = scrape(workspace)
+    waiting = {key[-1]: value for key, value in found.items() if key[0] == "rag_source_pending_documents"}
+    assert waiting == {"parse": 0, "chunk": 0, "embed": 0}
+
+
+def test_a_run_is_counted_when_it_has_ended(workspace: Workspace) -> None:
+    with source_run(workspace.database, workspace.settings, "docs"):
+        assert not [key for key in scrape(workspace) if key[0] == "rag_source_runs_total"]
+    assert scrape(workspace)["rag_source_runs_total", "complete", "docs"] == 1
+
+
 def test_what_verification_found_is_told(workspace: Workspace, call: Callable[..., Result]) -> None:
     workspace.write("a.md", "# a\n\nText.\n")
     workspace.refresh()

@@ -1,7 +1,7 @@
 -- name: metric_documents
 -- One row a source: documents by state, what waits for which stage, bytes, deletions that wait for a decision, and
--- since when listing and groups are known. A document waits for chunks where it was read and has none, for vectors
--- where its chunks have none under any model.
+-- since when listing and groups are known. A document of an indexed source waits for chunks where it was read and has
+-- none, for vectors where its chunks have none under any model.
 SELECT s.name AS source,
        extract(epoch FROM now() - s.listed_at)::float8 AS listing_age,
        extract(epoch FROM now() - s.groups_at)::float8 AS groups_age,
@@ -10,7 +10,8 @@ SELECT s.name AS source,
        count(*) FILTER (WHERE d.state = 'tombstoned') AS tombstoned,
        coalesce(sum(d.raw_bytes) FILTER (WHERE d.state <> 'tombstoned'), 0)::bigint AS raw_bytes,
        count(*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'pending') AS to_parse,
-       count(*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'ok' AND c.document_id IS NULL) AS to_chunk,
+       count(*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'ok' AND c.document_id IS NULL
+                          AND s.name = ANY(%(indexed)s)) AS to_chunk,
        count(*) FILTER (WHERE d.state <> 'tombstoned' AND d.status = 'ok' AND NOT c.embedded) AS to_embed,
        count(*) FILTER (WHERE d.state <> 'tombstoned' AND d.unread_since IS NOT NULL) AS last_texts,
        (SELECT count(*) FROM rag.deletion x JOIN rag.document w USING (deletion_id)
@@ -31,12 +32,12 @@ WHERE s.name = ANY(%(sources)s)
 GROUP BY 1, 2;
 
 -- name: metric_runs
--- Runs by how they ended, with what they took of a model.
-SELECT s.name AS source, coalesce(r.outcome, 'running') AS outcome, count(*) AS runs,
+-- Runs by how they ended, with what they took of a model. One under way is none yet: what is counted never falls.
+SELECT s.name AS source, r.outcome, count(*) AS runs,
        coalesce(sum((r.report ->> 'tokens')::float8), 0) AS tokens,
        coalesce(sum((r.report ->> 'cost')::float8), 0) AS cost
 FROM rag.run r JOIN rag.source s USING (source_id)
-WHERE s.name = ANY(%(sources)s)
+WHERE s.name = ANY(%(sources)s) AND r.outcome IS NOT NULL
 GROUP BY 1, 2;
 
 -- name: metric_certificates
