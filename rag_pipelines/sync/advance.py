@@ -26,7 +26,7 @@ from rag_pipelines.errors import DocumentError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
-from rag_pipelines.store.database import compose_query, query
+from rag_pipelines.store.database import query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
@@ -90,15 +90,15 @@ class Advance:
 
     def _work_off_chunks(self) -> None:
         worked_off = chunks_worked_off(self._run, self._targets)
-        known = worked_off.since is not None
-        self._documents = compose_query("unfinished_documents") if known else sql.SQL("true")
+        since = worked_off.since
+        self._documents = worked_off.documents(since)
         upto, lost = worked_off.now(), 0
         for _ in range(ROUNDS):
             lost = self._work_off()
             if not lost:
                 break
-        if not (known or lost) and self._chunkers == self._targets.chunkers:
-            worked_off.note(upto)
+        if since is None and not lost and self._chunkers == self._targets.chunkers:
+            worked_off.note(self._run, upto)
 
     def _work_off(self) -> int:
         """Bring every pending document forward; returns how many have to be begun anew."""

@@ -6,12 +6,11 @@ on one (`shards`).
 
 from __future__ import annotations
 
-from psycopg import sql
-
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Part, query
 from rag_pipelines.sync.advance import Stage
 from rag_pipelines.sync.targets import source_targets
+from rag_pipelines.sync.worked_off import Place, chunks_worked_off, vectors_worked_off
 
 
 def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage = Stage.EMBEDDED) -> int:
@@ -22,7 +21,6 @@ def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage =
     """
     settings = runtime.settings
     batch = settings.limits.batch_documents
-    all_: dict[str, Part] = {"documents": sql.SQL("true")}
     with runtime.database.connection() as connection:
         known = query(connection, "source_by_name", {"name": source}).fetchone()
         if known is None:
@@ -35,10 +33,17 @@ def worthwhile_shards(runtime: Runtime, source: str, most: int, through: Stage =
             "bucket": None,
             "max_attempts": settings.source(source).max_attempts,
         }
-        pending = query(connection, "pending_documents", params, all_).rowcount
+        place = Place(connection, known["source_id"])
+        chunks = chunks_worked_off(place, targets)
+        parts: dict[str, Part] = {"documents": chunks.documents(chunks.since)}
+        pending = query(connection, "pending_documents", params, parts).rowcount
         wanted = query(connection, "count_wanted", {"names": [source]}).fetchone()
         pending += wanted["wanted"] if wanted else 0
+        vectors = vectors_worked_off(place, targets.models)
+        since = vectors.since
+        parts = {"documents": vectors.documents(since)}
         for model in targets.models if through >= Stage.EMBEDDED else ():
             sets = {"buckets": None, "chunker_id": model.chunker_id, "model_id": model.profile_id}
-            pending += query(connection, "pending_chunk_sets", {**everything, **sets}, all_).rowcount
+            asked = {**everything, **sets, "since": since}
+            pending += query(connection, "pending_chunk_sets", asked, parts).rowcount
     return max(1, min(most, -(-pending // batch)))

@@ -15,13 +15,12 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
-from rag_pipelines.store.database import Part, Row, compose_query, query
+from rag_pipelines.store.database import Part, Row, query
 from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
@@ -118,17 +117,15 @@ def embed_pending(run: SourceRun, models: Sequence[ModelTarget]) -> None:
     stopped before."""
     worked_off = vectors_worked_off(run, models)
     since, upto = worked_off.since, worked_off.now()
+    parts: dict[str, Part] = {"documents": worked_off.documents(since)}
     for model in models:
-        _embed_pending(run, model, since)
-    worked_off.note(upto)
+        _embed_pending(run, model, since, parts)
+    worked_off.note(run, upto)
 
 
-def _embed_pending(run: SourceRun, model: ModelTarget, since: str | None) -> None:
-    """The same of one; of documents that changed since a transaction, or of all."""
+def _embed_pending(run: SourceRun, model: ModelTarget, since: str | None, parts: Mapping[str, Part]) -> None:
+    """The same of one, of the documents that may lack something."""
     after = 0
-    parts: dict[str, Part] = {
-        "documents": sql.SQL("true") if since is None else compose_query("recent_documents")
-    }
     params = {
         "since": since,
         "source_id": run.source_id,

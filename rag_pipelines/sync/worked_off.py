@@ -11,54 +11,69 @@ models of then: once all documents were looked at under others, these are noted,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from psycopg import sql
 
 from rag_pipelines.fingerprint import fingerprint
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import Pg, compose_query, query
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 
 
-class WorkedOff:
-    """What is known of the documents of a run at one stage, under what they must become there."""
+class Place(NamedTuple):
+    """The documents of a source, or of some buckets of it, for whoever asks without a run."""
 
-    def __init__(self, run: SourceRun, stage: Literal["chunk", "embed"], targets: str) -> None:
-        self._run = run
+    connection: Pg
+    source_id: int
+    buckets: list[int] | None = None
+
+
+class WorkedOff:
+    """What is known of documents at one stage, under what they must become there."""
+
+    def __init__(self, place: Place | SourceRun, stage: Literal["chunk", "embed"], targets: str) -> None:
+        self._connection = place.connection
+        self._documents = {"chunk": "unfinished_documents", "embed": "recent_documents"}[stage]
         self._params = {
-            "source_id": run.source_id,
+            "source_id": place.source_id,
             "stage": stage,
-            "buckets": run.buckets,
+            "buckets": place.buckets,
             "targets": targets,
         }
 
     @property
     def since(self) -> str | None:
         """The transaction since which changes count; None where everything has to be looked at."""
-        row = query(self._run.connection, "worked_off", self._params).fetchone()
+        row = query(self._connection, "worked_off", self._params).fetchone()
         return row["upto"] if row else None
+
+    def documents(self, since: str | None) -> sql.Composable:
+        """Which documents `d` may lack something; for a query that is given `since` as well."""
+        return sql.SQL("true") if since is None else compose_query(self._documents)
 
     def now(self) -> str:
         """The transaction since which changes count that cannot be seen yet; to be asked before a look."""
-        row = query(self._run.connection, "oldest_change_unseen").fetchone()
+        row = query(self._connection, "oldest_change_unseen").fetchone()
         assert row is not None
         return str(row["upto"])
 
-    def note(self, upto: str) -> None:
-        """Nothing lacks anything that has not changed since `upto`."""
-        with self._run.writing() as connection:
+    def note(self, run: SourceRun, upto: str) -> None:
+        """What `run` found: nothing lacks anything that has not changed since `upto`."""
+        with run.writing() as connection:
             query(connection, "note_worked_off", {**self._params, "upto": upto})
 
 
-def chunks_worked_off(run: SourceRun, targets: Targets) -> WorkedOff:
+def chunks_worked_off(place: Place | SourceRun, targets: Targets) -> WorkedOff:
     """Parses and chunks."""
     chunkers = sorted(target.profile_id for target in targets.chunkers)
-    return WorkedOff(run, "chunk", fingerprint([sorted(targets.parsers.items()), chunkers]))
+    return WorkedOff(place, "chunk", fingerprint([sorted(targets.parsers.items()), chunkers]))
 
 
-def vectors_worked_off(run: SourceRun, models: Sequence[ModelTarget]) -> WorkedOff:
+def vectors_worked_off(place: Place | SourceRun, models: Sequence[ModelTarget]) -> WorkedOff:
     """Vectors."""
-    return WorkedOff(run, "embed", fingerprint(sorted((one.profile_id, one.chunker_id) for one in models)))
+    return WorkedOff(place, "embed", fingerprint(sorted((one.profile_id, one.chunker_id) for one in models)))
 
 
 def forget_worked_off(run: SourceRun) -> None:
