@@ -17,7 +17,7 @@ import msgspec
 
 from rag_pipelines.chunking.base import Chunker
 from rag_pipelines.embedding.specs import ChunkerSpec
-from rag_pipelines.errors import ChunkingError, RagError
+from rag_pipelines.errors import ChunkingError, DocumentError, RagError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk, ParsedDocument, Summary
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
@@ -29,7 +29,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Where `title` is None, the title found in the document is given to the chunkers. `known_blocks` is the
     SHA-256 of encoded blocks of which every chunk is known: where they come out, nothing is chunked.
-    `in_haste` has a PDF read without a look for tables beyond the alignment of its text.
+    `in_haste` has PDFs read without a look for tables beyond the alignment of their text.
     """
 
     data: bytes
@@ -82,7 +82,10 @@ class Rechunked(msgspec.Struct, frozen=True, tag=True):
 
 
 IN_HASTE = "read_fast_after_timeout"
-"""The counter of a PDF that was read in the ``fast`` way because the one asked for took too long."""
+"""The counter of documents whose PDF was read in the ``fast`` way because the one asked for took too long."""
+
+_PDF_MARKS = (b"%PDF-", b"JVBERi0")
+"""How a PDF begins, as it is and in base64 (RFC 4648), as mails hold it."""
 
 _SAMPLE = b"---\ntitle: Sample\n---\n# Heading\n\nSome *text* and `code`.\n\n- item\n\n| a |\n|---|\n| 1 |\n"
 
@@ -125,15 +128,27 @@ def prepare(task: PrepareTask) -> Prepared:
 
 
 def quicker(task: PrepareTask | RechunkTask) -> PrepareTask | None:
-    """The task that reads a PDF in the ``fast`` way, for one that took too long otherwise; else None."""
+    """The task that reads PDFs in the ``fast`` way, for one that took too long otherwise; else None.
+
+    A PDF may be the document, or in an archive, a mail or another document.
+    """
+    from rag_pipelines.parsing.detect import detect
+    from rag_pipelines.parsing.signatures import ARCHIVES
+
     if not isinstance(task, PrepareTask) or task.in_haste or task.options.pdf == "fast":
         return None
-    return msgspec.structs.replace(task, in_haste=True) if b"%PDF-" in task.data[:1024] else None
+    if not any(mark in task.data for mark in _PDF_MARKS):
+        try:
+            if detect(task.data, task.name, task.declared_type) not in ARCHIVES:
+                return None
+        except DocumentError:
+            return None
+    return msgspec.structs.replace(task, in_haste=True)
 
 
 def _said_to_be_in_haste(document: ParsedDocument) -> ParsedDocument:
     warning = (
-        "it took longer than limits.parse.seconds; its tables are read by the alignment of its text only"
+        "it took longer than limits.parse.seconds; tables of PDF are read by the alignment of their text only"
     )
     return msgspec.structs.replace(
         document,

@@ -261,7 +261,8 @@ def _assemble(builder: DocumentBuilder, pages: list[Page], findings: list[Findin
             items.append(item)
             page_of[id(item)] = page.number
     own = [item for item in items if isinstance(item, Paragraph) and not item.in_picture]
-    headings = Headings(own, _outline(document))
+    with_tables = [page_of[id(item)] for item in items if isinstance(item, PageTable)]
+    headings = Headings(own, _outline(document), with_tables)
     builder.title = title_of(builder.metadata.pop("title", None), pages, headings)
     _Writer(builder, headings, {page.number: page.links for page in pages}).write(items, page_of)
     for text, number in furniture.headers.items():

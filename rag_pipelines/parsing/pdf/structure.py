@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ _CAPTION = re.compile(
 )
 _NOT_A_HEADING_END = re.compile(r"[.,;]$")
 _LABEL_AND_VALUE = re.compile(r":\s+\S")
-_NUMBERED = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z]|[IVX]+)[.)]?\s")
+_NUMBERED = re.compile(r"(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)]|[IVX]{2,}[.)]?)\s")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _WORDS = re.compile(r"[^\W\d_]{2,}[\W_]*\s.*[^\W\d_]{2}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
 _CONTENTS = re.compile(
@@ -63,16 +63,25 @@ class Furniture:
     footers: dict[str, int] = field(default_factory=dict)
     lines: set[int] = field(default_factory=set)
 
+    def add(self, at_top: bool, group: Sequence[_Place]) -> None:
+        """Add the same text on several pages."""
+        texts = self.headers if at_top else self.footers
+        texts.setdefault("  ".join(line.text for line in group[0].row), group[0].page.number)
+        for page, row, *_ in group:
+            self.lines.update(
+                id(line) for line in page.lines if any(part.box.holds(line.box) for part in row)
+            )
+
 
 def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]]) -> Furniture:
     """The text in the margins that repeats from page to page, with its page numbers.
 
     A row is furniture when the same text stands at the same height on three pages (on two in a document
-    of two or three, or where the layout model calls it furniture), or would but for a number that counts
-    the pages, or when it is a page number. Pages that say the same between their margins count as one,
-    because there everything repeats. What stands once is content, whatever the model calls it: the
-    number of an invoice, a heading on the first line. A document of which nothing else would be left has
-    no furniture.
+    of two or three, or where the layout model calls it furniture, or where left and right pages take turns
+    with two texts), or would but for a number that counts the pages, or when it is a page number. Pages that
+    say the same between their margins count as one, because there everything repeats. What stands once is
+    content, whatever the model calls it: the number of an invoice, a heading on the first line. A document of
+    which nothing else would be left has no furniture.
     """
     places: defaultdict[tuple[bool, str], list[_Place]] = defaultdict(list)
     for page, found in zip(pages, tables, strict=True):
@@ -81,14 +90,16 @@ def find_furniture(pages: Sequence[Page], tables: Sequence[Sequence[PageTable]])
             height = row[0].box.middle if at_top else page.height - row[0].box.middle
             places[at_top, _pattern(row)].append(_Place(page, row, height, body or page.number))
     result = Furniture()
+    twice: list[tuple[bool, list[_Place]]] = []
     for (at_top, pattern), seen in places.items():
-        for group in _find_repeated(pattern, seen, len(pages)):
-            texts = result.headers if at_top else result.footers
-            texts.setdefault("  ".join(line.text for line in group[0].row), group[0].page.number)
-            for page, row, *_ in group:
-                result.lines.update(
-                    id(line) for line in page.lines if any(part.box.holds(line.box) for part in row)
-                )
+        for group, is_enough in _find_repeated(pattern, seen, len(pages)):
+            if is_enough:
+                result.add(at_top, group)
+            else:
+                twice.append((at_top, group))
+    for at_top, group in twice:
+        if any(at_top == top and _take_turns(group, other) for top, other in twice):
+            result.add(at_top, group)
     return (
         result if any(id(line) not in result.lines for page in pages for line in page.lines) else Furniture()
     )
@@ -106,13 +117,16 @@ class _Place(NamedTuple):
     body: tuple[str, ...] | int
 
 
-def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[list[_Place]]:
-    """The groups of places that show the same text, or the same but for a number that counts pages."""
+def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator[tuple[list[_Place], bool]]:
+    """Places with the same text, or the same but for a number that counts pages; whether they are enough.
+
+    Those that are not are on two pages.
+    """
     usual = statistics.median(place.height for place in seen)
     same = [place for place in seen if abs(place.height - usual) <= SAME_PLACE]
     if _PAGE_NUMBER.fullmatch(pattern):
         if len(same) > 1 or (same and pages == 1):
-            yield same
+            yield same, True
         return
     groups: defaultdict[object, list[_Place]] = defaultdict(list)
     for place in same:
@@ -122,8 +136,20 @@ def _find_repeated(pattern: str, seen: Sequence[_Place], pages: int) -> Iterator
             groups[position, int(number) - place.page.number].append(place)
     for group in groups.values():
         least = 2 if pages <= 3 or all(_is_labelled(place.row) for place in group) else 3
-        if len({place.body for place in group}) >= least:
-            yield group
+        bodies = len({place.body for place in group})
+        if bodies >= 2:
+            yield group, bodies >= least
+
+
+def _take_turns(first: Sequence[_Place], second: Sequence[_Place]) -> bool:
+    """Whether two texts stand by turns on pages that follow each other, at the same height."""
+    numbers = sorted(place.page.number for place in (*first, *second))
+    return (
+        len(numbers) == 4
+        and numbers == list(range(numbers[0], numbers[0] + 4))
+        and abs(first[0].page.number - first[1].page.number) == 2
+        and abs(first[0].height - second[0].height) <= SAME_PLACE
+    )
 
 
 def _marginal_rows(page: Page, tables: Sequence[PageTable]) -> Iterator[tuple[bool, list[Line]]]:
@@ -180,9 +206,17 @@ class Headings:
     A heading is short, does not end like a sentence, and is larger than the body text or bold where the
     body is not, or the outline or the layout model names it. Levels follow the outline where it names
     headings of the same style, else the styles in order of size; a style used once opens no level.
+
+    Pages without text are covers where they come before all text or say the title again: what they show in
+    large letters (a half title, a publisher) heads nothing, unless it is numbered or in the outline.
     """
 
-    def __init__(self, paragraphs: Sequence[Paragraph], outline: Iterable[tuple[int, str, int]]) -> None:
+    def __init__(
+        self,
+        paragraphs: Sequence[Paragraph],
+        outline: Iterable[tuple[int, str, int]],
+        pages_with_tables: Iterable[int] = (),
+    ) -> None:
         weights: Counter[float] = Counter()
         bold = mono = 0
         for paragraph in paragraphs:
@@ -197,6 +231,9 @@ class Headings:
         self._largest = self._largest_of(candidates)
         alike = [one for one in candidates if self._largest and one.size >= self._largest.size]
         self._title = self._largest if len(alike) == 1 else None
+        may_be = {id(one) for one in candidates}
+        with_text = {one.page for one in paragraphs if id(one) not in may_be}.union(pages_with_tables)
+        self._covers = self._covers_among(candidates, with_text)
         self._levels = self._levels_of([one for one in candidates if one is not self._title])
 
     def level(self, paragraph: Paragraph) -> int | None:
@@ -204,6 +241,10 @@ class Headings:
         if not self._may_be(paragraph):
             return None
         named = self._outline_level(paragraph)
+        if paragraph.page in self._covers and not (
+            named or paragraph is self._title or _NUMBERED.match(paragraph.whole)
+        ):
+            return None
         return min(named or self._levels.get(_style(paragraph), 1), DEEPEST_LEVEL)
 
     def is_title(self, paragraph: Paragraph) -> bool:
@@ -252,6 +293,16 @@ class Headings:
             if style in recurring or named[style]:
                 above = max(above, levels[style])
         return levels
+
+    def _covers_among(self, candidates: Sequence[Paragraph], with_text: Collection[int]) -> set[int]:
+        first_text = min(with_text, default=0)
+        title = _letters(self.title or "")
+        return {
+            one.page
+            for one in candidates
+            if one.page not in with_text
+            and (one.page < first_text or (title and _letters(one.whole) == title))
+        }
 
     def _largest_of(self, candidates: Sequence[Paragraph]) -> Paragraph | None:
         """The largest heading of the first page that is larger than the body and has no number."""

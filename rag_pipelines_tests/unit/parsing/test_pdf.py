@@ -117,6 +117,47 @@ def test_headings_have_levels_by_size_and_open_a_path() -> None:
     assert [block.heading_path for block in paragraphs] == [("Leave", "Annual leave"), ("Travel", "Expenses")]
 
 
+def test_covers_and_half_titles_head_nothing() -> None:
+    chapter = together(line(60, 80, "1. Brine", 18, "hebo"), box(60, 120, 500, 300, PROSE))
+    document = parsed(
+        pdf(
+            line(60, 300, "The Salt Book", 18, "hebo"),
+            together(
+                line(60, 300, "The Salt Book", 18, "hebo"),
+                line(60, 400, "Ann Miller", 14, "hebo"),
+                line(60, 700, "Harbour Press", 14, "hebo"),
+            ),
+            box(60, 500, 500, 700, PROSE),
+            together(line(60, 300, "The Salt Book", 18, "hebo"), line(60, 700, "Second part", 14)),
+            box(60, 500, 500, 700, PROSE.upper()),
+            chapter,
+        )
+    )
+    assert document.title == "The Salt Book"
+    paths = [block.heading_path for block in document.blocks if block.end - block.start > 40]
+    assert paths == [(), (), ("1. Brine",)]
+    for shown in ("Ann Miller", "Harbour Press", "Second part"):
+        assert shown in document.text
+
+
+@pytest.mark.parametrize("on_first", ["Part 1 of it", "I. Beginnings"])
+def test_a_page_of_its_own_that_is_in_the_outline_or_numbered_heads_what_follows(on_first: str) -> None:
+    source = pymupdf.open(
+        stream=pdf(
+            together(line(60, 60, "Salt", 30, "hebo"), line(60, 300, on_first, 18, "hebo")),
+            box(60, 120, 500, 300, PROSE),
+        )
+    )
+    source.set_toc([[1, "Part 1 of it", 1]])
+    document = parsed(source.tobytes())
+    assert document.blocks[-1].heading_path == (on_first,)
+
+
+def test_a_title_may_begin_with_an_article() -> None:
+    page = together(line(60, 60, "A Guide to Salt", 24, "hebo"), box(60, 120, 500, 300, PROSE))
+    assert texts(parsed(pdf(page)), BlockKind.TITLE) == ["A Guide to Salt"]
+
+
 def test_the_outline_decides_what_is_a_heading_and_of_which_level() -> None:
     source = pymupdf.open(stream=pdf(together(line(60, 80, "Scope of this"), box(60, 120, 500, 300, PROSE))))
     source.set_toc([[1, "Part one", 1], [2, "Scope of this", 1]])

@@ -64,3 +64,11 @@ def test_what_repeats_with_all_of_its_page_is_content() -> None:
     others = [sheet(number, f"The ferry leaves at {number}.") for number in range(5, 7)]
     found = find_furniture([*same, *others], [[] for _ in range(6)])
     assert found.headers == {"Good morning, all": 1}
+
+
+def test_heads_of_left_and_right_pages_that_take_turns_are_furniture() -> None:
+    left, right = [at(30, "A history of salt")], [at(30, "The first mines")]
+    assert furniture(left, right, left, right).headers == {"A history of salt": 1, "The first mines": 2}
+    assert furniture(left, right, left, []) == Furniture()
+    lower = [at(50, "The first mines")]
+    assert furniture(left, lower, left, lower) == Furniture()

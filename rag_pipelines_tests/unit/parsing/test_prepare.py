@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.message import EmailMessage
 
 import msgspec
 import pytest
@@ -70,6 +73,35 @@ def test_a_pdf_that_took_too_long_is_read_in_the_fast_way_and_counted() -> None:
     assert quicker(hasty) is None
     assert quicker(msgspec.structs.replace(slow, options=ParseOptions(pdf="fast"))) is None
     assert quicker(handbook()) is None
+
+
+def in_a_mail(pdf: bytes) -> PrepareTask:
+    mail = EmailMessage()
+    mail["Subject"] = "The rent"
+    mail.set_content("See the attachment.")
+    mail.add_attachment(pdf, maintype="application", subtype="pdf", filename="rent.pdf")
+    return PrepareTask(data=mail.as_bytes(), name="rent.eml")
+
+
+def in_an_archive(pdf: bytes) -> PrepareTask:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("letters/rent.pdf", pdf)
+    return PrepareTask(data=data.getvalue(), name="letters.zip")
+
+
+@pytest.mark.parametrize("enclosed", [in_a_mail, in_an_archive])
+def test_a_pdf_in_another_document_is_read_in_the_fast_way_too(
+    enclosed: Callable[[bytes], PrepareTask],
+) -> None:
+    document = mupdf().open()
+    page = document.new_page()
+    page.insert_text((72, 72), "The rent is due on Monday.")
+    hasty = quicker(enclosed(document.tobytes()))
+    assert hasty is not None
+    parsed = decode_parsed(prepare(hasty).encoded)
+    assert "The rent is due on Monday." in parsed.text
+    assert parsed.counters[IN_HASTE] == 1
 
 
 def handbook(*chunkers: ChunkerSpec, title: str | None = None) -> PrepareTask:
