@@ -87,7 +87,11 @@ def _warnings(settings: Settings, document: Document) -> list[str]:
     from rag_pipelines.config.problems import literal_secrets, problem_line
 
     found = [
-        problem_line(path, "a secret is written in the file; refer to it as ${NAME} instead", document)
+        problem_line(
+            path,
+            "a secret is written in the file; refer to it as ${NAME} or ${STORE:PLACE} instead",
+            document,
+        )
         for path, _ in literal_secrets(document)
     ]
     found += [

@@ -1,4 +1,4 @@
-"""Reading one YAML file: values, the line of each, and ``${NAME}`` references.
+"""Reading one YAML file: values, the line of each, and ``${NAME}`` and ``${STORE:PLACE}`` references.
 
 What belongs here: syntax. What does not: meaning (`settings`) and wording (`problems`).
 
@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import yaml
 
 from rag_pipelines.errors import ConfigError
+from rag_pipelines.secrets import references as secrets
 
 Path = tuple[str | int, ...]
 """A place in the file: keys of mappings and positions in lists."""
 
 _REFERENCE = re.compile(
-    r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bad>\{[^}]*\}?))"
+    r"\$(?:\$|\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<store>[a-z][a-z0-9-]*):(?!-)(?P<place>[^}]+?))"
+    r"(?::-(?P<default>[^}]*))?\}|(?P<bad>\{[^}]*\}?))"
 )
 CONFIG_DIR = "CONFIG_DIR"
 """The reference that stands for the folder of the file; never a secret."""
@@ -34,8 +37,8 @@ class Document:
     """A file that could be read: plain values, and what is needed to speak about them.
 
     `lines` counts from 1. `references` holds the text as written of every value that has a
-    reference, and `environment` the values that were put in; both serve to keep secrets out of
-    messages.
+    reference, and `environment` the values that were put in, by their names; both serve to keep secrets
+    out of messages.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -166,38 +169,63 @@ class _NodeReader:
 
     def _resolve(self, text: str, path: Path) -> Any:
         """`text` with its references replaced; `_ABSENT` where a lone reference gives nothing."""
-
-        def replace(match: re.Match[str]) -> str:
-            name, default, bad = match["name"], match["default"], match["bad"]
-            if bad is not None:
-                self.document.problems.append(
-                    (
-                        path,
-                        "received a malformed reference; valid: ${NAME}, ${NAME:-default}, or $$ for $",
-                    )
-                )
-                return ""
-            if name is None:
-                return "$"
-            value = self.env.get(name) or default
-            if value is None:
-                state = "empty" if name in self.env else "not set"
-                self.document.problems.append(
-                    (
-                        path,
-                        f"received ${{{name}}}, but the environment variable {name} is {state}; "
-                        f"set it, or give a default: ${{{name}:-value}}",
-                    )
-                )
-                return ""
-            if self.env.get(name) and name != CONFIG_DIR:
-                self.document.environment[name] = value
-            return value
-
-        resolved = _REFERENCE.sub(replace, text)
+        resolved = self._replaced(text, path)
         if resolved != text:
             self.document.references[path] = text
+        if any(match["store"] for match in _REFERENCE.finditer(text)):
+            secrets.remember(resolved, partial(_again, self.env, text))
         return resolved if resolved or not text else _ABSENT
+
+    def _replaced(self, text: str, path: Path) -> str:
+        def replace(match: re.Match[str]) -> str:
+            if match["bad"] is not None:
+                problem = (
+                    "received a malformed reference; valid: ${NAME}, ${NAME:-default}, ${STORE:PLACE} "
+                    f"({', '.join(secrets.stores())}), or $$ for $"
+                )
+            elif match["store"] is not None:
+                try:
+                    return self._secret(match["store"], match["place"], match["default"])
+                except ConfigError as error:
+                    problem = f"received ${{{match['store']}:{match['place']}}}, but {error}"
+            elif match["name"] is None:
+                return "$"
+            else:
+                name = match["name"]
+                value = self.env.get(name) or match["default"]
+                if value is not None:
+                    if self.env.get(name) and name != CONFIG_DIR:
+                        self.document.environment[name] = value
+                    return value
+                state = "empty" if name in self.env else "not set"
+                problem = (
+                    f"received ${{{name}}}, but the environment variable {name} is {state}; "
+                    f"set it, or give a default: ${{{name}:-value}}"
+                )
+            self.document.problems.append((path, problem))
+            return ""
+
+        return _REFERENCE.sub(replace, text)
+
+    def _secret(self, store: str, place: str, default: str | None) -> str:
+        """What a store holds; the default only where the store says that there is nothing."""
+        try:
+            value = secrets.read(store, place)
+        except secrets.MissingSecretError:
+            if default is None:
+                raise
+            return default
+        self.document.environment[f"{store}:{place}"] = value
+        return value
+
+
+def _again(env: Mapping[str, str], text: str) -> str:
+    """A text with references as it is now. Raises what `secrets.read` does."""
+    reader = _NodeReader(env)
+    resolved = reader._replaced(text, ())
+    for _, problem in reader.document.problems:
+        raise ConfigError(problem)
+    return resolved
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str) -> str:

@@ -36,10 +36,12 @@ def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.envi
 
     ``${NAME}`` in a value is replaced from `env`, ``${NAME:-default}`` where that is not set or empty,
     ``$$`` is a dollar sign; a value that comes out empty counts as left out. ``${CONFIG_DIR}`` is the
-    folder of the file.
+    folder of the file. ``${STORE:PLACE}`` is replaced by what a store of secrets holds there (`secrets`).
 
     Raises:
         ConfigError: with every problem that the file has, one a line.
+        CredentialError: a store refuses our login.
+        TransientError: a store cannot be reached.
     """
     file = config_path(path, env)
     document = read_config(file, env)

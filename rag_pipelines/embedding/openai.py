@@ -5,7 +5,9 @@ What belongs here: requests, their faults, and what they cost. What does not: ti
 
 Protocol: POST {base_url}/embeddings with ``{"model", "input": [...], "encoding_format": "base64"}``,
 answered by ``{"data": [{"index", "embedding"}], "usage": {"total_tokens"}}``; an embedding is a list
-of numbers or the base64 of little-endian float32.
+of numbers or the base64 of little-endian float32. The key is a bearer token. With `api_version` Azure's form:
+{base_url}/openai/deployments/{deployment}/embeddings?api-version=…, and the key in the header ``api-key``
+(https://learn.microsoft.com/azure/ai-foundry/openai/reference).
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ from rag_pipelines.fingerprint import sha256
 from rag_pipelines.http.pacing import Quota
 from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
 from rag_pipelines.http.throttle import LONGEST_DELAY, Clock, backoff, retry_after
+from rag_pipelines.secrets.references import log_in
 
 log = logs.get(__name__)
 
@@ -51,7 +54,7 @@ _DENIED = Meaning(CredentialError, "check 'api_key' and the model's permissions"
 REFUSALS = Meanings(
     unauthorised=_DENIED,
     forbidden=_DENIED,
-    missing=Meaning(ConfigError, "check 'base_url' and 'model'"),
+    missing=Meaning(ConfigError, "check 'base_url' and 'model', and 'deployment' at Azure"),
     refused=Meaning(EmbeddingError),
 )
 
@@ -70,9 +73,8 @@ class OpenAIEmbedder:
         self._profile = profile
         self._clock = clock
         self._lock = threading.Lock()
-        key = profile.api_key.get_secret_value() if profile.api_key else ""
         self._quotas = {
-            name: Quota(f"{profile.base_url} {profile.model}", key, name, limit, self._clock)
+            name: Quota(f"{profile.base_url} {profile.model}", self._key, name, limit, self._clock)
             for name, limit in (
                 ("requests", profile.requests_per_minute),
                 ("tokens", profile.tokens_per_minute),
@@ -179,7 +181,7 @@ class OpenAIEmbedder:
             if "tokens" in self._quotas:
                 self._quotas["tokens"].take(tokens)
             try:
-                return self._post(texts, tokens)
+                return log_in(self._key, partial(self._post, texts, tokens), _is_denied)
             except TransientError as error:
                 asked = error.retry_after if isinstance(error, ThrottledError) else None
                 delay = backoff(attempt) if asked is None else asked
@@ -189,7 +191,7 @@ class OpenAIEmbedder:
                 self._clock.sleep(delay)
         raise AssertionError("unreachable")
 
-    def _post(self, texts: Sequence[str], tokens: int) -> Vectors:
+    def _post(self, texts: Sequence[str], tokens: int, key: str) -> Vectors:
         """One try."""
         import httpx
 
@@ -201,11 +203,11 @@ class OpenAIEmbedder:
         if self._profile.request_dimensions:
             body["dimensions"] = self.identity.dimensions
         try:
-            response = self._client.post("embeddings", json=body)
+            response = self._client.post(self._path, params=self._query, headers=self._login(key), json=body)
         except httpx.RequestError as error:
             raise TransientError(f"{self._where} cannot be reached: {type(error).__name__}") from error
         if response.status_code != httpx.codes.OK:
-            raise self._refusal(response, len(texts))
+            raise self._refusal(response, len(texts), key)
         try:
             answer = response.json()
             vectors = self._vectors(answer["data"], len(texts))
@@ -237,15 +239,35 @@ class OpenAIEmbedder:
             vectors[item["index"]] = vector
         return normalise(vectors)
 
-    def _refusal(self, response: httpx.Response, count: int) -> Exception:
+    def _refusal(self, response: httpx.Response, count: int, key: str) -> Exception:
         """The error of an answer that is not 200; only the endpoint's own words are quoted."""
         status = response.status_code
         said = " ".join(response.text.split())[:_EXCERPT]
-        if self._profile.api_key:
-            said = said.replace(self._profile.api_key.get_secret_value(), "***")
+        if key:
+            said = said.replace(key, "***")
         message = f"{self._where} answered {status} (for {count} texts): {said}"
         wait = retry_after(response.headers.get("Retry-After"), self._clock)
         return error_of_status(status, message, wait, REFUSALS) or ConfigError(f"{message}; check 'base_url'")
+
+    @property
+    def _key(self) -> str:
+        return self._profile.api_key.get_secret_value() if self._profile.api_key else ""
+
+    @property
+    def _path(self) -> str:
+        chosen = self._profile
+        if chosen.api_version is None:
+            return "embeddings"
+        return f"openai/deployments/{quote(chosen.deployment or chosen.model, safe='')}/embeddings"
+
+    @property
+    def _query(self) -> dict[str, str]:
+        return {"api-version": self._profile.api_version} if self._profile.api_version else {}
+
+    def _login(self, key: str) -> dict[str, str]:
+        if not key:
+            return {}
+        return {"api-key": key} if self._profile.api_version else {"Authorization": f"Bearer {key}"}
 
     @property
     def _where(self) -> str:
@@ -256,11 +278,11 @@ class OpenAIEmbedder:
     def _client(self) -> httpx.Client:
         import httpx
 
-        key = self._profile.api_key
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-        return httpx.Client(
-            base_url=self._profile.base_url, headers=headers, timeout=self._profile.timeout_seconds
-        )
+        return httpx.Client(base_url=self._profile.base_url, timeout=self._profile.timeout_seconds)
+
+
+def _is_denied(error: Exception) -> bool:
+    return isinstance(error, CredentialError)
 
 
 def _decode(embedding: str | Sequence[float]) -> NDArray[np.float32]:

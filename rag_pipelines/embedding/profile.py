@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 _OWN_FIELDS = {
     "sentence-transformers": {"runtime", "precision", "device", "batch_size", "allow_download"},
     "openai": {
-        "base_url", "api_key", "dimensions", "request_dimensions", "max_tokens", "tokenizer", "batch_size",
+        "base_url", "api_key", "api_version", "deployment", "dimensions", "request_dimensions", "max_tokens",
+        "tokenizer", "batch_size",
         "concurrency", "requests_per_minute", "tokens_per_minute", "price_per_million_tokens",
         "timeout_seconds", "retries",
     },
@@ -50,6 +51,14 @@ class EmbeddingProfile(BaseModel):
 
     base_url: str = Field(default="https://api.openai.com/v1", pattern=r"^https?://")
     api_key: SecretStr | None = None
+    api_version: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$",
+        description="Of Azure OpenAI, whose own form of requests is used then.",
+    )
+    deployment: str | None = Field(
+        default=None, min_length=1, description="Name of the model's deployment in Azure; by default `model`."
+    )
     dimensions: int | None = Field(default=None, ge=1, le=16_000)
     request_dimensions: bool = Field(
         default=False,
@@ -87,6 +96,8 @@ class EmbeddingProfile(BaseModel):
             raise ValueError(f"provider {self.provider!r} needs 'model', the model's name at the endpoint")
         if self.provider == "openai" and self.dimensions is None:
             raise ValueError("provider 'openai' needs 'dimensions', the length of the model's vectors")
+        if self.deployment is not None and self.api_version is None:
+            raise ValueError("'deployment' is Azure's; give 'api_version' too, such as 2024-10-21")
         if self.runtime == "openvino" and self.device == "cuda":
             raise ValueError(
                 "runtime 'openvino' runs on the processor; use runtime 'torch' for device 'cuda'"

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ from rag_pipelines.http.statuses import Meaning, Meanings, error_of_status
 from rag_pipelines.http.throttle import retry_after
 from rag_pipelines.query.hits import Hit
 from rag_pipelines.query.stages import Asked, Candidate, StageOutcome, scale_min_max
+from rag_pipelines.secrets.references import log_in
 
 if TYPE_CHECKING:
     import httpx
@@ -181,7 +183,9 @@ class ServiceReranker:
         import httpx
 
         try:
-            answer = self._post(self._request(question, passages), deadline)
+            post = partial(self._post, self._request(question, passages), deadline)
+            key = self._settings.api_key.get_secret_value() if self._settings.api_key else ""
+            answer = log_in(key, post, lambda error: isinstance(error, CredentialError))
         except httpx.HTTPError as error:
             raise TransientError(
                 f"{self._settings.url} gave no answer: {type(error).__name__} {error}"
@@ -205,11 +209,14 @@ class ServiceReranker:
             "top_n": len(passages),
         }
 
-    def _post(self, body: Mapping[str, Any], deadline: float) -> bytes:
+    def _post(self, body: Mapping[str, Any], deadline: float, key: str) -> bytes:
         """The answer's body; the whole exchange ends at the deadline, however slowly bytes come."""
         assert self._settings.url is not None
         left = max(deadline - time.monotonic(), 0.001)
-        with self._http().stream("POST", self._settings.url, json=body, timeout=left) as response:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with self._http().stream(
+            "POST", self._settings.url, json=body, headers=headers, timeout=left
+        ) as response:
             received = bytearray()
             for piece in response.iter_bytes():
                 received += piece
@@ -244,9 +251,7 @@ class ServiceReranker:
             if self._client is None:
                 import httpx
 
-                key = self._settings.api_key
-                headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-                self._client = httpx.Client(headers=headers)
+                self._client = httpx.Client()
             return self._client
 
 

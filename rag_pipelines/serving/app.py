@@ -28,6 +28,7 @@ from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import named_sources, predicate
 from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters, Result
+from rag_pipelines.secrets import references as secrets
 from rag_pipelines.serving import answers, events, page, problems, schema
 from rag_pipelines.serving.auth import LoginError, Logins, RequestCaller
 from rag_pipelines.serving.backend import Backend
@@ -212,7 +213,9 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(backend.warm_up)
+        renewing = asyncio.create_task(_renew_secrets())
         yield
+        renewing.cancel()
         service.close()
 
     app = FastAPI(
@@ -227,8 +230,8 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(_for_callers())
     app.include_router(_for_machines())
     app.include_router(page.router)
-    if secrets := events.webhook_secrets(settings):
-        app.include_router(events.events_router(secrets, service.refuse_event, service.keep_hints))
+    if webhooks := events.webhook_secrets(settings):
+        app.include_router(events.events_router(webhooks, service.refuse_event, service.keep_hints))
     for kind, handler in (
         (Problem, problems.on_problem),
         (RequestValidationError, problems.on_invalid),
@@ -251,6 +254,13 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     )
     _describe(app, serving.limits)
     return app
+
+
+async def _renew_secrets() -> None:
+    """Ask the stores of secrets again from time to time, so that a key that was withdrawn there ends here."""
+    while True:
+        await asyncio.sleep(secrets.KEPT)
+        await asyncio.to_thread(secrets.renew_all)
 
 
 def _for_callers() -> APIRouter:

@@ -23,6 +23,7 @@ import msgspec
 from rag_pipelines.config.serving import OidcSettings, ServingSettings
 from rag_pipelines.errors import ConfigError, RagError, TransientError, UsageError
 from rag_pipelines.model import user_principal
+from rag_pipelines.secrets.references import current
 
 KEYS_KEPT = 3600.0
 """Seconds after which the issuer is asked for its keys again; a key that it withdrew is trusted no longer."""
@@ -76,7 +77,8 @@ class Logins:
 
         Looked up by digest: what an attacker could learn from timing is about digests of their own guesses.
         """
-        caller = self._keys.get(digest(key)) if len(key) <= MAX_LOGIN else None
+        shown = digest(key) if len(key) <= MAX_LOGIN else None
+        caller = next((caller for known, caller in self._keys.items() if current(known) == shown), None)
         if caller is None:
             raise LoginError("the API key is not known")
         return caller

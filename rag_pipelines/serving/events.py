@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from fastapi import APIRouter, Request, Response
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.secrets.references import current
 
 ECHOED = 2_000
 """Characters of a validation token that are sent back; Graph's are shorter."""
@@ -48,9 +49,9 @@ def events_router(secrets: Mapping[str, str], refuse: Refuse, keep: Keep) -> API
     @router.post("/events/{source}")
     async def receive(request: Request, source: str) -> Response:
         """200 with the token of Graph's handshake, 202 for a notification that is believed."""
-        secret = secrets.get(source)
-        if secret is None:
+        if source not in secrets:
             refuse(request)
+        secret = current(secrets[source])
         request.scope["told"]["source"] = source
         token = request.query_params.get("validationToken")
         if token is not None:

@@ -10,14 +10,17 @@ no setting, lock or temporary table outlives it, and a setting that did would be
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from rag_pipelines.errors import UsageError
+from rag_pipelines.secrets.references import log_in
 from rag_pipelines.store.sql import queries
 
 Pg = psycopg.Connection[dict[str, Any]]
@@ -31,6 +34,27 @@ PROGRAM = "rag_pipelines"
 
 _OWN_NAMES = "_pg3_"
 """How the names begin under which psycopg prepares statements."""
+
+
+REFUSED = re.compile(
+    r"unsupported startup parameter|statement pooling mode|authentication failed|no password supplied"
+    r'|no pg_hba\.conf entry|no such (user|database)|(role|database|user) "[^"]*" does not exist'
+)
+"""What Postgres and PgBouncer say of an address that another try makes no better. The driver has no code for
+what is said before there is a connection."""
+
+
+class Login(psycopg.Connection[Any]):
+    """A connection by an address that may hold secrets; where it is refused, by what their stores say now."""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        return log_in(conninfo, partial(super().connect, **options), is_refused)
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the server does not take a login or a database, which passes by itself no more."""
+    return isinstance(error, psycopg.OperationalError) and REFUSED.search(str(error)) is not None
 
 
 class Address:
@@ -71,7 +95,7 @@ class Address:
 
     def connect(self) -> Pg:
         """A new connection, for which the caller sees to its end. Raises what `psycopg.connect` does."""
-        connection: Pg = psycopg.connect(self.url, **self.options)
+        connection: Pg = Login.connect(self.url, **self.options)
         try:
             if self._is_pooled is None:
                 self._look(connection)

@@ -16,7 +16,7 @@ from psycopg import Connection, Cursor, RawCursor, sql
 from psycopg.rows import dict_row
 
 from rag_pipelines.errors import DatabaseError, TransientError
-from rag_pipelines.store.address import Address
+from rag_pipelines.store.address import Address, Login, is_refused
 from rag_pipelines.store.schema import is_settled, migrate
 from rag_pipelines.store.sql import queries
 
@@ -35,13 +35,6 @@ _TRANSIENT = (
     psycopg.errors.CannotConnectNow,
     psycopg.errors.TooManyConnections,
 )
-
-_REFUSED = re.compile(
-    r"unsupported startup parameter|statement pooling mode|authentication failed|no password supplied"
-    r'|no pg_hba\.conf entry|no such (user|database)|(role|database|user) "[^"]*" does not exist'
-)
-"""What Postgres and PgBouncer say of an address that another try makes no better. The driver has no code for
-what is said before there is a connection."""
 
 
 class Database:
@@ -134,6 +127,7 @@ class Database:
 
         return ConnectionPool(
             self._address.url,
+            connection_class=Login,
             kwargs=self._address.options,
             configure=None if self._address.is_pooled else self._settle,
             min_size=0,
@@ -263,7 +257,7 @@ def mapped_errors() -> Iterator[None]:
             f"Postgres is busy or restarting ({type(error).__name__}): {_one_line(error)}"
         ) from error
     except psycopg.OperationalError as error:
-        if _REFUSED.search(str(error)):
+        if is_refused(error):
             raise DatabaseError(
                 f"the address of Postgres is refused: {_one_line(error)}. Check the login and the database "
                 "that it names; before a pooler it takes no `options`, and statements cannot be pooled"

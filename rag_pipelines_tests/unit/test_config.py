@@ -320,7 +320,7 @@ MISTAKES = {
     ),
     "a malformed reference": (
         "data_dir: ${1}/x\n",
-        "data_dir (line 1): received a malformed reference; valid: ${NAME}, ${NAME:-default}, or $$ for $",
+        "data_dir (line 1): received a malformed reference; valid: ${NAME}, ${NAME:-default}, ${STORE:",
     ),
     "a secret of the wrong form": (
         f"database: {{url: [{SECRET}]}}\n",

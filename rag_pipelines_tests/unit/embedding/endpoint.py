@@ -32,6 +32,8 @@ class Endpoint:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    azure_keys: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     refuse: Callable[[str], bool] = lambda text: False
     encode: str = "base64"
@@ -59,6 +61,8 @@ def serve() -> Iterator[Endpoint]:
             with lock:
                 state.requests.append(body)
                 state.keys.append(self.headers.get("Authorization"))
+                state.azure_keys.append(self.headers.get("api-key"))
+                state.paths.append(self.path)
                 state.at_once += 1
                 state.most_at_once = max(state.most_at_once, state.at_once)
                 fault = state.faults.pop(0) if state.faults else None

@@ -182,3 +182,39 @@ def test_where_the_model_is_reached_is_not_part_of_its_identity(embedder):
 def test_no_texts_make_no_request(endpoint, embedder):
     assert embedder().embed_documents([]).shape == (0, DIMENSIONS)
     assert endpoint.requests == []
+
+
+def test_azure_is_asked_in_its_own_form(endpoint, embedder):
+    one = embedder(api_version="2024-10-21", deployment="small eu", base_url=endpoint.url.removesuffix("/v1"))
+    np.testing.assert_allclose(one.embed_query("leave"), vector("leave"), atol=1e-6)
+    assert endpoint.paths == ["/openai/deployments/small%20eu/embeddings?api-version=2024-10-21"]
+    assert (endpoint.azure_keys, endpoint.keys) == ([KEY], [None])
+    assert one.identity == embedder().identity, "a model is the same wherever it runs"
+
+
+def test_a_deployment_is_called_as_the_model_unless_it_has_a_name(endpoint, embedder):
+    embedder(api_version="2024-10-21").embed_query("leave")
+    assert endpoint.paths == ["/v1/openai/deployments/small/embeddings?api-version=2024-10-21"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_azure_refuses_a_key_that_does_not_show(endpoint, embedder, status):
+    endpoint.faults = [Fault(status, f'{{"error": {{"code": "{status}", "message": "bad key {KEY}"}}}}')]
+    with pytest.raises(CredentialError, match="check 'api_key'") as caught:
+        embedder(api_version="2024-10-21").embed_query("leave")
+    assert KEY not in str(caught.value)
+
+
+def test_a_deployment_that_is_not_there_says_what_to_check(endpoint, embedder):
+    endpoint.faults = [Fault(404, '{"error": {"code": "DeploymentNotFound", "message": "no"}}')]
+    with pytest.raises(ConfigError, match="check 'base_url' and 'model', and 'deployment' at Azure"):
+        embedder(api_version="2024-10-21", deployment="gone").embed_query("leave")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"deployment": "x"}, "give 'api_version' too"), ({"api_version": "v1"}, "api_version")],
+)
+def test_azures_settings_are_checked(settings, said):
+    with pytest.raises(ValueError, match=said):
+        EmbeddingProfile(provider="openai", model="m", dimensions=8, **settings)
