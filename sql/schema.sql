@@ -733,6 +733,14 @@ CREATE TABLE rag.hint (
     received_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE rag.index_profile (
+    index_name text NOT NULL,
+    day date NOT NULL,
+    version_id integer NOT NULL,
+    model_id integer NOT NULL,
+    classes jsonb NOT NULL
+);
+
 CREATE SEQUENCE rag.index_storage
     AS integer
     START WITH 1
@@ -748,6 +756,14 @@ ALTER TABLE rag.index_version ALTER COLUMN version_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE rag.kpi (
+    day date NOT NULL,
+    name text NOT NULL,
+    subject text NOT NULL,
+    value double precision NOT NULL,
+    target double precision
 );
 
 CREATE TABLE rag.migration (
@@ -945,6 +961,15 @@ CREATE TABLE rag.schema_release (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE rag.served (
+    index_name text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    searches bigint NOT NULL,
+    empties bigint NOT NULL,
+    errors bigint NOT NULL,
+    milliseconds bigint[] NOT NULL
+);
+
 CREATE TABLE rag.shard_lease (
     token uuid NOT NULL,
     source_id integer NOT NULL,
@@ -963,6 +988,21 @@ ALTER TABLE rag.source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE rag.spent (
+    day date NOT NULL,
+    purpose text NOT NULL,
+    source text NOT NULL,
+    tenant text NOT NULL,
+    indexes text[] NOT NULL,
+    model text NOT NULL,
+    inputs bigint NOT NULL,
+    tokens bigint NOT NULL,
+    requests bigint NOT NULL,
+    seconds double precision NOT NULL,
+    cost double precision NOT NULL,
+    CONSTRAINT spent_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text])))
 );
 
 ALTER TABLE rag.tenant_change ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
@@ -1088,8 +1128,14 @@ ALTER TABLE ONLY rag.gate_result
 ALTER TABLE ONLY rag.hint
     ADD CONSTRAINT hint_source_key_key UNIQUE NULLS NOT DISTINCT (source, key);
 
+ALTER TABLE ONLY rag.index_profile
+    ADD CONSTRAINT index_profile_pkey PRIMARY KEY (index_name, day);
+
 ALTER TABLE ONLY rag.index_version
     ADD CONSTRAINT index_version_pkey PRIMARY KEY (version_id);
+
+ALTER TABLE ONLY rag.kpi
+    ADD CONSTRAINT kpi_pkey PRIMARY KEY (day, name, subject);
 
 ALTER TABLE ONLY rag.membership
     ADD CONSTRAINT membership_pkey PRIMARY KEY (source_id, principal, member);
@@ -1142,6 +1188,9 @@ ALTER TABLE ONLY rag.schema_object
 ALTER TABLE ONLY rag.schema_release
     ADD CONSTRAINT schema_release_pkey PRIMARY KEY (release);
 
+ALTER TABLE ONLY rag.served
+    ADD CONSTRAINT served_pkey PRIMARY KEY (index_name, hour);
+
 ALTER TABLE ONLY rag.shard_lease
     ADD CONSTRAINT shard_lease_pkey PRIMARY KEY (token);
 
@@ -1150,6 +1199,9 @@ ALTER TABLE ONLY rag.source
 
 ALTER TABLE ONLY rag.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (source_id);
+
+ALTER TABLE ONLY rag.spent
+    ADD CONSTRAINT spent_pkey PRIMARY KEY (day, purpose, source, tenant, indexes, model);
 
 ALTER TABLE ONLY rag.tenant_change
     ADD CONSTRAINT tenant_change_pkey PRIMARY KEY (tenant, place);

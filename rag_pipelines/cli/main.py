@@ -38,6 +38,8 @@ COMMANDS = {
     "quality": ("quality", "app"),
     "status": ("status", "status"),
     "metrics": ("metrics", "metrics"),
+    "kpis": ("kpis", "kpis"),
+    "cost": ("cost", "cost"),
     "deletes": ("deletes", "app"),
     "verify": ("verify", "verify"),
     "purge": ("purge", "purge"),

@@ -29,6 +29,7 @@ from pydantic import (
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.execution import ExecutionSettings
+from rag_pipelines.config.kpis import KpiSettings
 from rag_pipelines.config.losses import LossSettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
@@ -148,18 +149,27 @@ class DeleteGuard(Section):
     documents: int = Field(default=20, ge=0)
 
 
+class MonthBudget(Section):
+    """The most that all runs of a month may take, by UTC: tokens to embed, and their cost."""
+
+    tokens: int | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0)
+
+
 class Budget(Section):
     """The most that one run may take without being asked: documents added or changed, tokens to embed, and
-    their cost by the embedding profile's price. A plan above any of them is parked."""
+    their cost by the embedding profile's price. A plan above any of them is parked, and so is one with which
+    a `month` would take more than it may."""
 
     documents: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
     cost: float | None = Field(default=None, ge=0)
+    month: MonthBudget = MonthBudget()
 
     @property
     def limited(self) -> bool:
         """Whether there is any limit."""
-        return (self.documents, self.tokens, self.cost) != (None, None, None)
+        return self != Budget()
 
 
 class QuarantineSettings(Section):
@@ -347,6 +357,7 @@ class Settings(Section):
     garbage: GarbageSettings = GarbageSettings()
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
+    kpis: KpiSettings = KpiSettings()
 
     @field_validator("data_dir")
     @classmethod

@@ -6,7 +6,7 @@ What belongs here: drawing numbers. What does not: choosing them (`report`). Col
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from rag_pipelines.evaluation.significance import Roc
@@ -85,6 +85,28 @@ def histogram(values: Sequence[float], unit: str) -> str:
         f'<text x="{WIDTH}" y="{tall + 18}" text-anchor="end">{highest:.0f} {escape(unit)}</text>',
     ]
     return _svg(WIDTH, tall + 24, drawn)
+
+
+def lines(series: Mapping[str, Sequence[tuple[str, float]]]) -> str:
+    """A row a series: its label, a line through its values from first to last, and the last value."""
+    if not series:
+        return ""
+    span, drawn = WIDTH - LABELS - 90, []
+    for number, (label, points) in enumerate(series.items()):
+        top, values = ROW * number + 4, [value for _, value in points]
+        lowest, height = min(values), (max(values) - min(values)) or 1.0
+        path = " ".join(
+            f"{LABELS + place * span / max(len(values) - 1, 1):.1f},"
+            f"{top + (ROW - 8) * (1 - (value - lowest) / height):.1f}"
+            for place, value in enumerate(values)
+        )
+        drawn.append(
+            f'<text x="{LABELS - 8}" y="{top + 12}" text-anchor="end">{escape(label)}</text>'
+            f'<polyline points="{path}" fill="none" stroke="{INK}" stroke-width="2">'
+            f"<title>{escape(points[0][0])} to {escape(points[-1][0])}</title></polyline>"
+            f'<text x="{WIDTH - 80}" y="{top + 12}">{values[-1]:,.4g}</text>'
+        )
+    return _svg(WIDTH, ROW * len(series), drawn)
 
 
 def _svg(width: float, height: float, drawn: Sequence[str]) -> str:

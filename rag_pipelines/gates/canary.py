@@ -50,7 +50,7 @@ _SHARES = 6
 
 
 class SideFigures(msgspec.Struct):
-    """What one version did. `milliseconds` counts searches by class of time."""
+    """How searches were answered. `milliseconds` counts them by class of time."""
 
     searches: int = 0
     empties: int = 0
@@ -68,6 +68,15 @@ class SideFigures(msgspec.Struct):
         """One search has none."""
         self.searches += 1
         self.errors += 1
+
+    def plus(self, other: SideFigures) -> SideFigures:
+        """These figures and others together."""
+        return SideFigures(
+            self.searches + other.searches,
+            self.empties + other.empties,
+            self.errors + other.errors,
+            [one + more for one, more in zip(self.milliseconds, other.milliseconds, strict=True)],
+        )
 
     def quantile(self, share: float) -> float | None:
         """The upper edge of the class that holds this share of the answered searches; None without any."""

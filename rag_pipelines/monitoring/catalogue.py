@@ -169,6 +169,18 @@ def _indexes(connection: Pg, settings: Settings) -> Iterator[Metric]:
         if version is not None and version.as_of is not None:
             as_of.add_metric([name], (now - version.as_of).total_seconds())
     yield from (live, rows, as_of, behind, overdue, candidate)
+    searches = _counter("index_searches", "Searches of services by how they ended.", "index", "outcome")
+    for row in query(connection, "metric_served", {"indexes": list(settings.indexes)}):
+        found = row["searches"] - row["empties"] - row["errors"]
+        for outcome, count in (("found", found), ("empty", row["empties"]), ("error", row["errors"])):
+            searches.add_metric([row["index"], outcome], count)
+    yield searches
+    tokens = _counter("model_tokens", "Tokens that models have read.", "purpose", "model")
+    cost = _counter("model_cost", "What they cost, in their price's currency.", "purpose", "model")
+    for row in query(connection, "metric_spent"):
+        tokens.add_metric([row["purpose"], row["model"]], row["tokens"])
+        cost.add_metric([row["purpose"], row["model"]], row["cost"])
+    yield from (tokens, cost)
     failed = _gauge("index_gate_failed", "Whether a gate refuses the newest judged version.", "index", "gate")
     for row in query(connection, "metric_gates", {"indexes": list(settings.indexes)}):
         failed.add_metric([row["index"], row["gate"]], not row["passed"])

@@ -17,6 +17,7 @@ from rag_pipelines.orchestration.executors import run_executor
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
+from rag_pipelines.orchestration.key_figures import key_figures_asset
 from rag_pipelines.orchestration.reconcile import completeness, completeness_checks
 from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines.orchestration.schedules import default_schedules
@@ -59,7 +60,12 @@ def shared_definitions(
 
 def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:
     return dg.Definitions(
-        assets=[*ingest_assets(settings), *index_assets(settings), completeness(settings)],
+        assets=[
+            *ingest_assets(settings),
+            *index_assets(settings),
+            completeness(settings),
+            key_figures_asset(settings),
+        ],
         asset_checks=[
             source_checks(settings),
             *index_checks(settings),

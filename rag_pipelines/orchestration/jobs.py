@@ -20,10 +20,10 @@ import msgspec
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.promotion import collect_versions, rollback
-from rag_pipelines.orchestration import index_assets, ingest_assets, reconcile
+from rag_pipelines.orchestration import index_assets, ingest_assets, key_figures, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
-from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, KEEP_KEY_FIGURES, VERIFY_SOURCE
 from rag_pipelines.orchestration.observe import observe_catalogue
 from rag_pipelines.orchestration.run_others import refresh_all, retry_quarantine
 from rag_pipelines.retention import garbage
@@ -61,6 +61,13 @@ def asset_jobs() -> list[Any]:
             "with `repair` in its configuration, mend what drifted.",
             executor_def=dg.in_process_executor,
             tags=_tags(hours=6),
+        ),
+        dg.define_asset_job(
+            KEEP_KEY_FIGURES,
+            selection=dg.AssetSelection.assets(key_figures.KEY_FIGURES),
+            description="Compute the key figures of today, keep them, and judge them by their targets.",
+            executor_def=dg.in_process_executor,
+            tags=_tags(hours=1),
         ),
     ]
 

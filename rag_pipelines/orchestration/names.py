@@ -5,6 +5,7 @@ from __future__ import annotations
 INGEST_SOURCE = "ingest_source"
 BUILD_INDEX = "build_index"
 VERIFY_SOURCE = "verify_source"
+KEEP_KEY_FIGURES = "keep_key_figures"
 OBSERVE_CATALOGUE = "observe_catalogue"
 
 ACTOR = "dagster run "

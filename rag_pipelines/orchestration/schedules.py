@@ -13,11 +13,12 @@ import dagster as dg
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.names import INGEST_SOURCE, VERIFY_SOURCE
+from rag_pipelines.orchestration.names import INGEST_SOURCE, KEEP_KEY_FIGURES, VERIFY_SOURCE
 
 NIGHTLY = "0 1 * * *"
 VERIFYING = "0 3 * * *"
 DAILY = "30 4 * * *"
+MORNINGS = "0 6 * * *"
 WEEKLY = "0 5 * * 0"
 OFTEN = "17 */6 * * *"
 
@@ -39,6 +40,12 @@ def default_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             cron_schedule=DAILY,
             description="Drop old index versions, purge deleted documents whose grace is over, and remove "
             "what nothing refers to.",
+        ),
+        dg.ScheduleDefinition(
+            name="key_figures_daily",
+            job_name=KEEP_KEY_FIGURES,
+            cron_schedule=MORNINGS,
+            description="Keep the key figures of the day, and say which miss their target and what moved.",
         ),
         dg.ScheduleDefinition(
             name="renew_webhooks_often",

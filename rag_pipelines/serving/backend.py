@@ -16,7 +16,7 @@ import msgspec
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.errors import RagError
+from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.monitoring.catalogue import CatalogueMetrics
 from rag_pipelines.query.context import PackedContext
@@ -26,6 +26,7 @@ from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
+from rag_pipelines.serving.served import Served
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.hints import put_hints
 from rag_pipelines.store.reader import prove_reader
@@ -87,6 +88,9 @@ class Backend:
             lambda index, version: Searcher(impatient, settings, index, embedders, version=version),
         )
         self._feedback = Feedback(self._own)
+        self._served = Served(
+            self._own, {name: embedders.of(settings.embedding_profile(name)) for name in settings.indexes}
+        )
         self._counting = database.with_server_settings(
             {"statement_timeout": CATALOGUE_STATEMENT}, pool_size=1
         )
@@ -121,16 +125,23 @@ class Backend:
         context_tokens: int | None = None,
     ) -> Answered:
         """As `Searcher.search`, for a caller; with `context_tokens` also what a model is given to read."""
-        result = self._canaries.search(
-            index,
-            question,
-            tenant=caller.tenant,
-            caller=caller.name,
-            principals=caller.principals,
-            mode=mode,
-            k=k,
-            filters=filters,
-        )
+        try:
+            result = self._canaries.search(
+                index,
+                question,
+                tenant=caller.tenant,
+                caller=caller.name,
+                principals=caller.principals,
+                mode=mode,
+                k=k,
+                filters=filters,
+            )
+        except UsageError:
+            raise
+        except Exception:
+            self._served.record(index, None)
+            raise
+        self._served.record(index, result)
         receipt = self._feedback.receipt(result, caller.tenant, caller.name)
         packed = self._searchers[index].pack(result, context_tokens) if context_tokens else None
         return Answered(result, receipt, packed)
@@ -170,9 +181,11 @@ class Backend:
             except RagError as error:
                 log.warning("index %s cannot be searched yet: %s", name, error)
         self._canaries.start()
+        self._served.start()
 
     def close(self) -> None:
         """Give connections back."""
+        self._served.close()
         self._canaries.close()
         for searcher in self._searchers.values():
             searcher.close()

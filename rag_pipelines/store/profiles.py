@@ -46,6 +46,8 @@ class ModelTarget:
     chunker_id: int
     embedder: Embedder
     price_per_million_tokens: float = 0.0
+    indexes: tuple[str, ...] = ()
+    """The indexes that read them."""
 
 
 def index_profiles(

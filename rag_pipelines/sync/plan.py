@@ -33,6 +33,7 @@ from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.lease import lease_owner, source_lease
+from rag_pipelines.store.ledger import spent_this_month
 from rag_pipelines.stored import Form
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
@@ -124,7 +125,8 @@ def plan_source(
                 lambda one: source_targets(one.connection, one.settings, one.name, runtime.embedders),
                 _summarise,
             )
-        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan))
+        spent = spent_this_month(run.connection, source)
+        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan, spent))
         span = scope.window
         arguments = _Arguments(scope.full, span.since, span.until, scope.allow_deletes, scope.list_all)
         with run.writing():
@@ -270,14 +272,16 @@ def _summarise(run: SourceRun, targets: Targets) -> SyncPlan:
     )
 
 
-def _excess(settings: Settings, plan: SyncPlan) -> list[str]:
-    """Where a plan is above the budget of its source."""
+def _excess(settings: Settings, plan: SyncPlan, spent: tuple[int, float]) -> list[str]:
+    """Where a plan is above the budget of its source, which has `spent` tokens and their cost this month."""
     budget = settings.source(plan.source).budget
     taken = sum(plan.changes.get(change, 0) for change in (DocumentChange.ADDED, DocumentChange.CHANGED))
     figures: list[tuple[str, float, float | None]] = [
         ("documents added or changed", taken, budget.documents),
         ("tokens to embed", plan.tokens, budget.tokens),
         ("cost", plan.cost, budget.cost),
+        ("tokens in this month", spent[0] + plan.tokens, budget.month.tokens),
+        ("cost in this month", round(spent[1] + plan.cost, 6), budget.month.cost),
     ]
     return [
         f"{found:,} {what}, the budget is {limit:,}"

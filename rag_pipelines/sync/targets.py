@@ -69,7 +69,8 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
         chunkers.setdefault(chunker.profile_id, chunker)
         price = settings.embedding_profile(name).price_per_million_tokens
         key = (model.profile_id, model.chunker_id)
-        models.setdefault(key, replace(model, price_per_million_tokens=price))
+        known = models.setdefault(key, replace(model, price_per_million_tokens=price))
+        models[key] = replace(known, indexes=(*known.indexes, name))
     return Targets(
         options,
         {media_type: parser_ids[print_] for media_type, print_ in by_type.items()},

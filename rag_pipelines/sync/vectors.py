@@ -22,12 +22,13 @@ from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
 from rag_pipelines.store.database import Part, Row, query
 from rag_pipelines.store.documents import QuarantineEntry
+from rag_pipelines.store.ledger import Meter, add_spent
 from rag_pipelines.store.profiles import ModelTarget
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.worked_off import vectors_worked_off
 
 if TYPE_CHECKING:
-    from rag_pipelines.embedding.base import Vectors
+    from rag_pipelines.embedding.base import Usage, Vectors
 
 VECTORS_PER_COMMIT = 256
 """What a kill can cost, in vectors; at 60 a second about 4 seconds of the model."""
@@ -58,28 +59,30 @@ def embed_inputs(
     report.vectors_reused += len(inputs) - len(missing)
     keys = [key for key in inputs if key in missing]
     refused: dict[UUID, EmbeddingError] = {}
-    tokens, cost = embedder.usage.tokens, embedder.usage.cost
+    meter = Meter(embedder)
     began = time.perf_counter()
     for group in embed_all(embedder, [inputs[key] for key in keys], group=VECTORS_PER_COMMIT):
         report.spend("embed", time.perf_counter() - began)
         refused.update({keys[row]: error for row, error in group.failures})
         with run.timed("store vectors"):
-            _store(run, model, [keys[row] for row in group.rows], group.vectors, wanted)
+            used = _store(run, model, meter, [keys[row] for row in group.rows], group.vectors, wanted)
+        report.tokens += used.tokens
+        report.cost = round(report.cost + used.cost, 6)
         report.embedded += len(group.rows)
         run.progress("embed", report.embedded, None)
         began = time.perf_counter()
-    report.tokens += embedder.usage.tokens - tokens
-    report.cost = round(report.cost + embedder.usage.cost - cost, 6)
     return refused
 
 
 def _store(
     run: SourceRun,
     model: ModelTarget,
+    meter: Meter,
     keys: Sequence[UUID],
     vectors: Vectors,
     wanted: Callable[[Sequence[UUID]], Set[UUID]],
-) -> None:
+) -> Usage:
+    """Store vectors, and what `meter` reads; returns that."""
     with run.writing() as connection:
         kept = wanted(keys)
         rows = [row for row, key in enumerate(keys) if key in kept]
@@ -87,6 +90,8 @@ def _store(
             keys, vectors = [keys[row] for row in rows], vectors[rows]
         if rows:
             put_vectors(connection, model.profile_id, keys, vectors)
+        tenant = run.source.tenant
+        return add_spent(connection, "ingest", meter, source=run.name, tenant=tenant, indexes=model.indexes)
 
 
 def embedded_row(model_id: int, chunk_set_id: int, keys: Sequence[UUID], refused: Refused) -> dict[str, int]:

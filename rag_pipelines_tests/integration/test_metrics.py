@@ -31,7 +31,7 @@ from tools.grafana import DASHBOARDS, FOLDER, rendered
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "ops" / "prometheus"
 LOCKED = corpus_path() / "acme-sensors" / "finance" / "supplier-bank-details.pdf"
-LABELS = {"source", "index", "state", "stage", "outcome", "gate", "table"}
+LABELS = {"source", "index", "state", "stage", "outcome", "gate", "table", "purpose", "model"}
 NAME = re.compile(r"\brag_[a-z_]+")
 
 Figures = dict[tuple[str, ...], float]

@@ -74,6 +74,7 @@ STORED_AS = {
     "evaluation_run.setting": "evaluation run",
     "evaluation_run.summary": "evaluation run",
     "gate_result.detail": "gate detail",
+    "index_profile.classes": "index profile",
     "index_version.params": "index version",
     "index_version.statistics": "index statistics",
     "plan.arguments": "plan arguments",

@@ -42,6 +42,7 @@ def test_what_there_is(shell: Shell):
         "rag/chunks",
         "rag/completeness",
         "rag/embeddings",
+        "rag/key_figures",
         "rag/main/index_candidate",
         "rag/main/live_index",
         "rag/parsed_documents",
@@ -86,6 +87,7 @@ def test_what_there_is(shell: Shell):
             "access_is_fresh",
             "processed_is_indexed",
         },
+        "key_figures": {"targets_met", "distributions_steady"},
         "embeddings": {"coverage", "dimensions", "finite", "unit_length"},
         "index_candidate": {
             "row_parity",
@@ -105,6 +107,7 @@ def test_what_there_is(shell: Shell):
         "build_index",
         "collect_garbage",
         "ingest_source",
+        "keep_key_figures",
         "observe_catalogue",
         "prune_runs",
         "refresh_all",
@@ -117,6 +120,7 @@ def test_what_there_is(shell: Shell):
         "collect_garbage_daily",
         "full_listing_nightly",
         "ingest_docs",
+        "key_figures_daily",
         "prune_runs_weekly",
         "renew_webhooks_often",
         "verify_daily",
@@ -137,7 +141,7 @@ def test_every_asset_says_who_owns_it_what_it_is_and_which_code_it_has(shell: Sh
         assert asset.owners, asset.key
         assert asset.kinds, asset.key
         assert asset.description, asset.key
-        assert asset.group_name in ("ingest", "index", "reconcile"), asset.key
+        assert asset.group_name in ("ingest", "index", "reconcile", "monitoring"), asset.key
         assert len(asset.code_version or "") == 32, asset.key
 
 

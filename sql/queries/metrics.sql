@@ -61,3 +61,12 @@ WHERE v.version_id IN (SELECT max(w.version_id) FROM rag.gate_result r JOIN rag.
 SELECT regexp_replace(c.relname, '_[0-9]+(_.*)?$', '') AS kind, sum(pg_total_relation_size(c.oid))::bigint AS bytes
 FROM pg_class c WHERE c.relnamespace = 'rag'::regnamespace AND c.relkind = 'r'
 GROUP BY 1;
+
+-- name: metric_served
+-- Searches of each index by how they ended.
+SELECT s.index_name AS index, sum(s.searches)::bigint AS searches, sum(s.empties)::bigint AS empties,
+       sum(s.errors)::bigint AS errors
+FROM rag.served s WHERE s.index_name = ANY(%(indexes)s) GROUP BY 1;
+
+-- name: metric_spent
+SELECT purpose, model, sum(tokens)::float8 AS tokens, sum(cost) AS cost FROM rag.spent GROUP BY 1, 2;
