@@ -91,7 +91,7 @@ def prepared(home: Path, key: str) -> Path:
     }
     config = home / "rag.yaml"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
-    for command in (["ingest"], ["index", "build", "handbook", "--if-changed"]):
+    for command in (["ingest"], ["index", "build", "handbook"]):
         done = subprocess.run([*program(config), *command], capture_output=True, text=True)
         if done.returncode not in (0, SOME_FAILED):
             raise SystemExit(done.stderr)

@@ -350,8 +350,27 @@ CREATE FUNCTION rag.posting(slot integer, impact integer) RETURNS bytea
     RETURN (int4send(slot) || SUBSTRING(int4send(impact) FROM 4));
 
 CREATE FUNCTION rag.postings_without(entries bytea, rows integer[]) RETURNS bytea
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT COALESCE(string_agg(each.entry, '\x'::bytea ORDER BY each.place), '\x'::bytea) AS "coalesce" FROM (SELECT place.place, SUBSTRING(postings_without.entries FROM ((place.place * 5) + 1) FOR 5) AS entry FROM generate_series(0, ((length(postings_without.entries) / 5) - 1)) place(place)) each WHERE (NOT (SUBSTRING(each.entry FROM 1 FOR 4) IN (SELECT int4send(gone.gone) AS int4send FROM unnest(postings_without.rows) gone(gone)))));
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+DECLARE
+    gone bytea;
+    place integer;
+    ahead integer;
+BEGIN
+    FOR gone IN SELECT int4send(one) FROM unnest(rows) AS one LOOP
+        place := 0;
+        LOOP
+            ahead := position(gone IN substring(entries FROM place + 1));
+            EXIT WHEN ahead = 0;
+            place := place + ahead;
+            IF place % 5 = 1 THEN
+                entries := overlay(entries PLACING '' FROM place FOR 5);
+                EXIT;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN entries;
+END $$;
 
 CREATE FUNCTION rag.principals_of(tenant text, principals text[]) RETURNS text[]
     LANGUAGE sql STABLE STRICT PARALLEL SAFE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_pipelines.cli.ingest import format_counts
-from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.sources import say_waiting
 
@@ -28,10 +28,10 @@ def build(
     context: typer.Context,
     name: Name,
     full: Annotated[
-        bool, typer.Option("--full", help="Build from scratch, even if a retired version could be caught up.")
+        bool, typer.Option("--full", help="Build from scratch, even if nothing changed or little did.")
     ] = False,
     if_changed: Annotated[
-        bool, typer.Option("--if-changed", help="Do nothing if the live version is up to date.")
+        bool, typer.Option("--if-changed", help="What is done anyway; for scripts of before that.")
     ] = False,
     promote: Annotated[
         bool,
@@ -39,45 +39,54 @@ def build(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Build a new version, run its gates, and make it live if all pass; the exit code is 1 if not."""
+    """Build a new version, run its gates, and make it live if all pass; the exit code is 1 if not.
+
+    Nothing is built if nothing has changed since the live version was. A version that was built in full is
+    copied once it is live, so that the next build can go on from the copy (`keep.spare`).
+    """
+    found = build_version(invocation(context), name, full=full, promote=promote, as_json=as_json)
+    if as_json:
+        print_json(found)
+    if found.get("refused"):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def build_version(
+    chosen: Invocation, name: str, *, full: bool = False, promote: bool = True, as_json: bool = False
+) -> dict[str, Any]:
+    """What `build` does to one index, and what it found as JSON; where not `as_json`, it is also said."""
     from rag_pipelines.gates.judge import validate_version
     from rag_pipelines.index.build import build_index
     from rag_pipelines.index.promotion import promote as make_live
     from rag_pipelines.index.promotion import refusals
+    from rag_pipelines.index.spare import keep_spare
 
-    chosen = invocation(context)
     database = chosen.database
-    with stage_bars(name, shown=not as_json) as progress:
-        version = build_index(
-            chosen.runtime,
-            name,
-            full=full,
-            if_changed=if_changed,
-            progress=progress,
-        )
+    with stage_bars(name, shown=not as_json, after=0.4) as progress:
+        version = build_index(chosen.runtime, name, full=full, if_changed=not full, progress=progress)
     if version is None:
-        unchanged = f"{name}: nothing has changed since the live version was built"
-        print_json({"index": name, "built": False}) if as_json else typer.echo(unchanged)
+        if not as_json:
+            typer.echo(f"{name}: nothing has changed since the live version was built")
         say_open_ends(database, list(chosen.settings.sources_of(name)))
-        return
+        return {"index": name, "built": False}
     gates = validate_version(chosen.runtime, name, version.version_id)
     reasons = refusals(version, gates)
     if not as_json:
         show_built(version)
         show_gates(gates)
     say_open_ends(database, version.sources, gates)
-    if promote and not reasons:
-        make_live(database, name, version.version_id)
     promoted = promote and not reasons
-    if as_json:
-        found = {"built": True, **_plain(version), "gates": gates, "refused": reasons, "promoted": promoted}
-        print_json(found)
-    elif promoted:
-        typer.echo(f"version {version.version_id} of {name} is live")
-    else:
-        _show_verdict(version, reasons)
-    if reasons:
-        raise typer.Exit(ExitCode.FAILED)
+    if promoted:
+        make_live(database, name, version.version_id)
+    if not as_json:
+        if promoted:
+            typer.echo(f"version {version.version_id} of {name} is live")
+        else:
+            _show_verdict(version, reasons)
+    if promoted:
+        with stage_bars(name, shown=not as_json, after=0.4) as progress:
+            keep_spare(chosen.runtime, name, progress)
+    return {"built": True, **_plain(version), "gates": gates, "refused": reasons, "promoted": promoted}
 
 
 @app.command()

@@ -7,8 +7,8 @@ show, and no model, parser or orchestrator is imported before one is needed.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -31,6 +31,7 @@ from rag_pipelines.errors import RagError, ThrottledError
 
 if TYPE_CHECKING:
     from rag_pipelines.sync.report import SyncReport
+    from rag_pipelines.sync.scope import Scope
 
 PATIENCE_SECONDS = 60.0
 """The longest wait for a source that asked to slow down, once the others are done."""
@@ -57,13 +58,36 @@ def ingest(
     all be listed. With --list-only, content is loaded by `work`, but for sources that can only load it while
     they list.
     """
-    from rag_pipelines.sync.deletions import park_removed_sources
     from rag_pipelines.sync.engine import check_names
-    from rag_pipelines.sync.engine import ingest as run
     from rag_pipelines.sync.scope import Scope
 
     chosen = invocation(context)
-    span = window(since, until)
+    scope = Scope(full, window(since, until), allow_deletes, list_all, hinted)
+    names = check_names(chosen.settings, sources or [])
+    unread: dict[str, RagError] = {}
+    if hinted:
+        names, unread = _hinted(chosen, names)
+    reports, errors = ingest_sources(chosen, names, scope, list_only=list_only, as_json=as_json)
+    if not (sources or hinted):
+        say_removed(chosen)
+    errors |= unread
+    if as_json:
+        print_json(as_object(reports, errors))
+    end(errors, sound=all(report.sound for report in reports))
+
+
+def ingest_sources(
+    chosen: Invocation,
+    names: Iterable[str],
+    scope: Scope | None = None,
+    *,
+    list_only: bool = False,
+    as_json: bool = False,
+) -> tuple[list[SyncReport], dict[str, RagError]]:
+    """Run each source, and once more those that asked to slow down; what was done, and what went wrong."""
+    from rag_pipelines.sync.engine import ingest as run
+    from rag_pipelines.sync.scope import Scope
+
     reports: list[SyncReport] = []
     errors: dict[str, RagError] = {}
 
@@ -72,13 +96,7 @@ def ingest(
         began = time.perf_counter()
         with stage_bars(name, shown=not as_json, after=0.4) as progress:
             try:
-                report = run(
-                    chosen.runtime,
-                    name,
-                    Scope(full, span, allow_deletes, list_all, hinted),
-                    progress=progress,
-                    list_only=list_only,
-                )
+                report = run(chosen.runtime, name, scope or Scope(), progress=progress, list_only=list_only)
             except RagError as error:
                 errors[name] = error
                 return
@@ -86,23 +104,26 @@ def ingest(
         if not as_json:
             show_report(report, time.perf_counter() - began)
 
-    names = check_names(chosen.settings, sources or [])
-    unread: dict[str, RagError] = {}
-    if hinted:
-        names, unread = _hinted(chosen, names)
     for name in names:
         attempt(name)
     for name, error in list(errors.items()):
         if isinstance(error, ThrottledError) and (error.retry_after or 0) <= PATIENCE_SECONDS:
             time.sleep(error.retry_after or 0)
             attempt(name)
-    if not (sources or hinted):
-        for one in park_removed_sources(chosen.database, chosen.settings):
-            say_deletion(one)
-    errors |= unread
-    if as_json:
-        print_json({"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}})
-    end(errors, sound=all(report.sound for report in reports))
+    return reports, errors
+
+
+def say_removed(chosen: Invocation) -> None:
+    """Note which sources left the configuration, and say that their deletion waits for a person."""
+    from rag_pipelines.sync.deletions import park_removed_sources
+
+    for one in park_removed_sources(chosen.database, chosen.settings):
+        say_deletion(one)
+
+
+def as_object(reports: list[SyncReport], errors: Mapping[str, RagError]) -> dict[str, Any]:
+    """What was done and what went wrong, for a program."""
+    return {"sources": reports, "errors": {name: str(reason) for name, reason in errors.items()}}
 
 
 def _hinted(chosen: Invocation, names: Collection[str]) -> tuple[list[str], dict[str, RagError]]:

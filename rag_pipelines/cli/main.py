@@ -25,6 +25,7 @@ from rag_pipelines.cli.records import LogFormat, LogLevel, write_log
 COMMANDS = {
     "demo": ("demo", "demo"),
     "ingest": ("ingest", "ingest"),
+    "refresh": ("refresh", "refresh"),
     "work": ("work", "work"),
     "plan": ("plan", "plan"),
     "apply": ("plan", "apply"),

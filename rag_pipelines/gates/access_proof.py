@@ -73,7 +73,8 @@ class Facts(NamedTuple):
 
 
 class PassageProbe(NamedTuple):
-    """A stored passage asked for: how near each sampled passage is to it, and which have one of its words."""
+    """A stored passage asked for: how near each sampled passage is to it, where one way compares them
+    all, and which have one of its words."""
 
     vector: str
     text: str
@@ -255,16 +256,25 @@ class _Proof:
 
     def _questions(self, sample: set[PassageKey]) -> list[PassageProbe]:
         documents = sorted({document for document, _ in sample})
-        questions = []
         whole = compose_query("proof_question_rows", self._subject.storage.parts("vectors"))
         parts = {**self._parts, "chosen": whole if self._subject.whole else self._subject.spread}
-        for row in query(self._connection, "proof_questions", {"sample": QUESTIONS}, parts).fetchall():
-            params = {"documents": documents, "vector": row["vector"], "words": row["words"]}
-            rows = query(self._connection, "proof_nearness", params, self._parts).fetchall()
-            near = {(one["document_id"], one["chunk_set_id"]): one["nearness"] for one in rows}
-            matching = {(one["document_id"], one["chunk_set_id"]) for one in rows if one["matches"]}
-            questions.append(PassageProbe(row["vector"], row["text"], near, matching))
-        return questions
+        asked = query(self._connection, "proof_questions", {"sample": QUESTIONS}, parts).fetchall()
+        matching: list[set[PassageKey]] = [set() for _ in asked]
+        words = {"documents": documents, "words": [row["words"] or None for row in asked]}
+        for row in query(self._connection, "proof_matching", words, self._parts):
+            matching[row["question"]].add((row["document_id"], row["chunk_set_id"]))
+        return [
+            PassageProbe(row["vector"], row["text"], self._nearness(row["vector"], documents), matches)
+            for row, matches in zip(asked, matching, strict=True)
+        ]
+
+    def _nearness(self, vector: str, documents: list[int]) -> dict[PassageKey, float]:
+        """How near each document is to a vector, where a search is tried that compares them all."""
+        if not any(way.exact for way in self._ways):
+            return {}
+        params = {"documents": documents, "vector": vector}
+        rows = query(self._connection, "proof_nearness", params, self._parts)
+        return {(row["document_id"], row["chunk_set_id"]): row["nearness"] for row in rows}
 
     def _learn(self, passages: Iterable[PassageKey]) -> None:
         """Fetch what decides about passages that are new to us."""

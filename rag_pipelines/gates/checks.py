@@ -81,7 +81,8 @@ def recall(subject: Subject) -> Gate:
     """recall@10 of the approximate search against the exact one, over a sample of stored vectors.
 
     A neighbour counts as found when its score reaches the tenth exact score, so ties cost nothing. Of
-    a version that caught up, vectors must find themselves: new ones, and as many spread over the rest.
+    a version that caught up, vectors must find themselves: half of the sample new ones, half spread over the
+    rest.
     """
     connection, storage, settings = subject.connection, subject.storage, subject.settings
     ask = _neighbours_found if subject.whole else _finds_itself
@@ -107,7 +108,8 @@ def recall(subject: Subject) -> Gate:
 
 def _recall_sample(subject: Subject) -> list[Row]:
     """Stored vectors to ask with, as text, and the score of each with itself."""
-    params = {"sample": subject.settings.gates.recall_sample}
+    sample = subject.settings.gates.recall_sample
+    params = {"sample": sample if subject.whole else -(-sample // 2)}
     rows = query(subject.connection, "recall_sample", params, subject.judged("vectors")).fetchall()
     if not subject.whole:
         rows += query(subject.connection, "recall_sample", params, {"vectors": subject.spread}).fetchall()

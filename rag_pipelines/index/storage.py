@@ -263,8 +263,12 @@ def drop_tables(connection: Pg, number: int, wait_ms: int = 10_000) -> None:
 def forget(connection: Pg, number: int) -> Size:
     """Inside a transaction: remove the documents in the temporary table `changed`; how many were there."""
     parts = tables_of(number)
-    query(connection, "forget_words", None, parts)
-    query(connection, "drop_forgotten_words", None, {kind: parts[kind] for kind in ("terms", "postings")})
+    forgotten = query(connection, "forget_words", None, parts).fetchall()
+    if forgotten:
+        columns = {f"{name}s": [row[name] for row in forgotten] for name in ("tenant", "term", "first")}
+        query(
+            connection, "drop_forgotten_words", columns, {kind: parts[kind] for kind in ("terms", "postings")}
+        )
     return forget_rows(connection, number)
 
 

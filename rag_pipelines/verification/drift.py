@@ -76,7 +76,7 @@ CHECKS: Mapping[str, str] = {
 ADVICE: Mapping[Remedy, str] = {
     Remedy.INGEST: "rag-pipelines ingest {source}",
     Remedy.REOPEN: "rag-pipelines verify {source} --repair",
-    Remedy.BUILD: "rag-pipelines index build {index} --if-changed",
+    Remedy.BUILD: "rag-pipelines index build {index}",
     Remedy.REBUILD: "rag-pipelines index build {index} --full",
     Remedy.PERSON: "rag-pipelines deletes list",
 }

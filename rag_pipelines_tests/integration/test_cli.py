@@ -28,8 +28,9 @@ Call = Callable[..., Result]
 
 
 def fill_published(made: Workspace) -> None:
-    """One document and a live version 1."""
+    """One document and a live version 1, without a copy, which would have a number too."""
     made.write("birds/heron.md", HERON)
+    made.document["indexes"]["main"]["keep"] = {"spare": False}
     for command in (["ingest"], ["index", "build", "main"]):
         assert CliRunner().invoke(main.app, ["--config", str(made.config_file), *command]).exit_code == 0
 
@@ -164,8 +165,54 @@ def test_build_shows_the_gates_and_makes_the_version_live(workspace: Workspace, 
     assert "version 1 of main: 1 chunk of 1 document, built in full" in result.stdout
     assert "row_parity" in result.stdout
     assert result.stdout.endswith("version 1 of main is live\n")
-    again = call("index", "build", "main", "--if-changed")
-    assert again.stdout == "main: nothing has changed since the live version was built\n"
+
+
+def test_a_build_that_finds_nothing_changed_says_so_and_makes_no_version(
+    published: Workspace, call: Call
+) -> None:
+    before = call("index", "versions", "main", "--json").stdout
+    for asked in ([], ["--if-changed"]):
+        again = call("index", "build", "main", *asked)
+        assert (again.exit_code, again.stdout) == (
+            0,
+            "main: nothing has changed since the live version was built\n",
+        )
+    assert objects(call("index", "build", "main", "--json")) == {"index": "main", "built": False}
+    assert call("index", "versions", "main", "--json").stdout == before
+    assert "version 2 of main is live" in call("index", "build", "main", "--full").stdout
+
+
+def test_refresh_ingests_builds_and_promotes_and_the_one_after_it_catches_up(
+    workspace: Workspace, call: Call
+) -> None:
+    workspace.document["indexes"]["main"]["full_build_share"] = 1.0
+    workspace.write("heron.md", HERON)
+    first = call("refresh")
+    assert first.exit_code == 0
+    assert "1 added" in first.stdout
+    assert first.stdout.endswith("version 1 of main is live\n")
+    workspace.write("heron.md", HERON + "\n\nIt stands still.")
+    second = call("refresh", "main")
+    assert "1 chunk of 1 document, caught up from the newest retired version" in second.stdout
+    assert workspace.paths("still", mode="lexical") == {"heron.md"}
+    found = objects(call("refresh", "--json"))
+    assert found["sources"][0]["listed"] == 1
+    assert (found["errors"], found["indexes"]) == ({}, [{"index": "main", "built": False}])
+    assert "there is no index 'other'; valid: main" in call("refresh", "other").stderr
+
+
+def test_refresh_builds_what_it_can_and_ends_with_what_went_wrong(published: Workspace, call: Call) -> None:
+    published.write("birds/owl.md", "# Owl\n\nAt night.")
+    published.document["sources"]["gone"] = {
+        "connector": "filesystem",
+        "options": {"root": str(published.folder / "nowhere")},
+        "access": "public",
+    }
+    published.document["indexes"]["main"]["sources"] = ["docs", "gone"]
+    result = call("refresh")
+    assert result.exit_code == 1
+    assert "error: gone: " in result.stderr
+    assert "birds/owl.md" in published.paths("night", mode="lexical")
 
 
 def test_a_version_that_fails_a_gate_stays_a_candidate(published: Workspace, call: Call) -> None:

@@ -204,6 +204,7 @@ def test_a_version_that_caught_up_equals_one_built_anew(filled: Workspace) -> No
     assert content(caught_up.storage) == content(anew.storage)
     assert terms(caught_up.storage) == terms(anew.storage)
     assert postings(caught_up.storage) == postings(anew.storage) != []
+    assert not filled.rows(f"SELECT FROM rag.postings_{caught_up.storage} WHERE entries = ''")
 
 
 def test_a_change_that_commits_late_is_not_missed_by_the_next_catch_up(

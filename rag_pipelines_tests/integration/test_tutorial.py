@@ -74,7 +74,7 @@ def test_the_tutorial_can_be_followed_step_by_step(
     assert [versions[0], back[0], old[0], forward[0]] == [0, 0, 0, 0]
     assert "version 1 of main is live" in back[1]
     assert "38 pounds" in old[1]
-    assert "version 2 of main is live" in forward[1]
+    assert "version 3 of main is live" in forward[1]
 
     (tmp_path / "docs" / "broken.pdf").unlink()
     ingested, shown = follow("delete")

@@ -228,7 +228,7 @@ def test_what_changed_since_the_build_is_behind_and_no_fault(sound: Workspace) -
     found = verify(sound)
 
     assert drift(found) == {"behind": ["b.md"]}
-    assert found[1].advice(found[1].drift[0]) == "rag-pipelines index build main --if-changed"
+    assert found[1].advice(found[1].drift[0]) == "rag-pipelines index build main"
     repair(sound, found)
     assert drift(verify(sound)) == {}
     assert sound.paths("water", mode="lexical") == {"b.md"}

@@ -378,3 +378,24 @@ def test_the_two_languages_of_a_corpus_are_told_apart(ask: Ask, data_set: Callab
             texts = [json.loads(line)["text"] for line in file]
         told = "rag.language_of(NULL, text, 'english', '{\"de\": \"german\"}') = %s::regconfig"
         assert ask(f"bool_and({told}) FROM unnest(%s::text[]) AS text", language, texts)
+
+
+ROWS = st.dictionaries(
+    st.one_of(st.integers(0, 300), st.sampled_from([n * 0x01010101 for n in range(1, 8)] + [2**31 - 1])),
+    st.integers(1, 255),
+    max_size=40,
+)
+"""Numbers of rows with a share each; many whose bytes also stand across two postings."""
+
+
+@EXAMPLES
+@given(ROWS, st.data())
+def test_postings_lose_the_rows_that_go_and_no_others(
+    ask: Ask, rows: dict[int, int], data: st.DataObject
+) -> None:
+    def joined(kept: dict[int, int]) -> bytes:
+        return b"".join(slot.to_bytes(4, "big") + bytes([share]) for slot, share in sorted(kept.items()))
+
+    gone = data.draw(st.lists(st.sampled_from([*rows, 7, 0x01010101]), unique=True))
+    left = {slot: share for slot, share in rows.items() if slot not in gone}
+    assert ask("rag.postings_without(%s, %s::int[])", joined(rows), gone) == joined(left)

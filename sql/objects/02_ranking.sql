@@ -42,12 +42,25 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN greatest(round(255 * tf / (tf + saturation)), 1)::integer;
 
 -- object: FUNCTION rag.postings_without(bytea, integer[])
--- What is left of some postings without these rows.
+-- What is left of some postings without these rows. Each is looked for as bytes, which may also stand across two postings.
 CREATE OR REPLACE FUNCTION rag.postings_without(entries bytea, rows integer[]) RETURNS bytea
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN (
-    SELECT coalesce(string_agg(entry, '' ORDER BY place), '')
-    FROM (SELECT place, substring(entries FROM place * 5 + 1 FOR 5) AS entry
-          FROM generate_series(0, length(entries) / 5 - 1) AS place) AS each
-    WHERE substring(entry FOR 4) NOT IN (SELECT int4send(gone) FROM unnest(rows) AS gone)
-);
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    gone bytea;
+    place integer;
+    ahead integer;
+BEGIN
+    FOR gone IN SELECT int4send(one) FROM unnest(rows) AS one LOOP
+        place := 0;
+        LOOP
+            ahead := position(gone IN substring(entries FROM place + 1));
+            EXIT WHEN ahead = 0;
+            place := place + ahead;
+            IF place % 5 = 1 THEN
+                entries := overlay(entries PLACING '' FROM place FOR 5);
+                EXIT;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN entries;
+END $$;

@@ -47,12 +47,20 @@ CROSS JOIN LATERAL (
  ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s)
 
 -- name: proof_nearness
--- How near sampled documents are to a question, and whether they have one of its words; whoever may read them.
-SELECT v.document_id, v.chunk_set_id, max(-(v.embedding <#> %(vector)s::text::{type})) AS nearness,
-       coalesce(bool_or(l.words @@ %(words)s::tsquery), false) AS matches
-FROM {vectors} v LEFT JOIN {lexical} l USING (document_id, chunk_set_id, ordinal)
-WHERE v.document_id = ANY(%(documents)s)
+-- How near sampled documents are to a question, whoever may read them.
+SELECT document_id, chunk_set_id, max(-(embedding <#> %(vector)s::text::{type})) AS nearness
+FROM {vectors} WHERE document_id = ANY(%(documents)s)
 GROUP BY 1, 2;
+
+-- name: proof_matching
+-- Which sampled documents have one of the words of which question, whoever may read them. Fetching a row's words is what
+-- takes time: all questions are tried at once, and each where one of them matched.
+SELECT DISTINCT asked.number - 1 AS question, l.document_id, l.chunk_set_id
+FROM (
+    SELECT document_id, chunk_set_id, words FROM {lexical}
+    WHERE document_id = ANY(%(documents)s) AND words @@ array_to_string(%(words)s::text[], ' | ')::tsquery OFFSET 0
+) l
+JOIN unnest(%(words)s::text[]) WITH ORDINALITY AS asked (words, number) ON l.words @@ asked.words::tsquery;
 
 -- name: proof_caller
 -- What the predicate of a search reads, as `search` makes it.

@@ -316,7 +316,7 @@ WHERE EXISTS (SELECT FROM {vectors} v WHERE v.document_id = gone.document_id) LI
 
 -- name: forget_words
 -- What the versions' words say of the documents in `changed`: their postings, and how many rows have each word. A row's
--- block is the last one that does not begin after it.
+-- block is the last one that does not begin after it. Gives the words that no row has then, and the empty blocks.
 WITH gone AS MATERIALIZED (
     SELECT l.tenant, w.term, v.slot
     FROM {lexical} l JOIN changed USING (document_id) JOIN {vectors} v USING (document_id, chunk_set_id, ordinal),
@@ -325,20 +325,30 @@ WITH gone AS MATERIALIZED (
     UPDATE {terms} t SET documents = t.documents - g.n
     FROM (SELECT tenant, term, count(*) AS n FROM gone GROUP BY 1, 2) g
     WHERE t.tenant = g.tenant AND t.term = g.term
+    RETURNING t.tenant, t.term, t.documents
+), cut AS (
+    UPDATE {postings} p SET entries = rag.postings_without(p.entries, block.rows)
+    FROM (
+        SELECT g.tenant, g.term, holder.first, array_agg(g.slot) AS rows
+        FROM gone g, LATERAL (SELECT first FROM {postings} p
+                              WHERE p.tenant = g.tenant AND p.term = g.term AND p.first <= g.slot
+                              ORDER BY first DESC LIMIT 1) AS holder
+        GROUP BY 1, 2, 3
+    ) AS block
+    WHERE p.tenant = block.tenant AND p.term = block.term AND p.first = block.first
+    RETURNING p.tenant, p.term, p.first, length(p.entries) AS bytes
 )
-UPDATE {postings} p SET entries = rag.postings_without(p.entries, block.rows)
-FROM (
-    SELECT g.tenant, g.term, holder.first, array_agg(g.slot) AS rows
-    FROM gone g, LATERAL (SELECT first FROM {postings} p
-                          WHERE p.tenant = g.tenant AND p.term = g.term AND p.first <= g.slot
-                          ORDER BY first DESC LIMIT 1) AS holder
-    GROUP BY 1, 2, 3
-) AS block
-WHERE p.tenant = block.tenant AND p.term = block.term AND p.first = block.first;
+SELECT tenant, term, NULL AS first FROM counted WHERE documents <= 0
+UNION ALL SELECT tenant, term, first FROM cut WHERE bytes = 0;
 
 -- name: drop_forgotten_words
-WITH emptied AS (DELETE FROM {postings} WHERE entries = '')
-DELETE FROM {terms} WHERE documents <= 0;
+-- Words that no row has, and blocks of postings that no row is left in.
+WITH forgotten AS (
+    SELECT * FROM unnest(%(tenants)s::text[], %(terms)s::int[], %(firsts)s::int[]) AS each (tenant, term, first)
+), emptied AS (
+    DELETE FROM {postings} p USING forgotten f WHERE p.tenant = f.tenant AND p.term = f.term AND p.first = f.first
+)
+DELETE FROM {terms} t USING forgotten f WHERE t.tenant = f.tenant AND t.term = f.term AND f.first IS NULL;
 
 -- name: forget_rows
 DELETE FROM {lexical} USING changed WHERE {lexical}.document_id = changed.document_id;
