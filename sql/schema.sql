@@ -3,6 +3,8 @@
 
 CREATE SCHEMA rag;
 
+CREATE SCHEMA rag_facts;
+
 CREATE FUNCTION rag.accents_folded(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN (octet_length(content) = length(content)) THEN content ELSE translate(replace(replace(replace(NORMALIZE(regexp_replace(NORMALIZE(content, NFD), '[\u0300-\u036F\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0640\u064B-\u065F\u0670]'::text, ''::text, 'g'::text), NFC), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), 'øØłŁđĐðÐıħĦŧŦ'::text, 'oOlLdDdDihHtT'::text) END;
@@ -1071,6 +1073,161 @@ CREATE TABLE rag.worked_off (
     upto xid8 NOT NULL,
     CONSTRAINT worked_off_stage_check CHECK ((stage = ANY (ARRAY['chunk'::text, 'embed'::text])))
 );
+
+CREATE VIEW rag_facts.costs AS
+ SELECT day,
+    purpose,
+    source,
+    tenant,
+    indexes,
+    model,
+    inputs,
+    tokens,
+    requests,
+    seconds,
+    cost
+   FROM rag.spent;
+
+CREATE VIEW rag_facts.deletions AS
+ SELECT x.deletion_id,
+    s.name AS source,
+    s.tenant,
+    x.cause,
+    x.documents,
+    x.state,
+    x.parked_at,
+    x.decided_at,
+    x.decided_by,
+    x.reason
+   FROM (rag.deletion x
+     JOIN rag.source s USING (source_id));
+
+CREATE VIEW rag_facts.documents AS
+ SELECT d.document_id,
+    s.name AS source,
+    s.connector,
+    d.tenant,
+    d.external_id,
+    d.path,
+    d.url,
+    d.state,
+    d.status,
+    p.media_type,
+    p.language,
+    p.pages,
+    p.characters,
+    d.raw_bytes,
+    d.modified_at,
+    d.created_at AS first_seen_at,
+    d.updated_at,
+    d.deleted_at,
+    d.unread_since
+   FROM ((rag.document d
+     JOIN rag.source s USING (source_id))
+     LEFT JOIN rag.parse p USING (parse_id));
+
+CREATE VIEW rag_facts.evaluations AS
+ SELECT r.run_id,
+    r.index_name AS index,
+    r.version_id,
+    r.golden,
+    r.label,
+    (r.setting ->> 'mode'::text) AS mode,
+    r.started_at,
+    slice.key AS slice,
+    measure.key AS measure,
+    ((measure.value ->> 'mean'::text))::double precision AS mean,
+    ((measure.value ->> 'low'::text))::double precision AS low,
+    ((measure.value ->> 'high'::text))::double precision AS high,
+    ((measure.value ->> 'n'::text))::bigint AS questions
+   FROM rag.evaluation_run r,
+    LATERAL json_each((r.summary -> 'figures'::text)) slice(key, value),
+    LATERAL json_each(slice.value) measure(key, value);
+
+CREATE VIEW rag_facts.gates AS
+ SELECT v.index_name AS index,
+    g.version_id,
+    g.gate,
+    g.passed,
+    g.observed,
+    g.threshold,
+    g.checked_at
+   FROM (rag.gate_result g
+     JOIN rag.index_version v USING (version_id));
+
+CREATE VIEW rag_facts.key_figures AS
+ SELECT day,
+    name AS figure,
+    subject,
+    value,
+    target
+   FROM rag.kpi;
+
+CREATE VIEW rag_facts.quarantine AS
+ SELECT q.quarantine_id,
+    s.name AS source,
+    s.tenant,
+    q.external_id,
+    q.entity,
+    q.stage,
+    q.status,
+    q.error_class,
+    q.attempts,
+    q.first_at,
+    q.last_at,
+    q.next_try_at
+   FROM (rag.quarantine q
+     JOIN rag.source s USING (source_id));
+
+CREATE VIEW rag_facts.runs AS
+ SELECT r.run_id,
+    s.name AS source,
+    s.tenant,
+    r.started_at,
+    r.finished_at,
+    r.outcome,
+    COALESCE(((r.report ->> 'listed'::text))::bigint, (0)::bigint) AS documents_listed,
+    COALESCE((((r.report -> 'changes'::text) ->> 'added'::text))::bigint, (0)::bigint) AS documents_added,
+    COALESCE((((r.report -> 'changes'::text) ->> 'changed'::text))::bigint, (0)::bigint) AS documents_changed,
+    COALESCE((((r.report -> 'changes'::text) ->> 'deleted'::text))::bigint, (0)::bigint) AS documents_deleted,
+    COALESCE((((r.report -> 'changes'::text) ->> 'failed'::text))::bigint, (0)::bigint) AS documents_failed,
+    COALESCE(((r.report ->> 'parsed'::text))::bigint, (0)::bigint) AS parsed,
+    COALESCE(((r.report ->> 'parse_reused'::text))::bigint, (0)::bigint) AS parses_reused,
+    COALESCE(((r.report ->> 'chunks'::text))::bigint, (0)::bigint) AS chunks,
+    COALESCE(((r.report ->> 'embedded'::text))::bigint, (0)::bigint) AS embedded,
+    COALESCE(((r.report ->> 'vectors_reused'::text))::bigint, (0)::bigint) AS vectors_reused,
+    COALESCE(((r.report ->> 'bytes_loaded'::text))::bigint, (0)::bigint) AS bytes_loaded,
+    COALESCE(((r.report ->> 'tokens'::text))::bigint, (0)::bigint) AS tokens,
+    COALESCE(((r.report ->> 'cost'::text))::double precision, (0)::double precision) AS cost
+   FROM (rag.run r
+     JOIN rag.source s USING (source_id));
+
+CREATE VIEW rag_facts.searches AS
+ SELECT index_name AS index,
+    hour,
+    searches,
+    empties,
+    errors
+   FROM rag.served;
+
+CREATE VIEW rag_facts.versions AS
+ SELECT v.version_id,
+    v.index_name AS index,
+    v.state,
+    v.kind,
+    v.base_version,
+    v.row_count AS passages,
+    v.document_count AS documents,
+    (m.params ->> 'provider'::text) AS provider,
+    (m.params ->> 'model'::text) AS model,
+    v.as_of,
+    v.created_at,
+    v.built_at,
+    v.promoted_at,
+    v.retired_at,
+    v.dropped_at
+   FROM (rag.index_version v
+     LEFT JOIN rag.profile m ON ((m.profile_id = v.model_id)));
 
 ALTER TABLE ONLY rag.access_rule
     ADD CONSTRAINT access_rule_digest_key UNIQUE (digest);

@@ -32,12 +32,13 @@ _NOISE = re.compile(
 
 
 def dump_schema(url: str) -> str:
-    """The schema `rag` of a database as statements, without owners, grants and what differs by run."""
+    """The schemas of a database as statements, without owners, grants and what differs by run."""
     made = subprocess.run(
         [
             server_programs() / "pg_dump",
             "--schema-only",
             "--schema=rag",
+            "--schema=rag_facts",
             "--no-owner",
             "--no-privileges",
             url,

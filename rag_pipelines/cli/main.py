@@ -41,6 +41,7 @@ COMMANDS = {
     "metrics": ("metrics", "metrics"),
     "kpis": ("kpis", "kpis"),
     "cost": ("cost", "cost"),
+    "facts": ("facts", "facts"),
     "deletes": ("deletes", "app"),
     "verify": ("verify", "verify"),
     "purge": ("purge", "purge"),
