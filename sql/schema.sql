@@ -228,33 +228,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
-
-CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double precision) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
-
-CREATE FUNCTION rag.inputs_released() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO rag.released (kind, key) SELECT DISTINCT 'vector', input_key::text FROM gone;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION rag.named_in(clauses jsonb) RETURNS text[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT COALESCE(array_agg(DISTINCT named.value), '{}'::text[]) AS "coalesce" FROM jsonb_array_elements(named_in.clauses) clause(value), LATERAL jsonb_array_elements_text(clause.value) named(value));
-
-CREATE TABLE rag.access_rule (
-    access_id integer NOT NULL,
-    digest uuid NOT NULL,
-    clauses jsonb NOT NULL,
-    deny text[] DEFAULT '{}'::text[] NOT NULL,
-    named text[] GENERATED ALWAYS AS (rag.named_in(clauses)) STORED NOT NULL
-);
+CREATE FUNCTION rag.values_of(content jsonb) RETURNS SETOF jsonb
+    LANGUAGE sql IMMUTABLE STRICT ROWS 3 PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT jsonb_array_elements(
+         CASE jsonb_typeof(content)
+             WHEN 'array'::text THEN content
+             ELSE jsonb_build_array(content)
+         END) AS jsonb_array_elements;
+END;
 
 CREATE TABLE rag.document (
     document_id bigint NOT NULL,
@@ -289,11 +271,21 @@ CREATE TABLE rag.document (
     CONSTRAINT document_state_check CHECK ((state = ANY (ARRAY['present'::text, 'missing'::text, 'tombstoned'::text])))
 );
 
-CREATE TABLE rag.membership (
-    source_id integer NOT NULL,
-    principal text NOT NULL,
-    member text NOT NULL,
-    observed_at timestamp with time zone NOT NULL
+CREATE TABLE rag.hold (
+    hold_id bigint NOT NULL,
+    source text,
+    path text,
+    label text,
+    document text,
+    reason text NOT NULL,
+    placed_by text NOT NULL,
+    placed_at timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone,
+    released_at timestamp with time zone,
+    released_by text,
+    release_reason text,
+    CONSTRAINT hold_check CHECK ((COALESCE(source, path, label, document) IS NOT NULL)),
+    CONSTRAINT hold_check1 CHECK (((document IS NULL) OR (source IS NOT NULL)))
 );
 
 CREATE TABLE rag.source (
@@ -308,12 +300,72 @@ CREATE TABLE rag.source (
     lease_at timestamp with time zone,
     tenant text DEFAULT 'default'::text NOT NULL,
     grace interval DEFAULT '7 days'::interval NOT NULL,
-    groups_at timestamp with time zone
+    groups_at timestamp with time zone,
+    policy text DEFAULT ''::text NOT NULL
+);
+
+CREATE FUNCTION rag.hold_matches(hold rag.hold, held rag.document) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN ((((hold).source IS NULL) OR (EXISTS (SELECT FROM rag.source s WHERE ((s.source_id = (hold_matches.held).source_id) AND (s.name = (hold_matches.hold).source))))) AND (((hold).document IS NULL) OR ((held).external_id = (hold).document)) AND (((hold).path IS NULL) OR ((held).path ~~ translate(replace(replace(replace((hold).path, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*?'::text, '%_'::text))) AND (((hold).label IS NULL) OR (EXISTS (SELECT FROM jsonb_each((hold_matches.held).metadata) field(key, value), LATERAL rag.values_of(field.value) one(one) WHERE (lower((one.one #>> '{}'::text[])) = lower((hold_matches.hold).label))))));
+
+CREATE TABLE rag.held_document (
+    hold_id bigint NOT NULL,
+    document_id bigint NOT NULL
+);
+
+CREATE FUNCTION rag.hold_of(held rag.document) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT min(h.hold_id) AS min FROM rag.hold h WHERE ((h.released_at IS NULL) AND ((h.until IS NULL) OR (h.until > now())) AND (rag.hold_matches(h.*, hold_of.held) OR (EXISTS (SELECT FROM rag.held_document p WHERE ((p.hold_id = h.hold_id) AND (p.document_id = (hold_of.held).document_id)))))));
+
+CREATE FUNCTION rag.identifiers_joined(content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT string_agg(concat_ws(' '::text, CASE WHEN (name.name ~ '^[vV][0-9.]+$'::text) THEN substr(name.name, 2) WHEN (name.name ~ '[-_./\\@:]'::text) THEN translate(name.name, '-_./\@:'::text, ''::text) ELSE NULL::text END, CASE WHEN (name.name ~ '^[^/\\@:]*[[:lower:]]{2}[[:upper:]][^/\\@:]*$'::text) THEN regexp_replace(translate(name.name, '-_.'::text, '   '::text), '([[:lower:]]{2})([[:upper:]])'::text, '\1 \2'::text, 'g'::text) ELSE NULL::text END), ' '::text) AS string_agg FROM regexp_matches(identifiers_joined.content, '[[:alnum:]]+(?:[-_./\\@:]+[[:alnum:]]+)+|[[:alnum:]]*[[:lower:]]{2}[[:upper:]][[:alnum:]]*'::text, 'g'::text) found(found), LATERAL unnest((found.found || CASE WHEN (found.found[1] ~ '[/\\@:]'::text) THEN string_to_array(translate(found.found[1], '\@:'::text, '///'::text), '/'::text) ELSE NULL::text[] END)) name(name) WHERE ((name.name ~ '[0-9]-|-[0-9]|[_.\\@:]|/.*/|[0-9].*/|/.*[0-9]|[[:lower:]]{2}[[:upper:]]'::text) AND (name.name !~ '^[0-9.]+$'::text) AND (length(name.name) <= 100)));
+
+CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
+
+CREATE FUNCTION rag.inputs_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key) SELECT DISTINCT 'vector', input_key::text FROM gone;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION rag.named_in(clauses jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT COALESCE(array_agg(DISTINCT named.value), '{}'::text[]) AS "coalesce" FROM jsonb_array_elements(named_in.clauses) clause(value), LATERAL jsonb_array_elements_text(clause.value) named(value));
+
+CREATE TABLE rag.access_rule (
+    access_id integer NOT NULL,
+    digest uuid NOT NULL,
+    clauses jsonb NOT NULL,
+    deny text[] DEFAULT '{}'::text[] NOT NULL,
+    named text[] GENERATED ALWAYS AS (rag.named_in(clauses)) STORED NOT NULL
+);
+
+CREATE TABLE rag.membership (
+    source_id integer NOT NULL,
+    principal text NOT NULL,
+    member text NOT NULL,
+    observed_at timestamp with time zone NOT NULL
 );
 
 CREATE FUNCTION rag.is_known(tenant text, principals text[]) RETURNS boolean
     LANGUAGE sql STABLE STRICT SECURITY DEFINER
     RETURN ((EXISTS (SELECT FROM (rag.membership m JOIN rag.source s USING (source_id)) WHERE ((s.tenant = is_known.tenant) AND ((m.member = ANY (is_known.principals)) OR (m.principal = ANY (is_known.principals)))))) OR (EXISTS (SELECT FROM rag.access_rule r WHERE (((r.named && is_known.principals) OR (r.deny && is_known.principals)) AND (EXISTS (SELECT FROM rag.document d WHERE ((d.tenant = is_known.tenant) AND (d.access_id = r.access_id) AND (d.state <> 'tombstoned'::text))))))));
+
+CREATE FUNCTION rag.keep_hold() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.held_document (hold_id, document_id)
+    SELECT h.hold_id, OLD.document_id FROM rag.hold h
+    WHERE h.released_at IS NULL AND (h.until IS NULL OR h.until > now()) AND rag.hold_matches(h, OLD)
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION rag.text_length(words tsvector) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -338,6 +390,29 @@ END $$;
 CREATE FUNCTION rag.moment(content text) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT CASE WHEN ((parts.year > 0) AND (parts.hour < 24) AND (parts.minute < 60) AND (parts.second < (60)::double precision) AND (parts.away < 960) AND ((parts.day >= 1) AND (parts.day <= CASE WHEN (parts.month = 2) THEN CASE WHEN (((parts.year % 4) = 0) AND (((parts.year % 100) <> 0) OR ((parts.year % 400) = 0))) THEN 29 ELSE 28 END WHEN (parts.month = ANY (ARRAY[4, 6, 9, 11])) THEN 30 WHEN ((parts.month >= 1) AND (parts.month <= 12)) THEN 31 ELSE NULL::integer END))) THEN ((make_timestamp(parts.year, parts.month, parts.day, parts.hour, parts.minute, parts.second) - make_interval(mins => (parts.sign * parts.away))) AT TIME ZONE 'UTC'::text) ELSE NULL::timestamp with time zone END AS "case" FROM regexp_match(moment.content, '^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d{1,6})?)(?:(?<=\.\d{6})\d+)?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$'::text) found(found), LATERAL (SELECT (found.found[1])::integer AS year, (found.found[2])::integer AS month, (found.found[3])::integer AS day, (COALESCE(found.found[4], '0'::text))::integer AS hour, (COALESCE(found.found[5], '0'::text))::integer AS minute, (COALESCE(found.found[6], '0'::text))::double precision AS second, CASE found.found[7] WHEN '-'::text THEN '-1'::integer ELSE 1 END AS sign, (((COALESCE(found.found[8], '0'::text))::integer * 60) + (COALESCE(found.found[9], '0'::text))::integer) AS away) parts);
+
+CREATE FUNCTION rag.past_retention(rules jsonb, metadata jsonb, modified_at timestamp with time zone, stored_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+ WITH rule AS (
+          SELECT r_1.seconds,
+             r_1.label,
+             r_1.basis,
+             ((r_1.label IS NOT NULL) AND (EXISTS ( SELECT
+                    FROM rag.values_of((past_retention.metadata -> r_1.field)) one(one)
+                   WHERE (lower((one.one #>> '{}'::text[])) = r_1.label)))) AS fits
+            FROM jsonb_to_recordset(past_retention.rules) r_1(label text, field text, basis text, seconds double precision)
+         )
+  SELECT COALESCE(bool_and((
+         CASE r.basis
+             WHEN 'created_at'::text THEN COALESCE(rag.moment((past_retention.metadata ->> 'created_at'::text)), rag.moment((past_retention.metadata ->> 'created'::text)), past_retention.stored_at)
+             ELSE COALESCE(past_retention.modified_at, past_retention.stored_at)
+         END < (now() - make_interval(secs => r.seconds)))), false) AS "coalesce"
+    FROM rule r
+   WHERE (r.fits OR ((r.label IS NULL) AND (NOT (EXISTS ( SELECT
+            FROM rule o
+           WHERE o.fits)))));
+END;
 
 CREATE FUNCTION rag.width_folded(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -441,6 +516,26 @@ CREATE FUNCTION rag.reader_tenant() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN NULLIF(current_setting('rag.tenant'::text, true), ''::text);
 
+CREATE FUNCTION rag.refuse_held() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF rag.hold_of(OLD) IS NOT NULL AND current_setting('rag.moving', true) IS DISTINCT FROM 'on' THEN
+        RAISE EXCEPTION 'document % is held by hold %', OLD.document_id, rag.hold_of(OLD) USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END $$;
+
+CREATE FUNCTION rag.refuse_source_of_held() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM rag.document d WHERE d.source_id = OLD.source_id AND rag.hold_of(d) IS NOT NULL) THEN
+        RAISE EXCEPTION 'a document of source % is held', OLD.name USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END $$;
+
 CREATE TABLE rag.tenant_change (
     tenant text NOT NULL,
     place integer NOT NULL,
@@ -472,16 +567,6 @@ BEGIN
         UNION SELECT tenant FROM rag.document WHERE source_id = OLD.source_id));
     RETURN NULL;
 END $$;
-
-CREATE FUNCTION rag.values_of(content jsonb) RETURNS SETOF jsonb
-    LANGUAGE sql IMMUTABLE STRICT ROWS 3 PARALLEL SAFE
-    BEGIN ATOMIC
- SELECT jsonb_array_elements(
-         CASE jsonb_typeof(content)
-             WHEN 'array'::text THEN content
-             ELSE jsonb_build_array(content)
-         END) AS jsonb_array_elements;
-END;
 
 CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -632,7 +717,7 @@ CREATE TABLE rag.deletion (
     decided_at timestamp with time zone,
     decided_by text,
     reason text,
-    CONSTRAINT deletion_cause_check CHECK ((cause = ANY (ARRAY['vanished'::text, 'removed'::text, 'source_removed'::text]))),
+    CONSTRAINT deletion_cause_check CHECK ((cause = ANY (ARRAY['vanished'::text, 'removed'::text, 'source_removed'::text, 'retention'::text]))),
     CONSTRAINT deletion_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'approved'::text, 'rejected'::text, 'withdrawn'::text])))
 );
 
@@ -752,6 +837,15 @@ CREATE TABLE rag.hint (
     source text NOT NULL,
     key text,
     received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE rag.hold ALTER COLUMN hold_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.hold_hold_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE rag.index_profile (
@@ -1065,6 +1159,15 @@ CREATE TABLE rag.whole_collection (
     ended_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE rag.withheld (
+    source_id integer NOT NULL,
+    external_id text NOT NULL,
+    cause text NOT NULL,
+    label text,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT withheld_cause_check CHECK ((cause = ANY (ARRAY['label'::text, 'unknown_label'::text, 'retention'::text])))
+);
+
 CREATE TABLE rag.worked_off (
     source_id integer NOT NULL,
     stage text NOT NULL,
@@ -1301,8 +1404,14 @@ ALTER TABLE ONLY rag.forgotten
 ALTER TABLE ONLY rag.gate_result
     ADD CONSTRAINT gate_result_pkey PRIMARY KEY (version_id, gate);
 
+ALTER TABLE ONLY rag.held_document
+    ADD CONSTRAINT held_document_pkey PRIMARY KEY (document_id, hold_id);
+
 ALTER TABLE ONLY rag.hint
     ADD CONSTRAINT hint_source_key_key UNIQUE NULLS NOT DISTINCT (source, key);
+
+ALTER TABLE ONLY rag.hold
+    ADD CONSTRAINT hold_pkey PRIMARY KEY (hold_id);
 
 ALTER TABLE ONLY rag.index_profile
     ADD CONSTRAINT index_profile_pkey PRIMARY KEY (index_name, day);
@@ -1390,6 +1499,9 @@ ALTER TABLE ONLY rag.version_document
 
 ALTER TABLE ONLY rag.wanted
     ADD CONSTRAINT wanted_pkey PRIMARY KEY (source_id, bucket, external_id);
+
+ALTER TABLE ONLY rag.withheld
+    ADD CONSTRAINT withheld_pkey PRIMARY KEY (source_id, external_id);
 
 ALTER TABLE ONLY rag.worked_off
     ADD CONSTRAINT worked_off_pkey PRIMARY KEY (source_id, stage, bucket);
@@ -1504,6 +1616,8 @@ CREATE TRIGGER count_new AFTER INSERT ON rag.membership REFERENCING NEW TABLE AS
 
 CREATE CONSTRAINT TRIGGER end_canary AFTER UPDATE OF state ON rag.index_version DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION rag.end_canary();
 
+CREATE TRIGGER keep_hold AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((((old.external_id IS DISTINCT FROM new.external_id) OR (old.path IS DISTINCT FROM new.path)) OR (old.metadata IS DISTINCT FROM new.metadata))) EXECUTE FUNCTION rag.keep_hold();
+
 CREATE TRIGGER note_departed AFTER DELETE ON rag.document REFERENCING OLD TABLE AS departed FOR EACH STATEMENT EXECUTE FUNCTION rag.documents_departed();
 
 CREATE TRIGGER note_released AFTER UPDATE ON rag.document FOR EACH ROW WHEN (((old.raw_sha256 <> new.raw_sha256) OR (old.hint <> new.hint) OR (old.access_id <> new.access_id) OR (old.parse_id <> new.parse_id) OR ((old.parse_id IS NOT NULL) AND (new.parse_id IS NULL)))) EXECUTE FUNCTION rag.document_released();
@@ -1523,6 +1637,10 @@ CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_chunks REFERENCIN
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
 
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.parse REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
+
+CREATE TRIGGER refuse_held BEFORE DELETE ON rag.document FOR EACH ROW EXECUTE FUNCTION rag.refuse_held();
+
+CREATE TRIGGER refuse_held BEFORE DELETE ON rag.source FOR EACH ROW EXECUTE FUNCTION rag.refuse_source_of_held();
 
 CREATE TRIGGER unfinished BEFORE UPDATE ON rag.document FOR EACH ROW WHEN (((new.status = 'ok'::text) AND ((old.hint <> new.hint) OR (old.given_title IS DISTINCT FROM new.given_title) OR ((old.state = 'tombstoned'::text) AND (new.state <> 'tombstoned'::text))))) EXECUTE FUNCTION rag.document_unfinished();
 
@@ -1598,6 +1716,9 @@ ALTER TABLE ONLY rag.forgotten
 ALTER TABLE ONLY rag.gate_result
     ADD CONSTRAINT gate_result_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY rag.held_document
+    ADD CONSTRAINT held_document_hold_id_fkey FOREIGN KEY (hold_id) REFERENCES rag.hold(hold_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY rag.index_version
     ADD CONSTRAINT index_version_base_version_fkey FOREIGN KEY (base_version) REFERENCES rag.index_version(version_id);
 
@@ -1639,6 +1760,9 @@ ALTER TABLE ONLY rag.version_document
 
 ALTER TABLE ONLY rag.wanted
     ADD CONSTRAINT wanted_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY rag.withheld
+    ADD CONSTRAINT withheld_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY rag.worked_off
     ADD CONSTRAINT worked_off_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;

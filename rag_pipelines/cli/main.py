@@ -43,6 +43,7 @@ COMMANDS = {
     "cost": ("cost", "cost"),
     "facts": ("facts", "facts"),
     "deletes": ("deletes", "app"),
+    "hold": ("hold", "app"),
     "verify": ("verify", "verify"),
     "purge": ("purge", "purge"),
     "quarantine": ("quarantine", "app"),

@@ -69,6 +69,11 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         if row["last_texts"]:
             old = number(row["last_texts"], "document")
             say(f"note: {row['source']}: {old} served with an earlier text; the newer bytes cannot be read")
+        for cause, documents in row["withheld"].items():
+            say(f"note: {row['source']}: {number(documents, 'listed document')} withheld, {cause}")
+        if row["held"]:
+            held = number(row["held"], "document")
+            say(f"note: {row['source']}: {held} held; see `rag-pipelines hold list`")
         if row["to_parse_again"]:
             say(f"note: {row['source']}: {to_parse_again(row['to_parse_again'])}")
     print_table(
@@ -114,6 +119,8 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
     found = {r["name"]: r for r in query(connection, "source_status", names)}
     to_load = {r["name"]: r["wanted"] for r in query(connection, "count_wanted", names)}
     shards = query(connection, "living_shards", names).fetchall()
+    held = {r["name"]: r["held"] for r in query(connection, "held_by_source")}
+    withheld = query(connection, "withheld_by_cause").fetchall()
     rows = []
     for fresh in source_freshness(connection, settings):
         row = found.get(fresh.source, {})
@@ -127,6 +134,8 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "quarantined": row.get("quarantined", 0),
                 "documents_with_losses": losing.get(fresh.source, 0),
                 "last_texts": row.get("last_texts", 0),
+                "withheld": {_cause(r): r["documents"] for r in withheld if r["name"] == fresh.source},
+                "held": held.get(fresh.source, 0),
                 "to_parse_again": count_outdated_parses(connection, settings, fresh.source),
                 "parked_deletes": row.get("parked", 0),
                 "kept_deletes": row.get("kept", 0),
@@ -142,6 +151,15 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _cause(row: dict[str, Any]) -> str:
+    """Why documents are withheld, for people."""
+    if row["cause"] == "retention":
+        return "past their retention"
+    if row["cause"] == "unknown_label":
+        return f"the policy does not know their label {row['label']!r}"
+    return f"their label is {row['label']!r}" if row["label"] else "they have no label"
 
 
 def _shard(row: dict[str, Any]) -> dict[str, Any]:

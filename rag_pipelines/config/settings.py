@@ -29,6 +29,7 @@ from pydantic import (
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.execution import ExecutionSettings
+from rag_pipelines.config.governance import LabelSettings, RetentionSettings
 from rag_pipelines.config.kpis import KpiSettings
 from rag_pipelines.config.losses import LossSettings
 from rag_pipelines.config.quality import QualityBounds
@@ -50,6 +51,7 @@ from rag_pipelines.config.values import (
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
+from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parameters import Size
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
 
@@ -208,7 +210,22 @@ class SourceSettings(Section):
     max_attempts: int = Field(default=3, ge=1)
     quarantine: QuarantineSettings = QuarantineSettings()
     losses: LossSettings = LossSettings()
+    labels: LabelSettings | None = None
+    retention: RetentionSettings | None = None
+    sensitivity: Literal["normal", "high"] = "normal"
+    approval: Literal["required", "none"] | None = None
     owner: Owner | None = None
+
+    @property
+    def policy_key(self) -> str:
+        """Equal as long as labels and retention are; empty without either."""
+        policy = [one and one.model_dump(mode="json") for one in (self.labels, self.retention)]
+        return fingerprint(policy) if any(policy) else ""
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a person approves its first plan: where `approval` says so, else where it is sensitive."""
+        return self.approval == "required" or (self.approval is None and self.sensitivity == "high")
 
     @field_validator("connector")
     @classmethod

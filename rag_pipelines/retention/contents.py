@@ -30,7 +30,7 @@ KNOWN: dict[Kind, str] = {"raw": "known_raw", "blocks": "known_blocks"}
 
 
 class Collected(msgspec.Struct):
-    """How many of each were removed."""
+    """How many of each were removed, and how many documents stay."""
 
     documents: int = 0
     chunk_sets: int = 0
@@ -39,6 +39,8 @@ class Collected(msgspec.Struct):
     parses: int = 0
     blobs: int = 0
     sources: int = 0
+    held: int = 0
+    """Documents that stay, although their grace is over, because they are held."""
 
 
 class Contents(NamedTuple):

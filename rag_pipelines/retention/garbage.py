@@ -68,7 +68,7 @@ def audit_purge(
 
 
 def _purge_expired(connection: Pg, store: BlobStore, settings: Settings, collected: Collected) -> None:
-    """Remove documents whose grace is over, and what they alone had; one audit row each.
+    """Remove documents whose grace is over and that nobody holds, and what they alone had; each is audited.
 
     Their vectors are left to the sweep: to look whether any chunk has one reads all chunks.
     """
@@ -82,6 +82,8 @@ def _purge_expired(connection: Pg, store: BlobStore, settings: Settings, collect
             query(connection, "take_storages")
             expired = query(connection, "expired_tombstones", params).fetchall()
             if not expired:
+                row = query(connection, "held_tombstones", params).fetchone()
+                collected.held = row["held"] if row else 0
                 return
             forget_documents(connection, [row["document_id"] for row in expired])
             for row in expired:

@@ -29,6 +29,7 @@ from rag_pipelines.index.departed import Departure, forget_documents
 from rag_pipelines.index.storage import TABLES
 from rag_pipelines.retention.contents import Collected, erase
 from rag_pipelines.retention.garbage import audit_purge, purge_subject
+from rag_pipelines.retention.holds import refuse_held
 from rag_pipelines.retention.proof import (
     Looker,
     Mentions,
@@ -56,6 +57,9 @@ LOOKING = 5.0
 
 READINGS = 5
 """How often records are read at most, where runs write into them meanwhile."""
+
+NOT_REMOVED = ("sources", "held")
+"""Counts of a collection that say nothing of one document."""
 
 NAMING = ("external_id", "entity")
 """A record that names the document here is about it and goes; elsewhere its words are taken out."""
@@ -97,7 +101,7 @@ def purge_document(
             otherwise they are vacuumed, and old bytes go when their space is used again.
 
     Raises:
-        UsageError: it is unknown, or it is still at its source.
+        UsageError: it is unknown, it is still at its source, or it is held.
         TransientError: a run over its source, or an applied plan, has been writing for too long; or a table
             that was to be rewritten is in use, and the document is purged.
     """
@@ -108,6 +112,7 @@ def purge_document(
             document, unloaded = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
             if document is not None:
                 query(connection, "take_storages")
+                refuse_held(connection, source, external_id)
                 evidence, contents, quotes = gather(connection, document)
                 mentions = Mentions(source, external_id, _names(document), quotes)
                 left = forget_documents(connection, [document["document_id"]])
@@ -125,7 +130,7 @@ def purge_document(
         sweep(connection, store, collected)
         waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
         proof = look(connection, store, evidence, mentions, waiting, whole_blobs=True) if verify else None
-    counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind != "sources"}
+    counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind not in NOT_REMOVED}
     return Purged(source, external_id, {**counts, "rows in versions": left.rows}, dict(told), None, proof)
 
 
@@ -192,7 +197,7 @@ def _purge_again(
     sweep(connection, store, collected)
     waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
     proof = look(connection, store, evidence, mentions, waiting, whole_blobs=False) if verify else None
-    counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind != "sources"}
+    counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind not in NOT_REMOVED}
     earlier = f"{trail['at']:%Y-%m-%d %H:%M} by {trail['actor']}" if trail else None
     return Purged(source, external_id, counts, dict(told), earlier, proof)
 

@@ -27,7 +27,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     """One decision about documents that a source no longer names: `waiting` are served, `hidden` tombstoned.
 
     `cause`: ``vanished`` (a full listing did not name them), ``removed`` (a change feed said so),
-    ``source_removed`` (the source left the configuration). `known` is how many documents the source held.
+    ``source_removed`` (the source left the configuration), ``retention`` (they are too old). `known` is how
+    many documents the source held.
     """
 
     deletion_id: int
@@ -53,7 +54,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
         if self.cause == "source_removed":
             return f"{documents} still served; {decide}"
         verb = "is" if self.waiting == 1 else "are"
-        return f"{documents} {verb} gone at the source and still served; {decide}"
+        why = "past retention" if self.cause == "retention" else "gone at the source"
+        return f"{documents} {verb} {why} and still served; {decide}"
 
     @property
     def subject(self) -> str:
@@ -115,6 +117,7 @@ def approve(database: Database, deletion_id: int, *, reason: str, actor: str | N
             raise UsageError(
                 f"deletion {deletion_id} is {deletion.state}, no document waits under it; nothing was changed"
             )
+        query(connection, "withhold_parked", {"deletion_id": deletion_id})
         query(connection, "tombstone_parked", {"deletion_id": deletion_id})
         return _decide(connection, deletion_id, "approved", reason, actor)
 

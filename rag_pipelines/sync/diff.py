@@ -30,6 +30,8 @@ class DocumentChange(StrEnum):
     ACCESS = "access_only"
     UNCHANGED = "unchanged"
     DELETED = "deleted"
+    EXPIRED = "expired"
+    WITHHELD = "withheld"
     FAILED = "failed"
 
 

@@ -41,6 +41,7 @@ from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
 from rag_pipelines.sync.wanted import drop_wanted, has_wanted, put_wanted
+from rag_pipelines.sync.withholding import Withholding
 
 BLOCK = 500
 """Entries compared with the catalogue at once."""
@@ -148,6 +149,7 @@ class SourceListing:
         self._wanted = defer or has_wanted(run)
         self._loading = Loading(run, origin, loading)
         self._rules = ListedRules(run)
+        self._withholding = Withholding(run)
         self._feed = False
         self._named = False
         self._open_ends = True
@@ -235,6 +237,7 @@ class SourceListing:
         with self._run.timed("list"):
             if failures:
                 self._record(failures)
+            items = self._withholding.take(items)
             self._write(items, self._follow_moves(items))
         self._run.progress("list", report.listed, None)
 

@@ -238,6 +238,8 @@ class LiveOrigin:
     def _may_follow(self, source: Row) -> bool:
         """Whether the change feed is enough: it tells everything, or everything was listed not long ago."""
         able, scope, listed_at = self.capabilities, self._scope, source["listed_at"]
+        if source["policy"] != self._run.source.policy_key:
+            return False
         if not able.changes or scope.full or scope.list_all or scope.window or scope.allow_deletes:
             return False
         recent = listed_at is not None and self.began - listed_at < self._run.source.full_listing

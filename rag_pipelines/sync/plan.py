@@ -125,8 +125,10 @@ def plan_source(
                 lambda one: source_targets(one.connection, one.settings, one.name, runtime.embedders),
                 _summarise,
             )
-        spent = spent_this_month(run.connection, source)
-        plan = msgspec.structs.replace(plan, exceeds=_excess(runtime.settings, plan, spent))
+        exceeds = _excess(runtime.settings, plan, spent_this_month(run.connection, source))
+        if _waits_for_approval(runtime, source):
+            exceeds.append("no plan of it was approved yet, and its first one has to be")
+        plan = msgspec.structs.replace(plan, exceeds=exceeds)
         span = scope.window
         arguments = _Arguments(scope.full, span.since, span.until, scope.allow_deletes, scope.list_all)
         with run.writing():
@@ -160,13 +162,14 @@ def plan_within_budget(
     Raises:
         BudgetError: the plan exceeds it; it is parked, and nothing was changed.
     """
-    if not runtime.settings.source(source).budget.limited:
+    if not (runtime.settings.source(source).budget.limited or _waits_for_approval(runtime, source)):
         return None
     plan = plan_source(runtime, source, scope)
     if plan.exceeds:
         raise BudgetError(
             f"source {source!r}: {'; '.join(plan.exceeds)}. Nothing was changed; plan {plan.plan_id} is "
-            f"parked. If it is right, run `rag-pipelines apply {plan.plan_id}`, or raise the source's budget"
+            f"parked. If it is right, run `rag-pipelines apply {plan.plan_id}`"
+            + (", or raise the source's budget" if runtime.settings.source(source).budget.limited else "")
         )
     return plan
 
@@ -270,6 +273,14 @@ def _summarise(run: SourceRun, targets: Targets) -> SyncPlan:
         incomplete=report.incomplete,
         notes=report.notes,
     )
+
+
+def _waits_for_approval(runtime: Runtime, source: str) -> bool:
+    """Whether a person has to approve the first plan of the source, and nobody did."""
+    if not runtime.settings.source(source).needs_approval:
+        return False
+    with runtime.database.connection() as connection:
+        return query(connection, "approved_plan", {"source": source}).fetchone() is None
 
 
 def _excess(settings: Settings, plan: SyncPlan, spent: tuple[int, float]) -> list[str]:

@@ -41,6 +41,7 @@ from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.settle import Settlement
 from rag_pipelines.sync.spool import Spool
+from rag_pipelines.sync.withholding import Withholding
 
 _LATE = "late"
 _GONE = "gone"
@@ -122,6 +123,7 @@ class _Recorder:
         self._live = live
         self._scope = scope
         self._spool = spool
+        self._withholding = Withholding(run)
         self._complete: Complete | None = None
         self._listed = 0
         self.recorded = RecordedOrigin(spool, run.name, live.began, live.capabilities)
@@ -154,7 +156,7 @@ class _Recorder:
         self._complete = block.complete or self._complete
         query(self._run.connection, "add_seen", block.seen)
         with self._run.timed("list"):
-            self._fetch(self._wanted(block.items))
+            self._fetch(self._wanted(self._withholding.split(block.items).kept))
             self._spool.append("entry", map(_without_load, entries))
         self._listed += len(block.items)
         self._run.progress("list", self._listed, None)

@@ -23,6 +23,7 @@ from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import known_documents
 from rag_pipelines.store.lease import lease_owner
 from rag_pipelines.sync.diff import DocumentChange
+from rag_pipelines.sync.expiry import Expiry
 from rag_pipelines.sync.origin import SourceOrigin
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.wanted import drop_wanted
@@ -66,8 +67,10 @@ class Settlement:
                 counts = self._count()
             if counts["vanished"]:
                 self._delete_vanished(counts["vanished"], counts["known"])
+            self._delete_expired()
             self._close_decisions()
             params = {"source_id": run.source_id, "before": self._began}
+            query(run.connection, "drop_unlisted_withheld", params)
             query(run.connection, "close_resolved", params)
             query(run.connection, "resolve_entities", params)
             if not spared:
@@ -86,7 +89,9 @@ class Settlement:
             if removed:
                 gone = [one for one in self._with_children(removed) if one not in back]
                 self._drop_wanted(removed, gone, back)
+                query(self._run.connection, "drop_withheld", {"source_id": self._run.source_id, "ids": gone})
                 self._delete_removed(gone)
+            self._delete_expired()
             self._close_decisions()
             self._save_cursor(complete, listed=self._origin.capabilities.feed_tells_all)
 
@@ -174,6 +179,7 @@ class Settlement:
         """Recognise documents that only changed their place, by their content."""
         since = settled_at or datetime.min.replace(tzinfo=self._began.tzinfo)
         run = self._run
+        query(run.connection, "begin_moves")
         params = {"source_id": run.source_id, "since": since}
         for row in query(run.connection, "merge_moves", params).fetchall():
             row["metadata"] = Jsonb(row["metadata"])
@@ -208,14 +214,27 @@ class Settlement:
         for external_id in held:
             run.decide(DocumentChange.DELETED, external_id)
 
-    def _is_guarded(self, deletions: int, known: int) -> bool:
+    def _delete_expired(self) -> None:
+        """Delete what is past its retention, or have a person decide."""
+        run, expiry = self._run, Expiry(self._run, allow_deletes=self._allow_deletes)
+        ids = expiry.due()
+        if not ids:
+            return
+        known = self._count()["known"]
+        if self._is_guarded(len(ids), known, "past their retention"):
+            params = {"source_id": run.source_id, "ids": ids, "documents": len(ids), "known": known}
+            query(run.connection, "park_ids", {**params, "cause": "retention"})
+        else:
+            expiry.delete(ids)
+
+    def _is_guarded(self, deletions: int, known: int, why: str = "gone at the source") -> bool:
         """Whether the delete guard holds these deletions back; says so in the report."""
         guard, report = self._run.source.delete_guard, self._run.report
         if self._allow_deletes or deletions < guard.documents or deletions <= guard.share * known:
             return False
-        report.parked_deletes = deletions
+        report.parked_deletes += deletions
         report.notes.append(
-            f"{deletions} of {known} documents are gone at the source, above the guard of {guard.share:.0%}: "
+            f"{deletions} of {known} documents are {why}, above the guard of {guard.share:.0%}: "
             "they are still served. Decide with `rag-pipelines deletes list`, `… approve` or `… reject`"
         )
         return True
@@ -225,5 +244,6 @@ class Settlement:
             "source_id": self._run.source_id,
             "cursor": Jsonb(dict(complete.cursor)) if complete.cursor is not None else None,
             "listed_at": self._began if listed else None,
+            "policy": self._run.source.policy_key,
         }
         query(self._run.connection, "save_cursor", params)

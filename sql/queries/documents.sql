@@ -96,6 +96,10 @@ WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND s.external_id 
   AND (d.state = 'present' OR (%(parked)s AND x.state = 'parked')) AND d.external_id > %(after)s
 ORDER BY d.external_id LIMIT %(limit)s;
 
+-- name: begin_moves
+-- Inside a transaction: what goes in `merge_moves` is kept by the row that takes its place, also where it is held.
+SELECT set_config('rag.moving', 'on', true);
+
 -- name: merge_moves
 -- A vanished document and a new one with the same bytes are one document that moved: the old row takes the
 -- new row's place (id, path, attributes), so that its chunks, its vectors and every index version stay as
@@ -159,9 +163,11 @@ WHERE d.source_id = %(source_id)s AND d.state = 'present'
   AND NOT EXISTS (SELECT FROM seen s WHERE s.external_id = d.external_id);
 
 -- name: unpark_seen
--- Documents that were missing and are listed again.
+-- Documents that were missing and are listed again. Those past their retention were listed all the time.
 UPDATE rag.document d SET state = 'present', deletion_id = NULL, updated_at = clock_timestamp()
-FROM seen s WHERE d.source_id = %(source_id)s AND d.state = 'missing' AND d.external_id = s.external_id;
+FROM seen s, rag.deletion x
+WHERE d.source_id = %(source_id)s AND d.state = 'missing' AND d.external_id = s.external_id
+  AND x.deletion_id = d.deletion_id AND x.cause <> 'retention';
 
 -- name: children_of
 -- Documents below the given ones, which go with them, in order.

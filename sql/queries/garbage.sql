@@ -58,9 +58,15 @@ SELECT d.document_id, d.external_id, s.name AS source,
              WHERE c.document_id = d.document_id) AS blocks
 FROM rag.document d JOIN rag.source s USING (source_id)
 LEFT JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
-WHERE d.state = 'tombstoned' AND d.deleted_at < now() - coalesce(g.grace, s.grace)
+WHERE d.state = 'tombstoned' AND d.deleted_at < now() - coalesce(g.grace, s.grace) AND rag.hold_of(d) IS NULL
 ORDER BY d.document_id LIMIT %(limit)s
 FOR UPDATE OF d SKIP LOCKED;
+
+-- name: held_tombstones
+-- How many documents stay because they are held, although their grace is over.
+SELECT count(*) AS held FROM rag.document d JOIN rag.source s USING (source_id)
+LEFT JOIN unnest(%(sources)s::text[], %(graces)s::interval[]) AS g (name, grace) ON g.name = s.name
+WHERE d.state = 'tombstoned' AND d.deleted_at < now() - coalesce(g.grace, s.grace) AND rag.hold_of(d) IS NOT NULL;
 
 -- name: purge_documents
 DELETE FROM rag.document WHERE document_id = ANY(%(ids)s);
@@ -269,7 +275,10 @@ WHERE a.access_id = ANY(%(ids)s)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: known_raw
-SELECT DISTINCT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(digests)s);
+-- Of a document that is held, also the bytes that it had.
+SELECT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(digests)s)
+UNION SELECT f.raw_sha256 FROM rag.document_former f JOIN rag.document d USING (document_id)
+WHERE f.raw_sha256 = ANY(%(digests)s) AND rag.hold_of(d) IS NOT NULL;
 
 -- name: known_blocks
 SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)

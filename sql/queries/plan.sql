@@ -62,5 +62,10 @@ FROM rag.plan p JOIN rag.source s USING (source_id) WHERE p.plan_id = %(plan_id)
 SELECT p.plan_id, s.name AS source, p.state, p.summary, p.made_at, p.made_by
 FROM rag.plan p JOIN rag.source s USING (source_id) WHERE p.state IN ('open', 'parked') ORDER BY p.plan_id DESC;
 
+-- name: approved_plan
+-- A row where a plan of the source was ever applied.
+SELECT 1 FROM rag.plan p JOIN rag.source s USING (source_id)
+WHERE s.name = %(source)s AND p.state = 'applied' LIMIT 1;
+
 -- name: plan_applied
 UPDATE rag.plan SET state = 'applied', applied_at = now(), applied_by = %(actor)s WHERE plan_id = %(plan_id)s;

@@ -10,7 +10,7 @@ UPDATE rag.source SET tenant = %(tenant)s, grace = %(grace)s
 WHERE source_id = %(source_id)s AND (tenant, grace) IS DISTINCT FROM (%(tenant)s, %(grace)s::interval);
 
 -- name: source_by_name
-SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at FROM rag.source WHERE name = %(name)s;
+SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at, policy FROM rag.source WHERE name = %(name)s;
 
 -- name: listed_at
 -- When each source was last listed completely.
@@ -54,7 +54,7 @@ SELECT 1 FROM rag.source WHERE source_id = %(source_id)s FOR SHARE;
 
 -- name: save_cursor
 UPDATE rag.source
-SET cursor = coalesce(%(cursor)s, cursor),
+SET cursor = coalesce(%(cursor)s, cursor), policy = %(policy)s,
     listed_at = coalesce(%(listed_at)s, listed_at),
     settled_at = CASE WHEN %(listed_at)s::timestamptz IS NULL THEN settled_at ELSE clock_timestamp() END
 WHERE source_id = %(source_id)s;
@@ -86,6 +86,7 @@ SELECT s.source_id, s.name, s.connector, s.listed_at,
        max(d.modified_at) FILTER (WHERE d.state <> 'tombstoned') AS newest_change,
        coalesce(sum(d.raw_bytes) FILTER (WHERE d.state <> 'tombstoned'), 0)::bigint AS bytes,
        (SELECT count(*) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS quarantined,
+       (SELECT count(*) FROM rag.withheld w WHERE w.source_id = s.source_id) AS withheld,
        count(d.*) FILTER (WHERE d.state <> 'tombstoned' AND d.unread_since IS NOT NULL) AS last_texts,
        (SELECT min(q.first_at) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS oldest_quarantine,
        r.run_id, r.started_at, r.finished_at, r.outcome, r.report

@@ -44,7 +44,8 @@ LEFT JOIN LATERAL (
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned';
 
 -- name: verify_listing
--- What the source names and we do not hold (what failed is in quarantine and no drift), and the other way round.
+-- What the source names and we do not hold (what failed is in quarantine and no drift, what is withheld is meant to be so),
+-- and the other way round.
 SELECT kind, count(*) AS documents, (array_agg(external_id ORDER BY external_id))[1:%(limit)s] AS samples
 FROM (
     SELECT 'not_stored' AS kind, l.external_id
@@ -52,6 +53,7 @@ FROM (
     WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.source_id = %(source_id)s AND d.external_id = l.external_id
                       AND d.state <> 'tombstoned')
       AND NOT EXISTS (SELECT FROM rag.quarantine q WHERE q.source_id = %(source_id)s AND q.external_id = l.external_id)
+      AND NOT EXISTS (SELECT FROM rag.withheld w WHERE w.source_id = %(source_id)s AND w.external_id = l.external_id)
     UNION ALL
     SELECT CASE WHEN d.state = 'present' THEN 'gone' WHEN x.state = 'rejected' THEN 'kept' ELSE 'parked' END,
            d.external_id

@@ -1,0 +1,138 @@
+"""What may be kept of a source: `labels`, `retention` and `approval` of a source.
+
+What belongs here: fields, bounds and defaults. What does not: applying them to a listing (`sync.withholding`)
+and to what is stored (`sync.expiry`), legal holds (`retention.holds`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from rag_pipelines.config.section import Section
+from rag_pipelines.config.values import Access, Duration
+from rag_pipelines.model import AccessRule
+
+MASKING = "'mask' needs a stage that masks; valid here: index, restrict, drop"
+
+
+def _years(value: Any) -> Any:
+    """``7y`` as days of 365.25, which no other duration knows."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text.endswith("y") and text[:-1].replace(".", "", 1).isdigit():
+        return timedelta(days=float(text[:-1]) * 365.25)
+    return value
+
+
+def _some(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("an age above zero, such as 7y or 90d")
+    return value
+
+
+class RetentionSettings(Section):
+    """How old documents may become.
+
+    `created_at` is when the source says that a document was made (its metadata `created_at` or `created`),
+    else when it was first stored; `modified_at` when it was last changed there.
+    """
+
+    max_age: Annotated[Duration, BeforeValidator(_years), AfterValidator(_some)]
+    basis: Literal["modified_at", "created_at"] = "modified_at"
+
+
+class LabelRule(Section):
+    """What becomes of documents with a label. `restrict` lets only callers with a principal of `access` see
+    them, who also meet the document's own rule. `retention` takes the place of the source's."""
+
+    action: Literal["index", "restrict", "drop"] = "index"
+    access: Access | None = None
+    retention: RetentionSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        value = {"action": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and value.get("action") == "mask":
+            raise ValueError(MASKING)
+        return value
+
+    @model_validator(mode="after")
+    def _names_access(self) -> LabelRule:
+        if (self.action == "restrict") != (self.access is not None):
+            raise ValueError("'access' (a list of principals) with the action restrict, and only there")
+        return self
+
+
+class LabelDecision(NamedTuple):
+    """What labels say of one document: why it is withheld and by which; or clauses that its rule gains."""
+
+    withheld: Literal["label", "unknown_label"] | None = None
+    label: str | None = None
+    clauses: tuple[tuple[str, ...], ...] = ()
+
+
+class LabelSettings(Section):
+    """What becomes of documents by the classification labels that their source gives.
+
+    Labels are the values of the metadata `field` that begin with `prefix`, in whatever case; a label that
+    `policy` does not name withholds the document. Of several labels the strictest counts.
+    """
+
+    field: str = Field(default="label", min_length=1)
+    prefix: str = ""
+    policy: dict[str, LabelRule] = Field(default={}, validate_default=True)
+    unlabelled: Literal["index", "drop"] = "index"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> LabelSettings:
+        known = [label.lower() for label in self.policy]
+        if len(known) != len(set(known)):
+            raise ValueError("labels that differ in more than their case")
+        if odd := [label for label in self.policy if not label.lower().startswith(self.prefix.lower())]:
+            raise ValueError(f"labels that begin with the prefix {self.prefix!r}; {odd[0]!r} does not")
+        return self
+
+    def decide(self, metadata: Mapping[str, Any]) -> LabelDecision:
+        """What becomes of a document with this metadata."""
+        rules = {label.lower(): rule for label, rule in self.policy.items()}
+        found = sorted({label.lower() for label in self._labels(metadata)})
+        if not found:
+            return LabelDecision(withheld=None if self.unlabelled == "index" else "label")
+        for label in found:
+            if label in rules and rules[label].action == "drop":
+                return LabelDecision(withheld="label", label=label)
+        for label in found:
+            if label not in rules:
+                return LabelDecision(withheld="unknown_label", label=label)
+        clauses = [clause for one in found for clause in _clauses(rules[one].access)]
+        return LabelDecision(clauses=tuple(clauses))
+
+    def _labels(self, metadata: Mapping[str, Any]) -> Iterable[str]:
+        value = metadata.get(self.field)
+        values = value if isinstance(value, list | tuple | set) else [value]
+        prefix = self.prefix.lower()
+        return (str(one) for one in values if one not in (None, "") and str(one).lower().startswith(prefix))
+
+
+def _clauses(access: AccessRule | None) -> tuple[tuple[str, ...], ...]:
+    return () if access is None else access.clauses
+
+
+def retention_rules(
+    labels: LabelSettings | None, retention: RetentionSettings | None
+) -> list[dict[str, Any]]:
+    """The rules as the function `rag.past_retention` takes them."""
+    rules: list[tuple[str | None, str | None, RetentionSettings]] = []
+    if retention is not None:
+        rules.append((None, None, retention))
+    for label, rule in (labels.policy if labels else {}).items():
+        if labels is not None and rule.retention is not None:
+            rules.append((label.lower(), labels.field, rule.retention))
+    return [
+        {"label": label, "field": field, "basis": one.basis, "seconds": one.max_age.total_seconds()}
+        for label, field, one in rules
+    ]
