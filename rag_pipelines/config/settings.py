@@ -32,6 +32,7 @@ from rag_pipelines.config.execution import ExecutionSettings
 from rag_pipelines.config.governance import LabelSettings, RetentionSettings
 from rag_pipelines.config.kpis import KpiSettings
 from rag_pipelines.config.losses import LossSettings
+from rag_pipelines.config.notifications import NotificationSettings
 from rag_pipelines.config.quality import QualityBounds
 from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.section import Section
@@ -375,6 +376,7 @@ class Settings(Section):
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
     kpis: KpiSettings = KpiSettings()
+    notifications: NotificationSettings = NotificationSettings()
 
     @field_validator("data_dir")
     @classmethod

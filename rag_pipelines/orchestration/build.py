@@ -18,6 +18,7 @@ from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
 from rag_pipelines.orchestration.jobs import default_jobs
 from rag_pipelines.orchestration.key_figures import key_figures_asset
+from rag_pipelines.orchestration.notifications import notification_sensors
 from rag_pipelines.orchestration.reconcile import completeness, completeness_checks
 from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines.orchestration.schedules import default_schedules
@@ -76,7 +77,7 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
         ],
         jobs=default_jobs(),
         schedules=default_schedules(settings),
-        sensors=default_sensors(),
+        sensors=[*default_sensors(), *notification_sensors(settings.notifications)],
         resources={**default_resources(settings), **resource_overrides},
         executor=run_executor(settings.execution),
     )
