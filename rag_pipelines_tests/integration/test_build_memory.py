@@ -71,8 +71,8 @@ def test_a_version_says_how_much_of_its_graph_was_built_in_memory(
 
 def test_nothing_is_told_where_it_fits(filled: Workspace, call: Callable[..., Result]) -> None:
     assert "build_memory" not in call("index", "build", "main").stderr
-    (version,) = json.loads(call("index", "versions", "--json").stdout)
-    assert version["rows_in_memory"] is None
+    versions = json.loads(call("index", "versions", "--json").stdout)
+    assert [(one["kind"], one["rows_in_memory"]) for one in versions] == [("copy", None), ("full", None)]
     (index,) = json.loads(call("status", "--json").stdout)["indexes"]
     assert index["build_advice"] is None
 

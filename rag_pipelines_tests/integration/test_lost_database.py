@@ -55,6 +55,7 @@ def test_a_session_that_ends_is_a_passing_fault_and_the_next_run_is_right(
         found = call(*arguments)
         assert found.exit_code == ExitCode.OK, found.output
 
+    workspace.document["indexes"]["main"]["keep"] = {"spare": False}  # a copy that fails is a warning
     fill(workspace, 0)
     run("ingest")
     fill(workspace, 1)
@@ -104,6 +105,7 @@ def test_a_server_that_dies_is_a_passing_fault_and_the_run_after_its_return_is_r
         assert [row["state"] for row in workspace.rows("SELECT state FROM rag.index_version ORDER BY 1")] == [
             "failed",
             "live",
+            "spare",
         ]
         assert workspace.paths("pump oil") == {"0.md", "1.md", "2.md"}
     finally:
