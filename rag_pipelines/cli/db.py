@@ -1,7 +1,8 @@
-"""``rag-pipelines db``: start, stop and look at the embedded Postgres."""
+"""``rag-pipelines db``: start, stop and look at the embedded Postgres; bring the schema of any up to date."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +14,10 @@ from rag_pipelines.errors import UsageError
 if TYPE_CHECKING:
     from rag_pipelines.store.embedded import EmbeddedServer
 
-app = typer.Typer(no_args_is_help=True, help="The embedded Postgres, used when no database URL is set.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The embedded Postgres, used when no database URL is set; and the schema of any.",
+)
 
 
 @app.command()
@@ -54,6 +58,19 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         typer.echo(f"not running in {found.folder}; it starts by itself, or with: rag-pipelines db start")
     if not found.running:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("migrate")
+def migrate_schema(context: typer.Context, as_json: AsJson = False) -> None:
+    """Bring the schema up to date, as the first command of a release does by itself."""
+    from rag_pipelines.runtime import open_database
+
+    with closing(open_database(invocation(context).settings)) as database:
+        applied = database.migrate()
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        typer.echo(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
 
 
 def _server(chosen: Invocation) -> EmbeddedServer:

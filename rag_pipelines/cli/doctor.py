@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MIN_POSTGRES = 15
 MIN_PGVECTOR = (0, 8)
+LEFT_OUT = {"pymupdf": "PDFs, and what only it reads, end in quarantine"}
+"""Required packages that a deployment may leave out, and what then happens."""
 MIN_FREE_BYTES = 2 * 10**9
 CONNECT_SECONDS = 10
 
@@ -106,16 +108,23 @@ def _packages() -> Check:
             "packages", None, "rag-pipelines runs from its source folder; install it with: pip install -e ."
         )
     wrong: list[str] = []
+    left_out: list[str] = []
     needed = [r for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
     for requirement in needed:
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
-            wrong.append(f"{requirement.name} is missing")
+            if requirement.name in LEFT_OUT:
+                left_out.append(f"{requirement.name} is left out: {LEFT_OUT[requirement.name]}")
+            else:
+                wrong.append(f"{requirement.name} is missing")
             continue
         if not requirement.specifier.contains(found, prereleases=True):
             wrong.append(f"{requirement.name} is {found}, needed {requirement.specifier}")
-    return Check("packages", not wrong, "; ".join(wrong) or f"{len(needed)} required packages are installed")
+    ok = None if left_out and not wrong else not wrong
+    return Check(
+        "packages", ok, "; ".join(wrong + left_out) or f"{len(needed)} required packages are installed"
+    )
 
 
 def _runtime() -> Check:

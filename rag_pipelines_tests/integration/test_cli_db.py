@@ -57,3 +57,17 @@ def test_doctor_names_a_database_that_does_not_answer_without_its_password(tmp_p
     assert result.returncode == 1
     assert "own Postgres does not answer" in result.stdout
     assert "correct-horse" not in result.stdout + result.stderr
+
+
+def test_the_schema_of_a_database_is_brought_up_to_date_by_name(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    def migrate() -> list[str]:
+        return json.loads(
+            call(tmp_path, "db", "migrate", "--json", RAG_DATABASE_URL=empty_database_url).stdout
+        )["applied"]
+
+    assert migrate()
+    assert migrate() == []
+    said = call(tmp_path, "db", "migrate", RAG_DATABASE_URL=empty_database_url).stdout
+    assert said == "the schema is up to date\n"
