@@ -21,6 +21,49 @@ CREATE FUNCTION rag.as_typed(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN rag.pairs_apart(rag.identifiers_apart(content));
 
+CREATE FUNCTION rag.audit_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    reason text := coalesce(current_setting('rag.redacting', true), '');
+BEGIN
+    NEW.position := OLD.position;
+    NEW.content := OLD.content;
+    NEW.hash := OLD.hash;
+    NEW.salt := gen_random_uuid();
+    INSERT INTO rag.audit (actor, action, subject, detail) VALUES (
+        session_user, CASE reason WHEN '' THEN 'audit changed' ELSE 'audit redacted' END, 'audit ' || OLD.position,
+        jsonb_build_object('position', OLD.position, 'reason', reason,
+                           'content', encode(rag.audit_content(NEW), 'hex')));
+    RETURN NEW;
+END $$;
+
+CREATE TABLE rag.audit (
+    audit_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    login text DEFAULT SESSION_USER,
+    salt uuid DEFAULT gen_random_uuid() NOT NULL,
+    "position" bigint,
+    content bytea,
+    hash bytea
+);
+
+CREATE FUNCTION rag.audit_content(one rag.audit) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    RETURN sha256(convert_to((jsonb_build_array((one).audit_id, (one).salt, ((EXTRACT(epoch FROM (one).at) * (1000000)::numeric))::bigint, (one).actor, (one).login, (one).action, (one).subject, (one).detail))::text, 'UTF8'::name));
+
+CREATE FUNCTION rag.audit_stays() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE insufficient_privilege USING MESSAGE = 'rows of rag.audit are never removed';
+END $$;
+
 CREATE FUNCTION rag.blocks_released() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -90,6 +133,23 @@ CREATE TABLE rag.index_version (
 CREATE FUNCTION rag.calibration_of(version_id integer, mode text) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SECURITY DEFINER
     RETURN (SELECT c.learned FROM (rag.calibration c JOIN rag.index_version v USING (index_name, fingerprint)) WHERE ((v.version_id = calibration_of.version_id) AND (c.mode = calibration_of.mode)));
+
+CREATE FUNCTION rag.chain_audit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    head rag.audit_head;
+BEGIN
+    SELECT * INTO STRICT head FROM rag.audit_head FOR UPDATE;
+    UPDATE rag.audit a
+    SET position = head.position + 1, content = rag.audit_content(a),
+        hash = sha256(head.hash || int8send(head.position + 1) || rag.audit_content(a))
+    WHERE a.audit_id = NEW.audit_id
+    RETURNING a.position, a.hash INTO STRICT head.position, head.hash;
+    UPDATE rag.audit_head SET position = head.position, hash = head.hash;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION rag.content_mapped() RETURNS trigger
     LANGUAGE plpgsql
@@ -581,15 +641,6 @@ ALTER TABLE rag.access_rule ALTER COLUMN access_id ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
-CREATE TABLE rag.audit (
-    audit_id bigint NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    actor text NOT NULL,
-    action text NOT NULL,
-    subject text NOT NULL,
-    detail jsonb DEFAULT '{}'::jsonb NOT NULL
-);
-
 ALTER TABLE rag.audit ALTER COLUMN audit_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rag.audit_audit_id_seq
     START WITH 1
@@ -597,6 +648,11 @@ ALTER TABLE rag.audit ALTER COLUMN audit_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE rag.audit_head (
+    "position" bigint NOT NULL,
+    hash bytea NOT NULL
 );
 
 CREATE TABLE rag.canary (
@@ -1341,6 +1397,9 @@ ALTER TABLE ONLY rag.access_rule
 ALTER TABLE ONLY rag.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (audit_id);
 
+ALTER TABLE ONLY rag.audit
+    ADD CONSTRAINT audit_position_key UNIQUE ("position");
+
 ALTER TABLE ONLY rag.calibration
     ADD CONSTRAINT calibration_pkey PRIMARY KEY (index_name, fingerprint, mode);
 
@@ -1510,6 +1569,8 @@ CREATE INDEX access_rule_by_principal ON rag.access_rule USING gin (named) WITH 
 
 CREATE INDEX access_rule_naming_none ON rag.access_rule USING btree (access_id) WHERE (named = '{}'::text[]);
 
+CREATE UNIQUE INDEX audit_head_one ON rag.audit_head USING btree ((true));
+
 CREATE INDEX canary_by_version ON rag.canary USING btree (version_id);
 
 CREATE UNIQUE INDEX canary_one_running ON rag.canary USING btree (index_name) WHERE (state = 'running'::text);
@@ -1586,6 +1647,10 @@ CREATE INDEX shard_lease_by_source ON rag.shard_lease USING btree (source_id);
 
 CREATE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((old.raw_sha256 <> new.raw_sha256)) EXECUTE FUNCTION rag.bytes_replaced();
 
+CREATE CONSTRAINT TRIGGER chain AFTER INSERT ON rag.audit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION rag.chain_audit();
+
+CREATE TRIGGER changed BEFORE UPDATE ON rag.audit FOR EACH ROW WHEN ((old."position" IS NOT NULL)) EXECUTE FUNCTION rag.audit_changed();
+
 CREATE TRIGGER content_mapped_again AFTER UPDATE ON rag.document_chunks REFERENCING NEW TABLE AS mapped FOR EACH STATEMENT EXECUTE FUNCTION rag.content_mapped();
 
 CREATE TRIGGER content_mapped_new AFTER INSERT ON rag.document_chunks REFERENCING NEW TABLE AS mapped FOR EACH STATEMENT EXECUTE FUNCTION rag.content_mapped();
@@ -1641,6 +1706,8 @@ CREATE TRIGGER note_released_gone AFTER DELETE ON rag.parse REFERENCING OLD TABL
 CREATE TRIGGER refuse_held BEFORE DELETE ON rag.document FOR EACH ROW EXECUTE FUNCTION rag.refuse_held();
 
 CREATE TRIGGER refuse_held BEFORE DELETE ON rag.source FOR EACH ROW EXECUTE FUNCTION rag.refuse_source_of_held();
+
+CREATE TRIGGER stays BEFORE DELETE OR TRUNCATE ON rag.audit FOR EACH STATEMENT EXECUTE FUNCTION rag.audit_stays();
 
 CREATE TRIGGER unfinished BEFORE UPDATE ON rag.document FOR EACH ROW WHEN (((new.status = 'ok'::text) AND ((old.hint <> new.hint) OR (old.given_title IS DISTINCT FROM new.given_title) OR ((old.state = 'tombstoned'::text) AND (new.state <> 'tombstoned'::text))))) EXECUTE FUNCTION rag.document_unfinished();
 

@@ -50,6 +50,7 @@ COMMANDS = {
     "losses": ("losses", "losses"),
     "source": ("source", "app"),
     "access": ("access", "app"),
+    "audit": ("audit", "app"),
     "config": ("config", "app"),
     "db": ("db", "app"),
     "doctor": ("doctor", "doctor"),

@@ -33,6 +33,14 @@ Until = Annotated[
     datetime | None,
     typer.Option(parser=moment, metavar="TIME", help="Only documents modified before this time."),
 ]
+DoneSince = Annotated[
+    datetime | None,
+    typer.Option("--since", parser=moment, metavar="TIME", help="Only what was done at or after this time."),
+]
+DoneUntil = Annotated[
+    datetime | None,
+    typer.Option("--until", parser=moment, metavar="TIME", help="Only what was done before this time."),
+]
 Full = Annotated[
     bool, typer.Option("--full", help="Load every document again, even if its change token is unchanged.")
 ]

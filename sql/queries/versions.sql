@@ -148,9 +148,6 @@ ON CONFLICT (version_id, gate) DO UPDATE SET
 SELECT gate, passed, observed, threshold, detail, checked_at FROM rag.gate_result
 WHERE version_id = %(version_id)s ORDER BY gate;
 
--- name: put_audit
-INSERT INTO rag.audit (actor, action, subject, detail) VALUES (%(actor)s, %(action)s, %(subject)s, %(detail)s);
-
 -- name: collectable_versions
 -- Retired versions beyond the newest `keep` and older than `age`, failed builds, candidates older than the live version,
 -- and copies of versions of another kind than the live one. A version whose storage another version uses now keeps its row and loses nothing.
