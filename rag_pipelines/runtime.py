@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rag_pipelines import tracing
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.store.database import Database
@@ -23,21 +24,25 @@ class Runtime:
     embedders: Embedders
 
     def close(self) -> None:
-        """Give models and connections back."""
+        """Give models and connections back, and send the last spans."""
         self.embedders.close()
         self.database.close()
+        tracing.stop()
 
 
 def open_runtime(settings: Settings) -> Runtime:
     """The database, started where it is the embedded one and with its schema up to date, and the models,
-    each of which is loaded when it has something to embed.
+    each of which is loaded when it has something to embed. From now on spans are sent, where that is
+    configured.
 
     Raises:
-        UsageError: there is neither a URL nor the embedded server.
+        UsageError: there is neither a URL nor the embedded server, or traces are configured and OpenTelemetry
+            is not installed.
         TransientError, DatabaseError: the database cannot be reached, or refuses.
     """
     database = open_database(settings)
     database.migrate()
+    tracing.start(settings.telemetry.target)
     return Runtime(database, settings, Embedders(settings.data_dir))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import ConfigError, CredentialError, RagError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ EXIT_CODES: tuple[tuple[type[RagError], ExitCode], ...] = (
 """The code of each error, the first class that fits."""
 
 
+LASTING = frozenset({"serve", "mcp", "metrics", "demo"})
+"""Commands that go on until they are stopped: what they are asked for is a trace, not they."""
+
+
 @dataclass
 class Invocation:
     """The global options; the configuration, the database and the models come when first asked for."""
@@ -68,6 +73,10 @@ class Invocation:
     debug: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     """What the configuration's references to variables mean."""
+    command: str = ""
+    traceparent: str | None = None
+    """The trace that this is part of, as W3C writes it."""
+    _span: ExitStack = field(default_factory=ExitStack)
 
     @cached_property
     def settings(self) -> Settings:
@@ -81,7 +90,11 @@ class Invocation:
         """Database, configuration and models as one. Raises what `open_runtime` does."""
         from rag_pipelines.runtime import open_runtime
 
-        return open_runtime(self.settings)
+        opened = open_runtime(self.settings)
+        if self.command not in LASTING:
+            caller = {"traceparent": self.traceparent} if self.traceparent else None
+            self._span.enter_context(tracing.span(f"rag-pipelines {self.command}", caller=caller))
+        return opened
 
     @property
     def database(self) -> Database:
@@ -96,6 +109,7 @@ class Invocation:
     def close(self) -> None:
         """Give back what the command opened."""
         if "runtime" in self.__dict__:
+            self._span.close()
             self.runtime.close()
 
 

@@ -81,13 +81,21 @@ def options(
             envvar="RAG_LOG_FORMAT",
         ),
     ] = None,
+    traceparent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="The trace that this belongs to, as W3C writes it (00-…-…-01).",
+            envvar="TRACEPARENT",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=lambda value: _show_version(value))
     ] = False,
 ) -> None:
     """Ingest documents, build versioned pgvector indexes, and query them with citations."""
-    context.obj = Invocation(config, debug)
+    context.obj = Invocation(config, debug, command=context.invoked_subcommand or "", traceparent=traceparent)
     write_log(context, log_level, log_format)
 
 
@@ -143,7 +151,7 @@ _COLLECT_AFTER = (50_000, 20, 100)
 """Thresholds of the garbage collector. Imports make objects that stay; with the defaults, looking for those
 that do not takes a twelfth of a command that finds nothing to do."""
 
-VALUED = ("--config", "--log-level", "--log-format")
+VALUED = ("--config", "--log-level", "--log-format", "--traceparent")
 """Global options that take a value."""
 
 

@@ -102,6 +102,9 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         wanted = fields.get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):
             check(("indexes", name, "sources", position), source, sources, "source")
+    lineage = _mapping(_mapping(data.get("telemetry")).get("lineage"))
+    for name in _mapping(lineage.get("sources")):
+        check(("telemetry", "lineage", "sources", name), name, sources, "source")
     for name, suite in _mapping(_mapping(data.get("quality")).get("suites")).items():
         wanted = _mapping(suite).get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):

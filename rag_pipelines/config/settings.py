@@ -38,6 +38,7 @@ from rag_pipelines.config.query import QuerySettings, StageSettings
 from rag_pipelines.config.section import Section
 from rag_pipelines.config.serving import ServingSettings
 from rag_pipelines.config.suites import QualitySettings
+from rag_pipelines.config.telemetry import TelemetrySettings
 from rag_pipelines.config.triggers import TriggerSettings
 from rag_pipelines.config.values import (
     Access,
@@ -49,6 +50,7 @@ from rag_pipelines.config.values import (
     Owner,
     Share,
     TextSearchConfig,
+    from_config_folder,
 )
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
@@ -357,7 +359,7 @@ class IndexSettings(Section):
     @field_validator("golden")
     @classmethod
     def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        return None if path is None else _from_config_folder(path, info)
+        return None if path is None else from_config_folder(path, info)
 
 
 class Settings(Section):
@@ -377,11 +379,12 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     kpis: KpiSettings = KpiSettings()
     notifications: NotificationSettings = NotificationSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
-        return _from_config_folder(path, info)
+        return from_config_folder(path, info)
 
     @property
     def postgres_dir(self) -> Path:
@@ -436,11 +439,6 @@ class Settings(Section):
     def embedding_profile(self, index: str) -> EmbeddingProfile:
         """The embedding profile of an index."""
         return named("embedding profile", self.profiles.embedding, self.index(index).embedding)
-
-
-def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
-    base = (info.context or {}).get("base", Path.cwd())
-    return Path(os.path.abspath(base / path.expanduser()))
 
 
 def named(what: str, known: Mapping[str, T], name: str) -> T:

@@ -6,8 +6,10 @@ own parameters have as well (`rag_pipelines.parameters`).
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,6 +18,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
 )
 
@@ -95,6 +98,12 @@ def _matching(pattern: re.Pattern[str], valid: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def from_config_folder(path: Path, info: ValidationInfo) -> Path:
+    """The path, where it is relative from the folder of the file that is being read."""
+    base = (info.context or {}).get("base", Path.cwd())
+    return Path(os.path.abspath(base / path.expanduser()))
 
 
 def _positive(value: timedelta) -> timedelta:

@@ -7,10 +7,12 @@ caching, storing, retrying over time (`TransientError` goes up to the caller).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from rag_pipelines import tracing
 from rag_pipelines.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -66,6 +68,24 @@ def embed_all(
             progress(len(rows))
 
 
+@contextmanager
+def embedding_span(embedder: Embedder, texts: int) -> Iterator[None]:
+    """The span of a call of a model, by OpenTelemetry's conventions for generative AI."""
+    if not tracing.is_on():
+        yield
+        return
+    identity, used = embedder.identity, embedder.usage.tokens
+    about: dict[str, tracing.Value] = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": identity.provider,
+        "gen_ai.request.model": identity.model,
+        "gen_ai.embeddings.dimension.count": identity.dimensions,
+    }
+    with tracing.span(f"embeddings {identity.model}", about, kind="client", texts=texts) as span:
+        yield
+        span.set({"gen_ai.usage.input_tokens": embedder.usage.tokens - used})
+
+
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Places of texts of these lengths, longest first, in batches of at most `budget` tokens or of one text.
 
@@ -89,7 +109,8 @@ def _embed_group(
 
     dimensions = embedder.identity.dimensions
     try:
-        vectors = embedder.embed_documents([texts[row] for row in rows])
+        with embedding_span(embedder, len(rows)):
+            vectors = embedder.embed_documents([texts[row] for row in rows])
     except EmbeddingError as error:
         if len(rows) == 1:
             return [], np.empty((0, dimensions), dtype=np.float32), [(rows[0], error)]

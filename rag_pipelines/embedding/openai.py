@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -24,7 +25,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding.base import ModelIdentity, Usage, normalise
 from rag_pipelines.embedding.profile import EmbeddingProfile
@@ -137,7 +138,8 @@ class OpenAIEmbedder:
         else:
             with ThreadPoolExecutor(self._profile.concurrency) as pool:
                 pending = [
-                    (place, pool.submit(self._request, texts[place], tokens)) for place, tokens in batches
+                    (place, pool.submit(copy_context().run, self._request, texts[place], tokens))
+                    for place, tokens in batches
                 ]
                 try:
                     for place, future in pending:
@@ -203,7 +205,8 @@ class OpenAIEmbedder:
         if self._profile.request_dimensions:
             body["dimensions"] = self.identity.dimensions
         try:
-            response = self._client.post(self._path, params=self._query, headers=self._login(key), json=body)
+            headers = {**self._login(key), **tracing.headers()}
+            response = self._client.post(self._path, params=self._query, headers=headers, json=body)
         except httpx.RequestError as error:
             raise TransientError(f"{self._where} cannot be reached: {type(error).__name__}") from error
         if response.status_code != httpx.codes.OK:

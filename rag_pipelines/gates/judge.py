@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import UsageError
 from rag_pipelines.gates.access_proof import access_proof
 from rag_pipelines.gates.checks import (
@@ -48,6 +48,7 @@ GATES: tuple[Callable[[Subject], Gate], ...] = (
 )
 
 
+@tracing.spanned("judge")
 def validate_version(
     runtime: Runtime,
     name: str,
@@ -89,7 +90,9 @@ def validate_version(
 def _log_result(judge: Callable[[], Gate]) -> Gate:
     """The gate's result, with its numbers in the log."""
     began = time.perf_counter()
-    gate = judge()
+    with tracing.span("gate") as span:
+        gate = judge()
+        span.set(gate=gate.gate, passed=gate.passed, observed=gate.observed, threshold=gate.threshold)
     log.log(
         logging.INFO if gate.passed else logging.WARNING,
         "gate passed" if gate.passed else "gate failed",

@@ -5,6 +5,7 @@ What belongs here: the order of these. What does not: any of them.
 
 from __future__ import annotations
 
+from rag_pipelines import tracing
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
@@ -14,6 +15,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 
 
+@tracing.spanned("refresh")
 def refresh_index(
     runtime: Runtime, name: str, *, full: bool = False, progress: Progress = no_progress
 ) -> Version | None:

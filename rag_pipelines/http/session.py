@@ -24,7 +24,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import (
     ConfigError,
     CredentialError,
@@ -130,6 +130,7 @@ class Transport(HTTPAdapter):
                 f"{place_of(self._credential.url)} redirects to {place}, where the login is not sent: set "
                 "url to where the site answers, or keep single sign-on from standing in front of it"
             )
+        request.headers.update(tracing.headers())
         pacer = self._pacers.of(urlsplit(url).netloc, self._credential.identity)
         waited, renewed, turn = 0.0, False, ExitStack()
         for attempt in itertools.count(1):

@@ -22,7 +22,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import UsageError
 from rag_pipelines.index.base import choose_base, count_changed
 from rag_pipelines.index.departed import drop_departed
@@ -110,7 +110,7 @@ def build_index(
     Raises:
         UsageError: another build of the index is running, or its sources hold nothing to index.
     """
-    with index_lock(runtime.database, name) as connection:
+    with tracing.span("build", index=name) as span, index_lock(runtime.database, name) as connection:
         _fail_abandoned(connection, name)
         query(connection, "forget_other_server", {"index_name": name})
         plan = plan_index(connection, runtime.settings, name, runtime.embedders)
@@ -120,6 +120,7 @@ def build_index(
         if base is not None:
             plan = plan.indexed_as(base.spec.index.vector.index)
         version = _begin(connection, plan, base)
+        span.set(version=version.version_id, build=version.kind)
         began = time.perf_counter()
         with logs.context(index=name, version=version.version_id):
             log.info("build started", kind=version.kind, base=base.version_id if base else None)
@@ -138,6 +139,7 @@ def build_index(
                 _give_up(connection, plan, version, base, error)
                 raise
             built = version_by_id(connection, version.version_id)
+            span.set(rows=built.row_count, documents=built.document_count)
             log.info(
                 "build ended",
                 seconds=logs.seconds_since(began),
@@ -282,6 +284,7 @@ def _tell_memory(kind: IndexKind, memory: GraphMemory) -> None:
         log.warning("the graph does not fit into memory", **figures, advice=memory.words)
 
 
+@tracing.spanned("catch up")
 def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: Progress) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
     storage, params = storage_of(plan, base.storage), _source_params(plan)
@@ -350,6 +353,7 @@ class _Counted(NamedTuple):
     changed: int = 0
 
 
+@tracing.spanned("finish")
 def _finish(
     connection: Pg,
     version: Version,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
+from rag_pipelines import tracing
 from rag_pipelines.index.members import count_expected, listed_since
 from rag_pipelines.index.slices import SLICE_ROWS, Slice, cut, session_count, work_through
 from rag_pipelines.index.storage import Size, Storage
@@ -55,6 +56,7 @@ class Loaded(NamedTuple):
     average_length: float
 
 
+@tracing.spanned("look out")
 def look_out(connection: Pg, version: Version, members: dict[str, Any]) -> Outset:
     """What there is to load.
 
@@ -108,6 +110,7 @@ class Load:
     def _load_words(self, connection: Pg, each: Slice) -> tuple[int, int]:
         return self.storage.load_words(connection, self.members, each)
 
+    @tracing.spanned("settle")
     def _settle(self, outset: Outset, weighting: dict[str, Any]) -> Loaded:
         """Read again what has changed since the outset."""
         since = {"sources": self.members["sources"], "snapshot": outset.snapshot}
@@ -143,7 +146,8 @@ class Load:
         done, total = 0, sum(each.rows for each in slices)
         results: list[Result] = []
         self.progress(stage, 0, total)
-        with closing(work_through(self.database, self.connection, slices, act)) as ended:
+        worked = closing(work_through(self.database, self.connection, slices, act))
+        with tracing.span(stage, rows=total), worked as ended:
             for each, result in ended:
                 done += each.rows
                 results.append(result)

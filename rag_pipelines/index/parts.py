@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 import msgspec
 import psycopg
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.index.memory import GraphMemory, gigabytes
 from rag_pipelines.index.slices import Slice, work_through
@@ -35,6 +35,7 @@ _NO_LONGER_FITS = re.compile(r"hnsw graph no longer fits into maintenance_work_m
 log = logs.get(__name__)
 
 
+@tracing.spanned("indexing words and vectors")
 def build_indexes(
     database: Database,
     connection: Pg,
@@ -63,6 +64,7 @@ def build_indexes(
     return held
 
 
+@tracing.spanned(STAGE)
 def build_graphs(
     database: Database,
     connection: Pg,

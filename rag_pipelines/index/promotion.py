@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
 from rag_pipelines.index.gate_results import GATE_MEANINGS, INTEGRITY, Gate, gates_of
@@ -42,6 +42,7 @@ class Override:
     reason: str
 
 
+@tracing.spanned("promote")
 def promote(
     database: Database,
     name: str,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, suppress
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
@@ -82,7 +83,7 @@ def work_through(
         for own in opened:
             free.put(own)
         pool = stack.enter_context(ThreadPoolExecutor(sessions, thread_name_prefix="slice"))
-        futures = {pool.submit(act, each): each for each in slices}
+        futures = {pool.submit(copy_context().run, act, each): each for each in slices}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()

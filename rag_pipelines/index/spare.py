@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.members import count_rows
@@ -41,6 +41,7 @@ from rag_pipelines.store.database import Pg, query
 log = logs.get(__name__)
 
 
+@tracing.spanned("keep spare")
 def keep_spare(runtime: Runtime, name: str, progress: Progress = no_progress) -> Version | None:
     """As `make_spare`; what stops it is a warning, because all that it costs is time of the next refresh."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from rag_pipelines import tracing
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.process import SuiteProcess
@@ -29,14 +30,16 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
     `quality` runs suites, in a process that loads their library while the first stage works.
     """
 
-    @dg.resource(description="Postgres, migrated to the current schema.")
+    @dg.resource(description="Postgres, migrated to the current schema; spans are sent while it is open.")
     def database(_: dg.InitResourceContext) -> Iterator[Database]:
         opened = open_database(settings)
+        tracing.start(settings.telemetry.target)
         try:
             opened.migrate_when_used()
             yield opened
         finally:
             opened.close()
+            tracing.stop()
 
     @dg.resource(description="Embedding models, loaded on first use.")
     def embedders(_: dg.InitResourceContext) -> Iterator[Embedders]:

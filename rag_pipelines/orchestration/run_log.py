@@ -1,4 +1,4 @@
-"""The core's log records in the log of the Dagster run that they belong to.
+"""The core's log records and spans in the log and the trace of the Dagster run that they belong to.
 
 What belongs here: handing records on. What does not: what is logged (`logs`, and each module of the core).
 """
@@ -11,7 +11,10 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
+
+TRACEPARENT = "traceparent"
+"""The tag of a run that names the trace which it is part of, as W3C writes it."""
 
 
 class RunLogHandler(logging.Handler):
@@ -32,7 +35,22 @@ def core_records_in_run_log() -> Iterator[None]:
     if context is None:
         yield
         return
-    with logs.handled(RunLogHandler(context.log), logging.INFO):
+    with logs.handled(RunLogHandler(context.log), logging.INFO), _step_span(context):
+        yield
+
+
+@contextmanager
+def _step_span(context: dg.OpExecutionContext) -> Iterator[None]:
+    """A span of the step, in the trace that the run's tag `TRACEPARENT` names, else in one that all steps of
+    the run share, wherever they run."""
+    about: dict[str, tracing.Value] = {
+        "dagster.run.id": context.run_id,
+        "dagster.job.name": context.job_name,
+        "dagster.step.key": context.get_step_execution_context().step.key,
+    }
+    given = context.run.tags.get(TRACEPARENT)
+    caller = {"traceparent": given} if given else None
+    with tracing.trace_of(context.run_id), tracing.span("dagster step", about, caller=caller):
         yield
 
 

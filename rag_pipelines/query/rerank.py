@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from rag_pipelines import tracing
 from rag_pipelines.config.query import RerankSettings
 from rag_pipelines.embedding.model_files import find_model
 from rag_pipelines.errors import (
@@ -213,7 +214,7 @@ class ServiceReranker:
         """The answer's body; the whole exchange ends at the deadline, however slowly bytes come."""
         assert self._settings.url is not None
         left = max(deadline - time.monotonic(), 0.001)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **tracing.headers()}
         with self._http().stream(
             "POST", self._settings.url, json=body, headers=headers, timeout=left
         ) as response:

@@ -23,8 +23,10 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import psycopg
 
+from rag_pipelines import tracing
 from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
+from rag_pipelines.embedding.batch import embedding_span
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.index.graph import walk_settings
@@ -104,6 +106,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._closed = False
 
+    @tracing.spanned("search")
     def search(
         self,
         text: str,
@@ -129,6 +132,7 @@ class Searcher:
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
         self._check(text, tenant, mode, k)
+        tracing.note(index=self._index, mode=mode, k=k)
         asking = _Asking(clean(text), tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
         try:
             return self._answer(asking, filters)
@@ -147,6 +151,7 @@ class Searcher:
             state = state_of(connection, self._index, asking.tenant)
         key = (state, asking, repr(filters))
         kept = self._results.get(key)
+        tracing.note(cached=kept is not None)
         if kept is not None:
             spent = round((time.perf_counter() - began) * 1000, 3)
             return msgspec.structs.replace(kept, embed_ms=0.0, search_ms=spent, cached=True)
@@ -177,6 +182,7 @@ class Searcher:
             **narrowing.params,
         }
         pinned, rows = self._fetch_rows(question, narrowing, params)
+        tracing.note(version=pinned.version.version_id, candidates=len(rows))
         hits = [hit_of(row) for row in rows if row["score"] is not None]
         candidates, steps = self._stages.run(asking.read(question.text, pinned, reading), hits)
         return Result(
@@ -272,7 +278,8 @@ class Searcher:
             return None
         asked = asking.read(asking.text, self._pin(), reading)
         try:
-            return self._rewriter.rewrite(asked)
+            with tracing.span("rewrite"):
+                return self._rewriter.rewrite(asked)
         except RagError as error:
             return Rewritten(asking.text, note=f"asked as typed: {error}")
 
@@ -392,7 +399,8 @@ class _Question:
         known = self._kept.get(key)
         if known is None:
             began = time.perf_counter()
-            known = _literal(embedder.embed_query(self.text))
+            with embedding_span(embedder, 1):
+                known = _literal(embedder.embed_query(self.text))
             self.embed_ms += round((time.perf_counter() - began) * 1000, 3)
             self._kept.put(key, known)
         return known

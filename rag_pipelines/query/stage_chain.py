@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rag_pipelines import tracing
 from rag_pipelines.config.query import StageSettings
 from rag_pipelines.errors import RagError
 from rag_pipelines.query.boosts import Boosts
@@ -85,7 +86,8 @@ def _apply(
     outcome, failed = StageOutcome(candidates, "there were no candidates"), False
     if candidates:
         try:
-            outcome = stage.apply(asked, candidates)
+            with tracing.span(stage.name, candidates=len(candidates)):
+                outcome = stage.apply(asked, candidates)
         except RagError as error:
             outcome, failed = StageOutcome(candidates, f"answered without it: {error}"), True
     spent = (time.perf_counter() - began) * 1000

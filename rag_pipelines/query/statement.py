@@ -46,7 +46,7 @@ class VersionSearch:
             "caller": compose_query("caller"),
         }
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
-        self._words_asked = PreparedQuery(compose_query("words_asked", words))
+        self._words_asked = PreparedQuery(compose_query("words_asked", words), "words_asked")
         self._phrases_asked = compose_query("phrases_asked", {"configurations": self.parts["configurations"]})
         self._statements: dict[tuple[str, int, int, bool], PreparedQuery] = {}
 
@@ -118,7 +118,8 @@ class VersionSearch:
             )
             holds = compose_query("holds_phrases", parts) if quoted else sql.SQL("true")
             known = PreparedQuery(
-                compose_query("search", {**parts, "few": compose_query(walk, parts), "quoted": holds})
+                compose_query("search", {**parts, "few": compose_query(walk, parts), "quoted": holds}),
+                "search",
             )
             if len(self._statements) >= STATEMENTS:
                 self._statements.clear()

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class Workers:
             raise BusyError
         self.taken += 1
         loop = asyncio.get_running_loop()
-        future = self._pool.submit(work)
+        future = self._pool.submit(copy_context().run, work)
 
         def leave(_: Future[T]) -> None:
             if not loop.is_closed():

@@ -18,6 +18,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag_pipelines import tracing
 from rag_pipelines.serving.problems import Problem
 
 SAFE_HEADERS = {
@@ -73,21 +74,22 @@ class Requests:
                 sent.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        try:
-            body = await self._body(headers, receive)
-            await self._app(scope, _replay(body, receive), answer)
-        except Problem as problem:
-            scope["problem"] = problem.slug
-            await problem.response(request_id)(scope, receive, answer)
-        except Exception:
-            log.exception("request %s failed", request_id)
-            scope["problem"] = "internal"
-            if status:
-                raise
-            crash = Problem(500, "internal", "unexpected error; the log has it under the request's id")
-            await crash.response(request_id)(scope, receive, answer)
-        finally:
-            self._note(scope, status, time.perf_counter() - began)
+        with _traced(scope, headers) as span:
+            try:
+                body = await self._body(headers, receive)
+                await self._app(scope, _replay(body, receive), answer)
+            except Problem as problem:
+                scope["problem"] = problem.slug
+                await problem.response(request_id)(scope, receive, answer)
+            except Exception:
+                log.exception("request %s failed", request_id)
+                scope["problem"] = "internal"
+                if status:
+                    raise
+                crash = Problem(500, "internal", "unexpected error; the log has it under the request's id")
+                await crash.response(request_id)(scope, receive, answer)
+            finally:
+                self._note(scope, status, time.perf_counter() - began, span)
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body. Raises `Problem` where it is too large or too slow."""
@@ -116,8 +118,9 @@ class Requests:
         detail = f"the body is too large; valid: up to {self._max_body:,} bytes"
         return Problem(413, "body-too-large", detail, headers={"Connection": "close"})
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         route = getattr(scope.get("route"), "path", None) or "unknown"
+        _describe(span, scope, route, status)
         self._answered(route, status, seconds, scope["problem"])
         line: dict[str, Any] = {
             "request_id": scope["request_id"],
@@ -130,6 +133,28 @@ class Requests:
         if scope["problem"]:
             line["problem"] = scope["problem"]
         access_log.info(json.dumps(line))
+
+
+def _traced(scope: Scope, headers: Headers) -> tracing.Span:
+    """The span of a caller's request, in the trace that it names; probes and scrapes have none."""
+    if not scope["path"].startswith("/v1/"):
+        return tracing.UNTRACED
+    return tracing.span("HTTP", kind="server", caller=headers)
+
+
+def _describe(span: tracing.Span, scope: Scope, route: str, status: int) -> None:
+    """What was asked and how it ended; of what the log is told, nothing about the caller."""
+    if not span.recording:
+        return
+    told = scope["told"]
+    about: dict[str, tracing.Value] = {"http.route": route, "http.response.status_code": status}
+    if route != "unknown":
+        span.rename(f"{scope['method']} {route}")
+        about["http.request.method"] = scope["method"]
+    kept = {name: told.get(name) for name in ("index", "version", "mode", "k", "hits")}
+    span.set(about, request_id=scope["request_id"], problem=scope["problem"], **kept)
+    if status >= 500:
+        span.fail(str(status))
 
 
 def _request_id(given: str | None) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import tracing
 from rag_pipelines.errors import ChunkingError, DocumentError
 from rag_pipelines.fingerprint import text_key
 from rag_pipelines.model import Chunk, Summary
@@ -134,7 +135,8 @@ def put_chunk_sets(connection: Pg, sets: Sequence[ChunkSet]) -> dict[UUID, int]:
     others = find_chunk_sets(connection, by_key.keys() - ids.keys()) if len(ids) < len(by_key) else {}
     ids.update({key: row["chunk_set_id"] for key, row in others.items()})
     if fresh:
-        with connection.cursor() as cursor, cursor.copy(_COPY_CHUNKS) as copy:
+        copying = tracing.statement("copy_chunks")
+        with copying, connection.cursor() as cursor, cursor.copy(_COPY_CHUNKS) as copy:
             copy.set_types(_CHUNK_TYPES)
             for one in fresh:
                 set_id = ids[one.key]
@@ -201,5 +203,6 @@ def put_vectors(connection: Pg, model_id: int, keys: Sequence[UUID], vectors: Ve
 
 def _copy_vectors(connection: Pg, statement: str, rows: bytes) -> None:
     connection.execute("SET LOCAL synchronous_commit = off")
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    copying = tracing.statement("copy_vectors")
+    with copying, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(rows)

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection, Cursor, RawCursor, sql
 from psycopg.rows import dict_row
 
+from rag_pipelines import tracing
 from rag_pipelines.errors import DatabaseError, TransientError
 from rag_pipelines.store.address import Address, Login, is_refused
 from rag_pipelines.store.schema import is_settled, migrate
@@ -219,13 +220,18 @@ def query(
     binary: bool = False,
 ) -> Cursor[Row]:
     """Run the query `name`; `parts` fills its ``{placeholders}``."""
-    return connection.execute(compose_query(name, parts), params, binary=binary)
+    with tracing.statement(name):
+        return connection.execute(compose_query(name, parts), params, binary=binary)
 
 
 class PreparedQuery:
-    """A query that is run often, with its parameters numbered once: psycopg takes a while for a long text."""
+    """A query that is run often, with its parameters numbered once: psycopg takes a while for a long text.
 
-    def __init__(self, text: sql.Composable) -> None:
+    `name` is that of the query which it was composed from.
+    """
+
+    def __init__(self, text: sql.Composable, name: str) -> None:
+        self._name = name
         self._names: list[str] = []
         self._text = _PARAMETER.sub(self._number, text.as_string(None)).replace("%%", "%").encode()
 
@@ -235,7 +241,8 @@ class PreparedQuery:
         """As `Connection.execute`."""
         cursor = RawCursor(connection, row_factory=dict_row)
         values = [params[name] for name in self._names]
-        return cursor.execute(self._text, values, prepare=prepare, binary=binary)
+        with tracing.statement(self._name):
+            return cursor.execute(self._text, values, prepare=prepare, binary=binary)
 
     def _number(self, match: re.Match[str]) -> str:
         name = match[1]

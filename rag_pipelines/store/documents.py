@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.errors import (
     DocumentError,
@@ -277,5 +277,5 @@ def _many(connection: Pg, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     from rag_pipelines.store.sql import queries
 
     if rows:
-        with connection.cursor() as cursor:
+        with tracing.statement(name), connection.cursor() as cursor:
             cursor.executemany(queries()[name], rows)

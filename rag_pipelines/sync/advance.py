@@ -21,7 +21,6 @@ import psycopg
 from psycopg import sql
 
 from rag_pipelines import logs
-from rag_pipelines.batching import blocks
 from rag_pipelines.errors import DocumentError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk
@@ -35,6 +34,7 @@ from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
 from rag_pipelines.sync.worked_off import chunks_worked_off
+from rag_pipelines.sync.worker_spans import spent_on, traced_batches
 
 log = logs.get(__name__)
 
@@ -104,7 +104,7 @@ class Advance:
         """Bring every pending document forward; returns how many have to be begun anew."""
         size, lost = self._run.settings.limits.batch_documents, 0
         with closing(self._prepare()) as works:
-            for batch in blocks(self._report_progress(works), size):
+            for batch in traced_batches(self._report_progress(works), size):
                 lost += self._finish(batch)
         return lost
 
@@ -201,6 +201,7 @@ class Advance:
         """Pending documents in order, parsed and chunked."""
         for outcome in self._preparer.map(self._pending(), self._order):
             work = outcome.item
+            work.spent = spent_on(outcome)
             if outcome.error is not None:
                 work.error = outcome.error
             elif outcome.value is not None:

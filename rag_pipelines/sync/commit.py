@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import tracing
 from rag_pipelines.errors import (
     DocumentError,
     EmptyDocumentError,
@@ -37,6 +38,15 @@ from rag_pipelines.sync.targets import FAILED_TYPE, Targets
 from rag_pipelines.sync.vectors import Refused, embedded_row, refusal
 
 
+class Spent(NamedTuple):
+    """Wall seconds of a worker on one document, of which chunking took `chunk` at their end; `ended` is in
+    nanoseconds since 1970."""
+
+    ended: int
+    seconds: float
+    chunk: float
+
+
 @dataclass
 class Work:
     """One pending document on its way: its stored row, what it lacks, and what was made of it."""
@@ -55,6 +65,8 @@ class Work:
     earlier_set_ids: dict[int, int] = field(default_factory=dict)
     """Chunk sets of the blocks of its earlier parse, by chunker: its own, if these blocks come out again."""
 
+    spent: Spent | None = None
+
     @property
     def document_id(self) -> int:
         """The row's key."""
@@ -70,6 +82,7 @@ class Work:
         return bytes(self.row["raw_sha256"])
 
 
+@tracing.spanned("commit")
 def commit(
     run: SourceRun, targets: Targets, works: Sequence[Work], refused: Mapping[int, Refused], *, chunked: bool
 ) -> int:

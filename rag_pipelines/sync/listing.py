@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import tracing
 from rag_pipelines.batching import blocks
 from rag_pipelines.connectors.base import (
     Complete,
@@ -177,7 +178,7 @@ class SourceListing:
         listed = self._origin.entries()
         self._feed, self._named = listed.feed, listed.named
         with closing(listed.entries) as entries:
-            for block in blocks(entries, BLOCK):
+            for block in tracing.each("list", blocks(entries, BLOCK)):
                 self._apply(sort_block(block, self._run.name, self._scope))
         self._settle(source["settled_at"])
 

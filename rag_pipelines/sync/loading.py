@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from rag_pipelines import tracing
 from rag_pipelines.batching import batches
 from rag_pipelines.connectors.base import Item
 from rag_pipelines.errors import RagError
@@ -69,7 +70,7 @@ class Loading:
         made = list(batches(due, limits.batch_documents, limits.batch_bytes, lambda one: one.item.size or 0))
         items = ([one.item for one in batch] for batch in made)
         with closing(self._origin.fetch(items)) as fetched:
-            for batch, answers in zip(made, fetched, strict=True):
+            for batch, answers in zip(made, tracing.each("load", fetched), strict=True):
                 self._keep(batch, answers)
 
     def due(self, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
@@ -81,6 +82,7 @@ class Loading:
             self._run.decide(DocumentChange.FAILED, external_id, "not due")
         return [one for one in wanted if one.item.external_id not in late]
 
+    @tracing.spanned("commit")
     def _keep(self, batch: list[Wanted], answers: list[Fetched | RagError]) -> None:
         """Commit one batch of new or changed content, which is stored."""
         run = self._run

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 from psycopg.pq import TransactionStatus
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.config.settings import LimitSettings, Settings, SourceSettings
 from rag_pipelines.progress import Progress
 from rag_pipelines.store.blobs import BlobStore
@@ -121,7 +121,7 @@ class SourceRun:
     def stage(self, name: str) -> Iterator[None]:
         """Log the beginning and the end of a stage, with what the report gained in it."""
         began, before = time.perf_counter(), counts_of(self.report)
-        with logs.context(stage=name):
+        with logs.context(stage=name), tracing.span(name):
             log.info("stage started")
             try:
                 yield

@@ -17,7 +17,7 @@ from functools import reduce
 import msgspec
 from psycopg.types.json import Jsonb
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
@@ -67,6 +67,7 @@ def shard_run(
     connector = settings.source(source).connector
     with (
         logs.context(source=source, shard=str(shard)),
+        tracing.span("run", source=source, connector=connector, shard=str(shard)),
         shard_lease(database, source, connector, shard) as lease,
         shared_pace(database),
         worker_pool(settings.limits) as workers,

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from rag_pipelines import logs
+from rag_pipelines import logs, tracing
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
@@ -62,6 +62,7 @@ def source_run(
     connector = settings.source(source).connector
     report = SyncReport(source)
     with (
+        tracing.span("run", source=source, connector=connector),
         source_lease(database, source, connector, beside_shards=beside_shards) as lease,
         shared_pace(database) if beside_shards or _is_paced(settings, source) else nullcontext(),
         worker_pool(settings.limits) as workers,
@@ -120,6 +121,7 @@ def _without_purged(run: SourceRun, report: SyncReport) -> SyncReport:
 def _log_end(run_id: int, report: SyncReport, seconds: float) -> None:
     level = {"complete": logging.INFO, "partial": logging.WARNING}.get(report.outcome, logging.ERROR)
     counts = {name: n for name, n in counts_of(report).items() if n}
+    tracing.note(run=run_id, outcome=report.outcome, **counts)
     with logs.context(run=run_id, source=report.source):
         for note in report.notes:
             log.log(level, "note", note=note)

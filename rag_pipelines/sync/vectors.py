@@ -17,6 +17,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from rag_pipelines import tracing
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import EmbeddingError
 from rag_pipelines.store.chunks import hold_sets, missing_vectors, put_vectors
@@ -40,6 +41,7 @@ Refused = Mapping[UUID, EmbeddingError]
 """Inputs that the model refused, with its reason."""
 
 
+@tracing.spanned("embed")
 def embed_inputs(
     run: SourceRun,
     model: ModelTarget,
@@ -74,6 +76,7 @@ def embed_inputs(
     return refused
 
 
+@tracing.spanned("commit")
 def _store(
     run: SourceRun,
     model: ModelTarget,

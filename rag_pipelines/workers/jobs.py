@@ -24,7 +24,8 @@ class JobOutcome(msgspec.Struct, Generic[Item, Result]):
     """What became of one item: a value or an error, or neither where there was nothing to run.
 
     `seconds` is the wall time the task took, `cpu_seconds` the processor time of its child, which is 0
-    when the child was lost. Both are 0 when the task never reached one.
+    when the child was lost. Both are 0 when the task never reached one. `ended` is when that was known, in
+    nanoseconds since 1970.
     """
 
     item: Item
@@ -32,6 +33,7 @@ class JobOutcome(msgspec.Struct, Generic[Item, Result]):
     error: DocumentError | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    ended: int = 0
 
 
 class Job:

@@ -344,7 +344,8 @@ class _Worker(threading.Thread):
         self._jobs.put_back(self._sent)
         self._sent.clear()
         if blamed:
-            self._jobs.settle(suspect, JobOutcome(suspect.item, error=error, seconds=seconds), 0)
+            lost = JobOutcome[Any, Any](suspect.item, error=error, seconds=seconds, ended=time.time_ns())
+            self._jobs.settle(suspect, lost, 0)
         elif slow:
             self._jobs.put_alone(suspect)
         else:
@@ -359,7 +360,9 @@ class _Worker(threading.Thread):
 
 def outcome_of(item: Any, reply: Reply, decode: Callable[[msgspec.Raw], Any]) -> JobOutcome[Any, Any]:
     """The outcome that a reply means; an error that is not about the document is raised."""
-    outcome: JobOutcome[Any, Any] = JobOutcome(item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds)
+    outcome: JobOutcome[Any, Any] = JobOutcome(
+        item, seconds=reply.seconds, cpu_seconds=reply.cpu_seconds, ended=time.time_ns()
+    )
     if reply.error is None:
         outcome.value = _decode_or_lose(decode, reply.value)
     else:

@@ -251,7 +251,7 @@ def _prepared(connection: Connection, statement: str) -> str:
     """How Postgres takes a statement: prepared, or what it says against it."""
     if "{" in statement.replace("'{}'", "").replace("{}'", ""):
         return "put together"
-    numbered = PreparedQuery(psycopg.sql.SQL(statement))
+    numbered = PreparedQuery(psycopg.sql.SQL(statement), "numbered")
     with connection.transaction(force_rollback=True):
         try:
             with connection.transaction():
