@@ -69,6 +69,8 @@ class Cost(NamedTuple):
 class Arm:
     """The command line of one tree."""
 
+    configuration = CONFIGURATION
+
     def __init__(self, name: str, tree: Path) -> None:
         self.name = name
         self._tree = tree
@@ -80,7 +82,7 @@ class Arm:
         """One round on the empty database at `url`."""
         with tempfile.TemporaryDirectory() as home:
             file = Path(home) / "rag.yaml"
-            file.write_text(CONFIGURATION.format(home=f"{home}/data", url=url, folder=folder))
+            file.write_text(self.configuration.format(home=f"{home}/data", url=url, folder=folder))
             self._call(server, file, "status")
             self.full.append(self._call(server, file, "ingest"))
             self._call(server, file, "ingest")

@@ -62,14 +62,16 @@ def build_version(
     from rag_pipelines.index.spare import keep_spare
 
     database = chosen.database
-    with stage_bars(name, shown=not as_json, after=0.4) as progress:
+    with stage_bars(name, shown=not as_json, after=0.4) as progress, chosen.lineage.build(name) as built:
         version = build_index(chosen.runtime, name, full=full, if_changed=not full, progress=progress)
+        built.append(version)
     if version is None:
         if not as_json:
             typer.echo(f"{name}: nothing has changed since the live version was built")
         say_open_ends(database, list(chosen.settings.sources_of(name)))
         return {"index": name, "built": False}
     gates = validate_version(chosen.runtime, name, version.version_id)
+    chosen.lineage.judgement(version, gates)
     reasons = refusals(version, gates)
     if not as_json:
         show_built(version)
@@ -104,6 +106,7 @@ def judge(context: typer.Context, name: Name, version: VersionNumber = None, as_
     with chosen.database.connection() as connection:
         candidate = find_candidate(connection, name, candidate.version_id)
         gates = gates_of(connection, candidate.version_id)
+    chosen.lineage.judgement(candidate, gates)
     reasons = refusals(candidate, gates)
     if as_json:
         print_json({**_plain(candidate), "gates": gates, "refused": reasons})

@@ -96,7 +96,10 @@ def ingest_sources(
         began = time.perf_counter()
         with stage_bars(name, shown=not as_json, after=0.4) as progress:
             try:
-                report = run(chosen.runtime, name, scope or Scope(), progress=progress, list_only=list_only)
+                with chosen.lineage.ingest(name):
+                    report = run(
+                        chosen.runtime, name, scope or Scope(), progress=progress, list_only=list_only
+                    )
             except RagError as error:
                 errors[name] = error
                 return

@@ -25,6 +25,7 @@ from rag_pipelines.errors import ConfigError, CredentialError, RagError, Transie
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
     from rag_pipelines.embedding.embedders import Embedders
+    from rag_pipelines.monitoring.lineage import Lineage
     from rag_pipelines.runtime import Runtime
     from rag_pipelines.store.database import Database
 
@@ -105,6 +106,13 @@ class Invocation:
     def embedders(self) -> Embedders:
         """The models; each is loaded when it has something to embed."""
         return self.runtime.embedders
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """What other systems are told about where data came from."""
+        from rag_pipelines.monitoring.lineage import Lineage
+
+        return Lineage(self.settings, self.database)
 
     def close(self) -> None:
         """Give back what the command opened."""

@@ -27,6 +27,7 @@ from rag_pipelines.index.promotion import Override, promote
 from rag_pipelines.index.spare import keep_spare
 from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.index.words import words_code
+from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import (
@@ -117,17 +118,21 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         began = time.perf_counter()
+        lineage = Lineage(settings, database)
         with dagster_failures():
-            version = build_index(
-                Runtime(database, settings, embedders),
-                name,
-                full=config.full,
-                if_changed=not config.full,
-                progress=shown.log_progress(context.log.info),
-            )
+            with lineage.build(name) as made:
+                version = build_index(
+                    Runtime(database, settings, embedders),
+                    name,
+                    full=config.full,
+                    if_changed=not config.full,
+                    progress=shown.log_progress(context.log.info),
+                )
+                made.append(version)
             built = time.perf_counter()
             if version is not None:
                 gates = validate_version(Runtime(database, settings, embedders), name, version.version_id)
+                lineage.judgement(version, gates)
             else:
                 with database.connection() as connection:
                     version = live_version(connection, name)

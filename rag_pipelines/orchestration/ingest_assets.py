@@ -23,6 +23,7 @@ from rag_pipelines.connectors.base import Window
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -236,8 +237,10 @@ def _run_stage(
     """Do one stage of the partition's source and say what came of it."""
     source = source_of(context)
     progress = shown.log_progress(context.log.info)
+    lineage = Lineage(settings, database)
     with (
         dagster_failures(),
+        lineage.ingest(source, context.run_id, begins=key == RAW, ends=key == EMBEDDINGS),
         source_run(database, settings, source, progress, continued=continued) as run,
     ):
         run.report.actor = actor_of(context.run_id)

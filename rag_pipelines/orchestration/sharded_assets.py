@@ -25,6 +25,7 @@ from pydantic import Field
 from rag_pipelines.config.execution import StageName
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -103,7 +104,11 @@ def sharded_stage(
     ) -> dg.Output[None]:
         key = context.get_mapping_key()
         assert key is not None
-        with dagster_failures():
+        lineage = Lineage(settings, database)
+        with (
+            dagster_failures(),
+            lineage.ingest(source_of(context), context.run_id, begins=False, ends=False),
+        ):
             report = work_shard(
                 Runtime(database, settings, embedders),
                 source_of(context),
@@ -124,10 +129,16 @@ def sharded_stage(
         out=dg.Out(dg.Nothing),
         tags=light,
     )
-    def collect(context: dg.OpExecutionContext, database: dg.ResourceParam[Database]) -> dg.Output[None]:
+    def collect(
+        context: dg.OpExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        database: dg.ResourceParam[Database],
+    ) -> dg.Output[None]:
         source = source_of(context)
         reports = shard_reports(context, f"{name}_shard")
-        with dagster_failures():
+        last = stage is Stage.EMBEDDED
+        lineage = Lineage(settings, database)
+        with dagster_failures(), lineage.ingest(source, context.run_id, begins=False, ends=last):
             done = reduce(SyncReport.beside, reports, SyncReport(source))
             record_shards(database, source, [done], stage=True)
             found = show(database, source, done)

@@ -36,6 +36,7 @@ class Collector:
     url: str
     headers: list[Mapping[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     answers: int = 200
     silent: threading.Event = field(default_factory=threading.Event)
     """Until it is set nothing is answered; it is set but where a test clears it."""
@@ -84,6 +85,7 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             collector.headers.append({name.lower(): value for name, value in self.headers.items()})
             collector.bodies.append(body)
+            collector.paths.append(self.path)
             collector.silent.wait()
             self.send_response(collector.answers)
             self.send_header("Content-Length", "2")
