@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,6 +218,28 @@ def test_no_span_holds_text_names_questions_or_principals(
     ):
         assert planted not in sent
         assert planted.lower() not in sent.lower()
+
+
+def test_the_page_of_traces_names_every_span_but_statements(
+    traced: Workspace, collector: Collector, call: Call
+):
+    traced.document["telemetry"]["traces"]["statements"] = False
+    traced.document["indexes"]["main"]["full_build_share"] = 1.0
+    for number in range(4):
+        traced.write(f"{number}.md", f"# Bird {number}\n\nIt sings.")
+        call("ingest")
+        call("index", "build", "main")
+    call("index", "gc")
+    call("query", "who sings")
+
+    page = Path(__file__).parents[2] / "docs" / "operations" / "traces.md"
+    table = page.read_text().partition("{ #spans }")[2].partition("Inside these")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    names = {span.name for span in collector.spans}
+    assert {"catch up", "settle", "keep spare"} <= names
+    known = {name for name in names if name in told or name.startswith(("rag-pipelines ", "embeddings "))}
+    assert names == known
 
 
 def test_a_failure_is_marked_by_its_kind(traced: Workspace, collector: Collector, call: Call):

@@ -28,7 +28,8 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "config",
         "connectors embedding workers",
         "chunking parsing http",
-        "errors model fingerprint provenance text batching progress logs parameters secrets stored demo tracing",
+        "errors model fingerprint provenance text batching progress logs parameters secrets stored demo "
+        "tracing",
     )
 )
 """From the top to the ground. A package may import what lies on a lower floor, and its neighbours."""
