@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag_pipelines import tracing
+from rag_pipelines import otlp
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.store.database import Database
@@ -27,7 +27,7 @@ class Runtime:
         """Give models and connections back, and send the last spans."""
         self.embedders.close()
         self.database.close()
-        tracing.stop()
+        otlp.stop()
 
 
 def open_runtime(settings: Settings) -> Runtime:
@@ -42,7 +42,7 @@ def open_runtime(settings: Settings) -> Runtime:
     """
     database = open_database(settings)
     database.migrate()
-    tracing.start(settings.telemetry.target)
+    otlp.start(settings.telemetry.target)
     return Runtime(database, settings, Embedders(settings.data_dir))
 
 

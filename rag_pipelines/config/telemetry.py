@@ -1,6 +1,6 @@
 """The settings of what the product tells other systems about its work: traces, and where data came from.
 
-What belongs here: fields, defaults and bounds of `telemetry`. What does not: sending anything (`tracing`,
+What belongs here: fields, defaults and bounds of `telemetry`. What does not: sending anything (`otlp`,
 `monitoring.lineage`), and figures, which are asked for (`rag-pipelines metrics`).
 """
 
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from rag_pipelines.config.section import Section
 from rag_pipelines.config.values import Name, Share, from_config_folder
-from rag_pipelines.tracing import Target
+from rag_pipelines.otlp import Target
 
 
 def _plain_url(value: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from rag_pipelines import tracing
+from rag_pipelines import otlp
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.quality.process import SuiteProcess
@@ -33,13 +33,13 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
     @dg.resource(description="Postgres, migrated to the current schema; spans are sent while it is open.")
     def database(_: dg.InitResourceContext) -> Iterator[Database]:
         opened = open_database(settings)
-        tracing.start(settings.telemetry.target)
+        otlp.start(settings.telemetry.target)
         try:
             opened.migrate_when_used()
             yield opened
         finally:
             opened.close()
-            tracing.stop()
+            otlp.stop()
 
     @dg.resource(description="Embedding models, loaded on first use.")
     def embedders(_: dg.InitResourceContext) -> Iterator[Embedders]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from rag_pipelines import tracing
+from rag_pipelines import otlp, tracing
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.http.credentials import Anonymous
 from rag_pipelines_tests.doubles.collector import Collector, Received, collecting
@@ -162,7 +162,7 @@ def test_a_search_over_http_is_in_the_trace_of_its_caller(
     workspace = two_tenants(tmp_path, database_url)
     workspace.document["indexes"]["main"]["stages"] = {"per_document": 2}
     workspace.document["telemetry"] = {"traces": {"endpoint": collector.url}}
-    with tracing.running(workspace.settings.telemetry.target), served(workspace) as client:
+    with otlp.running(workspace.settings.telemetry.target), served(workspace) as client:
         answer = client.post(
             "/v1/search",
             json={"query": "harbour"},
@@ -204,7 +204,7 @@ def test_no_span_holds_text_names_questions_or_principals(
     assert call("index", "build", "main").exit_code == 0
     assert "Wodehouse in spring" in call("query", "who buys Wodehouse", "--as", "group:board").stdout
     assert call("query", " ").exit_code == 2
-    running = tracing.running(workspace.settings.telemetry.target)
+    running = otlp.running(workspace.settings.telemetry.target)
     with running, pytest.raises(RuntimeError), tracing.span("anything"):
         raise RuntimeError("kestrel in merger-plans/kingfisher.md")
 
@@ -276,14 +276,14 @@ def test_a_collector_that_is_down_costs_a_run_nothing_but_one_warning(
 def test_the_end_of_a_process_waits_so_long_for_a_collector_that_does_not_answer(
     traced: Workspace, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tracing, "DRAIN_SECONDS", 0.3)
+    monkeypatch.setattr(otlp, "DRAIN_SECONDS", 0.3)
     collector.silent.clear()
-    tracing.start(traced.settings.telemetry.target)
+    otlp.start(traced.settings.telemetry.target)
     with tracing.span("work"):
         pass
 
     began = time.monotonic()
-    tracing.stop()
+    otlp.stop()
 
     assert 0.3 <= time.monotonic() - began < 5
 
@@ -355,8 +355,8 @@ def test_statements_can_be_left_out(traced: Workspace, collector: Collector, cal
 
 
 def test_whoever_is_asked_is_told_the_trace(collector: Collector):
-    target = tracing.Target(endpoint=collector.url)
-    with collecting() as asked, tracing.running(target), tracing.span("run"):
+    target = otlp.Target(endpoint=collector.url)
+    with collecting() as asked, otlp.running(target), tracing.span("run"):
         from rag_pipelines.http.session import HttpSession, Transport
 
         credential = Anonymous(asked.url)

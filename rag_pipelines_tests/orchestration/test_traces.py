@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from rag_pipelines import tracing
+from rag_pipelines import otlp, tracing
 from rag_pipelines.orchestration.names import BUILD_INDEX
 from rag_pipelines.orchestration.resources import default_resources
 from rag_pipelines_tests.doubles.collector import Collector, collecting
@@ -19,13 +19,13 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 @pytest.fixture
 def collector(shell: Shell) -> Iterator[Collector]:
     """What the runs of the shell send."""
-    with collecting() as made, tracing.running(tracing.Target(endpoint=made.url)):
+    with collecting() as made, otlp.running(otlp.Target(endpoint=made.url)):
         yield made
 
 
 def sent(collector: Collector) -> Collector:
-    tracing.stop()
-    tracing.start(tracing.Target())
+    otlp.stop()
+    otlp.start(otlp.Target())
     return collector
 
 

@@ -29,7 +29,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "connectors embedding workers",
         "chunking parsing http",
         "errors model fingerprint provenance text batching progress logs parameters secrets stored demo "
-        "tracing",
+        "tracing otlp",
     )
 )
 """From the top to the ground. A package may import what lies on a lower floor, and its neighbours."""
