@@ -175,12 +175,14 @@ def _id_generator() -> Any:
 class _Failures(logging.Handler):
     """Hears of OpenTelemetry that spans cannot be sent, and says so once instead of at every try.
 
-    `now` is set while the last try has failed. Whoever reads OpenTelemetry's own records goes on to get them.
+    `now` is set while the last try of the thread `sender` has failed. Whoever reads OpenTelemetry's own records
+    goes on to get them.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.now = threading.Event()
+        self.sender: int | None = None
         self._said = False
         self._heard = logging.getLogger("opentelemetry")
         self._heard.addHandler(self)
@@ -188,7 +190,8 @@ class _Failures(logging.Handler):
         self._heard.propagate = self._propagated and logging.getLogger().hasHandlers()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.now.set()
+        if record.thread == self.sender:
+            self.now.set()
         if not self._said:
             self._said = True
             log.warning("traces cannot be sent", reason=record.getMessage())
@@ -204,6 +207,7 @@ def _noticing(exporter: SpanExporter, failures: _Failures) -> SpanExporter:
     send = exporter.export
 
     def export(spans: Any) -> Any:
+        failures.sender = threading.get_ident()
         result = send(spans)
         if result.name == "SUCCESS":
             failures.now.clear()
