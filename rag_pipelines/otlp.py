@@ -175,8 +175,8 @@ def _id_generator() -> Any:
 class _Failures(logging.Handler):
     """Hears of OpenTelemetry that spans cannot be sent, and says so once instead of at every try.
 
-    `now` is set while the last try of the thread `sender` has failed. Whoever reads OpenTelemetry's own records
-    goes on to get them.
+    `now` is set while the last try of the thread `sender` has failed. Whoever reads OpenTelemetry's own
+    records goes on to get them.
     """
 
     def __init__(self) -> None:
