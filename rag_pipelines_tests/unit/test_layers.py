@@ -17,7 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     for floor in (
         "definitions cli pipeline",
         "orchestration serving adapters",
-        "audit verification retention monitoring",
+        "audit backup verification retention monitoring",
         "gates",
         "evaluation",
         "query",
