@@ -1022,7 +1022,7 @@ CREATE TABLE rag.profile (
     fingerprint text NOT NULL,
     params jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT profile_kind_check CHECK ((kind = ANY (ARRAY['parser'::text, 'chunker'::text, 'model'::text])))
+    CONSTRAINT profile_kind_check CHECK ((kind = ANY (ARRAY['parser'::text, 'chunker'::text, 'model'::text, 'sketch'::text])))
 );
 
 ALTER TABLE rag.profile ALTER COLUMN profile_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -1152,6 +1152,24 @@ CREATE TABLE rag.shard_lease (
     CONSTRAINT shard_lease_check CHECK (((shard >= 0) AND (shard < shards)))
 );
 
+CREATE TABLE rag.sketch (
+    blocks_sha256 bytea NOT NULL,
+    profile_id integer NOT NULL,
+    words integer NOT NULL,
+    words_key uuid NOT NULL,
+    numbers_key uuid NOT NULL,
+    bits bit(512) NOT NULL,
+    bands integer[] NOT NULL,
+    family bigint NOT NULL
+);
+
+CREATE SEQUENCE rag.sketch_family
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 ALTER TABLE rag.source ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rag.source_source_id_seq
     START WITH 1
@@ -1230,7 +1248,7 @@ CREATE TABLE rag.worked_off (
     bucket smallint NOT NULL,
     targets text NOT NULL,
     upto xid8 NOT NULL,
-    CONSTRAINT worked_off_stage_check CHECK ((stage = ANY (ARRAY['chunk'::text, 'embed'::text])))
+    CONSTRAINT worked_off_stage_check CHECK ((stage = ANY (ARRAY['chunk'::text, 'embed'::text, 'sketch'::text])))
 );
 
 CREATE VIEW rag_facts.costs AS
@@ -1538,6 +1556,9 @@ ALTER TABLE ONLY rag.served
 ALTER TABLE ONLY rag.shard_lease
     ADD CONSTRAINT shard_lease_pkey PRIMARY KEY (token);
 
+ALTER TABLE ONLY rag.sketch
+    ADD CONSTRAINT sketch_pkey PRIMARY KEY (blocks_sha256);
+
 ALTER TABLE ONLY rag.source
     ADD CONSTRAINT source_name_key UNIQUE (name);
 
@@ -1644,6 +1665,10 @@ CREATE UNIQUE INDEX quarantine_entity ON rag.quarantine USING btree (source_id, 
 CREATE INDEX run_by_source ON rag.run USING btree (source_id, run_id DESC);
 
 CREATE INDEX shard_lease_by_source ON rag.shard_lease USING btree (source_id);
+
+CREATE INDEX sketch_by_band ON rag.sketch USING gin (bands) WITH (fastupdate=off);
+
+CREATE INDEX sketch_by_family ON rag.sketch USING btree (family);
 
 CREATE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((old.raw_sha256 <> new.raw_sha256)) EXECUTE FUNCTION rag.bytes_replaced();
 
@@ -1822,6 +1847,9 @@ ALTER TABLE ONLY rag.run
 ALTER TABLE ONLY rag.shard_lease
     ADD CONSTRAINT shard_lease_source_id_fkey FOREIGN KEY (source_id) REFERENCES rag.source(source_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY rag.sketch
+    ADD CONSTRAINT sketch_profile_id_fkey FOREIGN KEY (profile_id) REFERENCES rag.profile(profile_id);
+
 ALTER TABLE ONLY rag.version_document
     ADD CONSTRAINT version_document_version_id_fkey FOREIGN KEY (version_id) REFERENCES rag.index_version(version_id);
 
@@ -1870,3 +1898,10 @@ CREATE POLICY reader ON rag.parse FOR SELECT USING (( SELECT true
    FROM rag.document d
   WHERE (d.parse_id = parse.parse_id)
  LIMIT 1));
+
+CREATE POLICY reader ON rag.sketch FOR SELECT USING (( SELECT true
+   FROM rag.chunk_set s
+  WHERE (s.blocks_sha256 = sketch.blocks_sha256)
+ LIMIT 1));
+
+ALTER TABLE rag.sketch ENABLE ROW LEVEL SECURITY;

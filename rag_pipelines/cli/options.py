@@ -5,7 +5,7 @@ What belongs here: declarations with their help, and parsers. What does not: wha
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +23,19 @@ def moment(text: str) -> datetime:
             f"received {text!r}; valid: a date such as 2026-03-01, or a time such as 2026-03-01T18:30+01:00"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def duration(text: str) -> timedelta:
+    """A span such as 90m, 24h or 7d. Raises `typer.BadParameter`."""
+    from rag_pipelines.config.values import parse_duration
+
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"received {text!r}; valid: {error}") from None
+    if not isinstance(found, timedelta):
+        raise typer.BadParameter(f"received {text!r}; valid: a number with a unit, such as 90m, 24h or 7d")
+    return found
 
 
 Since = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_pipelines.cli.invocation import Invocation, invocation
+from rag_pipelines.cli.options import duration
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table
 from rag_pipelines.errors import UsageError
 
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
     from rag_pipelines.store.documents import QuarantineFilter
 
 app = typer.Typer(no_args_is_help=True, help="Documents that failed: list, show and retry them.")
-
-
-def duration(text: str) -> timedelta:
-    """A span such as 90m, 24h or 7d. Raises `typer.BadParameter`."""
-    from rag_pipelines.config.values import parse_duration
-
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"received {text!r}; valid: {error}") from None
-    if not isinstance(found, timedelta):
-        raise typer.BadParameter(f"received {text!r}; valid: a number with a unit, such as 90m, 24h or 7d")
-    return found
 
 
 Source = Annotated[str | None, typer.Option("--source", help="Only this source.")]

@@ -28,6 +28,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
+from rag_pipelines.config.duplicates import DuplicateSettings
 from rag_pipelines.config.execution import ExecutionSettings
 from rag_pipelines.config.governance import LabelSettings, RetentionSettings
 from rag_pipelines.config.kpis import KpiSettings
@@ -347,6 +348,7 @@ class IndexSettings(Section):
     lexical: LexicalSettings = LexicalSettings()
     fusion: FusionSettings = FusionSettings()
     stages: StageSettings = StageSettings()
+    duplicates: DuplicateSettings | None = None
     gates: GateSettings = GateSettings()
     golden: Path | None = None
     canary: CanarySettings = CanarySettings()

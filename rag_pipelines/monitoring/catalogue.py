@@ -23,6 +23,7 @@ from rag_pipelines.index.freshness import index_freshness
 from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.sync.freshness import source_freshness
+from rag_pipelines.text.sketch import bits_apart
 
 log = logs.get(__name__)
 
@@ -101,6 +102,7 @@ def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:
         size.add_metric([source], row["raw_bytes"])
         old.add_metric([source], row["last_texts"])
     yield from (documents, pending, listing, groups, parked, size, old)
+    yield from _copies(connection, settings)
     yield from _promises(connection, settings)
     quarantined = _gauge(
         "source_quarantined_documents", "Entries in quarantine, by stage.", "source", "stage"
@@ -119,6 +121,17 @@ def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:
     for row in query(connection, "metric_bytes"):
         tables.add_metric([row["kind"]], row["bytes"])
     yield tables
+
+
+def _copies(connection: Pg, settings: Settings) -> Iterator[Metric]:
+    """Counted only where an index asks for copies: families are looked through."""
+    copies = _gauge("source_copied_documents", "Documents that have a copy, or nearly one.", "source")
+    asked = [index.duplicates.similarity for index in settings.indexes.values() if index.duplicates]
+    if asked:
+        params = {"sources": list(settings.sources), "apart": bits_apart(min(asked))}
+        for row in query(connection, "metric_copies", params):
+            copies.add_metric([row["source"]], row["documents"])
+    yield copies
 
 
 def _promises(connection: Pg, settings: Settings) -> Iterator[Metric]:

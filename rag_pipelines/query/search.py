@@ -34,13 +34,13 @@ from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
-from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate
+from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate, without_documents
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Mode, Result, Rewritten, Route
+from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Rewritten, Route
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stage_chain import make_stages
-from rag_pipelines.query.stages import Asked, Reading
+from rag_pipelines.query.stages import Again, Asked, Reading
 from rag_pipelines.query.statement import hit_of
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
@@ -95,7 +95,7 @@ class Searcher:
         self._embedders = embedders or Embedders(settings.data_dir)
         self._owns_embedders = embedders is None
         stages = self._index_settings.stages
-        self._stages = make_stages(stages)
+        self._stages = make_stages(stages, self._index_settings.duplicates, list(settings.sources_of(index)))
         self._rewriter = Rewriter(stages.rewriting, self._database) if stages.rewriting else None
         cache = settings.query.cache
         self._vectors = Kept[str](cache.embeddings if version is None else 0, len)
@@ -184,7 +184,8 @@ class Searcher:
         pinned, rows = self._fetch_rows(question, narrowing, params)
         tracing.note(version=pinned.version.version_id, candidates=len(rows))
         hits = [hit_of(row) for row in rows if row["score"] is not None]
-        candidates, steps = self._stages.run(asking.read(question.text, pinned, reading), hits)
+        again = partial(self._hits_without, pinned, question, narrowing, params)
+        candidates, steps = self._stages.run(asking.read(question.text, pinned, reading, again), hits)
         return Result(
             index=self._index,
             version=pinned.version.version_id,
@@ -318,6 +319,20 @@ class Searcher:
         except psycopg.errors.UndefinedTable:
             return None
 
+    def _hits_without(
+        self,
+        pinned: Pinned,
+        question: _Question,
+        narrowing: Predicate,
+        params: dict[str, Any],
+        documents: Sequence[int],
+    ) -> list[Hit]:
+        """The hits of the statement without some documents; none where another version is live by now."""
+        narrower = without_documents(narrowing, documents)
+        with self._database.connection() as connection:
+            rows = self._rows(connection, pinned, question, narrower, {**params, **narrower.params})
+        return [hit_of(row) for row in rows or () if row["score"] is not None]
+
     def _pin(self) -> Pinned:
         """The version that was live when we last looked."""
         pinned = self._pinned
@@ -370,10 +385,10 @@ class _Asking(NamedTuple):
     mode: Mode
     k: int
 
-    def read(self, text: str, pinned: Pinned, reading: Reading) -> Asked:
+    def read(self, text: str, pinned: Pinned, reading: Reading, again: Again | None = None) -> Asked:
         """The same for the stages, with the question as it is asked of a version."""
         parts, now = pinned.search.parts, datetime.now(UTC)
-        return Asked(text, self.k, reading, parts, self.tenant, list(self.principals), now)
+        return Asked(text, self.k, reading, parts, self.tenant, list(self.principals), now, again)
 
 
 class _Question:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 
 from rag_pipelines import tracing
+from rag_pipelines.config.duplicates import DuplicateSettings
 from rag_pipelines.config.query import StageSettings
 from rag_pipelines.errors import RagError
 from rag_pipelines.query.boosts import Boosts
 from rag_pipelines.query.diversity import Diversity, PerDocument
+from rag_pipelines.query.duplicates import Duplicates
 from rag_pipelines.query.hits import Hit, Place, Step
 from rag_pipelines.query.neighbours import Neighbours
 from rag_pipelines.query.rerank import Rerank, Reranker, make_reranker
@@ -62,9 +64,17 @@ class Stages:
         return candidates, steps
 
 
-def make_stages(settings: StageSettings) -> Stages:
-    """The stages that are configured, in their fixed order; no model is loaded yet."""
+def make_stages(
+    settings: StageSettings, duplicates: DuplicateSettings | None = None, sources: Sequence[str] = ()
+) -> Stages:
+    """The stages that are configured, in their fixed order; no model is loaded yet.
+
+    Args:
+        sources: those of the index in their order, for copies.
+    """
     ordering: list[QueryStage] = []
+    if duplicates and duplicates.policy != "keep":
+        ordering.append(Duplicates(duplicates, sources))
     reranker = None
     if settings.boosts:
         ordering.append(Boosts(settings.boosts))

@@ -3,7 +3,7 @@
 What belongs here: what passes between stages. What does not: any stage (each has a module of its own), their
 order (`stage_chain`), and rewriting, which comes before the statement.
 
-A stage never adds a document: it orders, drops, or widens what the statement let the caller see.
+A stage never adds a document by itself: it orders, drops, or widens what the statement lets the caller see.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from rag_pipelines.store.database import Part, Pg
 Reading = Callable[[], AbstractContextManager[Pg]]
 """Gives a connection that reads for a caller, for as long as it is needed."""
 
+Again = Callable[[Sequence[int]], Sequence[Hit]]
+"""The hits of a search, best first, when documents with these numbers are left out."""
+
 
 class Asked(msgspec.Struct, frozen=True):
     """One search, as its stages need to know it.
 
     `reading` gives a connection as the statement had it, for as long as a stage reads: none is held while a
     model is waited for. `parts` are placeholders of the statement: `vectors`, `lexical` and `configurations`
-    of the version that was searched. `principals` are those that the statement was given.
+    of the version that was searched. `principals` are those that the statement was given. `again` asks it
+    once more, for this caller and of this version: it gives nothing where another one is live by now.
     """
 
     text: str
@@ -37,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True):
     tenant: str
     principals: Sequence[str]
     now: datetime
+    again: Again | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True):

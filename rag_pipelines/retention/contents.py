@@ -119,8 +119,8 @@ def drop_blobs(connection: Pg, store: BlobStore, kind: Kind, digests: Sequence[b
     if unknown:
         query(connection, "end_removal")
     query(connection, "unmark", {"kind": kind, "keys": [digest.hex() for digest in unknown]})
-    if kind == "raw":
-        query(connection, "drop_former_bytes", {"digests": list(unknown)})
+    after = {"raw": "drop_former_bytes", "blocks": "drop_sketches"}[kind]
+    query(connection, after, {"digests": list(unknown)})
     return len(unknown)
 
 

@@ -31,6 +31,7 @@ from rag_pipelines.sync.commit import Work, commit
 from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
 from rag_pipelines.sync.preparing import Blocks, LivePreparer, Preparer, WorkOrder
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.sketches import sketch_pending
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
 from rag_pipelines.sync.worked_off import chunks_worked_off
@@ -82,6 +83,9 @@ class Advance:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
         with self._run.stage(STAGE_NAMES[self._through]):
             self._work_off_chunks()
+        if self._targets.sketch_id is not None:
+            with self._run.stage("sketch"):
+                sketch_pending(self._run, self._targets.sketch_id)
         if self._models:
             with self._run.stage("embed what is pending"):
                 embed_pending(self._run, self._models)

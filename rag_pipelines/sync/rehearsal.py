@@ -65,7 +65,9 @@ def rehearse(
             with run.connection.transaction(force_rollback=True):
                 list_source(one, scope, origin=origin)
                 targets = targets_of(one)
-                Advance(one, replace(targets, models=()), Stage.CHUNKED, preparer=results).run()
+                Advance(
+                    one, replace(targets, models=(), sketch_id=None), Stage.CHUNKED, preparer=results
+                ).run()
                 if not results.missing:
                     return summarise(one, targets)
             with run.stage("parse and chunk"):

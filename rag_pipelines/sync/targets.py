@@ -16,6 +16,7 @@ from rag_pipelines.parsing import fingerprints
 from rag_pipelines.parsing.base import ParseOptions
 from rag_pipelines.store.database import Pg, query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget, index_profiles, profile_ids
+from rag_pipelines.store.sketches import sketch_profile
 
 FAILED_TYPE = "failed"
 """The media type under which a failed parse is remembered: its own type may not even be known."""
@@ -23,13 +24,17 @@ FAILED_TYPE = "failed"
 
 @dataclass(frozen=True)
 class Targets:
-    """Everything the documents of one source must become. `parsers` maps media type to profile row."""
+    """Everything the documents of one source must become. `parsers` maps media type to profile row.
+
+    `sketch_id` is the profile row of sketches, where an index wants copies to be found.
+    """
 
     parse_options: ParseOptions
     parsers: Mapping[str, int]
     code_version: str
     chunkers: tuple[ChunkTarget, ...] = ()
     models: tuple[ModelTarget, ...] = ()
+    sketch_id: int | None = None
 
     def lacking(self, chunkers: Sequence[ChunkTarget]) -> dict[str, Any]:
         """What the query `pending_documents` asks of documents: these parsers, and chunks by `chunkers`."""
@@ -61,6 +66,7 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
     by_type = current_parsers(options)
     params = {print_: {"media_type": media_type} for media_type, print_ in by_type.items()}
     parser_ids = profile_ids(connection, "parser", params)
+    wants_copies = any(index.duplicates for index in settings.indexes_of(source).values())
     chunkers: dict[int, ChunkTarget] = {}
     models: dict[tuple[int, int], ModelTarget] = {}
     for name in settings.indexes_of(source):
@@ -77,4 +83,5 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
         by_type[FAILED_TYPE],
         tuple(chunkers.values()),
         tuple(models.values()),
+        sketch_profile(connection) if wants_copies else None,
     )

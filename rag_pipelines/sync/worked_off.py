@@ -33,9 +33,11 @@ class Place(NamedTuple):
 class WorkedOff:
     """What is known of documents at one stage, under what they must become there."""
 
-    def __init__(self, place: Place | SourceRun, stage: Literal["chunk", "embed"], targets: str) -> None:
+    def __init__(
+        self, place: Place | SourceRun, stage: Literal["chunk", "embed", "sketch"], targets: str
+    ) -> None:
         self._connection = place.connection
-        self._documents = {"chunk": "unfinished_documents", "embed": "recent_documents"}[stage]
+        self._documents = "unfinished_documents" if stage == "chunk" else "recent_documents"
         self._params = {
             "source_id": place.source_id,
             "stage": stage,
@@ -74,6 +76,11 @@ def chunks_worked_off(place: Place | SourceRun, targets: Targets) -> WorkedOff:
 def vectors_worked_off(place: Place | SourceRun, models: Sequence[ModelTarget]) -> WorkedOff:
     """Vectors."""
     return WorkedOff(place, "embed", fingerprint(sorted((one.profile_id, one.chunker_id) for one in models)))
+
+
+def sketches_worked_off(place: Place | SourceRun, sketch_id: int) -> WorkedOff:
+    """Sketches."""
+    return WorkedOff(place, "sketch", str(sketch_id))
 
 
 def forget_worked_off(run: SourceRun) -> None:

@@ -37,6 +37,11 @@ CREATE POLICY reader ON rag.chunk FOR SELECT USING (
 CREATE POLICY reader ON rag.parse FOR SELECT USING (
     (SELECT true FROM rag.document d WHERE d.parse_id = parse.parse_id LIMIT 1));
 
+-- object: POLICY reader ON rag.sketch
+-- Of a text that is shown.
+CREATE POLICY reader ON rag.sketch FOR SELECT USING (
+    (SELECT true FROM rag.chunk_set s WHERE s.blocks_sha256 = sketch.blocks_sha256 LIMIT 1));
+
 -- object: FUNCTION rag.protect_table(text)
 -- Row-level security on one table of a version, in place of whatever policies it had, and readers let in under it.
 -- Whenever this changes, it is called for the tables of all versions.

@@ -39,3 +39,7 @@ jsonb_typeof(value) = 'string' AND starts_with(value #>> '{{}}', {prefix})
 
 -- name: filter_filled
 jsonb_typeof(value) <> 'null'
+
+-- name: filter_left_out
+-- A filter without some documents.
+({filter}) AND d.document_id NOT IN (SELECT unnest(%(left_out)s::bigint[]));

@@ -294,6 +294,10 @@ UNION SELECT blocks_sha256 FROM rag.chunk_set s WHERE blocks_sha256 = ANY(%(dige
 -- What documents held before, once it is collected.
 DELETE FROM rag.document_former f USING unnest(%(digests)s::bytea[]) AS gone (digest) WHERE f.raw_sha256 = gone.digest;
 
+-- name: drop_sketches
+-- Of blocks that are collected.
+DELETE FROM rag.sketch WHERE blocks_sha256 = ANY(%(digests)s);
+
 -- name: unfinished
 -- What is said to run: sources whose newest sync has not ended, and indexes with a build.
 SELECT ARRAY(

@@ -116,13 +116,17 @@ SELECT document_id, count(*) AS found FROM {vectors}
 WHERE encode(sha256(vector_send(embedding::vector)), 'hex') = ANY(%(vectors)s) GROUP BY 1;
 
 -- name: content_traces
--- Parses, chunk sets, chunks and cached vectors that hold what the document held, each with the chunk set or
+-- Parses, chunk sets, sketches, chunks and cached vectors that hold what the document held, each with the chunk set or
 -- the bytes by which its owner is known.
 SELECT 'rag.parse' AS place, 'its bytes or blocks' AS what, NULL::bigint AS chunk_set_id, p.raw_sha256
 FROM rag.parse p WHERE encode(p.raw_sha256, 'hex') = ANY(%(raw)s) OR encode(p.blocks_sha256, 'hex') = ANY(%(blocks)s)
 UNION ALL
 SELECT 'rag.chunk_set', 'its blocks', cs.chunk_set_id, NULL
 FROM rag.chunk_set cs WHERE encode(cs.blocks_sha256, 'hex') = ANY(%(blocks)s)
+UNION ALL
+SELECT 'rag.sketch', 'its sketch', cs.chunk_set_id, p.raw_sha256
+FROM rag.sketch s LEFT JOIN rag.chunk_set cs USING (blocks_sha256) LEFT JOIN rag.parse p USING (blocks_sha256)
+WHERE encode(s.blocks_sha256, 'hex') = ANY(%(blocks)s)
 UNION ALL
 SELECT 'rag.chunk', 'its text', c.chunk_set_id, NULL
 FROM rag.chunk c
