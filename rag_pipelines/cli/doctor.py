@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_pipelines.cli.checks import Check, run_check
 from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
 from rag_pipelines.cli.output import AsJson, age, print_findings, print_json
 from rag_pipelines.errors import RagError, TransientError
@@ -37,17 +38,24 @@ CONNECT_SECONDS = 10
 _FORGETFUL = "that keeps no prepared statements, so that every search is planned anew"
 
 
-class Check(NamedTuple):
-    """One line of the report; `ok` is None for what works but should be known."""
-
-    name: str
-    ok: bool | None
-    detail: str
-
-
-def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+def doctor(
+    context: typer.Context,
+    production: Annotated[
+        bool,
+        typer.Option("--production", help="Check also what a deployment that others rely on should have."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check this machine and the configuration; the exit code is 1 if any check fails."""
-    checks = list(_checks(invocation(context)))
+    chosen = invocation(context)
+    checks = list(_checks(chosen))
+    if production:
+        checks = [_hardened(check) for check in checks]
+        if not any(check.name == "configuration" and check.ok is False for check in checks):
+            from rag_pipelines.cli.production import production_checks
+            from rag_pipelines.config import config_path
+
+            checks += production_checks(chosen.settings, config_path(chosen.config))
     if as_json:
         print_json([check._asdict() for check in checks])
     else:
@@ -68,24 +76,22 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
         return
     yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
     yield _disk(settings.data_dir)
-    yield _run_check("database", partial(_database, settings))
+    yield run_check("database", partial(_database, settings))
     if settings.database.session_url is not None:
-        yield _run_check("database.session_url", partial(_sessions, settings.database.session_url))
+        yield run_check("database.session_url", partial(_sessions, settings.database.session_url))
     if settings.database.reader_url is not None:
-        yield _run_check("database.reader_url", partial(_reader, settings.database.reader_url))
+        yield run_check("database.reader_url", partial(_reader, settings.database.reader_url))
     yield _build_memory(settings)
     for name, profile in settings.profiles.parsing.items():
         if profile.ocr.engine != "off":
-            yield _run_check(f"ocr of profile {name}", partial(_ocr, profile.ocr))
+            yield run_check(f"ocr of profile {name}", partial(_ocr, profile.ocr))
     for name in sorted({index.embedding for index in settings.indexes.values()}):
-        yield _run_check(f"model of profile {name}", partial(_model, settings, name))
+        yield run_check(f"model of profile {name}", partial(_model, settings, name))
 
 
-def _run_check(name: str, check: Callable[[], Check]) -> Check:
-    try:
-        return check()
-    except RagError as error:
-        return Check(name, False, str(error))
+def _hardened(check: Check) -> Check:
+    """In production, telemetry that may be on is a failure."""
+    return check._replace(ok=False) if check.name == "telemetry" and check.ok is None else check
 
 
 def _python() -> Check:

@@ -52,6 +52,8 @@ COMMANDS = {
     "source": ("source", "app"),
     "access": ("access", "app"),
     "audit": ("audit", "app"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
     "config": ("config", "app"),
     "db": ("db", "app"),
     "doctor": ("doctor", "doctor"),
