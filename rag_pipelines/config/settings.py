@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -334,11 +335,31 @@ class GarbageSettings(Section):
     whole_every: Duration = timedelta(days=7)
 
 
+class PartSettings(Section):
+    """How the vectors of a version are divided: those of some `tenants` are a part each, which only searches
+    for that tenant read, and the others lie in so many parts by the `hash` of their document."""
+
+    hash: int = Field(default=1, ge=1, le=64)
+    tenants: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), max_length=64)
+
+    @field_validator("tenants")
+    @classmethod
+    def _once(cls, tenants: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({one for one in tenants if tenants.count(one) > 1}):
+            raise ValueError(f"{', '.join(twice)} is named more than once; name each tenant once")
+        return tenants
+
+
+def _parts(given: Any) -> Any:
+    """A number alone is that of the parts by hash."""
+    return given if isinstance(given, Mapping | PartSettings) else {"hash": given}
+
+
 class IndexSettings(Section):
     """A named retrieval target over some sources. `golden` is the set that its versions are judged by.
 
-    The vectors of a version are divided by document into so many `parts`, each with a graph of its own: as
-    many of these are built at a time as `limits.build_memory` holds.
+    The vectors of a version are divided into `parts`, each with a graph of its own: as many of these are
+    built at a time as `limits.build_memory` holds.
     """
 
     sources: NamesOrAll
@@ -352,7 +373,9 @@ class IndexSettings(Section):
     gates: GateSettings = GateSettings()
     golden: Path | None = None
     canary: CanarySettings = CanarySettings()
-    parts: int = Field(default=1, ge=1, le=64)
+    parts: Annotated[PartSettings, BeforeValidator(_parts, json_schema_input_type=int | PartSettings)] = (
+        PartSettings()
+    )
     full_build_share: Share = 0.3
     keep: KeepSettings = KeepSettings()
     freshness: Duration = timedelta(hours=24)

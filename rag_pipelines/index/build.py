@@ -237,7 +237,7 @@ def _build_fully(
     plan = plan.indexed_as(choose_kind(plan.settings.vector, plan.spec, rows, allowed))
     storage = storage_of(plan, version.storage)
     progress = WholeBuild(
-        progress, rows, None if storage.kind == "exact" else plan.spec.dimensions, plan.spec.index.parts
+        progress, rows, None if storage.kind == "exact" else plan.spec.dimensions, plan.spec.index.part_count
     )
     _tell_memory(storage.kind, storage.graph_memory(rows, allowed))
     load = Load(

@@ -45,7 +45,7 @@ def choose_kind(wanted: VectorSettings, spec: StorageSpec, rows: int, allowed: i
     if rows <= EXACT_ROWS:
         return "exact"
     row = graph_row_bytes(spec.dimensions, wanted.type, wanted.m)
-    fits = GraphMemory(rows, row, allowed, spec.index.parts).fits
+    fits = GraphMemory(rows, row, allowed, spec.index.part_count).fits
     return "hnsw" if fits or spec.dimensions < SIGNS_DIMENSIONS else "hnsw_binary"
 
 

@@ -48,13 +48,19 @@ class LexicalSpec(msgspec.Struct, frozen=True):
 
 
 class TableSpec(msgspec.Struct, frozen=True):
-    """How the tables are laid out, the vectors in so many `parts`. `sources` is here for releases before 0.2,
-    which look for settings."""
+    """How the tables are laid out: the vectors in so many `parts` by document, but for those of `tenants`,
+    which have a part each. `sources` is here for releases before 0.2, which look for settings."""
 
     vector: VectorSpec
     lexical: LexicalSpec = LexicalSpec()
     sources: tuple[str, ...] = ()
     parts: int = 1
+    tenants: tuple[str, ...] = ()
+
+    @property
+    def part_count(self) -> int:
+        """How many tables the vectors lie in, each with a graph of its own."""
+        return self.parts + len(self.tenants)
 
 
 class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
@@ -45,6 +46,7 @@ class Storage:
         self._dimensions = spec.dimensions
         self._lexical = spec.index.lexical
         self._parts = spec.index.parts
+        self._tenants = spec.index.tenants
 
     @property
     def type(self) -> sql.SQL:
@@ -58,9 +60,14 @@ class Storage:
 
     @property
     def part_tables(self) -> list[str]:
-        """The physical tables of the vectors: by the number of their part, or the one of them all."""
-        whole = f"vectors_{self.number}"
-        return [f"{whole}_part_{number}" for number in range(self._parts)] if self._parts > 1 else [whole]
+        """The physical tables of the vectors, those by document before those of tenants; or the one table."""
+        whole, count = f"vectors_{self.number}", self._parts + len(self._tenants)
+        return [f"{whole}_part_{number}" for number in range(count)] if count > 1 else [whole]
+
+    @property
+    def searched(self) -> Part:
+        """The vectors as a search reads them, which has a `tenant`: without the parts of other tenants."""
+        return self._by_tenant("vectors_of_caller", "vectors") if self._tenants else f"vectors_{self.number}"
 
     def parts(self, *names: str) -> dict[str, Part]:
         """Placeholders by name, for `query`."""
@@ -80,26 +87,61 @@ class Storage:
 
     def create(self, connection: Pg) -> None:
         """Make the tables, which nobody else may read yet."""
-        divided = self._parts > 1
         parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type")
-        parts["divided"] = compose_query("by_document") if divided else sql.SQL("")
-        query(connection, "create_storage", None, parts)
-        for number, table in enumerate(self.part_tables):
-            part: dict[str, Part] = {"part": table}
-            if divided:
-                of: dict[str, Part] = {
-                    "parts": sql.SQL(str(self._parts)),
-                    "number": sql.SQL(str(number)),
-                    **self.parts("vectors"),
-                }
-                query(connection, "create_part", None, {**part, **of})
-            query(connection, "lay_out_part", None, {**part, **self.parts("workers")})
+        divided = compose_query("by_document") if self._parts > 1 else sql.SQL("")
+        if self._tenants:
+            shape = f"vectors_{self.number}_shape"
+            query(connection, "create_storage", None, {**parts, "vectors": shape, "divided": sql.SQL("")})
+            parts["vectors"] = self._divide_by_tenant(connection, shape, divided)
+        else:
+            query(connection, "create_storage", None, {**parts, "divided": divided})
+        for number in range(self._parts if self._parts > 1 else 0):
+            of: dict[str, Part] = {"parts": sql.SQL(str(self._parts)), "number": sql.SQL(str(number))}
+            of |= {"part": self.part_tables[number], "vectors": parts["vectors"]}
+            query(connection, "create_part", None, of)
+        for table in self.part_tables:
+            query(connection, "lay_out_part", None, {"part": table, **self.parts("workers")})
+
+    def _divide_by_tenant(self, connection: Pg, shape: Part, divided: Part) -> Part:
+        """Make the vectors anew, in the shape of a table, with a part for each tenant that has one; the table
+        of the others, which may be `divided`."""
+        whole = self.parts("vectors")
+        rest = f"vectors_{self.number}_rest" if self._parts > 1 else self.part_tables[0]
+        query(connection, "divide_by_tenant", None, {**whole, "shape": shape})
+        query(connection, "create_rest", None, {**whole, "rest": rest, "divided": divided})
+        for table, tenant in zip(self.part_tables[self._parts :], self._tenants, strict=True):
+            part: dict[str, Part] = {"part": table, "tenant": _constant(tenant)}
+            query(connection, "create_tenant_part", None, {**whole, **part})
+        return rest
+
+    def _places(self, connection: Pg) -> Iterator[str | None]:
+        """Inside a transaction: for whom rows are inserted, one after the other: a tenant with a part of its
+        own, or empty for all others; None, once, where no tenant has one."""
+        for place in ("", *self._tenants) if self._tenants else ():
+            _set_local(connection, "rag.place", place)
+            yield place
+        if not self._tenants:
+            yield None
+
+    def _of(self, place: str | None, kind: Literal["vectors", "lexical"]) -> Part:
+        """The rows of a table that belong to a place."""
+        if place is None:
+            return self.parts(kind)[kind]
+        return self._by_tenant(f"{kind}_of_place", kind, place)
+
+    def _by_tenant(self, fragment: str, kind: str, place: str = "") -> Part:
+        tenants = sql.SQL("ARRAY[{}]::text[]").format(sql.SQL(", ").join(map(_constant, self._tenants)))
+        known: dict[str, Part] = {"place": _constant(place), "tenants": tenants}
+        return compose_query(fragment, {**self.parts(kind), **known})
 
     def copy(self, connection: Pg, original: Storage) -> None:
-        """Take over all rows of another version, with their numbers."""
-        ours = self.parts(*TABLES)
-        theirs = {f"from_{kind}": part for kind, part in original.parts(*TABLES).items()}
-        query(connection, "copy_storage", None, {**ours, **theirs})
+        """Inside a transaction: take over all rows of another version, with their numbers."""
+        for place in self._places(connection):
+            vectors = {**self.parts("vectors"), "from_vectors": original._of(place, "vectors")}
+            query(connection, "copy_vectors", None, vectors)
+        words = ("lexical", "terms", "postings")
+        theirs = {f"from_{kind}": part for kind, part in original.parts(*words).items()}
+        query(connection, "copy_words", None, {**self.parts(*words), **theirs})
         query(connection, "go_on_numbering", {"table": f"rag.vectors_{self.number}"}, self.parts("vectors"))
         query(connection, "drop_partials", None, self.parts("partials"))
 
@@ -126,7 +168,9 @@ class Storage:
     def load_vectors(self, connection: Pg, params: dict[str, Any], documents: Slice) -> None:
         """Copy the vectors of some documents whose words are loaded; `params` are `model_id` and weights."""
         params = {**params, "first": documents.first, "last": documents.last}
-        query(connection, "load_vectors", params, self.parts("vectors", "lexical", "type"))
+        for place in self._places(connection):
+            parts = {**self.parts("vectors", "type"), "lexical": self._of(place, "lexical")}
+            query(connection, "load_vectors", params, parts)
 
     def index_lexical(self, connection: Pg) -> None:
         """Let rows of words be found by their keys, once they are loaded."""
@@ -192,7 +236,9 @@ class Storage:
     def _add_changed(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
         query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
         params = {**members, **weighting}
-        query(connection, "add_vectors", params, self.parts("vectors", "lexical", "type"))
+        for place in self._places(connection):
+            parts = {**self.parts("vectors", "type"), "lexical": self._of(place, "lexical")}
+            query(connection, "add_vectors", params, parts)
 
     @property
     def _chunk_words(self) -> Part:
@@ -204,11 +250,16 @@ class Storage:
 
     def graph_memory(self, rows: int, allowed: int) -> GraphMemory:
         """What the graph of so many rows takes, of `allowed` bytes."""
-        return GraphMemory(rows, row_bytes(self._vector, self._dimensions), allowed, self._parts)
+        return GraphMemory(rows, row_bytes(self._vector, self._dimensions), allowed, len(self.part_tables))
 
-    def walk(self, walkable: Part, candidates: int) -> sql.Composable:
-        """Rows near the vector that `asked` holds, by the vector index; see `graph.walk`."""
-        return walk(self._vector, self._dimensions, f"vectors_{self.number}", walkable, candidates)
+    def walk(self, walkable: Part, candidates: int, vectors: Part | None = None) -> sql.Composable:
+        """Rows near the vector that `asked` holds, by the vector index; see `graph.walk`.
+
+        Args:
+            vectors: those that are walked, all by default.
+        """
+        vectors = vectors or f"vectors_{self.number}"
+        return walk(self._vector, self._dimensions, vectors, walkable, candidates)
 
     def index_words(self, connection: Pg, rows: int, *, alone: bool = False) -> None:
         """Keys and the word index, built after the load; in parallel for many rows unless `alone`."""
@@ -284,6 +335,12 @@ def forget_rows(connection: Pg, number: int) -> Size:
 def _set_local(connection: Pg, setting: str, value: object) -> None:
     """Set a server setting until the end of the transaction."""
     connection.execute("SELECT set_config(%s, %s, true)", (setting, str(value)))
+
+
+def _constant(text: str) -> sql.SQL:
+    """A string as SQL, in statements with parameters and without: a percent sign is given by its number."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace("%", "\\0025")
+    return sql.SQL(f"U&'{escaped}'")
 
 
 def _workers() -> int:

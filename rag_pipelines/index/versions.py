@@ -135,8 +135,12 @@ class IndexPlan:
     @property
     def _layout(self) -> list[str]:
         """How the tables are laid out beyond what every fingerprint holds, where that is not the default."""
-        index, parts = self.settings.vector.index, self.spec.index.parts
-        return [*([] if index == "hnsw" else [index]), *([] if parts == 1 else [f"{parts} parts"])]
+        index, tables = self.settings.vector.index, self.spec.index
+        return [
+            *([] if index == "hnsw" else [index]),
+            *([] if tables.parts == 1 else [f"{tables.parts} parts"]),
+            *(f"tenant {name}" for name in tables.tenants),
+        ]
 
     def indexed_as(self, kind: IndexKind) -> IndexPlan:
         """The same with the kind of vector index that was chosen for it."""
@@ -173,7 +177,8 @@ def plan_index(connection: Pg, settings: Settings, name: str, embedders: Embedde
             ),
             LexicalSpec(lexical.language, dict(lexical.languages), lexical.k1, lexical.b),
             sources,
-            index.parts,
+            index.parts.hash,
+            index.parts.tenants,
         ),
         chunker={
             "options": msgspec.to_builtins(chunker.spec.options),

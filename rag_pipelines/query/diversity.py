@@ -104,7 +104,8 @@ def vectors_of(asked: Asked, hits: Sequence[Hit]) -> Vectors:
 
     places = [(hit.document_id, *chunk_place(hit)) for hit in hits]
     documents, keys, ordinals = zip(*places, strict=True)
-    params = {"documents": list(documents), "keys": list(keys), "ordinals": list(ordinals)}
+    rows_asked = {"documents": list(documents), "keys": list(keys), "ordinals": list(ordinals)}
+    params = {**rows_asked, "tenant": asked.tenant}
     parts = {"vectors": asked.parts["vectors"]}
     with asked.reading() as connection:
         rows = query(connection, "candidate_vectors", params, parts, binary=True).fetchall()

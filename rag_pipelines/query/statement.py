@@ -42,6 +42,7 @@ class VersionSearch:
         self._storage = storage_of_version(version)
         self.parts: dict[str, Part] = {
             **self._storage.parts("type", "language", "configurations", *TABLES),
+            "vectors": self._storage.searched,
             "text": compose_query("current_text"),
             "caller": compose_query("caller"),
         }
@@ -108,7 +109,7 @@ class VersionSearch:
                 **self.parts,
                 "document": document,
                 "visible": visible,
-                "walked": self._storage.walk(walkable, params["candidates"]),
+                "walked": self._storage.walk(walkable, params["candidates"], self._storage.searched),
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
             }

@@ -21,7 +21,7 @@ FROM {vectors} v;
 SELECT wanted.method, bool_and(EXISTS (
     SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
     WHERE i.indrelid = wanted.relation AND a.amname = wanted.method AND i.indisvalid AND i.indisready)) AS valid
-FROM (SELECT 'hnsw' AS method, inhrelid AS relation FROM pg_inherits WHERE inhparent = %(vectors)s::regclass
+FROM (SELECT 'hnsw' AS method, relid AS relation FROM pg_partition_tree(%(vectors)s::regclass) WHERE isleaf AND level > 0
       UNION ALL SELECT 'hnsw', oid FROM pg_class WHERE oid = %(vectors)s::regclass AND relkind = 'r'
       UNION ALL SELECT 'gin', %(lexical)s::regclass) AS wanted
 GROUP BY wanted.method;

@@ -213,8 +213,8 @@ WHERE schemaname = 'rag' AND (strpos(most_common_vals::text, word) > 0 OR strpos
 -- a table too.
 SELECT relname AS table_name, n_dead_tup AS rows FROM pg_stat_all_tables s
 WHERE schemaname = 'rag' AND n_dead_tup > 0 AND (relname = ANY(%(tables)s) OR EXISTS (
-    SELECT FROM pg_inherits i JOIN pg_class whole ON whole.oid = i.inhparent
-    WHERE i.inhrelid = s.relid AND whole.relname = ANY(%(tables)s)));
+    SELECT FROM pg_partition_ancestors(s.relid) whole JOIN pg_class c ON c.oid = whole.relid
+    WHERE c.relname = ANY(%(tables)s)));
 
 -- name: lookers
 -- Who may still look at rows which the transaction `number` deleted, with the indexes that they build, if any.

@@ -23,6 +23,34 @@ ALTER TABLE {partials} ALTER COLUMN entries SET STORAGE EXTERNAL;
 -- name: by_document
 PARTITION BY HASH (document_id)
 
+-- name: divide_by_tenant
+-- The vectors in the shape of a table, by whose they are: `place` is a tenant that has a part of its own, else empty. Rows
+-- are inserted for one place after the other, which the transaction names.
+CREATE TABLE {vectors} (
+    LIKE {shape} INCLUDING ALL,
+    place text COLLATE "C" NOT NULL DEFAULT coalesce(current_setting('rag.place', true), '')
+) PARTITION BY LIST (place);
+DROP TABLE {shape};
+
+-- name: create_rest
+-- Where those are that have no part of their own.
+CREATE TABLE {rest} PARTITION OF {vectors} FOR VALUES IN ('') {divided};
+ALTER TABLE {rest} ENABLE ROW LEVEL SECURITY;
+
+-- name: create_tenant_part
+CREATE TABLE {part} PARTITION OF {vectors} FOR VALUES IN ({tenant});
+ALTER TABLE {part} ENABLE ROW LEVEL SECURITY;
+
+-- name: vectors_of_place
+(SELECT * FROM {vectors} WHERE place = {place})
+
+-- name: vectors_of_caller
+-- The vectors in whose part the caller's tenant is; the other parts are not read.
+(SELECT * FROM {vectors} WHERE place = CASE WHEN %(tenant)s::text = ANY({tenants}) THEN %(tenant)s ELSE '' END)
+
+-- name: lexical_of_place
+(SELECT * FROM {lexical} WHERE CASE WHEN tenant = ANY({tenants}) THEN tenant ELSE '' END = {place})
+
 -- name: create_part
 -- A part of the vectors, which readers reach through the whole alone.
 CREATE TABLE {part} PARTITION OF {vectors} FOR VALUES WITH (MODULUS {parts}, REMAINDER {number});
@@ -44,10 +72,12 @@ SELECT rag.protect_version(%(storage)s);
 -- name: drop_storage
 DROP TABLE IF EXISTS {vectors}, {lexical}, {terms}, {postings}, {partials};
 
--- name: copy_storage
--- All rows of another version.
+-- name: copy_vectors
+-- The vectors of another version, with their numbers.
 INSERT INTO {vectors} (slot, document_id, chunk_set_id, ordinal, embedding, weights)
 SELECT slot, document_id, chunk_set_id, ordinal, embedding, weights FROM {from_vectors};
+
+-- name: copy_words
 INSERT INTO {lexical} (tenant, document_id, chunk_set_id, ordinal, words)
 SELECT tenant, document_id, chunk_set_id, ordinal, words FROM {from_lexical};
 INSERT INTO {terms} (tenant, term, documents) SELECT tenant, term, documents FROM {from_terms};
