@@ -12,7 +12,7 @@ moves. Symbolic links and submodules are not documents; a Git LFS pointer fails 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,11 @@ class GitConnector(Connector):
         yield from listed
         yield Complete(len(listed), cursor=self._cursor(commit))
 
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """The blob with an id, of whatever commit; a remote repository is fetched once here too."""
+        repository, _ = self._open()
+        return repository.read(reference["blob"], self.options.max_bytes)
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Asks the commit that this connector lists."""
         listed = list(self.ids())
@@ -335,4 +340,5 @@ class GitConnector(Connector):
             author=last.author if last else None,
             metadata=metadata,
             moved_from=None if moved_from is None else external_id(moved_from),
+            reference={"blob": blob.oid},
         )

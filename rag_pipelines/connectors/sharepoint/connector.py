@@ -10,8 +10,8 @@ Such a feed does not name what lies below a folder that was renamed, moved or sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -151,6 +151,10 @@ class SharePointConnector(Connector):
             (f"/drives/{key.removeprefix('drive/')}", id) for key, _, id in keys if key.startswith("drive/")
         ]
         self._contents.read_ahead(files)
+
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """The file, page or entry that a listing found."""
+        return self._contents.load(reference)
 
     def groups(self) -> Iterator[Group | Failure | Complete]:
         return Directory(self.graph, self._principals).groups()

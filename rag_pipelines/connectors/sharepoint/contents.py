@@ -17,7 +17,7 @@ from typing import Any
 
 from rag_pipelines.connectors.ahead import Kept
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json
-from rag_pipelines.connectors.sharepoint.places import Place
+from rag_pipelines.connectors.sharepoint.places import DRIVE, PAGES, Place, Site
 from rag_pipelines.errors import (
     FetchError,
     GoneError,
@@ -49,6 +49,16 @@ class Contents:
             if not isinstance(answer, RagError) and answer.get(ADDRESS):
                 found[f"{place}/{id}"] = answer[ADDRESS]
         self._ahead.keep(found)
+
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """What `reference_to` stands for."""
+        site = Site(reference["site"], "", "", "")
+        place = Place(reference["kind"], reference["place"], site, "", "")
+        if place.kind == DRIVE:
+            return self.load_file(place, reference["item"], reference["size"])
+        if place.kind == PAGES:
+            return self.load_page(place, reference["item"], reference["guid"])
+        return self.load_entry(place, reference["item"])
 
     def load_file(self, place: Place, id: str, size: int | None) -> bytes:
         """The bytes of a file. Raises what `Item.load` may raise."""
@@ -90,6 +100,11 @@ class Contents:
             found = self._graph.entries(f"{place.path}/columns")
             self._columns[place.id] = [one for one in found if not one.get("hidden")]
         return self._columns[place.id]
+
+
+def reference_to(place: Place, id: str, **more: Any) -> dict[str, Any]:
+    """A document for `Contents.load` in another process: a file with its `size`, a page with its `guid`."""
+    return {"kind": place.kind, "place": place.id, "site": place.site.id, "item": id, **more}
 
 
 def page_html(raw: Json) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 
 from rag_pipelines.connectors.base import Entry, Failure, Item, Removed
-from rag_pipelines.connectors.sharepoint.contents import Contents
+from rag_pipelines.connectors.sharepoint.contents import Contents, reference_to
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json, values_of
 from rag_pipelines.connectors.sharepoint.nodes import FILE, FOLDER, PACKAGE, Node, Nodes
 from rag_pipelines.connectors.sharepoint.options import SharePointOptions
@@ -188,6 +188,7 @@ class Library:
             external_id=identity,
             token=node.token,
             load=partial(contents.load_file, place, node.id, node.size),
+            reference=reference_to(place, node.id, size=node.size),
             name=node.name,
             path="/".join([place.site.name, place.name, *names]),
             url="/".join([place.url, *map(quote, names)]),

@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from rag_pipelines.connectors.base import Entry, Failure, Item, Removed
-from rag_pipelines.connectors.sharepoint.contents import HTML, Contents
+from rag_pipelines.connectors.sharepoint.contents import HTML, Contents, reference_to
 from rag_pipelines.connectors.sharepoint.drives import ROOT
 from rag_pipelines.connectors.sharepoint.graph import GraphClient, Json, values_of
 from rag_pipelines.connectors.sharepoint.places import PAGES, Place
@@ -126,7 +126,8 @@ class Listing:
         if place.kind == PAGES:
             name = str(fields.get("FileLeafRef") or title)
             token = str(fields.get("_UIVersionString") or "").partition(".")[0]
-            load = partial(contents.load_page, place, id, tag["guid"].lower())
+            guid = tag["guid"].lower()
+            load, reference = partial(contents.load_page, place, id, guid), reference_to(place, id, guid=guid)
             if not _type_of(raw).startswith(_PAGE_TYPE):
                 classic = UnsupportedDocumentError(f"{name!r} is a classic page, which Graph does not read")
                 yield Failure(error=classic, external_id=identity, token=tag["version"])
@@ -134,12 +135,14 @@ class Listing:
             if token in ("", "0"):
                 return  # never published
         else:
-            name, token, load = title, tag["version"], partial(contents.load_entry, place, id)
+            name, token = title, tag["version"]
+            load, reference = partial(contents.load_entry, place, id), reference_to(place, id)
         by = ((raw.get("lastModifiedBy") or {}).get("user") or {}).get("displayName")
         yield Item(
             external_id=identity,
             token=token,
             load=load,
+            reference=reference,
             name=name,
             path="/".join([place.site.name, place.name, name]),
             url=raw.get("webUrl"),
