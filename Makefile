@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start many processes: their modules are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-matrix dev lint schema release-check docs bench clean
+.PHONY: help demo test test-fast test-matrix dev lint schema release-check sbom docs bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -58,6 +58,12 @@ schema: $(STAMP)  ## Write sql/schema.sql anew, after a change of migrations or 
 
 release-check: $(STAMP)  ## Say whether this commit can be tagged.
 	@$(BIN)/python -m tools.release_check
+
+sbom: $(STAMP)  ## Write build/sbom.json (CycloneDX) of this environment, and build/licences.md.
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json $(BIN)/python
+	@$(BIN)/python -m tools.licences --md $(EXTRAS) > build/licences.md
+	@echo "build/sbom.json and build/licences.md"
 
 docs: $(STAMP)  ## Build the documentation into build/site, with its links checked.
 	@$(BIN)/python -m tools.build_docs
