@@ -48,13 +48,13 @@ class Lineage:
         self._settings = settings
         self._namespace = settings.telemetry.lineage.namespace
         self._datasets: Datasets | None = None
+        self._transport: Transport | None = None
         if not settings.telemetry.lineage.is_on:
             return
         try:
             from rag_pipelines.monitoring.lineage_facts import Datasets
         except ImportError as error:
             raise UsageError(f"{error}; install it with: pip install 'rag-pipelines[telemetry]'") from error
-        self._transport = _transport(settings)
         self._datasets = Datasets(settings, database.session_url)
 
     @contextmanager
@@ -148,6 +148,7 @@ class Lineage:
                 event = _event(
                     kind, self._namespace, job, number, inputs(connection), outputs(connection), error
                 )
+            self._transport = self._transport or _transport(self._settings)
             self._transport.emit(event)
         except Exception as fault:
             log.warning(

@@ -118,8 +118,8 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
         embedders: dg.ResourceParam[Embedders],
     ) -> dg.MaterializeResult:
         began = time.perf_counter()
-        lineage = Lineage(settings, database)
         with dagster_failures():
+            lineage = Lineage(settings, database)
             with lineage.build(name) as made:
                 version = build_index(
                     Runtime(database, settings, embedders),

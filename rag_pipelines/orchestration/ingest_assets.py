@@ -27,7 +27,7 @@ from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
-from rag_pipelines.orchestration.names import actor_of
+from rag_pipelines.orchestration.names import actor_of, lineage_run
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
 from rag_pipelines.orchestration.sharded_assets import sharded_stage
 from rag_pipelines.parsing.fingerprints import parser_fingerprints
@@ -237,10 +237,12 @@ def _run_stage(
     """Do one stage of the partition's source and say what came of it."""
     source = source_of(context)
     progress = shown.log_progress(context.log.info)
-    lineage = Lineage(settings, database)
+    chosen = context.run.asset_selection
+    stages = [one for one in LOOKS if not chosen or one in chosen]
+    begins, ends = key == stages[0], key == stages[-1]
     with (
         dagster_failures(),
-        lineage.ingest(source, context.run_id, begins=key == RAW, ends=key == EMBEDDINGS),
+        Lineage(settings, database).ingest(source, lineage_run(context.run), begins=begins, ends=ends),
         source_run(database, settings, source, progress, continued=continued) as run,
     ):
         run.report.actor = actor_of(context.run_id)

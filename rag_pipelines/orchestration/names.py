@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dagster as dg
+
 INGEST_SOURCE = "ingest_source"
 BUILD_INDEX = "build_index"
 VERIFY_SOURCE = "verify_source"
@@ -15,3 +17,8 @@ ACTOR = "dagster run "
 def actor_of(run_id: str) -> str:
     """The name under which the catalogue keeps what a run did."""
     return f"{ACTOR}{run_id}"
+
+
+def lineage_run(run: dg.DagsterRun) -> str:
+    """What a run is called in lineage: one that repeats what failed goes on with the one that it repeats."""
+    return run.root_run_id or run.run_id

@@ -29,6 +29,7 @@ from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.names import lineage_run
 from rag_pipelines.orchestration.partitions import source_of
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database
@@ -104,14 +105,11 @@ def sharded_stage(
     ) -> dg.Output[None]:
         key = context.get_mapping_key()
         assert key is not None
-        lineage = Lineage(settings, database)
-        with (
-            dagster_failures(),
-            lineage.ingest(source_of(context), context.run_id, begins=False, ends=False),
-        ):
+        source, run = source_of(context), lineage_run(context.run)
+        with dagster_failures(), Lineage(settings, database).ingest(source, run, begins=False, ends=False):
             report = work_shard(
                 Runtime(database, settings, embedders),
-                source_of(context),
+                source,
                 _shard_of(key),
                 through=stage,
                 progress=shown.log_progress(context.log.info),
@@ -136,9 +134,8 @@ def sharded_stage(
     ) -> dg.Output[None]:
         source = source_of(context)
         reports = shard_reports(context, f"{name}_shard")
-        last = stage is Stage.EMBEDDED
-        lineage = Lineage(settings, database)
-        with dagster_failures(), lineage.ingest(source, context.run_id, begins=False, ends=last):
+        run, ends = lineage_run(context.run), stage is Stage.EMBEDDED
+        with dagster_failures(), Lineage(settings, database).ingest(source, run, begins=False, ends=ends):
             done = reduce(SyncReport.beside, reports, SyncReport(source))
             record_shards(database, source, [done], stage=True)
             found = show(database, source, done)

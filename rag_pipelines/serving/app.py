@@ -243,7 +243,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
             CORSMiddleware,
             allow_origins=list(serving.cors),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "traceparent", "X-API-Key", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
     app.add_middleware(

@@ -243,7 +243,9 @@ def test_events_go_by_http_with_their_login(
     assert "of-the-bank" not in call("config", "show").stdout
 
 
-@pytest.mark.parametrize("fault", ["refused", "unavailable", "a file that cannot be written"])
+@pytest.mark.parametrize(
+    "fault", ["refused", "unavailable", "a file that cannot be written", "a folder that cannot be made"]
+)
 def test_a_receiver_that_is_down_fails_no_run(
     fault: str, workspace: Workspace, told: Callable[[], list[Event]], call: Call, collector: Collector
 ):
@@ -255,7 +257,8 @@ def test_a_receiver_that_is_down_fails_no_run(
     elif fault == "unavailable":
         collector.answers = 503
     else:
-        workspace.document["telemetry"]["lineage"] = {"file": str(workspace.folder)}
+        name = "." if fault.startswith("a file") else "rag.yaml/lineage.ndjson"
+        workspace.document["telemetry"]["lineage"] = {"file": name}
 
     result = call("--log-level", "warning", "ingest")
 

@@ -15,11 +15,18 @@ import pytest
 from typer.testing import Result
 
 from rag_pipelines import otlp, tracing
+from rag_pipelines.config.query import RerankSettings
+from rag_pipelines.embedding.batch import embed_all
+from rag_pipelines.embedding.openai import OpenAIEmbedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
+from rag_pipelines.errors import TransientError
 from rag_pipelines.http.credentials import Anonymous
+from rag_pipelines.http.session import HttpSession, Transport
+from rag_pipelines.query.rerank import ServiceReranker
 from rag_pipelines_tests.doubles.collector import Collector, Received, collecting
 from rag_pipelines_tests.integration.serving import HR, served, two_tenants
 from rag_pipelines_tests.integration.workspace import Workspace
+from rag_pipelines_tests.unit.embedding import endpoint
 
 Call = Callable[..., Result]
 
@@ -354,11 +361,9 @@ def test_statements_can_be_left_out(traced: Workspace, collector: Collector, cal
     assert not [span for span in collector.spans if "db.system.name" in span.attributes]
 
 
-def test_whoever_is_asked_is_told_the_trace(collector: Collector):
+def test_a_source_is_told_the_trace(collector: Collector):
     target = otlp.Target(endpoint=collector.url)
     with collecting() as asked, otlp.running(target), tracing.span("run"):
-        from rag_pipelines.http.session import HttpSession, Transport
-
         credential = Anonymous(asked.url)
         session = HttpSession(credential, Transport(credential))
         session.get_bytes(f"{asked.url}/page", 1000)
@@ -368,13 +373,40 @@ def test_whoever_is_asked_is_told_the_trace(collector: Collector):
     assert told.split("-")[1:3] == [span.trace, span.number]
 
 
-def test_without_a_place_to_send_them_opentelemetry_is_not_even_imported(workspace: Workspace):
+def test_remote_models_are_told_the_trace_from_every_thread(collector: Collector):
+    target = otlp.Target(endpoint=collector.url)
+    rerank = {"provider": "tei", "url": f"{collector.url}/rerank"}
+    with endpoint.serve() as model, otlp.running(target), tracing.span("run"):
+        profile = EmbeddingProfile(
+            provider="openai",
+            model="small",
+            base_url=model.url,
+            dimensions=endpoint.DIMENSIONS,
+            batch_size=1,
+            concurrency=2,
+        )
+        embedder = OpenAIEmbedder(profile)
+        list(embed_all(embedder, ["one", "two", "three"]))
+        with pytest.raises(TransientError):
+            ServiceReranker(RerankSettings.model_validate(rerank)).scores("q", ["p"], time.monotonic() + 30)
+        told = [sent for sent in model.traces if sent is not None]
+        reranked = collector.headers[0]["traceparent"]
+
+    collector.bodies.pop(0)
+    embeddings, run = collector.spans
+    assert [one.split("-")[1:3] for one in told] == [[run.trace, embeddings.number]] * 3
+    assert reranked.split("-")[1:3] == [run.trace, run.number]
+    assert embeddings.attributes["gen_ai.request.model"] == "small"
+    assert embeddings.attributes["gen_ai.usage.input_tokens"] == embedder.usage.tokens > 0
+
+
+def test_without_a_place_to_send_them_neither_library_is_even_imported(workspace: Workspace):
     workspace.write("heron.md", "# Herons\n\nThe grey heron waits.")
     program = (
         "import sys\n"
         "from rag_pipelines.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\n"
-        "finally:\n    print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
+        "finally:\n    print([name for name in sys.modules if name.startswith('open')])\n"
     )
 
     done = subprocess.run(

@@ -34,6 +34,7 @@ class Endpoint:
     keys: list[str | None] = field(default_factory=list)
     azure_keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    traces: list[str | None] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     refuse: Callable[[str], bool] = lambda text: False
     encode: str = "base64"
@@ -63,6 +64,7 @@ def serve() -> Iterator[Endpoint]:
                 state.keys.append(self.headers.get("Authorization"))
                 state.azure_keys.append(self.headers.get("api-key"))
                 state.paths.append(self.path)
+                state.traces.append(self.headers.get("traceparent"))
                 state.at_once += 1
                 state.most_at_once = max(state.most_at_once, state.at_once)
                 fault = state.faults.pop(0) if state.faults else None
