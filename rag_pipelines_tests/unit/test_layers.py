@@ -17,7 +17,8 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     for floor in (
         "definitions cli pipeline",
         "orchestration serving adapters",
-        "audit backup verification retention monitoring knowledge",
+        "audit backup verification retention",
+        "monitoring knowledge",
         "gates",
         "evaluation",
         "query",
