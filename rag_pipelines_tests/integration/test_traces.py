@@ -295,6 +295,23 @@ def test_the_end_of_a_process_waits_so_long_for_a_collector_that_does_not_answer
     assert 0.3 <= time.monotonic() - began < 5
 
 
+def test_the_end_of_a_process_does_not_wait_for_a_collector_that_refused(
+    monkeypatch: pytest.MonkeyPatch, collector: Collector
+):
+    """It would be tried again, after longer and longer pauses, for a minute."""
+    monkeypatch.setattr(otlp, "DRAIN_SECONDS", 60)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+    collector.answers = 503
+    otlp.start(otlp.Target(endpoint=collector.url))
+    with tracing.span("work"):
+        pass
+
+    began = time.monotonic()
+    otlp.stop()
+
+    assert time.monotonic() - began < 20
+
+
 def test_headers_of_the_configuration_go_to_the_collector_and_are_never_shown(
     traced: Workspace, collector: Collector, call: Call
 ):
