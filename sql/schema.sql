@@ -151,6 +151,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION rag.changes_of(tenant text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(c.changes), 0) FROM rag.tenant_change c WHERE c.tenant = changes_of.tenant);
+END $$;
+
 CREATE FUNCTION rag.content_mapped() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -596,22 +604,13 @@ BEGIN
     RETURN OLD;
 END $$;
 
-CREATE TABLE rag.tenant_change (
-    tenant text NOT NULL,
-    place integer NOT NULL,
-    changes bigint DEFAULT 1 NOT NULL
-)
-WITH (fillfactor='50');
-
 CREATE FUNCTION rag.search_state(index_name text, tenant text, OUT version_id integer, OUT changes bigint) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
     BEGIN ATOMIC
  SELECT ( SELECT v.version_id
             FROM rag.index_version v
            WHERE ((v.index_name = search_state.index_name) AND (v.state = 'live'::text))) AS version_id,
-     ( SELECT (COALESCE(sum(c.changes), (0)::numeric))::bigint AS "coalesce"
-            FROM rag.tenant_change c
-           WHERE (c.tenant = search_state.tenant)) AS "coalesce";
+     rag.changes_of(tenant) AS changes_of;
 END;
 
 CREATE FUNCTION rag.single_characters(content text) RETURNS text
@@ -1193,6 +1192,13 @@ CREATE TABLE rag.spent (
     cost double precision NOT NULL,
     CONSTRAINT spent_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text])))
 );
+
+CREATE TABLE rag.tenant_change (
+    tenant text NOT NULL,
+    place integer NOT NULL,
+    changes bigint DEFAULT 1 NOT NULL
+)
+WITH (fillfactor='50');
 
 ALTER TABLE rag.tenant_change ALTER COLUMN place ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME rag.tenant_change_place_seq

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.model import EVERYONE, AccessRule
+from rag_pipelines.query.caching import UNKNOWN
 from rag_pipelines.query.filter_predicate import NO_FILTER
 from rag_pipelines.store.database import Part, Pg, Row, compose_query, query
 
@@ -178,6 +179,7 @@ class _Proof:
 
         self._subject = subject
         self._connection: Pg = subject.connection
+        walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
         document = compose_query("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
             **subject.storage.parts("vectors", "lexical", "type", "language"),
@@ -185,9 +187,8 @@ class _Proof:
             "visible": compose_query(
                 "visible", {"document": document, "text": compose_query("current_text")}
             ),
-            "caller": compose_query("proof_caller", {"caller": compose_query("caller")}),
+            "caller": compose_query("proof_caller", {"caller": walked.parts["caller"]}),
         }
-        walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
         whole = (Way("exact", compared, "dense", K),) if subject.whole else ()
         self._ways = (
             Way("approximate", walked, "dense", FEW),
@@ -291,7 +292,11 @@ class _Proof:
 
     def _by_id(self, caller: SampleCaller, sample: set[PassageKey]) -> Iterator[tuple[str, set[PassageKey]]]:
         """What the search's predicate gives the caller of the sampled documents, asked by id."""
-        params = {**_search_params(caller), "documents": sorted({document for document, _ in sample})}
+        params: dict[str, Any] = {
+            **UNKNOWN._asdict(),
+            **_search_params(caller),
+            "documents": sorted({document for document, _ in sample}),
+        }
         for table in ("vectors", "lexical"):
             rows = query(
                 self._connection, "proof_by_id", params, {**self._parts, "table": self._parts[table]}
@@ -351,7 +356,7 @@ class _Proof:
         """
         with self._as_reader(caller) if as_reader else nullcontext():
             answers = [
-                (way, question, self._hits(caller, question, way))
+                (way, question, self._hits(caller, question, way, keeps=not as_reader))
                 for question in questions
                 for way in self._ways
             ]
@@ -362,7 +367,7 @@ class _Proof:
                 due = {one for one in due if way.exact and question.nearness[one] > last}
             yield f"{way.name} as reader" if as_reader else way.name, self._passages(hits), due
 
-    def _hits(self, caller: SampleCaller, question: PassageProbe, way: Way) -> list[Row]:
+    def _hits(self, caller: SampleCaller, question: PassageProbe, way: Way, *, keeps: bool) -> list[Row]:
         params = {
             **SEARCH,
             **_search_params(caller),
@@ -373,7 +378,7 @@ class _Proof:
             "dense": way.mode == "dense",
             "lexical": way.mode == "lexical",
         }
-        rows = way.search.rows(self._connection, params, NO_FILTER) or []
+        rows = way.search.rows(self._connection, params, NO_FILTER, keeps=keeps) or []
         return [row for row in rows if row["score"] is not None]
 
     def _passages(self, hits: Sequence[Row]) -> set[PassageKey]:

@@ -1,4 +1,4 @@
-"""What is kept of earlier searches: vectors of questions, and results for as long as they would be the same.
+"""What is kept of earlier searches: vectors of questions, and callers' rules and results while they hold.
 
 What belongs here: bounded memory, and the state of the database by which a kept result is known to be
 current. What does not: what a result depends on beside that state (`search` makes its key).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import TTLCache
@@ -26,18 +26,40 @@ V = TypeVar("V")
 FOREVER = timedelta.max
 
 
+class Scope(NamedTuple):
+    """What a caller may see while a tenant's `changes` are so many, on a server that `started` then.
+
+    `rules` let the caller in, and lead to `documents` where these are few enough to be compared one by one;
+    both are arrays as SQL reads them.
+    """
+
+    caller: tuple[int | str, ...]
+    changes: int | None
+    started: datetime | None
+    rules: str | None
+    documents: str | None
+
+
+UNKNOWN = Scope((), None, None, None, None)
+"""With this a statement finds out by itself."""
+
+
 class State(NamedTuple):
-    """What a result of now depends on: the index's live version, and the count of a tenant's changes."""
+    """What a result of now depends on: the index's live version, and the count of a tenant's changes.
+
+    A server that was restored, or took over from another, may count the same again: it `started` later.
+    """
 
     version: int | None
     changes: int
+    started: datetime
 
 
 def state_of(connection: Pg, index: str, tenant: str) -> State:
     """The state of this moment, in one statement."""
     row = query(connection, "search_state", {"index_name": index, "tenant": tenant}).fetchone()
     assert row is not None
-    return State(row["version_id"], row["changes"])
+    return State(row["version_id"], row["changes"], row["started"])
 
 
 class Kept(Generic[V]):
@@ -56,10 +78,24 @@ class Kept(Generic[V]):
         with self._lock:
             return self._values.get(key)
 
+    def drop(self, key: Hashable) -> None:
+        """Keep no value."""
+        with self._lock:
+            self._values.pop(key, None)
+
     def put(self, key: Hashable, value: V) -> None:
         """Keep a value, unless it alone is too large."""
         with self._lock, suppress(ValueError):
             self._values[key] = value
+
+
+def scope_size(scope: Scope) -> int:
+    """About the bytes that a caller's scope takes in memory."""
+    return (
+        len(scope.rules or "")
+        + len(scope.documents or "")
+        + sum(100 + len(str(name)) for name in scope.caller)
+    )
 
 
 def result_size(result: Result) -> int:

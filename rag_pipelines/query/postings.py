@@ -48,9 +48,11 @@ class Matches:
         return "{" + ",".join(map(str, slots[np.lexsort((slots, -scores))].tolist())) + "}"
 
 
-def matches(connection: Pg, statement: PreparedQuery, params: Mapping[str, Any]) -> Matches:
-    """The rows of a tenant that match a question; `statement` is ``words_asked`` for a version."""
-    rows = statement.run(connection, {**params, "postings": POSTINGS}, binary=True).fetchall()
+def matches(
+    connection: Pg, statement: PreparedQuery, params: Mapping[str, Any], postings: int = POSTINGS
+) -> Matches:
+    """The rows of a tenant that match a question, by so many `postings`; `statement` is ``words_asked``."""
+    rows = statement.run(connection, {**params, "postings": postings}, binary=True).fetchall()
     idf = {row["term"]: row["idf"] for row in rows}
     blocks = [(row["entries"], row["idf"]) for row in rows if row["entries"] is not None]
     found = np.frombuffer(b"".join(entries for entries, _ in blocks), POSTING)

@@ -315,7 +315,7 @@ class Searcher:
         params = {**params, "vector": question.vector(pinned.embedder)}
         try:
             with self._as_caller(connection, params["tenant"], params["principals"]):
-                return pinned.search.rows(connection, params, narrowing)
+                return pinned.search.rows(connection, params, narrowing, keeps=not self._as_reader)
         except psycopg.errors.UndefinedTable:
             return None
 

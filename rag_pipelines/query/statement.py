@@ -13,9 +13,10 @@ from psycopg import sql
 
 from rag_pipelines.index.storage import TABLES, storage_of_version
 from rag_pipelines.index.versions import Version
+from rag_pipelines.query.caching import UNKNOWN, Kept, Scope, scope_size
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, PassageLink, Scores
-from rag_pipelines.query.postings import NOTHING, matches
+from rag_pipelines.query.postings import NOTHING, POSTINGS, Matches, matches
 from rag_pipelines.query.question import phrases
 from rag_pipelines.store.database import Part, Pg, PreparedQuery, Row, compose_query
 
@@ -24,6 +25,12 @@ FEW_CHUNKS = 2_000
 
 FIRST_MATCHES, MORE_MATCHES = 1_000, 20_000
 """Rows with the question's words that are looked up, best first; more where the caller sees too few."""
+
+SCOPES_KEPT = 16_000_000
+"""Bytes of what is kept of callers: 4,000 rules, or 2,000 documents, take some 20 kB."""
+
+DOCUMENTS_KEPT = 10_000
+"""Where more documents count as few, a caller's are not kept."""
 
 STATEMENTS = 200
 """Kinds of filters whose statements are kept; more, and all are made anew."""
@@ -44,37 +51,49 @@ class VersionSearch:
             **self._storage.parts("type", "language", "configurations", *TABLES),
             "vectors": self._storage.searched,
             "text": compose_query("current_text"),
-            "caller": compose_query("caller"),
+            "caller": compose_query("caller", {"rules": compose_query("rules")}),
         }
+        few: dict[str, Part] = {"few_documents": sql.Placeholder("few_documents")}
+        asked = {"caller": self.parts["caller"], "few": compose_query("few_by_access", few), **few}
+        self._scope_asked = PreparedQuery(compose_query("scope", asked), "scope")
+        self._scopes = Kept[Scope](SCOPES_KEPT, scope_size)
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
         self._words_asked = PreparedQuery(compose_query("words_asked", words), "words_asked")
         self._phrases_asked = compose_query("phrases_asked", {"configurations": self.parts["configurations"]})
         self._statements: dict[tuple[str, int, int, bool], PreparedQuery] = {}
 
-    def rows(self, connection: Pg, params: dict[str, Any], narrowing: Predicate) -> list[Row] | None:
+    def rows(
+        self, connection: Pg, params: dict[str, Any], narrowing: Predicate, *, keeps: bool = True
+    ) -> list[Row] | None:
         """The statement's rows, or None when another version is live.
 
         Raises `psycopg.errors.UndefinedTable` when the version's tables are gone.
+
+        Args:
+            keeps: with what was found out of the caller before. Not under policies, which hold since another
+                snapshot than that of the statement.
         """
         quoted = self._phrases(connection, params["text"]) if params["lexical"] else None
-        found = matches(connection, self._words_asked, params) if params["lexical"] else NOTHING
-        params = {
-            **params,
-            "version_id": self.version.version_id,
-            "weights": found.weights,
-            "phrases": quoted,
-        }
+        scope = self._scope(connection, params) if keeps else UNKNOWN
+        exact = quoted is not None or self._storage.kind == "exact" or scope.documents is not None
+        found = self._matches(connection, params, postings=0 if exact else POSTINGS)
+        params = {**params, **scope._asdict(), "version_id": self.version.version_id, "phrases": quoted}
 
         def run(looked_up: int, *, exact: bool = False) -> list[Row]:
             statement = self._statement(params, narrowing, exact=exact)
-            asked = {**params, "matches": found.best(looked_up)}
+            asked = {**params, "weights": found.weights, "matches": found.best(looked_up)}
             return statement.run(connection, asked, prepare=None if exact else True).fetchall()
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
         rows = run(looked_up, exact=quoted is not None)
         if not rows or rows[0]["version_id"] != self.version.version_id:
             return None
-        if not rows[0]["exact"]:
+        if keeps and not rows[0]["holds"]:
+            self._scopes.drop(scope.caller)
+        if exact and not rows[0]["exact"]:
+            found = self._matches(connection, params, postings=POSTINGS)
+            rows = run(looked_up)
+        if rows and not rows[0]["exact"]:
             if len(found) > looked_up and rows[0]["with_words"] < params["k"]:
                 looked_up = MORE_MATCHES
                 rows = run(looked_up)
@@ -85,6 +104,26 @@ class VersionSearch:
         for row in rows:
             row["thorough"] = row["exact"] or found.thorough
         return rows if rows and rows[0]["version_id"] == self.version.version_id else None
+
+    def _scope(self, connection: Pg, params: dict[str, Any]) -> Scope:
+        """What is kept of a caller. Whether it holds yet is seen by the statement that applies it."""
+        few = self._few_documents
+        few = few if few <= DOCUMENTS_KEPT else 0
+        caller = (few, params["tenant"], *params["principals"])
+        known = self._scopes.get(caller)
+        if known is None:
+            asked = {**params, **UNKNOWN._asdict(), "few_documents": few}
+            row = self._scope_asked.run(connection, asked).fetchone()
+            assert row is not None
+            known = Scope(caller, **row)
+            self._scopes.put(caller, known)
+        return known
+
+    def _matches(self, connection: Pg, params: dict[str, Any], postings: int) -> Matches:
+        """The rows with the question's words; none but the words' weights where no `postings` are read."""
+        if not params["lexical"]:
+            return NOTHING
+        return matches(connection, self._words_asked, params, postings)
 
     def _phrases(self, connection: Pg, text: str) -> str | None:
         """What a row's words have to match to hold every quoted phrase; None where nothing is asked of it."""
@@ -99,7 +138,8 @@ class VersionSearch:
     ) -> PreparedQuery:
         """The search with these parameters; `exact` compares everything that the caller may see."""
         few = 2**31 if exact or self._storage.kind == "exact" else self._few_documents
-        key = (narrowing.text, few, params["candidates"], params["phrases"] is not None)
+        quoted = params["phrases"] is not None
+        key = (narrowing.text, few, params["candidates"], quoted)
         known = self._statements.get(key)
         if known is None:
             document = compose_query("visible_document", {"filters": sql.SQL(narrowing.text)})
@@ -113,15 +153,17 @@ class VersionSearch:
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
             }
-            quoted = params["phrases"] is not None
             walk = (
                 "few_by_phrase" if quoted else "few_by_access" if narrowing == NO_FILTER else "few_by_filter"
             )
-            holds = compose_query("holds_phrases", parts) if quoted else sql.SQL("true")
-            known = PreparedQuery(
-                compose_query("search", {**parts, "few": compose_query(walk, parts), "quoted": holds}),
-                "search",
-            )
+            parts["few"], parts["is_few"] = compose_query(walk, parts), compose_query("is_few", parts)
+            if walk == "few_by_access" and few <= DOCUMENTS_KEPT:
+                parts |= {
+                    "few": compose_query("few_known", parts),
+                    "is_few": compose_query("is_known_few", parts),
+                }
+            parts["quoted"] = compose_query("holds_phrases", parts) if quoted else sql.SQL("true")
+            known = PreparedQuery(compose_query("search", parts), "search")
             if len(self._statements) >= STATEMENTS:
                 self._statements.clear()
             self._statements[key] = known

@@ -131,7 +131,7 @@ STATEMENTS = {
     "deletion of few": ("few_by_access", "AND d.state <> 'tombstoned'", ""),
     "the rule of few": ("few_by_access", r"d\.access_id = a\.access_id AND", ""),
     "whose text is withheld": ("caller", r"AND access_id IN \(SELECT access_id FROM allowed\)", ""),
-    "the caller": ("caller", r"rag\.rules_of\(.*\)\)", "ARRAY(SELECT access_id FROM rag.access_rule))"),
+    "the caller": ("rules", r"rag\.rules_of\(.*\)", "ARRAY(SELECT access_id FROM rag.access_rule)"),
     "who is near": ("walkable", LOOK_UP, ""),
     "who has the words": ("search", LOOK_UP + "LIMIT", "LIMIT"),
     "withheld text of few": ("search", r"(WHERE \(SELECT exact FROM route\)) AND \{text\}", r"\1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import psycopg
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rag_pipelines.connectors.base import Group
 from rag_pipelines.index.promotion import promote, rollback
 from rag_pipelines.model import CLOSED, PUBLIC, AccessRule
+from rag_pipelines.query import statement
 from rag_pipelines.query.caching import state_of
 from rag_pipelines.query.filters import Equals
 from rag_pipelines.query.hits import Filters, Result
@@ -225,6 +227,73 @@ def test_a_change_between_reading_the_state_and_searching_is_not_hidden_by_what_
     assert "kite1.md" not in paths(ask(searcher))
 
 
+@pytest.fixture
+def without_results(shelf: Workspace) -> Iterator[Searcher]:
+    """A searcher that keeps no result, but what its callers may see."""
+    del shelf.document["query"]
+    with Searcher(shelf.database, shelf.settings, "main") as made:
+        yield made
+
+
+def close_to_all_but(shelf: Workspace, group: str) -> None:
+    with shelf.database.transaction() as connection:
+        rule = AccessRules(connection).id_of(AccessRule(((group,),)))
+        connection.execute("UPDATE rag.document SET access_id = %s WHERE path = 'kite1.md'", (rule,))
+
+
+def put_members(shelf: Workspace, *members: str) -> None:
+    with shelf.database.transaction() as connection:
+        row = connection.execute("SELECT source_id FROM rag.source WHERE name = 'docs'").fetchone()
+        assert row is not None
+        replace_groups(
+            connection, row["source_id"], [Group(principal="group:a", members=members)], datetime.now(UTC)
+        )
+
+
+@pytest.mark.parametrize("few", [statement.FEW_CHUNKS, 1], ids=["compared", "walked"])
+def test_a_right_that_is_taken_or_given_is_in_force_for_the_next_search(
+    shelf: Workspace, without_results: Searcher, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(statement, "FEW_CHUNKS", few)
+    close_to_all_but(shelf, "group:a")
+    for members, seen in (((), False), (("user:ann",), True), ((), False), (("user:ann",), True)):
+        put_members(shelf, *members)
+        for _ in range(2):
+            assert ("kite1.md" in paths(ask(without_results, principals=["user:ann"]))) is seen
+    close_to_all_but(shelf, "group:b")
+    assert "kite1.md" not in paths(ask(without_results, principals=["user:ann"]))
+
+
+def test_a_right_that_is_taken_after_it_was_looked_up_is_not_in_force_for_that_search(
+    shelf: Workspace, without_results: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = statement.VersionSearch._scope
+
+    def then_taken(self: statement.VersionSearch, *asked: Any) -> Any:
+        found = look_up(self, *asked)
+        with shelf.database.connection() as writer:
+            tombstone(writer, "kite1.md")
+        return found
+
+    assert "kite1.md" in paths(ask(without_results))
+    monkeypatch.setattr(statement.VersionSearch, "_scope", then_taken)
+    assert "kite1.md" not in paths(ask(without_results))
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [({}, 0), ({"changes": -1}, DOCUMENTS), ({"started": datetime(2026, 1, 1, tzinfo=UTC)}, DOCUMENTS)],
+    ids=["as it is", "of another count", "of another server"],
+)
+def test_what_is_kept_of_a_caller_counts_on_the_server_and_at_the_count_that_it_is_of(
+    without_results: Searcher, monkeypatch: pytest.MonkeyPatch, kept: dict[str, Any], found: int
+) -> None:
+    look_up = statement.VersionSearch._scope
+    wrong = {"rules": "{}", "documents": "{}", **kept}
+    monkeypatch.setattr(statement.VersionSearch, "_scope", lambda *asked: look_up(*asked)._replace(**wrong))
+    assert len(ask(without_results).hits) == found
+
+
 def test_writers_never_wait_for_one_another_to_count(shelf: Workspace) -> None:
     """Three transactions over one tenant at once; each counts, in whatever order they commit."""
     with shelf.database.connection() as connection:
@@ -285,7 +354,7 @@ ADMITTED = [
 
 
 class World:
-    """An index of two versions, and searchers that keep results beside one that does not."""
+    """An index of two versions, and searchers that keep results, or only what callers may see."""
 
     def __init__(self, shelf: Workspace, role: str) -> None:
         self.shelf = shelf
@@ -295,7 +364,8 @@ class World:
         self.keeping = [Searcher(shelf.database, shelf.settings, "main")]
         shelf.document["database"]["reader_url"] = as_role(shelf.url, role)
         self.keeping.append(Searcher(shelf.database, shelf.settings, "main"))
-        del shelf.document["query"]
+        del shelf.document["query"], shelf.document["database"]["reader_url"]
+        self.keeping.append(Searcher(shelf.database, shelf.settings, "main"))
         self.fresh = Searcher(shelf.database, shelf.settings, "main")
         self.kept = 0
 
@@ -362,7 +432,8 @@ class World:
         """Every caller finds the same with and without what is kept."""
         for tenant in TENANTS:
             for principals in CALLERS:
-                expected = plain(ask(self.fresh, tenant, principals=principals))
+                with patch.object(statement, "SCOPES_KEPT", 0):
+                    expected = plain(ask(self.fresh, tenant, principals=principals))
                 for searcher in self.keeping:
                     found = ask(searcher, tenant, principals=principals)
                     self.kept += found.cached

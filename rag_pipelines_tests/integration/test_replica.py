@@ -121,7 +121,7 @@ def conflicts(shelf: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         with shelf.database.transaction() as connection:
             connection.execute("LOCK TABLE rag.source IN ACCESS EXCLUSIVE MODE")
 
-    def interrupted(self: VersionSearch, connection: Any, *arguments: Any) -> Any:
+    def interrupted(self: VersionSearch, connection: Any, *arguments: Any, **options: Any) -> Any:
         if left[0]:
             left[0] -= 1
             connection.execute("SELECT FROM rag.source").fetchall()
@@ -131,7 +131,7 @@ def conflicts(shelf: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 connection.execute("SELECT pg_sleep(600)").fetchall()
             finally:
                 thread.join()
-        return rows(self, connection, *arguments)
+        return rows(self, connection, *arguments, **options)
 
     monkeypatch.setattr(VersionSearch, "rows", interrupted)
     return left

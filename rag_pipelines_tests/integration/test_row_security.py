@@ -27,8 +27,8 @@ FILES = {
 FORGOTTEN = {
     "d.tenant = %(tenant)s AND d.state <> 'tombstoned'": "%(tenant)s::text IS NOT NULL",
     "(tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE": "false",
-    "SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id": (
-        "SELECT access_id FROM rag.access_rule WHERE %(principals)s::text[] IS NOT NULL"
+    "rag.rules_of(%(tenant)s, %(principals)s)": (
+        "ARRAY(SELECT access_id FROM rag.access_rule WHERE %(principals)s::text[] IS NOT NULL)"
     ),
 }
 """What in the named queries says for whom they read, and what a statement that forgot it says instead."""

@@ -188,6 +188,7 @@ def test_a_search_over_http_is_in_the_trace_of_its_caller(
     search = "POST /v1/search > search"
     assert tree.paths() >= {
         f"{search} > {EMBEDDINGS}",
+        f"{search} > scope",
         f"{search} > search",
         f"{search} > words_asked",
         f"{search} > per_document",

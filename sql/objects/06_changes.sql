@@ -96,12 +96,21 @@ CREATE OR REPLACE TRIGGER count_change AFTER UPDATE ON rag.source FOR EACH ROW
     WHEN ((OLD.tenant, OLD.name, OLD.listed_at) IS DISTINCT FROM (NEW.tenant, NEW.name, NEW.listed_at))
     EXECUTE FUNCTION rag.source_changed();
 
+-- object: FUNCTION rag.changes_of(text)
+-- How often a tenant's searches may have come to find something else, for the login of searches too, which reads no
+-- table of counts. PL/pgSQL plans once a session, where SQL plans at each call.
+CREATE OR REPLACE FUNCTION rag.changes_of(tenant text) RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN (SELECT coalesce(sum(c.changes), 0) FROM rag.tenant_change c WHERE c.tenant = changes_of.tenant);
+END $$;
+
 -- object: FUNCTION rag.search_state(text, text)
--- What a kept result depends on, for the login of searches too, which reads no table of counts: two numbers.
+-- What a kept result depends on, for the login of searches too: two numbers.
 CREATE OR REPLACE FUNCTION rag.search_state(index_name text, tenant text, OUT version_id integer, OUT changes bigint)
 LANGUAGE sql STABLE SECURITY DEFINER
 BEGIN ATOMIC
     SELECT (SELECT v.version_id FROM rag.index_version v
             WHERE v.index_name = search_state.index_name AND v.state = 'live'),
-           (SELECT coalesce(sum(c.changes), 0)::bigint FROM rag.tenant_change c WHERE c.tenant = search_state.tenant);
+           rag.changes_of(search_state.tenant);
 END;

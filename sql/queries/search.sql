@@ -10,11 +10,26 @@ d.tenant = %(tenant)s AND d.state <> 'tombstoned' AND d.access_id IN (SELECT acc
 -- Both, for a version's rows `v` of the documents `d`: every search decides by these two and by nothing else.
 {document} AND {text}
 
+-- name: rules
+rag.rules_of(%(tenant)s, %(principals)s)
+
+-- name: scope
+-- What is kept of a caller: the rules that let the caller in, their documents where these are few, and the count of the
+-- tenant's changes, for as long as which both hold. A server that was restored, or took over, may count the same again.
+WITH {caller}, few AS MATERIALIZED ({few})
+SELECT rag.changes_of(%(tenant)s) AS changes, pg_postmaster_start_time() AS started,
+       ARRAY(SELECT access_id FROM allowed)::text AS rules,
+       CASE WHEN (SELECT count(*) FROM few) <= {few_documents} THEN ARRAY(SELECT document_id FROM few)::text END AS documents;
+
 -- name: caller
 -- For whom a statement reads: the rules that let the caller in, and text that was taken out of documents while
--- they had a rule that does not.
-allowed AS MATERIALIZED (
-    SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id
+-- they had a rule that does not. What is kept of the caller holds where nothing has changed since, which is seen in
+-- the snapshot of what it is applied to.
+known AS MATERIALIZED (
+    SELECT (rag.changes_of(%(tenant)s), pg_postmaster_start_time())
+           IS NOT DISTINCT FROM (%(changes)s::bigint, %(started)s::timestamptz) AS holds
+), allowed AS MATERIALIZED (
+    SELECT unnest(CASE WHEN holds THEN %(rules)s::text::integer[] ELSE {rules} END) AS access_id FROM known
 ), withheld AS MATERIALIZED (
     SELECT document_id, chunk_set_id FROM rag.document_content
     WHERE access_id IS NOT NULL AND (tenant = %(tenant)s AND access_id IN (SELECT access_id FROM allowed)) IS NOT TRUE
@@ -28,6 +43,10 @@ SELECT found.document_id FROM allowed a CROSS JOIN LATERAL (
     WHERE d.access_id = a.access_id AND d.tenant = %(tenant)s AND d.state <> 'tombstoned'
     LIMIT {few_documents} + 1
 ) found LIMIT {few_documents} + 1
+
+-- name: few_known
+-- The same where they are kept and hold; none where it is kept that they are too many.
+SELECT unnest(CASE WHEN holds THEN %(documents)s::text::bigint[] ELSE ARRAY({few}) END) AS document_id FROM known
 
 -- name: few_by_filter
 SELECT d.document_id FROM rag.document d WHERE {document} LIMIT {few_documents} + 1
@@ -76,6 +95,12 @@ ORDER BY w.term;
 %(dense)s AND NOT (SELECT exact FROM route)
 AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
 
+-- name: is_few
+(SELECT count(*) FROM few) <= {few_documents}
+
+-- name: is_known_few
+CASE WHEN (SELECT holds FROM known) THEN %(documents)s::text IS NOT NULL ELSE {is_few} END
+
 -- name: search
 -- Candidates from each side with both scores, fused; then the best with their texts. Reads the tables of the version
 -- that the caller knows, and says in the same snapshot which version is live: one row without a hit means that
@@ -93,14 +118,15 @@ WITH live AS (
 ), route AS MATERIALIZED (
     -- Neither when another version is live: then nothing is read.
     SELECT CASE WHEN (SELECT version_id FROM live) = %(version_id)s
-                THEN (SELECT count(*) FROM few) <= {few_documents} END AS exact
+                THEN {is_few} END AS exact
 ), asked AS MATERIALIZED (
     SELECT %(vector)s::text::{type} AS vector, %(weights)s::text::sparsevec AS weights
 ), near AS MATERIALIZED (
     SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)) AS dense_score,
            -(v.weights <#> (SELECT weights FROM asked)) AS lexical_score
-    FROM few, LATERAL (SELECT * FROM {vectors} v WHERE v.document_id = few.document_id OFFSET 0) v
+    FROM {vectors} v
     WHERE (SELECT exact FROM route) AND {text} AND {quoted}
+      AND v.document_id = ANY(ARRAY(SELECT document_id FROM few))
 ), candidates AS (
     (SELECT * FROM near WHERE %(dense)s ORDER BY dense_score DESC LIMIT {candidates})
     UNION
@@ -136,7 +162,7 @@ WITH live AS (
     END)::float8 AS score
     FROM ranked
 )
-SELECT live.version_id, (SELECT exact FROM route) AS exact,
+SELECT live.version_id, (SELECT exact FROM route) AS exact, (SELECT holds FROM known) AS holds,
        (SELECT count(*) FROM candidates WHERE lexical_score > 0) AS with_words, hit.*
 FROM live LEFT JOIN LATERAL (
     SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
