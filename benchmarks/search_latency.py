@@ -86,7 +86,7 @@ def documents(texts: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def configuration(home: Path) -> dict[str, Any]:
+def configuration(home: Path, embeddings: int) -> dict[str, Any]:
     options = {
         "path": str(home / "corpus.jsonl"),
         "id": "id",
@@ -100,7 +100,7 @@ def configuration(home: Path) -> dict[str, Any]:
         "profiles": {"chunking": {"default": {"whole_document": True, "context": []}}},
         "sources": {"passages": {"connector": "records", "options": options}},
         "indexes": {"main": {"sources": ["passages"], "gates": {"min_recall": 0.9}}},
-        "query": {"cache": {"embeddings": 0}},  # each caller asks the same questions
+        "query": {"cache": {"embeddings": embeddings}},
     }
 
 
@@ -191,6 +191,45 @@ def sent() -> Iterator[list[float]]:
         yield statements
 
 
+@contextmanager
+def opened(home: Path, data: Path, rows: int, embeddings: int = 0) -> Iterator[tuple[Searcher, int]]:
+    """A searcher of the index in `home`, built first where there is none, and the process of its server.
+
+    Each caller asks the same questions: their `embeddings` (bytes of them) are not kept unless it is said.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    server = EmbeddedServer(home / "postgres")
+    database = Database(server.start())
+    database.migrate()
+    config = home / "rag.yaml"
+    config.write_text(yaml.safe_dump(configuration(home, embeddings)))
+    settings = load_config(config)
+    embedders = Embedders(home)
+    with database.connection() as connection:
+        version = live_version(connection, "main")
+    if version is None:
+        texts = sentences(data)
+        with (home / "corpus.jsonl").open("w", encoding="utf-8") as file:
+            for one in documents(texts, rows):
+                file.write(json.dumps(one) + "\n")
+        fill(database, settings, embedders, texts)
+    searcher = Searcher(database, settings, "main", embedders)
+    pid = server.status().pid
+    assert pid is not None
+    try:
+        yield searcher, pid
+    finally:
+        searcher.close()
+        embedders.close()
+        database.close()
+        server.stop()
+
+
+def questions_of(data: Path, count: int) -> list[str]:
+    """So many beginnings of sentences of the corpora."""
+    return [text[:80] for text in sentences(data)[-count:]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
@@ -198,40 +237,19 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RAG_DATA_DIR", "../shared/data")))
     arguments = parser.parse_args()
-    home: Path = arguments.home
-    home.mkdir(parents=True, exist_ok=True)
-    texts = sentences(arguments.data)
-    server = EmbeddedServer(home / "postgres")
-    database = Database(server.start())
-    database.migrate()
-    config = home / "rag.yaml"
-    config.write_text(yaml.safe_dump(configuration(home)))
-    settings = load_config(config)
-    embedders = Embedders(home)
-    with database.connection() as connection:
-        version = live_version(connection, "main")
-    if version is None:
-        with (home / "corpus.jsonl").open("w", encoding="utf-8") as file:
-            for one in documents(texts, arguments.rows):
-                file.write(json.dumps(one) + "\n")
-        fill(database, settings, embedders, texts)
-    searcher = Searcher(database, settings, "main", embedders)
-    questions = [text[:80] for text in texts[-arguments.queries :]]
+    questions = questions_of(arguments.data, arguments.queries)
     columns = ("p50 ms", "p95 ms", "embed", "hits", "recall", "added")
-    print(f"{'caller':<12} {'mode':<8}", *(f"{column:>7}" for column in columns))
     callers = {name: f"group:{name}" for name in SHARES} | {"one team": "group:team7"}
-    for name, principal in callers.items():
-        for mode in ("dense", "lexical", "hybrid"):
-            found = measure(searcher, questions, mode=mode, principals=[principal])
-            print(f"{name:<12} {mode:<8}", *(f"{figure:7.2f}" for figure in found), flush=True)
-            told = dict(zip(columns, found, strict=True))
-            FIGURES.ratio(f"recall, {name}, {mode}", told["recall"])
-            FIGURES.ratio(f"added, {name}, {mode}", told["added"])
-            FIGURES.context(f"p50 ms, {name}, {mode}", told["p50 ms"])
-    searcher.close()
-    embedders.close()
-    database.close()
-    server.stop()
+    with opened(arguments.home, arguments.data, arguments.rows) as (searcher, _):
+        print(f"{'caller':<12} {'mode':<8}", *(f"{column:>7}" for column in columns))
+        for name, principal in callers.items():
+            for mode in ("dense", "lexical", "hybrid"):
+                found = measure(searcher, questions, mode=mode, principals=[principal])
+                print(f"{name:<12} {mode:<8}", *(f"{figure:7.2f}" for figure in found), flush=True)
+                told = dict(zip(columns, found, strict=True))
+                FIGURES.ratio(f"recall, {name}, {mode}", told["recall"])
+                FIGURES.ratio(f"added, {name}, {mode}", told["added"])
+                FIGURES.context(f"p50 ms, {name}, {mode}", told["p50 ms"])
     FIGURES.record(rows=arguments.rows, queries=arguments.queries)
 
 
