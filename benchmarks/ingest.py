@@ -7,7 +7,9 @@ Processor seconds are of the command with its workers (`user`, `sys`) and of the
 say more than wall seconds where other things run on the machine; commits take turns, so that what else runs
 slows both alike. Printed are medians of the rounds, and whether both commits stored the same chunks.
 
-    python benchmarks/ingest.py FOLDER [--before COMMIT] [--rounds 5]
+With `--privacy` the same documents are ingested by a source that screens them as well, in each of its modes.
+
+    python benchmarks/ingest.py FOLDER [--before COMMIT] [--privacy detect mask] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -107,6 +109,16 @@ class Arm:
         return Cost(wall, user, system, seconds_of(server) - served)
 
 
+def screening(mode: str) -> Arm:
+    """This tree, with a source that screens its documents in a mode of privacy profiles."""
+    arm = Arm(mode, ROOT)
+    profile = f"profiles: {{{{privacy: {{{{staff: {{{{mode: {mode}}}}}}}}}, embedding:"
+    arm.configuration = CONFIGURATION.replace("profiles: {{embedding:", profile).replace(
+        "access: public", "access: public, privacy: staff"
+    )
+    return arm
+
+
 def seconds_of(server: Path) -> float:
     """Processor seconds of a server's processes until now, those that have ended included (Linux only)."""
     postmaster = int(next(server.rglob("postmaster.pid")).read_text().split()[0])
@@ -134,12 +146,12 @@ def report(arms: list[Arm]) -> None:
         for what, costs in (("full", arm.full), ("no change", arm.no_change)):
             middle = median(costs)
             table.add_row(f"{what}, {arm.name}", *(f"{x:.2f}" for x in (*middle, middle.processor)))
-            if arm is arms[-1]:
+            if arm.name == "now":
                 FIGURES.context(f"processor s, {what}", middle.processor)
     Console().print(table)
-    if len(arms) > 1:
+    if arms[0].name == "before":
         for what in ("full", "no_change"):
-            before, now = (median(getattr(arm, what)).processor for arm in arms)
+            before, now = (median(getattr(arm, what)).processor for arm in arms[:2])
             FIGURES.ratio(f"speed beside the other commit, {what}", before / now)
         print("chunks are", "the same" if arms[0].chunks == arms[1].chunks else "other ones")
 
@@ -148,12 +160,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="the documents")
     parser.add_argument("--before", metavar="COMMIT", help="measure this commit beside it")
+    parser.add_argument("--privacy", nargs="*", default=[], choices=("detect", "mask"), help="screen as well")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with ExitStack() as running:
         arms = [Arm("now", ROOT)]
         if arguments.before:
             arms.insert(0, Arm("before", running.enter_context(tree_of(arguments.before))))
+        arms += [screening(mode) for mode in arguments.privacy]
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         server = EmbeddedServer(folder, {"fsync": "off"})
         url = server.start()

@@ -30,6 +30,7 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
         │   ├── ParseTimeoutError
         │   ├── ParseMemoryError
         │   └── ParseCrashError
+        ├── SensitiveDocumentError      holds what its source's privacy profile blocks
         ├── ChunkingError               the chunker refused it
         ├── EmbeddingError              the model or endpoint refused this one input
         ├── FetchError                  listed but could not be read
@@ -195,6 +196,12 @@ class ParseCrashError(PoisonDocumentError):
     """The worker process died while reading the document."""
 
     status = "crashed"
+
+
+class SensitiveDocumentError(DocumentError):
+    """The document holds personal data or secrets that are blocked."""
+
+    status = "sensitive"
 
 
 class ChunkingError(DocumentError):

@@ -336,6 +336,8 @@ CREATE TABLE rag.document (
     text_of timestamp with time zone,
     unread_since timestamp with time zone,
     bucket smallint GENERATED ALWAYS AS (((hashtextextended(external_id, (0)::bigint) & (63)::bigint))::smallint) STORED NOT NULL,
+    masked_by text,
+    own_access jsonb,
     CONSTRAINT document_state_check CHECK ((state = ANY (ARRAY['present'::text, 'missing'::text, 'tombstoned'::text])))
 );
 
@@ -369,7 +371,8 @@ CREATE TABLE rag.source (
     tenant text DEFAULT 'default'::text NOT NULL,
     grace interval DEFAULT '7 days'::interval NOT NULL,
     groups_at timestamp with time zone,
-    policy text DEFAULT ''::text NOT NULL
+    policy text DEFAULT ''::text NOT NULL,
+    masked_by text
 );
 
 CREATE FUNCTION rag.hold_matches(hold rag.hold, held rag.document) RETURNS boolean
@@ -966,7 +969,11 @@ CREATE TABLE rag.parse (
     counters jsonb DEFAULT '{}'::jsonb NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     warnings text[] DEFAULT '{}'::text[] NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    privacy text,
+    clear_sha256 bytea,
+    found jsonb DEFAULT '{}'::jsonb NOT NULL,
+    places jsonb DEFAULT '[]'::jsonb NOT NULL
 );
 
 ALTER TABLE rag.parse ALTER COLUMN parse_id ADD GENERATED ALWAYS AS IDENTITY (

@@ -90,6 +90,10 @@ DASHBOARDS: Mapping[str, Sequence[Panel]] = {
         Panel("Proof of access refuses", {
             'rag_index_gate_failed{gate="access_proof"}': "{{index}}",
         }, kind="stat"),
+        Panel("Personal data and secrets found, by kind", {"rag_source_findings": "{{source}} {{kind}}"}),
+        Panel("Documents blocked for what they hold", {
+            'rag_source_screened_documents{outcome="blocked"}': "{{source}}",
+        }, kind="stat"),
         Panel("Deleted and not yet purged", {'rag_source_documents{state="tombstoned"}': "{{source}}"}),
     ),
 }  # fmt: skip

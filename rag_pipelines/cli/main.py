@@ -49,6 +49,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "app"),
     "losses": ("losses", "losses"),
     "knowledge": ("knowledge", "app"),
+    "privacy": ("privacy", "app"),
     "source": ("source", "app"),
     "access": ("access", "app"),
     "audit": ("audit", "app"),

@@ -66,6 +66,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         if row["documents_with_losses"]:
             lost = f"{number(row['documents_with_losses'], 'document')} lost something in parsing"
             say(f"note: {row['source']}: {lost}; see `rag-pipelines losses {row['source']}`")
+        if row["documents_with_findings"]:
+            held = f"{number(row['documents_with_findings'], 'document')} with personal data or secrets"
+            say(f"note: {row['source']}: {held}; see `rag-pipelines privacy findings {row['source']}`")
         if row["last_texts"]:
             old = number(row["last_texts"], "document")
             say(f"note: {row['source']}: {old} served with an earlier text; the newer bytes cannot be read")
@@ -109,12 +112,15 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
     """What is known of each configured source, in the file's order, seen or not."""
     from rag_pipelines.store.database import query
+    from rag_pipelines.store.findings import screened_documents
     from rag_pipelines.store.losses import sources_with_losses
     from rag_pipelines.sync.freshness import source_freshness
     from rag_pipelines.sync.targets import count_outdated_parses
 
     now = datetime.now(UTC)
     losing = sources_with_losses(connection, list(settings.sources))
+    screening = [name for name, one in settings.sources.items() if one.privacy]
+    screened = screened_documents(connection, screening) if screening else {}
     names = {"names": list(settings.sources)}
     found = {r["name"]: r for r in query(connection, "source_status", names)}
     to_load = {r["name"]: r["wanted"] for r in query(connection, "count_wanted", names)}
@@ -133,6 +139,9 @@ def _sources(connection: Pg, settings: Settings) -> list[dict[str, Any]]:
                 "pending": row.get("pending", 0),
                 "quarantined": row.get("quarantined", 0),
                 "documents_with_losses": losing.get(fresh.source, 0),
+                "documents_with_findings": screened[fresh.source]["finding"]
+                if fresh.source in screened
+                else 0,
                 "last_texts": row.get("last_texts", 0),
                 "withheld": {_cause(r): r["documents"] for r in withheld if r["name"] == fresh.source},
                 "held": held.get(fresh.source, 0),

@@ -90,11 +90,12 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
             )
 
     def profile(section: str, owner: str, fields: Mapping[str, Any], stage: str) -> None:
-        known = {"default": None, **_mapping(profiles.get(stage))}
+        known = {**_ALWAYS_THERE.get(stage, {}), **_mapping(profiles.get(stage))}
         check((section, owner, stage), fields.get(stage), known, f"{stage} profile")
 
     for name, source in sources.items():
         profile("sources", name, _mapping(source), "parsing")
+        profile("sources", name, _mapping(source), "privacy")
     for name, index in indexes.items():
         fields = _mapping(index)
         profile("indexes", name, fields, "chunking")
@@ -109,7 +110,30 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         wanted = _mapping(suite).get("sources")
         for position, source in enumerate(wanted if isinstance(wanted, list) else []):
             check(("quality", "suites", name, "sources", position), source, sources, "source")
-    return [*found, *suite_problems(data), *engine_problems(profiles), *execution_problems(data)]
+    return [
+        *found,
+        *suite_problems(data),
+        *engine_problems(profiles),
+        *privacy_problems(profiles),
+        *execution_problems(data),
+    ]
+
+
+_ALWAYS_THERE = {stage: {"default": None} for stage in ("parsing", "chunking", "embedding")}
+
+
+def privacy_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Privacy profiles whose packages are not installed."""
+    for name, profile in _mapping(profiles.get("privacy")).items():
+        if find_spec("stdnum") is None or find_spec("phonenumbers") is None:
+            installed = "after pip install 'rag-pipelines[privacy]'"
+            yield ("profiles", "privacy", name), f"received a profile; valid: one {installed}"
+        elif _mapping(profile).get("engine") == "presidio" and find_spec("presidio_analyzer") is None:
+            installed = "presidio after pip install 'rag-pipelines[presidio]'"
+            yield (
+                ("profiles", "privacy", name, "engine"),
+                f"received 'presidio'; valid: native, or {installed}",
+            )
 
 
 def engine_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

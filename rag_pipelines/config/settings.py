@@ -59,6 +59,7 @@ from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.parameters import Size
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions
+from rag_pipelines.privacy.profile import PrivacyProfile
 
 if TYPE_CHECKING:
     from rag_pipelines.connectors.base import Connector
@@ -138,7 +139,8 @@ def _with_default(kind: Callable[[], Any]) -> AfterValidator:
 
 
 class Profiles(Section):
-    """The named parameters of each stage; each kind has a profile `default` unless the file redefines it."""
+    """The named parameters of each stage; each kind has a profile `default` unless the file redefines it, but
+    for `privacy`: documents are screened where their source names a profile."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -147,6 +149,7 @@ class Profiles(Section):
     embedding: Annotated[dict[Name, EmbeddingProfile], _with_default(EmbeddingProfile)] = Field(
         default_factory=dict
     )
+    privacy: dict[Name, PrivacyProfile] = Field(default_factory=dict)
 
 
 class DeleteGuard(Section):
@@ -193,6 +196,7 @@ class QuarantineSettings(Section):
 class SourceSettings(Section):
     """One configured instance of a connector, and how its documents are treated.
 
+    `privacy` names the profile by which personal data and secrets are found in them.
     `full_listing` is how long a change feed that cannot name deletions may go without a full listing,
     `group_listing` how old the members of groups may become before they are listed again.
     """
@@ -204,6 +208,7 @@ class SourceSettings(Section):
     tenant: str = Field(default="default", min_length=1)
     access: Access = Field(default="closed", validate_default=True)
     parsing: str = "default"
+    privacy: str | None = None
     freshness: Duration = timedelta(hours=24)
     full_listing: Duration = timedelta(hours=24)
     group_listing: Duration = timedelta(hours=1)
@@ -456,6 +461,11 @@ class Settings(Section):
     def parse_options(self, source: str) -> ParseOptions:
         """The parsing profile of a source."""
         return named("parsing profile", self.profiles.parsing, self.source(source).parsing)
+
+    def privacy(self, source: str) -> PrivacyProfile | None:
+        """The privacy profile of a source, if it has one."""
+        name = self.source(source).privacy
+        return None if name is None else named("privacy profile", self.profiles.privacy, name)
 
     def chunk_options(self, index: str) -> ChunkOptions:
         """The chunking profile of an index."""

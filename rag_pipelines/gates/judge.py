@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from rag_pipelines import logs, tracing
+from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import UsageError
 from rag_pipelines.gates.access_proof import access_proof
 from rag_pipelines.gates.checks import (
@@ -25,13 +26,15 @@ from rag_pipelines.gates.checks import (
     vector_index_valid,
 )
 from rag_pipelines.gates.completeness import completeness
+from rag_pipelines.gates.personal_data import personal_data
 from rag_pipelines.gates.quality import quality_gate
 from rag_pipelines.gates.subject import Subject
 from rag_pipelines.index.gate_results import INTEGRITY, Gate, store_gate
 from rag_pipelines.index.storage import storage_of_version
-from rag_pipelines.index.versions import version_by_id
+from rag_pipelines.index.versions import Version, version_by_id
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import query
+from rag_pipelines.sync.targets import masked_by
 
 log = logs.get(__name__)
 
@@ -45,6 +48,7 @@ GATES: tuple[Callable[[Subject], Gate], ...] = (
     chunk_statistics,
     source_quality,
     access_proof,
+    personal_data,
 )
 
 
@@ -69,7 +73,8 @@ def validate_version(
             raise UsageError(
                 f"version {version_id} is {version.state}; gates are for versions that are built or validated"
             )
-        subject = Subject(connection, version, runtime.settings.index(name), storage_of_version(version))
+        settings, masks = runtime.settings, _masks(runtime.settings, version)
+        subject = Subject(connection, version, settings.index(name), storage_of_version(version), masks)
         wanted = [gate for gate in GATES if gate.__name__ in version.required_gates]
         with logs.context(index=name, version=version_id):
             results = [_log_result(partial(gate, subject)) for gate in wanted]
@@ -85,6 +90,12 @@ def validate_version(
                 {"version_id": version_id, "state": "validated" if passed else "built"},
             )
     return results
+
+
+def _masks(settings: Settings, version: Version) -> dict[str, str]:
+    """What stands for the masks of those sources of a version that mask, as they are configured now."""
+    keys = {name: masked_by(settings, name) for name in version.sources if name in settings.sources}
+    return {name: key for name, key in keys.items() if key is not None}
 
 
 def _log_result(judge: Callable[[], Gate]) -> Gate:

@@ -6,7 +6,8 @@ not: any gate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
@@ -18,12 +19,13 @@ from rag_pipelines.store.database import Part, Pg, compose_query
 
 @dataclass(frozen=True)
 class Subject:
-    """What a gate looks at."""
+    """What a gate looks at. `masks` says of the index's sources that mask what stands for their masks."""
 
     connection: Pg
     version: Version
     settings: IndexSettings
     storage: Storage
+    masks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:

@@ -30,13 +30,14 @@ GATE_MEANINGS: dict[str, str] = {
     "chunk_statistics": "The version has not lost more chunks, compared with the live one, than is allowed.",
     "source_quality": "No blocking quality expectation of a source has failed.",
     "access_proof": "Every kind of caller sees exactly what an independent oracle gives them.",
+    "personal_data": "Every passage and title of a source that masks was masked by its profile of now.",
     QUALITY: "The golden set of the index is answered as well as by the live version, above the floors.",
 }
 """What each required gate says when it passes."""
 
 
 INTEGRITY = frozenset(
-    {"row_parity", "no_orphans", "dimension_and_norm", "vector_index_valid", "access_proof"}
+    {"row_parity", "no_orphans", "dimension_and_norm", "vector_index_valid", "access_proof", "personal_data"}
 )
 """A version that fails one of these is broken, and nobody's reason mends it."""
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
 from rag_pipelines import logs, tracing
 from rag_pipelines.config.settings import IndexSettings
 from rag_pipelines.errors import GateError, UsageError
+from rag_pipelines.index.clear_text import clear_passages, clear_retired, stored_masks
 from rag_pipelines.index.gate_results import GATE_MEANINGS, INTEGRITY, Gate, gates_of
 from rag_pipelines.index.storage import drop_tables
 from rag_pipelines.index.versions import Version, candidate_version, index_lock, live_version, version_by_id
@@ -140,6 +142,12 @@ def rollback(database: Database, name: str, version_id: int | None = None, *, ac
                 f"index {name!r} cannot be rolled back: {wanted}; see `rag-pipelines index versions {name}`"
             )
         target = Version.of(row)
+        if clear := clear_passages(connection, target.storage, stored_masks(connection, target.sources)):
+            held = "; ".join(f"{one['source']}: {one['passages']:,} passages" for one in clear)
+            raise UsageError(
+                f"index {name!r} cannot be rolled back to version {target.version_id}: it holds text that "
+                f"its sources mask by now ({held}); build a new version instead"
+            )
         _flip(connection, name, target, "rollback", actor)
         return version_by_id(connection, target.version_id)
 
@@ -170,15 +178,17 @@ def _flip(connection: Pg, name: str, target: Version, action: str, actor: str) -
 
 
 def collect_versions(database: Database, name: str, settings: IndexSettings) -> list[int]:
-    """Drop what no reader and no rollback needs: old retired versions, failed builds, overtaken candidates.
+    """Drop what no reader and no rollback needs: old retired versions, failed builds, overtaken candidates,
+    and retired versions with text that is masked by now.
 
     Raises:
         UsageError: a build or another collection of the index is running.
         TransientError: a long reader holds on to a table; try again later.
     """
-    keep = {"index_name": name, "keep": settings.keep.versions, "age": settings.keep.age}
+    keep: dict[str, Any] = {"index_name": name, "keep": settings.keep.versions, "age": settings.keep.age}
     dropped: list[int] = []
     with index_lock(database, name) as connection:
+        keep["clear"] = clear_retired(connection, name)
         for row in query(connection, "collectable_versions", keep).fetchall():
             version = version_by_id(connection, row["version_id"])
             if _try_drop(connection, version, row["owns_storage"]):

@@ -22,6 +22,7 @@ from rag_pipelines.errors import RagError
 from rag_pipelines.index.freshness import index_freshness
 from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.findings import findings_by_source, screened_documents
 from rag_pipelines.sync.freshness import source_freshness
 from rag_pipelines.text.sketch import bits_apart
 
@@ -110,6 +111,7 @@ def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:
     for row in query(connection, "metric_quarantine", named):
         quarantined.add_metric([row["source"], row["stage"]], row["documents"])
     yield quarantined
+    yield from _findings(connection, [name for name, one in settings.sources.items() if one.privacy])
     yield from _runs(connection, named)
     age = _gauge("certificate_age_seconds", "Time since the newest verification.", "source", "index")
     complete = _gauge("certificate_complete", "Whether it found nothing missing.", "source", "index")
@@ -132,6 +134,18 @@ def _copies(connection: Pg, settings: Settings) -> Iterator[Metric]:
         for row in query(connection, "metric_copies", params):
             copies.add_metric([row["source"]], row["documents"])
     yield copies
+
+
+def _findings(connection: Pg, sources: list[str]) -> Iterator[Metric]:
+    """What privacy profiles found; a source without one has no figures."""
+    places = _gauge("source_findings", "Places that privacy profiles found, by kind.", "source", "kind")
+    for row in findings_by_source(connection, sources):
+        places.add_metric([row["source"], row["kind"]], row["places"])
+    documents = _gauge("source_screened_documents", "What screening came to.", "source", "outcome")
+    for source, row in screened_documents(connection, sources).items():
+        for outcome in ("screened", "finding", "blocked", "restricted"):
+            documents.add_metric([source, outcome], row[outcome])
+    yield from (places, documents)
 
 
 def _promises(connection: Pg, settings: Settings) -> Iterator[Metric]:

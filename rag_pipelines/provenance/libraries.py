@@ -17,6 +17,7 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "docx": ("python-docx", "lxml"),
     "markdown_it": ("markdown-it-py",),
     "oxmsg": ("python-oxmsg",),
+    "stdnum": ("python-stdnum",),
     "pptx": ("python-pptx", "lxml"),
     "unstructured": ("unstructured", "python-docx", "python-pptx", "beautifulsoup4", "lxml"),
     "yaml": ("pyyaml",),

@@ -20,7 +20,7 @@ from uuid import UUID
 import msgspec
 
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.database import Pg, Row, compose_query, query
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between looks at what others have locked when it was to be erased."""
@@ -74,7 +74,9 @@ def _erase_once(connection: Pg, store: BlobStore, contents: Contents, collected:
     """The number of this transaction, and how many rows are left because others have locked them."""
     params = {name: list(value) for name, value in contents._asdict().items()}
     parses = [row["parse_id"] for row in query(connection, "lock_parses_of", params)]
-    collected.parses += query(connection, "drop_idle_parses", {"ids": parses}).rowcount
+    collected.parses += query(
+        connection, "drop_idle_parses", {"ids": parses}, {"usable": compose_query("usable_parse")}
+    ).rowcount
     locked = [row["chunk_set_id"] for row in query(connection, "lock_sets_of", params)]
     alone = [row["chunk_set_id"] for row in query(connection, "sets_of_nobody", {"ids": locked})]
     sets, chunks = drop_sets(connection, alone)

@@ -34,7 +34,7 @@ from rag_pipelines.retention.contents import (
     named,
 )
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Pg, query
+from rag_pipelines.store.database import Pg, compose_query, query
 from rag_pipelines.store.documents import server_time
 
 PAGE = 1_000
@@ -235,12 +235,13 @@ class _Parses:
         self._collected = collected
 
     def look(self) -> None:
-        query(self._connection, "add_idle_parses")
+        query(self._connection, "add_idle_parses", parts={"usable": compose_query("usable_parse")})
 
     def take(self, keys: Sequence[str]) -> None:
         rows = query(self._connection, "lock_idle_parses", {"ids": [int(key) for key in keys]})
         ids = [row["parse_id"] for row in rows]
-        self._collected.parses += query(self._connection, "drop_idle_parses", {"ids": ids}).rowcount
+        parts = {"usable": compose_query("usable_parse")}
+        self._collected.parses += query(self._connection, "drop_idle_parses", {"ids": ids}, parts).rowcount
 
     def drop(self, keys: Sequence[str]) -> Collection[str]:
         return keys

@@ -49,6 +49,7 @@ class Loaded(NamedTuple):
     access_id: int
     raw_sha256: bytes
     raw_bytes: int
+    masked_by: str | None = None
 
 
 class QuarantineEntry(NamedTuple):
@@ -122,8 +123,10 @@ def known_documents(connection: Pg, source_id: int, ids: Sequence[str]) -> dict[
     return {row["external_id"]: row for row in rows}
 
 
-def attribute_params(item: Item, tenant: str, attributes: UUID, access_id: int) -> dict[str, Any]:
-    """The columns that come from the listing alone."""
+def attribute_params(
+    item: Item, tenant: str, attributes: UUID, access_id: int, masked_by: str | None = None
+) -> dict[str, Any]:
+    """The columns that come from the listing alone; `masked_by` stands for the masks in them."""
     name = item.name or item.external_id.rsplit("/", 1)[-1]
     return {
         "external_id": item.external_id,
@@ -136,6 +139,7 @@ def attribute_params(item: Item, tenant: str, attributes: UUID, access_id: int) 
         "given_title": clean(item.title) if item.title else None,
         "author": clean(item.author) if item.author else None,
         "declared_type": item.media_type,
+        "masked_by": masked_by,
         "metadata": Jsonb(plain_metadata(dict(item.metadata))),
         "attributes_key": attributes,
         "access_id": access_id,
@@ -150,7 +154,7 @@ def put_documents(connection: Pg, source_id: int, loaded: Iterable[Loaded]) -> N
             "source_id": source_id,
             "raw_sha256": one.raw_sha256,
             "raw_bytes": one.raw_bytes,
-            **attribute_params(one.item, one.tenant, one.attributes, one.access_id),
+            **attribute_params(one.item, one.tenant, one.attributes, one.access_id, one.masked_by),
         }
         for one in loaded
     ]

@@ -25,12 +25,13 @@ from rag_pipelines.errors import DocumentError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk
 from rag_pipelines.store.chunks import chunk_set_key, find_chunk_sets, make_chunk_set
-from rag_pipelines.store.database import query
+from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.profiles import ChunkTarget, ModelTarget
 from rag_pipelines.sync.commit import Work, commit
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, ScreenTask
 from rag_pipelines.sync.preparing import Blocks, LivePreparer, Preparer, WorkOrder
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.screening import mask_stored_attributes
 from rag_pipelines.sync.sketches import sketch_pending
 from rag_pipelines.sync.targets import Targets
 from rag_pipelines.sync.vectors import Refused, embed_inputs, embed_pending, resolve_refused
@@ -81,11 +82,16 @@ class Advance:
 
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
+        masked_by = self._targets.masked_by
+        if self._targets.privacy is not None and masked_by is not None:
+            mask_stored_attributes(self._run, self._targets.privacy, masked_by)
         with self._run.stage(STAGE_NAMES[self._through]):
             self._work_off_chunks()
         if self._targets.sketch_id is not None:
             with self._run.stage("sketch"):
                 sketch_pending(self._run, self._targets.sketch_id)
+        if masked_by is not None:
+            self._drop_clear_texts(masked_by)
         if self._models:
             with self._run.stage("embed what is pending"):
                 embed_pending(self._run, self._models)
@@ -120,6 +126,13 @@ class Advance:
             rows = query(connection, "drop_last_texts", params).fetchall()
         for row in rows:
             log.warning("last text dropped", document=row["external_id"])
+
+    def _drop_clear_texts(self, masked_by: str) -> None:
+        """Take the earlier text from documents that cannot be read and whose text was never masked like
+        this."""
+        params = {"source_id": self._run.source_id, "buckets": self._run.buckets, "masked_by": masked_by}
+        with self._run.writing() as connection:
+            query(connection, "drop_clear_texts", params)
 
     def _report_progress(self, works: Iterator[Work]) -> Iterator[Work]:
         """The same documents; the run's listener hears how many have been prepared."""
@@ -217,6 +230,16 @@ class Advance:
         row, specs = work.row, tuple(target.spec for target in work.lacks)
         if work.parse_id is None:
             known = row["earlier_blocks"] and len(work.earlier_set_ids) == len(work.lacks)
+            if self._targets.privacy and self._has_clear_blocks(row):
+                screening = ScreenTask(
+                    encoded=b"",
+                    privacy=self._targets.privacy,
+                    counters=row["earlier_counters"],
+                    title=row["given_title"],
+                    chunkers=specs,
+                    known_blocks=bytes(row["earlier_blocks"]) if known else None,
+                )
+                return WorkOrder(bytes(row["earlier_blocks"]), screening)
             task = PrepareTask(
                 data=b"",
                 name=row["name"],
@@ -226,6 +249,7 @@ class Advance:
                 title=row["given_title"],
                 chunkers=specs,
                 known_blocks=bytes(row["earlier_blocks"]) if known else None,
+                privacy=self._targets.privacy,
             )
             return WorkOrder(work.raw_sha256, task)
         if specs:
@@ -234,13 +258,25 @@ class Advance:
             return WorkOrder(work.blocks_sha256, rechunk)
         return None
 
+    def _has_clear_blocks(self, row: Row) -> bool:
+        """Whether the blocks that are stored of a document are what its parser of now makes of its bytes."""
+        return (
+            row["again"]
+            and row["earlier_blocks"] is not None
+            and row["earlier_clear"]
+            and row["earlier_profile"] in self._targets.clear_parsers
+        )
+
     def _take(self, work: Work, result: Prepared | Rechunked) -> None:
         """Keep what a worker made."""
         if isinstance(result, Prepared):
+            work.screened = result.screened
             self._run.report.parsed += 1
             work.summary, work.title = result.summary, result.summary.title
             work.encoded, work.blocks_sha256 = result.encoded, sha256(result.encoded)
             self._run.report.spend("parse (workers)", result.seconds.parse + result.seconds.encode)
+            if result.screened is not None:
+                self._run.report.spend("screen (workers)", result.seconds.screen)
             self._run.report.spend("chunk (workers)", result.seconds.chunk)
             if work.row["again"]:
                 equal = work.row["earlier_blocks"] == work.blocks_sha256

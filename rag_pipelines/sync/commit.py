@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import tracing
@@ -19,6 +20,7 @@ from rag_pipelines.errors import (
     EmptyDocumentError,
     MissingContentError,
     PoisonDocumentError,
+    SensitiveDocumentError,
 )
 from rag_pipelines.model import Summary
 from rag_pipelines.store.chunks import (
@@ -33,9 +35,14 @@ from rag_pipelines.store.chunks import (
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import QuarantineEntry
 from rag_pipelines.store.profiles import ChunkTarget
+from rag_pipelines.sync.prepare import ScreeningResult
+from rag_pipelines.sync.restrictions import restrict
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.targets import FAILED_TYPE, Targets
 from rag_pipelines.sync.vectors import Refused, embedded_row, refusal
+
+NO_TEXT = (EmptyDocumentError, SensitiveDocumentError)
+"""Errors of documents that have no text to go on with, the earlier one least of all."""
 
 
 class Spent(NamedTuple):
@@ -59,6 +66,7 @@ class Work:
     """Its blocks, where they are not in the blob store yet."""
     title: str | None = None
     error: DocumentError | None = None
+    screened: ScreeningResult | None = None
     lacks: tuple[ChunkTarget, ...] = ()
     sets: dict[int, ChunkSet] = field(default_factory=dict)
     set_ids: dict[int, int] = field(default_factory=dict)
@@ -75,6 +83,11 @@ class Work:
     def embedded_title(self, target: ChunkTarget) -> str | None:
         """The title that goes into the embedding input, if it is part of it."""
         return (self.row["given_title"] or self.title) if target.titled else None
+
+    @property
+    def found(self) -> bool:
+        """Whether its privacy profile found something in it."""
+        return bool(self.screened.found if self.screened else self.row["found"])
 
     @property
     def raw_sha256(self) -> bytes:
@@ -118,6 +131,7 @@ def commit(
         done = "ok" if chunked or not targets.chunkers else "pending"
         rows = [_document_row(work, done, changed) for work in works]
         query(connection, "finish_documents", {"rows": Jsonb(rows)})
+        _settle_privacy(connection, targets, works)
         _settle_quarantine(run, targets, works, partly)
     if run.purged_beside():
         _put_blocks(run, works)
@@ -127,6 +141,18 @@ def commit(
     for work in works:
         report.status(work.error.status if work.error else "ok")
     return passed_over + len(lost)
+
+
+def _settle_privacy(connection: Pg, targets: Targets, works: Sequence[Work]) -> None:
+    """Restrict what has to be, and note clear parses that nobody may take up any more."""
+    readers = targets.privacy.readers if targets.privacy else ()
+    settled = [work for work in works if work.error is None]
+    finding = {work.document_id for work in settled if work.found} if readers else set()
+    others = {work.document_id for work in settled if work.row["restricted"]} - finding
+    restrict(connection, finding, others, readers)
+    if targets.masked_by is not None:
+        params = {"ids": [work.document_id for work in works], "masked_by": targets.masked_by}
+        query(connection, "release_clear_parses", params)
 
 
 def _hold_documents(connection: Pg, works: Sequence[Work]) -> list[Work]:
@@ -183,7 +209,8 @@ def _put_parses(connection: Pg, targets: Targets, works: Sequence[Work]) -> None
         if work.summary is not None:
             assert work.blocks_sha256 is not None
             profile_id = targets.parsers[work.summary.media_type]
-            rows.append(parsed_row(*key, profile_id, work.blocks_sha256, work.summary))
+            row = parsed_row(*key, profile_id, work.blocks_sha256, work.summary)
+            rows.append({**row, **_screened_columns(work, targets)})
         elif work.parse_id is None and work.error is not None and _lasting(work.error):
             rows.append(failed_row(*key, targets.parsers[FAILED_TYPE], FAILED_TYPE, work.error))
     ids = put_parses(connection, rows)
@@ -191,12 +218,25 @@ def _put_parses(connection: Pg, targets: Targets, works: Sequence[Work]) -> None
         work.parse_id = work.parse_id or ids.get((work.raw_sha256, work.row["hint"]))
 
 
+def _screened_columns(work: Work, targets: Targets) -> Row:
+    """What the row of a parse says of its screening."""
+    if work.screened is None:
+        return {}
+    return {
+        "privacy": targets.privacy_key,
+        "clear_sha256": work.screened.clear_sha256.hex(),
+        "found": work.screened.found,
+        "places": msgspec.to_builtins(work.screened.places),
+    }
+
+
 def _lasting(error: DocumentError) -> bool:
     return not isinstance(error, PoisonDocumentError | MissingContentError)
 
 
 def _map_chunks(connection: Pg, works: Sequence[Work]) -> set[int]:
-    """The documents that have other chunks now. A failed one keeps what it had; one without text loses it."""
+    """The documents that have other chunks now. A failed one keeps what it had; one without text, or whose
+    text is blocked, loses it."""
     mapping = [
         {
             "document_id": work.document_id,
@@ -210,7 +250,7 @@ def _map_chunks(connection: Pg, works: Sequence[Work]) -> set[int]:
         for profile_id, chunk_set_id in work.set_ids.items()
     ]
     mapped = {row["document_id"] for row in query(connection, "map_chunks", {"rows": Jsonb(mapping)})}
-    blank = [work.document_id for work in works if isinstance(work.error, EmptyDocumentError)]
+    blank = [work.document_id for work in works if isinstance(work.error, NO_TEXT)]
     query(connection, "unmap_chunks", {"ids": blank})
     return mapped.union(blank)
 

@@ -35,9 +35,10 @@ class DocumentChange(StrEnum):
     FAILED = "failed"
 
 
-def attributes_key(item: Item, tenant: str) -> UUID:
-    """A key that is equal as long as nothing but content and access of the document changed."""
-    value = (
+def attributes_key(item: Item, tenant: str, masked_by: str | None = None) -> UUID:
+    """A key that is equal as long as nothing but content and access of the document changed, nor the masks
+    of its source's profile, which `masked_by` stands for."""
+    value: tuple[Any, ...] = (
         item.name,
         item.path,
         item.url,
@@ -47,6 +48,7 @@ def attributes_key(item: Item, tenant: str) -> UUID:
         tenant,
         item.modified_at,
         item.metadata,
+        *([masked_by] if masked_by else []),
     )
     try:
         data = _encode(value)

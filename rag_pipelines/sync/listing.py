@@ -27,6 +27,7 @@ from rag_pipelines.connectors.base import (
     Removed,
     source_failure,
 )
+from rag_pipelines.model import AccessRule
 from rag_pipelines.store.database import Row, query
 from rag_pipelines.store.documents import (
     QuarantineEntry,
@@ -38,9 +39,12 @@ from rag_pipelines.sync.access import ListedRules
 from rag_pipelines.sync.diff import DocumentChange, attributes_key, compare
 from rag_pipelines.sync.loading import Loading, Wanted
 from rag_pipelines.sync.origin import Listed, Restarted, SourceOrigin
+from rag_pipelines.sync.restrictions import restricted, stored_rule
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
+from rag_pipelines.sync.screening import masked_item
 from rag_pipelines.sync.settle import Settlement
+from rag_pipelines.sync.targets import masked_by
 from rag_pipelines.sync.wanted import drop_wanted, has_wanted, put_wanted
 from rag_pipelines.sync.withholding import Withholding
 
@@ -151,6 +155,8 @@ class SourceListing:
         self._loading = Loading(run, origin, loading)
         self._rules = ListedRules(run)
         self._withholding = Withholding(run)
+        self._privacy = run.settings.privacy(run.name)
+        self._masked_by = masked_by(run.settings, run.name)
         self._feed = False
         self._named = False
         self._open_ends = True
@@ -284,8 +290,10 @@ class SourceListing:
         to_load: list[Wanted] = []
         deferred: list[Wanted] = []
         held: list[str] = []
-        for identity, one in wanted.items():
-            if identity not in stored:
+        owned: list[dict[str, Any]] = []
+        for identity, listed in wanted.items():
+            one = self._as_restricted(listed, stored.get(identity), owned)
+            if identity not in stored or (one is not listed and self._is_stored(one, stored[identity])):
                 held.append(identity)
                 if identity not in moved:
                     run.decide(DocumentChange.UNCHANGED, identity)
@@ -312,18 +320,20 @@ class SourceListing:
                 about = (one.item.token, one.attributes.hex, msgspec.to_builtins(one.rule))
                 run.decide(change, identity, about)
             assert row is not None
-            params = attribute_params(one.item, one.tenant, one.attributes, one.access_id)
+            params = attribute_params(one.item, one.tenant, one.attributes, one.access_id, self._masked_by)
             attributes.append({"document_id": row["document_id"], **params})
         left = deferred if self._scope.full else self._loading.due(deferred)
-        if attributes or access or left or self._wanted or self._open_ends:
+        if attributes or access or owned or left or self._wanted or self._open_ends:
             with run.writing() as connection:
                 if self._wanted:
                     drop_wanted(run, [*held, *(one.item.external_id for one in to_load)])
                     put_wanted(run, left)
-                    access += self._access_of_new(left)
+                    access += self._access_of_new(left, owned)
                 set_attributes(connection, attributes)
                 for each in access:
                     query(connection, "set_access", each)
+                for each in owned:
+                    query(connection, "set_own_access", each)
                 params = {"source_id": run.source_id, "ids": held}
                 query(connection, "trust_content", params)
                 query(connection, "resolve_listing_failures", params)
@@ -336,9 +346,34 @@ class SourceListing:
         wanted: dict[str, Wanted] = {}
         for identity, item in items.items():
             tenant, rule = item.tenant or self._run.source.tenant, rules[identity]
-            key = attributes_key(item, tenant)
+            if self._privacy is not None and self._masked_by is not None:
+                item = masked_item(item, self._privacy)
+            key = attributes_key(item, tenant, self._masked_by)
             wanted[identity] = Wanted(item, tenant, key, rule, self._rules.id_of(rule), None)
         return wanted
+
+    def _as_restricted(self, one: Wanted, row: Row | None, owned: list[dict[str, Any]]) -> Wanted:
+        """What a document is to be stored as, where its stored row is restricted because of what it holds;
+        a rule of the source that is new is added to `owned`."""
+        if row is None or row["own_access"] is None or one.rule is None:
+            return one
+        readers = self._privacy.readers if self._privacy is not None else ()
+        rule = restricted(one.rule, readers) if readers else one.rule
+        effective = one._replace(rule=rule, access_id=self._rules.id_of(rule))
+        if msgspec.convert(row["own_access"], AccessRule) != one.rule.normalised():
+            owned.append(
+                {
+                    "document_id": row["document_id"],
+                    "access_id": effective.access_id,
+                    "own_access": stored_rule(one.rule) if readers else None,
+                }
+            )
+        return effective
+
+    def _is_stored(self, one: Wanted, row: Row | None) -> bool:
+        """Whether nothing of a document has changed but what it was found to hold."""
+        change = compare(one.item, one.attributes, one.access_id, row, full=self._scope.full)
+        return change is DocumentChange.UNCHANGED
 
     def _differing(self, wanted: Mapping[str, Wanted]) -> dict[str, Row | None]:
         """Those that are not stored as they are listed, with their stored row."""
@@ -355,7 +390,7 @@ class SourceListing:
         rows = query(self._run.connection, "differing_documents", params, binary=True)
         return {row["external_id"]: row if row["document_id"] else None for row in rows}
 
-    def _access_of_new(self, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
+    def _access_of_new(self, wanted: Sequence[Wanted], owned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Who may see documents that shards have stored since this block was compared with the catalogue."""
         new = {one.item.external_id: one for one in wanted if one.known is None}
         known = known_documents(self._run.connection, self._run.source_id, list(new)) if new else {}
@@ -363,7 +398,7 @@ class SourceListing:
             {
                 "document_id": row["document_id"],
                 "tenant": new[one].tenant,
-                "access_id": new[one].access_id,
+                "access_id": self._as_restricted(new[one], row, owned).access_id,
             }
             for one, row in known.items()
         ]

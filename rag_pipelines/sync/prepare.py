@@ -10,6 +10,7 @@ boundary. What does not: the parsers (`parsing.registry`), the chunkers, the wor
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 
@@ -22,6 +23,8 @@ from rag_pipelines.fingerprint import sha256
 from rag_pipelines.model import Chunk, ParsedDocument, Summary
 from rag_pipelines.parsing.base import ParseLimits, ParseOptions, ParseRequest
 from rag_pipelines.parsing.stored import decode_parsed, encode_parsed, summarise
+from rag_pipelines.privacy.masks import Place
+from rag_pipelines.privacy.profile import PrivacyProfile
 
 
 class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -29,6 +32,7 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Where `title` is None, the title found in the document is given to the chunkers. `known_blocks` is the
     SHA-256 of encoded blocks of which every chunk is known: where they come out, nothing is chunked.
+    With `privacy` it is screened by that profile before it is chunked.
     `in_haste` has PDFs read without a look for tables beyond the alignment of their text.
     """
 
@@ -41,6 +45,19 @@ class PrepareTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     chunkers: tuple[ChunkerSpec, ...] = ()
     known_blocks: bytes | None = None
     in_haste: bool = False
+    privacy: PrivacyProfile | None = None
+
+
+class ScreenTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Blocks to screen by a profile and to chunk; the rest as in `PrepareTask`. `counters` are those of the
+    parse that made them, some of which the blocks do not hold."""
+
+    encoded: bytes
+    privacy: PrivacyProfile
+    counters: dict[str, int]
+    title: str | None = None
+    chunkers: tuple[ChunkerSpec, ...] = ()
+    known_blocks: bytes | None = None
 
 
 class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -51,28 +68,43 @@ class RechunkTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     chunkers: tuple[ChunkerSpec, ...] = ()
 
 
+Task = PrepareTask | ScreenTask | RechunkTask
+
+
 class Seconds(msgspec.Struct, frozen=True):
     """Wall time of each stage, in seconds."""
 
     parse: float
     encode: float
     chunk: float
+    screen: float = 0.0
 
 
 Chunked = tuple[tuple[Chunk, ...] | None, ...]
 """The chunks by each chunker of a task, in its order; None where the chunker `needs_embedder`."""
 
 
+class ScreeningResult(msgspec.Struct, frozen=True):
+    """What a document was found to hold: the digest of its blocks before masks, the places in its text, and
+    counts by kind with what was found elsewhere in it."""
+
+    clear_sha256: bytes
+    places: tuple[Place, ...]
+    found: dict[str, int]
+
+
 class Prepared(msgspec.Struct, frozen=True, tag=True):
     """A document ready to be stored: its encoded blocks (for the blob store), what they hold, its chunks.
 
-    `chunks` is None where the blocks are those whose chunks were known.
+    `chunks` is None where the blocks are those whose chunks were known, `screened` where there was no
+    profile.
     """
 
     encoded: bytes
     summary: Summary
     chunks: Chunked | None
     seconds: Seconds
+    screened: ScreeningResult | None = None
 
 
 class Rechunked(msgspec.Struct, frozen=True, tag=True):
@@ -98,9 +130,14 @@ def preload() -> None:
     registry.parse(ParseRequest(_SAMPLE, "sample.md"))
 
 
-def process(task: PrepareTask | RechunkTask) -> Prepared | Rechunked:
-    """Either of the two tasks, so that one pool serves both."""
-    return prepare(task) if isinstance(task, PrepareTask) else rechunk(task)
+def process(task: Task) -> Prepared | Rechunked:
+    """Any of the tasks, so that one pool serves all."""
+    match task:
+        case PrepareTask():
+            return prepare(task)
+        case ScreenTask():
+            return screen_stored(task)
+    return rechunk(task)
 
 
 def prepare(task: PrepareTask) -> Prepared:
@@ -117,17 +154,39 @@ def prepare(task: PrepareTask) -> Prepared:
     document = registry.parse(ParseRequest(task.data, task.name, task.declared_type, options, task.limits))
     if task.in_haste:
         document = _said_to_be_in_haste(document)
-    parsed = time.perf_counter()
+    return _prepared(document, task, time.perf_counter() - start)
+
+
+def screen_stored(task: ScreenTask) -> Prepared:
+    """Screen stored blocks, and chunk what comes of it. Raises what `prepare` raises."""
+    start = time.perf_counter()
+    made = _prepared(decode_parsed(task.encoded), task, time.perf_counter() - start)
+    summary = msgspec.structs.replace(made.summary, counters=task.counters)
+    return msgspec.structs.replace(made, summary=summary)
+
+
+def _prepared(document: ParsedDocument, task: PrepareTask | ScreenTask, parsing: float) -> Prepared:
+    start = time.perf_counter()
+    document, screened = _screened(document, task.privacy) if task.privacy else (document, None)
+    screened_at = time.perf_counter()
     encoded = encode_parsed(document)
     encoded_at = time.perf_counter()
     known = task.known_blocks is not None and sha256(encoded) == task.known_blocks
     chunks = None if known else _chunk(document, task.title, task.chunkers)
     chunked = time.perf_counter()
-    seconds = Seconds(parsed - start, encoded_at - parsed, chunked - encoded_at)
-    return Prepared(encoded, summarise(document), chunks, seconds)
+    seconds = Seconds(parsing, encoded_at - screened_at, chunked - encoded_at, screened_at - start)
+    return Prepared(encoded, summarise(document), chunks, seconds, screened)
 
 
-def quicker(task: PrepareTask | RechunkTask) -> PrepareTask | None:
+def _screened(document: ParsedDocument, profile: PrivacyProfile) -> tuple[ParsedDocument, ScreeningResult]:
+    from rag_pipelines.privacy.screen import screen
+
+    made = screen(document, profile)
+    found = Counter(str(place.kind) for place in made.places) + Counter(made.elsewhere)
+    return made.document, ScreeningResult(sha256(encode_parsed(document)), made.places, dict(found))
+
+
+def quicker(task: Task) -> PrepareTask | None:
     """The task that reads PDFs in the ``fast`` way, for one that took too long otherwise; else None.
 
     A PDF may be the document, or in an archive, a mail or another document.

@@ -19,7 +19,7 @@ from rag_pipelines.model import Chunk
 from rag_pipelines.parsing.stored import decode_parsed
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.sync.commit import Work
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask
+from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, Task
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.workers.jobs import JobOutcome
 
@@ -37,14 +37,14 @@ class WorkOrder(NamedTuple):
     """A task for the workers, but for the bytes of its document: these have `digest` in the blob store."""
 
     digest: bytes
-    task: PrepareTask | RechunkTask
+    task: Task
 
     @property
     def key(self) -> UUID:
         """Equal for orders with the same result."""
         return text_key(self.digest.hex(), repr(msgspec.to_builtins(self.task)))
 
-    def filled(self, blobs: BlobStore) -> PrepareTask | RechunkTask:
+    def filled(self, blobs: BlobStore) -> Task:
         """The task with its bytes; raises `MissingContentError`."""
         if isinstance(self.task, PrepareTask):
             return msgspec.structs.replace(self.task, data=blobs.get("raw", self.digest))
@@ -78,7 +78,7 @@ class LivePreparer:
         """As `Preparer.map`; workers run ahead of the caller by one batch."""
         limits = self._run.settings.limits
 
-        def task(work: T) -> PrepareTask | RechunkTask | None:
+        def task(work: T) -> Task | None:
             made = order(work)
             return made.filled(self._run.blobs) if made else None
 

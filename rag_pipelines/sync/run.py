@@ -23,14 +23,14 @@ from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.lease import Lease
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
-from rag_pipelines.sync.prepare import Prepared, PrepareTask, Rechunked, RechunkTask, process, quicker
+from rag_pipelines.sync.prepare import Prepared, Rechunked, Task, process, quicker
 from rag_pipelines.sync.report import SyncReport
 from rag_pipelines.workers.local import LocalPool
 from rag_pipelines.workers.pool import WorkerPool
 
 log = logs.get(__name__)
 
-Workers = WorkerPool[PrepareTask | RechunkTask, Prepared | Rechunked]
+Workers = WorkerPool[Task, Prepared | Rechunked]
 
 
 def worker_pool(limits: LimitSettings) -> Workers:

@@ -25,6 +25,7 @@ from rag_pipelines.store.lease import lease_owner
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.expiry import Expiry
 from rag_pipelines.sync.origin import SourceOrigin
+from rag_pipelines.sync.restrictions import restrict
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.wanted import drop_wanted
 
@@ -181,12 +182,18 @@ class Settlement:
         run = self._run
         query(run.connection, "begin_moves")
         params = {"source_id": run.source_id, "since": since}
-        for row in query(run.connection, "merge_moves", params).fetchall():
+        rows = query(run.connection, "merge_moves", params).fetchall()
+        restrictions = query(run.connection, "access_of_documents", {"ids": [row["old_id"] for row in rows]})
+        held = {row["document_id"] for row in restrictions if row["own_access"] is not None}
+        for row in rows:
             row["metadata"] = Jsonb(row["metadata"])
             query(run.connection, "apply_move", row)
             moved = {"old_id": row["old_external_id"], "external_id": row["external_id"]}
             query(run.connection, "rename_quarantined", {"source_id": run.source_id, **moved})
             run.redecide(DocumentChange.ADDED, DocumentChange.MOVED, row["external_id"])
+        profile = run.settings.privacy(run.name)
+        if profile is not None and profile.readers:
+            restrict(run.connection, held, set(), profile.readers)
 
     def _delete_vanished(self, vanished: int, known: int) -> None:
         run = self._run

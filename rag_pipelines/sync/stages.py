@@ -34,7 +34,7 @@ from rag_pipelines.sync.origin import LiveOrigin, SourceOrigin
 from rag_pipelines.sync.report import RUN_REPORT, SyncReport
 from rag_pipelines.sync.run import SourceRun, counts_of, worker_pool
 from rag_pipelines.sync.scope import Scope
-from rag_pipelines.sync.targets import source_targets
+from rag_pipelines.sync.targets import masked_by, source_targets
 from rag_pipelines.sync.wanted import load_wanted
 from rag_pipelines.sync.worked_off import forget_worked_off
 
@@ -71,7 +71,12 @@ def source_run(
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         began = _find_continued_run(run) if continued else None
         grows = began is not None
-        described = {"source_id": run.source_id, "tenant": run.source.tenant, "grace": run.source.grace}
+        described = {
+            "source_id": run.source_id,
+            "tenant": run.source.tenant,
+            "grace": run.source.grace,
+            "masked_by": masked_by(settings, source),
+        }
         query(run.connection, "describe_source", described)
         if began is None:
             query(run.connection, "end_abandoned_runs", {"source_id": run.source_id})

@@ -100,6 +100,7 @@ def test_what_there_is(shell: Shell):
             "source_quality",
             "quality",
             "access_proof",
+            "personal_data",
             "canary",
         },
     }

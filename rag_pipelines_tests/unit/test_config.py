@@ -197,9 +197,9 @@ MISTAKES = {
     "an unknown key": (
         SOURCE + "    tennant: acme\n",
         "sources.s.tennant (line 5): received an unknown key; valid: connector, options, "
-        "tenant, access, parsing, freshness, full_listing, group_listing, schedule, triggers, delete_guard, "
-        "budget, grace, max_attempts, quarantine, losses, labels, retention, sensitivity, approval, owner; "
-        "did you mean 'tenant'?",
+        "tenant, access, parsing, privacy, freshness, full_listing, group_listing, schedule, triggers, "
+        "delete_guard, budget, grace, max_attempts, quarantine, losses, labels, retention, sensitivity, "
+        "approval, owner; did you mean 'tenant'?",
     ),
     "a key of the wrong type": (
         "database:\n  pool_size: many\n",

@@ -1,11 +1,11 @@
 -- name: known_documents
 -- What is stored of the listed ids.
-SELECT document_id, external_id, state, token, attributes_key, access_id, raw_sha256, name, path
+SELECT document_id, external_id, state, token, attributes_key, access_id, raw_sha256, name, path, own_access
 FROM rag.document WHERE source_id = %(source_id)s AND external_id = ANY(%(ids)s);
 
 -- name: differing_documents
 -- Of listed documents those that are not stored as they are listed, with what is stored of them, if anything is.
-SELECT l.external_id, d.document_id, d.state, d.token, d.attributes_key, d.access_id, d.raw_sha256, d.name, d.path
+SELECT l.external_id, d.document_id, d.state, d.token, d.attributes_key, d.access_id, d.raw_sha256, d.name, d.path, d.own_access
 FROM jsonb_to_recordset(%(listed)s) AS l (external_id text, token text, attributes_key uuid, access_id int)
 LEFT JOIN rag.document d ON d.source_id = %(source_id)s AND d.external_id = l.external_id
 WHERE %(full)s OR d.document_id IS NULL OR d.state = 'tombstoned' OR d.token <> l.token
@@ -30,16 +30,16 @@ RETURNING access_id;
 -- is of the content it had, and `text_of` is when that was modified or, where the source does not say, stored.
 INSERT INTO rag.document (
     source_id, external_id, tenant, token, name, path, hint, url, given_title, author, declared_type,
-    metadata, attributes_key, access_id, raw_sha256, raw_bytes, modified_at
+    metadata, masked_by, attributes_key, access_id, raw_sha256, raw_bytes, modified_at
 ) VALUES (
     %(source_id)s, %(external_id)s, %(tenant)s, %(token)s, %(name)s, %(path)s, %(hint)s, %(url)s,
-    %(given_title)s, %(author)s, %(declared_type)s, %(metadata)s, %(attributes_key)s, %(access_id)s,
+    %(given_title)s, %(author)s, %(declared_type)s, %(metadata)s, %(masked_by)s, %(attributes_key)s, %(access_id)s,
     %(raw_sha256)s, %(raw_bytes)s, %(modified_at)s
 )
 ON CONFLICT (source_id, external_id) DO UPDATE SET
     tenant = EXCLUDED.tenant, token = EXCLUDED.token, name = EXCLUDED.name, path = EXCLUDED.path,
     hint = EXCLUDED.hint, url = EXCLUDED.url, given_title = EXCLUDED.given_title, author = EXCLUDED.author,
-    declared_type = EXCLUDED.declared_type, metadata = EXCLUDED.metadata,
+    declared_type = EXCLUDED.declared_type, metadata = EXCLUDED.metadata, masked_by = EXCLUDED.masked_by,
     attributes_key = EXCLUDED.attributes_key, access_id = EXCLUDED.access_id,
     raw_sha256 = EXCLUDED.raw_sha256, raw_bytes = EXCLUDED.raw_bytes, modified_at = EXCLUDED.modified_at,
     status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
@@ -55,7 +55,7 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
 UPDATE rag.document SET
     tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s, hint = %(hint)s, url = %(url)s,
     given_title = %(given_title)s, author = %(author)s, declared_type = %(declared_type)s,
-    metadata = %(metadata)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
+    metadata = %(metadata)s, masked_by = %(masked_by)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
     modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp(),
     changed_xid = CASE WHEN state = 'present' AND tenant = %(tenant)s THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s;
@@ -137,9 +137,9 @@ SELECT * FROM taken;
 UPDATE rag.document SET
     external_id = %(external_id)s, tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s,
     hint = %(hint)s, url = %(url)s, given_title = %(given_title)s, author = %(author)s,
-    declared_type = %(declared_type)s, metadata = %(metadata)s, attributes_key = %(attributes_key)s,
-    access_id = %(access_id)s, modified_at = %(modified_at)s, updated_at = clock_timestamp(),
-    state = 'present', deleted_at = NULL, deletion_id = NULL
+    declared_type = %(declared_type)s, metadata = %(metadata)s, masked_by = %(masked_by)s,
+    attributes_key = %(attributes_key)s, access_id = %(access_id)s, own_access = NULL, modified_at = %(modified_at)s,
+    updated_at = clock_timestamp(), state = 'present', deleted_at = NULL, deletion_id = NULL
 WHERE document_id = %(old_id)s;
 
 -- name: tombstone_vanished

@@ -195,7 +195,7 @@ ON CONFLICT DO NOTHING;
 -- name: add_idle_parses
 INSERT INTO idle SELECT parse_id::text FROM rag.parse p
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
-  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
+  AND NOT {usable};
 
 -- name: add_idle_blobs
 INSERT INTO idle SELECT unnest(%(keys)s::text[]) ON CONFLICT DO NOTHING;
@@ -262,7 +262,7 @@ SELECT parse_id FROM rag.parse WHERE parse_id = ANY(%(ids)s) ORDER BY parse_id F
 DELETE FROM rag.parse p
 WHERE p.parse_id = ANY(%(ids)s)
   AND NOT EXISTS (SELECT FROM rag.document d WHERE d.parse_id = p.parse_id)
-  AND NOT EXISTS (SELECT FROM rag.document d WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint);
+  AND NOT {usable};
 
 -- name: lock_idle_rules
 SELECT access_id FROM rag.access_rule WHERE digest = ANY(%(keys)s::uuid[]) ORDER BY access_id FOR UPDATE SKIP LOCKED;

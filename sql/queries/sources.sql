@@ -6,8 +6,9 @@ RETURNING source_id, cursor, listed_at;
 
 -- name: describe_source
 -- What is needed of a source when it is no longer configured, or its configuration is not at hand.
-UPDATE rag.source SET tenant = %(tenant)s, grace = %(grace)s
-WHERE source_id = %(source_id)s AND (tenant, grace) IS DISTINCT FROM (%(tenant)s, %(grace)s::interval);
+UPDATE rag.source SET tenant = %(tenant)s, grace = %(grace)s, masked_by = %(masked_by)s
+WHERE source_id = %(source_id)s
+  AND (tenant, grace, masked_by) IS DISTINCT FROM (%(tenant)s, %(grace)s::interval, %(masked_by)s::text);
 
 -- name: source_by_name
 SELECT source_id, name, connector, cursor, listed_at, settled_at, lease_owner, lease_at, policy FROM rag.source WHERE name = %(name)s;

@@ -47,7 +47,10 @@ SELECT d.document_id, d.external_id, d.name, d.hint, d.declared_type, d.given_ti
        memo.parse_id, memo.status, memo.message, memo.media_type, memo.blocks_sha256, memo.title,
        coalesce(q.attempts, 0) AS attempts, earlier.media_type AS earlier_type,
        earlier.blocks_sha256 AS earlier_blocks, earlier.title AS earlier_title,
-       coalesce(earlier.raw_sha256 = d.raw_sha256 AND earlier.hint = d.hint, false) AS again
+       coalesce(earlier.raw_sha256 = d.raw_sha256 AND earlier.hint = d.hint, false) AS again,
+       earlier.profile_id AS earlier_profile, d.own_access IS NOT NULL AS restricted, memo.found,
+       coalesce(earlier.clear_sha256 IS NULL OR earlier.clear_sha256 = earlier.blocks_sha256, false) AS earlier_clear,
+       CASE WHEN %(screens)s THEN earlier.counters END AS earlier_counters
 FROM rag.document d
 LEFT JOIN rag.parse earlier ON earlier.parse_id = d.parse_id
 LEFT JOIN LATERAL (
@@ -106,14 +109,15 @@ SELECT key, chunk_set_id, chunks FROM rag.chunk_set WHERE key = ANY(%(keys)s);
 -- name: put_parses
 -- The outcome of parsing some bytes, good or bad, for whoever meets the same bytes.
 INSERT INTO rag.parse (raw_sha256, hint, profile_id, status, message, media_type, blocks_sha256, title, language,
-                       pages, characters, blocks, counters, metadata, warnings)
+                       pages, characters, blocks, counters, metadata, warnings, privacy, clear_sha256, found, places)
 SELECT decode(raw_sha256, 'hex'), hint, profile_id, status, message, media_type, decode(blocks_sha256, 'hex'), title,
        language, pages, coalesce(characters, 0), coalesce(blocks, '{}'), coalesce(counters, '{}'),
-       coalesce(metadata, '{}'), coalesce(warnings, '{}')
+       coalesce(metadata, '{}'), coalesce(warnings, '{}'),
+       privacy, decode(clear_sha256, 'hex'), coalesce(found, '{}'), coalesce(places, '[]')
 FROM jsonb_to_recordset(%(rows)s) AS r (
     raw_sha256 text, hint text, profile_id int, status text, message text, media_type text, blocks_sha256 text,
     title text, language text, pages int, characters int, blocks jsonb, counters jsonb, metadata jsonb,
-    warnings text[])
+    warnings text[], privacy text, clear_sha256 text, found jsonb, places jsonb)
 ORDER BY raw_sha256, hint, profile_id
 ON CONFLICT (raw_sha256, hint, profile_id) DO UPDATE SET status = EXCLUDED.status, message = EXCLUDED.message
 RETURNING parse_id, encode(raw_sha256, 'hex') AS raw_sha256, hint;
@@ -149,8 +153,8 @@ ORDER BY input_key FOR KEY SHARE;
 -- takes the document for a changed one. A document that cannot be read goes on with the text of its earlier bytes.
 UPDATE rag.document d SET
     parse_id = r.parse_id, status = r.status, updated_at = clock_timestamp(),
-    text_of = CASE WHEN r.status NOT IN ('ok', 'empty') THEN d.text_of END,
-    unread_since = CASE WHEN r.status NOT IN ('ok', 'empty', 'pending') AND d.text_of IS NOT NULL
+    text_of = CASE WHEN r.status NOT IN ('ok', 'empty', 'sensitive') THEN d.text_of END,
+    unread_since = CASE WHEN r.status NOT IN ('ok', 'empty', 'sensitive', 'pending') AND d.text_of IS NOT NULL
                         THEN coalesce(d.unread_since, clock_timestamp()) END,
     token = CASE WHEN r.reload THEN '' ELSE d.token END,
     changed_xid = CASE WHEN r.changed THEN pg_current_xact_id() ELSE d.changed_xid END

@@ -148,8 +148,13 @@ ON CONFLICT (version_id, gate) DO UPDATE SET
 SELECT gate, passed, observed, threshold, detail, checked_at FROM rag.gate_result
 WHERE version_id = %(version_id)s ORDER BY gate;
 
+-- name: shown_storages
+-- The live and the retired versions of an index, with their sources.
+SELECT version_id, state, storage, ARRAY(SELECT jsonb_array_elements_text(params -> 'sources')) AS sources
+FROM rag.index_version WHERE index_name = %(index_name)s AND state IN ('live', 'retired') ORDER BY version_id;
+
 -- name: collectable_versions
--- Retired versions beyond the newest `keep` and older than `age`, failed builds, candidates older than the live version,
+-- Retired versions beyond the newest `keep` and older than `age`, those in `clear`, failed builds, candidates older than the live version,
 -- and copies of versions of another kind than the live one. A version whose storage another version uses now keeps its row and loses nothing.
 SELECT v.version_id, v.state, v.storage, v.kind,
        NOT EXISTS (SELECT FROM rag.index_version o WHERE o.storage = v.storage AND o.version_id <> v.version_id
@@ -159,6 +164,7 @@ FROM (
     FROM rag.index_version WHERE index_name = %(index_name)s
 ) v
 WHERE (v.state = 'retired' AND v.nth > %(keep)s AND v.retired_at < now() - %(age)s::interval)
+   OR (v.state = 'retired' AND v.version_id = ANY(%(clear)s::int[]))
    OR (v.state = 'failed' AND v.dropped_at IS NULL)
    OR (v.state = 'spare' AND NOT EXISTS (
         SELECT FROM rag.index_version l WHERE l.index_name = v.index_name AND l.state = 'live'
