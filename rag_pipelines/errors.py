@@ -6,6 +6,7 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     RagError
     ├── ConfigError                 the configuration file is wrong; carries every problem found
     ├── UsageError                  the caller asked for something that is not there or not allowed
+    │   └── SwitchedOffError        ... just now, because an operator switched it off
     ├── CredentialError             a source or endpoint rejected our credentials; stops the source
     ├── TransientError              worth another try later
     │   └── ThrottledError          ... after `retry_after` seconds
@@ -66,6 +67,10 @@ class ConfigError(RagError):
 
 class UsageError(RagError):
     """The request names something that does not exist or is not allowed."""
+
+
+class SwitchedOffError(UsageError):
+    """An operator has switched this off for now."""
 
 
 class CredentialError(RagError):

@@ -630,6 +630,16 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION rag.switches(index_name text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN (SELECT jsonb_agg(jsonb_build_array(kind, target, reason) ORDER BY kind, target)::text
+            FROM rag.switch_in_force
+            WHERE kind = 'source-off' OR (kind <> 'read-only' AND target = switches.index_name));
+END $$;
+
 CREATE FUNCTION rag.words(language regconfig, content text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT rag.words_as_typed_and_folded(words.language, concat_ws(' '::text, rag.as_typed(head.head), rag.identifiers_joined(head.head), rag.single_characters(head.head))) AS words_as_typed_and_folded FROM rag.width_folded("left"(words.content, CASE WHEN (octet_length(words.content) > (2 * length(words.content))) THEN 30000 ELSE 100000 END)) head(head));
@@ -1200,6 +1210,37 @@ CREATE TABLE rag.spent (
     CONSTRAINT spent_purpose_check CHECK ((purpose = ANY (ARRAY['ingest'::text, 'search'::text])))
 );
 
+CREATE TABLE rag.switch (
+    switch_id bigint NOT NULL,
+    kind text NOT NULL,
+    target text DEFAULT ''::text NOT NULL,
+    reason text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_by text NOT NULL,
+    until timestamp with time zone,
+    ended_at timestamp with time zone,
+    ended_by text
+);
+
+CREATE VIEW rag.switch_in_force AS
+ SELECT kind,
+    target,
+    reason,
+    started_at,
+    started_by,
+    until
+   FROM rag.switch
+  WHERE ((ended_at IS NULL) AND ((until IS NULL) OR (until > now())));
+
+ALTER TABLE rag.switch ALTER COLUMN switch_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.switch_switch_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE rag.tenant_change (
     tenant text NOT NULL,
     place integer NOT NULL,
@@ -1581,6 +1622,9 @@ ALTER TABLE ONLY rag.source
 ALTER TABLE ONLY rag.spent
     ADD CONSTRAINT spent_pkey PRIMARY KEY (day, purpose, source, tenant, indexes, model);
 
+ALTER TABLE ONLY rag.switch
+    ADD CONSTRAINT switch_pkey PRIMARY KEY (switch_id);
+
 ALTER TABLE ONLY rag.tenant_change
     ADD CONSTRAINT tenant_change_pkey PRIMARY KEY (tenant, place);
 
@@ -1682,6 +1726,8 @@ CREATE INDEX shard_lease_by_source ON rag.shard_lease USING btree (source_id);
 CREATE INDEX sketch_by_band ON rag.sketch USING gin (bands) WITH (fastupdate=off);
 
 CREATE INDEX sketch_by_family ON rag.sketch USING btree (family);
+
+CREATE UNIQUE INDEX switch_open ON rag.switch USING btree (kind, target) WHERE (ended_at IS NULL);
 
 CREATE TRIGGER bytes_replaced AFTER UPDATE ON rag.document FOR EACH ROW WHEN ((old.raw_sha256 <> new.raw_sha256)) EXECUTE FUNCTION rag.bytes_replaced();
 

@@ -10,6 +10,7 @@ the principals are the server's own, and a filter can only narrow what they may 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -63,10 +64,14 @@ class Found(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the tool gives back. `left_out` counts passages over the token limit."""
+    """What the tool gives back. `left_out` counts passages over the token limit.
+
+    `notes` say what is switched off.
+    """
 
     passages: list[Found]
     left_out: int
+    notes: list[str]
 
 
 def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller: Caller) -> MCPServer:
@@ -106,7 +111,7 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
             raise ToolError("the search cannot be answered now; try again later") from error
         except RagError as error:
             raise ToolError("the search failed") from error
-        return _answer(pack_context(result.hits, caller.max_tokens))
+        return _answer(pack_context(result.hits, caller.max_tokens), result.notes)
 
     return server
 
@@ -119,8 +124,9 @@ def _narrowing(given: dict[str, Any] | None, known: list[str]) -> Filter:
     return chosen
 
 
-def _answer(packed: PackedContext) -> Answer:
-    return Answer(passages=[_to_passage(passage) for passage in packed.passages], left_out=packed.left_out)
+def _answer(packed: PackedContext, notes: Sequence[str]) -> Answer:
+    passages = [_to_passage(passage) for passage in packed.passages]
+    return Answer(passages=passages, left_out=packed.left_out, notes=list(notes))
 
 
 def _to_passage(passage: Passage) -> Found:

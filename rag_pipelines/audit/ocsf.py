@@ -35,6 +35,8 @@ ACTIVITIES = {
     "canary breach": (SUSPEND, "Suspend"),
     "hold": (ENABLE, "Enable"),
     "hold released": (DISABLE, "Disable"),
+    "switch on": (ENABLE, "Enable"),
+    "switch off": (DISABLE, "Disable"),
     "plan applied": (UPDATE, "Update"),
     "override": (UPDATE, "Update"),
     "audit redacted": (UPDATE, "Update"),

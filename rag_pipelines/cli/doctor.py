@@ -77,6 +77,7 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
     yield Check("configuration", True, f"{len(settings.sources)} sources, {len(settings.indexes)} indexes")
     yield _disk(settings.data_dir)
     yield run_check("database", partial(_database, settings))
+    yield run_check("switches", partial(_switches, settings))
     if settings.database.session_url is not None:
         yield run_check("database.session_url", partial(_sessions, settings.database.session_url))
     if settings.database.reader_url is not None:
@@ -191,22 +192,45 @@ def _disk(folder: Path) -> Check:
     return Check("data folder", free >= MIN_FREE_BYTES or None, detail)
 
 
+def _server(settings: Settings) -> tuple[Address, str] | None:
+    """Where Postgres is, and whether it is embedded or your own; None for an embedded one that is down."""
+    from rag_pipelines.store.embedded import EmbeddedServer, require_server
+
+    if settings.database.url is not None:
+        return _address(settings.database.url.get_secret_value(), "database.url"), "own"
+    require_server()
+    found = EmbeddedServer(settings.postgres_dir).status()
+    return (_address(found.url, "database.url"), "embedded") if found.running and found.url else None
+
+
+def _switches(settings: Settings) -> Check:
+    """Whether an emergency switch is on."""
+    import psycopg
+
+    from rag_pipelines.store.database import mapped_errors
+    from rag_pipelines.store.switches import in_force
+
+    server = _server(settings)
+    if server is None:
+        return Check("switches", None, "embedded Postgres is not running")
+    try:
+        with mapped_errors(), closing(server[0].connect()) as connection:
+            on = in_force(connection)
+    except RagError as error:
+        if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+            return Check("switches", True, "none is on; the schema is not there yet")
+        raise
+    return Check("switches", None if on else True, "; ".join(one.sentence for one in on) or "none is on")
+
+
 def _database(settings: Settings) -> Check:
     """Postgres and pgvector by version. An embedded server that is down is only looked at."""
     from rag_pipelines.store.database import mapped_errors, query
-    from rag_pipelines.store.embedded import EmbeddedServer, require_server
 
-    if settings.database.url is None:
-        require_server()
-        found = EmbeddedServer(settings.postgres_dir).status()
-        if not found.running or found.url is None:
-            return Check(
-                "database", None, "embedded Postgres is not running; it starts by itself when needed"
-            )
-        url, kind = found.url, "embedded"
-    else:
-        url, kind = settings.database.url.get_secret_value(), "own"
-    address = _address(url, "database.url")
+    server = _server(settings)
+    if server is None:
+        return Check("database", None, "embedded Postgres is not running; it starts by itself when needed")
+    address, kind = server
     alone = settings.database.session_url is None
     try:
         with mapped_errors(), closing(address.open_session() if alone else address.connect()) as connection:

@@ -55,6 +55,7 @@ COMMANDS = {
     "audit": ("audit", "app"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
+    "switch": ("switch", "app"),
     "config": ("config", "app"),
     "db": ("db", "app"),
     "doctor": ("doctor", "doctor"),

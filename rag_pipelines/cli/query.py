@@ -100,6 +100,8 @@ def query(
         context_ = {"context": {"text": packed.text, **msgspec.to_builtins(packed)}} if packed else {}
         print_json({**msgspec.to_builtins(result), "hits": hits, **context_})
         return
+    for note in result.notes:
+        say(f"note: {note}")
     from rag_pipelines.cli.passages import show_context, show_explanation, show_hits
 
     if packed:

@@ -21,6 +21,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show sources with their lag, and indexes with their live version."""
     from rag_pipelines.retention.abandoned import mark_abandoned
     from rag_pipelines.store.database import query
+    from rag_pipelines.store.switches import in_force
     from rag_pipelines.sync.deletions import waiting_deletions
 
     chosen = invocation(context)
@@ -29,11 +30,14 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         sources = _sources(connection, chosen.settings)
         indexes = [_index(connection, chosen.settings, name) for name in chosen.settings.indexes]
         waiting = waiting_deletions(connection)
+        switches = in_force(connection)
         configured = {"configured": list(chosen.settings.sources)}
         removed = query(connection, "unconfigured_sources", configured).fetchall()
     if as_json:
-        print_json({"sources": sources, "indexes": indexes, "deletions": waiting})
+        print_json({"sources": sources, "indexes": indexes, "deletions": waiting, "switches": switches})
         return
+    for switch in switches:
+        say(f"note: switched: {switch.sentence}")
     for one in waiting:
         say_deletion(one)
     for row in removed:

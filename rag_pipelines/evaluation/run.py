@@ -172,7 +172,12 @@ def results_of(
             f"name one with --tenant; valid: {', '.join(tenants) or 'none'}"
         )
     searcher = Searcher(
-        runtime.database, runtime.settings, index, runtime.embedders, version=version.version_id
+        runtime.database,
+        runtime.settings,
+        index,
+        runtime.embedders,
+        version=version.version_id,
+        purpose="judge",
     )
     results: list[Result] = []
     try:

@@ -67,6 +67,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import advisory_lock
+from rag_pipelines.store.switches import refuse_read_only
 
 log = logs.get(__name__)
 
@@ -111,6 +112,7 @@ def build_index(
         UsageError: another build of the index is running, or its sources hold nothing to index.
     """
     with tracing.span("build", index=name) as span, index_lock(runtime.database, name) as connection:
+        refuse_read_only(connection, f"a build of index {name!r}")
         _fail_abandoned(connection, name)
         query(connection, "forget_other_server", {"index_name": name})
         plan = plan_index(connection, runtime.settings, name, runtime.embedders)

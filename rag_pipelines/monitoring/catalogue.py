@@ -60,7 +60,11 @@ class CatalogueMetrics(Collector):
         up = _gauge("catalogue_up", "Whether the catalogue could be asked.")
         try:
             with self._database.connection() as connection:
-                found = [*_sources(connection, self._settings), *_indexes(connection, self._settings)]
+                found = [
+                    *_sources(connection, self._settings),
+                    *_indexes(connection, self._settings),
+                    _switches(connection),
+                ]
         except RagError as error:
             log.warning("metrics not computed", error=type(error).__name__, reason=str(error))
             up.add_metric([], 0)
@@ -77,6 +81,14 @@ def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
 
 def _counter(name: str, help: str, *labels: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"rag_{name}", help, labels=labels)
+
+
+def _switches(connection: Pg) -> Metric:
+    """The emergency switches that are on; `target` is a source or an index, or empty."""
+    age = _gauge("switch_age_seconds", "Time since an emergency switch was turned on.", "switch", "target")
+    for row in query(connection, "metric_switches"):
+        age.add_metric([row["kind"], row["target"]], row["age"])
+    return age
 
 
 def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:

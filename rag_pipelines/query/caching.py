@@ -45,7 +45,8 @@ UNKNOWN = Scope((), None, None, None, None)
 
 
 class State(NamedTuple):
-    """What a result of now depends on: the index's live version, and the count of a tenant's changes.
+    """What a result of now depends on: the index's live version, the count of a tenant's changes, and what is
+    switched off.
 
     A server that was restored, or took over from another, may count the same again: it `started` later.
     """
@@ -53,13 +54,14 @@ class State(NamedTuple):
     version: int | None
     changes: int
     started: datetime
+    switches: str | None
 
 
 def state_of(connection: Pg, index: str, tenant: str) -> State:
     """The state of this moment, in one statement."""
     row = query(connection, "search_state", {"index_name": index, "tenant": tenant}).fetchone()
     assert row is not None
-    return State(row["version_id"], row["changes"], row["started"])
+    return State(row["version_id"], row["changes"], row["started"], row["switches"])
 
 
 class Kept(Generic[V]):

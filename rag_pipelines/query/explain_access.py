@@ -67,7 +67,7 @@ class DocumentState(msgspec.Struct, frozen=True):
 
     `passages` counts, by index, those in its live version: all, or the one that was asked for. `listed_at`
     and `groups_at` are when the source's last complete listings of documents and of groups began: how old
-    what is known of access is.
+    what is known of access is. `off` is the reason where the source is switched off.
     """
 
     source: str
@@ -78,6 +78,7 @@ class DocumentState(msgspec.Struct, frozen=True):
     passages: Mapping[str, int]
     listed_at: datetime | None
     groups_at: datetime | None
+    off: str | None = None
 
 
 class AccessExplanation(msgspec.Struct, frozen=True):
@@ -239,6 +240,8 @@ def _reasons(document: DocumentState, verdict: Verdict, tenant: str) -> Iterable
         yield f"the document belongs to tenant {document.tenant!r}, not to {tenant!r}"
     if document.state == "tombstoned":
         yield "the document is deleted at the source and hidden from every query"
+    if document.off is not None:
+        yield f"source {document.source} is switched off: {document.off}"
     if any(not clause.principals for clause in verdict.clauses):
         yield "access is closed: it is unknown, could not be read, or is granted to nobody"
     for number, clause in enumerate(verdict.clauses, 1):

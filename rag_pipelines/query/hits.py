@@ -144,7 +144,8 @@ class Result(msgspec.Struct, frozen=True):
     """The hits of one search, best first, all from one version of the index, and how they came about.
 
     `rewritten` is None where no rewriting is configured; `steps` are the optional stages in their order.
-    `search_ms` is everything but the embedding; `cached` says that an earlier search had found it.
+    `search_ms` is everything but the embedding; `cached` says that an earlier search had found it. `notes`
+    say what an operator has switched off that this answer goes without.
     """
 
     index: str
@@ -157,6 +158,7 @@ class Result(msgspec.Struct, frozen=True):
     rewritten: Rewritten | None = None
     steps: tuple[Step, ...] = ()
     cached: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def chunk_place(hit: Hit) -> tuple[UUID, int]:

@@ -7,7 +7,9 @@ the stages do, presenting hits.
 A search reads exactly one version. The searcher remembers the live version and its tables; the
 statement that reads them also says, in the same snapshot, which version is live. If that is another
 one, the search is asked again in a transaction that looks for the live version and reads it in one
-snapshot: a promotion costs a round trip once, and no number of promotions loses a query.
+snapshot: a promotion costs a round trip once, and no number of promotions loses a query. It is the same with
+emergency switches: the statement says which are on, and where they are not those that were assumed, the
+search is asked again as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import msgspec
 import psycopg
@@ -28,7 +30,7 @@ from rag_pipelines.config.settings import IndexSettings, Settings
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.batch import embedding_span
 from rag_pipelines.embedding.embedders import Embedders
-from rag_pipelines.errors import RagError, TransientError, UsageError
+from rag_pipelines.errors import RagError, SwitchedOffError, TransientError, UsageError
 from rag_pipelines.index.graph import walk_settings
 from rag_pipelines.model import EVERYONE
 from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
@@ -42,6 +44,7 @@ from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stage_chain import make_stages
 from rag_pipelines.query.stages import Again, Asked, Reading
 from rag_pipelines.query.statement import hit_of
+from rag_pipelines.query.switched import Switched
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.text.canonical import clean
@@ -51,6 +54,9 @@ ATTEMPTS = 5
 
 RECOVERY_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 """How a standby ends a statement that is in the way of what it has to replay; the next one is not."""
+
+Purpose = Literal["answer", "judge", "canary"]
+"""What a search is for: an answer, judging a version, or an answer of a version on trial."""
 
 MAX_K = 1000
 MAX_QUESTION = 10_000
@@ -67,6 +73,8 @@ class Searcher:
         embedders: shared models; by default the searcher makes its own.
         version: read this version, whatever its state, instead of the live one; for judging candidates, so
             nothing is cached.
+        purpose: answers obey emergency switches. To judge a version none counts, because nothing is shown;
+            for a canary one more does, which ends it (`SwitchedOffError`).
     """
 
     def __init__(
@@ -77,11 +85,14 @@ class Searcher:
         embedders: Embedders | None = None,
         *,
         version: int | None = None,
+        purpose: Purpose = "answer",
     ) -> None:
         self._settings = settings
         self._index_settings: IndexSettings = settings.index(index)
         self._index = index
         self._fixed = version
+        self._purpose = purpose
+        self._switched = Switched()
         reader = settings.database.reader_url
         self._as_reader = reader is not None
         if reader is not None:
@@ -146,7 +157,7 @@ class Searcher:
         began = time.perf_counter()
         narrowing = self._narrowing(filters, asking.tenant)
         if self._results is None:
-            return self._run_search(asking, narrowing)
+            return self._run_search(asking, narrowing)[0]
         with self._database.connection() as connection:
             state = state_of(connection, self._index, asking.tenant)
         key = (state, asking, repr(filters))
@@ -155,16 +166,18 @@ class Searcher:
         if kept is not None:
             spent = round((time.perf_counter() - began) * 1000, 3)
             return msgspec.structs.replace(kept, embed_ms=0.0, search_ms=spent, cached=True)
-        result = self._run_search(asking, narrowing)
-        if result.version == state.version and is_sound(result):
+        result, switched = self._run_search(asking, narrowing)
+        current = (result.version, switched.text) == (state.version, state.switches)
+        if current and is_sound(result):
             self._results.put(key, result)
         return result
 
-    def _run_search(self, asking: _Asking, narrowing: Predicate) -> Result:
-        """The search itself."""
+    def _run_search(self, asking: _Asking, narrowing: Predicate) -> tuple[Result, Switched]:
+        """The search itself, and the switches that it obeyed."""
         began = time.perf_counter()
         if self._settings.query.unknown_user == "nothing" and not self._knows(asking):
-            return Result(self._index, self._pin().version.version_id, asking.mode, (), 0.0, 0.0)
+            nothing = Result(self._index, self._pin().version.version_id, asking.mode, (), 0.0, 0.0)
+            return nothing, self._switched
         reading = partial(self._reading, asking.tenant, asking.principals)
         rewritten = self._rewrite(asking, reading)
         question = _Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
@@ -181,22 +194,25 @@ class Searcher:
             **self._fusion(depth),
             **narrowing.params,
         }
-        pinned, rows = self._fetch_rows(question, narrowing, params)
+        pinned, rows, switched = self._fetch_rows(question, narrowing, params)
         tracing.note(version=pinned.version.version_id, candidates=len(rows))
         hits = [hit_of(row) for row in rows if row["score"] is not None]
-        again = partial(self._hits_without, pinned, question, narrowing, params)
-        candidates, steps = self._stages.run(asking.read(question.text, pinned, reading, again), hits)
-        return Result(
+        again = partial(self._hits_without, pinned, question, narrowing, params, switched)
+        asked = asking.read(question.text, pinned, reading, again)
+        candidates, steps = self._stages.run(asked, hits, switched.without())
+        result = Result(
             index=self._index,
             version=pinned.version.version_id,
-            mode=asking.mode,
+            mode="lexical" if switched.is_lexical else asking.mode,
             hits=tuple(one.hit for one in candidates),
             embed_ms=question.embed_ms,
             search_ms=round((time.perf_counter() - began) * 1000 - question.embed_ms, 3),
             route=Route(rows[0]["exact"], rows[0]["thorough"] is not False),
             rewritten=rewritten,
             steps=tuple(steps),
+            notes=switched.notes(self._sources_of(asking.tenant), asking.mode, reranks=self._stages.reranks),
         )
+        return result, switched
 
     def pack(self, result: Result, max_tokens: int, *, order: Order = "relevance") -> PackedContext:
         """What a model is given to read of a result of this searcher: see `context.pack_context`.
@@ -286,22 +302,52 @@ class Searcher:
 
     def _fetch_rows(
         self, question: _Question, narrowing: Predicate, params: dict[str, Any]
-    ) -> tuple[Pinned, list[Row]]:
-        """The statement's rows, of the version that was live when they were read."""
+    ) -> tuple[Pinned, list[Row], Switched]:
+        """The statement's rows, of the version that was live and under the switches that were on when they
+        were read."""
         for attempt in range(ATTEMPTS):
+            switched = self._switched
+            narrower, obeying = switched.apply(narrowing, params)
             if attempt == 0:
                 pinned = self._pin()
-                question.vector(pinned.embedder)
+                if obeying["dense"] and not self._embeds(question, pinned):
+                    continue
                 with self._database.connection() as connection:
-                    rows = self._rows(connection, pinned, question, narrowing, params)
+                    rows = self._rows(connection, pinned, question, narrower, obeying)
             else:
                 with self._database.snapshot() as connection:
                     pinned = self._pin_live(connection)
-                    rows = self._rows(connection, pinned, question, narrowing, params)
-            if rows is not None:
-                return pinned, rows
-            self._forget(pinned)
-        raise TransientError(f"index {self._index!r} changed its version {ATTEMPTS} times during one search")
+                    rows = self._rows(connection, pinned, question, narrower, obeying)
+            if rows is None:
+                self._forget(pinned)
+            elif self._purpose == "judge" or rows[0]["switches"] == switched.text:
+                return pinned, rows, switched
+            else:
+                self._obey(rows[0]["switches"])
+        raise TransientError(
+            f"index {self._index!r} changed its version or its switches {ATTEMPTS} times during one search"
+        )
+
+    def _embeds(self, question: _Question, pinned: Pinned) -> bool:
+        """Whether the question has its vector; where that fails and a switch has said meanwhile that it needs
+        none, the search is asked again."""
+        try:
+            question.vector(pinned.embedder)
+        except RagError:
+            with self._database.connection() as connection:
+                row = query(connection, "switches", {"index_name": self._index}).fetchone()
+            if row is None or self._purpose == "judge" or row["switches"] == self._switched.text:
+                raise
+            self._obey(row["switches"])
+            return False
+        return True
+
+    def _obey(self, text: str | None) -> None:
+        """From now on the switches are these. Raises `SwitchedOffError` where they end a canary."""
+        self._switched = switched = Switched(text)
+        reason = switched.reason("canary-off")
+        if self._purpose == "canary" and reason is not None:
+            raise SwitchedOffError(f"the canary of index {self._index!r} is off: {reason}")
 
     def _rows(
         self,
@@ -312,7 +358,7 @@ class Searcher:
         params: dict[str, Any],
     ) -> list[Row] | None:
         """The statement's rows, or None when another version is live."""
-        params = {**params, "vector": question.vector(pinned.embedder)}
+        params = {**params, "vector": question.vector(pinned.embedder) if params["dense"] else None}
         try:
             with self._as_caller(connection, params["tenant"], params["principals"]):
                 return pinned.search.rows(connection, params, narrowing, keeps=not self._as_reader)
@@ -325,13 +371,17 @@ class Searcher:
         question: _Question,
         narrowing: Predicate,
         params: dict[str, Any],
+        switched: Switched,
         documents: Sequence[int],
     ) -> list[Hit]:
-        """The hits of the statement without some documents; none where another version is live by now."""
-        narrower = without_documents(narrowing, documents)
+        """The hits of the statement without some documents; none where another version is live by now, or
+        something else is switched off."""
+        narrower, obeying = switched.apply(without_documents(narrowing, documents), params)
         with self._database.connection() as connection:
-            rows = self._rows(connection, pinned, question, narrower, {**params, **narrower.params})
-        return [hit_of(row) for row in rows or () if row["score"] is not None]
+            rows = self._rows(connection, pinned, question, narrower, {**obeying, **narrower.params})
+        if not rows or (self._purpose != "judge" and rows[0]["switches"] != switched.text):
+            return []
+        return [hit_of(row) for row in rows if row["score"] is not None]
 
     def _pin(self) -> Pinned:
         """The version that was live when we last looked."""
@@ -366,14 +416,18 @@ class Searcher:
 
     def _narrowing(self, filters: Filter | Filters, tenant: str) -> Predicate:
         """The filter as SQL. A source of another tenant is as unknown as one that there is not."""
-        sources = self._settings.sources_of(self._index)
-        valid = [name for name, source in sources.items() if source.tenant == tenant]
+        valid = self._sources_of(tenant)
         for name in sorted(named_sources(filters)):
             if name not in valid:
                 raise UsageError(
                     f"index {self._index!r} has no source {name!r}; valid: {', '.join(valid) or 'none'}"
                 )
         return predicate(filters)
+
+    def _sources_of(self, tenant: str) -> list[str]:
+        """The index's sources that a tenant may know of."""
+        sources = self._settings.sources_of(self._index)
+        return [name for name, source in sources.items() if source.tenant == tenant]
 
 
 class _Asking(NamedTuple):

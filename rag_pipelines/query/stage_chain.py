@@ -7,7 +7,8 @@ any stage (each has a module of its own), and what passes between them (`stages`
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rag_pipelines import tracing
 from rag_pipelines.config.duplicates import DuplicateSettings
@@ -52,11 +53,25 @@ class Stages:
         """How many candidates the statement should give for `k` hits."""
         return max([k, *(stage.depth for stage in self.ordering)])
 
-    def run(self, asked: Asked, hits: Sequence[Hit]) -> tuple[list[Candidate], list[Step]]:
-        """The best `Asked.k` of `hits` (best first, by their fused score), and what each stage did."""
+    @property
+    def reranks(self) -> bool:
+        """Whether a reranker is among them."""
+        return self._reranker is not None
+
+    def run(
+        self, asked: Asked, hits: Sequence[Hit], without: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[list[Candidate], list[Step]]:
+        """The best `Asked.k` of `hits` (best first, by their fused score), and what each stage did.
+
+        Args:
+            without: stages that are left out, each with the reason.
+        """
         candidates = [Candidate(hit, hit.scores.fused) for hit in hits]
         steps: list[Step] = []
         for stage in self.ordering:
+            if stage.name in without:
+                steps.append(Step(stage.name, 0.0, f"left out because {without[stage.name]}", False, ()))
+                continue
             candidates = _apply(stage, asked, candidates, steps)
         candidates = candidates[: asked.k]
         for stage in self.widening:

@@ -19,6 +19,7 @@ from rag_pipelines.retention.sweep import sweep
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.switches import refuse_read_only
 
 log = logs.get(__name__)
 
@@ -36,6 +37,7 @@ def collect_garbage(database: Database, settings: Settings, *, whole: bool = Fal
     """
     collected = Collected()
     with database.connect() as connection:
+        refuse_read_only(connection, "collecting garbage")
         whole = whole or _whole_is_due(connection, settings)
         store = BlobStore.of(settings)
         _purge_expired(connection, store, settings, collected)

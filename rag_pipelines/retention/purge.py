@@ -45,6 +45,7 @@ from rag_pipelines.retention.sweep import sweep
 from rag_pipelines.store.audit import AUDIT_DETAIL
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Part, Pg, Row, query
+from rag_pipelines.store.switches import refuse_read_only
 
 EVIDENCE_KEPT = 1_000
 """Digests of each kind that the audit keeps, so that a proof can be repeated."""
@@ -108,6 +109,7 @@ def purge_document(
     store = BlobStore.of(settings)
     told: Counter[str] = Counter()
     with database.connect() as connection:
+        refuse_read_only(connection, f"the purge of {source}:{external_id}")
         with connection.transaction():
             document, unloaded = _stop_runs(connection, source, external_id, even_if_present=even_if_present)
             if document is not None:

@@ -189,6 +189,7 @@ class SearchResponse(BaseModel):
     hits: list[SearchHit]
     context: Context | None = None
     explanation: Explanation | None = None
+    notes: list[str] = Field(description="What an operator has switched off that this answer goes without.")
     receipt: str = Field(description="Receipt to send to `/v1/feedback` to vote on this answer.")
     request_id: str
 
@@ -248,7 +249,7 @@ class Readiness(BaseModel):
 def encode_response(answered: Answered, request_id: str, *, explain: bool) -> bytes:
     """`answered` as the JSON of a `SearchResponse`."""
     result = answered.result
-    answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode")}
+    answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode", "notes")}
     answer["hits"] = [_hit(hit) for hit in result.hits]
     if answered.context is not None:
         answer["context"] = {name: getattr(answered.context, name) for name in Context.model_fields}

@@ -85,7 +85,9 @@ class Backend:
         self._canaries = Canaries(
             self._own,
             self._searchers,
-            lambda index, version: Searcher(impatient, settings, index, embedders, version=version),
+            lambda index, version: Searcher(
+                impatient, settings, index, embedders, version=version, purpose="canary"
+            ),
         )
         self._feedback = Feedback(self._own)
         self._served = Served(

@@ -22,11 +22,12 @@ from functools import partial
 from typing import Any
 
 from rag_pipelines.config.canary import CanarySettings
-from rag_pipelines.errors import RagError
+from rag_pipelines.errors import RagError, SwitchedOffError
 from rag_pipelines.gates.canary import Canary, Figures, Side, record, running_canaries
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database
+from rag_pipelines.store.switches import in_force
 
 EVERY = 1.0
 """Seconds between two looks at which canaries run."""
@@ -104,7 +105,9 @@ class Canaries:
                 self._store(trial)
             try:
                 with self._database.connection() as connection:
-                    running = {one.index_name: one for one in running_canaries(connection)}
+                    off = {switch.target for switch in in_force(connection, "canary-off")}
+                    canaries = running_canaries(connection)
+                running = {one.index_name: one for one in canaries if one.index_name not in off}
                 self._seen_at = self._clock()
             except RagError as error:
                 log.warning("cannot see which canaries run: %s", error)
@@ -134,6 +137,8 @@ class Canaries:
         live = self._live[trial.canary.index_name]
         try:
             result = trial.candidate.search(text, **asked)
+        except SwitchedOffError:
+            return live.search(text, **asked)
         except Exception as error:
             answer = live.search(text, **asked)
             if not trial.over:

@@ -21,6 +21,7 @@ from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Pg, query
 from rag_pipelines.store.documents import QuarantineEntry, quarantine
 from rag_pipelines.store.lease import Lease
+from rag_pipelines.store.switches import refuse_read_only
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.diff import DocumentChange
 from rag_pipelines.sync.prepare import Prepared, Rechunked, Task, process, quicker
@@ -94,6 +95,7 @@ class SourceRun:
         """A transaction that commits only while the lease is ours."""
         with self.connection.transaction():
             self.lease.hold(self.connection)
+            refuse_read_only(self.connection, f"writing of source {self.name!r}")
             yield self.connection
 
     def forgotten(self, ids: Iterable[str]) -> set[str]:

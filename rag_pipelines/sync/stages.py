@@ -25,6 +25,7 @@ from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.hints import forget_hints
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.store.pace import shared_pace
+from rag_pipelines.store.switches import refuse_read_only
 from rag_pipelines.sync.advance import Advance, Stage
 from rag_pipelines.sync.decisions import Decisions
 from rag_pipelines.sync.deletions import newest_deletion, waiting_deletions
@@ -67,6 +68,7 @@ def source_run(
         shared_pace(database) if beside_shards or _is_paced(settings, source) else nullcontext(),
         worker_pool(settings.limits) as workers,
     ):
+        refuse_read_only(lease.connection, f"a run over source {source!r}")
         blobs = BlobStore.of(settings)
         run = SourceRun(source, settings, lease, blobs, workers, report, progress, decisions)
         began = _find_continued_run(run) if continued else None

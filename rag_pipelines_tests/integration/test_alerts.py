@@ -27,6 +27,7 @@ from rag_pipelines.errors import RagError
 from rag_pipelines.monitoring.catalogue import CatalogueMetrics
 from rag_pipelines.serving.app import create_app
 from rag_pipelines.store.database import Database
+from rag_pipelines.store.switches import turn_on
 from rag_pipelines.sync.stages import list_source, source_run
 from rag_pipelines.verification.verify import verify_source
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -246,6 +247,15 @@ def ask_for_what_is_not_there(workspace: Workspace) -> Iterator[str]:
         yield client.get("/metrics").text
         assert search(client, "zzz", mode="lexical") == 200
         yield client.get("/metrics").text
+
+
+@cause("RagSwitchOn")
+def forget_a_switch(workspace: Workspace) -> Iterator[str]:
+    yield scrape(workspace)
+    turn_on(workspace.database, workspace.settings, "source-off", "docs", reason="a leak")
+    with workspace.database.connection() as connection:
+        connection.execute("UPDATE rag.switch SET started_at = now() - interval '25 hours'")
+    yield scrape(workspace)
 
 
 def alerts() -> list[str]:

@@ -28,6 +28,7 @@ from rag_pipelines.query.feedback import Feedback
 from rag_pipelines.query.hits import Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.canary import WAITING, Canaries, place_of, too_slow
+from rag_pipelines.store.switches import turn_off, turn_on
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -60,7 +61,7 @@ class Trial:
         live = {"main": Searcher(self.database, settings, "main")}
 
         def candidate(index: str, version: int) -> Searcher:
-            return Searcher(self.database, settings, index, version=version)
+            return Searcher(self.database, settings, index, version=version, purpose="canary")
 
         return Canaries(self.database, live, candidate, **options)
 
@@ -193,6 +194,23 @@ def test_what_the_candidate_cannot_answer_the_live_version_answers_and_it_counts
     trial.canaries.look()
     assert trial.report.canary.pairs.failed == 12
     assert trial.report.canary.state == "breached"
+
+
+def test_a_canary_that_is_switched_off_answers_no_further_search_and_is_not_blamed(trial: Trial) -> None:
+    trial.start(bounds=CanarySettings(min_observations=1))
+    assert trial.ask() == trial.candidate.version_id
+    settings = trial.workspace.settings
+    turn_on(trial.database, settings, "canary-off", "main", reason="strange answers")
+
+    assert trial.ask() == trial.live.version_id
+
+    trial.canaries.look()
+    assert trial.ask() == trial.live.version_id
+    assert trial.report.canary.state == "running"
+    assert trial.report.canary.pairs.failed == 0
+    turn_off(trial.database, settings, "canary-off", "main")
+    trial.canaries.look()
+    assert trial.ask() == trial.candidate.version_id
 
 
 def test_a_callers_mistake_is_theirs_and_not_the_candidates(trial: Trial) -> None:

@@ -13,6 +13,7 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.reader import OPEN_TABLES, admit_reader, prove_reader, reading_as
 from rag_pipelines.store.sql import queries
+from rag_pipelines.store.switches import turn_on
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -187,6 +188,18 @@ def test_a_search_through_the_reader_gives_what_the_owner_gets(
         hits = searcher.search("kite", tenant="default", principals=principals).hits
         assert {hit.path for hit in hits} == paths
     searcher.close()
+
+
+def test_a_search_through_the_reader_obeys_switches(
+    shelf: Workspace, reader: Database, reader_role: str
+) -> None:
+    shelf.document["database"]["reader_url"] = as_role(shelf.url, reader_role)
+    with Searcher(shelf.database, shelf.settings, "main") as searcher:
+        assert searcher.search("kite", tenant="default").hits
+        turn_on(shelf.database, shelf.settings, "source-off", "docs", reason="of a leak")
+        found = searcher.search("kite", tenant="default")
+    assert found.hits == ()
+    assert found.notes == ("nothing of source docs because of a leak",)
 
 
 def test_a_version_that_is_built_later_is_open_to_the_reader(

@@ -17,6 +17,7 @@ from rag_pipelines.errors import DatabaseError, UsageError
 from rag_pipelines.gates.canary import start_canary, stop_canary
 from rag_pipelines.index.versions import version_by_id
 from rag_pipelines.query.confidence import Calibration, put_calibration
+from rag_pipelines.store.switches import turn_off, turn_on
 from rag_pipelines_tests.databases import copied_database
 from rag_pipelines_tests.integration.serving import (
     GLOBEX,
@@ -84,6 +85,29 @@ def test_a_key_sees_what_its_tenant_and_principals_may_and_nothing_else(team: Wo
         assert "Globex buys" in seen[GLOBEX]
         assert "euro" not in seen[GLOBEX]
         assert "Globex" not in seen[HR] + seen[STAFF]
+
+
+def test_an_answer_says_what_is_switched_off_to_those_who_may_know_of_it(team: Workspace) -> None:
+    asked = {**HARBOUR, "index": "main"}
+    sources = team.settings.sources
+    off = next(name for name, source in sources.items() if source.tenant == "globex")
+    with served(team) as client:
+        turn_on(team.database, team.settings, "source-off", off, reason="of a leak")
+        turn_on(team.database, team.settings, "lexical-only", "main", reason="the model is down")
+        try:
+            told = {
+                key: client.post("/v1/search", json=asked, headers=keyed(key)).json()
+                for key in (GLOBEX, STAFF)
+            }
+        finally:
+            turn_off(team.database, team.settings, "source-off", off)
+            turn_off(team.database, team.settings, "lexical-only", "main")
+        lexical = "lexical only because the model is down"
+        assert told[GLOBEX]["notes"] == [f"nothing of source {off} because of a leak", lexical]
+        assert told[GLOBEX]["hits"] == []
+        assert told[STAFF]["notes"] == [lexical]
+        assert {one["mode"] for one in told.values()} == {"lexical"}
+        assert client.post("/v1/search", json=asked, headers=keyed(GLOBEX)).json()["notes"] == []
 
 
 def test_a_hit_carries_its_citation_and_an_explanation_when_asked(team: Workspace) -> None:

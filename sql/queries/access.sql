@@ -94,14 +94,15 @@ LIMIT %(limit)s;
 -- name: document_access
 -- One document with its rule, and how old what is known of its access is.
 SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.deny, s.name AS source,
-       s.listed_at, s.groups_at
+       s.listed_at, s.groups_at, (SELECT o.reason FROM rag.switch_in_force o WHERE o.kind = 'source-off' AND o.target = s.name) AS off
 FROM rag.document d JOIN rag.access_rule a USING (access_id) JOIN rag.source s USING (source_id)
 WHERE s.name = %(source)s AND d.external_id = %(external_id)s;
 
 -- name: chunk_access
 -- The documents that have or had a passage, each as `document_access` gives it, with the rule of text that is former.
 SELECT d.document_id, d.external_id, d.tenant, d.state, d.status, a.clauses, a.deny, s.name AS source,
-       s.listed_at, s.groups_at, c.tenant AS former_tenant, c.doubted, f.clauses AS former_clauses, f.deny AS former_deny,
+       s.listed_at, s.groups_at, (SELECT o.reason FROM rag.switch_in_force o WHERE o.kind = 'source-off' AND o.target = s.name) AS off,
+       c.tenant AS former_tenant, c.doubted, f.clauses AS former_clauses, f.deny AS former_deny,
        p.chunk_set_id, p.ordinal, p.heading_path
 FROM rag.chunk_set cs
 JOIN rag.chunk p ON p.chunk_set_id = cs.chunk_set_id AND p.ordinal = %(ordinal)s

@@ -4,6 +4,10 @@
 -- name: filter_source
 d.source_id = ANY (ARRAY(SELECT s.source_id FROM rag.source s WHERE {test}))
 
+-- name: filter_sources_off
+-- A filter without the documents of sources that are switched off.
+({filter}) AND d.source_id <> ALL (ARRAY(SELECT s.source_id FROM rag.source s WHERE s.name = ANY(%(sources_off)s)))
+
 -- name: filter_between
 -- A prefix as an interval of code points: starts_with has an index only for a text that is known when it is planned,
 -- and one generic plan serves every search.

@@ -103,8 +103,8 @@ CASE WHEN (SELECT holds FROM known) THEN %(documents)s::text IS NOT NULL ELSE {i
 
 -- name: search
 -- Candidates from each side with both scores, fused; then the best with their texts. Reads the tables of the version
--- that the caller knows, and says in the same snapshot which version is live: one row without a hit means that
--- nothing matched, or that another version is live now and the caller asks again.
+-- that the caller knows, and says in the same snapshot which version is live and what is switched off: one row without
+-- a hit means that nothing matched, or that either is another now and the caller asks again.
 --
 -- Routed by how many documents the caller's rules and filters leave: few are compared one by one, which is exact;
 -- else the vector index is walked, and the rows that have the question's words (`matches`, best first) are looked up.
@@ -162,7 +162,8 @@ WITH live AS (
     END)::float8 AS score
     FROM ranked
 )
-SELECT live.version_id, (SELECT exact FROM route) AS exact, (SELECT holds FROM known) AS holds,
+SELECT live.version_id, (SELECT rag.switches(%(index_name)s)) AS switches, (SELECT exact FROM route) AS exact,
+       (SELECT holds FROM known) AS holds,
        (SELECT count(*) FROM candidates WHERE lexical_score > 0) AS with_words, hit.*
 FROM live LEFT JOIN LATERAL (
     SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
