@@ -56,6 +56,7 @@ COMMANDS = {
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
     "switch": ("switch", "app"),
+    "evidence": ("evidence", "evidence"),
     "config": ("config", "app"),
     "db": ("db", "app"),
     "doctor": ("doctor", "doctor"),

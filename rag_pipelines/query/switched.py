@@ -42,8 +42,8 @@ class Switched:
         return self.reason("lexical-only") is not None
 
     def apply(self, narrowing: Predicate, params: Mapping[str, Any]) -> tuple[Predicate, dict[str, Any]]:
-        """The filter and the parameters of a statement as they are under these switches: without the documents
-        of sources that are off, and by words alone where the index is lexical only."""
+        """The filter and the parameters of a statement under these switches: without the documents of sources
+        that are off, and by words alone where the index is lexical only."""
         by = {"dense": False, "lexical": True} if self.is_lexical else {}
         if not self.sources_off:
             return narrowing, {**params, **by}
