@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from rag_pipelines.query.duplicates import Duplicates
 from rag_pipelines.query.hits import Filters, Hit, Mode
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.retention.purge import purge_document
@@ -282,16 +283,22 @@ def test_there_are_as_many_hits_as_asked_where_there_are_so_many_without_copies(
     assert len(found(crowd, policy, k=50, mode=mode)) == 13
 
 
-def test_what_a_step_says_of_copies_counts_none_that_the_caller_may_not_see(crowd: Workspace) -> None:
-    """Sixty copies, of which the caller sees three: the statement is asked again without all of them."""
+def test_what_a_step_says_of_copies_counts_none_that_the_caller_may_not_see(
+    crowd: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty copies, of which the caller sees ten: the statement is asked again without all of them."""
+    monkeypatch.setattr(Duplicates, "depth", 5)
     add_rule(crowd, '[["group:a"]]')
-    crowd.rows(
-        "UPDATE rag.document SET access_id = (SELECT max(access_id) FROM rag.access_rule) "
-        "WHERE path LIKE 'copy%%' AND path NOT LIKE 'copy1_.md' RETURNING 1"
-    )
+    hidden = "path LIKE 'copy%%' AND path NOT LIKE 'copy1_.md'"
+    newest = "SELECT max(access_id) FROM rag.access_rule"
+    crowd.rows(f"UPDATE rag.document SET access_id = ({newest}) WHERE {hidden} RETURNING %s", 1)
     with searching(crowd, "one_hit") as searcher:
-        (step,) = searcher.search(QUESTION, tenant="default", k=1000).steps
-    assert step.note == "9 copies of other documents left out"
+        before = searcher.search(QUESTION, tenant="default", k=12)
+        crowd.rows(f"UPDATE rag.document SET state = 'tombstoned' WHERE {hidden} RETURNING %s", 1)
+        after = searcher.search(QUESTION, tenant="default", k=12)
+    assert len(before.hits) == 12
+    assert before.steps[0].note == after.steps[0].note
+    assert 0 < int(before.steps[0].note.split()[0]) < 10
 
 
 class World:
@@ -356,7 +363,7 @@ class World:
 def test_no_caller_loses_a_family_and_what_they_may_not_see_makes_no_difference(
     workspace: Workspace, reader_role: str, seed: int, as_reader: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag_pipelines.query.duplicates.POOL", 5)
+    monkeypatch.setattr(Duplicates, "depth", 5)
     world = World(workspace, seed)
     if as_reader:
         with workspace.database.connect() as connection:

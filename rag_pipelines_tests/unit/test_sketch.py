@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag_pipelines.errors import UsageError
 from rag_pipelines.text.sketch import BANDS, BITS, Sketch, bits_apart, similarities, sketch_of, words_of
 
 VOCABULARY = [f"word{number}" for number in range(3_000)]
@@ -81,6 +83,12 @@ def test_any_text_is_alike_to_itself_in_full_and_fits_its_row(text: str) -> None
         assert all(-(2**31) <= band < 2**31 for band in made.bands)
         assert similarities([made.bits], [made.bits]) == 1
         assert sketch_of(text) == made
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    with pytest.raises(UsageError, match=r"pip install 'rag-pipelines\[duplicates\]'"):
+        sketch_of("some words")
 
 
 def test_bits_that_may_differ_are_those_of_the_similarity() -> None:
