@@ -278,6 +278,48 @@ def report(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="See `eval runs`.")],
+    to: Annotated[
+        Literal["deepeval", "mlflow", "ragas", "trulens"],
+        typer.Option("--to", help="The tool that reads it."),
+    ],
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="The file to write; none for MLflow.")
+    ] = None,
+    golden: Annotated[
+        Path | None,
+        typer.Option("--golden", metavar="GOLDEN", help="The golden set, for the quotes that it expects."),
+    ] = None,
+    split: Split = None,
+    experiment: Annotated[str, typer.Option(metavar="NAME", help="MLflow's experiment.")] = "rag-pipelines",
+) -> None:
+    """Write a kept run as a data set of RAGAS, DeepEval or TruLens, or keep its figures in MLflow.
+
+    A data set holds the text of the passages; its file is for this user only.
+    """
+    from rag_pipelines.evaluation.export import log_to_mlflow, samples_of, write_samples
+    from rag_pipelines.evaluation.golden import read_golden
+    from rag_pipelines.evaluation.store import get_run
+
+    if (file is None) != (to == "mlflow"):
+        raise UsageError("MLflow takes no --file; every other tool reads one: give --file FILE")
+    asked = read_golden(golden, split) if golden else None
+    with invocation(context).database.connection() as connection:
+        found = get_run(connection, run_id)
+        if file is None:
+            typer.echo(f"kept in MLflow as run {log_to_mlflow(found, experiment)} of {experiment}")
+            return
+        made = samples_of(connection, found, asked)
+    if asked is not None and asked.fingerprint != found.golden_key:
+        say("note: the golden set has changed since the run; the quotes are those that it has now")
+    if made.gone:
+        say(f"note: {number(made.gone, 'passage')} of the run were collected since, and are left out")
+    typer.echo(f"wrote {number(write_samples(file, made.samples, to), 'question')} to {file}")
+
+
+@app.command()
 def mine(
     context: typer.Context,
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The golden set to write, JSONL.")],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 import time
@@ -138,15 +136,19 @@ def test_secrets_are_made_once_and_can_be_read_by_containers_only(tmp_path: Path
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o444}
 
 
-def test_the_compose_file_passes_its_linter():
-    program = shutil.which("dclint")
-    if program is None:
-        pytest.skip("dclint is not installed (npm install -g dclint)")
-    found = subprocess.run(
-        [program, "--formatter", "json", COMPOSE], capture_output=True, text=True, check=False
-    )
-    errors = [one for file in json.loads(found.stdout) for one in file["messages"] if one["type"] == "error"]
-    assert errors == []
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("vendor.compose-spec", "compose.yaml"),
+        ("vendor.github-actions", "ci/github/action.yml"),
+        ("vendor.gitlab-ci", "ci/gitlab/evaluate.yml"),
+    ],
+)
+def test_files_that_others_read_are_valid_by_their_schemas(schema: str, file: str):
+    pytest.importorskip("check_jsonschema")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, DEPLOY / file]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
 
 
 def _wait_until_healthy(composed: Composed, name: str, process: subprocess.Popen[str]) -> None:

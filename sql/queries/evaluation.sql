@@ -64,3 +64,10 @@ FROM rag.document d JOIN rag.source s USING (source_id) JOIN rag.parse p USING (
 JOIN rag.access_rule a USING (access_id)
 WHERE s.name = ANY(%(sources)s) AND d.state <> 'tombstoned' AND p.status = 'ok'
 ORDER BY s.name, d.external_id;
+
+-- name: passage_texts
+-- The text of passages by the key of their chunk set and their place in it.
+SELECT s.key, c.ordinal, c.text
+FROM unnest(%(keys)s::uuid[], %(ordinals)s::int[]) AS wanted (key, ordinal)
+JOIN rag.chunk_set AS s ON s.key = wanted.key
+JOIN rag.chunk AS c ON c.chunk_set_id = s.chunk_set_id AND c.ordinal = wanted.ordinal;
