@@ -78,7 +78,7 @@ def sketch_of(text: str) -> Sketch | None:
     if not words:
         return None
     made = RMinHash(BITS, _SEED)
-    made.update([" ".join(words[at : at + _SHINGLE]) for at in range(max(len(words) - _SHINGLE + 1, 1))])
+    made.update(" ".join(words[at : at + _SHINGLE]) for at in range(max(len(words) - _SHINGLE + 1, 1)))
     least = np.asarray(made.digest(), dtype=np.uint32)
     return Sketch(
         words=len(words),
