@@ -343,11 +343,12 @@ class Searcher:
         return True
 
     def _obey(self, text: str | None) -> None:
-        """From now on the switches are these. Raises `SwitchedOffError` where they end a canary."""
-        self._switched = switched = Switched(text)
+        """From now on the switches are these. Raises `SwitchedOffError` in each search of an ended canary."""
+        switched = Switched(text)
         reason = switched.reason("canary-off")
         if self._purpose == "canary" and reason is not None:
             raise SwitchedOffError(f"the canary of index {self._index!r} is off: {reason}")
+        self._switched = switched
 
     def _rows(
         self,
