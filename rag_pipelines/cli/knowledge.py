@@ -12,7 +12,7 @@ from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.options import SourceNames, duration
 from rag_pipelines.cli.output import AsJson, print_json, say
 
-app = typer.Typer(no_args_is_help=True, help="Copies, contradictions and old documents, for their owners.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
