@@ -85,7 +85,8 @@ class Duplicates:
 
     def _copies_beyond(self, asked: Asked, hits: Sequence[Hit]) -> set[int]:
         """Copies of what stays that the statement has not given yet, whoever may see them."""
-        params = {"keys": [chunk_place(hit)[0] for hit in hits], "apart": bits_apart(self._similarity)}
+        keys = [chunk_place(hit)[0] for hit in hits]
+        params = {"keys": keys, "apart": bits_apart(self._similarity), "tenant": asked.tenant}
         with asked.reading() as connection:
             rows = query(
                 connection, "copies_in_version", params, {"vectors": asked.parts["vectors"]}

@@ -30,8 +30,9 @@ class Asked(msgspec.Struct, frozen=True):
 
     `reading` gives a connection as the statement had it, for as long as a stage reads: none is held while a
     model is waited for. `parts` are placeholders of the statement: `vectors`, `lexical` and `configurations`
-    of the version that was searched. `principals` are those that the statement was given. `again` asks it
-    once more, for this caller and of this version: it gives nothing where another one is live by now.
+    of the version that was searched; `vectors` takes the `tenant`. `principals` are those that the statement
+    was given. `again` asks it once more, for this caller and of this version: it gives nothing where another
+    one is live by now.
     """
 
     text: str

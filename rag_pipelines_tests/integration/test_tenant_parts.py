@@ -146,6 +146,15 @@ def test_a_caller_reads_the_part_of_their_tenant_alone(
         assert parts_read == {part}
 
 
+def test_a_stage_that_reads_vectors_finds_those_of_the_caller(shared: Workspace) -> None:
+    shared.document["indexes"]["main"]["stages"] = {"diversity": {}}
+    divide(shared, 1)
+    before = [hits(shared, tenant) for tenant in TENANTS]
+    assert all(before)
+    divide(shared, 2, *TENANTS[:2])
+    assert [hits(shared, tenant) for tenant in TENANTS] == before
+
+
 def test_a_version_with_parts_of_tenants_is_copied_and_caught_up(shared: Workspace) -> None:
     divide(shared, 2, "acme")
     refresh_index(shared.runtime, "main", full=True)

@@ -47,8 +47,8 @@ CROSS JOIN LATERAL (
  ORDER BY hashint8extended(document_id * 1000003 + chunk_set_id * 1009 + ordinal, 7) LIMIT %(sample)s)
 
 -- name: proof_nearness
--- How near sampled documents are to a question, whoever may read them.
-SELECT document_id, chunk_set_id, max(-(embedding <#> %(vector)s::text::{type})) AS nearness
+-- How near sampled documents are to a question, whoever may read them. The question is read once, not for every row.
+SELECT document_id, chunk_set_id, max(-(embedding <#> (SELECT %(vector)s::text::{type}))) AS nearness
 FROM {vectors} WHERE document_id = ANY(%(documents)s)
 GROUP BY 1, 2;
 
