@@ -207,6 +207,7 @@ def opened(home: Path, data: Path, rows: int, embeddings: int = 0) -> Iterator[t
     embedders = Embedders(home)
     with database.connection() as connection:
         version = live_version(connection, "main")
+        connection.execute("VACUUM rag.document")  # a migration may have rewritten it
     if version is None:
         texts = sentences(data)
         with (home / "corpus.jsonl").open("w", encoding="utf-8") as file:
