@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -85,9 +85,10 @@ def fields_of(record: logging.LogRecord) -> Mapping[str, Any]:
     return getattr(record, "fields", {})
 
 
-def as_text(record: logging.LogRecord) -> str:
-    """The message with its fields as ``name=value``; values with blanks are quoted."""
-    parts = [f"{name}={_word(value)}" for name, value in fields_of(record).items()]
+def as_text(record: logging.LogRecord, without: Container[str] = ()) -> str:
+    """The message with its fields, but those `without`, as ``name=value``; values with blanks are quoted."""
+    fields = fields_of(record).items()
+    parts = [f"{name}={_word(value)}" for name, value in fields if name not in without]
     return "  ".join([record.getMessage(), " ".join(parts)] if parts else [record.getMessage()])
 
 

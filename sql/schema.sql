@@ -838,6 +838,31 @@ CREATE TABLE rag.embedding (
     embedding public.vector NOT NULL
 );
 
+CREATE TABLE rag.erasure (
+    erasure_id bigint NOT NULL,
+    subjects text[] NOT NULL,
+    kept text[] NOT NULL,
+    found text NOT NULL,
+    documents bigint NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    reason text NOT NULL,
+    made_at timestamp with time zone DEFAULT now() NOT NULL,
+    made_by text NOT NULL,
+    applied_at timestamp with time zone,
+    applied_by text,
+    receipt jsonb,
+    CONSTRAINT erasure_state_check CHECK ((state = ANY (ARRAY['open'::text, 'applied'::text, 'superseded'::text])))
+);
+
+ALTER TABLE rag.erasure ALTER COLUMN erasure_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rag.erasure_erasure_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE rag.evaluation_answer (
     run_id bigint NOT NULL,
     "position" integer NOT NULL,
@@ -1519,6 +1544,9 @@ ALTER TABLE ONLY rag.document
 
 ALTER TABLE ONLY rag.embedding
     ADD CONSTRAINT embedding_pkey PRIMARY KEY (model_id, input_key);
+
+ALTER TABLE ONLY rag.erasure
+    ADD CONSTRAINT erasure_pkey PRIMARY KEY (erasure_id);
 
 ALTER TABLE ONLY rag.evaluation_answer
     ADD CONSTRAINT evaluation_answer_pkey PRIMARY KEY (run_id, question_id);

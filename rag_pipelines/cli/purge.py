@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag_pipelines.cli.ingest import format_counts
-from rag_pipelines.cli.invocation import ExitCode, invocation
+from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
 from rag_pipelines.cli.output import AsJson, number, print_facts, print_json, print_table, say
 from rag_pipelines.errors import UsageError
 
@@ -19,9 +20,24 @@ if TYPE_CHECKING:
 def purge(
     context: typer.Context,
     documents: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--document", "-d", metavar="SOURCE:ID", help="The document; may be repeated."),
-    ],
+    ] = None,
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option("--subject", "-s", metavar="IDENTIFIER", help="A person's name or address; repeat it."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="SOURCE:ID", help="A document that stays all the same."),
+    ] = None,
+    approve: Annotated[
+        int | None, typer.Option("--approve", metavar="ID", help="Do what was listed for the person.")
+    ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option("--receipt", metavar="FILE", help="Where the receipt goes, or which to check."),
+    ] = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="The reason; kept in the audit log.")
     ] = "",
@@ -40,7 +56,7 @@ def purge(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove documents at once from the catalogue, every index version, the caches and the blob store.
+    """Remove documents, or a person, at once from the catalogue, every version, caches and blobs.
 
     A document must be deleted at its source first. Content that other documents share stays theirs. The
     audit keeps who, why and how much, and digests, but no text and no id.
@@ -51,6 +67,10 @@ def purge(
 
     Runs and builds may be under way: what they write later passes over the document.
 
+    --subject finds a person everywhere and lists what would go; nothing is removed before --approve, which
+    purges what was listed beside runs and builds, puts pseudonyms into records and access rules, and signs a
+    receipt over all. --receipt FILE --verify checks such a receipt later.
+
     --verify looks for the bytes, blocks, chunks, vectors and cached inputs by digest, and for passages and
     the id word for word. It works later too, by the digests in the audit. The exit code is 1 if anything is
     left.
@@ -58,6 +78,24 @@ def purge(
     from rag_pipelines.retention.purge import purge_document
 
     chosen = invocation(context)
+    if not documents:
+        _person(
+            chosen,
+            subjects or [],
+            keep or [],
+            approve,
+            receipt,
+            reason=reason,
+            verify=verify,
+            even_if_present=even_if_present,
+            rewrite=rewrite,
+            as_json=as_json,
+        )
+        return
+    if subjects or keep or receipt or approve is not None:
+        raise UsageError(
+            "--document goes without --subject, --keep, --approve and --receipt; do one at a time"
+        )
     done: list[Purged] = []
     for document in documents:
         source, colon, external_id = document.partition(":")
@@ -80,6 +118,42 @@ def purge(
         print_json(done)
     if any(purged.proof and purged.proof.left for purged in done):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _person(
+    chosen: Invocation,
+    subjects: list[str],
+    keep: list[str],
+    approve: int | None,
+    receipt: Path | None,
+    *,
+    reason: str,
+    verify: bool,
+    even_if_present: bool,
+    rewrite: bool,
+    as_json: bool,
+) -> None:
+    """List a person, erase what was listed, or check a receipt."""
+    from rag_pipelines.cli.erasure import check_person, erase_person, list_person
+
+    if verify and receipt is not None and approve is None:
+        check_person(chosen, receipt, subjects, as_json)
+    elif not subjects:
+        raise UsageError(
+            "give --document SOURCE:ID, or --subject IDENTIFIER, or --receipt FILE with --verify"
+        )
+    elif approve is None:
+        list_person(chosen, subjects, keep, reason, as_json)
+    else:
+        erase_person(
+            chosen,
+            approve,
+            subjects,
+            receipt,
+            even_if_present=even_if_present,
+            rewrite=rewrite,
+            as_json=as_json,
+        )
 
 
 def _show(purged: Purged) -> None:

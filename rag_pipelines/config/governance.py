@@ -1,4 +1,4 @@
-"""What may be kept of a source: `labels`, `retention` and `approval` of a source.
+"""What may be kept: `labels` and `retention` of a source, and the secret of erasures.
 
 What belongs here: fields, bounds and defaults. What does not: applying them to a listing (`sync.withholding`)
 and to what is stored (`sync.expiry`), legal holds (`retention.holds`).
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from rag_pipelines.config.section import Section
 from rag_pipelines.config.values import Access, Duration
@@ -42,6 +42,24 @@ class RetentionSettings(Section):
 
     max_age: Annotated[Duration, BeforeValidator(_years), AfterValidator(_some)]
     basis: Literal["modified_at", "created_at"] = "modified_at"
+
+
+class ErasureSettings(Section):
+    """The secret behind pseudonyms and signatures of erasures, kept as long as receipts are to be checked.
+
+    Without it one is made in a file of `data_dir`.
+    """
+
+    key: SecretStr | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:
+            raise ValueError(
+                "at least 32 characters that nobody can guess, such as `openssl rand -hex 32` makes"
+            )
+        return key
 
 
 class LabelRule(Section):

@@ -31,7 +31,7 @@ from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.duplicates import DuplicateSettings
 from rag_pipelines.config.execution import ExecutionSettings
-from rag_pipelines.config.governance import LabelSettings, RetentionSettings
+from rag_pipelines.config.governance import ErasureSettings, LabelSettings, RetentionSettings
 from rag_pipelines.config.kpis import KpiSettings
 from rag_pipelines.config.losses import LossSettings
 from rag_pipelines.config.notifications import NotificationSettings
@@ -405,6 +405,7 @@ class Settings(Section):
     indexes: dict[Name, IndexSettings] = Field(default_factory=dict)
     quality: QualitySettings = QualitySettings()
     garbage: GarbageSettings = GarbageSettings()
+    erasure: ErasureSettings = ErasureSettings()
     query: QuerySettings = QuerySettings()
     serving: ServingSettings = ServingSettings()
     kpis: KpiSettings = KpiSettings()

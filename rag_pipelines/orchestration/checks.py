@@ -19,6 +19,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.gate_results import GATE_MEANINGS, QUALITY, REQUIRED_GATES, Gate, gates_of
 from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.disclosure import disclosed, is_public
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key
 from rag_pipelines.orchestration.ingest_assets import CHUNKS, EMBEDDINGS, PARSED
@@ -41,9 +42,14 @@ def quality_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 def quality_results(connection: Pg, settings: Settings, source: str) -> list[dg.AssetCheckResult]:
     """What suites found in what the newest run of a source left, whoever had them run."""
     configured = {*STAGES, *settings.quality.suites}
+    public = is_public(connection, source)
     return [
         _expectation_check(
-            _asset_of(settings, one.suite), _check_name(settings, one.suite, one.expectation), source, one
+            _asset_of(settings, one.suite),
+            _check_name(settings, one.suite, one.expectation),
+            source,
+            one,
+            public=public,
         )
         for one in newest_results(connection, source)
         if one.suite in configured
@@ -94,8 +100,11 @@ def _suite_checks(settings: Settings, key: dg.AssetKey, suite: Suite) -> dg.Asse
             results = check_source(
                 Runtime(database, settings, embedders), source, names=[suite.name], run=quality
             )
+        with database.connection() as connection:
+            public = is_public(connection, source)
         for one in results:
-            yield _expectation_check(key, _check_name(settings, suite.name, one.expectation), source, one)
+            name = _check_name(settings, suite.name, one.expectation)
+            yield _expectation_check(key, name, source, one, public=public)
 
     return checks
 
@@ -107,7 +116,7 @@ def _check_name(settings: Settings, suite: str, expectation: str) -> str:
 
 
 def _expectation_check(
-    key: dg.AssetKey, name: str, source: str, result: ExpectationResult
+    key: dg.AssetKey, name: str, source: str, result: ExpectationResult, *, public: bool
 ) -> dg.AssetCheckResult:
     found: shown.Metadata = {"source": source}
     if result.rows is not None:
@@ -125,7 +134,7 @@ def _expectation_check(
         check_name=name,
         passed=result.passed,
         severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-        metadata=found,
+        metadata=disclosed(found, public=public),
     )
 
 

@@ -25,6 +25,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.disclosure import disclosed, disclosed_report, is_public
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import actor_of, lineage_run
@@ -174,6 +175,8 @@ def stage_metadata(
 ) -> shown.Metadata:
     """What the asset `key` shows of the run `row` of `source`, of which `report` tells."""
     source_id, look = row["source_id"], LOOKS[key]
+    public = is_public(connection, source)
+    report = disclosed_report(report, public=public)
     totals = query(connection, "stage_totals", {"source_id": source_id}).fetchone()
     assert totals is not None
     found = {
@@ -190,7 +193,7 @@ def stage_metadata(
     if key == CHUNKS:
         rows = query(connection, "token_histogram", {"source_id": source_id}).fetchall()
         found |= shown.token_chart(rows)
-    return found
+    return disclosed(found, public=public)
 
 
 def _stage_asset(settings: Settings, key: dg.AssetKey, **options: Any) -> dg.AssetsDefinition:
@@ -250,7 +253,8 @@ def _run_stage(
         row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
         assert row is not None
         found = stage_metadata(run.connection, {**row, "source_id": run.source_id}, key, source, run.report)
-    for note in run.report.notes:
+        told = disclosed_report(run.report, public=is_public(run.connection, source))
+    for note in told.notes:
         context.log.warning(note)
     return dg.MaterializeResult(metadata={"run_id": context.run_id, **found, **more})
 

@@ -33,6 +33,7 @@ from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.busy import busy_partitions, list_unfinished_runs
 from rag_pipelines.orchestration.canary import canary_result
 from rag_pipelines.orchestration.checks import gate_results, quality_results
+from rag_pipelines.orchestration.disclosure import is_public
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
 from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, SYNC_RUN, stage_metadata
@@ -168,9 +169,11 @@ class _SourceState(_Shown):
             yield from self.evaluations(answers)
         yield from self.evaluations(quality_results(self._connection, self._settings, self._name))
         if certificates:
+            public = is_public(self._connection, self._name)
             if (self.figure(COMPLETENESS, "certified_at") or 0.0) < certified_at(certificates).timestamp():
-                yield self.materialize(COMPLETENESS, certificate_metadata(self._name, certificates))
-            yield from self.evaluations(certificate_results(self._name, certificates))
+                found = certificate_metadata(self._name, certificates, public=public)
+                yield self.materialize(COMPLETENESS, found)
+            yield from self.evaluations(certificate_results(self._name, certificates, public=public))
 
     def _is_news(self, run: Row) -> bool:
         """Whether the newest run that is shown is an older one."""

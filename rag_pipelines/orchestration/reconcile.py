@@ -20,6 +20,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.disclosure import disclosed, is_public
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import DEFAULT_OWNER, PREFIX, RAW
 from rag_pipelines.orchestration.partitions import source_of, source_partitions
@@ -80,10 +81,11 @@ def completeness(settings: Settings) -> dg.AssetsDefinition:
                 verify_source(runtime, source, **shared)
             with database.connection() as connection:
                 certificates = newest_certificates(connection, source)
-        for line in done:
+                public = is_public(connection, source)
+        for line in done if public else ():
             context.log.info(f"repair: {line}")
-        found = {"run_id": context.run_id, **certificate_metadata(source, certificates)}
-        if done:
+        found = {"run_id": context.run_id, **certificate_metadata(source, certificates, public=public)}
+        if done and public:
             found["repaired"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in done))
         return dg.MaterializeResult(metadata=found)
 
@@ -104,14 +106,17 @@ def completeness_checks(settings: Settings) -> dg.AssetChecksDefinition:
         source = source_of(context)
         with dagster_failures(), database.connection() as connection:
             certificates = newest_certificates(connection, source)
-        yield from certificate_results(source, certificates)
+            public = is_public(connection, source)
+        yield from certificate_results(source, certificates, public=public)
 
     return checks
 
 
-def certificate_results(source: str, certificates: list[Certificate]) -> list[dg.AssetCheckResult]:
+def certificate_results(
+    source: str, certificates: list[Certificate], *, public: bool
+) -> list[dg.AssetCheckResult]:
     """What the newest certificates of a source say, by check."""
-    return [_drift_check(name, source, certificates) for name in CHECKS]
+    return [_drift_check(name, source, certificates, public=public) for name in CHECKS]
 
 
 def certified_at(certificates: list[Certificate]) -> datetime:
@@ -119,14 +124,14 @@ def certified_at(certificates: list[Certificate]) -> datetime:
     return max(one.made_at for one in certificates if one.made_at is not None)
 
 
-def certificate_metadata(source: str, certificates: list[Certificate]) -> shown.Metadata:
+def certificate_metadata(source: str, certificates: list[Certificate], *, public: bool) -> shown.Metadata:
     """What the newest certificates of a source say, in figures; the first is that of the catalogue."""
     catalogue = certificates[0].counts
     versions = (
         {"index": one.index, "version": one.version, **one.counts, "complete": one.complete}
         for one in certificates[1:]
     )
-    return {
+    found: shown.Metadata = {
         "source": source,
         "certified_at": dg.MetadataValue.timestamp(certified_at(certificates)),
         "complete": all(one.complete for one in certificates),
@@ -135,9 +140,12 @@ def certificate_metadata(source: str, certificates: list[Certificate]) -> shown.
         "versions": shown.table(versions),
         "drift": _drift_table(certificates),
     }
+    return disclosed(found, public=public)
 
 
-def _drift_check(name: str, source: str, certificates: list[Certificate]) -> dg.AssetCheckResult:
+def _drift_check(
+    name: str, source: str, certificates: list[Certificate], *, public: bool
+) -> dg.AssetCheckResult:
     drifted = [(one, drift) for one in certificates for drift in one.drift if kind_of(drift).check == name]
     damaged = any(kind_of(drift).remedy in DAMAGE for _, drift in drifted)
     found: shown.Metadata = {"source": source, "drifted_documents": sum(d.documents for _, d in drifted)}
@@ -150,7 +158,7 @@ def _drift_check(name: str, source: str, certificates: list[Certificate]) -> dg.
         check_name=name,
         passed=bool(certificates) and not drifted,
         severity=dg.AssetCheckSeverity.ERROR if damaged else dg.AssetCheckSeverity.WARN,
-        metadata=found,
+        metadata=disclosed(found, public=public),
     )
 
 

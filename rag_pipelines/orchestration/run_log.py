@@ -17,15 +17,19 @@ TRACEPARENT = "traceparent"
 """The tag of a run that names the trace which it is part of, as W3C writes it."""
 
 
+NAMING = ("document", "entity", "note")
+"""Fields that name documents: a run's log is kept as its events are, which a purge does not reach."""
+
+
 class RunLogHandler(logging.Handler):
-    """Writes records to a run's log, at their level, the fields behind the message."""
+    """Writes records to a run's log, at their level, the fields behind the message but those in `NAMING`."""
 
     def __init__(self, log: dg.DagsterLogManager) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.log(record.levelno, logs.as_text(record))
+        self._log.log(record.levelno, logs.as_text(record, without=NAMING))
 
 
 @contextmanager

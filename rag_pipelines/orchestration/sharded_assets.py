@@ -27,6 +27,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.disclosure import disclosed_report, is_public
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.names import lineage_run
@@ -114,6 +115,9 @@ def sharded_stage(
                 through=stage,
                 progress=shown.log_progress(context.log.info),
             )
+        with database.connection() as connection:
+            public = is_public(connection, source_of(context))
+        report = disclosed_report(report, public=public)
         for note in report.notes:
             context.log.warning(note)
         worker = f"{socket.gethostname()}:{os.getpid()}"

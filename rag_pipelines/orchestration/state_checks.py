@@ -19,6 +19,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.config.values import format_duration
 from rag_pipelines.index.freshness import index_freshness
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.disclosure import disclosed, is_public
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.index_assets import live_key
 from rag_pipelines.orchestration.ingest_assets import RAW, SYNC_RUN
@@ -40,6 +41,8 @@ def listing_complete(connection: Pg, settings: Settings, source: str) -> dg.Asse
     report = run["report"] if run else {}
     failed = run is None or run["outcome"] == "failed"
     notes = list(report.get("notes", []))
+    if notes and not is_public(connection, source):
+        notes = [f"{len(notes)} notes of the run's report say what is missing; see `rag.run`"]
     if failed and not notes:
         notes = [
             "no run has ended yet"
@@ -71,6 +74,7 @@ def deletions_decided(connection: Pg, settings: Settings, source: str) -> dg.Ass
             row for one in waiting for row in waiting_documents(connection, one.deletion_id, WAITING_SHOWN)
         ]
         found["documents"] = shown.table(rows)
+        found = disclosed(found, public=is_public(connection, source))
     description = (
         f"{found['waiting_documents']} documents wait for a decision" if waiting else "nothing waits"
     )

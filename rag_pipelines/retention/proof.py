@@ -13,11 +13,12 @@ document, which it drops before it is finished, and deleted rows that the snapsh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -48,7 +49,7 @@ CONTENT = (
 
 NOT_LOOKED_INTO = (
     "what people asked: no log of queries is kept (the questions of golden sets were looked into)",
-    "Dagster's own run history, whose materializations show sample rows: see the job prune_runs",
+    "Dagster's run history, which shows rows of public sources only, and its logs: see the job prune_runs",
     "write-ahead log, replicas, backups, old object versions of the blob store: these expire by your rules",
 )
 """Said with every proof."""
@@ -159,6 +160,19 @@ class Proof(msgspec.Struct, frozen=True):
         return [trace for trace in self.traces if not trace.shared_with]
 
 
+class Speaks(Protocol):
+    """What tells whether a record speaks of something. Without a `source` records of all sources may."""
+
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def words(self) -> list[str]: ...
+    def in_value(self, value: Any) -> bool: ...
+    def without(self, value: Any, label: str) -> Any: ...
+
+
 class Mentions:
     """What counts as speaking of a document: its id, one of its names inside a text, or a passage of it."""
 
@@ -176,6 +190,12 @@ class Mentions:
         """Texts of which each mention holds one, as they stand and as JSON writes them."""
         plain = {self.external_id, *self._names, *self.quotes}
         return sorted(plain | {json.dumps(word, ensure_ascii=False)[1:-1] for word in plain})
+
+    @property
+    def label(self) -> str:
+        """What stands in records in the place of its name."""
+        digest = hashlib.sha256(self.external_id.encode("utf-8", "surrogatepass"))
+        return f"(purged, sha256 {digest.hexdigest()[:16]})"
 
     def in_text(self, text: str) -> bool:
         """Whether a text speaks of the document. ``old → new`` is a move, as reports write it."""
@@ -283,23 +303,30 @@ def choose_quotes(texts: Sequence[str]) -> list[str]:
     return list(chosen)[:QUOTES]
 
 
-def records(connection: Pg, mentions: Mentions) -> Iterator[Record]:
-    """Every value in the records of runs and people that mentions the document.
+def records(connection: Pg, mentions: Speaks) -> Iterator[Record]:
+    """Every value in the records of runs and people that mentions the document, or the person.
 
     Columns are read one after the other, so a caller may change a row before the next is read.
     """
     source = query(connection, "source_number", {"source": mentions.source}).fetchone()
+    everywhere = mentions.source is None
     params = {"words": mentions.words, "source_id": source["source_id"] if source else None}
     for column in query(connection, "record_columns").fetchall():
         table, name = column["table_name"], column["column_name"]
-        parts = {"table": table, "column": sql.Identifier(name), "scope": _scope(table, column["of_source"])}
+        parts = {
+            "table": table,
+            "column": sql.Identifier(name),
+            "scope": _scope(table, column["of_source"], everywhere),
+        }
         for row in query(connection, "record_values", params, parts):
             if mentions.in_value(row["value"]):
                 yield Record(table, name, row["place"], row["value"], column["is_json"], row["stored"])
 
 
-def _scope(table: str, of_source: bool) -> sql.SQL:
+def _scope(table: str, of_source: bool, everywhere: bool) -> sql.SQL:
     """Only records of the document's own source, because another source may have the same id."""
+    if everywhere:
+        return sql.SQL("true")
     if table == "plan_change":
         return sql.SQL("plan_id IN (SELECT plan_id FROM rag.plan WHERE source_id = %(source_id)s)")
     return sql.SQL("source_id = %(source_id)s" if of_source else "true")

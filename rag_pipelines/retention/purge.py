@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import msgspec
 import psycopg
@@ -35,6 +36,8 @@ from rag_pipelines.retention.proof import (
     Mentions,
     Proof,
     PurgeEvidence,
+    Record,
+    Speaks,
     Waiting,
     content_tables,
     gather,
@@ -90,6 +93,7 @@ def purge_document(
     verify: bool = False,
     even_if_present: bool = False,
     rewrite: bool = False,
+    make_room: bool = True,
     actor: str = "",
 ) -> Purged:
     """Remove one document from the catalogue, every version, the caches, the blob store and the records.
@@ -100,6 +104,7 @@ def purge_document(
         even_if_present: purge what its source still lists; the next full listing brings it back.
         rewrite: rewrite the tables touched (each is locked meanwhile), so that no page holds old bytes;
             otherwise they are vacuumed, and old bytes go when their space is used again.
+        make_room: vacuum at all; who purges many documents does so once, after the last.
 
     Raises:
         UsageError: it is unknown, it is still at its source, or it is held.
@@ -118,9 +123,9 @@ def purge_document(
                 evidence, contents, quotes = gather(connection, document)
                 mentions = Mentions(source, external_id, _names(document), quotes)
                 left = forget_documents(connection, [document["document_id"]])
-                told = _forget_records(connection, mentions)
+                told = forget_records(connection, mentions)
                 removed = {"rows in versions": left.rows, "records": sum(told.values())}
-                detail = {"reason": mentions.without(reason, _label(external_id)), "removed": removed}
+                detail = {"reason": mentions.without(reason, mentions.label), "removed": removed}
                 kept = msgspec.to_builtins(evidence.sample(EVIDENCE_KEPT))
                 audit_purge(connection, source, external_id, {**detail, "evidence": kept}, actor)
         if document is None:
@@ -130,7 +135,7 @@ def purge_document(
         collected = Collected(documents=1)
         number = erase(connection, store, contents, collected)
         sweep(connection, store, collected)
-        waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
+        waiting = vacuum(connection, source, told, left, number, rewrite=rewrite) if make_room else Waiting()
         proof = look(connection, store, evidence, mentions, waiting, whole_blobs=True) if verify else None
     counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind not in NOT_REMOVED}
     return Purged(source, external_id, {**counts, "rows in versions": left.rows}, dict(told), None, proof)
@@ -192,12 +197,12 @@ def _purge_again(
     collected = Collected()
     with connection.transaction():
         left = forget_documents(connection, [evidence.document_id])
-        told = _forget_records(connection, mentions)
+        told = forget_records(connection, mentions)
         if trail is None:
             audit_purge(connection, source, external_id, {"removed": {"records": sum(told.values())}})
     number = erase(connection, store, evidence.contents, collected)
     sweep(connection, store, collected)
-    waiting = _vacuum(connection, source, told, left, number, rewrite=rewrite)
+    waiting = vacuum(connection, source, told, left, number, rewrite=rewrite)
     proof = look(connection, store, evidence, mentions, waiting, whole_blobs=False) if verify else None
     counts = {kind: n for kind, n in msgspec.structs.asdict(collected).items() if kind not in NOT_REMOVED}
     earlier = f"{trail['at']:%Y-%m-%d %H:%M} by {trail['actor']}" if trail else None
@@ -212,12 +217,13 @@ def _digest(external_id: str) -> bytes:
     return hashlib.sha256(external_id.encode("utf-8", "surrogatepass")).digest()
 
 
-def _label(external_id: str) -> str:
-    return f"(purged, sha256 {_digest(external_id).hex()[:16]})"
+def forget_records(
+    connection: Pg, mentions: Speaks, changes: Callable[[Record], bool] = lambda _: True
+) -> Counter[str]:
+    """Take a document, or a person, out of what runs and people left; returns the values changed by table.
 
-
-def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
-    """Take the document out of what runs and people left; returns the values changed by table.
+    Args:
+        changes: which records may be changed.
 
     A value that somebody changes meanwhile is read again, a few times.
     """
@@ -225,13 +231,13 @@ def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
     query(connection, "redacting", {"reason": "purge"})
     for _ in range(READINGS):
         missed = False
-        for record in records(connection, mentions):
+        for record in filter(changes, records(connection, mentions)):
             place = {"place": record.row, "old": record.stored}
             parts: dict[str, Part] = {"table": record.table, "column": sql.Identifier(record.column)}
             if record.column in NAMING:
                 changed = query(connection, "delete_record", place, parts).rowcount
             else:
-                value = mentions.without(record.value, _label(mentions.external_id))
+                value = mentions.without(record.value, mentions.label)
                 stored = Jsonb(value) if record.is_json else value
                 changed = query(connection, "replace_value", {**place, "value": stored}, parts).rowcount
             told[record.table] += changed
@@ -241,8 +247,8 @@ def _forget_records(connection: Pg, mentions: Mentions) -> Counter[str]:
     return told
 
 
-def _vacuum(
-    connection: Pg, source: str, told: Counter[str], left: Departure, number: str, *, rewrite: bool
+def vacuum(
+    connection: Pg, source: str | None, told: Iterable[str], left: Departure, number: str, *, rewrite: bool
 ) -> Waiting:
     """Make room of rows deleted up to the transaction `number`, and forget statistics that quote them."""
     lookers = _lookers(connection, number)
@@ -266,8 +272,8 @@ def _vacuum(
             f"the document is purged, but {', '.join(in_use)} could not be rewritten, because others use "
             "them; run the command again with --rewrite when builds have ended"
         )
-    run = source if query(connection, "is_running", {"source": source}).fetchone() else None
-    return Waiting(left.builds, lookers, run)
+    running = source and query(connection, "is_running", {"source": source}).fetchone()
+    return Waiting(left.builds, lookers, source if running else None)
 
 
 def _lookers(connection: Pg, number: str) -> list[Looker]:

@@ -179,7 +179,7 @@ WHERE d.document_id = ANY(%(ids)s);
 
 -- name: record_columns
 -- The columns with free text of every table that records what runs and people did, whatever tables there are;
--- what holds content is looked into by its own queries.
+-- what holds content is looked into by its own queries, and what holds keep stays as they say it.
 SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
        EXISTS (SELECT FROM information_schema.columns s WHERE s.table_schema = 'rag' AND s.table_name = c.table_name
                AND s.column_name = 'source_id') AS of_source
@@ -188,13 +188,14 @@ WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
   AND c.table_name <> ALL('{document,wanted,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|postings|partials)_[0-9]+$'
+  AND NOT (c.table_name = 'hold' AND c.column_name IN ('path', 'label', 'document'))
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')
 ORDER BY c.table_name, c.ordinal_position;
 
 -- name: record_values
 -- Values of a column that may mention one of some words; the caller looks closer.
 SELECT ctid::text AS place, {column} AS value, {column}::text AS stored FROM {table}
-WHERE {scope} AND EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos({column}::text, word) > 0);
+WHERE {scope} AND EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower({column}::text), lower(word)) > 0);
 
 -- name: replace_value
 -- Unless somebody changed it meanwhile.

@@ -16,20 +16,25 @@ LEFT JOIN LATERAL (
 ) m ON true
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned';
 
+-- name: is_public
+-- Whether everybody of the tenant may see all documents of a source, of which there are some.
+SELECT count(*) > 0 AND bool_and(a.clauses = '[]' AND a.deny = '{}') AS public
+FROM rag.source s JOIN rag.document d USING (source_id) JOIN rag.access_rule a USING (access_id) WHERE s.name = %(source)s;
+
 -- name: sample_documents
 -- The documents that changed last.
-SELECT external_id, tenant, status, raw_bytes AS bytes, modified_at, updated_at
+SELECT document_id AS document, external_id, tenant, status, raw_bytes AS bytes, modified_at, updated_at
 FROM rag.document WHERE source_id = %(source_id)s AND state <> 'tombstoned'
 ORDER BY updated_at DESC, document_id DESC LIMIT %(limit)s;
 
 -- name: sample_parses
-SELECT d.external_id, p.status, p.media_type, p.pages, p.characters, p.title
+SELECT d.document_id AS document, d.external_id, p.status, p.media_type, p.pages, p.characters, p.title
 FROM rag.document d JOIN rag.parse p USING (parse_id)
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned'
 ORDER BY p.parse_id DESC LIMIT %(limit)s;
 
 -- name: sample_chunks
-SELECT d.external_id, c.ordinal, c.tokens, c.page_first AS page, array_to_string(c.heading_path, ' > ') AS headings,
+SELECT d.document_id AS document, d.external_id, c.ordinal, c.tokens, c.page_first AS page, array_to_string(c.heading_path, ' > ') AS headings,
        left(c.text, 200) AS text
 FROM rag.chunk c
 JOIN rag.document_chunks dc USING (chunk_set_id)

@@ -87,7 +87,6 @@ SELECT s.source_id, s.name, s.connector, s.listed_at,
        max(d.modified_at) FILTER (WHERE d.state <> 'tombstoned') AS newest_change,
        coalesce(sum(d.raw_bytes) FILTER (WHERE d.state <> 'tombstoned'), 0)::bigint AS bytes,
        (SELECT count(*) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS quarantined,
-       (SELECT count(*) FROM rag.withheld w WHERE w.source_id = s.source_id) AS withheld,
        count(d.*) FILTER (WHERE d.state <> 'tombstoned' AND d.unread_since IS NOT NULL) AS last_texts,
        (SELECT min(q.first_at) FROM rag.quarantine q WHERE q.source_id = s.source_id) AS oldest_quarantine,
        r.run_id, r.started_at, r.finished_at, r.outcome, r.report
