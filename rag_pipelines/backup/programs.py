@@ -14,7 +14,6 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rag_pipelines.errors import DatabaseError, UsageError
-from rag_pipelines.secrets.references import current
 from rag_pipelines.store.embedded import server_programs
 
 _SAID = 2_000
@@ -32,10 +31,9 @@ def run_program(name: str, url: str, server_version: int, *arguments: str) -> No
         DatabaseError: it failed; carries what it said.
     """
     program = _find(name, server_version)
-    address = current(url)
-    password = conninfo_to_dict(address).get("password")
+    password = conninfo_to_dict(url).get("password")
     environment = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
-    command = [str(program), f"--dbname={make_conninfo(address, password=None)}", *arguments]
+    command = [str(program), f"--dbname={make_conninfo(url, password=None)}", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DatabaseError(f"{name} failed with exit code {done.returncode}: {done.stderr.strip()[-_SAID:]}")

@@ -260,7 +260,10 @@ async def _renew_secrets() -> None:
     """Ask the stores of secrets again from time to time, so that a key that was withdrawn there ends here."""
     while True:
         await asyncio.sleep(secrets.KEPT)
-        await asyncio.to_thread(secrets.renew_all)
+        try:
+            await asyncio.to_thread(secrets.renew_all)
+        except Exception as error:  # of a store that is not ours: the next time may do
+            log.warning("secrets could not be read again: %s", type(error).__name__)
 
 
 def _for_callers() -> APIRouter:

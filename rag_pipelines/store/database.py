@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from rag_pipelines import tracing
 from rag_pipelines.errors import DatabaseError, TransientError
+from rag_pipelines.secrets.references import current
 from rag_pipelines.store.address import Address, Login, is_refused
 from rag_pipelines.store.schema import is_settled, migrate
 from rag_pipelines.store.sql import queries
@@ -90,12 +91,12 @@ class Database:
     @property
     def url(self) -> str:
         """Where the database is; holds the password."""
-        return self._address.url
+        return current(self._address.url)
 
     @property
     def session_url(self) -> str:
         """Where it gives sessions, for a library that connects by itself; holds the password."""
-        return self._sessions.url
+        return current(self._sessions.url)
 
     @contextmanager
     def connect(self) -> Iterator[Pg]:

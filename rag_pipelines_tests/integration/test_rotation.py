@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from rag_pipelines.config import load_config
 from rag_pipelines.errors import DatabaseError
 from rag_pipelines.secrets import references
+from rag_pipelines.serving.app import _renew_secrets
 from rag_pipelines.serving.auth import LoginError, Logins, digest
 from rag_pipelines.store.database import Database
 
@@ -76,3 +78,19 @@ def test_a_key_of_a_caller_that_was_changed_in_its_store_is_known_and_the_old_on
     assert logins.of_key("new").name == "key:intranet"
     with pytest.raises(LoginError):
         logins.of_key("old")
+
+
+def test_the_service_goes_on_renewing_secrets_though_a_store_fails(monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            raise asyncio.CancelledError
+        raise ValueError("a store of another package")
+
+    monkeypatch.setattr(references, "KEPT", 0.0)
+    monkeypatch.setattr(references, "renew_all", fail)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(_renew_secrets())
+    assert calls == [0, 1, 2]
