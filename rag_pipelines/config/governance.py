@@ -16,7 +16,7 @@ from rag_pipelines.config.section import Section
 from rag_pipelines.config.values import Access, Duration
 from rag_pipelines.model import AccessRule
 
-MASKING = "'mask' needs a stage that masks; valid here: index, restrict, drop"
+MASKING = "index, restrict or drop; a whole source is masked by its 'privacy' profile, a label is not"
 
 
 def _years(value: Any) -> Any:
