@@ -20,7 +20,7 @@ import msgspec
 from rag_pipelines import __version__
 from rag_pipelines.backup.programs import run_program
 from rag_pipelines.config.settings import Settings
-from rag_pipelines.errors import UsageError
+from rag_pipelines.errors import MissingContentError, UsageError
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore, Kind
@@ -137,7 +137,12 @@ def _copy(source: BlobStore, target: BlobStore, progress: Progress) -> int:
     for kind in KINDS:
         for digest in source.digests(kind):
             if not target.holds(kind, digest):
-                target.put(kind, source.get(kind, digest))
+                try:
+                    target.put(kind, source.get(kind, digest))
+                except MissingContentError:
+                    if source.holds(kind, digest):
+                        raise
+                    continue  # collected as garbage since it was listed
             copied += 1
             progress("objects", copied, None)
     return copied

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from rag_pipelines.backup import programs
 from rag_pipelines.cli import main
+from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines_tests.integration.workspace import Workspace
 
 QUESTIONS = ("thirty days of leave", "the badge of a visitor", "kites")
@@ -81,6 +82,20 @@ def test_the_proof_notices_an_object_that_a_backup_lost(
     destroy(shelf, empty_database_url)
     assert call(shelf, "restore", str(folder)).exit_code == 0
     assert call(shelf, "verify", "--deep").exit_code == 3
+
+
+def test_an_object_that_is_collected_meanwhile_is_left_out(shelf: Workspace, tmp_path: Path, monkeypatch):
+    real = BlobStore.digests
+    monkeypatch.setattr(BlobStore, "digests", lambda store, kind: [*real(store, kind), bytes(32)])
+    done = call(shelf, "backup", str(tmp_path / "backup"), "--json")
+    assert json.loads(done.stdout)["objects"] == 6
+
+
+def test_a_damaged_object_ends_the_backup(shelf: Workspace, tmp_path: Path):
+    next((shelf.settings.data_dir / "blobs" / "raw").rglob("*.zst")).write_bytes(b"damaged")
+    done = call(shelf, "backup", str(tmp_path / "backup"))
+    assert (done.exit_code, "is damaged" in done.stderr) == (1, True)
+    assert not (tmp_path / "backup" / "backup.json").exists()
 
 
 def test_without_the_objects_the_database_alone_answers(
