@@ -87,6 +87,9 @@ STORED_AS = {
 """The kind of what each column of JSON holds; a cursor is of the source's connector."""
 
 NO_FORM = {
+    "document.own_access": "a rule as in access_rule; both change together",
+    "parse.found": "counts by name; one that is missing is 0",
+    "parse.places": "lists of kind, start, end, score and length, which only grow at their end",
     "access_rule.clauses": "part of the schema: functions of the database read it, migrations change it",
     "document.metadata": "the source's own, by the source's names",
     "parse.metadata": "the file's own, by the file's names",
