@@ -26,10 +26,12 @@ class Expiry:
         self._run = run
         rules = retention_rules(run.source.labels, run.source.retention)
         self._any = bool(rules)
+        by_change = all(one["basis"] == "modified_at" for one in rules)
         self._params: dict[str, Any] = {
             "source_id": run.source_id,
             "rules": Jsonb(rules),
             "parked": allow_deletes,
+            "least": min((one["seconds"] for one in rules), default=None) if by_change else None,
         }
 
     def due(self) -> list[str]:

@@ -30,12 +30,14 @@ WHERE (d.document_id IS NULL OR d.state = 'tombstoned')
   AND rag.past_retention(%(rules)s, l.metadata, l.modified_at, coalesce(d.created_at, now()));
 
 -- name: past_retention
--- Stored documents that are past their retention and that nobody has decided on, each with the hold that keeps it.
+-- Stored documents that are past their retention and that nobody has decided on, each with the hold that keeps it. Where
+-- all rules count from the last change, what changed within the shortest (`least` seconds) need not be looked at closer.
 SELECT d.external_id, rag.hold_of(d) AS hold
 FROM rag.document d LEFT JOIN rag.deletion x USING (deletion_id)
 WHERE d.source_id = %(source_id)s
   AND (d.state = 'present' OR (%(parked)s AND d.state = 'missing' AND x.state = 'parked' AND x.cause = 'retention'))
-  AND rag.past_retention(%(rules)s, d.metadata, d.modified_at, d.created_at)
+  AND CASE WHEN coalesce(d.modified_at, d.created_at) >= now() - make_interval(secs => %(least)s::float8) THEN false
+           ELSE rag.past_retention(%(rules)s, d.metadata, d.modified_at, d.created_at) END
 ORDER BY d.external_id;
 
 -- name: unpark_retained
