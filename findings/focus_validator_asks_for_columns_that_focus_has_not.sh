@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # focus-validator: a file with the columns of FOCUS 1.0 fails, because four are asked for by names it has not.
 #
-# Tool       focus-validator 1.0.0 (the newest on PyPI) with multimethod 1.12, validating against version 1.0
+# Library    focus-validator 1.0.0 (the newest on PyPI) with multimethod 1.12, validating against version 1.0
 # Behaviour  The specification's column ids are InvoiceIssuerName, ProviderName, PublisherName and ResourceId
 #            (https://focus.finops.org/focus-specification/v1-0/). The tool asks for InvoiceIssuer, Provider,
 #            Publisher and ResourceID; a rule on SkuPriceId reads ChargeType, a column of the preview that 1.0

@@ -71,7 +71,8 @@ def back_up(
         found = query(connection, "documents_to_back_up").fetchone()
     dump = folder / DUMP
     url = database.session_url
-    run_program("pg_dump", url, version, "--format=custom", "--schema=rag", f"--file={dump}")
+    schemas = (f"--schema={name}" for name in SCHEMAS)
+    run_program("pg_dump", url, version, "--format=custom", *schemas, f"--file={dump}")
     copied = None
     if objects:
         copied = _copy(BlobStore.of(settings), BlobStore(str(folder / BLOBS)), progress)
@@ -96,15 +97,17 @@ def restore(
     """Fill an empty database and the blob store from a backup.
 
     Raises:
-        UsageError: the folder is no whole backup, or the database has a schema `rag`.
+        UsageError: the folder is no whole backup, or the database has one of `SCHEMAS`.
         DatabaseError: the restoration failed; what was restored of the database is undone.
     """
     made = read_backup(folder)
     with database.connection() as connection:
         version = connection.info.server_version
-        if query(connection, "has_schema").fetchone() is not None:
+        found = query(connection, "schemas_among", {"schemas": list(SCHEMAS)}).fetchone()
+        if found is not None:
             raise UsageError(
-                "the database has a schema 'rag' already; restore into an empty one, or drop it first"
+                f"the database has a schema {found['name']!r} already; restore into an empty one, or drop it "
+                "first"
             )
         query(connection, "create_vector")
     arguments = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")

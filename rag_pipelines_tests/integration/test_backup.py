@@ -49,7 +49,7 @@ def hits(workspace: Workspace) -> dict[str, Any]:
 def destroy(workspace: Workspace, empty_database_url: str) -> None:
     """Nothing is left of what was stored, and the configuration leads to an empty server."""
     with psycopg.connect(workspace.url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA rag CASCADE")
+        connection.execute("DROP SCHEMA rag, rag_facts CASCADE")
     shutil.rmtree(workspace.settings.data_dir)
     workspace.document["database"] = {"url": empty_database_url}
 

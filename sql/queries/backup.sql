@@ -3,8 +3,8 @@
 -- name: documents_to_back_up
 SELECT count(*) AS documents FROM rag.document WHERE state <> 'tombstoned';
 
--- name: has_schema
-SELECT 1 AS found FROM pg_namespace WHERE nspname = 'rag';
+-- name: schemas_among
+SELECT nspname AS name FROM pg_namespace WHERE nspname = ANY(%(schemas)s) ORDER BY 1;
 
 -- name: create_vector
 CREATE EXTENSION IF NOT EXISTS vector;
