@@ -27,6 +27,9 @@ from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.stored import Form
 
+SCHEMAS = ("rag", "rag_facts")
+"""Everything of ours in the database."""
+
 DUMP, BLOBS, MANIFEST = "rag.dump", "blobs", "backup.json"
 ACTION = "backup"
 """What the audit calls one."""
