@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rag_pipelines.cli.invocation import invocation
+from rag_pipelines.cli.options import duration
 from rag_pipelines.cli.output import AsJson, print_json, print_table
 
 app = typer.Typer(
@@ -19,19 +20,6 @@ app = typer.Typer(
 Kind = Annotated[str, typer.Argument(metavar="SWITCH", help="Such as source-off or read-only.")]
 Target = Annotated[str, typer.Argument(metavar="[TARGET]", help="The source or index; none for read-only.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decides; by default the user of this process.")]
-
-
-def duration(text: str) -> timedelta:
-    """A duration such as ``2h``. Raises `typer.BadParameter`."""
-    from rag_pipelines.config.values import parse_duration
-
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"received {text!r}; valid: {error}") from None
-    if not isinstance(found, timedelta):
-        raise typer.BadParameter(f"received {text!r}; valid: a number with a unit, such as 90m, 24h, 7d")
-    return found
 
 
 @app.command("list")
