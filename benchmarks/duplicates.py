@@ -60,6 +60,8 @@ from rag_pipelines.sync.engine import ingest
 from rag_pipelines.sync.sketches import PAGE
 from rag_pipelines.text.sketch import Sketch, bits_apart, similarities, sketch_of, words_of
 
+FIGURES = Figures("duplicates")
+
 THRESHOLDS = (0.75, 0.8, 0.85, 0.9, 0.95)
 EDITS = (0.01, 0.02, 0.05, 0.1)
 """Shares of the words that are replaced, left out or added, in runs of 1 to 15."""
@@ -201,7 +203,6 @@ def degree(first: Sketch, second: Sketch) -> float:
 
 def measure_quality(data: Path) -> None:
     """Precision and recall by threshold, of both halves, and the share that is called a copy by kind."""
-    figures = Figures("duplicates")
     degrees: list[list[tuple[Pair, float]]] = [[], []]
     sketches: dict[str, Sketch | None] = {}
     for pair in pairs(data):
@@ -224,15 +225,15 @@ def measure_quality(data: Path) -> None:
                 rows.values(), (precision, recall, 2 * precision * recall / (precision + recall)), strict=True
             ):
                 row.append(value)
-            figures.ratio(f"precision at {threshold}, {name}", precision)
-            figures.ratio(f"recall at {threshold}, {name}", recall)
+            FIGURES.ratio(f"precision at {threshold}, {name}", precision)
+            FIGURES.ratio(f"recall at {threshold}, {name}", recall)
         for row_name, row in rows.items():
             print(f"{row_name:<22}" + "".join(f"{value:8.3f}" for value in row))
         for kind in dict.fromkeys(pair.kind for pair, _ in half):
             of_kind = [alike for pair, alike in half if pair.kind == kind]
             shares = [sum(alike >= threshold for alike in of_kind) / len(of_kind) for threshold in THRESHOLDS]
             print(f"  {kind:<20}" + "".join(f"{share:8.3f}" for share in shares) + f"   of {len(of_kind):,}")
-    figures.record(part="quality", data=data.name)
+    FIGURES.record(part="quality", data=data.name)
 
 
 def hash_of(text: str) -> int:
@@ -331,7 +332,6 @@ def add_contents(connection: Pg, first: int, count: int) -> None:
 
 def measure_scale(rows: int, changes: int = 200) -> None:
     """Sketching and storing, single changes, and the report over all."""
-    figures = Figures("duplicates")
     with server() as (home, database, processors), database.connect() as connection:
         profile_id = sketch_profile(connection)
         connection.execute(
@@ -341,18 +341,18 @@ def measure_scale(rows: int, changes: int = 200) -> None:
         add_contents(connection, 0, rows + changes)
         texts = list(generated(rows + changes))
         made: list[Sketch] = []
-        with processors.running(f"sketching {rows:,} texts of 300 words", rows, figures.context):
+        with processors.running(f"sketching {rows:,} texts of 300 words", rows, FIGURES.context):
             for text in texts:
                 sketch = sketch_of(text)
                 assert sketch is not None
                 made.append(sketch)
         contents = [(number.to_bytes(8, "big"), sketch) for number, sketch in enumerate(made)]
         copies = 0
-        with processors.running(f"storing {rows:,} sketches", rows, figures.context):
+        with processors.running(f"storing {rows:,} sketches", rows, FIGURES.context):
             for at in range(0, rows, PAGE):
                 copies += store(connection, profile_id, contents[at : min(at + PAGE, rows)])
         connection.execute("VACUUM ANALYZE")
-        with processors.running(f"{changes} single changes beside {rows:,}", changes, figures.context):
+        with processors.running(f"{changes} single changes beside {rows:,}", changes, FIGURES.context):
             for at in range(rows, rows + changes):
                 store(connection, profile_id, contents[at : at + 1])
         sizes = connection.execute(
@@ -362,13 +362,13 @@ def measure_scale(rows: int, changes: int = 200) -> None:
         heap, indexes = (sizes[name] / 1e6 for name in ("heap", "indexes"))
         print(f"{copies:,} have a copy; {heap:.0f} MB of rows, {indexes:.0f} MB of indexes")
         settings = configuration(home, database)
-        with processors.running("report over all", 1, figures.context):
+        with processors.running("report over all", 1, FIGURES.context):
             found = find(database, settings, ["docs"], examples=0)
         counted = sum(one.copies + one.near_copies for one in found.sources)
         print(f"{found.family_count:,} families, {counted:,} copies")
-        with processors.running("metric over all", 1, figures.context):
+        with processors.running("metric over all", 1, FIGURES.context):
             query(connection, "metric_copies", {"sources": ["docs"], "apart": bits_apart(0.85)}).fetchall()
-    figures.record(part="scale", rows=rows)
+    FIGURES.record(part="scale", rows=rows)
 
 
 def configuration(home: Path, database: Database, policy: str | None = "keep", share: float = 0.85) -> Any:
@@ -400,7 +400,6 @@ def configuration(home: Path, database: Database, policy: str | None = "keep", s
 
 def measure_search(documents: int, share: float, questions: int = 300, rounds: int = 3) -> None:
     """Processor time of searches, in turns."""
-    figures = Figures("duplicates")
     rng = random.Random(11)
     vocabulary = [f"word{number}" for number in range(5_000)]
     with server() as (home, database, processors):
@@ -449,12 +448,12 @@ def measure_search(documents: int, share: float, questions: int = 300, rounds: i
                 f"{name:<10}{statistics.median(spent[name]):14.2f}{statistics.median(walls[name]):10.2f}"
                 f"{statistics.mean(len(one.hits) for one in results):8.2f}{statistics.mean(notes):8.2f}"
             )
-            figures.ratio(
+            FIGURES.ratio(
                 f"processor, {name} against off",
                 statistics.median(spent[name]) / statistics.median(spent["off"]),
             )
             searcher.close()
-    figures.record(part="search", documents=documents, copies=share)
+    FIGURES.record(part="search", documents=documents, copies=share)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from history import Figures
 from rich.console import Console
 from rich.table import Table
 from stdnum import iban, luhn, verhoeff
@@ -38,6 +39,8 @@ from rag_pipelines.privacy.find import finder_of
 from rag_pipelines.privacy.kinds import Kind
 from rag_pipelines.privacy.presidio import KINDS
 from rag_pipelines.privacy.profile import PrivacyProfile
+
+FIGURES = Figures("privacy")
 
 LABELS = {
     "PHONE_NUMBER": Kind.PHONE,
@@ -307,16 +310,22 @@ def main() -> None:
             for kind, score in judge(sentences, other, least).items():
                 theirs[kind] = max(theirs[kind], score, key=lambda one: one.f1)
         console.print(_table(title, sentences, ours, theirs))
+        for kind in Kind:
+            if ours[kind].right + ours[kind].missed:
+                FIGURES.ratio(f"F1 of {kind}, {title}", ours[kind].f1)
+                FIGURES.ratio(f"F1 of {kind} beside Presidio, {title}", ours[kind].f1 - theirs[kind].f1)
     text = "\n\n".join(one.text for one in sets["open sentences"] for _ in range(20))
     prose = (Path(__file__).parent.parent / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
     for name, sample, rounds in (("open sentences", text, 3), ("prose without any", prose * 30, 1)):
         seconds = min(_seconds(find, sample) for _ in range(3))
         slow = sample[: 60_000 // rounds]
         presidio = _seconds(other, slow)
+        FIGURES.ratio(f"speed beside Presidio, {name}", (len(sample) / seconds) / (len(slow) / presidio))
         console.print(
             f"{name}: {len(sample) / seconds / 1e6:.2f} MB a second of a processor; "
             f"Presidio {len(slow) / presidio / 1e6:.3f}"
         )
+    FIGURES.record(seed=options.seed, model=options.model)
 
 
 def _seconds(find: Find, text: str) -> float:

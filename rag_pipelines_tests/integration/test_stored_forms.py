@@ -68,6 +68,7 @@ STORED_AS = {
     "canary.bounds": "canary bounds",
     "certificate.counts": "certificate",
     "certificate.drift": "certificate",
+    "erasure.receipt": "erasure receipt",
     "evaluation_answer.figures": "evaluation run",
     "evaluation_answer.hits": "evaluation run",
     "evaluation_answer.violations": "evaluation run",

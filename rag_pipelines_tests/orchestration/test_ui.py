@@ -64,6 +64,7 @@ def test_the_web_server_shows_the_graph_of_assets(server: str):
         "rag/parsed_documents",
         "rag/chunks",
         "rag/embeddings",
+        "rag/key_figures",
         "rag/main/index_candidate",
         "rag/main/live_index",
     }
