@@ -57,6 +57,9 @@ class Span:
         pass
 
 
+BRIEF = 0.001
+"""Seconds below which a statement has no span of its own; its time counts as accounted for."""
+
 UNTRACED = Span()
 """What is not to be traced."""
 
@@ -113,6 +116,32 @@ class _TracedSpan(Span):
         """Count the time of a span inside this one, and what overlaps once."""
         self._covered += max(0.0, ended - max(began, self._covered_until))
         self._covered_until = max(self._covered_until, ended)
+
+
+class _Statement(Span):
+    """A query, of which OpenTelemetry hears at its end: a run asks thousands, most of them brief."""
+
+    __slots__ = ("_above", "_began", "_name", "_tracer")
+
+    def __init__(self, tracer: Tracer, name: str, above: _TracedSpan) -> None:
+        self._tracer, self._name, self._above = tracer, name, above
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        ended = time.perf_counter()
+        self._above.cover(self._began, ended)
+        seconds = ended - self._began
+        if seconds < BRIEF and kind is None:
+            return
+        now = time.time_ns()
+        about = {"db.system.name": "postgresql", "db.query.summary": self._name}
+        span = self._tracer.start_span(self._name, "client", None, about, now - int(seconds * 1e9))
+        if kind is not None:
+            self._tracer.mark_failed(span, kind.__name__)
+        span.end(now)
 
 
 _current: ContextVar[_TracedSpan | None] = ContextVar("current span", default=None)
@@ -209,15 +238,14 @@ def span(
 
 
 def statement(name: str) -> Span:
-    """The span of a query by its name, inside one that is kept; alone it has none."""
+    """The span of a query by its name, inside one that is kept; alone it has none, and neither has one that
+    took less than `BRIEF` and did not fail."""
     if (tracer := _tracer) is None or not tracer.statements:
         return UNTRACED
     above = _current.get()
     if above is None or not above.recording:
         return UNTRACED
-    return _TracedSpan(
-        tracer, name, "client", None, {"db.system.name": "postgresql", "db.query.summary": name}
-    )
+    return _Statement(tracer, name, above)
 
 
 def spanned(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -47,8 +47,9 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 @pytest.fixture
-def traced(workspace: Workspace, collector: Collector) -> Workspace:
-    """A workspace whose traces go to the collector."""
+def traced(workspace: Workspace, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace whose traces go to the collector, with every statement, however brief."""
+    monkeypatch.setattr(tracing, "BRIEF", 0.0)
     workspace.document["telemetry"] = {"traces": {"endpoint": collector.url}}
     return workspace
 
@@ -367,6 +368,19 @@ def test_what_is_not_kept_has_no_spans_at_all(traced: Workspace, collector: Coll
     call("--traceparent", CALLER, "ingest")
 
     assert collector.spans
+
+
+def test_brief_statements_have_no_spans_and_their_time_is_accounted_for(
+    traced: Workspace, collector: Collector, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tracing, "BRIEF", 3600.0)
+    traced.write("heron.md", "# Herons\n\nThe grey heron waits.")
+
+    call("ingest")
+
+    assert not [span for span in collector.spans if "db.system.name" in span.attributes]
+    (commit, *_) = [span for span in collector.spans if span.name == "commit"]
+    assert commit.attributes["rag.unaccounted_ms"] < 1000 * commit.seconds
 
 
 def test_statements_can_be_left_out(traced: Workspace, collector: Collector, call: Call):
