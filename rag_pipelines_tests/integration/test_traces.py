@@ -40,16 +40,17 @@ EMBEDDINGS = f"embeddings {EmbeddingProfile(provider='hash').model}"
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """What is sent to it, with every statement, however brief."""
     for name in ("TRACEPARENT", "OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tracing, "BRIEF", 0.0)
     with collecting() as made:
         yield made
 
 
 @pytest.fixture
-def traced(workspace: Workspace, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace whose traces go to the collector, with every statement, however brief."""
-    monkeypatch.setattr(tracing, "BRIEF", 0.0)
+def traced(workspace: Workspace, collector: Collector) -> Workspace:
+    """A workspace whose traces go to the collector."""
     workspace.document["telemetry"] = {"traces": {"endpoint": collector.url}}
     return workspace
 
