@@ -26,7 +26,7 @@ def kpis(
 
     They are counted over `kpis.window`. Exits with 1 where a target is missed.
     """
-    from rag_pipelines.monitoring.kpi_sheet import kpi_sheet, shown, verdict
+    from rag_pipelines.monitoring.kpi_sheet import COLUMNS, kpi_sheet, table
     from rag_pipelines.monitoring.kpis import keep_figures, kept_figures, key_figures
     from rag_pipelines.monitoring.shifts import index_shifts
 
@@ -48,20 +48,7 @@ def kpis(
     if as_json:
         print_json({"figures": figures, "shifts": shifts})
     else:
-        print_table(
-            ("figure", "of", "value", "target", "", "counted over"),
-            (
-                (
-                    one.name,
-                    one.subject or "all",
-                    shown(one.name, one.value),
-                    shown(one.name, one.target),
-                    verdict(one),
-                    one.of,
-                )
-                for one in figures
-            ),
-        )
+        print_table(COLUMNS, table(figures))
         for name, found in shifts.items():
             for one in found:
                 if one.moved:

@@ -29,11 +29,29 @@ def kpi_sheet(
     return EvaluationReport(
         "Key figures",
         (
-            Section("Missed", lines, *_table(missed)),
+            Section("Missed", lines, COLUMNS, tuple(table(missed))),
             *_by_figure(figures, kept),
             *(_shift_section(index, found) for index, found in shifts.items()),
         ),
     )
+
+
+COLUMNS = ("figure", "of", "value", "target", "", "counted over")
+
+
+def table(figures: Sequence[Kpi]) -> list[tuple[str, ...]]:
+    """Rows of `COLUMNS`, as a person reads them."""
+    return [
+        (
+            one.name,
+            one.subject or "all",
+            shown(one.name, one.value),
+            shown(one.name, one.target),
+            verdict(one),
+            f"{one.of:,}",
+        )
+        for one in figures
+    ]
 
 
 def shown(name: KpiName, value: float | None) -> str:
@@ -67,23 +85,9 @@ def _by_figure(figures: Sequence[Kpi], kept: Sequence[KeptKpi]) -> Iterator[Sect
             for subject in {one.subject for one in own}
         }
         plot = plots.lines({who: points for who, points in sorted(days.items()) if len(points) > 1})
-        yield Section(name, (f"{definition.what[0].upper()}{definition.what[1:]}.",), *_table(own), plot)
-
-
-def _table(figures: Sequence[Kpi]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    columns = ("figure", "of", "value", "target", "", "counted over")
-    rows = tuple(
-        (
-            one.name,
-            one.subject or "all",
-            shown(one.name, one.value),
-            shown(one.name, one.target),
-            verdict(one),
-            f"{one.of:,}",
+        yield Section(
+            name, (f"{definition.what[0].upper()}{definition.what[1:]}.",), COLUMNS, tuple(table(own)), plot
         )
-        for one in figures
-    )
-    return columns, rows
 
 
 def _shift_section(index: str, shifts: Sequence[Shift]) -> Section:

@@ -17,8 +17,8 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.evaluation.run import ALL
 from rag_pipelines.evaluation.store import list_runs
 from rag_pipelines.gates.canary import SideFigures
-from rag_pipelines.store.database import Pg, query
-from rag_pipelines.store.ledger import spent_since
+from rag_pipelines.store.database import Pg, Row, query
+from rag_pipelines.store.ledger import Spent, spent_since
 from rag_pipelines.sync.freshness import source_freshness
 
 RUNS_LOOKED_AT = 500
@@ -86,11 +86,17 @@ def key_figures(connection: Pg, settings: Settings, *, now: datetime | None = No
     """Every key figure: each of its sources or indexes, and where they can be added up, of all of them."""
     now = now or datetime.now(UTC)
     since = now - settings.kpis.window
+    params = {"sources": list(settings.sources), "indexes": list(settings.indexes), "since": since}
+    runs = {row["source"]: row for row in query(connection, "kpi_runs", params)}
+    served = {
+        row.pop("index"): SideFigures(**row) for row in query(connection, "kpi_served", params).fetchall()
+    }
+    spent = spent_since(connection, since.date(), now.date() + timedelta(days=1))
     counted = [
-        *_by_source(connection, settings, since),
-        *_by_index(connection, settings, since),
+        *_by_source(connection, params, runs),
+        *_by_index(connection, params, served),
         *_freshness(connection, settings, now),
-        *_costs(connection, settings, since, now),
+        *_costs(spent, runs, sum(one.searches for one in served.values())),
     ]
     targets = settings.kpis.targets
     order = list(DEFINITIONS)
@@ -125,9 +131,7 @@ def _share(name: KpiName, subject: str, n: int, of: int) -> Counted:
     return name, subject, n / of if of else None, of
 
 
-def _by_source(connection: Pg, settings: Settings, since: datetime) -> Iterator[Counted]:
-    params = {"sources": list(settings.sources), "since": since}
-    runs = {row["source"]: row for row in query(connection, "kpi_runs", params)}
+def _by_source(connection: Pg, params: Mapping[str, Any], runs: Mapping[str, Row]) -> Iterator[Counted]:
     counts: Mapping[KpiName, Mapping[str, tuple[int, int]]] = {
         "ingestion_success": {name: (row["succeeded"], row["runs"]) for name, row in runs.items()},
         "connector_errors": {name: (row["failed"], row["listed"]) for name, row in runs.items()},
@@ -147,15 +151,13 @@ def _by_source(connection: Pg, settings: Settings, since: datetime) -> Iterator[
         yield from _shares(name, counted)
 
 
-def _by_index(connection: Pg, settings: Settings, since: datetime) -> Iterator[Counted]:
-    params = {"indexes": list(settings.indexes), "since": since}
+def _by_index(
+    connection: Pg, params: Mapping[str, Any], served: Mapping[str, SideFigures]
+) -> Iterator[Counted]:
     builds = {
         row["index"]: (row["succeeded"], row["builds"]) for row in query(connection, "kpi_builds", params)
     }
     yield from _shares("build_success", builds)
-    served = {
-        row.pop("index"): SideFigures(**row) for row in query(connection, "kpi_served", params).fetchall()
-    }
     answered = {name: (one.searches - one.empties - one.errors, one.searches) for name, one in served.items()}
     yield from _shares("retrieval_success", answered)
     together = SideFigures()
@@ -164,8 +166,8 @@ def _by_index(connection: Pg, settings: Settings, since: datetime) -> Iterator[C
         yield "p95_ms", name, one.quantile(0.95), one.searches
     yield "p95_ms", "", together.quantile(0.95), together.searches
     incidents = {row["index"]: row["incidents"] for row in query(connection, "kpi_incidents", params)}
-    yield "permission_incidents", "", sum(incidents.values()), len(settings.indexes)
-    for name in settings.indexes:
+    yield "permission_incidents", "", sum(incidents.values()), len(params["indexes"])
+    for name in params["indexes"]:
         yield "permission_incidents", name, incidents.get(name, 0), 1
         yield from _on_golden_set(connection, name)
 
@@ -196,11 +198,9 @@ def _freshness(connection: Pg, settings: Settings, now: datetime) -> Iterator[Co
     )
 
 
-def _costs(connection: Pg, settings: Settings, since: datetime, now: datetime) -> Iterator[Counted]:
+def _costs(spent: Sequence[Spent], runs: Mapping[str, Row], searches: int) -> Iterator[Counted]:
     """Prices by what they were paid for; nothing where nothing was done."""
-    spent = spent_since(connection, since.date(), now.date() + timedelta(days=1))
-    params: dict[str, Any] = {"sources": list(settings.sources), "since": since}
-    read = {row["source"]: row["parsed"] for row in query(connection, "kpi_runs", params)}
+    read = {source: row["parsed"] for source, row in runs.items()}
     paid = dict.fromkeys(read, 0.0)
     for one in spent:
         if one.purpose == "ingest" and one.source in paid:
@@ -208,8 +208,6 @@ def _costs(connection: Pg, settings: Settings, since: datetime, now: datetime) -
     for source, documents in read.items():
         yield _per_thousand("cost_per_1000_documents", source, paid[source], documents)
     yield _per_thousand("cost_per_1000_documents", "", sum(paid.values()), sum(read.values()))
-    served = query(connection, "kpi_served", {"indexes": list(settings.indexes), "since": since})
-    searches = sum(row["searches"] for row in served)
     for_searches = sum(one.cost for one in spent if one.purpose == "search")
     yield _per_thousand("cost_per_1000_searches", "", for_searches, searches)
 

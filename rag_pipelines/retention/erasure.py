@@ -13,8 +13,9 @@ refused if something else is found.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from psycopg import sql
@@ -37,6 +38,7 @@ from rag_pipelines.retention.subject import (
     find_subject,
     holds_of,
     members_of,
+    own_rules_of,
     pseudonym,
     rewritten,
     rules_of,
@@ -49,7 +51,7 @@ from rag_pipelines.store.lease import lease_owner
 SHOWN = 10
 """Documents that are named in an error."""
 
-TOUCHED = ("access_rule", "membership", "source", "index_version", "erasure")
+TOUCHED = ("access_rule", "document", "membership", "source", "index_version", "erasure")
 """Tables that lose identifiers beside records and content."""
 
 
@@ -289,19 +291,18 @@ def _forget(connection: Pg, who: Identifiers) -> dict[str, int]:
     told: Counter[str] = Counter()
     with connection.transaction():
         for rule in rules_of(connection, who):
-            value = AccessRule(
-                tuple(tuple(who.without(clause)) for clause in rule["clauses"]),
-                tuple(who.without(rule["deny"])),
-            ).normalised()
-            plain = msgspec.to_builtins(value)
+            plain = _without(who, rule)
             params = {
                 "access_id": rule["access_id"],
                 "digest": text_key(fingerprint(plain)),
                 "clauses": Jsonb(plain["clauses"]),
-                "deny": list(value.deny),
+                "deny": list(plain["deny"]),
             }
             told["access_rule"] += query(connection, "rewrite_rule", params).rowcount
             query(connection, "count_rewritten_rule", params)
+        for rule in own_rules_of(connection, who):
+            params = {"document_id": rule["document_id"], "own_access": Jsonb(_without(who, rule))}
+            told["document.own_access"] += query(connection, "rewrite_own_rule", params).rowcount
         for member in members_of(connection, who):
             told["membership"] += query(connection, "drop_member", member).rowcount
         for row in holds_of(connection, who):
@@ -312,6 +313,14 @@ def _forget(connection: Pg, who: Identifiers) -> dict[str, int]:
         told += _forget_owners(connection, who)
         told += forget_records(connection, who, lambda one: rewritten(one.table, one.column))
     return dict(told)
+
+
+def _without(who: Identifiers, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule with pseudonyms for the person, as the database holds it."""
+    value = AccessRule(
+        tuple(tuple(who.without(clause)) for clause in rule["clauses"]), tuple(who.without(rule["deny"]))
+    )
+    return msgspec.to_builtins(value.normalised())
 
 
 def _forget_owners(connection: Pg, who: Identifiers) -> Counter[str]:

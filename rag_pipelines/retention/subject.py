@@ -184,6 +184,12 @@ def rules_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
     return [row for row in rows if who.in_value(row["clauses"]) or who.in_value(row["deny"])]
 
 
+def own_rules_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
+    """Rules of sources that name the person, kept beside those of restricted documents."""
+    rows = query(connection, "subject_own_rules", {"words": who.words})
+    return [row for row in rows if who.in_value(row["clauses"]) or who.in_value(row["deny"])]
+
+
 def members_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
     """Memberships whose member is the person."""
     rows = query(connection, "subject_members", {"words": who.words})
@@ -204,6 +210,7 @@ def _in_rows(connection: Pg, who: Identifiers) -> tuple[dict[str, int], list[str
         kind = told if rewritten(record.table, record.column) else named
         kind[f"{record.table}.{record.column}"] += 1
     told["access_rule"] = len(rules_of(connection, who))
+    told["document.own_access"] = len(own_rules_of(connection, who))
     told["membership"] = len(members_of(connection, who))
     holds = holds_of(connection, who)
     told["hold"] = sum(not row["in_force"] for row in holds)

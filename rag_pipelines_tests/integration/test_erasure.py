@@ -177,6 +177,25 @@ def test_a_rule_that_loses_a_name_lets_nobody_in(workspace: Workspace) -> None:
     assert len(rule["deny"]) == 2
 
 
+def test_the_rule_that_a_restricted_document_had_before_is_rewritten_too(workspace: Workspace) -> None:
+    leave_source(workspace)
+    workspace.document["profiles"]["privacy"] = {"closed": {"mode": "restrict", "readers": ["group:privacy"]}}
+    workspace.document["sources"]["docs"]["privacy"] = "closed"
+    workspace.write("shared.md", "# Shared\n\nAbout grebes. Write to bob.heron@example.com.")
+    workspace.write("shared.md.access.yaml", f"allow: [user:{ANN[0]}, group:staff]")
+    workspace.refresh()
+    workspace.write("shared.md.access.yaml", "allow: [group:staff]")
+    (kept,) = workspace.rows("SELECT own_access FROM rag.document WHERE external_id = 'shared.md'")
+    assert ANN[0] in json.dumps(kept)
+
+    erasure = listed(workspace)
+    assert erasure.found.rows["document.own_access"] == 1
+    receipt = erase(workspace, erasure.erasure_id)
+
+    assert receipt.left == {}
+    assert named_in(dump(workspace)) == []
+
+
 def test_the_receipt_names_nobody_and_a_changed_one_is_found(workspace: Workspace, tmp_path: Path) -> None:
     leave_source(workspace)
     workspace.ingest()

@@ -53,6 +53,15 @@ SELECT access_id, clauses, deny FROM rag.access_rule
 WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(clauses::text || deny::text), word) > 0)
 ORDER BY access_id;
 
+-- name: subject_own_rules
+-- Rules of sources beside the ones by which documents are restricted for what was found in them.
+SELECT document_id, own_access -> 'clauses' AS clauses, own_access -> 'deny' AS deny FROM rag.document
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(own_access::text), word) > 0)
+ORDER BY document_id;
+
+-- name: rewrite_own_rule
+UPDATE rag.document SET own_access = %(own_access)s WHERE document_id = %(document_id)s;
+
 -- name: rewrite_rule
 UPDATE rag.access_rule SET digest = %(digest)s, clauses = %(clauses)s, deny = %(deny)s WHERE access_id = %(access_id)s;
 
