@@ -47,6 +47,7 @@ from rag_pipelines.store.audit import AUDIT_DETAIL, record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, query
 from rag_pipelines.store.lease import lease_owner
+from rag_pipelines.store.switches import refuse_read_only
 
 SHOWN = 10
 """Documents that are named in an error."""
@@ -147,11 +148,13 @@ def erase_subject(
         UsageError: there is no such erasure, it is done, it is of somebody else, or documents are still at
             their source.
         DriftError: something else is found by now; nothing was removed.
+        SwitchedOffError: writing is switched off.
     """
     keys, store = Keys(settings), BlobStore.of(settings)
     who = Identifiers(subjects, keys.pseudonyms)
     by = who.without(actor or lease_owner())
     with database.connect() as connection:
+        refuse_read_only(connection, f"erasure {erasure_id}")
         row = query(connection, "erasure_by_id", {"erasure_id": erasure_id}).fetchone()
         _check_waits(row, erasure_id, who)
         assert row is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from rag_pipelines.errors import DriftError, UsageError
+from rag_pipelines.errors import DriftError, SwitchedOffError, UsageError
 from rag_pipelines.retention.erasure import Erasure, check_receipt, erase_subject, list_subject
 from rag_pipelines.retention.holds import add_hold, release_hold
 from rag_pipelines.retention.receipt import Keys, Receipt, read_receipt, write_receipt
@@ -18,6 +18,7 @@ from rag_pipelines.retention.subject import Identifiers
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.embedded import server_programs
+from rag_pipelines.store.switches import turn_on
 from rag_pipelines_tests.integration.test_purge_beside import At
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -283,6 +284,17 @@ def test_an_approval_is_refused_where_something_else_is_found_by_now(workspace: 
     with pytest.raises(UsageError, match="other identifiers"):
         erase_subject(workspace.database, workspace.settings, number, ["bob@example.com"])
     assert len(workspace.rows("SELECT FROM rag.erasure WHERE state = 'applied'")) == 0
+
+
+def test_an_erasure_waits_while_writing_is_switched_off(workspace: Workspace) -> None:
+    leave_source(workspace)
+    workspace.ingest()
+    number = listed(workspace).erasure_id
+    turn_on(workspace.database, workspace.settings, "read-only", "", reason="a restore")
+    before = workspace.rows("SELECT * FROM rag.membership")
+    with pytest.raises(SwitchedOffError, match=f"erasure {number} is refused"):
+        erase(workspace, number)
+    assert workspace.rows("SELECT * FROM rag.membership") == before
 
 
 def test_an_erasure_is_done_once_and_a_new_list_replaces_the_one_that_waits(workspace: Workspace) -> None:
