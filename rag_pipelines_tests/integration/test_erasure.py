@@ -178,6 +178,19 @@ def test_a_rule_that_loses_a_name_lets_nobody_in(workspace: Workspace) -> None:
     assert len(rule["deny"]) == 2
 
 
+def test_rules_that_differ_in_the_spelling_of_the_person_alone_become_alike(workspace: Workspace) -> None:
+    leave_source(workspace)
+    for name, spelled in (("shared", ANN[0]), ("coots", ANN[0].upper())):
+        workspace.write(f"{name}.md", f"# {name}\n\nAbout grebes.")
+        workspace.write(f"{name}.md.access.yaml", f"allow: [user:{spelled}]")
+    workspace.refresh()
+
+    receipt = erase(workspace, listed(workspace).erasure_id)
+
+    assert receipt.rows["access_rule"] >= 2
+    assert named_in(json.dumps(workspace.rows("SELECT clauses FROM rag.access_rule")).encode()) == []
+
+
 def test_the_rule_that_a_restricted_document_had_before_is_rewritten_too(workspace: Workspace) -> None:
     leave_source(workspace)
     workspace.document["profiles"]["privacy"] = {"closed": {"mode": "restrict", "readers": ["group:privacy"]}}
