@@ -2,5 +2,6 @@
 
 What belongs here: everything that speaks HTTP. What does not: searching, ranking and access rules; whom a
 login stands for is decided here (`auth`), what they may read is decided in the database. FastAPI is
-imported by `app`, `requests` and `problems` only, so the rest can be used and tested without it.
+imported by what speaks HTTP only (`app`, `service`, `routes`, `page`, `events`, `problems`), so the rest can
+be used and tested without it.
 """

@@ -1,6 +1,6 @@
 """What happens to every request whatever its route: an id, its body read within bounds, headers, a log line.
 
-What belongs here: the outermost layer. What does not: logins and routes (`app`).
+What belongs here: the outermost layer. What does not: logins (`service`) and routes.
 """
 
 from __future__ import annotations

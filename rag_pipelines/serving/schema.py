@@ -1,7 +1,7 @@
 """What a request to the service may hold, with examples for OpenAPI.
 
-What belongs here: shapes and bounds. What does not: bounds that the configuration sets (`app` checks them),
-and what answers hold (`answers`).
+What belongs here: shapes and bounds. What does not: bounds that the configuration sets (`service` checks
+them), and what answers hold (`answers`).
 """
 
 from __future__ import annotations

@@ -608,7 +608,7 @@ def test_ready_means_a_live_version_and_a_database_that_answers(tmp_path: Path, 
 
 
 def test_a_database_that_hangs_is_not_ready_soon(team: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_pipelines.serving.app.READINESS_SECONDS", 0.1)
+    monkeypatch.setattr("rag_pipelines.serving.routes.READINESS_SECONDS", 0.1)
     app = made_app(team)
     go = threading.Event()
     app.state.service.backend.readiness = lambda: go.wait(20)
