@@ -7,6 +7,8 @@ the package's own: `rag_pipelines.evaluation`).
   ranking to depth 100. Published: the cards of the data. Hybrid is tested against both sides, paired.
 - feedbackqa-pages: the same questions on the HTML pages, end to end with the default chunking. A passage
   counts as found where one chunk holds more than half of its words.
+- families: documents that look alike (`families`), of which one has the answer: the right document first, the
+  right passage first, and by what tells them apart.
 - northwind: PDFs; the cited page, give or take one, among the first 5; and whether unanswerable questions can
   be told by the confidence.
 
@@ -32,6 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from families import PLACES, write_families
 from history import Figures
 from rich.console import Console
 from rich.table import Table
@@ -81,7 +84,9 @@ CORPORA = {
 }
 PAGES = "feedbackqa-pages"
 NORTHWIND = "northwind"
-FOLDERS = {PAGES: "feedbackqa/pages", NORTHWIND: "northwind/data"}
+FAMILIES = "families"
+FOLDERS = {PAGES: DATA / "feedbackqa/pages", NORTHWIND: DATA / "northwind/data"}
+SETS = (*CORPORA, *FOLDERS, FAMILIES)
 
 
 def configuration(home: Path, names: Sequence[str], fusion: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def configuration(home: Path, names: Sequence[str], fusion: Mapping[str, Any]) -
             sources[name] = {"connector": "records", "options": {"path": rows, **columns}, "access": "public"}
             index |= {"chunking": "whole", "lexical": {"language": CORPORA[name].language}}
         else:
-            options = {"root": str(DATA / FOLDERS[name])}
+            options = {"root": str(FOLDERS.get(name, home / FAMILIES))}
             sources[name] = {"connector": "filesystem", "options": options, "access": "public"}
         indexes[name] = index
     whole = {"whole_document": True, "context": ["title"]}
@@ -228,6 +233,17 @@ def northwind_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
         yield (mode, *figures, f"{roc.area:.3f}", f"{roc.threshold:.3f}", f"{roc.correct:.1%}")
 
 
+def family_rows(bench: Bench, golden: GoldenSet) -> Iterator[tuple[str, ...]]:
+    """The right one of the documents that look alike, and in hybrid by the place that tells which it is."""
+    for mode in MODES:
+        first = summary(bench.ask(FAMILIES, golden, mode, k=1)).figures
+        five = summary(bench.ask(FAMILIES, golden, mode, k=5)).figures[ALL]["Success@5"].mean
+        FIGURES.ratio(f"hit@1, families, {mode}", first[ALL]["Success@1"].mean)
+        told = (f"{first[f'tag=told:{place}']['Success@1'].mean:.2f}" for place in PLACES)
+        document, passage = (first[ALL][name].mean for name in ("Success@1", "Context_R@1"))
+        yield (mode, f"{document:.4f}", f"{passage:.4f}", f"{five:.4f}", *told)
+
+
 @contextmanager
 def kept_vectors(path: Path) -> Iterator[dict[Any, Any]]:
     """Vectors of questions, read from a file and written back; made by this program only."""
@@ -255,7 +271,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps corpora and vectors")
-    parser.add_argument("--sets", nargs="+", choices=[*CORPORA, *FOLDERS], default=[*CORPORA, *FOLDERS])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument(
         "--fusion", nargs="*", default=[], metavar="KEY=VALUE", help="instead of the defaults"
     )
@@ -265,6 +281,7 @@ def main() -> None:
     fusion = FusionSettings.model_validate(dict(pair.split("=", 1) for pair in arguments.fusion)).model_dump()
     home = arguments.cache.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
+    families = write_families(home / FAMILIES)
     config = home / "rag.yaml"
     config.write_text(yaml.safe_dump(configuration(home, arguments.sets, fusion)))
     settings = load_config(config)
@@ -277,14 +294,14 @@ def main() -> None:
             for name in arguments.sets:
                 publish(database, settings, name, embedders)
             bench = Bench(database, settings, RememberingEmbedders(embedders, known))
-            _tables(bench, arguments.sets, fusion)
+            _tables(bench, arguments.sets, fusion, families)
     finally:
         database.close()
         server.stop()
     FIGURES.record(sets=arguments.sets, fusion=fusion)
 
 
-def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any]) -> None:
+def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any], families: GoldenSet) -> None:
     judged = [name for name in names if name in CORPORA]
     if judged:
         columns = ("set", "mode", *MEASURES, "published", "against dense", "against lexical", "p50 / p95 ms")
@@ -296,6 +313,9 @@ def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any]) -> No
     if NORTHWIND in names:
         cited = ("mode", "document@5", "RR@5", "page@5", "ROC area", "threshold", "judged rightly")
         table("northwind", cited, northwind_rows(bench))
+    if FAMILIES in names:
+        shown = ("mode", "document@1", "passage@1", "document@5", *PLACES)
+        table("families; document@1 by what tells the document", shown, family_rows(bench, families))
 
 
 if __name__ == "__main__":
