@@ -50,7 +50,7 @@ def open(config: Path | str | Settings | None = None) -> Pipeline:
     to date, and its models, each of which is loaded when it has something to embed.
 
     Args:
-        config: a file, or what was read from one; by default the file of ``RAG_CONFIG``, else the demo's.
+        config: a file, or what was read from one; by default that of `config_path`.
 
     Raises:
         ConfigError: the configuration is not valid; every problem is listed.

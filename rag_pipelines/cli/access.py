@@ -29,12 +29,15 @@ def explain(
         str | None, typer.Option("--chunk", metavar="CHUNK_ID", help="A passage, by the chunk_id of a hit.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="USER", help="The user, such as ann@example.com.")
+        str | None, typer.Option("--user", "-u", metavar="USER", help="The user, such as ann@example.com.")
     ] = None,
     principals: Annotated[
         list[str] | None,
         typer.Option(
-            "--principal", metavar="PRINCIPAL", help="A further principal of the caller; may be repeated."
+            "--as",
+            "--principal",
+            metavar="PRINCIPAL",
+            help="A further principal of the caller, such as group:hr; may be repeated.",
         ),
     ] = None,
     tenant: Annotated[

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag_pipelines.cli.invocation import ExitCode, invocation
-from rag_pipelines.cli.output import AsJson, print_json, say
+from rag_pipelines.cli.output import AsJson, number, print_json, say
+from rag_pipelines.model import CLOSED
 
 if TYPE_CHECKING:
     from rag_pipelines.config import Settings
@@ -17,8 +18,17 @@ app = typer.Typer(no_args_is_help=True, help="Check, show and describe the confi
 
 
 @app.command()
-def check(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check the configuration file and list every problem of it."""
+def check(
+    context: typer.Context,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with 1 where there is anything to warn of.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the configuration file and list every problem of it.
+
+    Warnings are of what is allowed but probably not meant, such as a folder that is not on this machine.
+    """
     from rag_pipelines.config import config_path, load_config
     from rag_pipelines.config.load import read_config
     from rag_pipelines.errors import ConfigError
@@ -36,11 +46,15 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     warnings = _warnings(settings, read_config(file))
     if as_json:
         print_json({"file": str(file), "valid": True, "problems": [], "warnings": warnings})
-        return
-    for warning in warnings:
-        say(f"warning: {warning}")
-    sources, indexes = len(settings.sources), len(settings.indexes)
-    typer.echo(f"{file} is valid: {_count(sources, 'source')}, {_count(indexes, 'index', 'indexes')}")
+    else:
+        for warning in warnings:
+            say(f"warning: {warning}")
+        sources, indexes = len(settings.sources), len(settings.indexes)
+        counts = [number(sources, "source"), number(indexes, "index", "indexes")]
+        counts += [number(len(warnings), "warning")] * bool(warnings)
+        typer.echo(f"{file} is valid: {', '.join(counts)}")
+    if strict and warnings:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()
@@ -84,6 +98,7 @@ def _check_own_suites(settings: Settings) -> None:
 
 def _warnings(settings: Settings, document: Document) -> list[str]:
     """What is allowed but probably not meant."""
+    from rag_pipelines.config.places import missing_places
     from rag_pipelines.config.problems import literal_secrets, problem_line
 
     found = [
@@ -99,6 +114,17 @@ def _warnings(settings: Settings, document: Document) -> list[str]:
         for name in settings.sources
         if not settings.indexes_of(name)
     ]
+    found += [problem_line(place, words, document) for place, words in missing_places(settings)]
+    found += [
+        problem_line(
+            ("sources", name),
+            "nobody may see its documents: its system says nothing of access; set `access`, to public or to "
+            "principals such as [group:hr]",
+            document,
+        )
+        for name, source in settings.sources.items()
+        if source.access == CLOSED and not settings.connector(name).capabilities.permissions
+    ]
     if not settings.sources:
         found.append("there are no sources, so there is nothing to ingest")
     return found
@@ -110,7 +136,3 @@ def _scrub(value: Any, scrub: Any) -> Any:
     if isinstance(value, list):
         return [_scrub(item, scrub) for item in value]
     return scrub(value) if isinstance(value, str) else value
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from rag_pipelines.config import Settings
+    from rag_pipelines.config.serving import ServingSettings
     from rag_pipelines.parsing.base import Ocr
     from rag_pipelines.store.address import Address
 
@@ -82,6 +83,8 @@ def _checks(chosen: Invocation) -> Iterator[Check]:
         yield run_check("database.session_url", partial(_sessions, settings.database.session_url))
     if settings.database.reader_url is not None:
         yield run_check("database.reader_url", partial(_reader, settings.database.reader_url))
+    if settings.serving.has_login:
+        yield _port(settings.serving)
     yield _build_memory(settings)
     for name, profile in settings.profiles.parsing.items():
         if profile.ocr.engine != "off":
@@ -185,11 +188,23 @@ def _disk(folder: Path) -> Check:
     import shutil
 
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    detail = f"{free / 1e9:.1f} GB free in {folder}"
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir():
+        return Check("data folder", False, f"{existing} is a file, so {folder} cannot be made; set data_dir")
+    usage = shutil.disk_usage(existing)
+    if not (os.access(existing, os.W_OK) and usage.total):
         return Check("data folder", False, f"{existing} cannot be written to; set data_dir")
-    return Check("data folder", free >= MIN_FREE_BYTES or None, detail)
+    free = usage.free
+    return Check("data folder", free >= MIN_FREE_BYTES or None, f"{free / 1e9:.1f} GB free in {folder}")
+
+
+def _port(serving: ServingSettings) -> Check:
+    """Whether the HTTP service could start now; a port that is taken may be by the service itself."""
+    from rag_pipelines.cli.ports import why_not
+
+    where, reason = f"{serving.host}:{serving.port}", why_not(serving.host, serving.port)
+    if reason is None:
+        return Check("serving.port", True, f"{where} is free")
+    return Check("serving.port", None, f"{where}: {reason}; unless `serve` runs there, set another")
 
 
 def _server(settings: Settings) -> tuple[Address, str] | None:

@@ -69,7 +69,9 @@ def options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="FILE", help="The configuration file; by default RAG_CONFIG, else the demo's."
+            "--config",
+            metavar="FILE",
+            help="The configuration file; by default RAG_CONFIG, else rag.yaml here, else the demo's.",
         ),
     ] = None,
     log_level: Annotated[

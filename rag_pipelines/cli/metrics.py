@@ -10,6 +10,7 @@ import typer
 
 from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.output import say
+from rag_pipelines.cli.ports import require_port
 from rag_pipelines.errors import UsageError
 
 
@@ -31,18 +32,15 @@ def metrics(
         raise UsageError(f"{error}; install it with: pip install 'rag-pipelines[metrics]'") from error
     from rag_pipelines.monitoring.catalogue import CatalogueMetrics
 
+    if port is not None:
+        require_port(host, port)
     chosen = invocation(context)
     registry = CollectorRegistry()
     registry.register(CatalogueMetrics(chosen.database, chosen.settings))
     if port is None:
         typer.echo(generate_latest(registry).decode(), nl=False)
         return
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
+    server, thread = start_http_server(port, host, registry)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     say(f"metrics on http://{host}:{server.server_port}/metrics")

@@ -11,6 +11,7 @@ import typer
 from rag_pipelines import logs
 from rag_pipelines.cli.invocation import invocation
 from rag_pipelines.cli.output import records, say
+from rag_pipelines.cli.ports import require_port
 from rag_pipelines.errors import UsageError
 
 
@@ -39,13 +40,15 @@ def serve(
 
     chosen = invocation(context)
     serving = chosen.settings.serving
+    address, number = host or serving.host, serving.port if port is None else port
+    require_port(address, number)
     app = create_app(chosen.settings, chosen.database, chosen.embedders)
     app.state.service.backend.prove()
     _log_to_stderr()
     uvicorn.run(
         app,
-        host=host or serving.host,
-        port=serving.port if port is None else port,
+        host=address,
+        port=number,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -7,9 +7,9 @@ putting these together (`load`). What does not: anything that opens a connection
 
 from __future__ import annotations
 
+from rag_pipelines.config.database import DatabaseSettings
 from rag_pipelines.config.load import DEMO_CONFIG, config_path, load_config
 from rag_pipelines.config.settings import (
-    DatabaseSettings,
     DeleteGuard,
     FusionSettings,
     GateSettings,

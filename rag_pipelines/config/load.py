@@ -22,13 +22,18 @@ from rag_pipelines.config.suites import suite_problems
 from rag_pipelines.errors import ConfigError
 
 DEMO_CONFIG = Path(__file__).parent.parent / "demo" / "demo.yaml"
-"""The packaged configuration, used where none is named; its `data_dir` is relative to the current folder."""
+"""The packaged configuration, used where there is no other; its `data_dir` is relative to where one is."""
+
+USUAL_CONFIG = Path("rag.yaml")
+"""The configuration of the current folder, used where none is named."""
 
 
 def config_path(path: Path | str | None = None, env: Mapping[str, str] = os.environ) -> Path:
-    """The file in use: `path`, else ``RAG_CONFIG``, else the demo's."""
+    """The file in use: `path`, else ``RAG_CONFIG``, else ``rag.yaml`` here, else the demo's."""
     chosen = path or env.get("RAG_CONFIG")
-    return Path(chosen).expanduser() if chosen else DEMO_CONFIG
+    if chosen:
+        return Path(chosen).expanduser()
+    return USUAL_CONFIG if USUAL_CONFIG.exists() else DEMO_CONFIG
 
 
 def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.environ) -> Settings:
@@ -68,7 +73,7 @@ def read_config(file: Path, env: Mapping[str, str] = os.environ) -> Document:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise ConfigError(
             f"cannot read the configuration {file}: {reason}; "
-            "give an existing YAML file with --config or RAG_CONFIG, or neither for the demo"
+            "give an existing YAML file with --config or RAG_CONFIG, or neither for rag.yaml here or the demo"
         ) from None
     return read_document(text, {**env, CONFIG_DIR: str(file.resolve().parent)}, str(file))
 

@@ -29,6 +29,7 @@ from pydantic import (
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.config.canary import CanarySettings
+from rag_pipelines.config.database import DatabaseSettings
 from rag_pipelines.config.duplicates import DuplicateSettings
 from rag_pipelines.config.execution import ExecutionSettings
 from rag_pipelines.config.governance import ErasureSettings, LabelSettings, RetentionSettings
@@ -65,28 +66,6 @@ if TYPE_CHECKING:
     from rag_pipelines.connectors.base import Connector
 
 T = TypeVar("T")
-
-
-class DatabaseSettings(Section):
-    """Where Postgres is. Without a URL the embedded server under `data_dir` is used.
-
-    Where `url` leads to a pooler in transaction mode, `session_url` is the server itself: runs, builds and
-    migrations need sessions of their own. `reader_url` is the same database by a login that row-level
-    security holds for; where it is set, searches use it (`rag-pipelines access reader` makes one). It may
-    lead to a pooler too, and to a streaming replica.
-    """
-
-    url: SecretStr | None = None
-    session_url: SecretStr | None = None
-    reader_url: SecretStr | None = None
-    pool_size: int = Field(default=8, ge=1, le=200)
-
-    @field_validator("session_url")
-    @classmethod
-    def _check_session_url(cls, session_url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if session_url is not None and info.data.get("url") is None:
-            raise ValueError("nothing without 'url', which leads to a pooler")
-        return session_url
 
 
 class BlobSettings(Section):

@@ -194,7 +194,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Options(BaseModel):
-    """Base of a connector's settings; a field that is a secret has type `pydantic.SecretStr`."""
+    """Base of a connector's settings; a field that is a secret has type `pydantic.SecretStr`.
+
+    `must_exist` names the fields that may hold a path on this machine, of what has to be there already.
+    """
+
+    must_exist: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -60,6 +60,8 @@ CHECK_LIMIT = 1_000
 
 class FilesystemOptions(Options):
     """Settings of a filesystem source; the patterns are explained at `PathFilter`."""
+
+    must_exist: ClassVar[tuple[str, ...]] = ("root",)
 
     root: PathOrUrl = Field(min_length=1, description="folder or fsspec URL; every id is relative to it")
     include: tuple[str, ...] = Field((), description="path patterns to include; none means every file")

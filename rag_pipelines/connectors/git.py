@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -54,6 +54,8 @@ _COMMIT_ID = re.compile("[0-9a-f]{7,40}")
 
 class GitOptions(Options):
     """Settings of a git source; the patterns are explained at `PathFilter`."""
+
+    must_exist: ClassVar[tuple[str, ...]] = ("repository",)
 
     repository: str = Field(min_length=1, description="folder, or URL by https, ssh or file")
     ref: str = Field("HEAD", min_length=1, description="branch, tag or commit; HEAD is the default branch")

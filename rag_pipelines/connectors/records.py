@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -67,6 +67,8 @@ from rag_pipelines.stored import Form
 
 class RecordsOptions(Options):
     """Settings of a records source: where the rows are, and which column is what."""
+
+    must_exist: ClassVar[tuple[str, ...]] = ("path",)
 
     path: PathOrUrl | None = Field(None, description="file or fsspec URL; .gz is unpacked")
     format: Format | None = Field(None, description="of the file, where its name does not tell")

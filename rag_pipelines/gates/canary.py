@@ -204,7 +204,10 @@ def start_canary(
         query(connection, "lock_versions", {"index_name": name})
         live = live_version(connection, name)
         if live is None:
-            raise UsageError(f"index {name!r} has no live version to compare a candidate with")
+            raise UsageError(
+                f"index {name!r} has no live version to compare a candidate with; run "
+                f"`rag-pipelines index build {name}` first"
+            )
         running = running_canaries(connection, name)
         if running:
             raise UsageError(

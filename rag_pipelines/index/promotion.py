@@ -95,7 +95,11 @@ def find_candidate(connection: Pg, name: str, version_id: int | None = None) -> 
     if version_id is None:
         candidate = candidate_version(connection, name)
         if candidate is None:
-            raise UsageError(f"index {name!r} has no candidate; run `rag-pipelines index build {name}` first")
+            raise UsageError(
+                f"index {name!r} has no candidate: a version that passes its gates goes live at once. Build "
+                f"one that waits with `rag-pipelines index build {name} --no-promote`, and with --full where "
+                "nothing has changed"
+            )
         return candidate
     version = version_by_id(connection, version_id)
     if version.index_name != name or version.state not in ("built", "validated"):

@@ -30,7 +30,7 @@ from rag_pipelines.quality.process import SuiteProcess
 def build_definitions(
     *, settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
-    """The definitions of a configuration; by default that of ``RAG_CONFIG``, else the demo's.
+    """The definitions of a configuration; by default that of `config_path`.
 
     Args:
         resource_overrides: resources that replace those of `default_resources`, by name.

@@ -24,6 +24,7 @@ from rag_pipelines.errors import (
     ForbiddenEntityError,
     MissingContentError,
     RagError,
+    UsageError,
 )
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.http.object_stores import DRIVER_OPTIONS, store_error
@@ -142,7 +143,13 @@ class _LocalFolder:
         path = f"{self._root}/{name}"
         folder = os.path.dirname(path)
         if folder not in self._made:
-            os.makedirs(folder, exist_ok=True)
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"{folder} cannot be written to: {error.strerror}; set data_dir or blobs.url to a folder "
+                    "that can"
+                ) from error
             self._made.add(folder)
         temporary = f"{folder}/.tmp-{uuid4().hex}"
         try:

@@ -203,6 +203,12 @@ class EmbeddedServer:
     def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the folder {self.folder}: {error.strerror}; set data_dir to one that can be "
+                "made"
+            ) from error
+        try:
             with (self.folder / "lock").open("w") as lock:
                 if os.geteuid() == 0:
                     os.fchown(lock.fileno(), self.folder.stat().st_uid, self.folder.stat().st_gid)

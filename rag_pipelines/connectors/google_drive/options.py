@@ -6,7 +6,7 @@ What belongs here: options and cursor. What does not: how to reach a server (`Ht
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -32,6 +32,8 @@ Address = Annotated[str, AfterValidator(_address)]
 
 class GoogleDriveOptions(HttpOptions):
     """Settings of a Google Drive source. Secrets come from the environment: ``${GOOGLE_REFRESH_TOKEN}``."""
+
+    must_exist: ClassVar[tuple[str, ...]] = ("service_account_file",)
 
     service_account_file: str | None = Field(
         None, description="key of a service account, as Google gives it (JSON), relative to the configuration"

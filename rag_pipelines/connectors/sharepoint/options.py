@@ -8,7 +8,7 @@ Addresses of the national clouds: learn.microsoft.com/graph/deployments.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -42,6 +42,8 @@ LabelPolicy = Literal["index", "restrict", "drop"]
 
 class SharePointOptions(HttpOptions):
     """Settings of a SharePoint source. Secrets come from the environment: ``${SHAREPOINT_SECRET}``."""
+
+    must_exist: ClassVar[tuple[str, ...]] = ("certificate", "token_file")
 
     tenant_id: str = Field(description="of the app's registration: a GUID or a domain of the tenant")
     client_id: str = Field(description="of the app's registration")
