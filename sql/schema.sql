@@ -1723,6 +1723,8 @@ CREATE INDEX document_content_former ON rag.document_content USING btree (access
 
 CREATE INDEX document_gone ON rag.document USING btree (deleted_at) WHERE (state = 'tombstoned'::text);
 
+CREATE INDEX document_masked ON rag.document USING btree (source_id) WHERE (masked_by IS NOT NULL);
+
 CREATE INDEX document_readable ON rag.document USING btree (document_id) INCLUDE (tenant, access_id, state) WHERE (state <> 'tombstoned'::text);
 
 CREATE INDEX document_unfinished ON rag.document USING btree (source_id, bucket, document_id) WHERE ((status <> 'ok'::text) AND (state <> 'tombstoned'::text));
@@ -1821,7 +1823,7 @@ CREATE TRIGGER refuse_held BEFORE DELETE ON rag.source FOR EACH ROW EXECUTE FUNC
 
 CREATE TRIGGER stays BEFORE DELETE OR TRUNCATE ON rag.audit FOR EACH STATEMENT EXECUTE FUNCTION rag.audit_stays();
 
-CREATE TRIGGER unfinished BEFORE UPDATE ON rag.document FOR EACH ROW WHEN (((new.status = 'ok'::text) AND ((old.hint <> new.hint) OR (old.given_title IS DISTINCT FROM new.given_title) OR ((old.state = 'tombstoned'::text) AND (new.state <> 'tombstoned'::text))))) EXECUTE FUNCTION rag.document_unfinished();
+CREATE TRIGGER unfinished BEFORE UPDATE ON rag.document FOR EACH ROW WHEN (((new.status = 'ok'::text) AND ((old.hint <> new.hint) OR (old.given_title IS DISTINCT FROM new.given_title) OR (old.masked_by IS DISTINCT FROM new.masked_by) OR ((old.state = 'tombstoned'::text) AND (new.state <> 'tombstoned'::text))))) EXECUTE FUNCTION rag.document_unfinished();
 
 ALTER TABLE ONLY rag.canary
     ADD CONSTRAINT canary_live_id_fkey FOREIGN KEY (live_id) REFERENCES rag.index_version(version_id);

@@ -16,8 +16,6 @@ from rag_pipelines.config.section import Section
 from rag_pipelines.config.values import Access, Duration
 from rag_pipelines.model import AccessRule
 
-MASKING = "index, restrict or drop; a whole source is masked by its 'privacy' profile, a label is not"
-
 
 def _years(value: Any) -> Any:
     """``7y`` as days of 365.25, which no other duration knows."""
@@ -64,33 +62,36 @@ class ErasureSettings(Section):
 
 class LabelRule(Section):
     """What becomes of documents with a label. `restrict` lets only callers with a principal of `access` see
-    them, who also meet the document's own rule. `retention` takes the place of the source's."""
+    them, who also meet the document's own rule. `mask` screens them by the profile `privacy` in the place of
+    the source's. `retention` takes the place of the source's."""
 
-    action: Literal["index", "restrict", "drop"] = "index"
+    action: Literal["index", "restrict", "mask", "drop"] = "index"
     access: Access | None = None
+    privacy: str | None = None
     retention: RetentionSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:
-        value = {"action": value} if isinstance(value, str) else value
-        if isinstance(value, dict) and value.get("action") == "mask":
-            raise ValueError(MASKING)
-        return value
+        return {"action": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _names_access(self) -> LabelRule:
         if (self.action == "restrict") != (self.access is not None):
             raise ValueError("'access' (a list of principals) with the action restrict, and only there")
+        if (self.action == "mask") != (self.privacy is not None):
+            raise ValueError("'privacy' (a profile of mode mask) with the action mask, and only there")
         return self
 
 
 class LabelDecision(NamedTuple):
-    """What labels say of one document: why it is withheld and by which; or clauses that its rule gains."""
+    """What labels say of one document: why it is withheld and by which; or clauses that its rule gains, and
+    whether it is masked."""
 
     withheld: Literal["label", "unknown_label"] | None = None
     label: str | None = None
     clauses: tuple[tuple[str, ...], ...] = ()
+    masked: bool = False
 
 
 class LabelSettings(Section):
@@ -112,7 +113,14 @@ class LabelSettings(Section):
             raise ValueError("labels that differ in more than their case")
         if odd := [label for label in self.policy if not label.lower().startswith(self.prefix.lower())]:
             raise ValueError(f"labels that begin with the prefix {self.prefix!r}; {odd[0]!r} does not")
+        if len({rule.privacy for rule in self.policy.values() if rule.privacy}) > 1:
+            raise ValueError("one privacy profile for all labels with the action mask")
         return self
+
+    @property
+    def privacy(self) -> str | None:
+        """The privacy profile of documents whose label masks them, if any does."""
+        return next((rule.privacy for rule in self.policy.values() if rule.privacy), None)
 
     def decide(self, metadata: Mapping[str, Any]) -> LabelDecision:
         """What becomes of a document with this metadata."""
@@ -127,7 +135,8 @@ class LabelSettings(Section):
             if label not in rules:
                 return LabelDecision(withheld="unknown_label", label=label)
         clauses = [clause for one in found for clause in _clauses(rules[one].access)]
-        return LabelDecision(clauses=tuple(clauses))
+        masked = any(rules[one].action == "mask" for one in found)
+        return LabelDecision(clauses=tuple(clauses), masked=masked)
 
     def _labels(self, metadata: Mapping[str, Any]) -> Iterable[str]:
         value = metadata.get(self.field)

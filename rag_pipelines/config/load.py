@@ -101,6 +101,11 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
     for name, source in sources.items():
         profile("sources", name, _mapping(source), "parsing")
         profile("sources", name, _mapping(source), "privacy")
+        policy = _mapping(_mapping(_mapping(source).get("labels")).get("policy"))
+        for label, rule in policy.items():
+            place = ("sources", name, "labels", "policy", label, "privacy")
+            wanted = _mapping(rule).get("privacy")
+            check(place, wanted, _mapping(profiles.get("privacy")), "privacy profile")
     for name, index in indexes.items():
         fields = _mapping(index)
         profile("indexes", name, fields, "chunking")
@@ -120,6 +125,7 @@ def cross_reference_problems(data: Mapping[str, Any]) -> list[tuple[Place, str]]
         *suite_problems(data),
         *engine_problems(profiles),
         *privacy_problems(profiles),
+        *label_problems(sources, _mapping(profiles.get("privacy"))),
         *execution_problems(data),
     ]
 
@@ -139,6 +145,28 @@ def privacy_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]
                 ("profiles", "privacy", name, "engine"),
                 f"received 'presidio'; valid: native, or {installed}",
             )
+
+
+def label_problems(sources: Mapping[str, Any], privacy: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Labels that mask where the whole source is masked, or by a profile that does not mask."""
+    for name, source in sources.items():
+        own = _mapping(source).get("privacy")
+        for label, rule in _mapping(_mapping(_mapping(source).get("labels")).get("policy")).items():
+            place, profile = ("sources", name, "labels", "policy", label), _mapping(rule).get("privacy")
+            if not isinstance(profile, str) or profile not in privacy:
+                continue
+            if (mode := _mode(privacy, profile)) != "mask":
+                valid = "a profile of mode mask; for others there are the actions restrict and drop"
+                yield (*place, "privacy"), f"received {profile!r}, of mode {mode}; valid: {valid}"
+            elif isinstance(own, str) and _mode(privacy, own) == "mask":
+                yield (
+                    (*place, "action"),
+                    f"received 'mask', and profile {own!r} masks the whole source; valid: one of both",
+                )
+
+
+def _mode(profiles: Mapping[str, Any], name: str) -> str:
+    return str(_mapping(profiles.get(name)).get("mode", "detect"))
 
 
 def engine_problems(profiles: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

@@ -447,6 +447,12 @@ class Settings(Section):
         name = self.source(source).privacy
         return None if name is None else named("privacy profile", self.profiles.privacy, name)
 
+    def label_privacy(self, source: str) -> PrivacyProfile | None:
+        """The privacy profile of those documents of a source that are masked by their label, if any are."""
+        labels = self.source(source).labels
+        name = None if labels is None else labels.privacy
+        return None if name is None else named("privacy profile", self.profiles.privacy, name)
+
     def chunk_options(self, index: str) -> ChunkOptions:
         """The chunking profile of an index."""
         return named("chunking profile", self.profiles.chunking, self.index(index).chunking)

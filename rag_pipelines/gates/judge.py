@@ -92,10 +92,11 @@ def validate_version(
     return results
 
 
-def _masks(settings: Settings, version: Version) -> dict[str, str]:
-    """What stands for the masks of those sources of a version that mask, as they are configured now."""
+def _masks(settings: Settings, version: Version) -> dict[str, str | None]:
+    """What stands for the masks of those sources of a version that mask, as they are configured now; None for
+    those of which only some documents are masked, by their label."""
     keys = {name: masked_by(settings, name) for name in version.sources if name in settings.sources}
-    return {name: key for name, key in keys.items() if key is not None}
+    return {name: key for name, key in keys.items() if key is not None or settings.label_privacy(name)}
 
 
 def _log_result(judge: Callable[[], Gate]) -> Gate:

@@ -25,7 +25,7 @@ class Subject:
     version: Version
     settings: IndexSettings
     storage: Storage
-    masks: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:

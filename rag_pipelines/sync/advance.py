@@ -82,16 +82,16 @@ class Advance:
 
     def run(self) -> None:
         """Parse, chunk and embed what is pending; failures of documents end in quarantine."""
-        masked_by = self._targets.masked_by
-        if self._targets.privacy is not None and masked_by is not None:
-            mask_stored_attributes(self._run, self._targets.privacy, masked_by)
+        for screening in self._targets.screenings:
+            mask_stored_attributes(self._run, screening, labelled=screening is self._targets.labelled)
         with self._run.stage(STAGE_NAMES[self._through]):
             self._work_off_chunks()
         if self._targets.sketch_id is not None:
             with self._run.stage("sketch"):
                 sketch_pending(self._run, self._targets.sketch_id)
-        if masked_by is not None:
-            self._drop_clear_texts(masked_by)
+        for screening in self._targets.screenings:
+            if screening.masked_by is not None:
+                self._drop_clear_texts(screening.masked_by)
         if self._models:
             with self._run.stage("embed what is pending"):
                 embed_pending(self._run, self._models)
@@ -144,10 +144,13 @@ class Advance:
             yield work
 
     def _count_pending(self) -> int:
+        screening, labelled = self._targets.screening, self._targets.labelled
         params = {
             "source_id": self._run.source_id,
             "buckets": self._run.buckets,
-            "parsers": list(self._targets.parsers.values()),
+            "parsers": list(screening.parsers.values()),
+            "labelled_by": labelled and labelled.key,
+            "labelled_parsers": list(labelled.parsers.values()) if labelled else [],
         }
         row = query(self._run.connection, "count_pending", params, {"documents": self._documents}).fetchone()
         return row["pending"] if row else 0
@@ -228,12 +231,13 @@ class Advance:
     def _order(self, work: Work) -> WorkOrder | None:
         """What a worker has to do for a document; None if all is known."""
         row, specs = work.row, tuple(target.spec for target in work.lacks)
+        privacy = self._targets.of(row["masked_by"]).privacy
         if work.parse_id is None:
             known = row["earlier_blocks"] and len(work.earlier_set_ids) == len(work.lacks)
-            if self._targets.privacy and self._has_clear_blocks(row):
+            if privacy and self._has_clear_blocks(row):
                 screening = ScreenTask(
                     encoded=b"",
-                    privacy=self._targets.privacy,
+                    privacy=privacy,
                     counters=row["earlier_counters"],
                     title=row["given_title"],
                     chunkers=specs,
@@ -249,7 +253,7 @@ class Advance:
                 title=row["given_title"],
                 chunkers=specs,
                 known_blocks=bytes(row["earlier_blocks"]) if known else None,
-                privacy=self._targets.privacy,
+                privacy=privacy,
             )
             return WorkOrder(work.raw_sha256, task)
         if specs:

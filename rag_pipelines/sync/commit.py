@@ -38,7 +38,7 @@ from rag_pipelines.store.profiles import ChunkTarget
 from rag_pipelines.sync.prepare import ScreeningResult
 from rag_pipelines.sync.restrictions import restrict
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.sync.targets import FAILED_TYPE, Targets
+from rag_pipelines.sync.targets import FAILED_TYPE, Screening, Targets
 from rag_pipelines.sync.vectors import Refused, embedded_row, refusal
 
 NO_TEXT = (EmptyDocumentError, SensitiveDocumentError)
@@ -145,14 +145,17 @@ def commit(
 
 def _settle_privacy(connection: Pg, targets: Targets, works: Sequence[Work]) -> None:
     """Restrict what has to be, and note clear parses that nobody may take up any more."""
-    readers = targets.privacy.readers if targets.privacy else ()
+    readers = targets.screening.privacy.readers if targets.screening.privacy else ()
+    by = {work.document_id: targets.of(work.row["masked_by"]) for work in works}
     settled = [work for work in works if work.error is None]
-    finding = {work.document_id for work in settled if work.found} if readers else set()
+    found = {work.document_id for work in settled if work.found}
+    finding = {one for one in found if by[one] is targets.screening} if readers else set()
     others = {work.document_id for work in settled if work.row["restricted"]} - finding
     restrict(connection, finding, others, readers)
-    if targets.masked_by is not None:
-        params = {"ids": [work.document_id for work in works], "masked_by": targets.masked_by}
-        query(connection, "release_clear_parses", params)
+    for screening in targets.screenings:
+        masked = [one for one in by if by[one] is screening]
+        if screening.masked_by is not None and masked:
+            query(connection, "release_clear_parses", {"ids": masked, "masked_by": screening.masked_by})
 
 
 def _hold_documents(connection: Pg, works: Sequence[Work]) -> list[Work]:
@@ -205,25 +208,25 @@ def _put_parses(connection: Pg, targets: Targets, works: Sequence[Work]) -> None
     """Remember new parses, and failures that only other bytes or other code could mend."""
     rows: list[Row] = []
     for work in works:
-        key = (work.raw_sha256, work.row["hint"])
+        key, screening = (work.raw_sha256, work.row["hint"]), targets.of(work.row["masked_by"])
         if work.summary is not None:
             assert work.blocks_sha256 is not None
-            profile_id = targets.parsers[work.summary.media_type]
+            profile_id = screening.parsers[work.summary.media_type]
             row = parsed_row(*key, profile_id, work.blocks_sha256, work.summary)
-            rows.append({**row, **_screened_columns(work, targets)})
+            rows.append({**row, **_screened_columns(work, screening)})
         elif work.parse_id is None and work.error is not None and _lasting(work.error):
-            rows.append(failed_row(*key, targets.parsers[FAILED_TYPE], FAILED_TYPE, work.error))
+            rows.append(failed_row(*key, screening.parsers[FAILED_TYPE], FAILED_TYPE, work.error))
     ids = put_parses(connection, rows)
     for work in works:
         work.parse_id = work.parse_id or ids.get((work.raw_sha256, work.row["hint"]))
 
 
-def _screened_columns(work: Work, targets: Targets) -> Row:
+def _screened_columns(work: Work, screening: Screening) -> Row:
     """What the row of a parse says of its screening."""
     if work.screened is None:
         return {}
     return {
-        "privacy": targets.privacy_key,
+        "privacy": screening.key,
         "clear_sha256": work.screened.clear_sha256.hex(),
         "found": work.screened.found,
         "places": msgspec.to_builtins(work.screened.places),
@@ -277,7 +280,7 @@ def _settle_quarantine(
             work.error,
             work.row["external_id"],
             content=work.raw_sha256.hex(),
-            code_version=targets.code_version,
+            code_version=targets.of(work.row["masked_by"]).code_version,
         )
         for work in works
         if work.error is not None

@@ -42,9 +42,8 @@ from rag_pipelines.sync.origin import Listed, Restarted, SourceOrigin
 from rag_pipelines.sync.restrictions import restricted, stored_rule
 from rag_pipelines.sync.run import SourceRun
 from rag_pipelines.sync.scope import Scope
-from rag_pipelines.sync.screening import masked_item
+from rag_pipelines.sync.screening import Masking
 from rag_pipelines.sync.settle import Settlement
-from rag_pipelines.sync.targets import masked_by
 from rag_pipelines.sync.wanted import drop_wanted, has_wanted, put_wanted
 from rag_pipelines.sync.withholding import Withholding
 
@@ -156,7 +155,7 @@ class SourceListing:
         self._rules = ListedRules(run)
         self._withholding = Withholding(run)
         self._privacy = run.settings.privacy(run.name)
-        self._masked_by = masked_by(run.settings, run.name)
+        self._masking = Masking(run.settings, run.name)
         self._feed = False
         self._named = False
         self._open_ends = True
@@ -320,7 +319,7 @@ class SourceListing:
                 about = (one.item.token, one.attributes.hex, msgspec.to_builtins(one.rule))
                 run.decide(change, identity, about)
             assert row is not None
-            params = attribute_params(one.item, one.tenant, one.attributes, one.access_id, self._masked_by)
+            params = attribute_params(one.item, one.tenant, one.attributes, one.access_id, one.masked_by)
             attributes.append({"document_id": row["document_id"], **params})
         left = deferred if self._scope.full else self._loading.due(deferred)
         if attributes or access or owned or left or self._wanted or self._open_ends:
@@ -346,10 +345,9 @@ class SourceListing:
         wanted: dict[str, Wanted] = {}
         for identity, item in items.items():
             tenant, rule = item.tenant or self._run.source.tenant, rules[identity]
-            if self._privacy is not None and self._masked_by is not None:
-                item = masked_item(item, self._privacy)
-            key = attributes_key(item, tenant, self._masked_by)
-            wanted[identity] = Wanted(item, tenant, key, rule, self._rules.id_of(rule), None)
+            item, masked_by = self._masking.apply(item)
+            key = attributes_key(item, tenant, masked_by)
+            wanted[identity] = Wanted(item, tenant, key, rule, self._rules.id_of(rule), None, masked_by)
         return wanted
 
     def _as_restricted(self, one: Wanted, row: Row | None, owned: list[dict[str, Any]]) -> Wanted:

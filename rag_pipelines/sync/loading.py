@@ -29,7 +29,6 @@ from rag_pipelines.store.documents import (
 from rag_pipelines.sync.diff import DocumentChange, compare_attributes
 from rag_pipelines.sync.origin import Fetched, SourceOrigin, loader_version
 from rag_pipelines.sync.run import SourceRun
-from rag_pipelines.sync.targets import masked_by
 
 
 class Wanted(NamedTuple):
@@ -41,6 +40,7 @@ class Wanted(NamedTuple):
     rule: AccessRule | None
     access_id: int
     known: Row | None
+    masked_by: str | None = None
 
     def about(self, digest: bytes) -> tuple[Any, ...]:
         """What a decision on it rests on, when its content is `digest`."""
@@ -61,7 +61,6 @@ class Loading:
         self._origin = origin
         self._begins = begins
         self._loader = loader_version(run)
-        self._masked_by = masked_by(run.settings, run.name)
 
     def load(self, wanted: Sequence[Wanted], *, full: bool = False) -> None:
         """Load, store and commit what is due, or all of it. What fails ends in quarantine."""
@@ -106,12 +105,11 @@ class Loading:
             run.report.bytes_loaded += size
             if row is not None and bytes(row["raw_sha256"]) == digest:
                 change = compare_attributes(one.attributes, one.access_id, row)
-                masks = self._masked_by
-                params = attribute_params(item, one.tenant, one.attributes, one.access_id, masks)
+                params = attribute_params(item, one.tenant, one.attributes, one.access_id, one.masked_by)
                 same.append({"document_id": row["document_id"], **params})
             else:
                 change = DocumentChange.ADDED if row is None else DocumentChange.CHANGED
-                about = (one.attributes, one.access_id, digest, size, self._masked_by)
+                about = (one.attributes, one.access_id, digest, size, one.masked_by)
                 loaded.append(Loaded(item, one.tenant, *about))
             decided.append((change, item.external_id, one.about(digest)))
         with run.writing() as connection:

@@ -43,7 +43,7 @@ from rag_pipelines.sync.report import SyncReport, count_failed
 from rag_pipelines.sync.run import SourceRun, worker_pool
 from rag_pipelines.sync.scope import Scope
 from rag_pipelines.sync.stages import advance_source, list_source, source_run
-from rag_pipelines.sync.targets import Targets, privacy_key, source_targets
+from rag_pipelines.sync.targets import Targets, privacy_keys, source_targets
 from rag_pipelines.text.canonical import clean
 
 SHOWN = 10
@@ -315,7 +315,7 @@ def _settings_key(settings: Settings, source: str) -> str:
                 ]
                 for name in settings.indexes_of(source)
             ],
-            *([key] if (key := privacy_key(settings, source)) else []),
+            *privacy_keys(settings, source),
         ]
     )
 

@@ -12,27 +12,57 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
+from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Item
+from rag_pipelines.privacy.fingerprints import privacy_fingerprint
 from rag_pipelines.privacy.profile import PrivacyProfile
 from rag_pipelines.store.database import query
 from rag_pipelines.sync.run import SourceRun
+from rag_pipelines.sync.targets import Screening
 
 PAGE = 500
 """Documents whose titles are masked in one transaction."""
 
 
-def masked_item(item: Item, profile: PrivacyProfile) -> Item:
-    """A listed item without what is found in its title, name, author and metadata.
+class Masking:
+    """What masks the listed items of a source: its own profile, or that of their labels."""
 
-    Its id, path and address stay: they are what the source knows the document by, and where a citation leads.
+    def __init__(self, settings: Settings, source: str) -> None:
+        self._labels = settings.source(source).labels
+        self._own = _masks(settings.privacy(source))
+        self._labelled = _masks(settings.label_privacy(source))
+
+    def apply(self, item: Item) -> tuple[Item, str | None]:
+        """A listed item without what is found in its title, name, author and metadata, and what stands for
+        these masks; an item that nothing masks as it is.
+
+        Its id, path and address stay: they are what the source knows the document by, and where a citation
+        leads.
+        """
+        masks = self._own
+        if self._labelled and self._labels and self._labels.decide(item.metadata).masked:
+            masks = self._labelled
+        if masks is None:
+            return item, None
+        profile, masked_by = masks
+        about = _masked(profile, item.name, item.title, item.author, dict(item.metadata))
+        return msgspec.structs.replace(item, title=about.pop("given_title"), **about), masked_by
+
+
+def mask_stored_attributes(run: SourceRun, screening: Screening, *, labelled: bool) -> None:
+    """The same for documents that were stored before the source masked, or masked as it does now.
+
+    `labelled`: only those that their label has masked, by whatever profile.
     """
-    about = _masked(profile, item.name, item.title, item.author, dict(item.metadata))
-    return msgspec.structs.replace(item, title=about.pop("given_title"), **about)
-
-
-def mask_stored_attributes(run: SourceRun, profile: PrivacyProfile, masked_by: str) -> None:
-    """The same for documents that were stored before the source masked, or masked as it does now."""
-    params: dict[str, Any] = {"source_id": run.source_id, "masked_by": masked_by, "buckets": run.buckets}
+    profile = screening.privacy
+    if profile is None or (masked_by := screening.masked_by) is None:
+        return
+    params: dict[str, Any] = {
+        "source_id": run.source_id,
+        "masked_by": masked_by,
+        "buckets": run.buckets,
+        "labelled": labelled,
+    }
     after = 0
     while rows := query(
         run.connection, "unmasked_attributes", {**params, "after": after, "limit": PAGE}
@@ -47,6 +77,10 @@ def mask_stored_attributes(run: SourceRun, profile: PrivacyProfile, masked_by: s
         ]
         with run.writing() as connection:
             query(connection, "mask_attributes", {"masked_by": masked_by, "rows": Jsonb(masked)})
+
+
+def _masks(profile: PrivacyProfile | None) -> tuple[PrivacyProfile, str] | None:
+    return (profile, privacy_fingerprint(profile)) if profile is not None and profile.masks else None
 
 
 def _masked(

@@ -25,45 +25,69 @@ FAILED_TYPE = "failed"
 
 
 @dataclass(frozen=True)
-class Targets:
-    """Everything the documents of one source must become. `parsers` maps media type to profile row.
+class Screening:
+    """By what documents are parsed, and screened where there is a `privacy` profile, which `key` stands for.
 
-    `sketch_id` is the profile row of sketches, where an index wants copies to be found.
-    With `privacy` they are screened by it, which `privacy_key` stands for; `clear_parsers` are the profiles
-    whose blocks need no other parser for that.
+    `parsers` maps media type to profile row; `code_version` stands for all parsers together.
     """
 
-    parse_options: ParseOptions
     parsers: Mapping[str, int]
     code_version: str
-    chunkers: tuple[ChunkTarget, ...] = ()
-    models: tuple[ModelTarget, ...] = ()
-    sketch_id: int | None = None
     privacy: PrivacyProfile | None = None
-    privacy_key: str | None = None
-    clear_parsers: frozenset[int] = frozenset()
+    key: str | None = None
 
     @property
     def masked_by(self) -> str | None:
         """What stands for the masks of the documents, where they are masked."""
-        return self.privacy_key if self.privacy is not None and self.privacy.masks else None
+        return self.key if self.privacy is not None and self.privacy.masks else None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Everything the documents of one source must become.
+
+    `screening` holds for them, and `labelled` for those that their label masks. `clear_parsers` are the
+    profiles whose blocks can be screened without parsing again. `sketch_id` is the profile row of sketches,
+    where an index wants copies to be found.
+    """
+
+    parse_options: ParseOptions
+    screening: Screening
+    labelled: Screening | None = None
+    chunkers: tuple[ChunkTarget, ...] = ()
+    models: tuple[ModelTarget, ...] = ()
+    sketch_id: int | None = None
+    clear_parsers: frozenset[int] = frozenset()
+
+    @property
+    def screenings(self) -> tuple[Screening, ...]:
+        """One, or two."""
+        return (self.screening,) if self.labelled is None else (self.screening, self.labelled)
+
+    def of(self, masked_by: str | None) -> Screening:
+        """That of a document by its column `masked_by`."""
+        labelled = self.labelled
+        return self.screening if labelled is None or masked_by != labelled.key else labelled
 
     def lacking(self, chunkers: Sequence[ChunkTarget]) -> dict[str, Any]:
         """What the query `pending_documents` asks of documents: these parsers, and chunks by `chunkers`."""
+        labelled = self.labelled
         return {
-            "media_types": list(self.parsers),
-            "parsers": list(self.parsers.values()),
-            "code_version": self.code_version,
+            "media_types": [media_type for one in self.screenings for media_type in one.parsers],
+            "parsers": [parser for one in self.screenings for parser in one.parsers.values()],
+            "labelled": [one is labelled for one in self.screenings for _ in one.parsers],
+            "labelled_by": labelled and labelled.key,
+            "code_version": self.screening.code_version,
+            "labelled_code": labelled and labelled.code_version,
             "chunkers": [target.profile_id for target in chunkers],
             "titled": [target.titled for target in chunkers],
-            "screens": self.privacy is not None,
+            "screens": any(one.privacy is not None for one in self.screenings),
         }
 
 
-def privacy_key(settings: Settings, source: str) -> str | None:
-    """What stands for the privacy profile of a source, if it has one."""
-    profile = settings.privacy(source)
-    return None if profile is None else privacy_fingerprint(profile)
+def privacy_keys(settings: Settings, source: str) -> list[str]:
+    """What stands for the privacy profiles of a source, those of its labels too."""
+    return [privacy_fingerprint(profile) for profile in _privacy_profiles(settings, source) if profile]
 
 
 def masked_by(settings: Settings, source: str) -> str | None:
@@ -83,8 +107,12 @@ def current_parsers(options: ParseOptions, privacy: str | None = None) -> dict[s
 
 def count_outdated_parses(connection: Pg, settings: Settings, source: str) -> dict[str, int]:
     """Documents of `source` that the next run parses again, because other code parsed them, by media type."""
-    options, privacy = settings.parse_options(source), privacy_key(settings, source)
-    prints = list(current_parsers(options, privacy).values())
+    options = settings.parse_options(source)
+    prints = [
+        print_
+        for profile in _privacy_profiles(settings, source)
+        for print_ in current_parsers(options, _key(profile)).values()
+    ]
     rows = query(connection, "outdated_parses", {"source": source, "fingerprints": prints})
     return {row["media_type"]: row["documents"] for row in rows}
 
@@ -92,19 +120,13 @@ def count_outdated_parses(connection: Pg, settings: Settings, source: str) -> di
 def source_targets(connection: Pg, settings: Settings, source: str, embedders: Embedders) -> Targets:
     """What the documents of `source` must become, by the indexes that it feeds."""
     options = settings.parse_options(source)
-    privacy = privacy_key(settings, source)
-    by_type = current_parsers(options, privacy)
-    params: dict[str, dict[str, Any]] = {
-        print_: {"media_type": media_type} for media_type, print_ in by_type.items()
-    }
+    screening, *labelled = [
+        _screening(connection, options, profile) for profile in _privacy_profiles(settings, source)
+    ]
     clear: frozenset[int] = frozenset()
-    if privacy is not None:
-        parsers = current_parsers(options)
-        for media_type, print_ in by_type.items():
-            params[print_] |= {"parser": parsers[media_type], "privacy": privacy}
-        rows = query(connection, "clear_parsers", {"parsers": list(parsers.values())})
+    if screening.privacy or labelled:
+        rows = query(connection, "clear_parsers", {"parsers": list(current_parsers(options).values())})
         clear = frozenset(row["profile_id"] for row in rows)
-    parser_ids = profile_ids(connection, "parser", params)
     wants_copies = any(index.duplicates for index in settings.indexes_of(source).values())
     chunkers: dict[int, ChunkTarget] = {}
     models: dict[tuple[int, int], ModelTarget] = {}
@@ -118,12 +140,35 @@ def source_targets(connection: Pg, settings: Settings, source: str, embedders: E
         models[key] = replace(known, indexes=(*known.indexes, name))
     return Targets(
         options,
-        {media_type: parser_ids[print_] for media_type, print_ in by_type.items()},
-        by_type[FAILED_TYPE],
+        screening,
+        labelled[0] if labelled else None,
         tuple(chunkers.values()),
         tuple(models.values()),
         sketch_profile(connection) if wants_copies else None,
-        settings.privacy(source),
-        privacy,
         clear,
     )
+
+
+def _privacy_profiles(settings: Settings, source: str) -> list[PrivacyProfile | None]:
+    """That of a source, and that of its documents with a label that masks, if any has one."""
+    by_label = settings.label_privacy(source)
+    return [settings.privacy(source), *([by_label] if by_label else [])]
+
+
+def _key(profile: PrivacyProfile | None) -> str | None:
+    return None if profile is None else privacy_fingerprint(profile)
+
+
+def _screening(connection: Pg, options: ParseOptions, profile: PrivacyProfile | None) -> Screening:
+    key = _key(profile)
+    by_type = current_parsers(options, key)
+    params: dict[str, dict[str, Any]] = {
+        print_: {"media_type": media_type} for media_type, print_ in by_type.items()
+    }
+    if key is not None:
+        clear = current_parsers(options)
+        for media_type, print_ in by_type.items():
+            params[print_] |= {"parser": clear[media_type], "privacy": key}
+    ids = profile_ids(connection, "parser", params)
+    parsers = {media_type: ids[print_] for media_type, print_ in by_type.items()}
+    return Screening(parsers, by_type[FAILED_TYPE], profile, key)

@@ -40,7 +40,8 @@ ROUNDS = 3
 
 
 class WantedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a listing said of a document, as of `Item`; name and path only where its id does not say them."""
+    """What a listing said of a document, as of `Item`; name and path only where its id does not say them.
+    `masked_by` stands for the masks in it."""
 
     reference: dict[str, Any]
     name: str = ""
@@ -52,6 +53,7 @@ class WantedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     modified_at: datetime | None = None
     author: str | None = None
     metadata: dict[str, Any] = {}
+    masked_by: str | None = None
 
 
 WANTED_ITEM = Form("wanted item", WantedItem)
@@ -71,7 +73,7 @@ def put_wanted(run: SourceRun, wanted: Sequence[Wanted]) -> None:
             "tenant": one.tenant,
             "attributes_key": str(one.attributes),
             "access_id": one.access_id,
-            "item": WANTED_ITEM.encode(_stored(one.item)),
+            "item": WANTED_ITEM.encode(_stored(one.item, one.masked_by)),
         }
         for one in kept
     ]
@@ -140,7 +142,7 @@ def _pages(run: SourceRun, connector: Connector) -> Iterator[list[Wanted]]:
             yield [_wanted(connector, row, known.get(row["external_id"])) for row in rows]
 
 
-def _stored(item: Item) -> WantedItem:
+def _stored(item: Item, masked_by: str | None) -> WantedItem:
     assert item.reference is not None
     return WantedItem(
         reference=dict(item.reference),
@@ -153,12 +155,13 @@ def _stored(item: Item) -> WantedItem:
         modified_at=item.modified_at,
         author=clean(item.author) if item.author else None,
         metadata=plain_metadata(dict(item.metadata)),
+        masked_by=masked_by,
     )
 
 
 def _wanted(connector: Connector, row: Row, known: Row | None) -> Wanted:
     stored = WANTED_ITEM.decode(row["item"])
-    described = {name: getattr(stored, name) for name in stored.__struct_fields__}
+    described = {name: getattr(stored, name) for name in stored.__struct_fields__ if name != "masked_by"}
     load = partial(connector.load, stored.reference)
     item = Item(external_id=row["external_id"], token=row["token"], load=load, **described)
-    return Wanted(item, row["tenant"], row["attributes_key"], None, row["access_id"], known)
+    return Wanted(item, row["tenant"], row["attributes_key"], None, row["access_id"], known, stored.masked_by)

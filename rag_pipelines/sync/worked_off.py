@@ -4,8 +4,9 @@ What belongs here: asking, and writing down that everything was looked at. What 
 pending (`advance`, `vectors`).
 
 A document that a run has brought to its end has the status ``ok``, and loses it with whatever may make it
-lack something (its bytes, its title, its being deleted for a while). That holds for the parsers, chunkers and
-models of then: once all documents were looked at under others, these are noted, for every bucket by itself.
+lack something (its bytes, its title, what masks it, its being deleted for a while). That holds for the
+parsers, chunkers and models of then: once all documents were looked at under others, these are noted, for
+every bucket by itself.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class WorkedOff:
 def chunks_worked_off(place: Place | SourceRun, targets: Targets) -> WorkedOff:
     """Parses and chunks."""
     chunkers = sorted(target.profile_id for target in targets.chunkers)
-    return WorkedOff(place, "chunk", fingerprint([sorted(targets.parsers.items()), chunkers]))
+    parsers = [sorted(one.parsers.items()) for one in targets.screenings]
+    return WorkedOff(place, "chunk", fingerprint([*parsers, chunkers]))
 
 
 def vectors_worked_off(place: Place | SourceRun, models: Sequence[ModelTarget]) -> WorkedOff:

@@ -143,7 +143,6 @@ def test_status_says_what_is_withheld_and_why(rows: Rows, call: Callable[..., Re
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ({"policy": {"x": "mask"}}, "masked by its 'privacy' profile"),
         ({"policy": {"x": "restrict"}}, "'access' (a list of principals)"),
         ({"policy": {"x": "index", "X": "drop"}}, "differ in more than their case"),
         ({"prefix": "class-", "policy": {"secret": "drop"}}, "begin with the prefix"),

@@ -7,9 +7,11 @@ SELECT profile_id FROM rag.profile
 WHERE kind = 'parser' AND (fingerprint = ANY(%(parsers)s) OR params ->> 'parser' = ANY(%(parsers)s));
 
 -- name: unmasked_attributes
--- Documents whose title and metadata were not masked by the profile of now, in order.
+-- Documents whose title and metadata were not masked by the profile of now, in order; with `labelled` only those that
+-- were masked by one.
 SELECT document_id, name, given_title, author, metadata FROM rag.document
 WHERE source_id = %(source_id)s AND masked_by IS DISTINCT FROM %(masked_by)s AND document_id > %(after)s
+  AND (masked_by IS NOT NULL OR NOT %(labelled)s)
   AND (%(buckets)s::smallint[] IS NULL OR bucket = ANY(%(buckets)s))
 ORDER BY document_id LIMIT %(limit)s;
 
@@ -21,7 +23,7 @@ FROM jsonb_to_recordset(%(rows)s) AS r (document_id bigint, name text, given_tit
 WHERE d.document_id = r.document_id;
 
 -- name: release_clear_parses
--- Other parses of the same bytes as these documents, which a source that masks may not use.
+-- Other parses of the same bytes as these documents, which are masked and may not use them.
 INSERT INTO rag.released (kind, key)
 SELECT DISTINCT 'parse', p.parse_id::text
 FROM rag.document d JOIN rag.parse p USING (raw_sha256, hint)
@@ -29,17 +31,17 @@ WHERE d.document_id = ANY(%(ids)s) AND p.parse_id IS DISTINCT FROM d.parse_id
   AND p.status = 'ok' AND p.privacy IS DISTINCT FROM %(masked_by)s;
 
 -- name: usable_parse
--- Whether the document `d` could take up the parse `p`: that of a source that masks only what was masked as it is now.
+-- Whether a document could take up the parse `p`: one that is masked only what was masked as it is now.
 EXISTS (
     SELECT FROM rag.document d JOIN rag.source s USING (source_id)
     WHERE d.raw_sha256 = p.raw_sha256 AND d.hint = p.hint
-      AND (s.masked_by IS NULL OR p.status <> 'ok' OR p.privacy = s.masked_by))
+      AND (coalesce(s.masked_by, d.masked_by) IS NULL OR p.status <> 'ok' OR p.privacy = coalesce(s.masked_by, d.masked_by)))
 
 -- name: drop_clear_texts
--- Documents of a source that masks which go on with the text of bytes that were never masked so: they have none.
+-- Documents that are masked and go on with the text of bytes that were never masked so: they have none.
 WITH clear AS (
     DELETE FROM rag.document_chunks dc USING rag.document d, rag.chunk_set cs
-    WHERE d.source_id = %(source_id)s AND d.status NOT IN ('ok', 'pending')
+    WHERE d.source_id = %(source_id)s AND d.status NOT IN ('ok', 'pending') AND d.masked_by = %(masked_by)s
       AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
       AND dc.document_id = d.document_id AND cs.chunk_set_id = dc.chunk_set_id
       AND NOT EXISTS (SELECT FROM rag.parse p WHERE p.blocks_sha256 = cs.blocks_sha256 AND p.privacy = %(masked_by)s)
@@ -62,28 +64,35 @@ UPDATE rag.document SET access_id = %(access_id)s, own_access = %(own_access)s, 
 WHERE document_id = %(document_id)s;
 
 -- name: clear_passages
--- Rows of a version that a masking source must not have: their blocks were never masked under `masked_by`.
+-- Rows of a version that a source must not have: their blocks were never masked under `masked_by` of the source or,
+-- where that is NULL, of the document.
 SELECT s.name AS source, count(*) AS passages, count(DISTINCT v.document_id) AS documents
 FROM {vectors} v
 JOIN rag.document d USING (document_id)
 JOIN rag.source s USING (source_id)
 JOIN rag.chunk_set cs USING (chunk_set_id)
 JOIN unnest(%(sources)s::text[], %(masked_by)s::text[]) AS m (name, masked_by) ON m.name = s.name
-WHERE NOT EXISTS (SELECT FROM rag.parse p WHERE p.blocks_sha256 = cs.blocks_sha256 AND p.privacy = m.masked_by)
+WHERE coalesce(m.masked_by, d.masked_by) IS NOT NULL
+  AND NOT EXISTS (SELECT FROM rag.parse p
+                  WHERE p.blocks_sha256 = cs.blocks_sha256 AND p.privacy = coalesce(m.masked_by, d.masked_by))
 GROUP BY s.name ORDER BY s.name;
 
 -- name: clear_attributes
--- Documents of masking sources whose title and metadata were not masked under `masked_by`.
+-- Documents of sources that mask whose title and metadata were not masked under `masked_by`.
 SELECT s.name AS source, count(*) AS documents
 FROM rag.document d
 JOIN rag.source s USING (source_id)
 JOIN unnest(%(sources)s::text[], %(masked_by)s::text[]) AS m (name, masked_by) ON m.name = s.name
-WHERE d.state <> 'tombstoned' AND d.masked_by IS DISTINCT FROM m.masked_by
+WHERE m.masked_by IS NOT NULL AND d.state <> 'tombstoned' AND d.masked_by IS DISTINCT FROM m.masked_by
 GROUP BY s.name ORDER BY s.name;
 
 -- name: masking_sources
--- Those that masked when they last ran, and by what.
-SELECT name, masked_by FROM rag.source WHERE masked_by IS NOT NULL AND name = ANY(%(sources)s) ORDER BY name;
+-- Those that masked when they last ran, and by what; NULL where only some documents are masked, by their label.
+SELECT s.name, s.masked_by FROM rag.source s
+WHERE s.name = ANY(%(sources)s)
+  AND (s.masked_by IS NOT NULL
+       OR EXISTS (SELECT FROM rag.document d WHERE d.source_id = s.source_id AND d.masked_by IS NOT NULL))
+ORDER BY s.name;
 
 -- name: findings_by_source
 -- What was found in the documents of each source, by kind: how many documents, and how many places.

@@ -39,7 +39,8 @@ d.document_id IN (
 
 -- name: pending_documents
 -- Documents whose parse or chunks are not what their bytes and the current profiles call for, in order of
--- id after `after`; of one bucket, or of all. `memo` is a parse of the same bytes by the current parser, made for whatever document.
+-- id after `after`; of one bucket, or of all. Those that their label masks (`labelled_by`) call for parsers of their own.
+-- `memo` is a parse of the same bytes by the current parser, made for whatever document.
 -- A document that killed or starved its worker is tried again only after its delay and up to a limit. One whose
 -- bytes are known to be bad is pending until quarantine says so; blank files are not quarantined.
 -- `earlier` is the document's own last parse; `again` says that it was of the same bytes, so by other code.
@@ -48,21 +49,24 @@ SELECT d.document_id, d.external_id, d.name, d.hint, d.declared_type, d.given_ti
        coalesce(q.attempts, 0) AS attempts, earlier.media_type AS earlier_type,
        earlier.blocks_sha256 AS earlier_blocks, earlier.title AS earlier_title,
        coalesce(earlier.raw_sha256 = d.raw_sha256 AND earlier.hint = d.hint, false) AS again,
-       earlier.profile_id AS earlier_profile, d.own_access IS NOT NULL AS restricted, memo.found,
+       earlier.profile_id AS earlier_profile, d.masked_by, d.own_access IS NOT NULL AS restricted, memo.found,
        coalesce(earlier.clear_sha256 IS NULL OR earlier.clear_sha256 = earlier.blocks_sha256, false) AS earlier_clear,
        CASE WHEN %(screens)s THEN earlier.counters END AS earlier_counters
 FROM rag.document d
 LEFT JOIN rag.parse earlier ON earlier.parse_id = d.parse_id
 LEFT JOIN LATERAL (
     SELECT p.* FROM rag.parse p
-    JOIN unnest(%(media_types)s::text[], %(parsers)s::int[]) AS current (media_type, profile_id)
+    JOIN unnest(%(media_types)s::text[], %(parsers)s::int[], %(labelled)s::boolean[])
+         AS current (media_type, profile_id, labelled)
       ON p.media_type = current.media_type AND p.profile_id = current.profile_id
+     AND current.labelled = coalesce(d.masked_by = %(labelled_by)s, false)
     WHERE p.raw_sha256 = d.raw_sha256 AND p.hint = d.hint
     LIMIT 1
 ) memo ON true
 LEFT JOIN rag.quarantine q
   ON q.source_id = d.source_id AND q.external_id = d.external_id AND q.stage = 'parse'
- AND q.content = encode(d.raw_sha256, 'hex') AND q.code_version = %(code_version)s
+ AND q.content = encode(d.raw_sha256, 'hex')
+ AND q.code_version = CASE WHEN d.masked_by = %(labelled_by)s THEN %(labelled_code)s ELSE %(code_version)s END
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND {documents} AND d.document_id > %(after)s
   AND (%(bucket)s::smallint IS NULL OR d.bucket = %(bucket)s)
   AND (
@@ -90,7 +94,9 @@ LIMIT %(limit)s;
 SELECT count(*) AS pending FROM rag.document d LEFT JOIN rag.parse p USING (parse_id)
 WHERE d.source_id = %(source_id)s AND d.state <> 'tombstoned' AND {documents}
   AND (%(buckets)s::smallint[] IS NULL OR d.bucket = ANY(%(buckets)s))
-  AND (p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256 OR p.profile_id <> ALL(%(parsers)s::int[])
+  AND (p.parse_id IS NULL OR p.raw_sha256 <> d.raw_sha256
+       OR CASE WHEN d.masked_by = %(labelled_by)s THEN p.profile_id <> ALL(%(labelled_parsers)s::int[])
+               ELSE p.profile_id <> ALL(%(parsers)s::int[]) END
        OR d.status = 'pending');
 
 -- name: outdated_parses
