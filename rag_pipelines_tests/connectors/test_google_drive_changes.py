@@ -231,7 +231,10 @@ def test_what_cannot_be_said_to_be_gone_is_asked_again_the_next_time(bench: Benc
     assert bench.followed(before).removed == [f"file/{item.id}"]
 
 
-@pytest.mark.parametrize("options", [{"folders": ["x"]}, {"docs_format": "html"}, {"link_sharing": "open"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"folders": ["x"]}, {"docs_format": "html"}, {"link_sharing": "open"}, {"labels": {"x": "secret"}}],
+)
 def test_a_cursor_of_other_options_is_refused(bench: Bench, options: dict[str, Any]) -> None:
     before = bench.listed()
     with pytest.raises(UsageError, match="options"):

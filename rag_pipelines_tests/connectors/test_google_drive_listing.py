@@ -341,3 +341,42 @@ def test_a_login_that_is_refused_says_what_google_says(bench: Bench) -> None:
     assert "invalid_grant" in finding.detail
     with pytest.raises(CredentialError):
         bench.connector().existing(["file/1"])
+
+
+# Labels.
+
+
+def test_labels_and_choices_go_by_the_names_that_the_options_give_them(bench: Bench) -> None:
+    drive = bench.drive("Team")
+    chosen = {"class": {"level": ["c1"]}, "draft": {}, "unasked": {}}
+    for name, labels in {
+        "both": chosen,
+        "unnamed": {"class": {"level": ["c9"]}},
+        "open": {"class": {}},
+        "none": {},
+    }.items():
+        bench.site.file(drive.id, name, "text").labels = labels
+
+    listing = bench.listed(labels={"class": {"c1": "secret"}, "draft": "draft"})
+
+    found = {item.name: item.metadata.get("labels") for item in listing.items.values()}
+    assert found == {"both": ["draft", "secret"], "unnamed": ["c9"], "open": ["class"], "none": None}
+
+
+def test_without_names_no_label_is_asked_for(bench: Bench) -> None:
+    bench.site.file(bench.drive("Team").id, "file", "text").labels = {"class": {"level": ["c1"]}}
+    (item,) = bench.listed().items.values()
+    assert "labels" not in item.metadata
+    assert bench.double.requests("includeLabels") == []
+
+
+def test_the_log_of_changes_tells_labels_too(bench: Bench) -> None:
+    file = bench.site.file(bench.drive("Team").id, "file", "text")
+    names = {"labels": {"class": {"c1": "secret"}}}
+    before = bench.listed(**names)
+    file.labels = {"class": {"level": ["c1"]}}
+    bench.site.rename(file, "another")
+
+    (item,) = bench.followed(before, **names).items.values()
+
+    assert item.metadata["labels"] == ["secret"]

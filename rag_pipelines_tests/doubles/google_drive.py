@@ -109,7 +109,7 @@ class GoogleDrive(GoogleServer):
             return found
         items, after = found
         answer = {"kind": "drive#fileList", "incompleteSearch": (drive or me) in self.incomplete}
-        answer["files"] = [self._file(viewer, item) for item in items]
+        answer["files"] = [self._file(request, viewer, item) for item in items]
         return answer | ({"nextPageToken": after} if after else {})
 
     def get_file(self, request: Request, me: str, id: str) -> Any:
@@ -118,7 +118,7 @@ class GoogleDrive(GoogleServer):
         if item is None:
             return missing("File", id)
         if request.one("alt") != "media":
-            return self._file(viewer, item)
+            return self._file(request, viewer, item)
         if item.mime.startswith("application/vnd.google-apps"):
             return error(403, "fileNotDownloadable", "Only files with binary content can be downloaded.")
         return Answer(200, item.data, {"Content-Type": item.mime})
@@ -227,7 +227,7 @@ class GoogleDrive(GoogleServer):
         size = min(request.number("pageSize", 100), self.cap)
         viewer = Viewer(self.site, me, self.url)
         answer: Json = {"kind": "drive#changeList"}
-        answer["changes"] = [self._change(viewer, drive, id) for _, id in entries[:size]]
+        answer["changes"] = [self._change(request, viewer, drive, id) for _, id in entries[:size]]
         if len(entries) > size:
             return answer | {"nextPageToken": str(entries[size][0])}
         return answer | {"newStartPageToken": str(self.site.sequence + 1)}
@@ -259,13 +259,20 @@ class GoogleDrive(GoogleServer):
         )
         return item if item is not None and viewer.opens(item, keys) else None
 
-    def _file(self, viewer: Viewer, item: Item) -> Json:
+    def _file(self, request: Request, viewer: Viewer, item: Item) -> Json:
         described = viewer.describe(item, _EXPORTS.get(item.mime, ()))
+        described["labelInfo"] = {
+            "labels": [
+                {"id": id, "kind": "drive#label", "revisionId": "1", "fields": _choices(fields)}
+                for id, fields in item.labels.items()
+                if id in request.one("includeLabels").split(",")
+            ]
+        }
         if item.id in self.malformed:
             del described["mimeType"], described["modifiedTime"]
         return described
 
-    def _change(self, viewer: Viewer, drive: str, id: str) -> Json:
+    def _change(self, request: Request, viewer: Viewer, drive: str, id: str) -> Json:
         answer: Json = {"kind": "drive#change", "time": moment(self.site.now)}
         if id.startswith("drive:"):
             there = drive in self.site.drives
@@ -275,7 +282,7 @@ class GoogleDrive(GoogleServer):
         item = self.site.items.get(id)
         if item is None or not viewer.lists(item) or (drive and item.drive != drive):
             return answer | {"removed": True}
-        return answer | {"removed": False, "file": self._file(viewer, item)}
+        return answer | {"removed": False, "file": self._file(request, viewer, item)}
 
     def _exported(self, item: Item) -> bytes:
         return item.data.ljust(item.export_bytes or 0)
@@ -303,3 +310,10 @@ class GoogleDrive(GoogleServer):
             "restrictions": {"driveMembersOnly": one.members_only, "domainUsersOnly": False},
             "capabilities": {"canListChildren": True},
         }
+
+
+def _choices(fields: dict[str, list[str]]) -> Json:
+    return {
+        id: {"id": id, "kind": "drive#labelField", "valueType": "selection", "selection": chosen}
+        for id, chosen in fields.items()
+    }

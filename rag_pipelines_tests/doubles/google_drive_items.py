@@ -89,6 +89,8 @@ class Item:
     resource_key: str | None = None
     comments: list[Comment] = field(default_factory=list)
     encrypted: bool = False
+    labels: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Choices by label and field."""
     export_bytes: int | None = None
     """Of an export, where a test wants it to be larger than it is."""
 

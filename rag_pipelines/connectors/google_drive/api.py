@@ -36,6 +36,7 @@ class DriveApi:
     def __init__(self, client: RestClient, options: GoogleDriveOptions) -> None:
         self._client = client
         self._options = options
+        self._labels = {"includeLabels": ",".join(options.labels)} if options.labels else {}
 
     def me(self) -> str:
         """The account's own address."""
@@ -58,17 +59,19 @@ class DriveApi:
         place = {"corpora": "drive", "driveId": drive} if drive else {"corpora": "user"}
         params = {
             **_ITEMS_TOO,
+            **self._labels,
             **place,
             "q": query,
             "spaces": "drive",
             "pageSize": self._options.page_size,
-            "fields": f"nextPageToken,incompleteSearch,files({fields})",
+            "fields": f"nextPageToken,incompleteSearch,files({self._labelled(fields)})",
         }
         yield from self._pages("files", params, "files")
 
     def file(self, id: str, fields: str = FILE_FIELDS, key: str | None = None) -> Json:
         """One file; `key` is the resource key that its link may need."""
-        return self._get(f"files/{quote(id, safe='')}", {**_ALL_DRIVES, "fields": fields}, _keys(id, key))
+        params = {**_ALL_DRIVES, **self._labels, "fields": self._labelled(fields)}
+        return self._get(f"files/{quote(id, safe='')}", params, _keys(id, key))
 
     def permissions(self, id: str, *, as_admin: bool = False) -> Iterator[Json]:
         """Everything that is granted on a file, folder or shared drive, also what is inherited."""
@@ -97,13 +100,14 @@ class DriveApi:
         while True:
             params = {
                 **_ITEMS_TOO,
+                **self._labels,
                 "driveId": drive,
                 "pageToken": token,
                 "includeRemoved": True,
                 "spaces": "drive",
                 "pageSize": self._options.page_size,
                 "fields": "nextPageToken,newStartPageToken,"
-                f"changes(changeType,removed,fileId,driveId,file({FILE_FIELDS}))",
+                f"changes(changeType,removed,fileId,driveId,file({self._labelled(FILE_FIELDS)}))",
             }
             try:
                 page = self._get("changes", params)
@@ -117,6 +121,9 @@ class DriveApi:
             if following == token:
                 raise TransientError(f"changes: the server repeats the page {token!r}")
             token = following
+
+    def _labelled(self, fields: str) -> str:
+        return f"{fields},labelInfo" if self._labels and fields == FILE_FIELDS else fields
 
     def content(self, id: str, max_bytes: int, size: int | None = None, key: str | None = None) -> bytes:
         """The bytes of a file."""

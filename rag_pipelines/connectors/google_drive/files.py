@@ -95,6 +95,19 @@ class Abilities(Api, frozen=True):
     can_list_children: bool = True
 
 
+class LabelField(Api, frozen=True):
+    selection: tuple[str, ...] = ()
+
+
+class Label(Api, frozen=True):
+    id: str
+    fields: dict[str, LabelField] = {}
+
+
+class LabelInfo(Api, frozen=True):
+    labels: tuple[Label, ...] = ()
+
+
 class DriveFile(Api, frozen=True):
     """A file, folder or shortcut as one account sees it. `permissions` None: they are not told."""
 
@@ -118,6 +131,7 @@ class DriveFile(Api, frozen=True):
     client_encryption_details: Encryption | None = None
     capabilities: Abilities = Abilities()
     permissions: tuple[Permission, ...] | None = None
+    label_info: LabelInfo = LabelInfo()
 
     @property
     def external_id(self) -> str:
@@ -141,6 +155,19 @@ class DriveFile(Api, frozen=True):
     def has_own_permissions(self) -> bool:
         """Whether who may read it is not, or may not be, the same as for what is beside it."""
         return self.has_augmented_permissions is not False or self.inherited_permissions_disabled
+
+    def labels(self, names: Mapping[str, str | Mapping[str, str]]) -> list[str]:
+        """Those it has, by their `names` or those of the choices made in them; a choice without a name, or a
+        label in which none was made, goes by its id."""
+        found: set[str] = set()
+        for label in self.label_info.labels:
+            name = names.get(label.id, label.id)
+            if isinstance(name, str):
+                found.add(name)
+                continue
+            chosen = [choice for field in label.fields.values() for choice in field.selection] or [label.id]
+            found.update(name.get(one, one) for one in chosen)
+        return sorted(found)
 
     def export_type(self, docs_format: str) -> str | None:
         """The media type of its export, if it is of an editor that exports text."""

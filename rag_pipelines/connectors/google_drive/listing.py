@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -309,9 +310,11 @@ class DriveWalk:
         tree = self._trees.get(scope.key)
         above = tree.above(file.parent) if tree is not None else []
         user = file.last_modifying_user or (file.owners[0] if file.owners else None)
-        metadata = {"type": file.mime_type, "drive": scope.name}
+        metadata: dict[str, Any] = {"type": file.mime_type, "drive": scope.name}
         if file.owner:
             metadata["owner"] = file.owner
+        if labels := file.labels(self._options.labels):
+            metadata["labels"] = labels
         return Item(
             external_id=file.external_id,
             token=token,

@@ -66,6 +66,11 @@ class GoogleDriveOptions(HttpOptions):
         True, description="whether what shortcuts lead to is read, where no chosen drive holds it"
     )
     comments: bool = Field(False, description="whether comments are documents; costs a request for each file")
+    labels: dict[str, str | dict[str, str]] = Field(
+        {},
+        description="labels that are read, by id, with the name that the metadata 'labels' has for each; for "
+        "one with choices the name of each choice, by its id",
+    )
     docs_format: Literal["markdown", "html"] = Field("markdown", description="as what Docs are exported")
     max_bytes: int = Field(50_000_000, gt=0, description="a larger file, or export, is a failed document")
 
