@@ -1182,6 +1182,16 @@ CREATE TABLE rag.served (
     milliseconds bigint[] NOT NULL
 );
 
+CREATE TABLE rag.session (
+    digest bytea NOT NULL,
+    name text NOT NULL,
+    tenant text NOT NULL,
+    principals text[] NOT NULL,
+    shown text NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE rag.shard_lease (
     token uuid NOT NULL,
     source_id integer NOT NULL,
@@ -1635,6 +1645,9 @@ ALTER TABLE ONLY rag.schema_release
 ALTER TABLE ONLY rag.served
     ADD CONSTRAINT served_pkey PRIMARY KEY (index_name, hour);
 
+ALTER TABLE ONLY rag.session
+    ADD CONSTRAINT session_pkey PRIMARY KEY (digest);
+
 ALTER TABLE ONLY rag.shard_lease
     ADD CONSTRAINT shard_lease_pkey PRIMARY KEY (token);
 
@@ -1750,6 +1763,8 @@ CREATE UNIQUE INDEX quarantine_document ON rag.quarantine USING btree (source_id
 CREATE UNIQUE INDEX quarantine_entity ON rag.quarantine USING btree (source_id, entity) WHERE (entity IS NOT NULL);
 
 CREATE INDEX run_by_source ON rag.run USING btree (source_id, run_id DESC);
+
+CREATE INDEX session_expiry ON rag.session USING btree (expires_at);
 
 CREATE INDEX shard_lease_by_source ON rag.shard_lease USING btree (source_id);
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +40,19 @@ def _some(value: timedelta) -> timedelta:
     return value
 
 
+def _page_address(value: str) -> str:
+    host = urlsplit(value).hostname
+    if value.startswith("http://") and host not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("an https:// address; browsers keep no session over plain HTTP but with localhost")
+    return value.rstrip("/")
+
+
+def _at_most_a_week(value: timedelta) -> timedelta:
+    if value > timedelta(days=7):
+        raise ValueError("a duration of at most 7d; groups are read again only at the next sign-in")
+    return value
+
+
 Positive = Annotated[Duration, AfterValidator(_some)]
 
 
@@ -61,17 +75,43 @@ class ApiKey(Section):
         return value
 
 
+class SignInSettings(Section):
+    """Sign-in of people on the search page: the authorization code flow of OpenID Connect, with PKCE.
+
+    `url` is the address of the search page as browsers have it; the provider has to know
+    ``URL/auth/callback`` as a redirect URI. Without a `client_secret` the client is a public one. A session
+    lasts for `session`, whatever happens to the person's groups meanwhile. `end_at_provider` signs people out
+    there too, where the provider has a page for it.
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#@]+[^?#]*$"), AfterValidator(_page_address)]
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    scopes: tuple[Annotated[str, Field(pattern=r"^\S+$")], ...] = ("openid", "email", "profile")
+    session: Annotated[Positive, AfterValidator(_at_most_a_week)] = timedelta(hours=8)
+    end_at_provider: bool = False
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value:
+            raise ValueError("a list with openid, without which the provider says not who signed in")
+        return value
+
+
 class OidcSettings(Section):
     """Whose tokens are accepted, and what their claims say about the bearer.
 
-    `jwks` is a URL or a file with the issuer's public keys; by default the issuer's own description says
-    where they are. The tenant is `tenant`, or what the claim `tenant_claim` holds, translated by `tenants`
-    where that is given. `principals` maps claims (a text or a list of them) to a namespace: with
-    ``{email: "user:", groups: "group:"}`` the group ``hr`` is the principal ``group:hr``.
+    Bearer tokens are accepted for `audience`, and none without it; people sign in on the search page where
+    there is `sign_in`. `jwks` is a URL or a file with the issuer's public keys; by default the issuer's own
+    description says where they are. The tenant is `tenant`, or what the claim `tenant_claim` holds,
+    translated by `tenants` where that is given. `principals` maps claims (a text or a list of them) to a
+    namespace: with ``{email: "user:", groups: "group:"}`` the group ``hr`` is the principal ``group:hr``.
     """
 
     issuer: str = Field(pattern=r"^https?://")
-    audience: str = Field(min_length=1)
+    audience: Annotated[str, Field(min_length=1)] | None = None
+    sign_in: SignInSettings | None = None
     jwks: str | None = None
     algorithms: tuple[
         Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...
@@ -88,6 +128,12 @@ class OidcSettings(Section):
         if value is None or value.startswith(("https://", "http://")):
             return value
         return str((info.context or {}).get("base", Path.cwd()) / Path(value).expanduser())
+
+    @model_validator(mode="after")
+    def _some_use(self) -> OidcSettings:
+        if self.audience is None and self.sign_in is None:
+            raise ValueError("'audience', for bearer tokens, or 'sign_in', for people on the search page")
+        return self
 
     @model_validator(mode="after")
     def _one_tenant(self) -> OidcSettings:

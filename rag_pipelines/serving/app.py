@@ -24,11 +24,14 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.secrets import references as secrets
 from rag_pipelines.serving import events, page, problems, routes
+from rag_pipelines.serving.accounts import Accounts
 from rag_pipelines.serving.auth import Logins
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.problems import Problem
 from rag_pipelines.serving.requests import Requests
 from rag_pipelines.serving.service import Service
+from rag_pipelines.serving.sign_in import SignIn
+from rag_pipelines.serving.sign_in_routes import sign_in_routes
 from rag_pipelines.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     serving = settings.serving
     logins = Logins(serving)
     backend = Backend(settings, database, embedders, time_limit=serving.limits.time)
-    service = Service(settings, backend, logins)
+    service = Service(settings, backend, logins, _accounts(settings, backend, logins))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +69,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(routes.for_callers())
     app.include_router(routes.for_machines())
     app.include_router(page.router)
+    app.include_router(sign_in_routes())
     if webhooks := events.webhook_secrets(settings):
         app.include_router(events.events_router(webhooks, service.refuse_event, service.keep_hints))
     for kind, handler in (
@@ -90,6 +94,16 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     )
     _describe(app, serving.limits)
     return app
+
+
+def _accounts(settings: Settings, backend: Backend, logins: Logins) -> Accounts | None:
+    """What people need to sign in, where that is configured."""
+    oidc = settings.serving.oidc
+    if oidc is None or oidc.sign_in is None or logins.tokens is None:
+        return None
+    provider = SignIn(oidc, oidc.sign_in, logins.tokens)
+    sessions = backend.sessions(oidc.sign_in.session)
+    return Accounts(oidc.sign_in, provider, sessions, settings.serving.limits.waiting)
 
 
 async def _renew_secrets() -> None:

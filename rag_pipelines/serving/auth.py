@@ -1,4 +1,4 @@
-"""Who is calling: API keys and OIDC bearer tokens become a tenant and principals.
+"""Who is calling: API keys and what an OIDC issuer signed become a tenant and principals.
 
 What belongs here: checking what a caller shows. What does not: what the caller may then read (the database
 decides it), and HTTP. Nothing here says why a login failed beyond what its owner can mend.
@@ -62,14 +62,25 @@ class Logins:
         }
         if len(self._keys) < len(settings.api_keys):
             raise ConfigError("two of serving.api_keys have the same sha256; give each a key of its own")
-        self._tokens = tokens or (Tokens(settings.oidc) if settings.oidc else None)
+        self.tokens = tokens or (Tokens(settings.oidc) if settings.oidc else None)
+        self._bears = settings.oidc is not None and settings.oidc.audience is not None
         self._anonymous = settings.anonymous
 
     @property
+    def by_header(self) -> bool:
+        """Whether a key or a token with each request is a way to log in."""
+        return bool(self._keys) or self._bears
+
+    @property
+    def serves_anybody(self) -> bool:
+        """Whether callers without a login are served."""
+        return self._anonymous is not None
+
+    @property
     def ways(self) -> str:
-        """What a caller may do to log in, for people."""
+        """What a program may do to log in, for people."""
         ways = ["an API key as X-API-Key"] if self._keys else []
-        ways += ["a token as Authorization: Bearer"] if self._tokens else []
+        ways += ["a token as Authorization: Bearer"] if self._bears else []
         return " or ".join(ways) or "none, only callers without a login are served"
 
     def of_key(self, key: str) -> RequestCaller:
@@ -90,9 +101,9 @@ class Logins:
             LoginError: it is not valid, or not for us.
             TransientError: the issuer's keys cannot be had.
         """
-        if self._tokens is None:
+        if self.tokens is None or not self._bears:
             raise LoginError(f"bearer tokens are not accepted; valid: {self.ways}")
-        return self._tokens.caller(token)
+        return self.tokens.caller(token)
 
     def of_nobody(self, address: str) -> RequestCaller:
         """Whom a caller without a login stands for. Raises `LoginError` where there is no such caller."""
@@ -120,12 +131,27 @@ class Tokens:
 
     def caller(self, token: str) -> RequestCaller:
         """Whom a token stands for. Raises `LoginError`, `TransientError`."""
-        claims = self._claims(token)
+        return self.caller_of(self.claims(token, str(self._settings.audience)))
+
+    def caller_of(self, claims: Mapping[str, Any]) -> RequestCaller:
+        """Whom checked claims stand for. Raises `LoginError`."""
         tenant = self._tenant(claims)
         principals = principals_of(claims, self._settings.principals)
         return RequestCaller(f"user:{claims['sub']}", tenant, principals)
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
+        """What the issuer says of itself, such as its endpoints (OpenID Connect Discovery 1.0, section 4).
+
+        Raises `ValueError`, and whatever reading it raises.
+        """
+        issuer = self._settings.issuer
+        about = self._fetch(issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if about.get("issuer") != issuer:
+            raise ValueError(f"it describes the issuer {about.get('issuer')!r}, not {issuer!r}")
+        return about
+
+    def claims(self, token: str, audience: str) -> dict[str, Any]:
+        """What the issuer says in a token for `audience`. Raises `LoginError`, `TransientError`."""
         import jwt
 
         chosen = self._settings
@@ -141,7 +167,7 @@ class Tokens:
                 token,
                 self._key(header.get("kid")),
                 algorithms=list(chosen.algorithms),
-                audience=chosen.audience,
+                audience=audience,
                 issuer=chosen.issuer,
                 leeway=chosen.leeway,
                 options={"require": ["exp", "iss", "aud", "sub"]},
@@ -185,14 +211,7 @@ class Tokens:
 
         chosen = self._settings
         try:
-            place = chosen.jwks
-            if place is None:
-                about = self._fetch(chosen.issuer.rstrip("/") + "/.well-known/openid-configuration")
-                if about.get("issuer") != chosen.issuer:
-                    raise ValueError(
-                        f"it describes the issuer {about.get('issuer')!r}, not {chosen.issuer!r}"
-                    )
-                place = about["jwks_uri"]
+            place = chosen.jwks or self.describe()["jwks_uri"]
             found = jwt.PyJWKSet.from_dict(dict(self._fetch(place)))
         except Exception as error:
             log.warning("the keys of %s cannot be read: %s: %s", chosen.issuer, type(error).__name__, error)

@@ -27,6 +27,7 @@ from rag_pipelines.query.search import Searcher
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.serving.served import Served
+from rag_pipelines.serving.sessions import Sessions
 from rag_pipelines.store.database import Database
 from rag_pipelines.store.hints import put_hints
 from rag_pipelines.store.reader import prove_reader
@@ -153,6 +154,10 @@ class Backend:
     ) -> tuple[str, int]:
         """As `Feedback.vote`, for a caller."""
         return self._feedback.vote(receipt, caller.tenant, caller.name, verdict, reason)
+
+    def sessions(self, lasts: timedelta) -> Sessions:
+        """The sessions of people who signed in."""
+        return Sessions(self._own, lasts)
 
     def keep_hints(self, source: str, keys: Sequence[str | None]) -> None:
         """Write that each of `keys` changed in `source`. Raises `RagError` where the database cannot."""

@@ -20,11 +20,13 @@ from rag_pipelines.query.filter_predicate import named_sources, predicate
 from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters
 from rag_pipelines.serving import problems, schema
+from rag_pipelines.serving.accounts import Accounts
 from rag_pipelines.serving.auth import LoginError, Logins, RequestCaller
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
 from rag_pipelines.serving.metrics import Metrics
 from rag_pipelines.serving.problems import Problem
+from rag_pipelines.serving.sessions import Session, SessionEndedError
 
 T = TypeVar("T")
 
@@ -34,11 +36,14 @@ log = logging.getLogger(__name__)
 class Service:
     """What the routes share: the backend, logins, limits and metrics of one application."""
 
-    def __init__(self, settings: Settings, backend: Backend, logins: Logins) -> None:
+    def __init__(
+        self, settings: Settings, backend: Backend, logins: Logins, accounts: Accounts | None = None
+    ) -> None:
         limits = settings.serving.limits
         self.settings = settings.serving
         self.backend = backend
         self.logins = logins
+        self.accounts = accounts
         self.rate = RateLimit(limits.requests_per_minute, limits.burst)
         self.searches = Workers(limits.searches or settings.database.pool_size, limits.waiting)
         self.lookups = Workers(2, limits.waiting)
@@ -53,7 +58,10 @@ class Service:
             self._count(f"refused:{address}")
             shown = "authorization" in request.headers
             challenge = 'Bearer realm="rag-pipelines"' + (', error="invalid_token"' if shown else "")
-            raise Problem(401, "login", str(error), headers={"WWW-Authenticate": challenge}) from None
+            headers = {"WWW-Authenticate": challenge}
+            if self.accounts and isinstance(error, SessionEndedError):
+                headers["Set-Cookie"] = self.accounts.without_session
+            raise Problem(401, "login", str(error), headers=headers) from None
         request.scope["told"].update(caller=caller.name[:200], tenant=caller.tenant)
         self._count(caller.name)
         return caller
@@ -65,13 +73,25 @@ class Service:
         if keys:
             return self.logins.of_key(keys[0])
         if not tokens:
-            return self.logins.of_nobody(address)
+            session = await self.session_of(request)
+            return session.caller if session else self.logins.of_nobody(address)
         kind, _, token = tokens[0].partition(" ")
         if kind.lower() != "bearer":
             raise LoginError(
                 f"received an Authorization of another kind than Bearer; valid: {self.logins.ways}"
             )
         return await self.run_blocking(self.lookups, partial(self.logins.of_token, token.strip()))
+
+    async def session_of(self, request: Request) -> Session | None:
+        """The session that a browser comes with, if it does. Raises `LoginError`, `Problem`."""
+        token = self.accounts.token_of(request) if self.accounts else None
+        if self.accounts is None or token is None:
+            return None
+        return await self.run_blocking(self.lookups, partial(self.accounts.sessions.find, token))
+
+    def count_stranger(self, request: Request) -> None:
+        """Count a request of nobody in particular against its address. Raises `Problem`."""
+        self._count(f"stranger:{_address(request)}")
 
     def _count(self, name: str) -> None:
         if wait := self.rate.take(name):
@@ -155,6 +175,8 @@ class Service:
         """Give everything back."""
         self.searches.close()
         self.lookups.close()
+        if self.accounts is not None:
+            self.accounts.close()
         self.backend.close()
 
 
