@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -330,6 +331,32 @@ def python_api() -> str:
     )
 
 
+def mistakes() -> str:
+    """Mistakes, with what each prints and returns, from the table that a test makes them by."""
+    groups = yaml.safe_load((ROOT / "docs" / "reference" / "mistakes.yaml").read_text(encoding="utf-8"))
+    lines = [
+        "# Mistakes",
+        "",
+        "What common mistakes print and return. A test makes each of them, and fails where anything else is "
+        "printed or returned; … stands for what differs. Messages go to standard error, results to standard "
+        "output. [Exit codes and errors](exit-codes-and-errors.md) lists the codes.",
+    ]
+    for group, entries in groups.items():
+        lines += ["", f"## {group} {{ #{group.lower().replace(' ', '-')} }}"]
+        for one in entries:
+            lines += ["", f"### {one['mistake'].capitalize()}", ""]
+            if where := one.get("where"):
+                lines += [f"Where {where}:", ""]
+            for name, text in {**one.get("files", {}), "rag.yaml": one.get("rag.yaml", "")}.items():
+                if text:
+                    kind = "yaml" if name == "rag.yaml" else "json"
+                    lines += [f'```{kind} title="{name}"', text.rstrip(), "```", ""]
+            lines += ["```console", one["run"], "```", "", "```text", one["prints"].rstrip(), "```", ""]
+            answer = "HTTP status" if one["run"].startswith("curl") else "Exit code"
+            lines += [f"{answer} {one['returns']}."]
+    return "\n".join(lines) + "\n"
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
     """A table in Markdown; nothing where there are no rows. Of a longer text its first paragraph stands."""
     lines = [f"| {' | '.join(_cell(cell or '') for cell in row)} |" for row in rows]
@@ -361,6 +388,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/configuration.md": configuration,
     "reference/commands.md": commands,
     "reference/exit-codes-and-errors.md": exit_codes_and_errors,
+    "reference/mistakes.md": mistakes,
     "reference/gates-and-checks.md": gates_and_checks,
     "reference/dagster.md": dagster,
     "reference/python.md": python_api,

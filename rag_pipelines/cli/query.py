@@ -88,6 +88,8 @@ def query(
     filters = simple if filter_ is None else _parse_filter(filter_, simple)
     caller = [*([user_principal(user)] if user else []), *(principals or [])]
     whose = _tenant(chosen, name, tenant)
+    for bare in (one for one in principals or () if ":" not in one):
+        say(f"note: --as {bare} is a principal without a namespace; such are group:{bare} or user:{bare}")
     searcher = Searcher(chosen.database, chosen.settings, name, chosen.embedders)
     try:
         _prepare(searcher, whose)
@@ -138,8 +140,10 @@ def _tenant(chosen: Invocation, index: str, name: str | None) -> str:
         return tenants[0]
     if name in tenants:
         return str(name)
+    if not tenants:
+        raise UsageError(f"index {index!r} holds nothing yet; run `rag-pipelines refresh {index}`")
     asked = f"index {index!r} has no tenant {name!r}" if name else "name a tenant with --tenant"
-    raise UsageError(f"{asked}; valid: {', '.join(tenants) or 'none, nothing has been ingested yet'}")
+    raise UsageError(f"{asked}; valid: {', '.join(tenants)}")
 
 
 def _prepare(searcher: Searcher, tenant: str) -> None:

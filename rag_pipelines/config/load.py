@@ -58,7 +58,8 @@ def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.envi
     except ValidationError as error:
         from rag_pipelines.config.problems import describe
 
-        problems += describe(error, document)
+        told = {place for place, _ in problems}
+        problems += [problem for problem in describe(error, document) if problem[0] not in told]
     problems += cross_reference_problems(document.data)
     if problems or settings is None:
         raise _config_error(file, problems, document) from None

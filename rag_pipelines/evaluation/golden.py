@@ -100,7 +100,7 @@ def _validate(rows: Iterable[tuple[int, Any]], problems: Problems) -> Iterator[Q
             question = msgspec.convert(row, Question)
             question = msgspec.structs.replace(question, filters=_filters(question.filters))
         except (msgspec.ValidationError, UsageError) as error:
-            problems.add(line, str(error))
+            problems.add(line, f"{error}{_valid_keys(error)}")
             continue
         wrong = list(_problems_of(question))
         if question.id in seen:
@@ -126,6 +126,14 @@ def _filters(given: Any) -> Filters | Filter:
             "'field', 'all', 'any' or 'not'"
         )
     return msgspec.convert(given, Filters)
+
+
+def _valid_keys(error: Exception) -> str:
+    """What a question may say, where it says something else."""
+    said = str(error)
+    if not said.startswith("Object contains unknown field") or " - at " in said:
+        return ""
+    return f"; valid: {', '.join(field.encode_name for field in msgspec.structs.fields(Question))}"
 
 
 def _problems_of(question: Question) -> Iterator[str]:

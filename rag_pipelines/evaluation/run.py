@@ -6,7 +6,7 @@ What belongs here: a setting, asking, the summary of a run. What does not: figur
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -123,6 +123,7 @@ def evaluate(
         version = version_of(connection, index, setting.version)
         asked, notes = resolve(connection, version, golden.questions)
         calibration = calibration_of(connection, version.version_id, setting.mode)
+        foreign = _tenant_notes(golden, tenant, tenants_of(connection, runtime.settings, index))
     started = datetime.now(UTC)
     results = results_of(
         Runtime(runtime.database, applied, runtime.embedders),
@@ -147,7 +148,7 @@ def evaluate(
         },
         started_at=started,
         answers=tuple(_answers(asked, results, setting, calibration)),
-        notes=(*notes, *_calibration_note(calibration, golden)),
+        notes=(*notes, *foreign, *_calibration_note(calibration, golden)),
     )
 
 
@@ -188,6 +189,14 @@ def results_of(
     finally:
         searcher.close()
     return results
+
+
+def _tenant_notes(golden: GoldenSet, tenant: str | None, known: Sequence[str]) -> Iterator[str]:
+    """Tenants that are asked in and of which the index has no document, so that nothing can be found."""
+    asked = Counter(one.tenant or tenant for one in golden.questions)
+    for name in sorted(name for name in asked if name and name not in known):
+        share = f"{asked[name]:,} of {len(golden.questions):,} questions ask"
+        yield f"the index has no tenant {name!r}, in which {share}; valid: {', '.join(known) or 'none'}"
 
 
 def version_of(connection: Pg, index: str, number: int | None) -> Version:

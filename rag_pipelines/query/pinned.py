@@ -42,10 +42,7 @@ def version_to_read(connection: Pg, index: str, number: int | None) -> Version:
         return _find_version(connection, index, number)
     version = live_version(connection, index)
     if version is None:
-        raise UsageError(
-            f"index {index!r} has no live version; run `rag-pipelines index build {index}` and "
-            f"`rag-pipelines index promote {index}`"
-        )
+        raise UsageError(f"index {index!r} has no live version; run `rag-pipelines index build {index}`")
     return version
 
 
