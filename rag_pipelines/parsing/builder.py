@@ -107,6 +107,12 @@ class DocumentBuilder:
         """The headings that are open now, outermost first."""
         return self._path
 
+    @property
+    def opening_heading(self) -> str | None:
+        """The heading that the document begins with, if it does."""
+        opens = bool(self._blocks) and self._blocks[0].kind is BlockKind.HEADING
+        return self._parts[0] if opens else None
+
     def add(
         self,
         kind: BlockKind,

@@ -64,12 +64,6 @@ _CORE_PROPERTIES = {
     "modified": "modified",
 }
 
-# What office programs write into the title property by themselves.
-_NOT_A_TITLE = re.compile(
-    r"(?i)(microsoft (word|powerpoint|excel)\b.*|power\s?point presentation|(word )?document\d*|untitled.*|"
-    r"presentation\d*|pr[äe]sentation\d*|slide \d+|book\d*|template.*|title|no slide title|.*\.\w{2,4})"
-)
-
 
 class OfficePackage:
     """An Office Open XML package that is safe to hand to a library.
@@ -206,12 +200,6 @@ def parse_xml(data: bytes, name: str = "XML") -> _Element:
     if dtd is not None and any(True for _ in dtd.iterentities()):
         raise CorruptDocumentError(f"{name} declares XML entities, which are refused")
     return root
-
-
-def meaningful_title(title: str | None) -> str | None:
-    """`title` if a person wrote it, None for what office programs fill in and for file names."""
-    title = (title or "").strip()
-    return None if not title or _NOT_A_TITLE.fullmatch(title) else title
 
 
 def core_properties(package: OfficePackage) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from rag_pipelines.parsing.html.parse import add_html
 from rag_pipelines.parsing.html.tree import decode_markup
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.witness import html as witness
-from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
+from rag_pipelines.parsing.zip_package import open_package, parse_xml, read_part
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -61,7 +62,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         content = parse_xml(read_part(package, path), path)
         builder.metadata = _metadata(content)
         builder.language = builder.metadata.pop("language", None)
-        builder.title = meaningful_title(builder.metadata.get("title"))
+        builder.title = choose_title(None, builder.metadata.get("title"))
         for part, item in _spine(content, posixpath.dirname(path)):
             if item.get("media-type") not in _CHAPTER_TYPES:
                 is_image = str(item.get("media-type")).startswith("image/")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.text.canonical import one_line
+from rag_pipelines.text.titles import meaningful_title
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -48,7 +49,9 @@ def read_head(builder: DocumentBuilder, soup: BeautifulSoup) -> None:
     declared = next((base.get("href") for base in found_in_head["base"]), None)
     builder.base = str(declared or url or "") or None
     title = next(iter(found_in_head["title"]), None)
-    builder.title = one_line(named.get("og:title") or (title.get_text() if title else "")) or None
+    builder.title = meaningful_title(named.get("og:title")) or (
+        meaningful_title(title.get_text()) if title else None
+    )
     page = soup.html
     language = page.get("lang") or page.get("xml:lang") if page else None
     language = language or named.get("content-language") or named.get("og:locale")

@@ -24,7 +24,7 @@ from rag_pipelines.parsing.office.doc_text import DocText
 from rag_pipelines.parsing.office.ole import document_properties, embedded_objects, open_ole, read_stream
 from rag_pipelines.parsing.parts import add_attachment
 from rag_pipelines.parsing.witness import doc as witness
-from rag_pipelines.parsing.zip_package import meaningful_title
+from rag_pipelines.text.titles import choose_title
 
 MEDIA_TYPE = "application/msword"
 
@@ -69,7 +69,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         else:
             add_attachment(builder, request, file.data, file.name)
     _add_furniture(builder, text)
-    builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or opening
+    builder.title = choose_title(builder.title or opening, builder.metadata.get("title"))
     builder.account_for(witness.text(main))
     return builder.finish()
 

@@ -46,10 +46,10 @@ from rag_pipelines.parsing.witness.ooxml import paragraphs, word_text
 from rag_pipelines.parsing.zip_package import (
     OfficePackage,
     core_properties,
-    meaningful_title,
     parse_xml,
     validate_ooxml,
 )
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -75,7 +75,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     reader.read_furniture()
     builder.metadata = core_properties(package)
     builder.language = builder.metadata.pop("language", None)
-    builder.title = builder.title or meaningful_title(builder.metadata.get("title")) or reader.opening_heading
+    builder.title = choose_title(builder.title or builder.opening_heading, builder.metadata.get("title"))
     builder.account_for(word_text(package), lambda: word_text(package, paragraphs))
     return builder.finish()
 
@@ -121,7 +121,6 @@ class _DocxReader:
         self.document = document
         self.builder = builder
         self.text = DocxText(document, builder)
-        self.opening_heading: str | None = None
         self._request = request
         self._code: list[str] = []
 
@@ -203,8 +202,6 @@ class _DocxReader:
             self._code.append(text)
         elif text.strip():
             self.end_code()
-            if kind is BlockKind.HEADING and not self.builder:
-                self.opening_heading = text
             self.builder.add(BlockKind(kind), text, level=level, page=page)
         self._flush()
 

@@ -55,7 +55,8 @@ from rag_pipelines.parsing.office.ole import embedded_file
 from rag_pipelines.parsing.office.sheets import MAX_BLANK_ROWS, add_sheet, comment
 from rag_pipelines.parsing.parts import add_attachment, add_picture
 from rag_pipelines.parsing.witness import odf
-from rag_pipelines.parsing.zip_package import meaningful_title, open_package, parse_xml, read_part
+from rag_pipelines.parsing.zip_package import open_package, parse_xml, read_part
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -120,7 +121,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             builder.lose(Loss.ATTACHMENTS)
         else:
             add_attachment(builder, request, found.data, found.name)
-    builder.title = builder.title or meaningful_title(metadata.get("title")) or reader.opening_heading
+    builder.title = choose_title(builder.title or reader.opening_heading, metadata.get("title"))
     builder.account_for(odf.pieces(source, styles), lambda: odf.text(source, styles))
     return builder.finish()
 

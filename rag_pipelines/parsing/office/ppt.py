@@ -25,7 +25,7 @@ from rag_pipelines.parsing.office.ole import document_properties, open_ole, read
 from rag_pipelines.parsing.office.ppt_tables import Anchor, grid, is_table, read_anchor
 from rag_pipelines.parsing.office.ppt_text import Line, read_lines
 from rag_pipelines.parsing.witness import ppt as witness
-from rag_pipelines.parsing.zip_package import meaningful_title
+from rag_pipelines.text.titles import choose_title
 
 MEDIA_TYPE = "application/vnd.ms-powerpoint"
 
@@ -113,7 +113,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         notes = "\n".join(text.text for text in deck.notes(slide) if text.kind == 2)
         builder.add(BlockKind.PARAGRAPH, notes and f"Speaker notes: {notes}", page=page)
         opening = opening or title
-    builder.title = meaningful_title(builder.metadata.get("title")) or opening
+    builder.title = choose_title(opening, builder.metadata.get("title"))
     builder.account_for(witness.text(data))
     return builder.finish()
 

@@ -37,10 +37,10 @@ from rag_pipelines.parsing.witness.ooxml import paragraphs, slides_text
 from rag_pipelines.parsing.zip_package import (
     OfficePackage,
     core_properties,
-    meaningful_title,
     parse_xml,
     validate_ooxml,
 )
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -105,7 +105,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     builder.pages = len(slides)
     builder.metadata = core_properties(package)
     builder.language = builder.metadata.pop("language", None)
-    builder.title = meaningful_title(builder.metadata.get("title")) or first_title
+    builder.title = choose_title(first_title, builder.metadata.get("title"))
     builder.account_for(slides_text(package), lambda: slides_text(package, paragraphs))
     return builder.finish()
 

@@ -18,7 +18,7 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.losses import LeftOut, Loss
 from rag_pipelines.parsing.office.rtf_source import Aside, prepare, read_line, replace_marks
 from rag_pipelines.parsing.witness import rtf as witness
-from rag_pipelines.parsing.zip_package import meaningful_title
+from rag_pipelines.text.titles import choose_title
 
 MEDIA_TYPE = "application/rtf"
 
@@ -64,7 +64,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
     for name, pattern in _INFO.items():
         if found := pattern.search(source):
             builder.metadata[name] = _convert(rf"{{\rtf1 {found[1]}}}").strip()
-    builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.title = choose_title(builder.opening_heading, builder.metadata.get("title"))
     builder.account_for(witness.text(source))
     return builder.finish()
 

@@ -20,11 +20,11 @@ from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.office.xlsx_parts import R, relations
 from rag_pipelines.parsing.zip_package import (
     core_properties,
-    meaningful_title,
     parse_xml,
     read_part,
     validate_ooxml,
 )
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -67,7 +67,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
         builder.pages = number
     builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
-    builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.title = choose_title(None, builder.metadata.get("title"))
     return builder.finish()
 
 

@@ -37,8 +37,9 @@ from rag_pipelines.parsing.office.sheets import add_sheet, comment
 from rag_pipelines.parsing.office.xlsx_parts import MAX_COLUMNS, addresses_of, relations
 from rag_pipelines.parsing.office.xlsx_remarks import PAGE_CODE, Picture, drawn
 from rag_pipelines.parsing.parts import add_picture
-from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, read_part, validate_ooxml
+from rag_pipelines.parsing.zip_package import core_properties, read_part, validate_ooxml
 from rag_pipelines.text.superscripts import join_runs
+from rag_pipelines.text.titles import choose_title
 
 MEDIA_TYPE = "application/vnd.ms-excel.sheet.binary.macroEnabled.12"
 _SUPERSCRIPT = 1
@@ -100,7 +101,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             _add_remarks(package, sheet, shared, frame, request, builder, hidden)
     builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
-    builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.title = choose_title(None, builder.metadata.get("title"))
     builder.account_for(second_reader.texts(request.data))
     return builder.finish()
 

@@ -54,10 +54,10 @@ from rag_pipelines.parsing.witness import ooxml
 from rag_pipelines.parsing.zip_package import (
     OfficePackage,
     core_properties,
-    meaningful_title,
     read_part,
     validate_ooxml,
 )
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -116,7 +116,7 @@ def _parse(office_file: OfficePackage, request: ParseRequest) -> ParsedDocument:
                     add_document(builder, found)
     builder.metadata = core_properties(office_file)
     builder.language = builder.metadata.pop("language", None)
-    builder.title = meaningful_title(builder.metadata.get("title"))
+    builder.title = choose_title(None, builder.metadata.get("title"))
     builder.account_for(ooxml.sheets_text(office_file))
     return builder.finish()
 

@@ -11,13 +11,14 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 from rag_pipelines.parsing.pdf.flow import Paragraph, starts_lower
 from rag_pipelines.parsing.pdf.lines import Line, rows
 from rag_pipelines.parsing.pdf.page import Page
 from rag_pipelines.parsing.pdf.tables import PageTable
-from rag_pipelines.parsing.zip_package import meaningful_title
+from rag_pipelines.text.titles import choose_title, is_boilerplate, may_be_title, words_of
 
 MARGIN = 0.12
 OUTERMOST_MARGIN = 0.2
@@ -29,6 +30,10 @@ SAME_PLACE = 12.0
 
 LARGER = 1.12
 """Text larger than the body by this factor may be a heading."""
+
+COVER_SHARE = 0.5
+FEW_WORDS = 2
+"""A title of so few words goes on in lines of the same size, on a cover of this share of it."""
 
 HEADING_CHARACTERS = 200
 HEADING_LINES = 3
@@ -46,13 +51,8 @@ _CAPTION = re.compile(
 )
 _NOT_A_HEADING_END = re.compile(r"[.,;]$")
 _LABEL_AND_VALUE = re.compile(r":\s+\S")
-_NUMBERED = re.compile(r"(?:\d+(?:\.\d+)*[.)]?|[A-Z][.)]|[IVX]{2,}[.)]?)\s")
+_NUMBERED = re.compile(r"(?:\d{1,3}(?:\.\d+)*[.)]?|[A-Z][.)]|[IVX]{2,}[.)]?)\s")
 _WORD = re.compile(r"[^\W\d_]{2}")
-_WORDS = re.compile(r"[^\W\d_]{2,}[\W_]*\s.*[^\W\d_]{2}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{3}")
-_CONTENTS = re.compile(
-    r"(?:table of )?contents|inhalt(?:sverzeichnis)?|sommaire|índice|indice|index", re.IGNORECASE
-)
-_DOUBLED = re.compile(r"(?:(.)\1)+")
 
 
 @dataclass(slots=True)
@@ -184,17 +184,9 @@ def _is_labelled(row: Sequence[Line]) -> bool:
 
 
 def title_of(named: str | None, pages: Sequence[Page], headings: Headings) -> str | None:
-    """The title of a document: what its file names it, if that is one, else its largest text on page 1.
-
-    Programs fill in numbers of theirs, file names and glyphs read twice. A title stands on the first page,
-    or at least consists of words.
-    """
-    named = meaningful_title(named)
-    if named and not _DOUBLED.fullmatch("".join(named.split())):
-        shown = _letters("".join(line.text for page in pages[:1] for line in page.lines))
-        if (_letters(named) and _letters(named) in shown) or _WORDS.search(named):
-            return named
-    return headings.title
+    """The title of a document: what its first page shows, or what its file names it; see `choose_title`."""
+    first_page = "".join(line.text for page in pages[:1] for line in page.lines)
+    return choose_title(headings.title, named, first_page)
 
 
 Style = tuple[float, bool]
@@ -206,6 +198,10 @@ class Headings:
     A heading is short, does not end like a sentence, and is larger than the body text or bold where the
     body is not, or the outline or the layout model names it. Levels follow the outline where it names
     headings of the same style, else the styles in order of size; a style used once opens no level.
+
+    The title is the largest text of the first page; where that are two words (a company, a series), with what
+    stands beside it in the same size, or on a cover in half of it. Where the largest text recurs, it is the
+    heading that opens the page.
 
     Pages without text are covers where they come before all text or say the title again: what they show in
     large letters (a half title, a publisher) heads nothing, unless it is numbered or in the outline.
@@ -234,6 +230,7 @@ class Headings:
         may_be = {id(one) for one in candidates}
         with_text = {one.page for one in paragraphs if id(one) not in may_be}.union(pages_with_tables)
         self._covers = self._covers_among(candidates, with_text)
+        self._title_lines = self._lines_of_title(paragraphs, candidates)
         self._levels = self._levels_of([one for one in candidates if one is not self._title])
 
     def level(self, paragraph: Paragraph) -> int | None:
@@ -253,15 +250,16 @@ class Headings:
 
     @property
     def title(self) -> str | None:
-        """The text of the title that the document shows, else of the largest heading of its first page."""
-        largest = self._title or self._largest
-        return largest.whole if largest and not _CONTENTS.fullmatch(largest.text) else None
+        """What the document shows as its title."""
+        return " – ".join(one.whole for one in self._title_lines) or None
 
     def _may_be(self, paragraph: Paragraph) -> bool:
         text = paragraph.text
         if len(text) > HEADING_CHARACTERS or paragraph.lines > HEADING_LINES or "\n" in text:
             return False
         if not _WORD.search(text) or _CAPTION.match(text):
+            return False
+        if is_boilerplate(text):
             return False
         if self._outline_level(paragraph) or paragraph.label in ("section-header", "title"):
             return True
@@ -296,7 +294,7 @@ class Headings:
 
     def _covers_among(self, candidates: Sequence[Paragraph], with_text: Collection[int]) -> set[int]:
         first_text = min(with_text, default=0)
-        title = _letters(self.title or "")
+        title = _letters(self._largest.whole) if self._largest else ""
         return {
             one.page
             for one in candidates
@@ -306,11 +304,36 @@ class Headings:
 
     def _largest_of(self, candidates: Sequence[Paragraph]) -> Paragraph | None:
         """The largest heading of the first page that is larger than the body and has no number."""
-        on_first = [paragraph for paragraph in candidates if paragraph.page == 1]
+        on_first = [one for one in candidates if one.page == 1 and may_be_title(one.text)]
         largest = max(on_first, key=lambda paragraph: paragraph.size, default=None)
         if largest is None or largest.size < LARGER * self.body_size or _NUMBERED.match(largest.whole):
             return None
         return largest
+
+    def _lines_of_title(
+        self, paragraphs: Sequence[Paragraph], candidates: Sequence[Paragraph]
+    ) -> Sequence[Paragraph]:
+        """What makes the title, in reading order."""
+        largest = self._largest
+        if largest is None:
+            return []
+        may_be = {
+            id(one)
+            for one in candidates
+            if one.page == 1 and may_be_title(one.text) and not _NUMBERED.match(one.whole)
+        }
+        lines = [largest]
+        if len(words_of(largest.whole)) <= FEW_WORDS:
+            least = largest.size * (COVER_SHARE if 1 in self._covers else 1)
+
+            def belongs(one: Paragraph) -> bool:
+                return one.size >= least and id(one) in may_be
+
+            at = next(number for number, one in enumerate(paragraphs) if one is largest)
+            above = [*takewhile(belongs, reversed(paragraphs[:at]))]
+            lines = [*reversed(above), largest, *takewhile(belongs, paragraphs[at + 1 :])]
+        recurs = sum(_style(one) == _style(largest) for one in candidates) > 1
+        return paragraphs[:1] if recurs and lines == [largest] and id(paragraphs[0]) in may_be else lines
 
 
 def _style(paragraph: Paragraph) -> Style:

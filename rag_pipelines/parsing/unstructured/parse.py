@@ -19,7 +19,8 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.builder import DocumentBuilder
 from rag_pipelines.parsing.encoding import charset_of, decode
 from rag_pipelines.parsing.unstructured import runtime
-from rag_pipelines.parsing.zip_package import core_properties, meaningful_title, validate_ooxml
+from rag_pipelines.parsing.zip_package import core_properties, validate_ooxml
+from rag_pipelines.text.titles import choose_title
 
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
@@ -50,7 +51,7 @@ def parse(request: ParseRequest) -> ParsedDocument:
             builder.language = builder.metadata.pop("language", None)
             slides = media_type == signatures.PPTX
             elements = runtime.partition_pptx(data) if slides else runtime.partition_docx(data)
-            builder.title = meaningful_title(builder.metadata.get("title"))
+            builder.title = choose_title(None, builder.metadata.get("title"))
         else:
             slides = False
             elements = runtime.partition_html(decode(request.data, charset_of(request.declared_type)))

@@ -270,7 +270,7 @@ def test_metadata_is_read_and_a_file_name_is_no_title() -> None:
         ("rules_v3-final", "Harbour rules"),
         ("Mooring", "Mooring"),
         ("Rules of the harbour of Bergen", "Rules of the harbour of Bergen"),
-        ("港湾規則", "港湾規則"),
+        ("Rules of the airport", "Harbour rules"),
     ],
 )
 def test_a_title_of_the_file_that_is_none_gives_way_to_the_largest_text(named: str, title: str) -> None:
@@ -285,6 +285,31 @@ def test_of_equally_large_texts_the_first_is_the_title() -> None:
     document = parsed(pdf(page))
     assert document.title == "Fees"
     assert texts(document, BlockKind.HEADING) == ["Fees", "Fines"]
+
+
+def test_the_two_large_words_of_a_cover_go_on_in_the_line_below_them() -> None:
+    cover = together(line(60, 200, "Acme Electronics", 36), line(60, 300, "Health plan of 2024", 24))
+    title = parsed(pdf(cover, box(60, 120, 500, 300, PROSE))).title
+    assert title == "Acme Electronics – Health plan of 2024"
+
+
+def test_where_the_largest_text_recurs_the_heading_that_opens_the_page_is_the_title() -> None:
+    page = together(
+        line(60, 40, "How salt is won", 12, "hebo"), box(60, 60, 500, 140, PROSE),
+        line(60, 160, "Early days", 15, "hebo"), box(60, 180, 500, 260, PROSE),
+        line(60, 280, "Later days", 15, "hebo"), box(60, 300, 500, 380, PROSE),
+    )  # fmt: skip
+    assert parsed(pdf(page)).title == "How salt is won"
+
+
+def test_a_title_may_begin_with_a_year_and_boilerplate_heads_nothing() -> None:
+    page = together(
+        line(60, 60, "CONFIDENTIAL", 30, "hebo"), line(60, 120, "2026 harbour rules", 24, "hebo"),
+        box(60, 160, 500, 300, PROSE),
+    )  # fmt: skip
+    document = parsed(pdf(page))
+    assert document.title == "2026 harbour rules"
+    assert all("CONFIDENTIAL" not in block.heading_path for block in document.blocks)
 
 
 ENCRYPTION = {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "owner_pw": "owner"}
