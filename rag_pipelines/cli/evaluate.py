@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag_pipelines.cli.comparison import compare
 from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
+from rag_pipelines.cli.reports import Html, Md, write_report
 from rag_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
-    from rag_pipelines.evaluation.comparison import Comparison
     from rag_pipelines.evaluation.run import Run, RunSummary
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval with golden sets.")
@@ -35,8 +36,6 @@ K = Annotated[int, typer.Option("-k", "--k", min=1, max=1000, help="Cut-off: how
 Depth = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Retrieve this many, to measure recall at this depth.")
 ]
-Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")]
-Md = Annotated[Path | None, typer.Option("--md", metavar="FILE", help="Write the report as Markdown.")]
 
 
 @app.command()
@@ -90,7 +89,7 @@ def run(
     found = summary(stored)
     if trec_run:
         _write_trec(chosen, stored, trec_run)
-    _write_report(_report_of(chosen, stored), html, md)
+    write_report(_report_of(chosen, stored), html, md)
     if as_json:
         print_json({"run": stored.run_id, "version": stored.version, **_plain(found), "notes": stored.notes})
     else:
@@ -127,31 +126,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
     print_table(columns, rows)
 
 
-@app.command()
-def compare(
-    context: typer.Context,
-    first: Annotated[int, typer.Argument(metavar="A", help="A run; see `eval runs`.")],
-    second: Annotated[int, typer.Argument(metavar="B", help="The run to compare with it.")],
-    html: Html = None,
-    md: Md = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two kept runs question by question: of two versions, or of two settings."""
-    from rag_pipelines.evaluation.comparison import compare as compared
-    from rag_pipelines.evaluation.report import comparison_report
-    from rag_pipelines.evaluation.store import get_run
-
-    chosen = invocation(context)
-    with chosen.database.connection() as connection:
-        before, after = get_run(connection, first), get_run(connection, second)
-    found = compared(before, after)
-    _write_report(comparison_report(before, after, found), html, md)
-    if as_json:
-        print_json(_plain(found))
-        return
-    if before.golden_key != after.golden_key:
-        say("note: the golden set changed between the runs; only questions that both have are compared")
-    _show_comparison(found)
+app.command()(compare)
 
 
 @app.command()
@@ -272,7 +247,7 @@ def report(
     with chosen.database.connection() as connection:
         found = get_run(connection, run_id)
     made = _report_of(chosen, found)
-    _write_report(made, html, md)
+    write_report(made, html, md)
     if not (html or md):
         typer.echo(made.markdown())
 
@@ -407,13 +382,6 @@ def _report_of(chosen: Invocation, run: Run) -> Any:
     return run_report(run, names)
 
 
-def _write_report(made: Any, html: Path | None, md: Path | None) -> None:
-    for path, text in ((html, made.html), (md, made.markdown)):
-        if path is not None:
-            path.write_text(text(), encoding="utf-8")
-            say(f"wrote {path}")
-
-
 def _write_trec(chosen: Invocation, run: Run, path: Path) -> None:
     """A document is its external id, with its source in front where the index has several."""
     from rag_pipelines.evaluation.store import names_of
@@ -460,17 +428,6 @@ def _show_summary(run: Run, found: RunSummary) -> None:
     for answer in run.answers:
         for violation in answer.violations:
             say(f"error: {answer.id}: {violation}")
-
-
-def _show_comparison(found: Comparison) -> None:
-    rows = [
-        (name, measure, f"{one.mean:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", one.better, one.worse,
-         f"{one.p:.4f}", "yes" if one.significant else "no")
-        for name, of in found.differences.items()
-        for measure, one in of.items()
-    ]  # fmt: skip
-    columns = ("slice", "measure", "difference", "95 % interval", "better", "worse", "p", "significant")
-    print_table(columns, rows, title=f"{found.second} against {found.first}")
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -268,6 +268,27 @@ class TestCommands:
         assert "95 % interval" in self.call(reserve, "report", second)
         assert "golden" in self.call(reserve, "runs")
 
+    def test_a_comparison_names_how_both_were_asked_and_shows_first_what_differs(
+        self, reserve: Workspace, golden_file: Path
+    ) -> None:
+        words = ("run", golden_file, "--label", "by night", "--json")
+        first = json.loads(self.call(reserve, *words, "--mode", "dense"))["run"]
+        second = json.loads(self.call(reserve, *words, "--mode", "lexical"))["run"]
+        said = self.call(reserve, "compare", first, second)
+        assert f"run {first}  dense, k 10, version 1 of main: by night\n" in said
+        assert f"run {second}  lexical, k 10, version 1 of main: by night\n" in said
+        assert said.index("all questions") < said.index("slices that differ most by nDCG@10")
+        assert "questions that gained most by nDCG@10" in said
+        assert "where does the" in said
+        every = self.call(reserve, "compare", first, second, "--all")
+        assert every.count("RR@10") > said.count("RR@10") > 0
+        runs = json.loads(self.call(reserve, "compare", first, second, "--json"))["runs"]
+        assert [run["setting"]["mode"] for run in runs] == ["dense", "lexical"]
+        assert "no figure of any question differs" in self.call(reserve, "compare", first, first)
+        shorter = json.loads(self.call(reserve, *words, "--mode", "lexical", "-k", 5))["run"]
+        said = self.call(reserve, "compare", first, shorter)
+        assert "the runs have no measure in common: one was asked for k 10, the other for k 5" in said
+
     def test_a_violation_fails_the_command(self, reserve: Workspace, golden_file: Path) -> None:
         reserve.write("hr/.access.yaml", "allow: [everyone]\n")
         reserve.ingest()
