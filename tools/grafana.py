@@ -94,6 +94,10 @@ DASHBOARDS: Mapping[str, Sequence[Panel]] = {
         Panel("Documents blocked for what they hold", {
             'rag_source_screened_documents{outcome="blocked"}': "{{source}}",
         }, kind="stat"),
+        Panel("Emergency switches that are on", {
+            "rag_switch_age_seconds": "{{switch}} {{target}}",
+        }, "s", kind="stat"),
+        Panel("Length of the audit's chain", {"rag_audit_position": "rows"}),
         Panel("Deleted and not yet purged", {'rag_source_documents{state="tombstoned"}': "{{source}}"}),
     ),
 }  # fmt: skip

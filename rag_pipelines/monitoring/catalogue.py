@@ -64,6 +64,7 @@ class CatalogueMetrics(Collector):
                     *_sources(connection, self._settings),
                     *_indexes(connection, self._settings),
                     _switches(connection),
+                    _audit(connection),
                 ]
         except RagError as error:
             log.warning("metrics not computed", error=type(error).__name__, reason=str(error))
@@ -89,6 +90,14 @@ def _switches(connection: Pg) -> Metric:
     for row in query(connection, "metric_switches"):
         age.add_metric([row["kind"], row["target"]], row["age"])
     return age
+
+
+def _audit(connection: Pg) -> Metric:
+    """How long the audit's chain is, which whoever asks keeps where nobody of the database can change it."""
+    position = _gauge("audit_position", "Position of the last row in the audit's chain.")
+    for row in query(connection, "audit_head"):
+        position.add_metric([], row["position"])
+    return position
 
 
 def _sources(connection: Pg, settings: Settings) -> Iterator[Metric]:

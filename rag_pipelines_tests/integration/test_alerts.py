@@ -258,6 +258,17 @@ def forget_a_switch(workspace: Workspace) -> Iterator[str]:
     yield scrape(workspace)
 
 
+@cause("RagAuditShortened")
+def cut_off_the_end_of_the_audit(workspace: Workspace) -> Iterator[str]:
+    turn_on(workspace.database, workspace.settings, "source-off", "docs", reason="a leak")
+    yield scrape(workspace)
+    with workspace.database.connection() as connection, connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute("DELETE FROM rag.audit WHERE position = (SELECT position FROM rag.audit_head)")
+        connection.execute("UPDATE rag.audit_head SET position = position - 1")
+    yield scrape(workspace)
+
+
 def alerts() -> list[str]:
     groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
     return [rule["alert"] for group in groups for rule in group["rules"]]
