@@ -6,7 +6,8 @@ What belongs here: classes only. What does not: handling, logging, mapping of fo
     RagError
     ├── ConfigError                 the configuration file is wrong; carries every problem found
     ├── UsageError                  the caller asked for something that is not there or not allowed
-    │   └── SwitchedOffError        ... just now, because an operator switched it off
+    │   ├── SwitchedOffError        ... just now, because an operator switched it off
+    │   └── ConflictError           ... because something else was said before by the same key
     ├── CredentialError             a source or endpoint rejected our credentials; stops the source
     ├── TransientError              worth another try later
     │   └── ThrottledError          ... after `retry_after` seconds
@@ -71,6 +72,10 @@ class UsageError(RagError):
 
 class SwitchedOffError(UsageError):
     """An operator has switched this off for now."""
+
+
+class ConflictError(UsageError):
+    """Something else was said before by the same key."""
 
 
 class CredentialError(RagError):

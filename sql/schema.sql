@@ -396,6 +396,15 @@ CREATE FUNCTION rag.impact(tf integer, k1 double precision, saturation double pr
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (GREATEST(round((((255 * tf))::double precision / ((tf)::double precision + saturation))), (1)::double precision))::integer;
 
+CREATE FUNCTION rag.inbox_released() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO rag.released (kind, key)
+    SELECT DISTINCT 'raw', encode(raw_sha256, 'hex') FROM gone WHERE raw_sha256 IS NOT NULL;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION rag.inputs_released() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -615,6 +624,35 @@ CREATE FUNCTION rag.search_state(index_name text, tenant text, OUT version_id in
            WHERE ((v.index_name = search_state.index_name) AND (v.state = 'live'::text))) AS version_id,
      rag.changes_of(tenant) AS changes_of;
 END;
+
+CREATE FUNCTION rag.sent_state(source text, external_id text, action text, sequence bigint, OUT state text, OUT reason text) RETURNS record
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE
+        WHEN i.sequence IS NULL THEN CASE action WHEN 'delete' THEN 'deleted' ELSE 'purged' END
+        WHEN i.sequence > sent_state.sequence THEN 'superseded'
+        WHEN coalesce((s.cursor ->> 'sequence')::bigint, 0) < sent_state.sequence THEN 'waiting'
+        WHEN action = 'delete' THEN CASE WHEN d.state <> 'tombstoned' THEN 'waiting' ELSE 'deleted' END
+        WHEN EXISTS (SELECT FROM rag.wanted t WHERE t.source_id = s.source_id AND t.external_id = i.external_id)
+            THEN 'waiting'
+        WHEN q.quarantine_id IS NOT NULL THEN 'quarantined'
+        WHEN w.cause IS NOT NULL THEN 'withheld'
+        WHEN d.raw_sha256 IS DISTINCT FROM i.raw_sha256 OR d.status = 'pending' THEN 'waiting'
+        WHEN d.status = 'ok' THEN 'ok'
+        ELSE 'quarantined'
+    END, CASE
+        WHEN i.sequence > sent_state.sequence OR i.item IS NULL THEN NULL
+        WHEN q.quarantine_id IS NOT NULL THEN q.status || ': ' || q.message
+        WHEN w.cause IS NOT NULL THEN concat_ws(': ', w.cause, w.label)
+        WHEN d.status NOT IN ('ok', 'pending') THEN d.status
+    END
+    FROM (SELECT) AS one
+    LEFT JOIN rag.inbox i ON i.source = sent_state.source AND i.external_id = sent_state.external_id
+    LEFT JOIN rag.source s ON s.name = sent_state.source
+    LEFT JOIN rag.document d ON d.source_id = s.source_id AND d.external_id = sent_state.external_id
+    LEFT JOIN rag.quarantine q ON q.source_id = s.source_id AND q.external_id = sent_state.external_id
+    LEFT JOIN rag.withheld w ON w.source_id = s.source_id AND w.external_id = sent_state.external_id
+$$;
 
 CREATE FUNCTION rag.single_characters(content text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -941,6 +979,23 @@ ALTER TABLE rag.hold ALTER COLUMN hold_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE SEQUENCE rag.inbox_sequence
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE rag.inbox (
+    source text NOT NULL,
+    external_id text NOT NULL,
+    sequence bigint DEFAULT nextval('rag.inbox_sequence'::regclass) NOT NULL,
+    item jsonb,
+    raw_sha256 bytea,
+    raw_bytes bigint,
+    sent_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE rag.index_profile (
     index_name text NOT NULL,
     day date NOT NULL,
@@ -1073,6 +1128,19 @@ ALTER TABLE rag.profile ALTER COLUMN profile_id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE rag.push_receipt (
+    receipt uuid DEFAULT gen_random_uuid() NOT NULL,
+    source text NOT NULL,
+    external_id text NOT NULL,
+    key text NOT NULL,
+    action text NOT NULL,
+    digest uuid NOT NULL,
+    sequence bigint NOT NULL,
+    sent_by text NOT NULL,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT push_receipt_action_check CHECK ((action = ANY (ARRAY['put'::text, 'delete'::text])))
 );
 
 CREATE TABLE rag.quality_result (
@@ -1582,6 +1650,9 @@ ALTER TABLE ONLY rag.hint
 ALTER TABLE ONLY rag.hold
     ADD CONSTRAINT hold_pkey PRIMARY KEY (hold_id);
 
+ALTER TABLE ONLY rag.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (source, external_id);
+
 ALTER TABLE ONLY rag.index_profile
     ADD CONSTRAINT index_profile_pkey PRIMARY KEY (index_name, day);
 
@@ -1620,6 +1691,12 @@ ALTER TABLE ONLY rag.profile
 
 ALTER TABLE ONLY rag.profile
     ADD CONSTRAINT profile_pkey PRIMARY KEY (profile_id);
+
+ALTER TABLE ONLY rag.push_receipt
+    ADD CONSTRAINT push_receipt_pkey PRIMARY KEY (receipt);
+
+ALTER TABLE ONLY rag.push_receipt
+    ADD CONSTRAINT push_receipt_source_key_key UNIQUE (source, key);
 
 ALTER TABLE ONLY rag.quality_result
     ADD CONSTRAINT quality_result_pkey PRIMARY KEY (source_id, suite, expectation);
@@ -1746,6 +1823,10 @@ CREATE INDEX evaluation_run_by_version ON rag.evaluation_run USING btree (index_
 
 CREATE INDEX feedback_by_version ON rag.feedback USING btree (version_id, at);
 
+CREATE INDEX inbox_bytes ON rag.inbox USING btree (raw_sha256) WHERE (raw_sha256 IS NOT NULL);
+
+CREATE UNIQUE INDEX inbox_order ON rag.inbox USING btree (source, sequence);
+
 CREATE INDEX index_version_by_name ON rag.index_version USING btree (index_name, version_id DESC);
 
 CREATE UNIQUE INDEX index_version_one_building ON rag.index_version USING btree (index_name) WHERE (state = 'building'::text);
@@ -1757,6 +1838,8 @@ CREATE INDEX membership_by_member ON rag.membership USING btree (member);
 CREATE INDEX parse_by_blocks ON rag.parse USING btree (blocks_sha256) WHERE (blocks_sha256 IS NOT NULL);
 
 CREATE INDEX plan_by_source ON rag.plan USING btree (source_id, plan_id DESC);
+
+CREATE INDEX push_receipt_age ON rag.push_receipt USING btree (received_at);
 
 CREATE UNIQUE INDEX quarantine_document ON rag.quarantine USING btree (source_id, external_id) WHERE (external_id IS NOT NULL);
 
@@ -1820,6 +1903,8 @@ CREATE TRIGGER note_released AFTER UPDATE ON rag.document_chunks REFERENCING OLD
 
 CREATE TRIGGER note_released AFTER UPDATE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
 
+CREATE TRIGGER note_released AFTER UPDATE ON rag.inbox REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.inbox_released();
+
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.chunk REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.inputs_released();
 
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.chunk_set REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
@@ -1829,6 +1914,8 @@ CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document REFERENCING OLD T
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_chunks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.content_released();
 
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.document_content REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.former_rules_released();
+
+CREATE TRIGGER note_released_gone AFTER DELETE ON rag.inbox REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.inbox_released();
 
 CREATE TRIGGER note_released_gone AFTER DELETE ON rag.parse REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rag.blocks_released();
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,14 +51,22 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Try settings and credentials of sources without ingesting; the exit code is 1 if any fails."""
-    settings = invocation(context).settings
+    from rag_pipelines.connectors.push import PushConnector
+    from rag_pipelines.store.inbox import open_connector
+
+    chosen = invocation(context)
+    settings = chosen.settings
     for name in names or ():
         settings.source(name)
     found: dict[str, list[Finding]] = {}
 
     def attempt(name: str) -> None:
-        with closing(settings.connector(name)) as connector:
-            found[name] = connector.check()
+        with ExitStack() as opened:
+            connector = settings.connector(name)
+            if isinstance(connector, PushConnector):
+                connection = opened.enter_context(chosen.database.connection())
+                connector = open_connector(settings, name, connection)
+            found[name] = opened.enter_context(closing(connector)).check()
 
     errors = for_each(names or settings.sources, attempt)
     if as_json:

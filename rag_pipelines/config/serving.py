@@ -60,12 +60,13 @@ class ApiKey(Section):
     """A key that a program logs in with, and whom it stands for.
 
     `sha256` is the digest of the key in hexadecimal digits; the key itself is known to its owner only
-    (`rag-pipelines serve --new-key` makes both).
+    (`rag-pipelines serve --new-key` makes both). `push` are the sources that it may send documents to.
     """
 
     sha256: SecretStr
     tenant: Tenant
     principals: tuple[Principal, ...] = ()
+    push: tuple[Name, ...] = ()
 
     @field_validator("sha256")
     @classmethod
@@ -155,7 +156,8 @@ class RequestLimits(Section):
 
     A caller has `requests_per_minute` on average and `burst` at once. `searches` run at a time (by default
     as many as `database.pool_size`), `waiting` more may wait, and any further one is sent away. A request
-    that has not ended after `time` is answered with an error.
+    that has not ended after `time` is answered with an error. `body` is the size of its body, `push_body` of
+    one that brings documents.
     """
 
     requests_per_minute: float = Field(default=120, gt=0)
@@ -164,6 +166,7 @@ class RequestLimits(Section):
     waiting: int = Field(default=32, ge=0)
     time: Positive = timedelta(seconds=10)
     body: Size = Field(default=64_000, ge=256)
+    push_body: Size = Field(default=32_000_000, ge=256)
     question: int = Field(default=2_000, ge=1, le=10_000)
     k: int = Field(default=100, ge=1, le=1000)
 

@@ -29,6 +29,7 @@ BUILTIN = {
     "git": "rag_pipelines.connectors.git:GitConnector",
     "google_drive": "rag_pipelines.connectors.google_drive.connector:GoogleDriveConnector",
     "jira": "rag_pipelines.connectors.jira.connector:JiraConnector",
+    "push": "rag_pipelines.connectors.push:PushConnector",
     "records": "rag_pipelines.connectors.records:RecordsConnector",
     "servicenow": "rag_pipelines.connectors.servicenow.connector:ServiceNowConnector",
     "sharepoint": "rag_pipelines.connectors.sharepoint.connector:SharePointConnector",

@@ -104,6 +104,12 @@ def parse_sidecar(data: bytes) -> Sidecar:
         raise CorruptDocumentError(f"not a valid access sidecar: {error}; {valid}") from error
     if sidecar == Sidecar():
         raise CorruptDocumentError(f"an access sidecar that says nothing; {valid}")
+    check_sidecar(sidecar)
+    return sidecar
+
+
+def check_sidecar(sidecar: Sidecar) -> None:
+    """Raise `CorruptDocumentError` where what it says contradicts itself, or names nobody."""
     if sidecar.public and (sidecar.allow is not None or sidecar.all_of is not None):
         raise CorruptDocumentError("public: true contradicts allow and all_of; keep one of them")
     if sidecar.all_of == ():
@@ -113,7 +119,6 @@ def parse_sidecar(data: bytes) -> Sidecar:
     named = (*(sidecar.allow or ()), *sidecar.deny, *(p for clause in sidecar.all_of or () for p in clause))
     if not all(principal.strip() for principal in named) or sidecar.tenant == "":
         raise CorruptDocumentError("a principal or tenant is an empty string; name it or remove it")
-    return sidecar
 
 
 class SidecarTree:

@@ -42,6 +42,7 @@ from rag_pipelines.retention.subject import (
     pseudonym,
     rewritten,
     rules_of,
+    sent_rules_of,
 )
 from rag_pipelines.store.audit import AUDIT_DETAIL, record_audit
 from rag_pipelines.store.blobs import BlobStore
@@ -307,6 +308,9 @@ def _forget(connection: Pg, who: Identifiers) -> dict[str, int]:
         for rule in own_rules_of(connection, who):
             params = {"document_id": rule["document_id"], "own_access": Jsonb(_without(who, rule))}
             told["document.own_access"] += query(connection, "rewrite_own_rule", params).rowcount
+        for rule in sent_rules_of(connection, who):
+            params = {**rule, "access": Jsonb(_without(who, rule))}
+            told["inbox.item"] += query(connection, "rewrite_sent_rule", params).rowcount
         for member in members_of(connection, who):
             told["membership"] += query(connection, "drop_member", member).rowcount
         for row in holds_of(connection, who):

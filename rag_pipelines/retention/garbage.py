@@ -19,6 +19,7 @@ from rag_pipelines.retention.sweep import sweep
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, query
+from rag_pipelines.store.inbox import drop_answered
 from rag_pipelines.store.switches import refuse_read_only
 
 log = logs.get(__name__)
@@ -44,6 +45,7 @@ def collect_garbage(database: Database, settings: Settings, *, whole: bool = Fal
         params = {"sources": list(settings.sources)}
         collected.sources = query(connection, "drop_sources", params).rowcount
         query(connection, "drop_hints", params)
+        drop_answered(connection)
         drop_all_departed(connection)
         sweep(connection, store, collected, whole=whole)
         if whole:

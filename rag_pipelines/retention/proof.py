@@ -43,7 +43,7 @@ NAME_CHARACTERS = 8
 
 CONTENT = (
     *("document", "document_chunks", "document_content", "document_former", "chunk_set", "chunk"),
-    *("chunk_set_embedded", "embedding", "parse", "sketch", "wanted"),
+    *("chunk_set_embedded", "embedding", "parse", "sketch", "wanted", "inbox"),
 )
 """The tables that hold documents and what was made of them, beside those of versions."""
 

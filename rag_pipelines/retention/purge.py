@@ -123,6 +123,7 @@ def purge_document(
                 evidence, contents, quotes = gather(connection, document)
                 mentions = Mentions(source, external_id, _names(document), quotes)
                 left = forget_documents(connection, [document["document_id"]])
+                query(connection, "drop_sent", {"source": source, "external_id": external_id})
                 told = forget_records(connection, mentions)
                 removed = {"rows in versions": left.rows, "records": sum(told.values())}
                 detail = {"reason": mentions.without(reason, mentions.label), "removed": removed}
@@ -163,6 +164,9 @@ def _stop_runs(
     document = query(connection, "purge_document", names).fetchone()
     dropped = query(connection, "drop_wanted", {**stopped, "ids": [external_id]}) if stopped else None
     unloaded = dropped is not None and dropped.rowcount > 0
+    if document is None or document["state"] == "tombstoned":
+        sent = query(connection, "sent_among", {"source": source, "ids": [external_id]}).fetchone()
+        unloaded = unloaded or sent is not None
     state = "not loaded yet" if unloaded else document and document["state"]
     if state not in (None, "tombstoned") and not even_if_present:
         raise UsageError(
@@ -197,6 +201,7 @@ def _purge_again(
     collected = Collected()
     with connection.transaction():
         left = forget_documents(connection, [evidence.document_id])
+        query(connection, "drop_sent", {"source": source, "external_id": external_id})
         told = forget_records(connection, mentions)
         if trail is None:
             audit_purge(connection, source, external_id, {"removed": {"records": sum(told.values())}})

@@ -22,7 +22,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import MissingContentError, UsageError
 from rag_pipelines.retention.proof import records
 from rag_pipelines.store.blobs import BlobStore, Kind
-from rag_pipelines.store.database import Pg, query
+from rag_pipelines.store.database import Pg, Row, query
 
 SHORTEST = 4
 """Characters of an identifier; a shorter one would be found everywhere."""
@@ -153,8 +153,14 @@ def find_subject(connection: Pg, store: BlobStore, settings: Settings, who: Iden
     for row in query(connection, "subject_documents", params):
         if who.in_value(row["value"]):
             places.setdefault(row["document_id"], set()).add(row["place"])
-    for document_id, kind in _in_blobs(connection, store, who):
-        places.setdefault(document_id, set()).add(f"{kind} bytes")
+    unloaded: list[FoundDocument] = []
+    for kind, digests in _in_blobs(store, who):
+        params_of = {"digests": digests}
+        for row in query(connection, f"subject_owners_{kind}", params_of):
+            places.setdefault(row["document_id"], set()).add(f"{kind} bytes")
+        if kind == "raw":
+            sent = query(connection, "subject_sent", params_of)
+            unloaded += [_unloaded(row, "raw bytes") for row in sent]
     described = query(connection, "subject_names", {"ids": list(places)}).fetchall()
     documents = [
         FoundDocument(
@@ -162,15 +168,19 @@ def find_subject(connection: Pg, store: BlobStore, settings: Settings, who: Iden
         )
         for row in described
     ]
-    known = {one.name for one in documents}
     for row in query(connection, "subject_wanted", params):
-        one = FoundDocument(row["source"], row["external_id"], "not loaded yet", ["listing"])
-        if one.name not in known and who.in_value([row["external_id"], row["item"]]):
-            documents.append(one)
+        if who.in_value([row["external_id"], row["item"]]):
+            unloaded.append(_unloaded(row, "listing"))
+    known = {one.name for one in documents}
+    documents += [one for name, one in {one.name: one for one in unloaded}.items() if name not in known]
     documents.sort(key=lambda one: one.name)
     rows, human = _in_rows(connection, who)
     human += _in_files(settings, who)
     return Found(documents, rows, human)
+
+
+def _unloaded(row: Row, place: str) -> FoundDocument:
+    return FoundDocument(row["source"], row["external_id"], "not loaded yet", [place])
 
 
 def rewritten(table: str, column: str) -> bool:
@@ -187,6 +197,12 @@ def rules_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
 def own_rules_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
     """Rules of sources that name the person, kept beside those of restricted documents."""
     rows = query(connection, "subject_own_rules", {"words": who.words})
+    return [row for row in rows if who.in_value(row["clauses"]) or who.in_value(row["deny"])]
+
+
+def sent_rules_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
+    """Rules with which documents were sent that name the person."""
+    rows = query(connection, "subject_sent_rules", {"words": who.words})
     return [row for row in rows if who.in_value(row["clauses"]) or who.in_value(row["deny"])]
 
 
@@ -211,6 +227,7 @@ def _in_rows(connection: Pg, who: Identifiers) -> tuple[dict[str, int], list[str
         kind[f"{record.table}.{record.column}"] += 1
     told["access_rule"] = len(rules_of(connection, who))
     told["document.own_access"] = len(own_rules_of(connection, who))
+    told["inbox.item"] = len(sent_rules_of(connection, who))
     told["membership"] = len(members_of(connection, who))
     holds = holds_of(connection, who)
     told["hold"] = sum(not row["in_force"] for row in holds)
@@ -263,13 +280,11 @@ def _in_settings(value: Any, who: Identifiers, place: str) -> Iterator[str]:
             yield place
 
 
-def _in_blobs(connection: Pg, store: BlobStore, who: Identifiers) -> Iterator[tuple[int, Kind]]:
-    """Documents whose bytes or blocks, of now or before, name the person."""
+def _in_blobs(store: BlobStore, who: Identifiers) -> Iterator[tuple[Kind, list[bytes]]]:
+    """The digests of bytes and of blocks that name the person."""
     kinds: tuple[Kind, ...] = ("raw", "blocks")
     for kind in kinds:
-        hits = [digest for digest in store.digests(kind) if _holds(store, kind, digest, who)]
-        for row in query(connection, f"subject_owners_{kind}", {"digests": hits}):
-            yield row["document_id"], kind
+        yield kind, [digest for digest in store.digests(kind) if _holds(store, kind, digest, who)]
 
 
 def _holds(store: BlobStore, kind: Kind, digest: bytes, who: Identifiers) -> bool:

@@ -15,18 +15,21 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 
 from rag_pipelines import __version__
 from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.secrets import references as secrets
-from rag_pipelines.serving import events, page, problems, routes
+from rag_pipelines.serving import events, page, problems, push, routes
 from rag_pipelines.serving.accounts import Accounts
 from rag_pipelines.serving.auth import Logins
 from rag_pipelines.serving.backend import Backend
+from rag_pipelines.serving.intake import Intake
 from rag_pipelines.serving.problems import Problem
 from rag_pipelines.serving.requests import Requests
 from rag_pipelines.serving.service import Service
@@ -42,12 +45,18 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
 
     Raises:
         UsageError: the configuration gives nobody a way to log in.
-        ConfigError: two API keys are the same.
+        ConfigError: two API keys are the same, or one may send to what is not there.
     """
     serving = settings.serving
     logins = Logins(serving)
     backend = Backend(settings, database, embedders, time_limit=serving.limits.time)
-    service = Service(settings, backend, logins, _accounts(settings, backend, logins))
+    accounts, intake = _accounts(settings, backend, logins), Intake(settings, database)
+    service = Service(settings, backend, logins, intake, accounts)
+
+    def max_body(scope: Scope, headers: Headers) -> int:
+        """A large body is read from who may send one only: it is read before the login is looked at."""
+        sends = scope["path"].startswith(push.PREFIX) and logins.may_push(headers.get("x-api-key", ""))
+        return serving.limits.push_body if sends else serving.limits.body
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,6 +76,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     )
     app.state.service = service
     app.include_router(routes.for_callers())
+    app.include_router(push.for_senders())
     app.include_router(routes.for_machines())
     app.include_router(page.router)
     app.include_router(sign_in_routes())
@@ -88,7 +98,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
         )
     app.add_middleware(
         Requests,
-        max_body=serving.limits.body,
+        max_body=max_body,
         time_limit=serving.limits.time,
         answered=service.metrics.record_request,
     )

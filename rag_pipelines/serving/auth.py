@@ -42,6 +42,8 @@ class RequestCaller(msgspec.Struct, frozen=True):
     name: str
     tenant: str
     principals: tuple[str, ...] = ()
+    push: tuple[str, ...] = ()
+    """The sources that it may send documents to."""
 
 
 class LoginError(RagError):
@@ -57,7 +59,7 @@ class Logins:
                 "serving has no way to log in; give 'api_keys' or 'oidc', or 'anonymous' for public documents"
             )
         self._keys = {
-            key.sha256.get_secret_value(): RequestCaller(f"key:{name}", key.tenant, key.principals)
+            key.sha256.get_secret_value(): RequestCaller(f"key:{name}", key.tenant, key.principals, key.push)
             for name, key in settings.api_keys.items()
         }
         if len(self._keys) < len(settings.api_keys):
@@ -93,6 +95,13 @@ class Logins:
         if caller is None:
             raise LoginError("the API key is not known")
         return caller
+
+    def may_push(self, key: str) -> bool:
+        """Whether an API key may send documents anywhere."""
+        try:
+            return bool(self.of_key(key).push)
+        except LoginError:
+            return False
 
     def of_token(self, token: str) -> RequestCaller:
         """Whom a bearer token stands for; may ask the issuer for its keys.

@@ -57,6 +57,12 @@ class Problem(Exception):
         return Response(json.dumps(body), self.status, self.headers, MEDIA_TYPE)
 
 
+def invalid(field: str, received: str, valid: str) -> Problem:
+    """That one value of a request is not valid."""
+    error = {"field": field, "received": received[:RECEIVED_SHOWN], "valid": valid}
+    return Problem(422, "invalid-request", f"{field} is not valid; valid: {valid}", errors=[error])
+
+
 async def on_problem(request: Request, error: Exception) -> Response:
     """The answer to a `Problem` raised anywhere in a route."""
     assert isinstance(error, Problem)

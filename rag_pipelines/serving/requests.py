@@ -36,15 +36,15 @@ log = logging.getLogger(__name__)
 class Requests:
     """The ASGI application around `app`.
 
-    `answered` is told the route, status, seconds and problem of every answer. A route adds what the log line
-    is to say beyond that to ``scope["told"]``.
+    `max_body` says how many bytes a request may bring. `answered` is told the route, status, seconds and
+    problem of every answer. A route adds what the log line is to say beyond that to ``scope["told"]``.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        max_body: int,
+        max_body: Callable[[Scope, Headers], int],
         time_limit: timedelta,
         answered: Callable[[str, int, float, str | None], None],
     ) -> None:
@@ -76,7 +76,7 @@ class Requests:
 
         with _traced(scope, headers) as span:
             try:
-                body = await self._body(headers, receive)
+                body = await self._body(headers, receive, self._max_body(scope, headers))
                 await self._app(scope, _replay(body, receive), answer)
             except Problem as problem:
                 scope["problem"] = problem.slug
@@ -91,11 +91,11 @@ class Requests:
             finally:
                 self._note(scope, status, time.perf_counter() - began, span)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, headers: Headers, receive: Receive, most: int) -> bytes:
         """The whole body. Raises `Problem` where it is too large or too slow."""
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared[:20]) > self._max_body:
-            raise self._too_large()
+        if declared.isdecimal() and int(declared[:20]) > most:
+            raise _too_large(most)
         parts: list[bytes] = []
         size = 0
         try:
@@ -106,17 +106,13 @@ class Requests:
                         raise Problem(400, "unreadable-body", "the connection closed before the body ended")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
-                    if size > self._max_body:
-                        raise self._too_large()
+                    if size > most:
+                        raise _too_large(most)
                     if not message.get("more_body"):
                         return b"".join(parts)
         except TimeoutError:
             detail = f"the body did not arrive within {self._seconds:g} s"
             raise Problem(408, "slow-body", detail, headers={"Connection": "close"}) from None
-
-    def _too_large(self) -> Problem:
-        detail = f"the body is too large; valid: up to {self._max_body:,} bytes"
-        return Problem(413, "body-too-large", detail, headers={"Connection": "close"})
 
     def _note(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         route = getattr(scope.get("route"), "path", None) or "unknown"
@@ -133,6 +129,11 @@ class Requests:
         if scope["problem"]:
             line["problem"] = scope["problem"]
         access_log.info(json.dumps(line))
+
+
+def _too_large(most: int) -> Problem:
+    detail = f"the body is too large; valid: up to {most:,} bytes"
+    return Problem(413, "body-too-large", detail, headers={"Connection": "close"})
 
 
 def _traced(scope: Scope, headers: Headers) -> tracing.Span:

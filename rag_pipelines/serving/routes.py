@@ -7,9 +7,9 @@ happens to every request (`requests`), the search page (`page`), notifications o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -39,17 +39,25 @@ REFUSALS = {
 }
 
 
-def for_callers() -> APIRouter:
-    """Routes for callers who are known."""
-    router = APIRouter(
+def caller_router(refusals: Mapping[int, str] = {}) -> APIRouter:
+    """A router for callers who are known; `refusals` say what else may be answered, by status."""
+    told = {**REFUSALS, **refusals}
+    return APIRouter(
         prefix="/v1",
         route_class=CallerRoute,
         dependencies=[
             Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
             Security(HTTPBearer(auto_error=False)),
         ],
-        responses={status: _refusal(status) for status in REFUSALS},
+        responses={
+            status: {"model": answers.ProblemDetails, "description": why} for status, why in told.items()
+        },
     )
+
+
+def for_callers() -> APIRouter:
+    """Routes for callers who are known."""
+    router = caller_router()
 
     @router.post("/search", response_model=answers.SearchResponse, summary="Search an index")
     async def search(request: Request, asked: schema.SearchRequest) -> Response:
@@ -154,7 +162,3 @@ def _apply_vote(vote: Callable[[], T]) -> T:
         return vote()
     except UsageError as error:
         raise Problem(404, "no-such-answer", str(error)) from None
-
-
-def _refusal(status: int) -> dict[str, Any]:
-    return {"model": answers.ProblemDetails, "description": REFUSALS[status]}

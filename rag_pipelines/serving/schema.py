@@ -106,11 +106,13 @@ Moment = Annotated[
 ]
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """Base of what a request holds: nothing beyond what is documented."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SearchFilters(_Model):
+class SearchFilters(Model):
     """What the search is narrowed to; everything given must hold. Times without an offset are UTC."""
 
     sources: list[Annotated[Text, Field(max_length=100)]] = Field(
@@ -130,7 +132,7 @@ class SearchFilters(_Model):
         return Filters(tuple(self.sources), self.path_prefix, self.metadata, self.since, self.until)
 
 
-class SearchRequest(_Model):
+class SearchRequest(Model):
     """A question to one index."""
 
     model_config = ConfigDict(
@@ -174,7 +176,7 @@ class SearchRequest(_Model):
     explain: bool = Field(default=False, strict=True, description="Explain the answer, stage by stage.")
 
 
-class FeedbackRequest(_Model):
+class FeedbackRequest(Model):
     """What a caller says of an answer. It is kept without the question and the caller."""
 
     receipt: str = Field(

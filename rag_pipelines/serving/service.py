@@ -19,13 +19,14 @@ from rag_pipelines.errors import RagError, TransientError, UsageError
 from rag_pipelines.query.filter_predicate import named_sources, predicate
 from rag_pipelines.query.filters import Filter, filter_from_json
 from rag_pipelines.query.hits import Filters
-from rag_pipelines.serving import problems, schema
+from rag_pipelines.serving import schema
 from rag_pipelines.serving.accounts import Accounts
 from rag_pipelines.serving.auth import LoginError, Logins, RequestCaller
 from rag_pipelines.serving.backend import Backend
+from rag_pipelines.serving.intake import Intake
 from rag_pipelines.serving.limits import BusyError, RateLimit, Workers, caller_address, whole_seconds
 from rag_pipelines.serving.metrics import Metrics
-from rag_pipelines.serving.problems import Problem
+from rag_pipelines.serving.problems import Problem, invalid
 from rag_pipelines.serving.sessions import Session, SessionEndedError
 
 T = TypeVar("T")
@@ -37,16 +38,23 @@ class Service:
     """What the routes share: the backend, logins, limits and metrics of one application."""
 
     def __init__(
-        self, settings: Settings, backend: Backend, logins: Logins, accounts: Accounts | None = None
+        self,
+        settings: Settings,
+        backend: Backend,
+        logins: Logins,
+        intake: Intake,
+        accounts: Accounts | None = None,
     ) -> None:
         limits = settings.serving.limits
         self.settings = settings.serving
         self.backend = backend
         self.logins = logins
         self.accounts = accounts
+        self.intake = intake
         self.rate = RateLimit(limits.requests_per_minute, limits.burst)
         self.searches = Workers(limits.searches or settings.database.pool_size, limits.waiting)
         self.lookups = Workers(2, limits.waiting)
+        self.sendings = Workers(2, limits.waiting)
         self.metrics = Metrics(backend.catalogue_metrics)
 
     async def admit(self, request: Request) -> RequestCaller:
@@ -146,15 +154,15 @@ class Service:
         """The filters, of sources that the caller may know of. Raises `Problem`."""
         simple = asked.filters
         if simple.since and simple.until and simple.since >= simple.until:
-            raise _invalid("filters.since", simple.since.isoformat(), "a time before filters.until")
+            raise invalid("filters.since", simple.since.isoformat(), "a time before filters.until")
         if asked.where is not None and simple != schema.SearchFilters():
-            raise _invalid("where", "filters beside it", "either 'filters' or 'where'")
+            raise invalid("where", "filters beside it", "either 'filters' or 'where'")
         field = "filters" if asked.where is None else "where"
         try:
             filters = simple.filters() if asked.where is None else filter_from_json(asked.where, "where")
             predicate(filters)
         except UsageError as error:
-            raise _invalid(field, "a filter that cannot be used", str(error)) from None
+            raise invalid(field, "a filter that cannot be used", str(error)) from None
         valid = self.backend.sources(index, caller.tenant)
         for name in sorted(named_sources(filters)):
             if name not in valid:
@@ -166,15 +174,17 @@ class Service:
         """Raise `Problem` where the request goes beyond what the configuration allows."""
         limits = self.settings.limits
         if asked.k > limits.k:
-            raise _invalid("k", str(asked.k), f"1 to {limits.k}")
+            raise invalid("k", str(asked.k), f"1 to {limits.k}")
         if len(asked.query) > limits.question:
             received = f"{len(asked.query):,} characters"
-            raise _invalid("query", received, f"up to {limits.question:,} characters")
+            raise invalid("query", received, f"up to {limits.question:,} characters")
 
     def close(self) -> None:
         """Give everything back."""
         self.searches.close()
         self.lookups.close()
+        self.sendings.close()
+        self.intake.close()
         if self.accounts is not None:
             self.accounts.close()
         self.backend.close()
@@ -201,8 +211,3 @@ def service_of(request: Request) -> Service:
 
 def _address(request: Request) -> str:
     return caller_address(request.client.host if request.client else "")
-
-
-def _invalid(field: str, received: str, valid: str) -> Problem:
-    error = {"field": field, "received": received[: problems.RECEIVED_SHOWN], "valid": valid}
-    return Problem(422, "invalid-request", f"{field} is not valid; valid: {valid}", errors=[error])

@@ -32,6 +32,7 @@ from rag_pipelines.connectors.base import (
 from rag_pipelines.errors import RagError, TransientError
 from rag_pipelines.store.database import query
 from rag_pipelines.store.documents import known_documents
+from rag_pipelines.store.inbox import open_connector
 from rag_pipelines.sync.diff import needs_content
 from rag_pipelines.sync.groups import due_groups, listed_groups
 from rag_pipelines.sync.listing import BLOCK, claimed_moves, free_moves, sort_block
@@ -109,7 +110,8 @@ def recorded_source(run: SourceRun, scope: Scope = Scope()) -> Iterator[Recorded
         CredentialError, UnlistableError, EmptyListingError, TransientError: as the listing would.
     """
     with closing(Spool()) as spool:
-        with closing(run.settings.connector(run.name)) as connector, run.stage("read the source"):
+        opened = closing(open_connector(run.settings, run.name, run.connection))
+        with opened as connector, run.stage("read the source"):
             recorder = _Recorder(run, _AskedOrigin(run, connector, scope, spool), scope, spool)
             recorder.run()
         yield recorder.recorded

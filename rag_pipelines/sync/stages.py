@@ -23,6 +23,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.hints import forget_hints
+from rag_pipelines.store.inbox import open_connector
 from rag_pipelines.store.lease import advisory_lock, source_lease, source_lock
 from rag_pipelines.store.pace import shared_pace
 from rag_pipelines.store.switches import refuse_read_only
@@ -169,7 +170,7 @@ def list_source(
     where it can be loaded by others than this connector.
     """
     if origin is None:
-        with closing(run.settings.connector(run.name)) as connector:
+        with closing(open_connector(run.settings, run.name, run.connection)) as connector:
             origin = LiveOrigin(run, connector, scope)
             list_source(run, scope, loading=loading, origin=origin, defer=defer)
         return

@@ -23,6 +23,7 @@ from rag_pipelines import logs
 from rag_pipelines.connectors.base import Connector, Item
 from rag_pipelines.store.database import Pg, Row, query
 from rag_pipelines.store.documents import known_documents
+from rag_pipelines.store.inbox import open_connector
 from rag_pipelines.store.shards import BUCKETS
 from rag_pipelines.stored import Form
 from rag_pipelines.sync.loading import Loading, Wanted
@@ -99,7 +100,8 @@ def load_wanted(run: SourceRun) -> None:
     """
     if not has_wanted(run):
         return
-    with run.stage("load what is wanted"), closing(run.settings.connector(run.name)) as connector:
+    opened = closing(open_connector(run.settings, run.name, run.connection))
+    with run.stage("load what is wanted"), opened as connector:
         for _ in range(ROUNDS):
             loading = _WantedLoading(run, LiveOrigin(run, connector))
             for page in _pages(run, connector):

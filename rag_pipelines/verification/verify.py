@@ -28,6 +28,7 @@ from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.blobs import BlobStore, Kind
 from rag_pipelines.store.database import Part, Pg, Row, query
+from rag_pipelines.store.inbox import open_connector
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.stored import FORMAT, split_form
 from rag_pipelines.sync.targets import Targets, source_targets
@@ -67,7 +68,7 @@ def verify_source(
     connector_kind = runtime.settings.source(source).connector
     with (
         source_lease(runtime.database, source, connector_kind) as lease,
-        closing(runtime.settings.connector(source)) as connector,
+        closing(open_connector(runtime.settings, source, lease.connection)) as connector,
     ):
         look = _Verification(
             lease.connection, lease.source_id, runtime.settings, source, runtime.embedders, progress

@@ -12,6 +12,7 @@ from rag_pipelines_tests.connectors.filesystem_world import LocalFiles, ObjectSt
 from rag_pipelines_tests.connectors.git_world import LocalGit, RemoteGit
 from rag_pipelines_tests.connectors.google_drive_world import MyDrives, SharedDrives
 from rag_pipelines_tests.connectors.jira_world import JiraCloud, JiraDataCenter
+from rag_pipelines_tests.connectors.push_world import PushedDocuments
 from rag_pipelines_tests.connectors.records_world import Csv, JsonLines, Sql
 from rag_pipelines_tests.connectors.servicenow_world import ServiceNowKnowledge
 from rag_pipelines_tests.connectors.sharepoint_world import SharePoint
@@ -26,6 +27,7 @@ WORLDS: tuple[type[World], ...] = (
     AzureStore,
     LocalGit,
     RemoteGit,
+    PushedDocuments,
     JsonLines,
     Csv,
     Sql,

@@ -83,6 +83,7 @@ STORED_AS = {
     "profile.params": "stage profile",
     "run.report": "run report",
     "source.cursor": "cursor of records",
+    "inbox.item": "pushed document",
     "wanted.item": "wanted item",
 }
 """The kind of what each column of JSON holds; a cursor is of the source's connector."""

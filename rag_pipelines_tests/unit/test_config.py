@@ -261,7 +261,7 @@ MISTAKES = {
     "an unknown connector": (
         "sources:\n  s: {connector: filesytem, options: {}}\n",
         "sources.s.connector (line 2): received 'filesytem'; "
-        "valid: confluence, filesystem, git, google_drive, jira, records, servicenow, sharepoint, web, "
+        "valid: confluence, filesystem, git, google_drive, jira, push, records, servicenow, sharepoint, web, "
         "zendesk",
     ),
     "an unknown option of a connector": (

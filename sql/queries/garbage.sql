@@ -275,10 +275,11 @@ WHERE a.access_id = ANY(%(ids)s)
   AND NOT EXISTS (SELECT FROM rag.document_content c WHERE c.access_id = a.access_id);
 
 -- name: known_raw
--- Of a document that is held, also the bytes that it had.
+-- Of a document that is held, also the bytes that it had; and what was sent.
 SELECT raw_sha256 AS digest FROM rag.document WHERE raw_sha256 = ANY(%(digests)s)
 UNION SELECT f.raw_sha256 FROM rag.document_former f JOIN rag.document d USING (document_id)
-WHERE f.raw_sha256 = ANY(%(digests)s) AND rag.hold_of(d) IS NOT NULL;
+WHERE f.raw_sha256 = ANY(%(digests)s) AND rag.hold_of(d) IS NOT NULL
+UNION SELECT raw_sha256 FROM rag.inbox WHERE raw_sha256 = ANY(%(digests)s);
 
 -- name: known_blocks
 SELECT blocks_sha256 AS digest FROM rag.parse WHERE blocks_sha256 = ANY(%(digests)s)

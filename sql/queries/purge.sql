@@ -39,7 +39,10 @@ SELECT chunk_set_id FROM rag.document_chunks WHERE document_id = %(document_id)s
 UNION SELECT chunk_set_id FROM rag.document_content WHERE document_id = %(document_id)s;
 
 -- name: former_bytes
-SELECT raw_sha256 AS raw FROM rag.document_former WHERE document_id = %(document_id)s;
+SELECT raw_sha256 AS raw FROM rag.document_former WHERE document_id = %(document_id)s
+UNION SELECT i.raw_sha256 FROM rag.document d JOIN rag.source s USING (source_id)
+JOIN rag.inbox i ON i.source = s.name AND i.external_id = d.external_id
+WHERE d.document_id = %(document_id)s AND i.raw_sha256 IS NOT NULL;
 
 -- name: blocks_of_bytes
 SELECT DISTINCT blocks_sha256 AS blocks FROM rag.parse WHERE raw_sha256 = ANY(%(raw)s) AND blocks_sha256 IS NOT NULL;
@@ -102,6 +105,7 @@ SELECT 'rag.document' AS place FROM rag.document d JOIN rag.source s USING (sour
 WHERE d.document_id = %(document_id)s OR (s.name = %(source)s AND d.external_id = %(external_id)s)
 UNION ALL SELECT 'rag.wanted' FROM rag.wanted w JOIN rag.source s USING (source_id)
 WHERE s.name = %(source)s AND w.external_id = %(external_id)s
+UNION ALL SELECT 'rag.inbox' FROM rag.inbox i WHERE i.source = %(source)s AND i.external_id = %(external_id)s
 UNION ALL SELECT 'rag.document_chunks' FROM rag.document_chunks WHERE document_id = %(document_id)s
 UNION ALL SELECT 'rag.document_content' FROM rag.document_content WHERE document_id = %(document_id)s;
 
@@ -186,7 +190,7 @@ SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
-  AND c.table_name <> ALL('{document,wanted,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
+  AND c.table_name <> ALL('{document,wanted,inbox,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|postings|partials)_[0-9]+$'
   AND NOT (c.table_name = 'hold' AND c.column_name IN ('path', 'label', 'document'))
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')

@@ -24,6 +24,10 @@ SELECT d.document_id, 'what the file says of itself', to_jsonb(ARRAY[p.title, p.
 FROM rag.parse p JOIN rag.document d ON d.parse_id = p.parse_id
 WHERE EXISTS (SELECT FROM words WHERE strpos(lower(concat_ws(' ', p.title, p.message, p.metadata::text, p.warnings::text)), word) > 0)
 UNION ALL
+SELECT d.document_id, 'what was sent', i.item - 'access' FROM rag.inbox i
+JOIN rag.source s ON s.name = i.source JOIN rag.document d ON d.source_id = s.source_id AND d.external_id = i.external_id
+WHERE EXISTS (SELECT FROM words WHERE strpos(lower((i.item - 'access')::text), word) > 0)
+UNION ALL
 SELECT m.document_id, 'text', s.value FROM sets s JOIN rag.document_content m USING (chunk_set_id);
 
 -- name: subject_names
@@ -32,12 +36,26 @@ FROM rag.document d JOIN rag.source s USING (source_id) WHERE d.document_id = AN
 
 -- name: subject_wanted
 SELECT s.name AS source, w.external_id, w.item FROM rag.wanted w JOIN rag.source s USING (source_id)
-WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(w.external_id || w.item::text), word) > 0);
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(w.external_id || w.item::text), word) > 0)
+UNION ALL SELECT i.source, i.external_id, i.item - 'access' FROM rag.inbox i
+WHERE NOT EXISTS (SELECT FROM rag.document d JOIN rag.source s USING (source_id)
+                  WHERE s.name = i.source AND d.external_id = i.external_id)
+  AND EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word
+              WHERE strpos(lower(i.external_id || coalesce(i.item - 'access', '{}')::text), word) > 0);
+
+-- name: subject_sent
+-- What was sent and a run has not stored yet, of these bytes.
+SELECT i.source, i.external_id FROM rag.inbox i WHERE i.raw_sha256 = ANY(%(digests)s::bytea[])
+  AND NOT EXISTS (SELECT FROM rag.document d JOIN rag.source s USING (source_id)
+                  WHERE s.name = i.source AND d.external_id = i.external_id);
 
 -- name: subject_owners_raw
--- Documents that have or had these bytes.
+-- Documents that have or had these bytes, or that were sent with them.
 SELECT document_id FROM rag.document WHERE raw_sha256 = ANY(%(digests)s::bytea[])
-UNION SELECT document_id FROM rag.document_former WHERE raw_sha256 = ANY(%(digests)s::bytea[]);
+UNION SELECT document_id FROM rag.document_former WHERE raw_sha256 = ANY(%(digests)s::bytea[])
+UNION SELECT d.document_id FROM rag.inbox i JOIN rag.source s ON s.name = i.source
+JOIN rag.document d ON d.source_id = s.source_id AND d.external_id = i.external_id
+WHERE i.raw_sha256 = ANY(%(digests)s::bytea[]);
 
 -- name: subject_owners_blocks
 -- Documents that have or had these blocks.
@@ -58,6 +76,16 @@ ORDER BY access_id;
 SELECT document_id, own_access -> 'clauses' AS clauses, own_access -> 'deny' AS deny FROM rag.document
 WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(own_access::text), word) > 0)
 ORDER BY document_id;
+
+-- name: subject_sent_rules
+-- The rules with which documents were sent.
+SELECT source, external_id, item #> '{access,clauses}' AS clauses, item #> '{access,deny}' AS deny FROM rag.inbox
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower((item -> 'access')::text), word) > 0)
+ORDER BY source, external_id;
+
+-- name: rewrite_sent_rule
+UPDATE rag.inbox SET item = jsonb_set(item, '{access}', %(access)s)
+WHERE source = %(source)s AND external_id = %(external_id)s;
 
 -- name: rewrite_own_rule
 UPDATE rag.document SET own_access = %(own_access)s WHERE document_id = %(document_id)s;
