@@ -4,7 +4,8 @@ What belongs here: these forms. What does not: BEIR and TREC (`trec`), making ru
 
 - RAGAS, `EvaluationDataset.from_jsonl`: ``user_input``, ``retrieved_contexts``, ``reference_contexts``
 - DeepEval, `add_test_cases_from_json_file`: ``input``, ``actual_output``, ``retrieval_context``, ``context``
-- TruLens, `add_ground_truth_to_dataset`: ``query``, ``query_id``, ``expected_chunks``, and what came back
+- TruLens, `add_ground_truth_to_dataset`: ``query``, ``query_id``, ``expected_chunks`` (a ``text`` each), and
+  what came back
 - MLflow, a run with parameters and metrics, by its own client
 
 We write no answers, so ``actual_output`` is empty: metrics of passages need none.
@@ -92,7 +93,7 @@ def _trulens(sample: Sample) -> dict[str, Any]:
     return {
         "query": sample.query,
         "query_id": sample.id,
-        "expected_chunks": sample.expected,
+        "expected_chunks": [{"text": quote} for quote in sample.expected],
         "retrieved_chunks": sample.retrieved,
     }
 

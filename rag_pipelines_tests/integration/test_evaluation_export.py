@@ -75,7 +75,7 @@ def test_deepeval_reads_a_list_of_cases(golden: Path, run_id: str, call):
 def test_trulens_reads_ground_truth(golden: Path, run_id: str, call):
     rows = [json.loads(line) for line in exported(call, golden, run_id, "trulens").read_text().splitlines()]
     assert [row["query_id"] for row in rows] == list(ANIMALS)
-    assert rows[2]["expected_chunks"] == ["The badger lives in region 2"]
+    assert rows[2]["expected_chunks"] == [{"text": "The badger lives in region 2"}]
     assert any("The badger lives in region 2." in text for text in rows[2]["retrieved_chunks"])
 
 
