@@ -7,19 +7,16 @@ what the command of its name does.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
-from rag_pipelines.cli.invocation import Invocation, invocation
+from rag_pipelines.cli.invocation import Invocation, invocation, program
 from rag_pipelines.cli.output import progress, stage_bars
 from rag_pipelines.errors import UsageError
 
@@ -209,39 +206,24 @@ def _questions() -> list[dict[str, Any]]:
 
 
 def _say_what_next(seconds: float, *, idle: bool) -> None:
-    from rag_pipelines.config import DEMO_CONFIG
-
     _heading("Done" + (": nothing had changed, so nothing was parsed, embedded or built" if idle else ""))
-    program = _program()
+    called = program()
     typer.echo(f"The demo took {seconds:.0f} s. Try next:")
     asked = "--tenant acme-sensors --as group:everyone-acme"
     denied = "--document help-center:article/942 --user j.thwaite@wyke-forecast.example"
     for words, command in (
-        ("ask it yourself", f'{program} query "how do I reset a gateway?" {asked}'),
-        ("search in a browser: http://127.0.0.1:8080, key demo-acme", f"{program} serve"),
-        ("see sources, lag, live versions", f"{program} status"),
-        ("why the customer does not see what the distributor sees", f"{program} access explain {denied}"),
-        ("let the help center's stand-in answer on, for what lists sources", f"{program} demo --serve"),
-        ("see what an ingest would do, in another terminal", f"{program} plan"),
-        ("go back to an earlier version, once there are two", f"{program} index rollback {INDEX}"),
+        ("ask it yourself", f'{called} query "how do I reset a gateway?" {asked}'),
+        ("search in a browser: http://127.0.0.1:8080, key demo-acme", f"{called} serve"),
+        ("see sources, lag, live versions", f"{called} status"),
+        ("why the customer does not see what the distributor sees", f"{called} access explain {denied}"),
+        ("let the help center's stand-in answer on, for what lists sources", f"{called} demo --serve"),
+        ("see what an ingest would do, in another terminal", f"{called} plan"),
+        ("go back to an earlier version, once there are two", f"{called} index rollback {INDEX}"),
         ("open the Dagster UI", "make dev"),
-        ("begin your own configuration", f"cp {_short(DEMO_CONFIG)} rag.yaml"),
-        ("stop the database", f"{program} db stop"),
+        ("begin your own configuration", f"{called} init"),
+        ("stop the database", f"{called} db stop"),
     ):
         typer.echo(f"  {words}:\n    {command}")
-
-
-def _program() -> str:
-    """How the command is called from here."""
-    if shutil.which("rag-pipelines"):
-        return "rag-pipelines"
-    return _short(Path(sys.argv[0]).absolute())
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _heading(text: str) -> None:

@@ -7,6 +7,8 @@ becomes (a message and an exit code). What does not: any command.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -127,6 +129,14 @@ def invocation(context: typer.Context) -> Invocation:
     if found is None:
         raise RuntimeError("the command was called without the application's callback")
     return found
+
+
+def program() -> str:
+    """How this command is called from here."""
+    if shutil.which("rag-pipelines"):
+        return "rag-pipelines"
+    here, called = Path.cwd(), Path(sys.argv[0]).absolute()
+    return str(called.relative_to(here) if called.is_relative_to(here) else called)
 
 
 def exit_code(error: BaseException) -> ExitCode:

@@ -24,6 +24,7 @@ from rag_pipelines.cli.records import LogFormat, LogLevel, write_log
 
 COMMANDS = {
     "demo": ("demo", "demo"),
+    "init": ("init", "init"),
     "ingest": ("ingest", "ingest"),
     "refresh": ("refresh", "refresh"),
     "work": ("work", "work"),

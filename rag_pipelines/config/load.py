@@ -49,8 +49,16 @@ def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.envi
         TransientError: a store cannot be reached.
     """
     file = config_path(path, env)
-    document = read_config(file, env)
     base = Path.cwd() if file == DEMO_CONFIG else file.resolve().parent
+    return validated(read_config(file, env), file, base)
+
+
+def validated(document: Document, file: Path, base: Path) -> Settings:
+    """The settings that a document says; `base` is what its relative paths are relative to.
+
+    Raises:
+        ConfigError: with every problem that it has, one a line; `file` is what they call it.
+    """
     problems = list(document.problems)
     settings: Settings | None = None
     try:
