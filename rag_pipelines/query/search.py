@@ -33,7 +33,7 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, SwitchedOffError, TransientError, UsageError
 from rag_pipelines.index.graph import walk_settings
 from rag_pipelines.model import EVERYONE
-from rag_pipelines.query.caching import Kept, is_sound, result_size, state_of
+from rag_pipelines.query.caching import UNKNOWN, Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
 from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate, without_documents
@@ -45,6 +45,7 @@ from rag_pipelines.query.stage_chain import make_stages
 from rag_pipelines.query.stages import Again, Asked, Reading
 from rag_pipelines.query.statement import hit_of
 from rag_pipelines.query.switched import Switched
+from rag_pipelines.query.view import View
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
 from rag_pipelines.text.canonical import clean
@@ -175,7 +176,9 @@ class Searcher:
     def _run_search(self, asking: _Asking, narrowing: Predicate) -> tuple[Result, Switched]:
         """The search itself, and the switches that it obeyed."""
         began = time.perf_counter()
-        if self._settings.query.unknown_user == "nothing" and not self._knows(asking):
+        if self._settings.query.unknown_user == "nothing" and not self._knows(
+            asking.tenant, asking.principals
+        ):
             nothing = Result(self._index, self._pin().version.version_id, asking.mode, (), 0.0, 0.0)
             return nothing, self._switched
         reading = partial(self._reading, asking.tenant, asking.principals)
@@ -225,6 +228,32 @@ class Searcher:
             calibration = calibration_of(connection, result.version, result.mode)
         count = self._pin().embedder.tokenizer.count
         return pack_context(result.hits, max_tokens, count=count, calibration=calibration, order=order)
+
+    @contextmanager
+    def view(self, tenant: str, principals: Sequence[str] = ()) -> Iterator[View]:
+        """What this caller may see of the live version beside searching it, in one snapshot and by the same
+        rules and switches.
+
+        Raises:
+            UsageError, TransientError: as `search`.
+        """
+        self._must_be_open()
+        allowed = sorted({EVERYONE, *principals})
+        caller = {"tenant": tenant, "principals": allowed}
+        known = self._settings.query.unknown_user != "nothing" or self._knows(tenant, allowed)
+        with self._database.snapshot() as connection:
+            pinned = self._pin_live(connection)
+            row = query(connection, "switches", {"index_name": self._index}).fetchone()
+            assert row is not None
+            with self._as_caller(connection, tenant, allowed):
+                yield View(
+                    connection,
+                    pinned.version.version_id,
+                    pinned.search.parts,
+                    {**UNKNOWN._asdict(), **caller},
+                    Switched(row["switches"]),
+                    known,
+                )
 
     def prepare(self, tenant: str | None = None) -> None:
         """Have ready what stages would load while searches go without it: a model, a tenant's vocabulary.
@@ -282,11 +311,11 @@ class Searcher:
         """Row-level security set to the caller, where the login is subject to it."""
         return reading_as(connection, tenant, principals) if self._as_reader else nullcontext()
 
-    def _knows(self, asking: _Asking) -> bool:
+    def _knows(self, tenant: str, principals: Sequence[str]) -> bool:
         """Whether the caller is anybody to the tenant's groups and rules."""
-        own = [principal for principal in asking.principals if principal != EVERYONE]
+        own = [principal for principal in principals if principal != EVERYONE]
         with self._database.connection() as connection:
-            row = query(connection, "is_known", {"tenant": asking.tenant, "principals": own}).fetchone()
+            row = query(connection, "is_known", {"tenant": tenant, "principals": own}).fetchone()
         return row is not None and bool(row["known"])
 
     def _rewrite(self, asking: _Asking, reading: Reading) -> Rewritten | None:

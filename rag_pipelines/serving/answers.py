@@ -194,6 +194,70 @@ class SearchResponse(BaseModel):
     request_id: str
 
 
+class DocumentPassage(BaseModel):
+    """A stretch of a document that was indexed as one; `start` and `end` as those of a hit."""
+
+    chunk_id: str
+    start: int
+    end: int
+    heading_path: list[str]
+    pages: list[int] | None
+
+
+class DocumentResponse(BaseModel):
+    """A document that the caller may see now, and its canonical text from `start` on, as far as it is given
+    at once. The next part begins where `text` ends, in code points; the whole ends at `length`."""
+
+    index: str
+    version: int
+    document_id: int
+    title: str
+    url: str | None
+    path: str
+    source: str
+    external_id: str
+    author: str | None
+    media_type: str | None
+    modified_at: datetime | None
+    text_of: datetime | None
+    as_of: datetime | None
+    text: str
+    start: int
+    length: int
+    passages: list[DocumentPassage] = Field(description="Those in `text`, in its order.")
+    found: DocumentPassage | None = Field(
+        description="The one that was asked for; null where the document has it no longer."
+    )
+    request_id: str
+
+
+class FacetCount(BaseModel):
+    """How many documents have a value."""
+
+    value: str
+    documents: int
+
+
+class FacetCounts(BaseModel):
+    """By source, media type, label, and year of the last change in UTC."""
+
+    source: list[FacetCount]
+    media_type: list[FacetCount]
+    labels: list[FacetCount]
+    year: list[FacetCount]
+
+
+class FacetsResponse(BaseModel):
+    """Documents that the caller may see, counted by their values; `more` says that not all were counted."""
+
+    index: str
+    version: int
+    documents: int
+    more: bool
+    facets: FacetCounts
+    request_id: str
+
+
 class FeedbackResponse(BaseModel):
     """The vote counts for this version of the index."""
 
@@ -271,6 +335,11 @@ def encode_response(answered: Answered, request_id: str, *, explain: bool) -> by
     if explain:
         answer["explanation"] = {name: getattr(result, name) for name in Explanation.model_fields}
     return msgspec.json.encode({**answer, "receipt": answered.receipt, "request_id": request_id})
+
+
+def encode(told: msgspec.Struct, **beside: Any) -> bytes:
+    """The fields of `told` as JSON, and what stands beside them."""
+    return msgspec.json.encode({**msgspec.structs.asdict(told), **beside})
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from rag_pipelines.index.versions import Version, live_version
 from rag_pipelines.monitoring.catalogue import CatalogueMetrics
 from rag_pipelines.query.context import PackedContext
 from rag_pipelines.query.feedback import Feedback, Reason, Verdict
+from rag_pipelines.query.filter_predicate import predicate
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
+from rag_pipelines.query.view import DocumentText, Facets
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.serving.served import Served
@@ -148,6 +150,18 @@ class Backend:
         receipt = self._feedback.receipt(result, caller.tenant, caller.name)
         packed = self._searchers[index].pack(result, context_tokens) if context_tokens else None
         return Answered(result, receipt, packed)
+
+    def document(
+        self, index: str, caller: RequestCaller, document_id: int, chunk_id: str | None, first: int | None
+    ) -> DocumentText | None:
+        """As `View.document`, for a caller, in the live version of an index."""
+        with self._searchers[index].view(caller.tenant, caller.principals) as view:
+            return view.document(document_id, chunk_id, first)
+
+    def facets(self, index: str, caller: RequestCaller, filters: Filter | Filters) -> Facets:
+        """As `View.facets`, for a caller, in the live version of an index."""
+        with self._searchers[index].view(caller.tenant, caller.principals) as view:
+            return view.facets(predicate(filters))
 
     def vote(
         self, receipt: str, caller: RequestCaller, verdict: Verdict, reason: Reason | None

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import APIRouter, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from rag_pipelines.errors import UsageError
@@ -26,10 +26,13 @@ T = TypeVar("T")
 READINESS_SECONDS = 3
 """After which a database that says nothing counts as one that cannot be reached."""
 
+MAX_ID = 2**63 - 1
+MAX_OFFSET = 2**31 - 1
+
 REFUSALS = {
     400: "The body cannot be read at all.",
     401: "No login, or one that is not valid.",
-    404: "There is no such index, source or answer for this caller.",
+    404: "There is no such index, source, document or answer for this caller.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     422: "Something in the request is not valid; `errors` says what.",
@@ -87,6 +90,50 @@ def for_callers() -> APIRouter:
         result, body = await service.run_blocking(service.searches, work)
         told.update(version=result.version, hits=len(result.hits))
         service.metrics.record_search(result)
+        return Response(body, media_type="application/json")
+
+    @router.post("/facets", response_model=answers.FacetsResponse, summary="Count documents by their values")
+    async def facets(request: Request, asked: schema.FacetsRequest) -> Response:
+        """How many documents the caller may see, by source, media type, label and year."""
+        service, caller = service_of(request), request.state.caller
+        index = service.index_for(caller, asked.index)
+        filters = service.filters_for(caller, index, asked)
+        work = partial(service.backend.facets, index, caller, filters)
+        counted = await service.run_blocking(service.searches, work)
+        request.scope["told"].update(index=index, version=counted.version)
+        body = answers.encode(counted, index=index, request_id=request.scope["request_id"])
+        return Response(body, media_type="application/json")
+
+    @router.get(
+        "/documents/{document_id}",
+        response_model=answers.DocumentResponse,
+        summary="Read a document's text",
+    )
+    async def document(
+        request: Request,
+        document_id: Annotated[int, Path(ge=0, le=MAX_ID, description="`document_id` of a hit.")],
+        index: Annotated[schema.Index, Query(description=schema.INDEX)] = None,
+        chunk_id: Annotated[
+            str | None,
+            Query(
+                pattern=r"^[0-9a-f]{32}-[0-9]{1,9}$", description="The passage of a hit, to read around it."
+            ),
+        ] = None,
+        first: Annotated[
+            int | None, Query(ge=0, le=MAX_OFFSET, description="Where to begin, in code points.")
+        ] = None,
+    ) -> Response:
+        """Its canonical text, where the caller may see it at this moment."""
+        service, caller = service_of(request), request.state.caller
+        name = service.index_for(caller, index)
+        work = partial(service.backend.document, name, caller, document_id, chunk_id, first)
+        found = await service.run_blocking(service.searches, work)
+        request.scope["told"].update(index=name, document=document_id)
+        if found is None:
+            detail = f"there is no document {document_id} in index {name!r} that this login may see"
+            raise Problem(404, "no-such-document", detail)
+        request.scope["told"].update(version=found.version)
+        body = answers.encode(found, index=name, request_id=request.scope["request_id"])
         return Response(body, media_type="application/json")
 
     @router.post("/feedback", summary="Say whether an answer was any good")

@@ -106,6 +106,19 @@ Moment = Annotated[
 ]
 
 
+Index = Annotated[Text, Field(max_length=100)] | None
+Where = Annotated[dict[str, Any], AfterValidator(_all_storable)] | None
+
+INDEX = "The index; may be left out where there is only one."
+WHERE = (
+    "A filter expression in place of `filters`: `all` or `any` with a list of filters, `not` with one, or a "
+    "`field` with `equals`, `in`, `prefix`, `exists`, `contains` or bounds."
+)
+WHERE_EXAMPLES = [
+    {"all": [{"field": "path", "prefix": "hr/"}, {"not": {"field": "labels", "equals": "draft"}}]}
+]
+
+
 class Model(BaseModel):
     """Base of what a request holds: nothing beyond what is documented."""
 
@@ -132,6 +145,22 @@ class SearchFilters(Model):
         return Filters(tuple(self.sources), self.path_prefix, self.metadata, self.since, self.until)
 
 
+class FacetsRequest(Model):
+    """Which documents of one index are counted: those that the caller may see and that pass the filters."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"index": "handbook", "where": {"field": "labels", "equals": "policy"}}]
+        },
+    )
+
+    index: Index = Field(default=None, description=INDEX)
+    filters: SearchFilters = SearchFilters()
+    where: Where = Field(default=None, description=WHERE, examples=WHERE_EXAMPLES)
+
+
 class SearchRequest(Model):
     """A question to one index."""
 
@@ -154,22 +183,13 @@ class SearchRequest(Model):
     )
 
     query: Question = Field(min_length=1, max_length=MAX_TEXT, description="The question.")
-    index: Annotated[Text, Field(max_length=100)] | None = Field(
-        default=None, description="The index; may be left out where there is only one."
-    )
+    index: Index = Field(default=None, description=INDEX)
     mode: Mode = Field(default="hybrid", description="Retrieval mode.")
     k: Annotated[int, BeforeValidator(_number)] = Field(
         default=10, ge=1, le=1000, description="How many passages at most."
     )
     filters: SearchFilters = SearchFilters()
-    where: Annotated[dict[str, Any], AfterValidator(_all_storable)] | None = Field(
-        default=None,
-        description="A filter expression in place of `filters`: `all` or `any` with a list of filters, `not` "
-        "with one, or a `field` with `equals`, `in`, `prefix`, `exists`, `contains` or bounds.",
-        examples=[
-            {"all": [{"field": "path", "prefix": "hr/"}, {"not": {"field": "labels", "equals": "draft"}}]}
-        ],
-    )
+    where: Where = Field(default=None, description=WHERE, examples=WHERE_EXAMPLES)
     context_tokens: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_CONTEXT)] | None = Field(
         default=None, description="Also pack the passages into a context of at most this many tokens."
     )

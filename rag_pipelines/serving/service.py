@@ -150,7 +150,9 @@ class Service:
         asked = "name an index" if name is None else f"there is no index {name[:100]!r}"
         raise Problem(404, "no-such-index", f"{asked}; valid: {', '.join(known) or 'none for this login'}")
 
-    def filters_for(self, caller: RequestCaller, index: str, asked: schema.SearchRequest) -> Filter | Filters:
+    def filters_for(
+        self, caller: RequestCaller, index: str, asked: schema.SearchRequest | schema.FacetsRequest
+    ) -> Filter | Filters:
         """The filters, of sources that the caller may know of. Raises `Problem`."""
         simple = asked.filters
         if simple.since and simple.until and simple.since >= simple.until:
