@@ -37,7 +37,8 @@ from rag_pipelines.sync.engine import ingest
 
 FIGURES = Figures("index_build")
 
-WORDS = 3_000
+WORD = "'word' || (random() * random() * 3000)::int"
+"""A word of a chunk, as SQL."""
 CHUNKS_PER_DOCUMENT = 10
 CLUSTERS = 500
 
@@ -73,7 +74,7 @@ CATALOGUE = (
     """
     INSERT INTO rag.chunk
     SELECT s.chunk_set_id, o, 0, 100, 100, NULL, NULL, gen_random_uuid(), '{}', '', '',
-           (SELECT string_agg('word' || (random() * random() * %(words)s)::int, ' ')
+           (SELECT string_agg({word}, ' ')
             FROM generate_series(1, %(length)s) WHERE o IS NOT NULL)
     FROM rag.chunk_set s, generate_series(0, s.chunks - 1) o
     ON CONFLICT DO NOTHING
@@ -108,6 +109,7 @@ def fill(
     *,
     vectors: Callable[[int], np.ndarray] | None = None,
     length: int = 80,
+    word: str = WORD,
 ) -> None:
     """Documents, chunks of `length` words and vectors, clustered by default, straight into the catalogue."""
     vectors = vectors or Clusters(dimensions)
@@ -118,12 +120,11 @@ def fill(
         documents = rows // CHUNKS_PER_DOCUMENT
         for statement in CATALOGUE:
             connection.execute(
-                statement,
+                statement.replace("{word}", word),
                 {
                     **ids,
                     "documents": documents,
                     "chunks": CHUNKS_PER_DOCUMENT,
-                    "words": WORDS,
                     "length": length,
                 },
             )
