@@ -61,6 +61,7 @@ def serve(
 def _uvicorn() -> Any:
     try:
         import fastapi  # noqa: F401
+        import fastapi_offline  # noqa: F401
         import jwt  # noqa: F401
         import prometheus_client  # noqa: F401
         import uvicorn

@@ -175,8 +175,9 @@ class ServingSettings(Section):
     """The HTTP service. Without `api_keys`, `oidc` or `anonymous` nobody could log in, and it does not start.
 
     `cors` are the origins of other sites whose pages may call it. `trusted_proxies` are the addresses whose
-    ``X-Forwarded-For`` is believed. `log_questions` writes questions into the access log. `drain` is how
-    long requests may take to end once the service is told to stop.
+    ``X-Forwarded-For`` is believed. `docs` shows the description at ``/docs``. `log_questions` writes
+    questions into the access log. `drain` is how long requests may take to end once the service is told to
+    stop.
     """
 
     host: str = "127.0.0.1"
@@ -188,6 +189,7 @@ class ServingSettings(Section):
     cors: tuple[Annotated[str, Field(pattern=r"^https?://[^/*]+$")], ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_questions: bool = False
+    docs: bool = True
     drain: Duration = timedelta(seconds=20)
 
     @property

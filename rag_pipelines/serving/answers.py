@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rag_pipelines.query.hits import Hit, Mode
 from rag_pipelines.query.instructions import marks
@@ -180,6 +180,45 @@ class Context(BaseModel):
     left_out: int = Field(description="Passages left out because of the token limit.")
 
 
+EXAMPLE = {
+    "index": "handbook",
+    "version": 7,
+    "mode": "hybrid",
+    "hits": [
+        {
+            "citation": "Travel policy, Meals",
+            "title": "Travel policy",
+            "url": "https://intranet.example/travel",
+            "path": "handbook/travel.md",
+            "source": "handbook",
+            "external_id": "handbook/travel.md",
+            "document_id": 12,
+            "chunk_id": "88-2",
+            "heading_path": ["Meals"],
+            "pages": None,
+            "text": "Meals cost up to 40 euro a day.",
+            "context": "",
+            "start": 120,
+            "end": 151,
+            "scores": {"fused": 0.83, "dense": 0.71, "lexical": 6.2, "dense_rank": 1, "lexical_rank": 1},
+            "instructions": [],
+            "as_of": "2026-03-02T06:00:00Z",
+            "modified_at": "2026-02-11T09:30:00Z",
+            "text_of": None,
+            "author": None,
+            "media_type": "text/markdown",
+            "metadata": {},
+            "links": [],
+            "confidence": None,
+        }
+    ],
+    "notes": [],
+    "receipt": "hU9j1v2Hq3Y",
+    "request_id": "5e1c9d1f0b6f4a0b8f0d2c3b4a5e6f70",
+}
+"""Of a `SearchResponse`."""
+
+
 class SearchResponse(BaseModel):
     """The passages that the caller may see, best first, all from one version of the index."""
 
@@ -279,6 +318,26 @@ class IndexInfo(BaseModel):
 class Indexes(BaseModel):
     """Every index that the caller may ask, and the bounds of a request."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "indexes": [
+                        {
+                            "name": "handbook",
+                            "live": True,
+                            "version": 7,
+                            "promoted_at": "2026-03-02T06:30:00Z",
+                            "sources": ["handbook", "wiki"],
+                        }
+                    ],
+                    "max_k": 100,
+                    "max_question": 2000,
+                }
+            ]
+        }
+    )
+
     indexes: list[IndexInfo]
     max_k: int
     max_question: int = Field(description="In characters.")
@@ -309,6 +368,21 @@ class FieldError(BaseModel):
 
 class ProblemDetails(BaseModel):
     """What is wrong, as RFC 9457 has it. `type` is stable, `detail` is for people."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:rag-pipelines:problem:invalid-request",
+                    "title": "Unprocessable Entity",
+                    "status": 422,
+                    "detail": "k is not valid; valid: 1 to 100",
+                    "request_id": "5e1c9d1f0b6f4a0b8f0d2c3b4a5e6f70",
+                    "errors": [{"field": "k", "received": "900", "valid": "1 to 100"}],
+                }
+            ]
+        }
+    )
 
     type: str
     title: str

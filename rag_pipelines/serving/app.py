@@ -25,7 +25,7 @@ from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.secrets import references as secrets
-from rag_pipelines.serving import events, page, problems, push, routes
+from rag_pipelines.serving import answers, docs, events, page, problems, push, routes
 from rag_pipelines.serving.accounts import Accounts
 from rag_pipelines.serving.auth import Logins
 from rag_pipelines.serving.backend import Backend
@@ -70,6 +70,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
         title="rag-pipelines",
         version=__version__,
         description="Search with citations, as far as the caller may see.",
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -79,6 +80,8 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(push.for_senders())
     app.include_router(routes.for_machines())
     app.include_router(page.router)
+    if serving.docs:
+        app.include_router(docs.router)
     app.include_router(sign_in_routes())
     if webhooks := events.webhook_secrets(settings):
         app.include_router(events.events_router(webhooks, service.refuse_event, service.keep_hints))
@@ -138,7 +141,9 @@ def _describe(app: FastAPI, limits: RequestLimits) -> None:
                 for operation in operations.values():
                     for answer in operation["responses"].values():
                         _declare_problem(answer.get("content", {}))
-            asked = document["components"]["schemas"]["SearchRequest"]["properties"]
+            schemas = document["components"]["schemas"]
+            schemas["SearchResponse"]["examples"] = [answers.EXAMPLE]  # FastAPI would leave its nulls out
+            asked = schemas["SearchRequest"]["properties"]
             asked["k"]["maximum"] = limits.k
             asked["query"]["maxLength"] = limits.question
         return document

@@ -52,7 +52,7 @@ def for_senders() -> APIRouter:
     router = caller_router(REFUSALS)
 
     @router.put("/push/{source}/document", status_code=202, summary="Send a document")
-    async def put(
+    async def put_document(
         request: Request, source: str, identity: Identity, key: IdempotencyKey, document: PushedDocument
     ) -> PushReceipt:
         """Keep a new document, or what it has become, until a run lists it."""
@@ -62,7 +62,9 @@ def for_senders() -> APIRouter:
         return receipt
 
     @router.delete("/push/{source}/document", status_code=202, summary="Say that a document is gone")
-    async def delete(request: Request, source: str, identity: Identity, key: IdempotencyKey) -> PushReceipt:
+    async def delete_document(
+        request: Request, source: str, identity: Identity, key: IdempotencyKey
+    ) -> PushReceipt:
         """The next run hides it; it is purged after the grace time of its source."""
         taking, caller = _admit(request, source)
         [receipt] = await _run(request, partial(taking.take, caller, source, [Sending(key, identity)]))
@@ -75,7 +77,7 @@ def for_senders() -> APIRouter:
         return await _run(request, partial(taking.document_state, source, identity))
 
     @router.post("/push/{source}/batch", status_code=202, summary="Send several documents")
-    async def batch(request: Request, source: str, sent: PushBatch) -> PushReceipts:
+    async def send_batch(request: Request, source: str, sent: PushBatch) -> PushReceipts:
         """All are kept, or none is."""
         taking, caller = _admit(request, source)
         keys = [one.key for one in sent.sendings]

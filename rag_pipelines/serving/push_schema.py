@@ -210,6 +210,21 @@ class PushBatch(Model):
 class PushReceipt(BaseModel):
     """That a sending is kept; a run makes it a document. `repeated`: it had been taken before."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "receipt": "5f2c1f0e-9f0f-4a35-8f39-0c2b8e6f1f5b",
+                    "key": "17-1",
+                    "external_id": "17",
+                    "action": "put",
+                    "received_at": "2026-03-01T12:00:00Z",
+                    "repeated": False,
+                }
+            ]
+        }
+    )
+
     receipt: UUID
     key: str
     external_id: str

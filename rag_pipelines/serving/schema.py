@@ -190,7 +190,7 @@ class SearchRequest(Model):
     )
     filters: SearchFilters = SearchFilters()
     where: Where = Field(default=None, description=WHERE, examples=WHERE_EXAMPLES)
-    context_tokens: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_CONTEXT)] | None = Field(
+    context_tokens: Annotated[int, Field(ge=1, le=MAX_CONTEXT), BeforeValidator(_number)] | None = Field(
         default=None, description="Also pack the passages into a context of at most this many tokens."
     )
     explain: bool = Field(default=False, strict=True, description="Explain the answer, stage by stage.")
@@ -198,6 +198,12 @@ class SearchRequest(Model):
 
 class FeedbackRequest(Model):
     """What a caller says of an answer. It is kept without the question and the caller."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"receipt": "hU9j1v2Hq3Y", "verdict": "down", "reason": "outdated"}]},
+    )
 
     receipt: str = Field(
         min_length=1,
