@@ -134,9 +134,9 @@ def written(stream: TextIO, level: str, format: str) -> Iterator[None]:
 
 
 @contextmanager
-def handled(handler: logging.Handler, level: int) -> Iterator[None]:
-    """Give the records of the block that are of `level` or above to `handler` too."""
-    root = logging.getLogger(ROOT)
+def handled(handler: logging.Handler, level: int, name: str = ROOT) -> Iterator[None]:
+    """Give the records of the block that are of `level` or above to `handler` too: of the logger `name`."""
+    root = logging.getLogger(name)
     before = root.level
     handler.setLevel(level)
     root.addHandler(handler)

@@ -43,7 +43,7 @@ def open_runtime(settings: Settings) -> Runtime:
     database = open_database(settings)
     database.migrate()
     otlp.start(settings.telemetry.target)
-    return Runtime(database, settings, Embedders(settings.data_dir))
+    return Runtime(database, settings, Embedders(settings.data_dir, settings.shared_models))
 
 
 def open_database(settings: Settings) -> Database:

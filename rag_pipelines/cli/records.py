@@ -5,13 +5,17 @@ What belongs here: the options ``--log-level`` and ``--log-format``. What does n
 
 from __future__ import annotations
 
+import logging
 import sys
 from enum import StrEnum
 
 import typer
 
 from rag_pipelines import logs
-from rag_pipelines.cli.output import records
+from rag_pipelines.cli.output import records, say
+
+TAKES_LONG = "rag_pipelines.embedding.conversion"
+"""What people are told of whether or not a log is written: minutes without a line look like a fault."""
 
 
 class LogLevel(StrEnum):
@@ -30,6 +34,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class _Said(logging.Handler):
+    """Says a record as a message for people."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
 def write_log(context: typer.Context, level: LogLevel | None, format: LogFormat | None) -> None:
     """Write the records of the command to stderr until it ends.
 
@@ -37,6 +48,8 @@ def write_log(context: typer.Context, level: LogLevel | None, format: LogFormat 
     JSON form messages for people become records too, so that every line of stderr is an object.
     """
     records.kept = format is LogFormat.JSON
+    if level in (None, LogLevel.WARNING, LogLevel.ERROR) and not records.kept:
+        context.with_resource(logs.handled(_Said(), logging.INFO, TAKES_LONG))
     if level is None and format is None and sys.stderr.isatty():
         return
     chosen = level or (LogLevel.INFO if records.kept else LogLevel.WARNING)

@@ -55,6 +55,7 @@ from rag_pipelines.config.values import (
     TextSearchConfig,
     from_config_folder,
 )
+from rag_pipelines.embedding.prepared import user_cache
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.fingerprint import fingerprint
@@ -375,6 +376,11 @@ class Settings(Section):
     """The whole configuration, valid and complete. Relative paths are already resolved."""
 
     data_dir: Path = Field(default=Path(".rag"), validate_default=True)
+    model_cache: Path | None = Field(
+        default=None,
+        description="where converted models are kept; by default in `data_dir`, and with the embedded "
+        "database in the user's cache, which all data folders of a user share",
+    )
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     limits: LimitSettings = LimitSettings()
@@ -391,10 +397,16 @@ class Settings(Section):
     notifications: NotificationSettings = NotificationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "model_cache")
     @classmethod
-    def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
-        return from_config_folder(path, info)
+    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        return None if path is None else from_config_folder(path, info)
+
+    @property
+    def shared_models(self) -> Path | None:
+        """Where converted models are kept beside other data folders', if they are. A data folder without the
+        embedded database may be a volume that outlives its machine's home."""
+        return self.model_cache or (user_cache() if self.database.url is None else None)
 
     @property
     def postgres_dir(self) -> Path:

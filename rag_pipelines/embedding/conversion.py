@@ -14,8 +14,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,19 +101,36 @@ def ensure_prepared(source: Path, name: str, wish: Wish, target: Path) -> Manife
     """
     manifest = target / MANIFEST_FILE
     if not manifest.is_file():
-        from filelock import FileLock
-
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):
+        with _alone(target, name):
             if not manifest.is_file():
                 for remains in target.parent.glob(f"{target.name}.part-*"):
                     shutil.rmtree(remains)
                 part = target.with_name(f"{target.name}.part-{uuid4().hex[:8]}")
                 part.mkdir()
-                _log.info("preparing the model %s (once)", name)
+                _log.info("preparing the model %s, once on this machine: up to some minutes", name)
+                began = time.perf_counter()
                 _prepare_apart(Order(str(source), name, wish, str(part)))
                 part.rename(target)
+                _log.info("prepared the model %s in %.0f s", name, time.perf_counter() - began)
     return MANIFEST.decode(msgspec.json.decode(manifest.read_bytes()))
+
+
+@contextmanager
+def _alone(target: Path, name: str) -> Iterator[None]:
+    """One process at a time; another is said to be waited for."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(target.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("another process prepares the model %s; waiting for it", name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def prepare(order: Order) -> None:

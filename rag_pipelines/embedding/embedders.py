@@ -13,16 +13,19 @@ from rag_pipelines.embedding.profile import EmbeddingProfile
 
 
 class Embedders:
-    """The models of a configuration, each made once and closed together. Making one loads nothing."""
+    """The models of a configuration, each made once and closed together. Making one loads nothing.
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+    `shared` is a folder of converted models that other data folders use too.
+    """
+
+    def __init__(self, data_dir: Path, shared: Path | None = None) -> None:
+        self._data_dir, self._shared = data_dir, shared
         self._made: dict[EmbeddingProfile, Embedder] = {}
 
     def of(self, profile: EmbeddingProfile) -> Embedder:
         """The embedder of a profile."""
         if profile not in self._made:
-            self._made[profile] = make_embedder(profile, self._data_dir)
+            self._made[profile] = make_embedder(profile, self._data_dir, self._shared)
         return self._made[profile]
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 
 
-def make_embedder(profile: EmbeddingProfile, data_dir: Path) -> Embedder:
-    """The model of a profile. Nothing is loaded until it is needed; converted models lie under `data_dir`.
+def make_embedder(profile: EmbeddingProfile, data_dir: Path, shared: Path | None = None) -> Embedder:
+    """The model of a profile. Nothing is loaded until it is needed; converted models lie under `data_dir`, or
+    in `shared`, which other data folders use too.
 
     Raises:
         ConfigError: the model is not on this machine, or the profile does not fit it.
@@ -29,4 +30,4 @@ def make_embedder(profile: EmbeddingProfile, data_dir: Path) -> Embedder:
         case "sentence-transformers":
             from rag_pipelines.embedding.local import LocalEmbedder
 
-            return LocalEmbedder(profile, data_dir)
+            return LocalEmbedder(profile, data_dir, shared)

@@ -20,6 +20,7 @@ from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding import model_files
 from rag_pipelines.embedding.base import ModelIdentity, Usage
 from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, ensure_prepared, is_openvino_installed
+from rag_pipelines.embedding.prepared import place_of
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.runtimes import ModelRuntime, OpenVinoRuntime, Precision, TorchRuntime
 from rag_pipelines.embedding.together import Together
@@ -51,10 +52,10 @@ class LocalEmbedder:
         ConfigError: from any use, if the model is not on this machine or cannot be run as asked.
     """
 
-    def __init__(self, profile: EmbeddingProfile, data_dir: Path) -> None:
+    def __init__(self, profile: EmbeddingProfile, data_dir: Path, shared: Path | None = None) -> None:
         self.usage = Usage()
         self._profile = profile
-        self._models = data_dir / "models"
+        self._models, self._shared = data_dir / "models", shared
         self._runtime: ModelRuntime | None = None
         self._lock = threading.Lock()
         self._questions = Together(lambda texts: self._embed(texts, self.identity.query_prompt))
@@ -151,7 +152,7 @@ class LocalEmbedder:
         key = fingerprint(
             [FORMAT, model_files.stamp(self._source), msgspec.to_builtins(self._wish), versions]
         )
-        return self._models / key
+        return place_of(key, self._models, self._shared)
 
     @cached_property
     def _wish(self) -> Wish:

@@ -53,7 +53,9 @@ def shared_definitions(
     with ExitStack() as stack:
         resources = dict(resource_overrides or {})
         if "embedders" not in resources:
-            resources["embedders"] = stack.enter_context(closing(Embedders(settings.data_dir)))
+            resources["embedders"] = stack.enter_context(
+                closing(Embedders(settings.data_dir, settings.shared_models))
+            )
         if "quality" not in resources:
             resources["quality"] = stack.enter_context(SuiteProcess()).run
         yield build_definitions(settings=settings, resource_overrides=resources)

@@ -43,7 +43,7 @@ def default_resources(settings: Settings) -> Mapping[str, Any]:
 
     @dg.resource(description="Embedding models, loaded on first use.")
     def embedders(_: dg.InitResourceContext) -> Iterator[Embedders]:
-        made = Embedders(settings.data_dir)
+        made = Embedders(settings.data_dir, settings.shared_models)
         try:
             yield made
         finally:

@@ -104,7 +104,7 @@ class Searcher:
                 "plan_cache_mode": "force_generic_plan",
             }
         )
-        self._embedders = embedders or Embedders(settings.data_dir)
+        self._embedders = embedders or Embedders(settings.data_dir, settings.shared_models)
         self._owns_embedders = embedders is None
         stages = self._index_settings.stages
         self._stages = make_stages(stages, self._index_settings.duplicates, list(settings.sources_of(index)))

@@ -1,0 +1,46 @@
+"""Where prepared models lie: in the data folder, or in a cache that the data folders of one user share.
+
+What belongs here: choosing the place. What does not: preparing a model, and reading it (`conversion`).
+
+A model is prepared in half a minute to some minutes, and comes out the same for every data folder. What was
+prepared in the data folder already is used there. The cache is only used where it is this user's alone; where
+it cannot be made (a home that is read-only, or none), the data folder is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def user_cache(env: Mapping[str, str] = os.environ) -> Path | None:
+    """The cache of this user by the XDG base directory specification; None for a user without a home."""
+    given = env.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return base / "rag-pipelines" / "models"
+
+
+def place_of(key: str, own: Path, shared: Path | None) -> Path:
+    """The folder of the model with this key: in `own` if it lies there or `shared` cannot be used, else in
+    `shared`."""
+    if shared is None or (own / key).exists() or not _is_ours(shared):
+        return own / key
+    return shared / key
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the folder is there, or could be made, and nobody else writes to it: what lies in it is run."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError:
+        return False
+    mine = found.st_uid == os.geteuid() and not found.st_mode & OTHERS_WRITE
+    return mine and os.access(folder, os.W_OK | os.X_OK)
