@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag_pipelines.cli.comparison import compare
+from rag_pipelines.cli.evaluate_models import models
+from rag_pipelines.cli.golden_options import (
+    Depth,
+    Golden,
+    Index,
+    K,
+    Mode,
+    Split,
+    Tenant,
+    Version,
+    chosen_index,
+    plain,
+)
 from rag_pipelines.cli.invocation import ExitCode, Invocation, invocation
 from rag_pipelines.cli.output import AsJson, number, print_json, print_table, say, stage_bars
 from rag_pipelines.cli.reports import Html, Md, write_report
@@ -18,24 +31,6 @@ if TYPE_CHECKING:
     from rag_pipelines.evaluation.run import Run, RunSummary
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval with golden sets.")
-
-Golden = Annotated[Path, typer.Argument(metavar="GOLDEN", help="JSONL or YAML, or a folder in BEIR form.")]
-Index = Annotated[str | None, typer.Option("--index", "-i", help="May be left out if there is only one.")]
-Tenant = Annotated[
-    str | None,
-    typer.Option(
-        "--tenant", "-t", help="Tenant of questions that name none; may be left out if there is only one."
-    ),
-]
-Split = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Split of a BEIR folder whose judgements (qrels) to use.")
-]
-Version = Annotated[int | None, typer.Option(help="The version to evaluate; the live one by default.")]
-Mode = Annotated[Literal["dense", "lexical", "hybrid"], typer.Option(help="Retrieval mode.")]
-K = Annotated[int, typer.Option("-k", "--k", min=1, max=1000, help="Cut-off: how many passages are judged.")]
-Depth = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Retrieve this many, to measure recall at this depth.")
-]
 
 
 @app.command()
@@ -72,7 +67,7 @@ def run(
     from rag_pipelines.evaluation.store import put_run
 
     chosen = invocation(context)
-    name = _index(chosen, index)
+    name = chosen_index(chosen, index)
     asked = read_golden(golden, split)
     setting = Setting(mode, k, depth, version, _fusion(fusion or []))
     with stage_bars(name, shown=not as_json) as progress:
@@ -91,7 +86,7 @@ def run(
         _write_trec(chosen, stored, trec_run)
     write_report(_report_of(chosen, stored), html, md)
     if as_json:
-        print_json({"run": stored.run_id, "version": stored.version, **_plain(found), "notes": stored.notes})
+        print_json({"run": stored.run_id, "version": stored.version, **plain(found), "notes": stored.notes})
     else:
         _show_summary(stored, found)
     if found.violations:
@@ -127,6 +122,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
 
 
 app.command()(compare)
+app.command()(models)
 
 
 @app.command()
@@ -149,7 +145,7 @@ def tune(
     from rag_pipelines.evaluation.tuning import tune as tune_fusion
 
     chosen = invocation(context)
-    name = _index(chosen, index)
+    name = chosen_index(chosen, index)
     with stage_bars(name, shown=not as_json) as progress:
         found = tune_fusion(
             chosen.runtime,
@@ -163,7 +159,7 @@ def tune(
             progress=progress,
         )
     if as_json:
-        print_json({**_plain(found), "worth_it": found.worth_it})
+        print_json({**plain(found), "worth_it": found.worth_it})
         return
     rows = [
         (trial.fusion["method"], _weight(trial.fusion), trial.fusion["candidates"], f"{trial.mean:.4f}")
@@ -206,7 +202,7 @@ def calibrate(
     from rag_pipelines.evaluation.run import Setting
 
     chosen = invocation(context)
-    name = _index(chosen, index)
+    name = chosen_index(chosen, index)
     with stage_bars(name, shown=not as_json) as progress:
         found = learn(
             chosen.runtime,
@@ -217,7 +213,7 @@ def calibrate(
             progress=progress,
         )
     if as_json:
-        print_json(_plain(found))
+        print_json(plain(found))
         return
     learned, trial = found.calibration, found.trial
     typer.echo(
@@ -310,7 +306,7 @@ def mine(
     from rag_pipelines.index.versions import live_version
 
     chosen = invocation(context)
-    name = _index(chosen, index)
+    name = chosen_index(chosen, index)
     with chosen.database.connection() as connection:
         version = live_version(connection, name)
         if version is None:
@@ -341,17 +337,6 @@ def import_query_log(
     typer.echo(
         f"wrote {number(write_golden(out, made), 'question')} to {out}; {unjudged:,} expect nothing yet"
     )
-
-
-def _index(chosen: Invocation, name: str | None) -> str:
-    indexes = chosen.settings.indexes
-    if name is None and len(indexes) == 1:
-        return next(iter(indexes))
-    if name is None:
-        valid = ", ".join(indexes) or "none is configured"
-        raise UsageError(f"name an index with --index; valid: {valid}")
-    chosen.settings.index(name)
-    return name
 
 
 def _fusion(pairs: Sequence[str]) -> dict[str, Any]:
@@ -428,9 +413,3 @@ def _show_summary(run: Run, found: RunSummary) -> None:
     for answer in run.answers:
         for violation in answer.violations:
             say(f"error: {answer.id}: {violation}")
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    import msgspec
-
-    return dict(msgspec.to_builtins(value))

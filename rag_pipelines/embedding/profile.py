@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 _OWN_FIELDS = {
-    "sentence-transformers": {"runtime", "precision", "device", "batch_size", "allow_download"},
+    "sentence-transformers": {"runtime", "precision", "device", "batch_size", "allow_download", "dimensions"},
     "openai": {
         "base_url", "api_key", "api_version", "deployment", "dimensions", "request_dimensions", "max_tokens",
         "tokenizer", "batch_size",
@@ -28,7 +28,8 @@ _DEFAULT_MODELS = {"sentence-transformers": "all-MiniLM-L6-v2", "hash": "sha512"
 class EmbeddingProfile(BaseModel):
     """The parameters of an embedding model.
 
-    `sentence-transformers` takes `runtime`, `precision`, `device`, `batch_size` and `allow_download`;
+    `sentence-transformers` takes `runtime`, `precision`, `device`, `batch_size`, `allow_download` and
+    `dimensions`, to which its vectors are cut; only a model that was trained for it is still good then;
     `openai` (any endpoint that speaks its protocol) takes the rest; `hash` (no model, for tests and for
     measuring everything else) takes `dimensions` and `max_tokens`. Prompts left out are the model's own.
     Vectors are always normalised to length 1.

@@ -12,6 +12,15 @@ FROM rag.document_chunks dc JOIN rag.chunk c USING (chunk_set_id)
 WHERE dc.profile_id = %(chunker_id)s AND dc.document_id = ANY(%(documents)s)
 ORDER BY dc.document_id, c.ordinal;
 
+-- name: model_passages
+-- Passages as the model of an index reads them: of the documents that are named, then of others, the same each time.
+SELECT dc.document_id, d.tenant, s.key, c.ordinal, c.prefix || c.text AS input
+FROM rag.document d JOIN rag.source o USING (source_id) JOIN rag.document_chunks dc USING (document_id)
+JOIN rag.chunk_set s USING (chunk_set_id) JOIN rag.chunk c USING (chunk_set_id)
+WHERE o.name = ANY(%(sources)s) AND d.state <> 'tombstoned' AND dc.profile_id = %(chunker_id)s
+ORDER BY d.document_id <> ALL(%(documents)s::bigint[]), md5(d.document_id::text), d.document_id, c.ordinal
+LIMIT %(limit)s;
+
 -- name: evaluation_names
 -- What documents are called, for a report.
 SELECT d.document_id, s.name AS source, d.external_id

@@ -18,7 +18,7 @@ import pytest
 from rag_pipelines.embedding import conversion
 from rag_pipelines.embedding.conversion import LEAST_COSINE, Manifest, Wish, ensure_prepared
 from rag_pipelines.embedding.local import LocalEmbedder
-from rag_pipelines.embedding.model_files import find_model, weights_hash
+from rag_pipelines.embedding.model_files import find_model, licence_of, weights_hash
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.runtimes import TorchRuntime
 from rag_pipelines.errors import ConfigError
@@ -73,6 +73,37 @@ def test_openvino_gives_the_vectors_of_the_library(tiny_model, data_dir, pooling
     assert one.identity.runtime == "openvino"
     cosines = np.sum(one.embed_documents(TEXTS) * reference(model, TEXTS), axis=1)
     assert cosines.min() >= LEAST_COSINE
+
+
+def test_vectors_are_cut_to_the_dimensions_asked_for_and_are_those_of_another_model(
+    mean_model, in_openvino, data_dir
+):
+    short = embedder(mean_model, data_dir, precision="fp32", dimensions=SIZE // 2)
+    assert short.identity.fingerprint != in_openvino.identity.fingerprint
+    whole = in_openvino.embed_documents(TEXTS)[:, : SIZE // 2]
+    expected = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+    np.testing.assert_allclose(short.embed_documents(TEXTS), expected, atol=1e-6)
+    assert short.embed_query(TEXTS[0]).shape == (SIZE // 2,)
+
+
+def test_more_dimensions_than_the_model_has_are_refused(mean_model, data_dir):
+    with pytest.raises(ConfigError, match=rf"'dimensions' is 99, and the vectors of .* have {SIZE}"):
+        _ = embedder(mean_model, data_dir, dimensions=99).identity
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
+        ("---\nlicense: 'cc-by-nc-4.0'\n---\n", "cc-by-nc-4.0"),
+        ("# A model\nlicense: mit\n", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_licence_is_what_the_front_matter_of_the_card_names(tmp_path, card, licence):
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    assert licence_of(tmp_path) == licence
 
 
 def test_modules_that_openvino_is_not_given_are_run_by_torch(tiny_model, data_dir):

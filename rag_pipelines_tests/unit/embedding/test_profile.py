@@ -22,7 +22,7 @@ def test_the_default_is_minilm():
         ({"provider": "openai", "dimensions": 8}, "needs 'model'"),
         ({"provider": "openai", "model": "m"}, "needs 'dimensions'"),
         ({"runtime": "openvino", "device": "cuda"}, "use runtime 'torch'"),
-        ({"dimensions": 8}, "does not take dimensions"),
+        ({"max_tokens": 80}, "does not take max_tokens"),
         ({"provider": "openai", "model": "m", "dimensions": 8, "base_url": "ftp://x"}, "base_url"),
         ({"modle": "x"}, "Extra inputs"),
         ({"precision": "int8"}, "precision"),
