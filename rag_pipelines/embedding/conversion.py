@@ -34,6 +34,7 @@ from rag_pipelines.embedding.runtimes import (
     Pooling,
     Precision,
     import_openvino,
+    is_static,
     load_sentence_transformer,
 )
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, read_tokenizer_file
@@ -272,8 +273,11 @@ def _convert(model: SentenceTransformer, path: Path) -> None:
 
 def _export_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) -> TokenizerSpec:
     """Write the model's own tokenizer as the library runs it; an estimate where it has no fast one."""
-    backend = getattr(model.tokenizer, "backend_tokenizer", None)
-    special = model.tokenizer.num_special_tokens_to_add(pair=False)
+    if is_static(model):
+        backend, special = model.tokenizer, 0
+    else:
+        backend = getattr(model.tokenizer, "backend_tokenizer", None)
+        special = model.tokenizer.num_special_tokens_to_add(pair=False)
     if backend is None:
         return TokenizerSpec("bytes", max_tokens, special)
     path.write_text(backend.to_str(), encoding="utf-8")
@@ -284,7 +288,7 @@ def _export_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) -
 
 def _max_tokens(model: SentenceTransformer) -> int:
     """The longest input, special tokens included; 512 where the model does not say."""
-    limit = model.get_max_seq_length() or model.tokenizer.model_max_length
+    limit = model.get_max_seq_length() or getattr(model.tokenizer, "model_max_length", _UNBOUNDED)
     return limit if limit < _UNBOUNDED else 512
 
 

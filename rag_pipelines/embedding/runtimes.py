@@ -154,6 +154,11 @@ class TorchRuntime:
 
     def _lengths(self, texts: Sequence[str], prompt: str) -> list[int]:
         """Tokens that the model reads of each text."""
+        if is_static(self._model):
+            encodings = self._model.tokenizer.encode_batch(
+                [prompt + text for text in texts], add_special_tokens=False
+            )
+            return [len(encoding) for encoding in encodings]
         limit = self._model.get_max_seq_length() or sys.maxsize
         encoded = self._model.tokenizer([prompt + text for text in texts], verbose=False)
         return [min(len(ids), limit) for ids in encoded["input_ids"]]
@@ -193,6 +198,11 @@ def load_sentence_transformer(folder: Path, device: str) -> SentenceTransformer:
         )
     except Exception as error:
         raise ConfigError(f"sentence-transformers cannot load the model in {folder}: {error}") from error
+
+
+def is_static(model: SentenceTransformer) -> bool:
+    """Whether it is a table of a vector a token, as model2vec makes: a bare tokenizer, no transformer."""
+    return type(model[0]).__name__ == "StaticEmbedding"
 
 
 def pool(hidden: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:

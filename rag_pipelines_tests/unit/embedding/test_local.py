@@ -106,6 +106,30 @@ def test_a_licence_is_what_the_front_matter_of_the_card_names(tmp_path, card, li
     assert licence_of(tmp_path) == licence
 
 
+def test_a_table_of_a_vector_a_token_is_run_by_torch_without_special_tokens(mean_model, data_dir, tmp_path):
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer
+
+    words = Tokenizer.from_file(str(mean_model / "tokenizer.json"))
+    table = np.random.default_rng(1).normal(size=(words.get_vocab_size(), 8)).astype(np.float32)
+    made = SentenceTransformer(
+        modules=[models.StaticEmbedding(words, embedding_weights=table), models.Normalize()], device="cpu"
+    )
+    made.save(str(tmp_path / "static"))
+    (tmp_path / "static" / "config.json").write_text("{}")
+    one = embedder(tmp_path / "static", data_dir)
+    assert (one.identity.runtime, one.identity.dimensions, one.tokenizer_spec.special_tokens) == (
+        "torch",
+        8,
+        0,
+    )
+    np.testing.assert_allclose(one.embed_documents(TEXTS), reference(tmp_path / "static", TEXTS), atol=1e-6)
+    ids = words.encode(TEXTS[0], add_special_tokens=False).ids
+    assert one.tokenizer.count(TEXTS[:1]) == [len(ids)]
+    mean = table[ids].mean(axis=0)
+    np.testing.assert_allclose(one.embed_query(TEXTS[0]), mean / np.linalg.norm(mean), atol=1e-5)
+
+
 def test_modules_that_openvino_is_not_given_are_run_by_torch(tiny_model, data_dir):
     model = tiny_model(dense=True)
     one = embedder(model, data_dir)
