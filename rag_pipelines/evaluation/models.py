@@ -1,58 +1,30 @@
 """A bake-off: what several embedding models are worth on an index's passages, and what they cost.
 
-What belongs here: the passages that all of them embed, the rankings that come of it, a recommendation. What
-does not: running a model (`embedding.trial`).
+What belongs here: figures of models, a recommendation. What does not: running one (`embedding.trial`), the
+passages and the rankings (`exhaustive`).
 
-Nothing is stored or built, so a model can be tried beside a live index. All read the live version's passages,
-cut as they are; every passage is compared with every question, so nothing is lost to an approximate index.
-The words' side is the live version's own BM25, and both are fused as the index is configured. Access and
-filters do not narrow the side of vectors: nobody sees a passage.
+Nothing is stored or built, so a model can be tried beside a live index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from rag_pipelines.config.settings import FusionSettings
 from rag_pipelines.embedding.base import normalise
 from rag_pipelines.embedding.model_files import UNKNOWN_LICENCE, find_model, licence_of
 from rag_pipelines.embedding.profile import EmbeddingProfile
 from rag_pipelines.embedding.trial import Trial, try_model
-from rag_pipelines.errors import UsageError
-from rag_pipelines.evaluation.catalogue import Resolved, resolve
+from rag_pipelines.evaluation.exhaustive import NDCG, Ground, Quality, ground_of, mean_of
 from rag_pipelines.evaluation.questions import GoldenSet
-from rag_pipelines.evaluation.run import Setting, results_of, version_of
-from rag_pipelines.evaluation.scoring import ranking_figures
 from rag_pipelines.evaluation.significance import Difference, difference
 from rag_pipelines.progress import Progress, no_progress
-from rag_pipelines.query.search import MAX_K, tenants_of
 from rag_pipelines.runtime import Runtime
-from rag_pipelines.store.database import query
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from rag_pipelines.embedding.base import Vectors
-
-    Scores = NDArray[np.float32]
-    """Shape (questions, passages)."""
-
-NDCG, HIT = "nDCG@10", "Success@5"
 PASSAGES = 2_000
 TOLERATED = 0.005
 """How much nDCG@10 a smaller form of the vectors may lose and still be recommended."""
-
-
-class Quality(msgspec.Struct, frozen=True):
-    """Means over the questions: nDCG@10, and the share with a right document among the first five."""
-
-    ndcg: float
-    hit: float
 
 
 class VectorForm(msgspec.Struct, frozen=True):
@@ -108,18 +80,6 @@ class BakeOff(msgspec.Struct, frozen=True):
     recommended: Recommendation | None
 
 
-@dataclass(frozen=True)
-class _Ground:
-    """What is the same for all: passages, whose they are, questions with the scores of their words."""
-
-    texts: list[str]
-    documents: NDArray[np.int64]
-    asked: list[Resolved]
-    elsewhere: NDArray[np.bool_]
-    lexical: Scores
-    fusion: FusionSettings
-
-
 def compare_models(
     runtime: Runtime,
     index: str,
@@ -140,23 +100,21 @@ def compare_models(
         budget_bytes: the most that one vector may take.
 
     Raises:
-        UsageError: there is no live version, no question expects a document that is there, or the expected
-            documents have more passages than that.
+        UsageError: as `ground_of`.
         ConfigError: a model is not on this machine.
     """
-    ground = _ground(runtime, index, golden, passages, tenant)
+    ground = ground_of(runtime, index, golden, passages=passages, tenant=tenant)
     figures: list[ModelFigures] = []
     scored: dict[str, list[float]] = {}
-    queries = [one.question.query for one in ground.asked]
     for number, (name, profile) in enumerate(profiles.items(), 1):
         progress(name, number - 1, len(profiles))
-        trial = try_model(profile, runtime.settings.data_dir, ground.texts, queries)
-        fused = _fuse(_cosines(ground, trial.passages, trial.questions), ground.lexical, ground.fusion)
-        measured = _measure(ground, fused)
+        trial = try_model(profile, runtime.settings.data_dir, ground.texts, ground.queries)
+        dense = ground.dense(trial.passages, trial.questions)
+        measured = ground.measure(ground.hybrid(dense))
         scored[name] = [one[NDCG] for one in measured.values()]
         first = next(iter(scored.values()))
         figures.append(
-            _figures(name, profile, trial, ground, _mean(measured), difference(first, scored[name]))
+            _figures(name, profile, trial, ground, mean_of(measured), difference(first, scored[name]))
         )
         progress(name, number, len(profiles))
     return BakeOff(
@@ -203,95 +161,8 @@ def _smallest(forms: Sequence[VectorForm], budget_bytes: int | None) -> VectorFo
     return max(kept, key=lambda form: form.ndcg, default=None)
 
 
-def _ground(runtime: Runtime, index: str, golden: GoldenSet, passages: int, tenant: str | None) -> _Ground:
-    import numpy as np
-
-    with runtime.database.connection() as connection:
-        version = version_of(connection, index, None)
-        resolved, _ = resolve(connection, version, golden.questions)
-        asked = [one for one in resolved if any(expected.documents for expected in one.expected)]
-        named = {document for one in asked for expected in one.expected for document in expected.documents}
-        if not named:
-            raise UsageError(f"no question of {golden.name!r} expects a document that index {index!r} has")
-        params = {
-            "sources": version.sources,
-            "chunker_id": version.chunker_id,
-            "documents": sorted(named),
-            "limit": passages + 1,
-        }
-        rows = query(connection, "model_passages", params).fetchall()
-        tenants = tenants_of(connection, runtime.settings, index)
-    if len(rows) > passages and rows[-1]["document_id"] in named:
-        raise UsageError(
-            f"the documents that {golden.name!r} expects have more than {passages:,} passages; "
-            "raise --passages, or give fewer questions"
-        )
-    rows = rows[:passages]
-    places = {f"{row['key'].hex}-{row['ordinal']}": place for place, row in enumerate(rows)}
-    own = tenant or (tenants[0] if len(tenants) == 1 else "")
-    lexical = np.zeros((len(asked), len(rows)), dtype=np.float32)
-    questions = GoldenSet(golden.name, tuple(one.question for one in asked))
-    setting = Setting(mode="lexical", k=MAX_K)
-    for number, result in enumerate(results_of(runtime, version, questions, setting=setting, tenant=tenant)):
-        for hit in result.hits:
-            if (place := places.get(hit.chunk_id)) is not None:
-                lexical[number, place] = hit.scores.lexical or 0
-    whose = np.array([row["tenant"] for row in rows])
-    return _Ground(
-        [row["input"] for row in rows],
-        np.array([row["document_id"] for row in rows]),
-        asked,
-        np.array([whose != (one.question.tenant or own) for one in asked]),
-        lexical,
-        runtime.settings.index(index).fusion,
-    )
-
-
-def _cosines(ground: _Ground, passages: Vectors, questions: Vectors) -> Scores:
-    import numpy as np
-
-    return np.where(ground.elsewhere, np.float32(-2), questions @ passages.T)
-
-
-def _fuse(dense: Scores, lexical: Scores, fusion: FusionSettings) -> Scores:
-    """As the search statement does: the best of each side, with the scores of both, weighted."""
-    import numpy as np
-
-    fused = np.full_like(dense, -1)
-    weight = fusion.dense_weight
-    for row, (cosines, words) in enumerate(zip(dense, lexical, strict=True)):
-        near = np.argsort(-cosines, kind="stable")[: fusion.candidates]
-        worded = np.argsort(-words, kind="stable")[: fusion.candidates]
-        taken = np.union1d(near[cosines[near] > -2], worded[words[worded] > 0])
-        one, two = cosines[taken], words[taken]
-        if fusion.method == "rrf":
-            ranks = (1 + (side[None, :] > side[:, None]).sum(axis=1) for side in (one, two))
-            first, second = (1 / (fusion.rrf_k + rank) for rank in ranks)
-            fused[row, taken] = weight * first + (1 - weight) * np.where(two > 0, second, 0)
-        else:
-            spread = np.ptp(one)
-            share = (one - one.min()) / spread if spread else np.ones_like(one)
-            fused[row, taken] = weight * share + (1 - weight) * two / (two.max() or 1)
-    return fused
-
-
-def _measure(ground: _Ground, scores: Scores) -> dict[str, dict[str, float]]:
-    """Figures of every question by its id."""
-    import numpy as np
-
-    rankings = {}
-    for one, row in zip(ground.asked, scores, strict=True):
-        best = np.argsort(-row, kind="stable")[:200]
-        rankings[one.question.id] = list(dict.fromkeys(ground.documents[best].tolist()))[:10]
-    return ranking_figures(ground.asked, rankings, (NDCG, HIT))
-
-
-def _mean(measured: Mapping[str, Mapping[str, float]]) -> Quality:
-    return Quality(*(sum(one[name] for one in measured.values()) / len(measured) for name in (NDCG, HIT)))
-
-
 def _figures(
-    name: str, profile: EmbeddingProfile, trial: Trial, ground: _Ground, hybrid: Quality, against: Difference
+    name: str, profile: EmbeddingProfile, trial: Trial, ground: Ground, hybrid: Quality, against: Difference
 ) -> ModelFigures:
     count, identity = len(ground.texts), trial.identity
     remote = profile.provider == "openai"
@@ -302,7 +173,7 @@ def _figures(
         runtime=f"{identity.runtime} {identity.precision}",
         dimensions=identity.dimensions,
         licence=licence_of(find_model(profile.model)) if local else UNKNOWN_LICENCE,
-        dense=_mean(_measure(ground, _cosines(ground, trial.passages, trial.questions))),
+        dense=mean_of(ground.measure(ground.dense(trial.passages, trial.questions))),
         hybrid=hybrid,
         against_first=against,
         passages_a_second=count / trial.seconds,
@@ -313,7 +184,7 @@ def _figures(
     )
 
 
-def _forms(ground: _Ground, trial: Trial) -> list[VectorForm]:
+def _forms(ground: Ground, trial: Trial) -> list[VectorForm]:
     import numpy as np
 
     full = trial.identity.dimensions
@@ -329,6 +200,6 @@ def _forms(ground: _Ground, trial: Trial) -> list[VectorForm]:
         ),
     ]
     return [
-        VectorForm(name, size, _mean(_measure(ground, _cosines(ground, passages, questions))).ndcg)
+        VectorForm(name, size, mean_of(ground.measure(ground.dense(passages, questions))).ndcg)
         for name, size, passages, questions in kept
     ]
