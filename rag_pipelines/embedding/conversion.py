@@ -288,7 +288,7 @@ def _export_tokenizer(model: SentenceTransformer, max_tokens: int, path: Path) -
 
 def _max_tokens(model: SentenceTransformer) -> int:
     """The longest input, special tokens included; 512 where the model does not say."""
-    limit = model.get_max_seq_length() or getattr(model.tokenizer, "model_max_length", _UNBOUNDED)
+    limit: Any = model.get_max_seq_length() or getattr(model.tokenizer, "model_max_length", _UNBOUNDED)
     return limit if limit < _UNBOUNDED else 512
 
 
