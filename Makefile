@@ -10,6 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+AXE := axe-core@4.14.1
 # A process for each core and one more, because tests wait for servers; one that has run its share takes over
 # tests of another.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
@@ -24,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start many processes: their modules are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-matrix dev lint schema release-check sbom docs bench clean
+.PHONY: help demo test test-fast test-matrix dev lint axe schema release-check sbom docs bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +53,11 @@ lint: $(STAMP)  ## Check style and types.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@for example in examples/*/*.py; do $(BIN)/mypy "$$example"; done
+
+axe: node_modules/axe-core/axe.min.js  ## Fetch the checker of accessibility from npm, for the tests of the pages.
+
+node_modules/axe-core/axe.min.js:
+	@npm install --no-save --no-package-lock --no-audit --no-fund --fetch-retries=0 --silent $(AXE)
 
 schema: $(STAMP)  ## Write sql/schema.sql anew, after a change of migrations or objects.
 	@$(BIN)/python -m tools.dump_schema

@@ -1,7 +1,7 @@
-"""The search page: three files of this package, sent with headers under which nothing else can run.
+"""The pages for people: files of this package, sent with headers under which nothing else can run.
 
-What belongs here: their routes. What does not: their text (folder `page`), and data: the page asks `/v1`
-like any other caller.
+What belongs here: their routes. What does not: their text (folder `page`), and data: a page asks `/v1` like
+any other caller.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, HTTPException, Response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -18,32 +18,37 @@ POLICY = (
 )
 """No inline code, no other host, no frame, and no text that becomes markup."""
 
+MEDIA_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 async def search_page() -> Response:
-    """The page for people."""
-    return _file("page.html", "text/html")
+    """The search."""
+    return _file("search.html")
 
 
-@router.get("/page.css")
-async def style() -> Response:
-    """How it looks."""
-    return _file("page.css", "text/css")
+@router.get("/document")
+async def document_page() -> Response:
+    """One document."""
+    return _file("document.html")
 
 
-@router.get("/page.js")
-async def script() -> Response:
-    """What it does."""
-    return _file("page.js", "text/javascript")
+@router.get("/page/{name}")
+async def part(name: str) -> Response:
+    """How the pages look, and what they do."""
+    if name not in _texts():
+        raise HTTPException(404)
+    return _file(name)
 
 
 @cache
-def _text(name: str) -> bytes:
-    return (files("rag_pipelines.serving") / "page" / name).read_bytes()
+def _texts() -> dict[str, bytes]:
+    folder = files("rag_pipelines.serving") / "page"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def _file(name: str, media_type: str) -> Response:
+def _file(name: str) -> Response:
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-    return Response(_text(name), headers=headers, media_type=media_type)
+    return Response(_texts()[name], headers=headers, media_type=MEDIA_TYPES[name.rpartition(".")[2]])

@@ -137,9 +137,9 @@ def made_app(workspace: Workspace) -> FastAPI:
 
 
 @contextmanager
-def served(workspace: Workspace, app: FastAPI | None = None) -> Iterator[httpx.Client]:
-    """The service on a free port of the loopback, and a client of it."""
-    listening = socket.create_server(("127.0.0.1", 0))
+def served(workspace: Workspace, app: FastAPI | None = None, port: int = 0) -> Iterator[httpx.Client]:
+    """The service on a port of the loopback, by default a free one, and a client of it."""
+    listening = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app or made_app(workspace), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -657,15 +658,27 @@ def test_unknown_paths_methods_and_crashes_are_problems_too(team: Workspace) -> 
 
 def test_the_page_runs_nothing_but_its_own_files(team: Workspace) -> None:
     with served(team) as client:
-        page = client.get("/")
-        policy = page.headers["content-security-policy"]
-        assert "default-src 'none'" in policy
-        assert "unsafe" not in policy
-        assert "://" not in page.text
-        assert "<script>" not in page.text
-        assert " style=" not in page.text
-        for name, kind in (("/page.js", "text/javascript"), ("/page.css", "text/css")):
-            answer = client.get(name)
+        for address in ("/", "/document"):
+            page = client.get(address)
+            policy = page.headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "://" not in page.text
+            assert "<script>" not in page.text
+            assert " style=" not in page.text
+        left, seen = ["page/search.js", "page/document.js", "page/page.css"], set()
+        while left:
+            name = left.pop()
+            seen.add(name)
+            answer = client.get(f"/{name}")
+            kind = "text/css" if name.endswith("css") else "text/javascript"
             assert answer.headers["content-type"].startswith(kind)
             assert answer.headers["x-content-type-options"] == "nosniff"
-            assert "innerHTML" not in answer.text
+            assert not re.search(
+                r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|://", answer.text
+            )
+            imported = {f"page/{one}" for one in re.findall(r'from "\./([\w.]+)"', answer.text)}
+            left += imported - seen
+        assert len(seen) > 5
+        for name in ("..%2fapp.py", "__init__.py", "%2e%2e", "page.css/"):
+            assert client.get(f"/page/{name}").status_code in (404, 307)
