@@ -43,6 +43,7 @@ from rag_pipelines.retention.subject import (
     rewritten,
     rules_of,
     sent_rules_of,
+    sessions_of,
 )
 from rag_pipelines.store.audit import AUDIT_DETAIL, record_audit
 from rag_pipelines.store.blobs import BlobStore
@@ -53,7 +54,7 @@ from rag_pipelines.store.switches import refuse_read_only
 SHOWN = 10
 """Documents that are named in an error."""
 
-TOUCHED = ("access_rule", "document", "membership", "source", "index_version", "erasure")
+TOUCHED = ("access_rule", "document", "membership", "session", "source", "index_version", "erasure")
 """Tables that lose identifiers beside records and content."""
 
 
@@ -313,6 +314,8 @@ def _forget(connection: Pg, who: Identifiers) -> dict[str, int]:
             told["inbox.item"] += query(connection, "rewrite_sent_rule", params).rowcount
         for member in members_of(connection, who):
             told["membership"] += query(connection, "drop_member", member).rowcount
+        for session in sessions_of(connection, who):
+            told["session"] += query(connection, "end_session", session).rowcount
         for row in holds_of(connection, who):
             if not row["in_force"]:
                 params = {name: who.without(row[name]) for name in HOLD_NAMES}

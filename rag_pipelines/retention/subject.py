@@ -212,6 +212,12 @@ def members_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
     return [row for row in rows if who.in_text(row["member"])]
 
 
+def sessions_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
+    """Sessions of the person on the search page."""
+    rows = query(connection, "subject_sessions", {"words": who.words})
+    return [row for row in rows if who.in_text(row["about"])]
+
+
 def holds_of(connection: Pg, who: Identifiers) -> list[Mapping[str, Any]]:
     """Holds that name the person; those in force keep what they name, so they are not changed."""
     rows = query(connection, "subject_holds", None)
@@ -229,6 +235,7 @@ def _in_rows(connection: Pg, who: Identifiers) -> tuple[dict[str, int], list[str
     told["document.own_access"] = len(own_rules_of(connection, who))
     told["inbox.item"] = len(sent_rules_of(connection, who))
     told["membership"] = len(members_of(connection, who))
+    told["session"] = len(sessions_of(connection, who))
     holds = holds_of(connection, who)
     told["hold"] = sum(not row["in_force"] for row in holds)
     human += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from rag_pipelines.retention.erasure import Erasure, check_receipt, erase_subjec
 from rag_pipelines.retention.holds import add_hold, release_hold
 from rag_pipelines.retention.receipt import Keys, Receipt, read_receipt, write_receipt
 from rag_pipelines.retention.subject import Identifiers
+from rag_pipelines.serving.auth import RequestCaller
+from rag_pipelines.serving.sessions import SessionEndedError, Sessions
+from rag_pipelines.serving.sign_in import SignedIn
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.embedded import server_programs
@@ -127,6 +131,30 @@ def test_the_list_says_what_is_purged_rewritten_and_left_to_a_person(workspace: 
     assert any(f"{golden}, lines 2" in one for one in found.human)
     assert "the configuration at sources.docs.owner: edit the file" in found.human
     assert workspace.paths("herons", mode="lexical") == {"minutes.md"}
+
+
+def test_the_person_is_signed_out_and_nobody_else(workspace: Workspace) -> None:
+    sessions = Sessions(workspace.database, timedelta(hours=1))
+    tokens = [
+        sessions.begin(SignedIn(RequestCaller(name, "default", (principal, "group:staff")), shown))
+        for name, principal, shown in (
+            ("sso:17", "user:ann.quetzal@example.com", "Ann"),
+            ("sso:18", "user:a.q@example.com", "ANN  QUETZAL"),
+            ("sso:19", "user:joann.quetzal@example.com", "Joann"),
+        )
+    ]
+    leave_source(workspace)
+    workspace.ingest()
+    waiting = listed(workspace)
+    assert waiting.found.rows["session"] == 2
+
+    receipt = erase(workspace, waiting.erasure_id)
+
+    assert (receipt.rows["session"], receipt.left) == (2, {})
+    for token in tokens[:2]:
+        with pytest.raises(SessionEndedError):
+            sessions.find(token)
+    assert sessions.find(tokens[2]).shown == "Joann"
 
 
 def test_nothing_of_the_person_is_in_a_dump_after_an_erasure_beside_a_run_and_a_build(

@@ -190,7 +190,7 @@ SELECT c.table_name, c.column_name, c.data_type IN ('json', 'jsonb') AS is_json,
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
-  AND c.table_name <> ALL('{document,wanted,inbox,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,profile,migration,schema_object,schema_release,source}')
+  AND c.table_name <> ALL('{document,wanted,inbox,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,session,profile,migration,schema_object,schema_release,source}')
   AND c.table_name !~ '^(vectors|lexical|terms|postings|partials)_[0-9]+$'
   AND NOT (c.table_name = 'hold' AND c.column_name IN ('path', 'label', 'document'))
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')

@@ -104,6 +104,11 @@ WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(m
 -- name: drop_member
 DELETE FROM rag.membership WHERE source_id = %(source_id)s AND principal = %(principal)s AND member = %(member)s;
 
+-- name: subject_sessions
+SELECT digest, concat_ws(' ', name, shown, array_to_string(principals, ' ')) AS about FROM rag.session
+WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word
+              WHERE strpos(lower(concat_ws(' ', name, shown, array_to_string(principals, ' '))), word) > 0);
+
 -- name: subject_groups
 SELECT s.name AS source, g.principal, g.name FROM rag.principal_group g JOIN rag.source s USING (source_id)
 WHERE EXISTS (SELECT FROM unnest(%(words)s::text[]) AS word WHERE strpos(lower(concat_ws(' ', g.principal, g.name)), word) > 0);
