@@ -22,6 +22,8 @@ MODULES = (
     "rag_pipelines.adapters.langchain",
     "rag_pipelines.adapters.llamaindex",
     "rag_pipelines.adapters.mcp",
+    "rag_pipelines.client.client",
+    "rag_pipelines.client.models",
     "rag_pipelines.config",
     "rag_pipelines.connectors.base",
     "rag_pipelines.definitions",

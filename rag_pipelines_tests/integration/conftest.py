@@ -64,3 +64,18 @@ def suites_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("rag_pipelines.orchestration.build.SuiteProcess", here)
     monkeypatch.setattr("rag_pipelines.orchestration.resources.SuiteProcess", here)
+
+
+@pytest.fixture(scope="module")
+def two_tenant_service(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, template_database: str
+) -> Iterator[str]:
+    """The address of a service of two tenants (`serving.two_tenants`), one of which is sent documents too."""
+    from rag_pipelines_tests.integration.serving import sent_to, served, two_tenants
+
+    with copied_database(postgres, template_database) as url:
+        team = two_tenants(tmp_path_factory.mktemp("service"), url)
+        sent_to(team)
+        with served(team) as client:
+            yield str(client.base_url)
+        team.close()

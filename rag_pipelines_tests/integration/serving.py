@@ -31,6 +31,10 @@ from rag_pipelines_tests.integration.workspace import Workspace
 
 ISSUER = "https://login.example"
 HR, STAFF, GLOBEX = "key-of-hr", "key-of-staff", "key-of-globex"
+CRM = "key-of-the-crm"
+
+SEEN = {HR: {"travel/policy.md", "hr/pay.md"}, STAFF: {"travel/policy.md"}, GLOBEX: {"plan.md"}}
+"""The documents of `two_tenants` with the word `harbour` that three users may see."""
 
 
 def two_tenants(folder: Path, database_url: str) -> Workspace:
@@ -65,6 +69,16 @@ def two_tenants(folder: Path, database_url: str) -> Workspace:
         "limits": {"requests_per_minute": 6000, "burst": 1000},
     }
     return made
+
+
+def sent_to(team: Workspace) -> None:
+    """Add a source `crm` that is sent to, by the key `CRM`."""
+    team.document["sources"]["crm"] = {"connector": "push", "access": "public"}
+    team.document["serving"]["api_keys"]["crm"] = {
+        "sha256": digest(CRM),
+        "tenant": "default",
+        "push": ["crm"],
+    }
 
 
 class Issuer:

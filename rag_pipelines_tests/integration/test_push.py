@@ -20,10 +20,8 @@ from rag_pipelines.retention.purge import purge_document
 from rag_pipelines.serving.auth import digest
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.switches import turn_off, turn_on
-from rag_pipelines_tests.integration.serving import HR, STAFF, made_app, served, texts
+from rag_pipelines_tests.integration.serving import CRM, HR, STAFF, made_app, served, texts
 from rag_pipelines_tests.integration.workspace import Workspace
-
-CRM = "key-of-the-crm"
 
 
 class Desk:

@@ -10,14 +10,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from rag_pipelines.serving.auth import digest
-from rag_pipelines_tests.integration.serving import HR, made_app, served, two_tenants
+from rag_pipelines_tests.integration.serving import CRM, HR, made_app, sent_to, served, two_tenants
 
 EXAMPLES = 40
 """Requests of each kind, valid and invalid, for a path and method."""
 
 KEY = {"X-API-Key": HR}
-CRM = "key-of-the-crm"
 
 
 def unsayable(body: Any) -> bool:
@@ -28,12 +26,7 @@ def unsayable(body: Any) -> bool:
 
 def test_no_request_makes_it_fail_or_answer_undeclared(tmp_path: Path, database_url: str) -> None:
     team = two_tenants(tmp_path, database_url)
-    team.document["sources"]["crm"] = {"connector": "push", "access": "public"}
-    team.document["serving"]["api_keys"]["crm"] = {
-        "sha256": digest(CRM),
-        "tenant": "default",
-        "push": ["crm"],
-    }
+    sent_to(team)
     app = made_app(team)
     fuzzed = settings(
         max_examples=EXAMPLES,

@@ -28,7 +28,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "store",
         "config",
         "connectors embedding workers",
-        "chunking parsing http privacy",
+        "chunking client parsing http privacy",
         "errors model fingerprint provenance text batching progress logs parameters secrets stored demo "
         "tracing otlp",
     )
