@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = {
     "bash",
     "rag-pipelines", "make", "dagster", "pip", "export", "printf", "curl", "python", "tar",
-    "psql", "pg_dump", "pg_restore", "createdb",
+    "psql", "pg_dump", "pg_restore", "createdb", "node", "rm", "source",
 }  # fmt: skip
 """What a console block may start."""
 
@@ -125,11 +125,13 @@ def command_line() -> Any:
 
 def parse(line: str) -> None:
     """Parse a command line as the program would, running nothing."""
-    command_line().main(shlex.split(line)[1:], prog_name="rag-pipelines", standalone_mode=False)
+    command_line().main(
+        shlex.split(line, comments=True)[1:], prog_name="rag-pipelines", standalone_mode=False
+    )
 
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
-    known = {"console", "yaml", "python", "json", "toml", "text", "mermaid", ""}
+    known = {"console", "yaml", "python", "js", "json", "toml", "text", "mermaid", ""}
     assert [(one.page, one.kind) for one in BLOCKS if one.kind not in known] == []
 
 
