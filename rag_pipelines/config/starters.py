@@ -187,11 +187,11 @@ def configuration(name: str, kind: str, options: Mapping[str, Any], access: str 
     if access is not None:
         source["access"] = access
     values = {"sources": {name: source}, "indexes": {INDEX: {"sources": [name]}}}
-    who = {
-        None: f"Who may see a document is what {kind} says of it.",
-        "public": "Everybody in the tenant may see the documents of this source.",
-        "closed": "Nobody may see its documents, but for those that an access file speaks of.",
-    }.get(access if access is None or isinstance(access, str) else "", "Only these may see its documents.")
+    who = (
+        f"Who may see a document is what {kind} says of it."
+        if STARTERS[kind].knows_access
+        else "`access` says who may see the documents; public is everybody in the tenant."
+    )
     head = f"# Begun by `rag-pipelines init`; `rag-pipelines config schema` describes every key.\n# {who}\n\n"
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
 

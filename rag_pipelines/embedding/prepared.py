@@ -14,6 +14,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from rag_pipelines.errors import ConfigError
+
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -28,19 +30,33 @@ def user_cache(env: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def place_of(key: str, own: Path, shared: Path | None) -> Path:
-    """The folder of the model with this key: in `own` if it lies there or `shared` cannot be used, else in
-    `shared`."""
-    if shared is None or (own / key).exists() or not _is_ours(shared):
+    """The folder of the model with this key: in `own` if it lies there, else in `shared`.
+
+    Raises:
+        ConfigError: `shared` cannot be used, and is not the cache of this user, without which `own` is used.
+    """
+    if shared is None or (own / key).exists():
         return own / key
-    return shared / key
+    reason = _why_not(shared)
+    if reason is None:
+        return shared / key
+    if shared == user_cache():
+        return own / key
+    raise ConfigError(
+        f"model_cache {shared} {reason}; name a folder that only the user of this process writes to, because "
+        "what lies in it is run"
+    )
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether the folder is there, or could be made, and nobody else writes to it: what lies in it is run."""
+def _why_not(folder: Path) -> str | None:
+    """What speaks against a folder, which is made where it is not there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
-    except OSError:
-        return False
-    mine = found.st_uid == os.geteuid() and not found.st_mode & OTHERS_WRITE
-    return mine and os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        return f"cannot be made ({error.strerror})"
+    if found.st_uid != os.geteuid():
+        return "belongs to another user"
+    if found.st_mode & OTHERS_WRITE:
+        return "can be written to by others"
+    return None if os.access(folder, os.W_OK | os.X_OK) else "cannot be written to"

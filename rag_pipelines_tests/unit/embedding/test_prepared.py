@@ -15,6 +15,7 @@ from rag_pipelines.config import load_config
 from rag_pipelines.embedding import conversion
 from rag_pipelines.embedding.conversion import MANIFEST, Manifest, Wish, ensure_prepared
 from rag_pipelines.embedding.prepared import place_of, user_cache
+from rag_pipelines.errors import ConfigError
 
 
 def test_the_cache_follows_the_base_directory_specification(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,25 +35,44 @@ def test_a_model_is_looked_for_in_the_data_folder_and_made_in_the_cache(tmp_path
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
-def test_a_cache_that_others_may_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
-    shared = tmp_path / "cache"
-    shared.mkdir()
+def test_a_cache_that_others_may_write_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shared = user_cache()
+    assert shared is not None
+    shared.mkdir(parents=True)
     shared.chmod(mode)
     assert place_of("key", tmp_path / "own", shared) == tmp_path / "own" / "key"
 
 
 def test_a_cache_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = tmp_path / "cache"
-    shared.mkdir(mode=0o700)
-    owner = shared.stat().st_uid
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    owner = tmp_path.stat().st_uid
     monkeypatch.setattr("os.geteuid", lambda: owner + 1)
-    assert place_of("key", tmp_path / "own", shared) == tmp_path / "own" / "key"
+    assert place_of("key", tmp_path / "own", user_cache()) == tmp_path / "own" / "key"
 
 
-def test_a_home_that_cannot_be_written_to_leaves_the_data_folder(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_to_leaves_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
-    for shared in (tmp_path / "file" / "cache", Path("/proc/nowhere/cache")):
-        assert place_of("key", tmp_path / "own", shared) == tmp_path / "own" / "key"
+    for home in (str(tmp_path / "file"), "/proc/nowhere"):
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        assert place_of("key", tmp_path / "own", user_cache()) == tmp_path / "own" / "key"
+
+
+def test_a_folder_that_was_named_and_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for name, reason in (
+        ("file/x", "cannot be made (Not a directory)"),
+        ("open", "can be written to by others"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            place_of("key", tmp_path / "own", tmp_path / name)
+        assert f"model_cache {tmp_path / name} {reason}" in str(caught.value)
 
 
 def test_only_the_embedded_database_shares_by_default(tmp_path: Path) -> None:
