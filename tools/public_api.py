@@ -19,9 +19,11 @@ LISTING = ROOT / "docs" / "reference" / "public-api.txt"
 
 MODULES = (
     "rag_pipelines",
+    "rag_pipelines.adapters.haystack",
     "rag_pipelines.adapters.langchain",
     "rag_pipelines.adapters.llamaindex",
     "rag_pipelines.adapters.mcp",
+    "rag_pipelines.adapters.passage",
     "rag_pipelines.client.client",
     "rag_pipelines.client.models",
     "rag_pipelines.config",

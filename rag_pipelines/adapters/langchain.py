@@ -16,9 +16,9 @@ except ImportError as error:
 
 from pydantic import ConfigDict
 
-from rag_pipelines.adapters.passage import passage_details, passage_id, passage_text
+from rag_pipelines.adapters.passage import AnyHit, ServiceSearch, passage_details, passage_id, passage_text
 from rag_pipelines.query.asynchronous import AsyncSearcher
-from rag_pipelines.query.hits import Filters, Hit, Mode
+from rag_pipelines.query.hits import Filters, Mode
 from rag_pipelines.query.search import Searcher
 
 
@@ -41,6 +41,10 @@ class SearchRetriever(BaseRetriever):
     asynchronous: AsyncSearcher | None = None
     """Searches for `ainvoke`; by default a thread of the event loop does."""
 
+    def model_post_init(self, _: Any) -> None:
+        """Raises `UsageError` for a tenant that nobody knows."""
+        self.searcher.check_tenant(self.tenant)
+
     def _get_relevant_documents(self, query: str, *, run_manager: Any = None) -> list[Document]:
         return [_document(hit) for hit in self.searcher.search(query, **self._asked).hits]
 
@@ -61,5 +65,19 @@ class SearchRetriever(BaseRetriever):
         }
 
 
-def _document(hit: Hit) -> Document:
+class ServiceRetriever(BaseRetriever):
+    """The same from the HTTP service: whom it searches for follows from the login of its client."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    service: ServiceSearch
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any = None) -> list[Document]:
+        return [_document(hit) for hit in self.service.search(query)]
+
+    async def _aget_relevant_documents(self, query: str, *, run_manager: Any = None) -> list[Document]:
+        return [_document(hit) for hit in await self.service.asearch(query)]
+
+
+def _document(hit: AnyHit) -> Document:
     return Document(page_content=passage_text(hit), metadata=passage_details(hit), id=passage_id(hit))

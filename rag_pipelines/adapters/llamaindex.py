@@ -15,10 +15,10 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}; install it with: pip install 'rag-pipelines[llamaindex]'") from error
 
-from rag_pipelines.adapters.passage import passage_details, passage_id, passage_text
+from rag_pipelines.adapters.passage import AnyHit, ServiceSearch, passage_details, passage_id, passage_text
 from rag_pipelines.query.asynchronous import AsyncSearcher
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Hit, Mode, Result
+from rag_pipelines.query.hits import Filters, Mode
 from rag_pipelines.query.search import Searcher
 
 FOR_MODELS = ("citation", "url")
@@ -30,6 +30,8 @@ class SearchRetriever(BaseRetriever):
 
     Make one for each caller; they may share a `searcher`, and an `AsyncSearcher` that bounds what they do at
     once; without one, `aretrieve` uses a thread of the event loop.
+
+    Raises `UsageError` for a tenant that nobody knows.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class SearchRetriever(BaseRetriever):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        searcher.check_tenant(tenant)
         self._searcher = searcher
         self._asynchronous = asynchronous
         self._asked: dict[str, Any] = {
@@ -56,19 +59,33 @@ class SearchRetriever(BaseRetriever):
         }
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(self._searcher.search(query_bundle.query_str, **self._asked))
+        return _nodes(self._searcher.search(query_bundle.query_str, **self._asked).hits)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         if self._asynchronous is None:
             return await asyncio.to_thread(self._retrieve, query_bundle)
-        return _nodes(await self._asynchronous.search(query_bundle.query_str, **self._asked))
+        return _nodes((await self._asynchronous.search(query_bundle.query_str, **self._asked)).hits)
 
 
-def _nodes(result: Result) -> list[NodeWithScore]:
-    return [NodeWithScore(node=_node(hit), score=hit.scores.fused) for hit in result.hits]
+class ServiceRetriever(BaseRetriever):
+    """The same from the HTTP service: whom it searches for follows from the login of its client."""
+
+    def __init__(self, service: ServiceSearch, **options: Any) -> None:
+        super().__init__(**options)
+        self._service = service
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return _nodes(self._service.search(query_bundle.query_str))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return _nodes(await self._service.asearch(query_bundle.query_str))
 
 
-def _node(hit: Hit) -> TextNode:
+def _nodes(hits: Sequence[AnyHit]) -> list[NodeWithScore]:
+    return [NodeWithScore(node=_node(hit), score=hit.scores.fused) for hit in hits]
+
+
+def _node(hit: AnyHit) -> TextNode:
     details = passage_details(hit)
     hidden = [name for name in details if name not in FOR_MODELS]
     return TextNode(

@@ -26,6 +26,7 @@ from rag_pipelines.query.filters import FIELDS, All, Filter, filter_from_json
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
+    from mcp.types import ToolAnnotations
 
 MAX_QUESTION = 2_000
 """Characters."""
@@ -78,7 +79,7 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
     """A server whose tool searches `index` for `caller`; the transport is the caller's to choose.
 
     Raises:
-        UsageError: the extra is not installed.
+        UsageError: the extra is not installed, or no source of the index is of the tenant.
     """
     try:
         from mcp.server import MCPServer
@@ -87,9 +88,10 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
         raise UsageError(f"{error}; install it with: pip install 'rag-pipelines[mcp]'") from error
 
     server = MCPServer("rag-pipelines", version=__version__, log_level="WARNING")
+    searcher.check_tenant(caller.tenant)
     known = [name for name, source in settings.sources_of(index).items() if source.tenant == caller.tenant]
 
-    @server.tool(description=TOOL, structured_output=True)
+    @server.tool(description=TOOL, structured_output=True, annotations=read_only())
     async def search(
         question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)],
         passages: Annotated[int, Field(ge=1, le=MAX_PASSAGES, description="How many passages at most.")] = 8,
@@ -114,6 +116,19 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
         return _answer(pack_context(result.hits, caller.max_tokens), result.notes)
 
     return server
+
+
+def read_only() -> ToolAnnotations:
+    """What a host may tell its user of the tool, or let it do unasked."""
+    from mcp.types import ToolAnnotations
+
+    return ToolAnnotations(
+        title="Search documents",
+        read_only_hint=True,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
 
 
 def _narrowing(given: dict[str, Any] | None, known: list[str]) -> Filter:

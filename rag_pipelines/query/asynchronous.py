@@ -41,6 +41,10 @@ class AsyncSearcher:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="search")
         self._places = threading.BoundedSemaphore(threads + waiting)
 
+    def check_tenant(self, tenant: str) -> None:
+        """As `Searcher.check_tenant`, which asks the database at most once."""
+        self._searcher.check_tenant(tenant)
+
     async def search(self, text: str, **asked: Any) -> Result:
         """What `Searcher.search` gives for the same arguments.
 

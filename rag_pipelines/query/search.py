@@ -286,6 +286,21 @@ class Searcher:
         if self._closed:
             raise UsageError(f"this searcher of index {self._index!r} is closed; make a new one")
 
+    def check_tenant(self, tenant: str) -> None:
+        """Raise `UsageError` for a tenant of which there is no source and no document, mostly a misspelt one.
+
+        A login under row-level security sees no other tenants, so it is told of none.
+        """
+        known = {source.tenant for source in self._settings.sources_of(self._index).values()}
+        if tenant in known or self._as_reader:
+            return
+        with self._database.connection() as connection:
+            if query(connection, "has_documents_of", {"tenant": tenant}).fetchone() is None:
+                raise UsageError(
+                    f"index {self._index!r} has no source of tenant {tenant!r}; valid: "
+                    f"{', '.join(sorted(known))}"
+                )
+
     def _check(self, text: str, tenant: str, mode: str, k: int) -> None:
         self._must_be_open()
         if not text.strip():

@@ -283,7 +283,11 @@ def test_a_server_for_an_unknown_index_is_refused(shelf: Workspace, searcher: Se
 
 @pytest.mark.parametrize(
     ("module", "package"),
-    [("langchain", "langchain_core.documents"), ("llamaindex", "llama_index.core.retrievers")],
+    [
+        ("langchain", "langchain_core.documents"),
+        ("llamaindex", "llama_index.core.retrievers"),
+        ("haystack", "haystack"),
+    ],
 )
 def test_an_adapter_without_its_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, module: str, package: str
@@ -302,3 +306,53 @@ def test_the_mcp_server_without_its_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     with pytest.raises(UsageError, match=r"pip install 'rag-pipelines\[mcp\]'"):
         make_server(AsyncSearcher(searcher), shelf.settings, "main", Caller("default"))
+
+
+@needs("haystack", "haystack")
+def test_a_haystack_retriever_gives_scored_documents_with_citations(
+    searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAYSTACK_TELEMETRY_ENABLED", "False")
+    from rag_pipelines.adapters.haystack import SearchRetriever
+
+    found = SearchRetriever(searcher, tenant="default", k=10, mode="lexical").run("heron")["documents"]
+    assert {one.meta["path"] for one in found} == PUBLIC
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert {one.meta["citation"] for one in found} == {"Herons", "Orders"}
+    hr = SearchRetriever(searcher, tenant="default", principals=["group:hr"], filters=Prefix("path", "hr/"))
+    assert [one.meta["path"] for one in hr.run("heron")["documents"]] == ["hr/pay.md"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param("langchain", marks=needs("langchain", "langchain_core")),
+        pytest.param("llamaindex", marks=needs("llamaindex", "llama_index")),
+        pytest.param("haystack", marks=needs("haystack", "haystack")),
+    ],
+)
+def test_a_retriever_for_an_unknown_tenant_is_refused(
+    shelf: Workspace, searcher: Searcher, module: str
+) -> None:
+    made = importlib.import_module(f"rag_pipelines.adapters.{module}").SearchRetriever
+    with pytest.raises(UsageError, match="no source of tenant 'nope'; valid: default, globex"):
+        made(searcher=searcher, tenant="nope")
+    shelf.rows("UPDATE rag.document SET tenant = 'beside' WHERE name = 'orders.md' RETURNING 1")
+    made(searcher=searcher, tenant="beside")
+
+
+@needs("mcp", "mcp")
+def test_a_server_for_an_unknown_tenant_is_refused_and_its_tool_says_that_it_only_reads(
+    shelf: Workspace, searcher: Searcher
+) -> None:
+    from rag_pipelines.adapters.mcp import Caller, make_server
+
+    with pytest.raises(UsageError, match="no source of tenant 'nope'"):
+        make_server(AsyncSearcher(searcher), shelf.settings, "main", Caller("nope"))
+
+    async def check(client: Any) -> None:
+        [tool] = (await client.list_tools()).tools
+        assert tool.annotations.read_only_hint
+        assert not tool.annotations.destructive_hint
+
+    with_client(shelf, searcher, check)
