@@ -30,7 +30,8 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """How a hit came about. `dense` is the cosine, `lexical` the BM25 score, ranks are in each."""
+    """How a hit came about. `dense` is the cosine, `lexical` the BM25 score, ranks are in each
+    of what was found by it: without a word of the question there is no lexical rank."""
 
     fused: float
     dense: float | None = None

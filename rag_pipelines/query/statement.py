@@ -191,7 +191,7 @@ def hit_of(row: Row) -> Hit:
         dense,
         lexical,
         None if dense is None else row["dense_rank"],
-        None if lexical is None else row["lexical_rank"],
+        row["lexical_rank"] if lexical else None,
     )
     return Hit(
         text=row["text"],

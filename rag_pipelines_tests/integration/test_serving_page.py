@@ -53,6 +53,16 @@ class World(NamedTuple):
     base: str
 
 
+def manual() -> bytes:
+    """A PDF whose second page ends with cranes, far enough from the first to be a passage of its own."""
+    import pymupdf
+
+    with pymupdf.open() as document:
+        for text in ("The quay is open. " * 90, "Ships come and go. " * 80 + "Cranes lift forty tons. " * 30):
+            document.new_page().insert_textbox((72, 72, 500, 780), text)
+        return bytes(document.tobytes())
+
+
 @pytest.fixture(scope="module")
 def person() -> Iterator[Person]:
     with opened() as one:
@@ -77,11 +87,16 @@ def world(tmp_path_factory: pytest.TempPathFactory, postgres: str, template_data
             made.write(
                 f"notes/{number:02}.md", f"# Note {number}\n\nA note on the harbour, number {number}.\n"
             )
+        made.write("manual.pdf", manual())
         made.document["indexes"]["main"]["stages"] = {"diversity": {}}
         made.document["indexes"]["empty"] = {"sources": ["docs"]}
         made.refresh()
         made.rows(
             "UPDATE rag.document SET url = 'https://acme.example/walks' WHERE path = 'web.html' RETURNING 1"
+        )
+        made.rows(
+            "UPDATE rag.document SET url = 'https://acme.example/manual.pdf' WHERE path = 'manual.pdf'"
+            " RETURNING 1"
         )
         made.rows(
             'UPDATE rag.document SET url = NULL, metadata = \'{"labels": ["policy"]}\','
@@ -159,7 +174,7 @@ def test_a_table_is_a_table_with_the_rows_that_were_asked_for(person: Person, wo
 def test_facets_narrow_and_widen_and_back_and_reload_keep_the_search(person: Person, world: World) -> None:
     ask(person, world, "q=harbour")
     facets = {one.text for one in person.all("#facet-values button")}
-    assert {"docs (18)", "Markdown (17)", "Web page (1)", "policy (1)", "2025 (1)"} <= facets
+    assert {"docs (19)", "Markdown (17)", "Web page (1)", "PDF (1)", "policy (1)", "2025 (1)"} <= facets
     first = person.driver.current_url
     button_of(person, "Web page (1)").click()
     person.wait_for_text("1 document")
@@ -205,6 +220,8 @@ def test_links_lead_to_the_words_on_the_web_and_else_to_the_text_here(person: Pe
     ask(person, world, "q=walks+noon&mode=lexical")
     address = person.find("#documents h3 a").get_attribute("href")
     assert address == "https://acme.example/walks#:~:text=Walks%20along%20the%20harbour%20begin%20at%20noon."
+    ask(person, world, "q=cranes+tons&mode=lexical")
+    assert person.find("#documents h3 a").get_attribute("href") == "https://acme.example/manual.pdf#page=2"
     ask(person, world, "q=quicker+train&mode=lexical")
     link = person.find("#documents h3 a")
     assert link.get_attribute("href").startswith(f"{world.base}/document#index=main&id=")

@@ -46,7 +46,10 @@ function comingBack() {
 }
 
 function showWays(ways, enter, problem) {
-  const parts = [element("h2", "Log in to search")];
+  const parts = [
+    element("h2", "Log in to search"),
+    element("p", "What you find is what you may see. If you have no login, ask the people who run the search for one."),
+  ];
   if (ways.sign_in) {
     const there = link("auth/sign-in", "Sign in with your account");
     there.className = "button";

@@ -6,7 +6,7 @@ const TITLES = { source: "Source", media_type: "Type", labels: "Label", year: "L
 const NAMES = { media_type: "type", labels: "label" };
 const TYPES = {
   "application/pdf": "PDF", "text/html": "Web page", "text/markdown": "Markdown", "text/plain": "Text",
-  "text/csv": "CSV", "message/rfc822": "Mail", "application/json": "JSON",
+  "text/csv": "CSV", "message/rfc822": "Mail", "application/json": "JSON", "text/x-source-code": "Source code",
 };
 const ENDINGS = [[/wordprocessingml|msword/, "Word"], [/spreadsheetml|ms-excel/, "Excel"], [/presentationml|powerpoint/, "PowerPoint"]];
 

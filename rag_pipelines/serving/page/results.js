@@ -37,16 +37,18 @@ export function documentItem(hits, pattern, index) {
 function passage(hit, pattern, index) {
   const heading = opening(hit.text, hit.title);
   const short = snippet(hit.text, hit.context, pattern, [hit.title, heading]);
+  const full = whole(hit.text, hit.context, pattern);
   const parts = [element("h4", sectionOf(hit, heading)), ...hit.instructions.map((range) => suspicion(hit, range)), short];
   const places = [link(readAddress(hit, index), "Read it here")];
   const there = webAddress(hit);
   if (there) places.push(" ", outside(there, "Open it where it is"));
   for (const place of places) place.setAttribute?.("aria-label", `${place.textContent}: ${hit.citation}`);
-  const full = element("details", [
-    element("summary", "Whole passage"), element("div", whole(hit.text, hit.context, pattern), "whole"),
-  ]);
-  const same = short.tagName === "P" && short.textContent.replace(/\s/g, "") === hit.text.replace(/\s/g, "");
-  return element("div", [...parts, element("p", places, "places"), ...(same ? [] : [full])], "passage");
+  const letters = (nodes) => nodes.map((one) => one.textContent.replace(/\s/g, "")).join("");
+  const rest = full.filter((one) => ![hit.title, heading].includes(one.textContent));
+  const more = element("details", [element("summary", "Whole passage"), element("div", full, "whole")]);
+  return element("div", [
+    ...parts, element("p", places, "places"), ...(letters([short]) === letters(rest) ? [] : [more]),
+  ], "passage");
 }
 
 // The section and the page, without the title that stands above.
