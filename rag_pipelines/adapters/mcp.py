@@ -113,7 +113,7 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
             raise ToolError("the search cannot be answered now; try again later") from error
         except RagError as error:
             raise ToolError("the search failed") from error
-        return _answer(pack_context(result.hits, caller.max_tokens), result.notes)
+        return answer_of(pack_context(result.hits, caller.max_tokens), result.notes)
 
     return server
 
@@ -139,7 +139,8 @@ def _narrowing(given: dict[str, Any] | None, known: list[str]) -> Filter:
     return chosen
 
 
-def _answer(packed: PackedContext, notes: Sequence[str]) -> Answer:
+def answer_of(packed: PackedContext, notes: Sequence[str]) -> Answer:
+    """What the tool says of passages that were found."""
     passages = [_to_passage(passage) for passage in packed.passages]
     return Answer(passages=passages, left_out=packed.left_out, notes=list(notes))
 

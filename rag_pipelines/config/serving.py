@@ -175,7 +175,8 @@ class ServingSettings(Section):
     """The HTTP service. Without `api_keys`, `oidc` or `anonymous` nobody could log in, and it does not start.
 
     `cors` are the origins of other sites whose pages may call it. `trusted_proxies` are the addresses whose
-    ``X-Forwarded-For`` is believed. `docs` shows the description at ``/docs``. `log_questions` writes
+    ``X-Forwarded-For`` is believed. `docs` shows the description at ``/docs``, `mcp` answers the
+    Model Context Protocol at ``/mcp``. `log_questions` writes
     questions into the access log. `drain` is how long requests may take to end once the service is told to
     stop.
     """
@@ -190,6 +191,7 @@ class ServingSettings(Section):
     trusted_proxies: tuple[str, ...] = ()
     log_questions: bool = False
     docs: bool = True
+    mcp: bool = False
     drain: Duration = timedelta(seconds=20)
 
     @property

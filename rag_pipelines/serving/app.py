@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +24,7 @@ from rag_pipelines import __version__
 from rag_pipelines.config.serving import RequestLimits
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
+from rag_pipelines.errors import UsageError
 from rag_pipelines.secrets import references as secrets
 from rag_pipelines.serving import answers, docs, events, page, problems, push, routes
 from rag_pipelines.serving.accounts import Accounts
@@ -37,6 +38,9 @@ from rag_pipelines.serving.sign_in import SignIn
 from rag_pipelines.serving.sign_in_routes import sign_in_routes
 from rag_pipelines.store.database import Database
 
+if TYPE_CHECKING:
+    from rag_pipelines.serving.mcp import Endpoint
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +48,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     """The application; the caller keeps and closes `database` and `embedders`.
 
     Raises:
-        UsageError: the configuration gives nobody a way to log in.
+        UsageError: nobody has a way to log in, or an extra that the configuration needs is not installed.
         ConfigError: two API keys are the same, or one may send to what is not there.
     """
     serving = settings.serving
@@ -52,6 +56,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     backend = Backend(settings, database, embedders, time_limit=serving.limits.time)
     accounts, intake = _accounts(settings, backend, logins), Intake(settings, database)
     service = Service(settings, backend, logins, intake, accounts)
+    endpoint = _speak_mcp(service) if serving.mcp else None
 
     def max_body(scope: Scope, headers: Headers) -> int:
         """A large body is read from who may send one only: it is read before the login is looked at."""
@@ -62,7 +67,8 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(backend.warm_up)
         renewing = asyncio.create_task(_renew_secrets())
-        yield
+        async with endpoint.running() if endpoint else nullcontext():
+            yield
         renewing.cancel()
         service.close()
 
@@ -80,6 +86,8 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(push.for_senders())
     app.include_router(routes.for_machines())
     app.include_router(page.router)
+    if endpoint:
+        app.router.routes.append(endpoint.route)
     if serving.docs:
         app.include_router(docs.router)
     app.include_router(sign_in_routes())
@@ -117,6 +125,16 @@ def _accounts(settings: Settings, backend: Backend, logins: Logins) -> Accounts 
     provider = SignIn(oidc, oidc.sign_in, logins.tokens)
     sessions = backend.sessions(oidc.sign_in.session)
     return Accounts(oidc.sign_in, provider, sessions, settings.serving.limits.waiting)
+
+
+def _speak_mcp(service: Service) -> Endpoint:
+    try:
+        from rag_pipelines.serving.mcp import Endpoint
+    except ImportError as error:
+        raise UsageError(
+            f"{error}; install it with: pip install 'rag-pipelines[mcp]', or leave serving.mcp out"
+        ) from error
+    return Endpoint(service)
 
 
 async def _renew_secrets() -> None:
