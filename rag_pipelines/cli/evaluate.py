@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag_pipelines.cli.comparison import compare
+from rag_pipelines.cli.evaluate_adapt import adapt
 from rag_pipelines.cli.evaluate_models import models
 from rag_pipelines.cli.golden_options import (
     Depth,
@@ -123,6 +124,7 @@ def list_runs(context: typer.Context, index: Index = None, as_json: AsJson = Fal
 
 app.command()(compare)
 app.command()(models)
+app.command()(adapt)
 
 
 @app.command()

@@ -43,6 +43,7 @@ class ModelIdentity(msgspec.Struct, frozen=True):
 
     `weights` is a hash of the model's files or, for a remote model, its name and dimensions; where a
     remote model is reached is not part of it. `runtime` and `precision` are, because they change bits.
+    `adapter` is a hash of what is applied to vectors of questions (`embedding.adapter`), if anything is.
     """
 
     provider: str
@@ -54,11 +55,17 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     max_tokens: int
     query_prompt: str = ""
     document_prompt: str = ""
+    adapter: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """The key under which this model's vectors are cached."""
+        """What tells which model may be asked of an index version."""
         return fingerprint(lasting(self, _FIRST_FIELDS))
+
+    @property
+    def of_passages(self) -> ModelIdentity:
+        """What the vectors of passages depend on; its fingerprint is the key under which they are cached."""
+        return msgspec.structs.replace(self, adapter="")
 
 
 class Usage(msgspec.Struct):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag_pipelines.embedding.adapter import AdaptedEmbedder
 from rag_pipelines.embedding.base import Embedder
 from rag_pipelines.embedding.profile import EmbeddingProfile
 
@@ -18,6 +19,11 @@ def make_embedder(profile: EmbeddingProfile, data_dir: Path, shared: Path | None
     Raises:
         ConfigError: the model is not on this machine, or the profile does not fit it.
     """
+    made = _make(profile, data_dir, shared)
+    return AdaptedEmbedder(made, profile.adapter) if profile.adapter else made
+
+
+def _make(profile: EmbeddingProfile, data_dir: Path, shared: Path | None) -> Embedder:
     match profile.provider:
         case "hash":
             from rag_pipelines.embedding.hashing import HashEmbedder

@@ -21,7 +21,7 @@ _OWN_FIELDS = {
     },
     "hash": {"dimensions", "max_tokens"},
 }  # fmt: skip
-_SHARED_FIELDS = {"provider", "model", "query_prompt", "document_prompt"}
+_SHARED_FIELDS = {"provider", "model", "query_prompt", "document_prompt", "adapter"}
 _DEFAULT_MODELS = {"sentence-transformers": "all-MiniLM-L6-v2", "hash": "sha512"}
 
 
@@ -41,6 +41,9 @@ class EmbeddingProfile(BaseModel):
     model: str = Field(default="", description="Name or folder of the model; all-MiniLM-L6-v2 by default.")
     query_prompt: str | None = Field(default=None, description="Prefix of every query.")
     document_prompt: str | None = Field(default=None, description="Prefix of every passage.")
+    adapter: Path | None = Field(
+        default=None, description="A folder that `rag-pipelines eval adapt` has made, for queries."
+    )
     batch_size: int = Field(
         default=0, ge=0, le=2048, description="Batch size; 0 means the provider's default."
     )

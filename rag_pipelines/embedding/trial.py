@@ -46,9 +46,16 @@ class Trial:
 
 
 def try_model(
-    profile: EmbeddingProfile, data_dir: Path, passages: Sequence[str], questions: Sequence[str]
+    profile: EmbeddingProfile,
+    data_dir: Path,
+    passages: Sequence[str],
+    questions: Sequence[str],
+    shared: Path | None = None,
 ) -> Trial:
     """Embed passages and questions; a local model in a process of its own, whose memory is its.
+
+    Args:
+        shared: a folder of prepared models, as `make_embedder` has it.
 
     Raises:
         ConfigError: the model is not on this machine, or cannot be run.
@@ -56,10 +63,10 @@ def try_model(
         TransientError, CredentialError: its endpoint does not answer.
     """
     if profile.provider == "openai":
-        return _embed(profile, data_dir, passages, questions)
+        return _embed(profile, data_dir, passages, questions, shared)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         try:
-            return process.submit(_embed, profile, data_dir, passages, questions).result()
+            return process.submit(_embed, profile, data_dir, passages, questions, shared).result()
         except BrokenProcessPool as error:
             raise EmbeddingError(
                 f"the process that ran {profile.model} ended; the machine may have too little memory for it"
@@ -67,12 +74,16 @@ def try_model(
 
 
 def _embed(
-    profile: EmbeddingProfile, data_dir: Path, passages: Sequence[str], questions: Sequence[str]
+    profile: EmbeddingProfile,
+    data_dir: Path,
+    passages: Sequence[str],
+    questions: Sequence[str],
+    shared: Path | None,
 ) -> Trial:
     import numpy as np
 
     before = _memory_mb("VmRSS")
-    embedder = make_embedder(profile, data_dir)
+    embedder = make_embedder(profile, data_dir, shared)
     try:
         embedder.embed_query("a question that loads the model")
         vectors = np.zeros((len(passages), embedder.identity.dimensions), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Every question against every passage, in memory: rankings without an index, for vectors that no index has.
 
 What belongs here: the passages, the scores of both sides, fusing them, figures. What does not: where the
-vectors come from (`models`).
+vectors come from (`models`, `adapting`).
 
 The passages are those of the live version, cut as they are; nothing is lost to an approximate index. The
 words' side is the version's own BM25, and both are fused as the index is configured. Access and filters do
@@ -10,8 +10,8 @@ not narrow the side of vectors: nobody sees a passage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from rag_pipelines.config.settings import FusionSettings
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.catalogue import Resolved, resolve
-from rag_pipelines.evaluation.questions import GoldenSet
+from rag_pipelines.evaluation.questions import GoldenSet, Question
 from rag_pipelines.evaluation.run import Setting, results_of, version_of
 from rag_pipelines.evaluation.scoring import ranking_figures
 from rag_pipelines.query.search import MAX_K, tenants_of
@@ -64,6 +64,15 @@ class Ground:
         """The texts of the questions."""
         return [one.question.query for one in self.asked]
 
+    def only(self, chosen: NDArray[np.bool_]) -> Ground:
+        """The same passages for some of the questions."""
+        return replace(
+            self,
+            asked=[one for one, is_chosen in zip(self.asked, chosen, strict=True) if is_chosen],
+            elsewhere=self.elsewhere[chosen],
+            lexical=self.lexical[chosen],
+        )
+
     def dense(self, passages: Vectors, questions: Vectors) -> Scores:
         """Cosines."""
         import numpy as np
@@ -102,10 +111,19 @@ class Ground:
 
 
 def ground_of(
-    runtime: Runtime, index: str, golden: GoldenSet, *, passages: int, tenant: str | None = None
+    runtime: Runtime,
+    index: str,
+    golden: GoldenSet,
+    *,
+    passages: int,
+    tenant: str | None = None,
+    worded: Callable[[Question], bool] = lambda _: True,
 ) -> Ground:
     """The questions that expect a document of the live version, and its passages: all of those documents, and
     of others up to `passages`, the same each time.
+
+    Args:
+        worded: the questions whose words are looked up, which takes a search each; `lexical` is 0 for others.
 
     Raises:
         UsageError: there is no live version, no question expects a document that is there, or the expected
@@ -136,12 +154,15 @@ def ground_of(
     rows = rows[:passages]
     places = {f"{row['key'].hex}-{row['ordinal']}": place for place, row in enumerate(rows)}
     lexical = np.zeros((len(asked), len(rows)), dtype=np.float32)
-    questions = GoldenSet(golden.name, tuple(one.question for one in asked))
+    rows_of_words = [row for row, one in enumerate(asked) if worded(one.question)]
+    questions = GoldenSet(golden.name, tuple(asked[row].question for row in rows_of_words))
     setting = Setting(mode="lexical", k=MAX_K)
-    for number, result in enumerate(results_of(runtime, version, questions, setting=setting, tenant=tenant)):
-        for hit in result.hits:
-            if (place := places.get(hit.chunk_id)) is not None:
-                lexical[number, place] = hit.scores.lexical or 0
+    if rows_of_words:
+        results = results_of(runtime, version, questions, setting=setting, tenant=tenant)
+        for row, result in zip(rows_of_words, results, strict=True):
+            for hit in result.hits:
+                if (place := places.get(hit.chunk_id)) is not None:
+                    lexical[row, place] = hit.scores.lexical or 0
     own = tenant or (tenants[0] if len(tenants) == 1 else "")
     whose = np.array([row["tenant"] for row in rows])
     return Ground(

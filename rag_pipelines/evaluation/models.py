@@ -108,7 +108,13 @@ def compare_models(
     scored: dict[str, list[float]] = {}
     for number, (name, profile) in enumerate(profiles.items(), 1):
         progress(name, number - 1, len(profiles))
-        trial = try_model(profile, runtime.settings.data_dir, ground.texts, ground.queries)
+        trial = try_model(
+            profile,
+            runtime.settings.data_dir,
+            ground.texts,
+            ground.queries,
+            runtime.settings.shared_models,
+        )
         dense = ground.dense(trial.passages, trial.questions)
         measured = ground.measure(ground.hybrid(dense))
         scored[name] = [one[NDCG] for one in measured.values()]

@@ -55,7 +55,7 @@ def index_profiles(
 ) -> tuple[ChunkTarget, ModelTarget]:
     """The profile rows of one pair of chunker and model."""
     spec = ChunkerSpec(options, embedder.tokenizer_spec)
-    identity = embedder.identity
+    identity = embedder.identity.of_passages
     parts = (identity.fingerprint,) if spec.needs_embedder else ()
     chunker = chunker_fingerprint(options, spec.tokenizer.fingerprint, *parts)
     params = {"options": msgspec.to_builtins(options), "tokenizer": msgspec.to_builtins(spec.tokenizer)}

@@ -105,7 +105,7 @@ def embedded_row(model_id: int, chunk_set_id: int, keys: Sequence[UUID], refused
 
 def refusal(model: ModelTarget, error: EmbeddingError, external_id: str, sha256: str) -> QuarantineEntry:
     """The entry of a document of which `model` refused a chunk; another model starts again."""
-    identity = model.embedder.identity.fingerprint
+    identity = model.embedder.identity.of_passages.fingerprint
     return QuarantineEntry("embed", error, external_id, content=sha256, code_version=identity)
 
 

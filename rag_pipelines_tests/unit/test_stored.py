@@ -149,6 +149,7 @@ def test_a_field_that_is_added_with_a_default_changes_no_stored_fingerprint() ->
 
     before = ModelIdentity("hash", "sha512", "1", 32, "numpy", "fp32", 256, document_prompt="passage: ")
     values = msgspec.structs.asdict(before)
+    del values["adapter"]  # the first release did not have it
     assert before.fingerprint == fingerprint(values) == Later(**values).fingerprint
     assert Later(**values, pooling="cls").fingerprint != before.fingerprint
     assert lasting(Later(**values), frozenset()) == {

@@ -18,7 +18,10 @@ def test_the_default_is_minilm():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"provider": "hash", "api_key": "x"}, "provider 'hash' does not take api_key; it takes dimensions"),
+        (
+            {"provider": "hash", "api_key": "x"},
+            "provider 'hash' does not take api_key; it takes adapter, dimensions",
+        ),
         ({"provider": "openai", "dimensions": 8}, "needs 'model'"),
         ({"provider": "openai", "model": "m"}, "needs 'dimensions'"),
         ({"runtime": "openvino", "device": "cuda"}, "use runtime 'torch'"),
