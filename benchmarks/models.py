@@ -5,7 +5,7 @@ What belongs here: which sets, which of their questions, the table. What does no
 
 - xquad-en, xquad-de: 240 paragraphs, every second question.
 - xquad-de-en, xquad-en-de: the same questions asked in German of the English paragraphs, and the other way.
-- feedbackqa (valid), scifact (train): 300 questions, and 1,000 passages with those that answer them.
+- feedbackqa (valid), scifact (train): 200 questions, and 500 passages with those that answer them.
 
 Models are folders, or names that this machine knows::
 
@@ -36,8 +36,8 @@ from rag_pipelines.store.embedded import EmbeddedServer
 
 FIGURES = Figures("models")
 
-QUESTIONS = 300
-PASSAGES = 1_000
+QUESTIONS = 200
+PASSAGES = 500
 INDEXES = {
     "xquad-en": "xquad-en",
     "xquad-de": "xquad-de",

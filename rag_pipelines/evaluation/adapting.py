@@ -24,9 +24,10 @@ from rag_pipelines.embedding.adapter import describe, refuse_existing, write_ada
 from rag_pipelines.embedding.base import normalise
 from rag_pipelines.embedding.batch import embed_all
 from rag_pipelines.errors import UsageError
+from rag_pipelines.evaluation.catalogue import Resolved
 from rag_pipelines.evaluation.exhaustive import NDCG, Ground, Quality, ground_of, mean_of
 from rag_pipelines.evaluation.labels import mine_questions
-from rag_pipelines.evaluation.questions import GoldenSet, Question
+from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import version_of
 from rag_pipelines.evaluation.significance import Difference, difference
 from rag_pipelines.fingerprint import text_key
@@ -110,7 +111,7 @@ def adapt(
     given = (question for one in golden for question in one.questions if question.expect)
     asked = GoldenSet(f"{index}, mined", tuple({one.id: one for one in (*mined, *given)}.values()))
     ground = ground_of(runtime, index, asked, passages=PASSAGES, tenant=tenant, worded=_is_held_out)
-    unseen = np.array([_is_held_out(one.question) for one in ground.asked])
+    unseen = np.array([_is_held_out(one) for one in ground.asked])
     learned_from, tested = int((~unseen).sum()), int(unseen.sum())
     if min(learned_from, tested) < LEAST_QUESTIONS:
         raise UsageError(
@@ -173,21 +174,15 @@ def learn(queries: Vectors, passages: Vectors, right: NDArray[np.bool_]) -> NDAr
     return matrix.astype(np.float32)
 
 
-def _is_held_out(question: Question) -> bool:
-    """By the first document that it expects, so that all questions of a document are on one side."""
-    first = (question.expect or ())[0]
-    return text_key(first.source or "", first.name).int % HELD_OUT == 0
+def _is_held_out(asked: Resolved) -> bool:
+    """Whether a document that it expects is one that nothing is learned from."""
+    return any(text_key(str(document)).int % HELD_OUT == 0 for document in asked.documents)
 
 
 def _right(ground: Ground) -> NDArray[np.bool_]:
     import numpy as np
 
-    return np.array(
-        [
-            np.isin(ground.documents, [document for one in asked.expected for document in one.documents])
-            for asked in ground.asked
-        ]
-    )
+    return np.array([np.isin(ground.documents, list(asked.documents)) for asked in ground.asked])
 
 
 def _embed(embedder: Embedder, ground: Ground, progress: Progress) -> tuple[Vectors, Vectors]:

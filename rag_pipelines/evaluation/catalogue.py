@@ -38,6 +38,11 @@ class Resolved:
     forbidden: tuple[tuple[Forbidden, frozenset[int]], ...]
     slices: tuple[str, ...]
 
+    @property
+    def documents(self) -> frozenset[int]:
+        """Every document that answers it."""
+        return frozenset(document for one in self.expected for document in one.documents)
+
 
 def resolve(
     connection: Pg, version: Version, questions: Sequence[Question]

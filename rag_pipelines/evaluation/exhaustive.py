@@ -19,7 +19,7 @@ import msgspec
 from rag_pipelines.config.settings import FusionSettings
 from rag_pipelines.errors import UsageError
 from rag_pipelines.evaluation.catalogue import Resolved, resolve
-from rag_pipelines.evaluation.questions import GoldenSet, Question
+from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Setting, results_of, version_of
 from rag_pipelines.evaluation.scoring import ranking_figures
 from rag_pipelines.query.search import MAX_K, tenants_of
@@ -117,7 +117,7 @@ def ground_of(
     *,
     passages: int,
     tenant: str | None = None,
-    worded: Callable[[Question], bool] = lambda _: True,
+    worded: Callable[[Resolved], bool] = lambda _: True,
 ) -> Ground:
     """The questions that expect a document of the live version, and its passages: all of those documents, and
     of others up to `passages`, the same each time.
@@ -134,8 +134,8 @@ def ground_of(
     with runtime.database.connection() as connection:
         version = version_of(connection, index, None)
         resolved, _ = resolve(connection, version, golden.questions)
-        asked = [one for one in resolved if any(expected.documents for expected in one.expected)]
-        named = {document for one in asked for expected in one.expected for document in expected.documents}
+        asked = [one for one in resolved if one.documents]
+        named = {document for one in asked for document in one.documents}
         if not named:
             raise UsageError(f"no question of {golden.name!r} expects a document that index {index!r} has")
         params = {
@@ -154,7 +154,7 @@ def ground_of(
     rows = rows[:passages]
     places = {f"{row['key'].hex}-{row['ordinal']}": place for place, row in enumerate(rows)}
     lexical = np.zeros((len(asked), len(rows)), dtype=np.float32)
-    rows_of_words = [row for row, one in enumerate(asked) if worded(one.question)]
+    rows_of_words = [row for row, one in enumerate(asked) if worded(one)]
     questions = GoldenSet(golden.name, tuple(asked[row].question for row in rows_of_words))
     setting = Setting(mode="lexical", k=MAX_K)
     if rows_of_words:
