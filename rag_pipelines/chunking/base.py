@@ -23,15 +23,16 @@ class ChunkOptions:
 
     `max_tokens` bounds the whole embedding input (special tokens, title and headings included); 0
     means the model's own limit. `overlap_tokens` is used by `recursive` and `tokens`. `context`
-    says what is put in front of the text that is embedded. `whole_document` gives one chunk a
-    document (the model cuts what is too long), for corpora of short records.
+    says what is put in front of the text that is embedded; ``about`` are lines of the document on itself
+    that add words (`chunking.about`). `whole_document` gives one chunk a document (the model cuts what is
+    too long), for corpora of short records.
     """
 
     strategy: Literal["structure", "recursive", "tokens", "semantic"] = "structure"
     max_tokens: int = 0
     min_tokens: int = 24
     overlap_tokens: int = 0
-    context: tuple[Literal["title", "headings"], ...] = ("title", "headings")
+    context: tuple[Literal["title", "about", "headings"], ...] = ("title", "about", "headings")
     whole_document: bool = False
     semantic_percentile: float = 90.0
 

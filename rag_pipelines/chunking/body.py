@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from rag_pipelines.chunking.about import About, about
 from rag_pipelines.chunking.base import ChunkOptions, Tokenizer
 from rag_pipelines.chunking.links import PlacedLink, placed_links
 from rag_pipelines.chunking.ruler import ruler_for
@@ -23,7 +24,8 @@ from rag_pipelines.text.boundaries import ANY, last_cut, strip
 
 FURNITURE = frozenset({BlockKind.HEADER, BlockKind.FOOTER})
 PREFIX_SHARE = 3
-"""Title and headings may take one part in this many of the budget; then outer ones are left out."""
+"""Title, lines about the document and headings may take one part in this many of the budget; then the lines
+are left out, and outer headings."""
 SAFETY_SHARE = 64
 """One part in this many is kept free where counts of ranges do not add up exactly."""
 _FIRST_CHARACTERS = 64
@@ -57,6 +59,9 @@ class Body:
         self.start = self.blocks[0].start if self.blocks else 0
         self.end = self.blocks[-1].end if self.blocks else 0
         self._title = title.strip() if title and "title" in options.context else ""
+        self._about = (
+            about(document, self.blocks, (title or "").strip()) if "about" in options.context else About()
+        )
         self._with_headings = "headings" in options.context
         self._tokenizer = tokenizer
         self._limit = (options.max_tokens or tokenizer.max_tokens) - tokenizer.special_tokens
@@ -64,12 +69,12 @@ class Body:
         self.ruler = ruler_for(self.text[: self.end], tokenizer)
         self._block_starts = [block.start for block in self.blocks]
         self._folded_title = self._title.casefold()
-        self._prefixes: dict[tuple[tuple[str, ...], bool], _Prefix] = {}
+        self._prefixes: dict[tuple[tuple[str, ...], bool, tuple[str, ...]], _Prefix] = {}
         self._prefix_of_block: dict[int, _Prefix] = {}
         self._links: dict[int, list[PlacedLink]] = {}
 
     def room(self, start: int) -> int:
-        """Tokens that a chunk beginning at `start` may have beside its title and headings."""
+        """Tokens that a chunk beginning at `start` may have beside what stands in front of it."""
         return self.capacity - self._prefix(start).tokens
 
     def fits(self, start: int, end: int, context_tokens: int = 0) -> bool:
@@ -208,7 +213,7 @@ class Body:
         return max(0, bisect_right(self._block_starts, offset) - 1)
 
     def _prefix(self, start: int) -> _Prefix:
-        """What stands in front of a chunk that begins at `start`: title and headings, as far as they fit.
+        """What stands in front of a chunk that begins at `start`: title, lines about the document, headings.
 
         A title that the first heading or the chunk itself repeats is left out.
         """
@@ -218,9 +223,11 @@ class Body:
             return prefix
         path = self.blocks[number].heading_path if self._with_headings else ()
         repeats = self._is_below_title(path) if path else self._begins_with_title(start)
-        prefix = self._prefixes.get((path, repeats))
+        lines = tuple(self._about.lines(number, "\n".join((self._title, *path))))
+        prefix = self._prefixes.get((path, repeats, lines))
         if prefix is None:
-            prefix = self._prefixes[path, repeats] = self._fit_prefix(path, "" if repeats else self._title)
+            title = "" if repeats else self._title
+            prefix = self._prefixes[path, repeats, lines] = self._fit_prefix(path, title, " · ".join(lines))
         if path:
             self._prefix_of_block[number] = prefix
         return prefix
@@ -237,10 +244,11 @@ class Body:
             and self.text[start : start + length].casefold() == self._folded_title
         )
 
-    def _fit_prefix(self, path: tuple[str, ...], title: str) -> _Prefix:
+    def _fit_prefix(self, path: tuple[str, ...], title: str, lines: str) -> _Prefix:
         headings = " > ".join(path)
         candidates = dict.fromkeys(
-            "\n".join(filter(None, lines)) for lines in ((title, headings), (headings,), path[-1:], (title,))
+            "\n".join(filter(None, parts))
+            for parts in ((title, lines, headings), (title, headings), (headings,), path[-1:], (title,))
         )
         texts = [f"{candidate}\n\n" for candidate in candidates if candidate]
         for text, tokens in zip(texts, self._tokenizer.count(texts) if texts else (), strict=True):

@@ -337,6 +337,29 @@ def test_a_text_is_read_in_the_language_it_declares_or_has_most_stop_words_of(
 
 
 @pytest.mark.parametrize(
+    ("path", "known", "added"),
+    [
+        ("norway/leave.md", "Leave for parents\n\n", "norway"),
+        ("manuals/aurelia 600/care.html", "Installation and care", "manuals aurelia 600"),
+        ("policies/travel-policy_2022.v3.pdf", "Travel policy.", "policies 2022.v3"),
+        ("2026/hf-travel.html", "Travel policy 2026", "hf"),
+        ("2026/notes.txt", "notes", "2026"),
+        ("Help center/Ordering/Prices of spare parts", "Prices of spare parts", "Help center Ordering"),
+        ("reports/0001628280-24-018832.pdf", "Report to shareholders", "reports"),
+        ("blobs/9f86d081884c7d659a2feaa0c55ad015.pdf", "blobs", None),
+        ("34257293234331", "", None),
+        ("a/b/K-1180.docx", "", "1180"),
+        ("büro/größe.md", "Größe", "büro"),
+        ("", "text", None),
+    ],
+)
+def test_the_words_of_a_place_are_those_that_a_text_lacks(
+    ask: Ask, path: str, known: str, added: str | None
+) -> None:
+    assert ask("rag.place_words(%s, %s)", path, known) == added
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a-" * 250_000,

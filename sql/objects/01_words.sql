@@ -120,6 +120,23 @@ RETURN (
                                              ELSE 100000 END)) AS head
 );
 
+-- object: FUNCTION rag.place_words(text, text)
+-- The words of a path that a text lacks, of its folders and of its file's name without the ending, in their order. A part
+-- without a letter is a number of some system's own, unless it is a year; one of 16 hexadecimal digits or more a hash.
+CREATE OR REPLACE FUNCTION rag.place_words(path text, known text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (
+    SELECT string_agg(word, ' ' ORDER BY place, piece)
+    FROM (SELECT part, place
+          FROM regexp_split_to_table(regexp_replace(path, '\.[[:alnum:]]{1,5}$', ''), '[/\\]+')
+               WITH ORDINALITY AS parts (part, place)
+          WHERE part ~ '[[:alpha:]]|^(19|20)[0-9]{2}$' AND part !~ '^[0-9a-fA-F-]{16,}$') AS meant,
+         regexp_split_to_table(part, '[^[:alnum:].]+') WITH ORDINALITY AS pieces (found, piece),
+         trim(found, '.') AS word,
+         regexp_split_to_array(lower(known || ' '), '[.]?[^[:alnum:].]+') AS words
+    WHERE length(word) BETWEEN 2 AND 40 AND lower(word) <> ALL (words)
+);
+
 -- object: FUNCTION rag.text_length(tsvector)
 -- The number of indexed words in a text; a word as typed and without its accents stands at one place and is one.
 CREATE OR REPLACE FUNCTION rag.text_length(words tsvector) RETURNS integer

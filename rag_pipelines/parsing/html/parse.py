@@ -91,6 +91,8 @@ def parse(request: ParseRequest) -> ParsedDocument:
         if top and (
             not builder.title or top in builder.title or builder.title == builder.metadata.get("site_name")
         ):
+            if builder.title and builder.title != top:
+                builder.metadata["page_title"] = builder.title
             builder.title = top
     return builder.finish()
 

@@ -7,7 +7,7 @@ import pytest
 
 from rag_pipelines.chunking.base import ChunkOptions
 from rag_pipelines.chunking.factory import make_chunker
-from rag_pipelines.chunking.fingerprints import STRATEGIES, chunker_fingerprint, chunker_stage
+from rag_pipelines.chunking.fingerprints import STRATEGIES, chunker_codes, chunker_fingerprint, chunker_stage
 from rag_pipelines.embedding.tokenizer import TokenizerSpec, load_tokenizer
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.fingerprint import fingerprint
@@ -55,11 +55,13 @@ def test_every_parameter_and_the_tokenizer_are_in_the_fingerprint():
     assert len(set(variants)) == len(variants)
 
 
-def test_chunks_of_the_release_before_keep_their_fingerprint():
-    """Their profile said version 1, and what this code cuts is the same; else all would be cut again."""
+def test_a_fingerprint_is_of_the_code_its_options_and_the_tokenizer():
+    """And of nothing else, else all would be cut again that comes out the same."""
     options, tokenizer = ChunkOptions(), TOKENIZER.fingerprint
-    before = fingerprint(["1", msgspec.to_builtins(options), tokenizer])
-    assert chunker_fingerprint(options, tokenizer) == before
+    code = chunker_codes()["structure"]
+    assert chunker_fingerprint(options, tokenizer) == fingerprint(
+        [code, msgspec.to_builtins(options), tokenizer]
+    )
 
 
 def test_a_strategy_is_what_its_module_reaches_and_no_other_strategy():
