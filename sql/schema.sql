@@ -502,6 +502,10 @@ CREATE FUNCTION rag.phrases_query(languages regconfig[], phrases text[]) RETURNS
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT (string_agg((('('::text || one.readings) || ')'::text), ' & '::text))::tsquery AS string_agg FROM (SELECT string_agg(DISTINCT (('('::text || (wanted.wanted)::text) || ')'::text), ' | '::text) AS readings, bool_and((numnode(wanted.wanted) > 0)) AS known FROM unnest(phrases_query.phrases) WITH ORDINALITY phrase(content, place), unnest(phrases_query.languages) language(language), LATERAL phraseto_tsquery(language.language, rag.as_typed(rag.width_folded(phrase.content))) wanted(wanted) GROUP BY phrase.place) one WHERE one.known);
 
+CREATE FUNCTION rag.place_words(path text, known text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT string_agg(word.word, ' '::text ORDER BY meant.place, pieces.piece) AS string_agg FROM (SELECT parts.part, parts.place FROM regexp_split_to_table(regexp_replace(place_words.path, '\.[[:alnum:]]{1,5}$'::text, ''::text), '[/\\]+'::text) WITH ORDINALITY parts(part, place) WHERE ((parts.part ~ '[[:alpha:]]|^(19|20)[0-9]{2}$'::text) AND (parts.part !~ '^[0-9a-fA-F-]{16,}$'::text))) meant, LATERAL regexp_split_to_table(meant.part, '[^[:alnum:].]+'::text) WITH ORDINALITY pieces(found, piece), LATERAL TRIM(BOTH '.'::text FROM pieces.found) word(word), regexp_split_to_array(lower((place_words.known || ' '::text)), '[.]?[^[:alnum:].]+'::text) words(words) WHERE (((length(word.word) >= 2) AND (length(word.word) <= 40)) AND (lower(word.word) <> ALL (words.words))));
+
 CREATE FUNCTION rag.posting(slot integer, impact integer) RETURNS bytea
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (int4send(slot) || SUBSTRING(int4send(impact) FROM 4));
@@ -1063,7 +1067,8 @@ CREATE TABLE rag.parse (
     privacy text,
     clear_sha256 bytea,
     found jsonb DEFAULT '{}'::jsonb NOT NULL,
-    places jsonb DEFAULT '[]'::jsonb NOT NULL
+    places jsonb DEFAULT '[]'::jsonb NOT NULL,
+    precedence jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 ALTER TABLE rag.parse ALTER COLUMN parse_id ADD GENERATED ALWAYS AS IDENTITY (

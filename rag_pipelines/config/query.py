@@ -1,7 +1,7 @@
 """The settings of searches: the optional stages of an index, caches, and callers that nobody knows.
 
 What belongs here: fields, defaults and bounds of `stages` (of an index) and `query`. What does not: what they
-do, and settings of the search statement itself (`settings`). A stage that is left out does not run.
+do, and settings of the search statement itself (`settings`).
 """
 
 from __future__ import annotations
@@ -138,12 +138,14 @@ class NeighbourSettings(Section):
 
 
 class StageSettings(Section):
-    """The optional stages of a search, in the order in which they run.
+    """The stages of a search, in the order in which they run; all but `precedence` only where they are given.
 
-    `per_document` is limits the hits of one document.
+    `precedence` puts a document that is outdated by its metadata, or beside one of a later year, behind its
+    successor, and the year that a question names first. `per_document` limits the hits of one document.
     """
 
     rewriting: RewritingSettings | None = None
+    precedence: bool = True
     boosts: BoostSettings | None = None
     rerank: RerankSettings | None = None
     diversity: DiversitySettings | None = None

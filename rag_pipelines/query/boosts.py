@@ -18,11 +18,7 @@ POOL = 50
 
 
 class Boosts:
-    """Multiplies each score by the document's factor.
-
-    Scores of which some are below zero (cosines) are first moved up together until the least is zero,
-    so that a factor above 1 is an advantage for all.
-    """
+    """Multiplies each score by the document's factor."""
 
     name = "boosts"
     depth = POOL
@@ -31,14 +27,9 @@ class Boosts:
         self._settings = settings
 
     def apply(self, asked: Asked, candidates: Sequence[Candidate]) -> StageOutcome:
-        lift = max(0.0, *(-one.score for one in candidates))
-        boosted = []
-        changed = 0
-        for one in candidates:
-            factor = self.factor(one.hit, asked.now)
-            changed += factor != 1
-            boosted.append(Candidate(one.hit, (one.score + lift) * factor))
-        boosted.sort(key=lambda one: -one.score)
+        factors = [self.factor(one.hit, asked.now) for one in candidates]
+        changed = sum(factor != 1 for factor in factors)
+        boosted = multiplied(candidates, factors)
         return StageOutcome(boosted, f"{changed} of {len(candidates)} candidates have a factor other than 1")
 
     def factor(self, hit: Hit, now: datetime) -> float:
@@ -50,6 +41,20 @@ class Boosts:
             if matches(rule, hit):
                 factor *= rule.factor
         return factor
+
+
+def multiplied(candidates: Sequence[Candidate], factors: Sequence[float]) -> list[Candidate]:
+    """Candidates with their scores multiplied, each by the factor in its place, best first.
+
+    Scores of which some are below zero (cosines) are first moved up together until the least is zero,
+    so that a factor above 1 is an advantage for all.
+    """
+    lift = max(0.0, *(-one.score for one in candidates))
+    moved = [
+        Candidate(one.hit, (one.score + lift) * factor)
+        for one, factor in zip(candidates, factors, strict=True)
+    ]
+    return sorted(moved, key=lambda one: -one.score)
 
 
 def recency_factor(modified_at: datetime | None, now: datetime, settings: RecencySettings) -> float:

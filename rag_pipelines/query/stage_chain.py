@@ -19,6 +19,7 @@ from rag_pipelines.query.diversity import Diversity, PerDocument
 from rag_pipelines.query.duplicates import Duplicates
 from rag_pipelines.query.hits import Hit, Place, Step
 from rag_pipelines.query.neighbours import Neighbours
+from rag_pipelines.query.precedence import Precedence
 from rag_pipelines.query.rerank import Rerank, Reranker, make_reranker
 from rag_pipelines.query.stages import Asked, Candidate, QueryStage, StageOutcome
 
@@ -91,6 +92,8 @@ def make_stages(
     if duplicates and duplicates.policy != "keep":
         ordering.append(Duplicates(duplicates, sources))
     reranker = None
+    if settings.precedence:
+        ordering.append(Precedence())
     if settings.boosts:
         ordering.append(Boosts(settings.boosts))
     if settings.rerank:
@@ -108,13 +111,16 @@ def _apply(
     stage: QueryStage, asked: Asked, candidates: list[Candidate], steps: list[Step]
 ) -> list[Candidate]:
     began = time.perf_counter()
-    outcome, failed = StageOutcome(candidates, "there were no candidates"), False
+    unasked = isinstance(stage, Precedence)
+    outcome, failed = StageOutcome(candidates, "" if unasked else "there were no candidates"), False
     if candidates:
         try:
             with tracing.span(stage.name, candidates=len(candidates)):
                 outcome = stage.apply(asked, candidates)
         except RagError as error:
             outcome, failed = StageOutcome(candidates, f"answered without it: {error}"), True
+    if not outcome.note:
+        return list(outcome.candidates)
     spent = (time.perf_counter() - began) * 1000
     places = tuple(
         Place(one.hit.document_id, one.hit.chunk_id, rank, one.score)

@@ -53,7 +53,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class StageOutcome(msgspec.Struct, frozen=True):
-    """The candidates as a stage leaves them, best first; `note` tells people what it did."""
+    """The candidates as a stage leaves them, best first; `note` tells people what it did, empty where it had
+    nothing to do and is not worth a step."""
 
     candidates: Sequence[Candidate]
     note: str

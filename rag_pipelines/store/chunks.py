@@ -6,8 +6,8 @@ which documents need them (`sync.advance`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -63,8 +63,25 @@ def make_chunk_set(
     return ChunkSet(key, blocks_sha256, title, chunker_id, chunks, keys)
 
 
+PRECEDENCE = frozenset(
+    {
+        "status", "version", "edition", "year", "effective", "effective_date", "valid_from", "expires",
+        "expiry", "expiration_date", "valid_until", "valid_to", "supersedes", "superseded_by", "replaces",
+        "replaced_by",
+    }
+)  # fmt: skip
+"""What a document may say of its place among others, by which a search prefers its successor."""
+
+
+def precedence_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """These entries of metadata, their names in lower case and with underscores."""
+    named = ((str(key).casefold().replace("-", "_").replace(" ", "_"), metadata[key]) for key in metadata)
+    return {key: value for key, value in named if key in PRECEDENCE and not isinstance(value, dict)}
+
+
 def parsed_row(raw_sha256: bytes, hint: str, profile_id: int, blocks_sha256: bytes, summary: Summary) -> Row:
     """The row of a successful parse."""
+    metadata = plain_metadata(summary.metadata)
     return {
         "raw_sha256": raw_sha256.hex(),
         "hint": hint,
@@ -78,7 +95,8 @@ def parsed_row(raw_sha256: bytes, hint: str, profile_id: int, blocks_sha256: byt
         "characters": summary.characters,
         "blocks": summary.blocks,
         "counters": summary.counters,
-        "metadata": plain_metadata(summary.metadata),
+        "metadata": metadata,
+        "precedence": precedence_of(metadata),
         "warnings": [clean(warning)[:500] for warning in summary.warnings[:50]],
     }
 

@@ -370,7 +370,10 @@ def test_what_a_golden_question_must_not_return_is_out_of_reach_for_the_stated_r
                 assert same_tenant
                 assert not may_see(query["as"], path)
             case "outdated":
-                assert "status: superseded" in (CORPUS / path).read_text(encoding="utf-8")
+                text = (CORPUS / path).read_text(encoding="utf-8")
+                asked = max(re.findall(r"\b20\d\d\b", query["query"]), default="9999")
+                begins = re.search(r"^effective: (\d{4})", text, re.MULTILINE)
+                assert "status: superseded" in text or (begins and begins[1] > asked)
 
 
 @pytest.mark.slow

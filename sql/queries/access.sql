@@ -141,12 +141,12 @@ CREATE ROLE {role} LOGIN;
 INSERT INTO rag.reader (role) VALUES (%(role)s) ON CONFLICT DO NOTHING;
 
 -- name: grant_reader
--- Exactly what a search reads. Of parses not what the file says about itself, of sources not their cursors.
+-- Exactly what a search reads. Of what a file says about itself only its place among others, of sources not their cursors.
 REVOKE ALL ON ALL TABLES IN SCHEMA rag FROM {role};
 GRANT USAGE ON SCHEMA rag TO {role};
 GRANT SELECT ON rag.document, rag.document_content, rag.chunk_set, rag.chunk, rag.sketch, rag.access_rule, rag.index_version,
     rag.principal_group, rag.membership TO {role};
-GRANT SELECT (parse_id, blocks_sha256, media_type, title, language, pages) ON rag.parse TO {role};
+GRANT SELECT (parse_id, blocks_sha256, media_type, title, language, pages, precedence) ON rag.parse TO {role};
 GRANT SELECT (source_id, name, tenant, listed_at, settled_at, groups_at) ON rag.source TO {role};
 
 -- name: index_operators

@@ -45,19 +45,23 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
     status = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 THEN document.status ELSE 'pending' END,
     text_of = CASE WHEN document.raw_sha256 = EXCLUDED.raw_sha256 OR document.status <> 'ok' THEN document.text_of
                    ELSE coalesce(document.modified_at, document.updated_at) END,
-    changed_xid = CASE WHEN document.state = 'present' AND document.tenant = EXCLUDED.tenant THEN document.changed_xid
-                       ELSE pg_current_xact_id() END,
+    changed_xid = CASE WHEN document.state = 'present'
+                            AND (document.tenant, document.path, document.masked_by)
+                                IS NOT DISTINCT FROM (EXCLUDED.tenant, EXCLUDED.path, EXCLUDED.masked_by)
+                       THEN document.changed_xid ELSE pg_current_xact_id() END,
     state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp();
 
 -- name: set_attributes
 -- A change of metadata, access or token alone: no content, no chunk and no vector is touched. Versions count words by
--- tenant, so that a document of another tenant has changed for them.
+-- tenant and hold those of the place, so that a document of another tenant or place has changed for them.
 UPDATE rag.document SET
     tenant = %(tenant)s, token = %(token)s, name = %(name)s, path = %(path)s, hint = %(hint)s, url = %(url)s,
     given_title = %(given_title)s, author = %(author)s, declared_type = %(declared_type)s,
     metadata = %(metadata)s, masked_by = %(masked_by)s, attributes_key = %(attributes_key)s, access_id = %(access_id)s,
     modified_at = %(modified_at)s, state = 'present', deleted_at = NULL, deletion_id = NULL, updated_at = clock_timestamp(),
-    changed_xid = CASE WHEN state = 'present' AND tenant = %(tenant)s THEN changed_xid ELSE pg_current_xact_id() END
+    changed_xid = CASE WHEN state = 'present' AND (tenant, path, masked_by)
+                            IS NOT DISTINCT FROM (%(tenant)s::text, %(path)s::text, %(masked_by)s::text)
+                       THEN changed_xid ELSE pg_current_xact_id() END
 WHERE document_id = %(document_id)s;
 
 -- name: rename_document
@@ -139,7 +143,8 @@ UPDATE rag.document SET
     hint = %(hint)s, url = %(url)s, given_title = %(given_title)s, author = %(author)s,
     declared_type = %(declared_type)s, metadata = %(metadata)s, masked_by = %(masked_by)s,
     attributes_key = %(attributes_key)s, access_id = %(access_id)s, own_access = NULL, modified_at = %(modified_at)s,
-    updated_at = clock_timestamp(), state = 'present', deleted_at = NULL, deletion_id = NULL
+    updated_at = clock_timestamp(), state = 'present', deleted_at = NULL, deletion_id = NULL,
+    changed_xid = pg_current_xact_id()
 WHERE document_id = %(old_id)s;
 
 -- name: tombstone_vanished

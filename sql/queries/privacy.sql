@@ -18,7 +18,7 @@ ORDER BY document_id LIMIT %(limit)s;
 -- name: mask_attributes
 UPDATE rag.document d SET
     name = r.name, given_title = r.given_title, author = r.author, metadata = r.metadata,
-    masked_by = %(masked_by)s, updated_at = clock_timestamp()
+    masked_by = %(masked_by)s, updated_at = clock_timestamp(), changed_xid = pg_current_xact_id()
 FROM jsonb_to_recordset(%(rows)s) AS r (document_id bigint, name text, given_title text, author text, metadata jsonb)
 WHERE d.document_id = r.document_id;
 

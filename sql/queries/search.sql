@@ -170,7 +170,7 @@ FROM live LEFT JOIN LATERAL (
            cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
            c.page_first, c.page_last, c.confidence, c.links, c.tokens,
            coalesce(d.given_title, cs.title, p.title, d.name) AS title, d.url, d.path, d.external_id, d.author,
-           d.metadata, d.modified_at, p.media_type, s.name AS source, s.listed_at AS as_of,
+           coalesce(p.precedence, jsonb_build_object()) || d.metadata AS metadata, d.modified_at, p.media_type, s.name AS source, s.listed_at AS as_of,
            CASE WHEN d.unread_since IS NOT NULL THEN d.text_of END AS text_of
     FROM (SELECT * FROM fused ORDER BY score DESC, document_id, chunk_set_id, ordinal LIMIT %(k)s) f
     JOIN rag.chunk_set cs USING (chunk_set_id)

@@ -115,15 +115,16 @@ SELECT key, chunk_set_id, chunks FROM rag.chunk_set WHERE key = ANY(%(keys)s);
 -- name: put_parses
 -- The outcome of parsing some bytes, good or bad, for whoever meets the same bytes.
 INSERT INTO rag.parse (raw_sha256, hint, profile_id, status, message, media_type, blocks_sha256, title, language,
-                       pages, characters, blocks, counters, metadata, warnings, privacy, clear_sha256, found, places)
+                       pages, characters, blocks, counters, metadata, precedence, warnings, privacy, clear_sha256,
+                       found, places)
 SELECT decode(raw_sha256, 'hex'), hint, profile_id, status, message, media_type, decode(blocks_sha256, 'hex'), title,
        language, pages, coalesce(characters, 0), coalesce(blocks, '{}'), coalesce(counters, '{}'),
-       coalesce(metadata, '{}'), coalesce(warnings, '{}'),
+       coalesce(metadata, '{}'), coalesce(precedence, '{}'), coalesce(warnings, '{}'),
        privacy, decode(clear_sha256, 'hex'), coalesce(found, '{}'), coalesce(places, '[]')
 FROM jsonb_to_recordset(%(rows)s) AS r (
     raw_sha256 text, hint text, profile_id int, status text, message text, media_type text, blocks_sha256 text,
     title text, language text, pages int, characters int, blocks jsonb, counters jsonb, metadata jsonb,
-    warnings text[], privacy text, clear_sha256 text, found jsonb, places jsonb)
+    precedence jsonb, warnings text[], privacy text, clear_sha256 text, found jsonb, places jsonb)
 ORDER BY raw_sha256, hint, profile_id
 ON CONFLICT (raw_sha256, hint, profile_id) DO UPDATE SET status = EXCLUDED.status, message = EXCLUDED.message
 RETURNING parse_id, encode(raw_sha256, 'hex') AS raw_sha256, hint;

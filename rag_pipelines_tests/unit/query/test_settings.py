@@ -34,12 +34,16 @@ def test_a_file_says_every_stage() -> None:
     assert settings.boosts.recency.half_life == timedelta(days=90)
     assert StageSettings.model_validate(settings.model_dump(mode="json")) == settings
     stages = make_stages(settings)
-    assert [stage.name for stage in stages.ordering] == ["boosts", "rerank", "diversity", "per_document"]
+    names = [stage.name for stage in stages.ordering]
+    assert names == ["precedence", "boosts", "rerank", "diversity", "per_document"]
     assert [stage.name for stage in stages.widening] == ["neighbours"]
 
 
-def test_without_settings_there_is_no_stage_and_no_further_candidate() -> None:
+def test_without_settings_there_is_precedence_alone_and_without_that_no_further_candidate() -> None:
     stages = make_stages(StageSettings())
+    assert [stage.name for stage in (*stages.ordering, *stages.widening)] == ["precedence"]
+    assert (stages.depth(7), stages.depth(12)) == (10, 12)
+    stages = make_stages(StageSettings(precedence=False))
     assert (stages.ordering, stages.widening, stages.depth(7)) == ((), (), 7)
 
 
