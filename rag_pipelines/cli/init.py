@@ -74,9 +74,12 @@ def init(
         who = _access(access or [_ask("Who may see the documents (public, or such as group:hr)", "--access")])
     text = configuration(name or source_name(place, kind), kind, options, who)
     _check(text, file, chosen)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("x", encoding="utf-8") as opened:
-        opened.write(text)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}; name another file with --config") from error
     typer.echo(f"wrote {file}:\n")
     typer.echo("".join(f"  {line}" for line in text.partition("\n\n")[2].splitlines(keepends=True)))
     _say_what_next(text, place, chosen, program() if file == usual else f"{program()} --config {file}")

@@ -100,7 +100,9 @@ def _local(place: str, base: Path) -> str:
     """A path as the configuration has it: from its own folder where it lies below, else absolute."""
     path = Path(place).expanduser()
     if not path.exists():
-        raise UsageError(f"there is no {path}; give a folder, a file or an address that is there")
+        raise UsageError(
+            f"there is no {path}; give a folder or a file that is there, or an address such as https://..."
+        )
     absolute = Path(os.path.abspath(path))
     if absolute.is_relative_to(base):
         return f"${{{_CONFIG_DIR}}}/{_literal(absolute.relative_to(base).as_posix())}".removesuffix("/.")
@@ -154,12 +156,11 @@ def _google_drive(place: str, base: Path) -> dict[str, Any]:
     return {**({"folders": [folder[1]]} if folder else {}), **login}
 
 
-def _instance(*secrets: str) -> Callable[[str, Path], dict[str, Any]]:
-    """A site that is named by its host alone; `secrets` are options, and with a prefix variables."""
+def _instance(prefix: str, *secrets: str) -> Callable[[str, Path], dict[str, Any]]:
+    """A site that is named by its host alone; `secrets` are options, and with the prefix variables."""
 
     def options(place: str, base: Path) -> dict[str, Any]:
         parts = urlsplit(place)
-        prefix = "ZENDESK" if (parts.hostname or "").endswith(".zendesk.com") else "SERVICENOW"
         login = {key: f"${{{prefix}_{key.upper()}}}" for key in secrets}
         return {"url": f"{parts.scheme}://{parts.netloc}", **login}
 
@@ -175,8 +176,8 @@ STARTERS: Mapping[str, Starter] = {
     "jira": Starter(_atlassian("JIRA"), True),
     "sharepoint": Starter(_sharepoint, True),
     "google_drive": Starter(_google_drive, True),
-    "servicenow": Starter(_instance("client_id", "client_secret"), True),
-    "zendesk": Starter(_instance("email", "api_token"), True),
+    "servicenow": Starter(_instance("SERVICENOW", "client_id", "client_secret"), True),
+    "zendesk": Starter(_instance("ZENDESK", "email", "api_token"), True),
 }
 """By connector."""
 

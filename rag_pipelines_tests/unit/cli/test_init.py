@@ -126,6 +126,18 @@ def test_what_would_not_be_valid_is_not_written(call: Call, tmp_path: Path) -> N
     assert not (tmp_path / "rag.yaml").exists()
 
 
+def test_a_kind_that_is_named_goes_before_the_place(call: Call, tmp_path: Path) -> None:
+    assert call("init", "https://help.acme.example", "--kind", "zendesk").exit_code == 0
+    assert variables((tmp_path / "rag.yaml").read_text()) == ["ZENDESK_EMAIL", "ZENDESK_API_TOKEN"]
+
+
+def test_a_file_that_cannot_be_written_is_told_in_a_line(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = call("init", "docs", "--access", "public", "--config", "file/rag.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: cannot write file/rag.yaml: ")
+
+
 def test_nothing_is_decided_for_a_program_that_cannot_be_asked(call: Call, tmp_path: Path) -> None:
     for words, option in (((), "PLACE"), (("docs",), "--access"), (("https://a.atlassian.net",), "--kind")):
         result = call("init", *words)
