@@ -4,8 +4,9 @@ What belongs here: the passages, the scores of both sides, fusing them, figures.
 vectors come from (`models`, `adapting`).
 
 The passages are those of the live version, cut as they are; nothing is lost to an approximate index. The
-words' side is the version's own BM25, and both are fused as the index is configured. Access and filters do
-not narrow the side of vectors: nobody sees a passage.
+words' side is the version's own BM25. Both are weighted as the index is configured, and what else a search
+weighs is left out: this compares vectors, and is no search. Access and filters do not narrow the side of
+vectors: nobody sees a passage.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Ground:
         return np.where(self.elsewhere, np.float32(_NOT_HERE), questions @ passages.T)
 
     def hybrid(self, dense: Scores) -> Scores:
-        """Both sides, fused as the statement does: the best of each, with the scores of both, weighted."""
+        """The best of each side with both scores, weighted: cosines by their span, BM25 by its highest."""
         import numpy as np
 
         fused = np.full_like(dense, -1)
