@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from rag_pipelines.model import Block, BlockKind, ParsedDocument
@@ -91,8 +90,7 @@ def _metadata(document: ParsedDocument) -> Iterator[str]:
 def _heads_of_pages(document: ParsedDocument) -> Iterator[str]:
     blocks = [block for block in document.blocks if block.kind is BlockKind.HEADER]
     lines = dict.fromkeys(
-        _PAGE_NUMBER.sub("", document.text[block.start : block.end].strip())
-        for block in islice(blocks, MOST_HEADERS + 1)
+        _PAGE_NUMBER.sub("", document.text[block.start : block.end].strip()) for block in blocks
     )
     if len(lines) <= MOST_HEADERS and all((block.page or 1) <= FIRST_PAGES for block in blocks):
         yield from filter(_is_line, lines)

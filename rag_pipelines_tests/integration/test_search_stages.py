@@ -356,3 +356,24 @@ def test_a_word_of_any_of_the_indexs_languages_is_known(shelf: Workspace) -> Non
     assert known.rewritten == Rewritten("Wanderungen")
     assert mended.rewritten is not None
     assert mended.rewritten.text == "Wanderungen"
+
+
+def test_a_policy_gives_way_to_its_successor_unless_its_year_is_asked_for(workspace: Workspace) -> None:
+    body = "# Travel policy\n\nA hotel may cost up to {} euros a night for everybody who travels."
+    workspace.write("old.md", f"---\nstatus: superseded\nyear: 2024\n---\n\n{body.format(95)}")
+    workspace.write("new.md", f"---\nsupersedes: old.md\nyear: 2026\n---\n\n{body.format(130)}")
+    workspace.write("travel/rules-2024.md", body.format(80).replace("Travel policy", "Rules for trips"))
+    workspace.write("travel/rules-2026.md", body.format(90).replace("Travel policy", "Rules for trips"))
+    workspace.ingest()
+    workspace.publish()
+
+    def ranked(question: str) -> list[str]:
+        return list(dict.fromkeys(hit.path for hit in workspace.search(question, k=10, mode="lexical")))
+
+    now, then = ranked("What may a hotel cost?"), ranked("What might a hotel cost in 2024?")
+    assert now.index("new.md") < now.index("old.md")
+    assert now.index("travel/rules-2026.md") < now.index("travel/rules-2024.md")
+    assert then.index("travel/rules-2024.md") < then.index("travel/rules-2026.md")
+    assert then.index("old.md") < len(then) == len(now) == 4
+    (old,) = (hit for hit in workspace.search("What may a hotel cost?") if hit.path == "old.md")
+    assert old.metadata["status"] == "superseded"

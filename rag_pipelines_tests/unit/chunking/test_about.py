@@ -64,7 +64,7 @@ def test_what_stands_at_the_head_of_pages_or_in_the_metadata_is_in_front_of_ever
         report("Report"),
         report("All rights reserved", "Confidential"),
         report("We thank everybody who took part in the work of these two long years."),
-        report(headers=("Report", "Trading", "Risks")),
+        report(headers=("Acme | 1", "Acme | 2", "Acme | 3", "Trading abroad", "Risks at home")),
         report(headers=("Annexes",), page=40),
         report(metadata={"author": "Ann Miller", "created": "2024-05-01", "title": "Copied from this"}),
         report(metadata={"subject": "report", "notes": "x" * 100, "draft": True, "as_of": "2024-05-01"}),
