@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start many processes: their modules are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-matrix dev lint axe schema release-check sbom docs bench clean
+.PHONY: help demo test test-fast test-matrix dev lint axe schema clients release-check sbom docs bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -61,6 +61,10 @@ node_modules/axe-core/axe.min.js:
 
 schema: $(STAMP)  ## Write sql/schema.sql anew, after a change of migrations or objects.
 	@$(BIN)/python -m tools.dump_schema
+
+clients: $(STAMP)  ## Write the clients of the service from its description; JavaScript into build/javascript (needs npx).
+	@$(BIN)/python -m tools.build_clients
+	@$(BIN)/python -m tools.build_clients --javascript build/javascript
 
 release-check: $(STAMP)  ## Say whether this commit can be tagged.
 	@$(BIN)/python -m tools.release_check

@@ -125,7 +125,8 @@ def write_javascript(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         description = Path(temporary) / "openapi.json"
         description.write_text(json.dumps(describe()), encoding="utf-8")
-        command = ["npx", "--yes", TYPES, str(description), "-o", str(folder / "schema.d.ts")]
+        command = ["npx", "--yes", TYPES, str(description), "--default-non-nullable=false"]
+        command += ["--output", str(folder / "schema.d.ts")]
         subprocess.run(command, check=True, capture_output=True)
 
 
