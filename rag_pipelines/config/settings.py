@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rag_pipelines.chunking.base import ChunkOptions
+from rag_pipelines.config.automation import AutomationSettings
 from rag_pipelines.config.canary import CanarySettings
 from rag_pipelines.config.database import DatabaseSettings
 from rag_pipelines.config.duplicates import DuplicateSettings
@@ -385,6 +386,7 @@ class Settings(Section):
     blobs: BlobSettings = BlobSettings()
     limits: LimitSettings = LimitSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    automation: AutomationSettings = AutomationSettings()
     profiles: Profiles = Profiles()
     sources: dict[Name, SourceSettings] = Field(default_factory=dict)
     indexes: dict[Name, IndexSettings] = Field(default_factory=dict)

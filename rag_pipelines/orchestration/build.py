@@ -16,7 +16,7 @@ from rag_pipelines.orchestration.checks import gate_checks, quality_checks
 from rag_pipelines.orchestration.executors import run_executor
 from rag_pipelines.orchestration.index_assets import index_assets
 from rag_pipelines.orchestration.ingest_assets import ingest_assets
-from rag_pipelines.orchestration.jobs import default_jobs
+from rag_pipelines.orchestration.jobs import asset_jobs, default_jobs
 from rag_pipelines.orchestration.key_figures import key_figures_asset
 from rag_pipelines.orchestration.notifications import notification_sensors
 from rag_pipelines.orchestration.reconcile import completeness, completeness_checks
@@ -62,6 +62,7 @@ def shared_definitions(
 
 
 def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> dg.Definitions:
+    jobs = asset_jobs(settings)
     return dg.Definitions(
         assets=[
             *ingest_assets(settings),
@@ -77,9 +78,9 @@ def _definitions(settings: Settings, resource_overrides: Mapping[str, Any]) -> d
             *canary_checks(settings),
             completeness_checks(settings),
         ],
-        jobs=default_jobs(),
+        jobs=default_jobs(jobs),
         schedules=default_schedules(settings),
-        sensors=[*default_sensors(), *notification_sensors(settings.notifications)],
+        sensors=[*default_sensors(settings, jobs), *notification_sensors(settings.notifications)],
         resources={**default_resources(settings), **resource_overrides},
         executor=run_executor(settings.execution),
     )

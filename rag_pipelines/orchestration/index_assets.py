@@ -29,6 +29,7 @@ from rag_pipelines.index.versions import candidate_version, live_version
 from rag_pipelines.index.words import words_code
 from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.conditions import candidate_condition, live_condition
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.ingest_assets import (
     DEFAULT_OWNER,
@@ -108,6 +109,7 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
         description=f"The next version of the index `{name}`: built beside the live one, by catching up "
         "where that is cheaper, and judged by its gates. Nothing is built when nothing changed.",
         pool=EMBEDDER_POOL,
+        automation_condition=candidate_condition(settings, name),
         **_common(settings, name),
     )
     def index_candidate(
@@ -162,6 +164,7 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
         description=f"The version of the index `{name}` that queries read. Promotion re-reads the stored "
         "gates in its own transaction and refuses with the list of what is missing, whatever started it. To "
         "promote all the same, materialize this asset alone with `override`, `by` and `reason`.",
+        automation_condition=live_condition(),
         **_common(settings, name),
     )
     def live_index(

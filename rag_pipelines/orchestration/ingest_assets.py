@@ -25,6 +25,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
+from rag_pipelines.orchestration.conditions import source_condition, stage_condition
 from rag_pipelines.orchestration.disclosure import disclosed, disclosed_report, is_public
 from rag_pipelines.orchestration.executors import stage_tags
 from rag_pipelines.orchestration.failures import dagster_failures
@@ -102,6 +103,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "owners": owners or [DEFAULT_OWNER],
         "partitions_def": source_partitions(settings),
     }
+    later = {**common, "automation_condition": stage_condition()}
     profiles = settings.profiles
 
     @dg.asset(
@@ -113,6 +115,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "apply`).",
         code_version=fingerprint({name: s.model_dump(mode="json") for name, s in settings.sources.items()}),
         op_tags=stage_tags(settings.execution, "list"),
+        automation_condition=source_condition(settings),
         **common,
     )
     def raw_documents(
@@ -141,7 +144,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "of every document whose bytes or parser changed. What cannot be read ends in quarantine.",
         kinds={"python", "postgres"},
         code_version=fingerprint([profiles.model_dump(mode="json")["parsing"], parser_fingerprints()]),
-        **common,
+        **later,
     )
     chunks = _stage_asset(
         settings,
@@ -151,7 +154,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         code_version=fingerprint(
             [chunker_codes(), *(profiles.model_dump(mode="json")[kind] for kind in ("chunking", "embedding"))]
         ),
-        **common,
+        **later,
     )
     embeddings = _stage_asset(
         settings,
@@ -165,7 +168,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         },
         code_version=fingerprint([profiles.model_dump(mode="json")["embedding"]]),
         pool=EMBEDDER_POOL,
-        **common,
+        **later,
     )
     return [raw_documents, parsed, chunks, embeddings]
 

@@ -10,8 +10,8 @@ See https://docs.dagster.io/guides/build/jobs
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -20,11 +20,14 @@ import msgspec
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.errors import RagError
 from rag_pipelines.index.promotion import collect_versions, rollback
-from rag_pipelines.orchestration import index_assets, ingest_assets, key_figures, reconcile
 from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.failures import dagster_failures
+from rag_pipelines.orchestration.index_assets import candidate_key, live_key
+from rag_pipelines.orchestration.ingest_assets import LOOKS
+from rag_pipelines.orchestration.key_figures import KEY_FIGURES
 from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE, KEEP_KEY_FIGURES, VERIFY_SOURCE
 from rag_pipelines.orchestration.observe import observe_catalogue
+from rag_pipelines.orchestration.reconcile import COMPLETENESS
 from rag_pipelines.orchestration.run_others import refresh_all, retry_quarantine
 from rag_pipelines.retention import garbage
 from rag_pipelines.retention.abandoned import mark_abandoned
@@ -35,20 +38,20 @@ PRUNE_PAGE = 100
 """Old runs read at once."""
 
 
-@cache
-def asset_jobs() -> list[Any]:
-    """The jobs that materialize assets, with the checks of these assets."""
+def asset_jobs(settings: Settings) -> list[Any]:
+    """The jobs that materialize assets, with the checks of these assets; by key, as groups may be renamed."""
+    pairs = [key for name in settings.indexes for key in (candidate_key(name), live_key(name))]
     return [
         dg.define_asset_job(
             INGEST_SOURCE,
-            selection=dg.AssetSelection.groups(ingest_assets.GROUP),
+            selection=dg.AssetSelection.assets(*LOOKS),
             description="Bring what is stored of one source in line with it: list, parse, chunk, embed, with "
             "the quality checks in between.",
             tags=_tags(hours=6),
         ),
         dg.define_asset_job(
             BUILD_INDEX,
-            selection=dg.AssetSelection.groups(index_assets.GROUP),
+            selection=dg.AssetSelection.assets(*pairs),
             description="Build a candidate of each index in which something changed, judge it by its gates, "
             "and promote it if it passed.",
             executor_def=dg.in_process_executor,
@@ -56,7 +59,7 @@ def asset_jobs() -> list[Any]:
         ),
         dg.define_asset_job(
             VERIFY_SOURCE,
-            selection=dg.AssetSelection.groups(reconcile.GROUP),
+            selection=dg.AssetSelection.assets(COMPLETENESS),
             description="Compare one source afresh with what is stored and indexed, and certify the result; "
             "with `repair` in its configuration, mend what drifted.",
             executor_def=dg.in_process_executor,
@@ -64,7 +67,7 @@ def asset_jobs() -> list[Any]:
         ),
         dg.define_asset_job(
             KEEP_KEY_FIGURES,
-            selection=dg.AssetSelection.assets(key_figures.KEY_FIGURES),
+            selection=dg.AssetSelection.assets(KEY_FIGURES),
             description="Compute the key figures of today, keep them, and judge them by their targets.",
             executor_def=dg.in_process_executor,
             tags=_tags(hours=1),
@@ -154,8 +157,8 @@ def subscribe(context: dg.OpExecutionContext, settings: dg.ResourceParam[Setting
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    description="Make a retired version of an index live again, in seconds and without a build. Stop the "
-    "sensor `index_staleness_sensor` first: it would promote the newest state again.",
+    description="Make a retired version of an index live again, in seconds and without a build. Stop "
+    "`automation_sensor` or `index_staleness_sensor` first: it would promote the newest state again.",
 )
 def rollback_index() -> None:
     """Roll one index back."""
@@ -187,10 +190,10 @@ def renew_webhooks() -> None:
     subscribe()
 
 
-def default_jobs() -> list[Any]:
-    """Every job."""
+def default_jobs(asset_jobs: Sequence[Any]) -> list[Any]:
+    """Every job, those among them that materialize assets."""
     operations = [rollback_index, collect_garbage, prune_runs, renew_webhooks]
-    return [*asset_jobs(), refresh_all, retry_quarantine, observe_catalogue, *operations]
+    return [*asset_jobs, refresh_all, retry_quarantine, observe_catalogue, *operations]
 
 
 def _tags(*, hours: int) -> dict[str, str]:

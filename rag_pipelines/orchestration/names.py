@@ -10,6 +10,9 @@ VERIFY_SOURCE = "verify_source"
 KEEP_KEY_FIGURES = "keep_key_figures"
 OBSERVE_CATALOGUE = "observe_catalogue"
 
+AUTOMATION = "automation_sensor"
+"""The sensor that evaluates automation conditions."""
+
 ACTOR = "dagster run "
 """What the signature of a run begins with."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from rag_pipelines.config.settings import Settings
+from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
 from rag_pipelines.orchestration.names import INGEST_SOURCE, KEEP_KEY_FIGURES, VERIFY_SOURCE
 
@@ -69,7 +70,9 @@ def _source_schedule(name: str, cron: str) -> dg.ScheduleDefinition:
         cron_schedule=cron,
         description=f"Ingest the source `{name}` at the times that its configuration gives.",
     )
-    def source_schedule() -> dg.RunRequest:
+    def source_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if name in busy_partitions(context.instance):
+            return dg.SkipReason(f"{name} is being ingested")
         return dg.RunRequest(partition_key=name)
 
     return source_schedule

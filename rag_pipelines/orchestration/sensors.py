@@ -9,18 +9,19 @@ See https://docs.dagster.io/guides/automate/sensors
 # Dagster needs the annotations of configuration and resources as types, not as text.
 # ruff: noqa: I002
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorType
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.index.build import pending_changes
 from rag_pipelines.orchestration.busy import busy_partitions
 from rag_pipelines.orchestration.index_assets import candidate_key, live_key
-from rag_pipelines.orchestration.ingest_assets import RAW, ListingConfig
-from rag_pipelines.orchestration.jobs import asset_jobs
-from rag_pipelines.orchestration.names import BUILD_INDEX, INGEST_SOURCE
+from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, ListingConfig
+from rag_pipelines.orchestration.names import AUTOMATION, BUILD_INDEX, INGEST_SOURCE
 from rag_pipelines.orchestration.observe import catalogue_sensor
 from rag_pipelines.orchestration.run_others import follow_up_sensor
 from rag_pipelines.retention.abandoned import mark_abandoned
@@ -30,6 +31,8 @@ from rag_pipelines.store.documents import server_time
 from rag_pipelines.store.hints import pending_hints
 from rag_pipelines.sync.freshness import source_freshness
 from rag_pipelines.triggers.drain import drain_queues
+
+AUTOMATED = dg.SkipReason(f"{AUTOMATION} is switched on, and does this by the conditions of the assets")
 
 
 @dg.sensor(
@@ -44,6 +47,9 @@ def source_freshness_sensor(
     database: dg.ResourceParam[Database],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One request for each overdue source that is not being ingested."""
+    if is_automated(context):
+        yield AUTOMATED
+        return
     with database.connection() as connection:
         now = server_time(connection)
         sources = source_freshness(connection, settings)
@@ -111,6 +117,9 @@ def index_staleness_sensor(
     embedders: dg.ResourceParam[Embedders],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One request for each stale index."""
+    if is_automated(context):
+        yield AUTOMATED
+        return
     mark_abandoned(database)
     busy = busy_partitions(context.instance)
     stale = 0
@@ -160,11 +169,42 @@ def clean_up_after_cancellation(
     return dg.SkipReason(clean_up(database))
 
 
-def default_sensors() -> list[dg.SensorDefinition]:
-    """Every sensor."""
+def automation_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that evaluates the conditions of the path from the sources to the live indexes."""
+    pairs = [key for name in settings.indexes for key in (candidate_key(name), live_key(name))]
+    return dg.AutomationConditionSensorDefinition(
+        AUTOMATION,
+        target=dg.AssetSelection.assets(*LOOKS, *pairs),
+        use_user_code_server=True,
+        emit_backfills=False,
+        run_tags={"dagster/max_runtime": str(6 * 3600)},
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if settings.automation.running
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Keep indexes live by the automation conditions of the assets: ingest each source that "
+        "is due, and build and promote each index that lacks something. `source_freshness_sensor` and "
+        "`index_staleness_sensor` do nothing while this one is switched on.",
+    )
+
+
+def is_automated(context: dg.SensorEvaluationContext) -> bool:
+    """Whether the automation sensor of the same code location is switched on."""
+    here, storage = context.code_location_origin, context.instance.schedule_storage
+    if here is None or storage is None:
+        return False
+    return any(
+        state.is_running and state.name == AUTOMATION
+        for state in storage.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        if state.repository_selector.location_name == here.location_name
+    )
+
+
+def default_sensors(settings: Settings, asset_jobs: Sequence[Any]) -> list[dg.SensorDefinition]:
+    """Every sensor; `asset_jobs` are those that runs may ask for."""
     return [
         catalogue_sensor,
-        follow_up_sensor(asset_jobs()),
+        automation_sensor(settings),
+        follow_up_sensor(asset_jobs),
         source_freshness_sensor,
         events_sensor,
         index_staleness_sensor,

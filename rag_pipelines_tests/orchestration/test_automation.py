@@ -6,20 +6,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
+from dagster._core.remote_origin import (
+    CodeLocationOrigin,
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from rag_pipelines.orchestration.failures import dagster_failures
 from rag_pipelines.orchestration.sensors import clean_up
 from rag_pipelines.store.hints import put_hints
 from rag_pipelines.sync.freshness import SourceFreshness
 from rag_pipelines_tests.doubles.queues import QueueServer
+from rag_pipelines_tests.integration.workspace import Workspace
 from rag_pipelines_tests.orchestration.conftest import Shell
 
 
-def tick(shell: Shell, name: str) -> list[Any]:
+def tick(shell: Shell, name: str, location: CodeLocationOrigin | None = None) -> list[Any]:
     """What one evaluation of a sensor gives."""
     sensor = shell.definitions.resolve_sensor_def(name)
     needed = {key: shell.resources[key] for key in sensor.required_resource_keys}
     with dg.build_sensor_context(instance=shell.instance, resources=needed) as context:
+        context._code_location_origin = location
         return list(sensor(context))
 
 
@@ -100,6 +110,41 @@ def test_the_sensor_drains_queues_and_says_which_it_cannot_read(shell: Shell):
         shell.workspace.ingest("docs")
         (skipped,) = tick(shell, "events_sensor")
     assert "the queue of team-notes cannot be read" in skipped.skip_message
+
+
+@pytest.mark.parametrize("sensor", ["source_freshness_sensor", "index_staleness_sensor"])
+def test_sensors_rest_while_the_automation_of_their_code_location_is_switched_on(
+    workspace: Workspace, kept: dg.DagsterInstance, sensor: str
+):
+    shell = Shell(workspace, kept)
+    workspace.ingest("docs")
+    assert isinstance(tick(shell, sensor)[0], dg.RunRequest)
+
+    switch(shell, "elsewhere", InstigatorStatus.DECLARED_IN_CODE)
+    assert isinstance(tick(shell, sensor, here())[0], dg.RunRequest)
+
+    switch(shell, here().location_name, InstigatorStatus.DECLARED_IN_CODE)
+    (skipped,) = tick(shell, sensor, here())
+    assert "automation_sensor is switched on" in skipped.skip_message
+
+    switch(shell, here().location_name, InstigatorStatus.STOPPED)
+    assert isinstance(tick(shell, sensor, here())[0], dg.RunRequest)
+
+
+def here(location: str = "rag") -> ManagedGrpcPythonEnvCodeLocationOrigin:
+    """The code location of the sensors."""
+    loaded = LoadableTargetOrigin(module_name="rag_pipelines.definitions")
+    return ManagedGrpcPythonEnvCodeLocationOrigin(loaded, location_name=location)
+
+
+def switch(shell: Shell, location: str, status: InstigatorStatus) -> None:
+    """Switch the automation of a code location on or off."""
+    origin = RemoteRepositoryOrigin(here(location), "__repository__").get_instigator_origin(
+        "automation_sensor"
+    )
+    state = InstigatorState(origin, InstigatorType.SENSOR, status)
+    known = shell.instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
+    (shell.instance.update_instigator_state if known else shell.instance.add_instigator_state)(state)
 
 
 def hint_at(shell: Shell, source: str) -> None:
@@ -187,14 +232,20 @@ def test_what_a_killed_process_left_as_running_is_marked_as_failed(shell: Shell)
     assert "no source" in clean_up(shell.workspace.database)
 
 
-def test_a_source_is_scheduled_at_its_own_times(shell: Shell):
+def test_a_source_is_scheduled_at_its_own_times(workspace: Workspace, kept: dg.DagsterInstance):
+    shell = Shell(workspace, kept)
     schedule = shell.definitions.resolve_schedule_def("ingest_docs")
 
-    request = schedule(dg.build_schedule_context(instance=shell.instance))
+    request = schedule(dg.build_schedule_context(instance=kept))
 
     assert schedule.cron_schedule == "0 3 * * *"
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert request.partition_key == "docs"
+
+    job = shell.definitions.resolve_job_def("ingest_source")
+    kept.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "docs"})
+    skipped = schedule(dg.build_schedule_context(instance=kept))
+    assert skipped.skip_message == "docs is being ingested"
 
 
 def test_only_sources_with_a_change_feed_need_the_nightly_full_listing(shell: Shell):

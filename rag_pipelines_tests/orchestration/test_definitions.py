@@ -127,6 +127,7 @@ def test_what_there_is(shell: Shell):
         "verify_daily",
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "automation_sensor",
         "catalogue_sensor",
         "clean_up_after_cancellation",
         "clean_up_after_failure",
@@ -190,6 +191,17 @@ def test_a_code_version_changes_with_its_own_profile_alone(workspace: Workspace)
 
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"chunks", "index_candidate", "live_index"}
+
+
+def test_automation_begins_switched_off_unless_the_configuration_says_otherwise(
+    workspace: Workspace, shell: Shell
+):
+    def status() -> dg.DefaultSensorStatus:
+        return shell.definitions.resolve_sensor_def("automation_sensor").default_status
+
+    assert status() is dg.DefaultSensorStatus.STOPPED
+    workspace.document["automation"] = {"running": True}
+    assert status() is dg.DefaultSensorStatus.RUNNING
 
 
 def test_a_configuration_without_sources_loads(workspace: Workspace, shell: Shell):
