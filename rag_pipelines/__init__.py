@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rag_pipelines.connectors.base import Window
+    from rag_pipelines.orchestration.component import RagPipeline
     from rag_pipelines.pipeline import Index, Pipeline, Source, open
     from rag_pipelines.query.hits import Filters
     from rag_pipelines.sync.scope import Scope
 
 __version__ = "0.2.0"
 
-__all__ = ["Filters", "Index", "Pipeline", "Scope", "Source", "Window", "open"]
+__all__ = ["Filters", "Index", "Pipeline", "RagPipeline", "Scope", "Source", "Window", "open"]
 
-_HOMES = {"Filters": "query.hits", "Scope": "sync.scope", "Window": "connectors.base"}
+_HOMES = {
+    "Filters": "query.hits",
+    "RagPipeline": "orchestration.component",
+    "Scope": "sync.scope",
+    "Window": "connectors.base",
+}
 """The modules of names that are not of `pipeline`."""
 
 

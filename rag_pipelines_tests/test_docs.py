@@ -38,7 +38,7 @@ from tools import build_docs
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {
     "bash",
-    "rag-pipelines", "make", "dagster", "pip", "export", "printf", "curl", "python", "tar",
+    "rag-pipelines", "make", "dagster", "dg", "pip", "export", "printf", "curl", "python", "tar",
     "psql", "pg_dump", "pg_restore", "createdb", "node", "rm", "source",
 }  # fmt: skip
 """What a console block may start."""
@@ -226,7 +226,7 @@ def test_the_dagster_lines_name_jobs_partitions_groups_and_settings_that_exist(d
             from dagster import validate_run_config
 
             validate_run_config(job, msgspec.json.decode(options["--config-json"]))
-    assert len(DAGSTER) == 8
+    assert len(DAGSTER) == 9
 
 
 @pytest.mark.parametrize("block", of_kind("yaml"))

@@ -6,6 +6,7 @@ shape of the file and the wording of a single problem.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
@@ -51,6 +52,17 @@ def load_config(path: Path | str | None = None, env: Mapping[str, str] = os.envi
     file = config_path(path, env)
     base = Path.cwd() if file == DEMO_CONFIG else file.resolve().parent
     return validated(read_config(file, env), file, base)
+
+
+def load_values(values: Mapping[str, Any], file: Path, env: Mapping[str, str] = os.environ) -> Settings:
+    """The configuration that is a part of `file`, whose format is another one's, and has become `values`.
+
+    References and relative paths are as in a file of our own. Raises as `load_config`.
+    """
+    folder = file.resolve().parent
+    document = read_document(json.dumps(values, default=str), {**env, CONFIG_DIR: str(folder)}, str(file))
+    document.lines.clear()
+    return validated(document, file, folder)
 
 
 def validated(document: Document, file: Path, base: Path) -> Settings:
