@@ -174,6 +174,7 @@ class RequestLimits(Section):
 class ServingSettings(Section):
     """The HTTP service. Without `api_keys`, `oidc` or `anonymous` nobody could log in, and it does not start.
 
+    `url` is its address as browsers have it, by default that of `oidc.sign_in`; links in Dagster lead there.
     `cors` are the origins of other sites whose pages may call it. `trusted_proxies` are the addresses whose
     ``X-Forwarded-For`` is believed. `docs` shows the description at ``/docs``, `mcp` answers the
     Model Context Protocol at ``/mcp``. `log_questions` writes
@@ -183,6 +184,7 @@ class ServingSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#@]+[^?#]*$")] | None = None
     api_keys: dict[Name, ApiKey] = Field(default_factory=dict)
     oidc: OidcSettings | None = None
     anonymous: AnonymousSettings | None = None
@@ -193,6 +195,13 @@ class ServingSettings(Section):
     docs: bool = True
     mcp: bool = False
     drain: Duration = timedelta(seconds=20)
+
+    @property
+    def page_url(self) -> str | None:
+        """Where people open the search page; None where nothing says so."""
+        sign_in = self.oidc.sign_in if self.oidc else None
+        known = self.url or (sign_in.url if sign_in else None)
+        return known.rstrip("/") + "/" if known else None
 
     @property
     def has_login(self) -> bool:

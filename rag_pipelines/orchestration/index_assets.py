@@ -12,6 +12,7 @@ See https://docs.dagster.io/guides/build/assets
 # ruff: noqa: I002
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -22,10 +23,11 @@ from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.fingerprint import fingerprint
 from rag_pipelines.gates.judge import validate_version
 from rag_pipelines.index.build import build_index
-from rag_pipelines.index.gate_results import gates_of
+from rag_pipelines.index.gate_results import Gate, gates_of
 from rag_pipelines.index.promotion import Override, promote
 from rag_pipelines.index.spare import keep_spare
-from rag_pipelines.index.versions import candidate_version, live_version
+from rag_pipelines.index.storage import storage_of_version
+from rag_pipelines.index.versions import Version, candidate_version, live_version
 from rag_pipelines.index.words import words_code
 from rag_pipelines.monitoring.lineage import Lineage
 from rag_pipelines.orchestration import metadata as shown
@@ -40,7 +42,7 @@ from rag_pipelines.orchestration.ingest_assets import (
 from rag_pipelines.orchestration.names import actor_of
 from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.runtime import Runtime
-from rag_pipelines.store.database import Database
+from rag_pipelines.store.database import Database, Pg, query
 
 GROUP = "index"
 
@@ -80,6 +82,39 @@ def index_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [
         asset for name in settings.indexes for asset in (_candidate(settings, name), _live(settings, name))
     ]
+
+
+def candidate_metadata(connection: Pg, version: Version, gates: Sequence[Gate]) -> shown.Metadata:
+    """What the candidate of an index shows of a version."""
+    return _version_metadata(connection, version, gates, shown.gates_metadata(gates))
+
+
+def live_metadata(
+    connection: Pg, settings: Settings, version: Version, gates: Sequence[Gate]
+) -> shown.Metadata:
+    """What the live index shows of a version, with a link to the page that searches it."""
+    page = settings.serving.page_url
+    link = {"search_page": dg.MetadataValue.url(f"{page}#index={version.index_name}")} if page else {}
+    return _version_metadata(connection, version, gates, link)
+
+
+def _version_metadata(
+    connection: Pg, version: Version, gates: Sequence[Gate], more: shown.Metadata
+) -> shown.Metadata:
+    size = query(connection, "version_bytes", {"storage": version.storage}).fetchone()
+    assert size is not None
+    found = {
+        "index": version.index_name,
+        **shown.version_metadata(version),
+        "chunks": version.row_count or 0,
+        "version_bytes": size["bytes"],
+        **more,
+        **quality_figures(gates),
+        **shown.table_metadata(connection, storage_of_version(version).part_tables[0]),
+    }
+    return shown.headed(
+        found, "version", "documents", "chunks", "version_bytes", "gates_failed", "search_page"
+    )
 
 
 def _common(settings: Settings, name: str) -> dict[str, Any]:
@@ -141,16 +176,15 @@ def _candidate(settings: Settings, name: str) -> dg.AssetsDefinition:
                     assert version is not None
                     gates = gates_of(connection, version.version_id)
         judged = time.perf_counter()
+        with database.connection() as connection:
+            found = candidate_metadata(connection, version, gates)
         return dg.MaterializeResult(
             metadata={
-                "index": name,
+                **found,
                 "run_id": context.run_id,
                 "rebuilt": version.state != "live",
                 "build_s": round(built - began, 3),
                 "gates_s": round(judged - built, 3),
-                **shown.version_metadata(version),
-                **shown.gates_metadata(gates),
-                **quality_figures(gates),
             }
         )
 
@@ -184,15 +218,14 @@ def _live(settings: Settings, name: str) -> dg.AssetsDefinition:
                 version = before
             with database.connection() as connection:
                 gates = gates_of(connection, version.version_id)
+                found = live_metadata(connection, settings, version, gates)
             keep_spare(Runtime(database, settings, embedders), name, shown.log_progress(context.log.info))
         return dg.MaterializeResult(
             metadata={
-                "index": name,
+                **found,
                 "run_id": context.run_id,
                 "promoted": before is None or version.version_id != before.version_id,
                 "version_before": before.version_id if before else "none",
-                **shown.version_metadata(version),
-                **quality_figures(gates),
             }
         )
 

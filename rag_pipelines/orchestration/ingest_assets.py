@@ -182,21 +182,24 @@ def stage_metadata(
     report = disclosed_report(report, public=public)
     totals = query(connection, "stage_totals", {"source_id": source_id}).fetchone()
     assert totals is not None
+    total = int(totals[look.total])
     found = {
         "source": source,
         SYNC_RUN: row["run_id"],
-        "dagster/partition_row_count": int(totals[look.total]),
+        "dagster/partition_row_count": total,
+        look.total: total,
         **look.show(report, totals),
         **shown.stage_metadata(report),
         **shown.quarantine_metadata(connection, source),
         **(shown.samples(connection, look.sample, source_id) if look.sample else {}),
+        **shown.table_metadata(connection, look.table),
     }
     if key == PARSED:
         found |= shown.loss_metadata(losses_by_format(connection, source))
     if key == CHUNKS:
         rows = query(connection, "token_histogram", {"source_id": source_id}).fetchall()
         found |= shown.token_chart(rows)
-    return disclosed(found, public=public)
+    return disclosed(shown.headed(found, look.total, *look.first, "elapsed_s"), public=public)
 
 
 def _stage_asset(settings: Settings, key: dg.AssetKey, **options: Any) -> dg.AssetsDefinition:
@@ -259,7 +262,7 @@ def _run_stage(
         told = disclosed_report(run.report, public=is_public(run.connection, source))
     for note in told.notes:
         context.log.warning(note)
-    return dg.MaterializeResult(metadata={"run_id": context.run_id, **found, **more})
+    return dg.MaterializeResult(metadata={**found, "run_id": context.run_id, **more})
 
 
 def _note_removed_sources(context: dg.AssetExecutionContext, database: Database, settings: Settings) -> None:
@@ -319,17 +322,36 @@ LATER: Mapping[dg.AssetKey, _LaterStage] = {
 
 @dataclass(frozen=True)
 class _StageDisplay:
-    """How the asset of a stage looks: its figures, the query of its sample rows, the total that it counts."""
+    """How the asset of a stage looks: its table, its figures, the query of its sample rows, the total that it
+    counts, and the figures that come first with it."""
 
+    table: str
     show: Callable[[SyncReport, Row], shown.Metadata]
     sample: str | None
     total: str
+    first: tuple[str, ...]
 
 
 LOOKS: Mapping[dg.AssetKey, _StageDisplay] = {
-    RAW: _StageDisplay(_listing_metadata, "sample_documents", "documents"),
-    PARSED: _StageDisplay(_parse_metadata, "sample_parses", "parsed"),
-    CHUNKS: _StageDisplay(_chunk_metadata, "sample_chunks", "chunks"),
-    EMBEDDINGS: _StageDisplay(_embed_metadata, None, "vectors"),
+    RAW: _StageDisplay(
+        "document",
+        _listing_metadata,
+        "sample_documents",
+        "documents",
+        ("documents_added", "documents_changed", "documents_deleted", "quarantined_documents"),
+    ),
+    PARSED: _StageDisplay(
+        "parse",
+        _parse_metadata,
+        "sample_parses",
+        "parsed",
+        ("documents_parsed", "documents_failed", "quarantined_documents"),
+    ),
+    CHUNKS: _StageDisplay(
+        "chunk", _chunk_metadata, "sample_chunks", "chunks", ("new_chunks", "stored_tokens")
+    ),
+    EMBEDDINGS: _StageDisplay(
+        "embedding", _embed_metadata, None, "vectors", ("new_vectors", "embed_tokens", "embed_cost")
+    ),
 }
 """The assets of the chain, in the order of the stages."""

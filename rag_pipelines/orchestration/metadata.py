@@ -29,11 +29,39 @@ Metadata = dict[str, Any]
 ROWS = 10
 """Sample rows of a table."""
 
+QUARANTINED = 50
+"""Entries of a quarantine that are shown."""
+
 LOG_SECONDS = 10.0
 """The least time between two progress lines in a run's log: each is an event in Dagster's storage."""
 
 BAR = 24
 """The longest bar of a chart, in characters."""
+
+
+def headed(found: Metadata, *first: str) -> Metadata:
+    """The figures by which people know a thing, in this order and with their zeros, so that each has a
+    history without gaps; then the rest, without zeros."""
+    rest = {name: value for name, value in found.items() if name not in first and not _is_zero(value)}
+    return {name: found[name] for name in first if name in found} | rest
+
+
+def table_metadata(connection: Pg, table: str) -> Metadata:
+    """The table of our schema that an asset is, by the names under which lineage tools know it.
+
+    `dagster/uri` is the server and database as OpenLineage writes them, without a login.
+    """
+    info = connection.info
+    host = "localhost" if not info.host or info.host.startswith("/") else info.host
+    columns = [
+        dg.TableColumn(row["name"], row["type"])
+        for row in query(connection, "table_columns", {"table": f"rag.{table}"})
+    ]
+    return {
+        "dagster/table_name": f"{info.dbname}.rag.{table}",
+        "dagster/uri": f"postgres://{host}:{info.port}/{info.dbname}",
+        "dagster/column_schema": dg.TableSchema(columns),
+    }
 
 
 def listing_metadata(report: SyncReport) -> Metadata:
@@ -78,10 +106,11 @@ def stage_metadata(report: SyncReport) -> Metadata:
 
 
 def quarantine_metadata(connection: Pg, source: str) -> Metadata:
-    """What stands in quarantine of a source, newest first."""
-    rows = list_quarantine(connection, QuarantineFilter(source=source), limit=50)
+    """What stands in quarantine of a source, the newest as a table, and how to see and retry it."""
+    rows = list_quarantine(connection, QuarantineFilter(source=source), limit=QUARANTINED)
     if not rows:
         return {"quarantined_documents": 0}
+    counted = query(connection, "metric_quarantine", {"sources": [source]}).fetchall()
     shown = table(
         {
             "external_id": row["external_id"] or row["entity"],
@@ -89,7 +118,11 @@ def quarantine_metadata(connection: Pg, source: str) -> Metadata:
         }
         for row in rows
     )
-    return {"quarantined_documents": len(rows), "quarantine": shown}
+    return {
+        "quarantined_documents": sum(row["documents"] for row in counted),
+        "quarantine": shown,
+        "quarantine_command": f"rag-pipelines quarantine list --source {source}",
+    }
 
 
 def loss_metadata(rows: Sequence[Row]) -> Metadata:
@@ -149,7 +182,8 @@ def gates_metadata(gates: Iterable[Gate]) -> Metadata:
         for gate in gates
     ]
     figures = {f"gate_{gate.gate}": gate.observed for gate in gates if gate.observed is not None}
-    return {**figures, **({"gates": table(rows)} if rows else {})}
+    failed = {"gates_failed": sum(not gate.passed for gate in gates)} if gates else {}
+    return {**failed, **figures, **({"gates": table(rows)} if rows else {})}
 
 
 def detail(value: Any) -> Any:
@@ -216,6 +250,10 @@ def log_progress(log: Callable[[str], None]) -> Progress:
             log(f"{stage}: {done:,}" + (f" of {total:,}" if total else "") + rest)
 
     return progress
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not value
 
 
 def _cell(value: Any) -> str | int | float | bool | None:

@@ -29,16 +29,19 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.gates.canary import latest_reports
 from rag_pipelines.index.gate_results import REQUIRED_GATES, gates_of
 from rag_pipelines.index.versions import Version, candidate_version, live_version
-from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.orchestration.busy import busy_partitions, list_unfinished_runs
 from rag_pipelines.orchestration.canary import canary_result
 from rag_pipelines.orchestration.checks import gate_results, quality_results
 from rag_pipelines.orchestration.disclosure import is_public
 from rag_pipelines.orchestration.failures import dagster_failures
-from rag_pipelines.orchestration.index_assets import candidate_key, live_key
+from rag_pipelines.orchestration.index_assets import (
+    candidate_key,
+    candidate_metadata,
+    live_key,
+    live_metadata,
+)
 from rag_pipelines.orchestration.ingest_assets import LOOKS, RAW, SYNC_RUN, stage_metadata
 from rag_pipelines.orchestration.names import ACTOR, OBSERVE_CATALOGUE
-from rag_pipelines.orchestration.quality_metadata import quality_figures
 from rag_pipelines.orchestration.reconcile import (
     COMPLETENESS,
     certificate_metadata,
@@ -195,7 +198,8 @@ class _Index(_Shown):
         if candidate is not None:
             key = candidate_key(self._name)
             if (self.figure(key, "version") or 0) < candidate.version_id:
-                yield self.materialize(key, self._version(candidate, gates=True))
+                gates = gates_of(self._connection, candidate.version_id)
+                yield self.materialize(key, candidate_metadata(self._connection, candidate, gates))
             if any(self.evaluations(self._verdicts(key, candidate))):
                 yield from self.evaluations(gate_results(self._connection, self._settings, self._name))
             if reports := latest_reports(self._connection, self._name):
@@ -203,7 +207,9 @@ class _Index(_Shown):
         if live is not None:
             key = live_key(self._name)
             if self.figure(key, "version") != live.version_id:
-                yield self.materialize(key, self._version(live))
+                gates = gates_of(self._connection, live.version_id)
+                found = live_metadata(self._connection, self._settings, live, gates)
+                yield self.materialize(key, found)
             yield from self.evaluations([index_fresh(self._connection, self._settings, self._name)])
 
     def _verdicts(self, key: dg.AssetKey, version: Version) -> list[dg.AssetCheckResult]:
@@ -213,15 +219,6 @@ class _Index(_Shown):
             dg.AssetCheckResult(asset_key=key, check_name=gate, passed=passed.get(gate, False))
             for gate in REQUIRED_GATES
         ]
-
-    def _version(self, version: Version, *, gates: bool = False) -> shown.Metadata:
-        stored = gates_of(self._connection, version.version_id)
-        return {
-            "index": self._name,
-            **shown.version_metadata(version),
-            **(shown.gates_metadata(stored) if gates else {}),
-            **quality_figures(stored),
-        }
 
 
 @dg.op(description="Record what the catalogue holds and this instance does not show.")

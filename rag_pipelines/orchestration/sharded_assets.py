@@ -143,7 +143,7 @@ def sharded_stage(
             done = reduce(SyncReport.beside, reports, SyncReport(source))
             record_shards(database, source, [done], stage=True)
             found = show(database, source, done)
-        return dg.Output(None, metadata={"run_id": context.run_id, "shards": len(reports), **found})
+        return dg.Output(None, metadata={**found, "run_id": context.run_id, "shards": len(reports)})
 
     @dg.graph_asset(key=key, ins={"above": dg.AssetIn(key=above, dagster_type=dg.Nothing)}, **options)
     def advance(above):

@@ -9,9 +9,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from rag_pipelines.errors import GateError
 from rag_pipelines.index.promotion import promote
+from rag_pipelines.orchestration import metadata as shown
 from rag_pipelines.store.lease import source_lease
 from rag_pipelines.sync.deletions import approve, list_deletions
 from rag_pipelines_tests.orchestration.conftest import CHAIN, Shell, failed_checks, materialized
@@ -53,10 +55,91 @@ def test_a_second_run_changes_nothing_and_says_so(shell: Shell):
     assert again.success
     raw = shell.metadata(again, "raw_documents")
     assert (raw["documents_unchanged"], raw["documents_added"], raw["documents_changed"]) == (6, 0, 0)
-    assert raw["loaded_bytes"] == 0
+    assert "loaded_bytes" not in raw
     assert shell.metadata(again, "parsed_documents")["documents_parsed"] == 0
     assert shell.metadata(again, "chunks")["new_chunks"] == 0
     assert shell.metadata(again, "embeddings")["new_vectors"] == 0
+
+
+def test_the_figures_that_people_ask_for_come_first_and_others_only_where_there_is_something_to_say(
+    shell: Shell,
+):
+    (shell.workspace.docs / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
+    first, again = shell.ingest(), shell.ingest()
+    built = shell.run("build_index")
+
+    asked = {
+        "raw_documents": [
+            "documents",
+            "documents_added",
+            "documents_changed",
+            "documents_deleted",
+            "quarantined_documents",
+            "elapsed_s",
+        ],
+        "parsed_documents": [
+            "parsed",
+            "documents_parsed",
+            "documents_failed",
+            "quarantined_documents",
+            "elapsed_s",
+        ],
+        "chunks": ["chunks", "new_chunks", "stored_tokens", "elapsed_s"],
+        "embeddings": ["vectors", "new_vectors", "embed_tokens", "embed_cost", "elapsed_s"],
+    }
+    for run in (first, again):
+        for asset, names in asked.items():
+            found = shell.metadata(run, asset)
+            assert list(found)[: len(names)] == names, "also where they are zero: a history has no gaps"
+            rest = [value for name, value in found.items() if name not in names]
+            assert not [value for value in rest if isinstance(value, int | float) and value == 0]
+    candidate = shell.metadata(built, "main", "index_candidate")
+    assert list(candidate)[:5] == ["version", "documents", "chunks", "version_bytes", "gates_failed"]
+    assert (candidate["documents"], candidate["gates_failed"]) == (6, 0)
+    assert candidate["version_bytes"] > 8192
+
+
+def test_more_documents_in_quarantine_than_are_shown_are_counted(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(3):
+        (shell.workspace.docs / f"broken-{number}.pdf").write_bytes(b"%PDF-1.7 not really")
+    monkeypatch.setattr(shown, "QUARANTINED", 2)
+
+    raw = shell.metadata(shell.ingest(), "embeddings")
+
+    assert raw["quarantined_documents"] == 3
+    assert len(raw["quarantine"]) == 2
+    assert raw["quarantine_command"] == "rag-pipelines quarantine list --source docs"
+
+
+def test_lineage_tools_find_the_table_of_each_asset_and_its_columns(shell: Shell):
+    ingested, built = shell.ingest(), shell.run("build_index")
+
+    dbname = conninfo_to_dict(shell.workspace.url)["dbname"]
+    for asset, table, column in (
+        ("raw_documents", "document", ("external_id", "text")),
+        ("parsed_documents", "parse", ("title", "text")),
+        ("chunks", "chunk", ("text", "text")),
+        ("embeddings", "embedding", ("input_key", "uuid")),
+    ):
+        found = shell.metadata(ingested, asset)
+        assert found["dagster/table_name"] == f"{dbname}.rag.{table}"
+        assert column in [(one.name, one.type) for one in found["dagster/column_schema"].columns]
+    live = shell.metadata(built, "main", "live_index")
+    (version,) = shell.workspace.rows("SELECT storage FROM rag.index_version WHERE state = 'live'")
+    assert live["dagster/table_name"] == f"{dbname}.rag.vectors_{version['storage']}"
+    assert live["dagster/uri"].startswith("postgres://localhost:")
+    assert live["dagster/uri"].endswith(f"/{dbname}")
+
+
+def test_the_live_index_links_to_the_page_that_searches_it(shell: Shell):
+    shell.workspace.document["serving"] = {"url": "https://search.acme.example"}
+    shell.ingest()
+
+    live = shell.metadata(shell.run("build_index"), "main", "live_index")
+
+    assert live["search_page"] == "https://search.acme.example/#index=main"
 
 
 def test_the_stages_of_one_run_are_one_row_of_the_run_history(shell: Shell):
