@@ -43,10 +43,15 @@ test-matrix: $(STAMP)  ## Run the tests on other Pythons, the oldest libraries a
 	@$(BIN)/python -m pip install --quiet uv
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/test_matrix.py $(ARGS)
 
+# Dagster warns of a dagster.yaml in the current folder that is not in its home, though the home has a link to it.
+dev: export DAGSTER_HOME := $(CURDIR)/.dagster
 dev: $(STAMP) .dagster/dagster.yaml  ## Open the Dagster UI and daemon on RAG_CONFIG, or on the demo.
-	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster instance info > /dev/null
-	@if [ -z "$${RAG_CONFIG:-}" ]; then $(BIN)/rag-pipelines demo --serve & trap "kill $$! 2> /dev/null || true" EXIT; fi; \
-	DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev --workspace workspace.yaml $(ARGS)
+	@cd .dagster && $(abspath $(BIN))/dagster instance info > /dev/null
+	@config="$${RAG_CONFIG:-$$(ls rag.yaml 2> /dev/null || true)}"; \
+	if [ -n "$$config" ]; then RAG_CONFIG="$$(realpath "$$config")"; export RAG_CONFIG; \
+	else export RAG_HOME="$${RAG_HOME:-$(CURDIR)/.rag}"; \
+	  $(BIN)/rag-pipelines demo --serve & trap "kill $$! 2> /dev/null || true" EXIT; fi; \
+	cd .dagster && $(abspath $(BIN))/dg dev --workspace ../workspace.yaml $(ARGS)
 
 lint: $(STAMP)  ## Check style and types.
 	@$(BIN)/ruff check .
