@@ -29,6 +29,9 @@ Metadata = dict[str, Any]
 ROWS = 10
 """Sample rows of a table."""
 
+COLUMNS = 16
+"""Columns that a first screen has room for beside the figures."""
+
 QUARANTINED = 50
 """Entries of a quarantine that are shown."""
 
@@ -49,19 +52,20 @@ def headed(found: Metadata, *first: str) -> Metadata:
 def table_metadata(connection: Pg, table: str) -> Metadata:
     """The table of our schema that an asset is, by the names under which lineage tools know it.
 
-    `dagster/uri` is the server and database as OpenLineage writes them, without a login.
+    `dagster/uri` is the server and database as OpenLineage writes them, without a login. The columns of a
+    table that has more than `COLUMNS` are left out: the UI puts them before the figures.
     """
     info = connection.info
     host = "localhost" if not info.host or info.host.startswith("/") else info.host
-    columns = [
-        dg.TableColumn(row["name"], row["type"])
-        for row in query(connection, "table_columns", {"table": f"rag.{table}"})
-    ]
-    return {
+    found: Metadata = {
         "dagster/table_name": f"{info.dbname}.rag.{table}",
         "dagster/uri": f"postgres://{host}:{info.port}/{info.dbname}",
-        "dagster/column_schema": dg.TableSchema(columns),
     }
+    rows = query(connection, "table_columns", {"table": f"rag.{table}"}).fetchall()
+    if len(rows) <= COLUMNS:
+        columns = [dg.TableColumn(row["name"], row["type"]) for row in rows]
+        found["dagster/column_schema"] = dg.TableSchema(columns)
+    return found
 
 
 def listing_metadata(report: SyncReport) -> Metadata:

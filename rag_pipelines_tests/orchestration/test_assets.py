@@ -118,14 +118,16 @@ def test_lineage_tools_find_the_table_of_each_asset_and_its_columns(shell: Shell
 
     dbname = conninfo_to_dict(shell.workspace.url)["dbname"]
     for asset, table, column in (
-        ("raw_documents", "document", ("external_id", "text")),
-        ("parsed_documents", "parse", ("title", "text")),
+        ("raw_documents", "document", None),
+        ("parsed_documents", "parse", None),
         ("chunks", "chunk", ("text", "text")),
         ("embeddings", "embedding", ("input_key", "uuid")),
     ):
         found = shell.metadata(ingested, asset)
         assert found["dagster/table_name"] == f"{dbname}.rag.{table}"
-        assert column in [(one.name, one.type) for one in found["dagster/column_schema"].columns]
+        schema = found.get("dagster/column_schema")
+        columns = [(one.name, one.type) for one in schema.columns] if schema else [None]
+        assert column in columns, "those of a wide table would push the figures off the first screen"
     live = shell.metadata(built, "main", "live_index")
     (version,) = shell.workspace.rows("SELECT storage FROM rag.index_version WHERE state = 'live'")
     assert live["dagster/table_name"] == f"{dbname}.rag.vectors_{version['storage']}"
@@ -180,7 +182,8 @@ def test_a_window_takes_only_what_changed_in_it_and_deletes_nothing(shell: Shell
     result = shell.ingest(since="2001-01-01", until="2002-01-01")
 
     raw = shell.metadata(result, "raw_documents")
-    assert (raw["documents_listed"], raw["documents_deleted"], raw["outcome"]) == (0, 0, "partial")
+    assert (raw["documents_deleted"], raw["outcome"]) == (0, "partial")
+    assert "documents_listed" not in raw
     assert "guide-0.md" in shell.workspace.stored()
 
 

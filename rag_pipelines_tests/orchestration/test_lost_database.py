@@ -29,7 +29,7 @@ def retries(result: dg.ExecuteInProcessResult) -> int:
     return len(result.filter_events(lambda event: event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY))
 
 
-@pytest.mark.parametrize("at", [2, 30, 80])
+@pytest.mark.parametrize("at", [2, 30, 85])
 def test_a_step_that_loses_its_session_is_tried_again(shell: Shell, killer: Killer, at: int) -> None:
     killer.arm(at)
     result = shell.ingest()
