@@ -343,21 +343,6 @@ class Indexes(BaseModel):
     max_question: int = Field(description="In characters.")
 
 
-class Account(BaseModel):
-    """Which ways to log in there are, and who is signed in: `name` is what people call the account."""
-
-    by_header: bool = Field(description="An API key or a token, with each request.")
-    sign_in: bool = Field(description="At a provider, with a browser.")
-    anonymous: bool = Field(description="No login at all, for what everybody may see.")
-    name: str | None
-
-
-class SignedOut(BaseModel):
-    """The session has ended; `next` is the provider's page that ends its own."""
-
-    next: str | None
-
-
 class FieldError(BaseModel):
     """One wrong value of a request."""
 

@@ -21,6 +21,7 @@ from rag_pipelines.config.serving import OidcSettings, SignInSettings
 from rag_pipelines.errors import TransientError, UsageError
 from rag_pipelines.secrets.references import current
 from rag_pipelines.serving.auth import LoginError, RequestCaller, Tokens
+from rag_pipelines.text.canonical import clean
 
 if TYPE_CHECKING:
     from authlib.integrations.httpx_client import OAuth2Client
@@ -113,7 +114,7 @@ class SignIn:
             raise LoginError(f"the provider refused: {answered.get('error', 'it sent no code')[:100]}")
         claims = self._exchange(begun, answered["code"])
         shown = next((claims[name] for name in ("name", "email", "sub") if claims.get(name)), "")
-        return SignedIn(self._tokens.caller_of(claims), str(shown)[:200])
+        return SignedIn(self._tokens.caller_of(claims), clean(str(shown))[:200])
 
     def end_address(self) -> str | None:
         """The provider's page that ends its own session, if that is wanted and there is one."""

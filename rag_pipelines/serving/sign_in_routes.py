@@ -14,10 +14,10 @@ from functools import partial
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse
 
 from rag_pipelines.serving.accounts import Accounts
-from rag_pipelines.serving.answers import Account, SignedOut
 from rag_pipelines.serving.auth import LoginError
 from rag_pipelines.serving.problems import Problem
 from rag_pipelines.serving.service import Service, service_of
@@ -27,6 +27,21 @@ ANSWER_LENGTH = 4_000
 """Characters of one value that the provider sends along."""
 
 log = logging.getLogger(__name__)
+
+
+class Account(BaseModel):
+    """Which ways to log in there are, and who is signed in: `name` is what people call the account."""
+
+    by_header: bool = Field(description="An API key or a token, with each request.")
+    sign_in: bool = Field(description="At a provider, with a browser.")
+    anonymous: bool = Field(description="No login at all, for what everybody may see.")
+    name: str | None
+
+
+class SignedOut(BaseModel):
+    """The session has ended; `next` is the provider's page that ends its own."""
+
+    next: str | None
 
 
 def sign_in_routes() -> APIRouter:

@@ -127,7 +127,12 @@ def test_groups_and_mail_of_the_provider_are_what_a_person_may_see(
 
 
 def test_what_the_id_token_leaves_out_is_asked_for(team: Workspace, provider: IdentityProvider) -> None:
-    provider.person |= {"groups": ["hr"], "email": "ann@acme.example", "email_verified": False}
+    provider.person |= {
+        "groups": ["hr"],
+        "email": "ann@acme.example",
+        "email_verified": False,
+        "name": "A\0n",
+    }
     provider.only_described = {"groups", "email", "email_verified", "org"}
     with page(team, provider) as client:
         ann = Browser(client)

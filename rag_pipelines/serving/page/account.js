@@ -37,8 +37,9 @@ function comingBack() {
   const problem = told.get("sign-in");
   const before = sessionStorage.getItem(RETURN);
   sessionStorage.removeItem(RETURN);
-  if (before?.startsWith("/") && !before.startsWith("//") && (problem || !location.hash)) {
-    const there = new URL(before, location.origin);
+  if (before && (problem || !location.hash)) {
+    const there = new URL(location.origin);
+    [there.pathname, there.hash] = JSON.parse(before);
     if (there.pathname !== location.pathname) location.replace(there);
     else history.replaceState(null, "", there);
   } else if (problem) history.replaceState(null, "", location.pathname);
@@ -54,7 +55,7 @@ function showWays(ways, enter, problem) {
     const there = link("auth/sign-in", "Sign in with your account");
     there.className = "button";
     there.addEventListener("click", () => {
-      sessionStorage.setItem(RETURN, location.pathname + location.hash);
+      sessionStorage.setItem(RETURN, JSON.stringify([location.pathname, location.hash]));
     });
     parts.push(element("p", [there]));
   }

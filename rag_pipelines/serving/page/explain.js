@@ -5,14 +5,14 @@ import { $, element, table } from "./dom.js";
 const shown = (value) => typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : value ?? "–";
 
 // Where every hit stood after each stage, from the two searches to the answer; then what the stages say of themselves.
-// Who has no score by a search was not found by it, and has no rank there.
+// A passage without a score by one search was not found by it, and has no rank there.
 export function explain(answer) {
   const { rewritten, route, steps, cached, embed_ms, search_ms } = answer.explanation;
   const columns = ["dense", "dense_rank", "lexical", "lexical_rank", "fused"];
   const passages = answer.hits.map((hit, at) => {
     const { dense, dense_rank, lexical, lexical_rank, fused } = hit.scores;
     return [
-      at + 1, hit.citation, dense, dense === null ? null : dense_rank, lexical || null, lexical ? lexical_rank : null, fused,
+      at + 1, hit.citation, dense, dense_rank, lexical || null, lexical_rank, fused,
       ...steps.flatMap((step) => {
         const place = step.places.find((one) => one.chunk_id === hit.chunk_id && one.document_id === hit.document_id);
         return place ? [place.rank, place.score] : [null, null];
