@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -122,6 +123,8 @@ def follower(server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[F
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    # Not the developer's own, and there for the other page and the next run.
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{tempfile.gettempdir()}/rag-tests-cache-{os.getuid()}")
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     made = Follower(folder, port)
