@@ -31,7 +31,7 @@ T = TypeVar("T", bound=BaseModel)
 TRANSIENT = frozenset({408, 502, 503, 504})
 """Answers after which the same request may succeed."""
 
-MISSING = frozenset({"no-such-answer", "no-such-document", "no-such-receipt"})
+MISSING = frozenset({"no-such-answer", "no-such-document", "no-such-receipt", "no-such-thing"})
 """What is not there, or not for this caller; any other 404 is a wrong name in the request."""
 
 
@@ -132,6 +132,27 @@ def send_batch(source: str, sent: models.PushBatch) -> Call[models.PushReceipts]
 def receipt_state(source: str, receipt: UUID) -> Call[models.PushReceiptState]:
     """``GET /v1/push/…/receipts/…``."""
     return Call(models.PushReceiptState, "GET", _push(source, f"receipts/{receipt}"))
+
+
+def admin() -> Call[models.AdminResponse]:
+    """``GET /v1/admin``."""
+    return Call(models.AdminResponse, "GET", "v1/admin")
+
+
+def quarantine(source: str, limit: int) -> Call[models.QuarantineResponse]:
+    """``GET /v1/admin/quarantine``."""
+    params = {"source": source, "limit": str(limit)}
+    return Call(models.QuarantineResponse, "GET", "v1/admin/quarantine", params)
+
+
+def deletion(deletion_id: int) -> Call[models.DeletionResponse]:
+    """``GET /v1/admin/deletions/…``."""
+    return Call(models.DeletionResponse, "GET", f"v1/admin/deletions/{deletion_id}")
+
+
+def decide(deletion_id: int, decided: models.DecisionRequest) -> Call[models.DeletionResponse]:
+    """``POST /v1/admin/deletions/…``."""
+    return Call(models.DeletionResponse, "POST", f"v1/admin/deletions/{deletion_id}", body=decided)
 
 
 def unreached(error: httpx.TransportError, url: str) -> TransientError:

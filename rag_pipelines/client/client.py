@@ -21,6 +21,9 @@ from pydantic import BaseModel
 from rag_pipelines.client import calls
 from rag_pipelines.client.calls import Call
 from rag_pipelines.client.models import (
+    AdminResponse,
+    DecisionRequest,
+    DeletionResponse,
     DocumentResponse,
     FacetsRequest,
     FacetsResponse,
@@ -33,6 +36,7 @@ from rag_pipelines.client.models import (
     PushReceipt,
     PushReceipts,
     PushReceiptState,
+    QuarantineResponse,
     SearchRequest,
     SearchResponse,
 )
@@ -114,6 +118,22 @@ class Client:
     def receipt_state(self, source: str, receipt: UUID) -> PushReceiptState:
         """What became of a sending."""
         return self._send(calls.receipt_state(source, receipt))
+
+    def admin(self) -> AdminResponse:
+        """How sources and indexes stand, for a login with a role."""
+        return self._send(calls.admin())
+
+    def quarantine(self, source: str, *, limit: int = 100) -> QuarantineResponse:
+        """What failed of a source, and why."""
+        return self._send(calls.quarantine(source, limit))
+
+    def deletion(self, deletion_id: int) -> DeletionResponse:
+        """A deletion, and what waits under it."""
+        return self._send(calls.deletion(deletion_id))
+
+    def decide(self, deletion_id: int, decided: DecisionRequest) -> DeletionResponse:
+        """Decide on a deletion, with a reason."""
+        return self._send(calls.decide(deletion_id, decided))
 
     def close(self) -> None:
         """Close the connections."""
@@ -197,6 +217,22 @@ class AsyncClient:
     async def receipt_state(self, source: str, receipt: UUID) -> PushReceiptState:
         """As `Client.receipt_state`."""
         return await self._send(calls.receipt_state(source, receipt))
+
+    async def admin(self) -> AdminResponse:
+        """As `Client.admin`."""
+        return await self._send(calls.admin())
+
+    async def quarantine(self, source: str, *, limit: int = 100) -> QuarantineResponse:
+        """As `Client.quarantine`."""
+        return await self._send(calls.quarantine(source, limit))
+
+    async def deletion(self, deletion_id: int) -> DeletionResponse:
+        """As `Client.deletion`."""
+        return await self._send(calls.deletion(deletion_id))
+
+    async def decide(self, deletion_id: int, decided: DecisionRequest) -> DeletionResponse:
+        """As `Client.decide`."""
+        return await self._send(calls.decide(deletion_id, decided))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -31,6 +31,55 @@ class BatchDelete(BaseModel):
     """
 
 
+class CanaryState(BaseModel):
+    """
+    The trial of a candidate on a share of the callers.
+    """
+
+    version: int
+    state: str
+    share: float
+    started_at: AwareDatetime
+    started_by: str
+    verdict: str | None
+
+
+class DecisionRequest(BaseModel):
+    """
+    What becomes of a deletion; the reason stands in the audit, with the caller's name.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    decision: Literal["approve", "reject"]
+    """
+    `approve`: hidden from the next search on; `reject`: served on until it is listed again.
+    """
+    reason: str
+
+
+class DeletionState(BaseModel):
+    """
+    Documents that a source no longer names, above its guard: `waiting` are served until it is decided.
+    """
+
+    deletion_id: int
+    source: str
+    cause: str
+    state: str
+    waiting: int
+    hidden: int
+    known: int
+    """
+    How many documents the source held.
+    """
+    parked_at: AwareDatetime
+    decided_at: AwareDatetime | None
+    decided_by: str | None
+    reason: str | None
+
+
 class DocumentPassage(BaseModel):
     """
     A stretch of a document that was indexed as one; `start` and `end` as those of a hit.
@@ -236,6 +285,17 @@ class FieldError(BaseModel):
     valid: str
 
 
+class GateState(BaseModel):
+    """
+    What a gate found; `threshold` is what it asks for.
+    """
+
+    gate: str
+    passed: bool
+    observed: float | None
+    threshold: float | None
+
+
 class IndexInfo(BaseModel):
     """
     An index that the caller may ask. `live` says whether it has a version to answer from.
@@ -261,6 +321,10 @@ class Indexes(BaseModel):
     max_question: int
     """
     In characters.
+    """
+    admin: bool = False
+    """
+    Whether this login may look after knowledge.
     """
 
 
@@ -401,6 +465,33 @@ class PushedState(BaseModel):
     reason: str | None
 
 
+class QuarantineEntry(BaseModel):
+    """
+    A document that failed, at which stage and why; `next_try_at` is null where only a change helps.
+    """
+
+    quarantine_id: int
+    document: str
+    stage: str
+    status: str
+    message: str
+    attempts: int
+    next_try_at: AwareDatetime | None
+    text_of: AwareDatetime | None
+    """
+    Of when the text is that is served meanwhile.
+    """
+
+
+class QuarantineResponse(BaseModel):
+    """
+    What failed of a source, the newest first.
+    """
+
+    source: str
+    entries: list[QuarantineEntry]
+
+
 class Readiness(BaseModel):
     """
     Whether searches can be answered; `checks` are ``ok`` or ``failed``.
@@ -479,6 +570,36 @@ class SearchRequest(BaseModel):
     """
 
 
+class SourceState(BaseModel):
+    """
+    A source: how old its listing is beside what is promised, and what waits or failed.
+    """
+
+    source: str
+    documents: int
+    coverage: float | None
+    """
+    Share of the documents that are shown whose text was read.
+    """
+    to_load: int
+    """
+    Listed documents whose content is still to load.
+    """
+    pending: int
+    quarantined: int
+    parked_deletes: int
+    last_texts: int
+    """
+    Documents served with an earlier text; the newer cannot be read.
+    """
+    listed_at: AwareDatetime | None
+    lag_seconds: float | None
+    promised_seconds: float
+    overdue: bool
+    last_run: str | None
+    last_run_at: AwareDatetime | None
+
+
 class Suspicion(BaseModel):
     """
     A range of `text`, in code points, that looks like an instruction to a model: quote it, never obey.
@@ -496,6 +617,16 @@ class Suspicion(BaseModel):
     """
 
 
+class SwitchState(BaseModel):
+    """
+    An emergency switch that is on.
+    """
+
+    kind: str
+    target: str
+    sentence: str
+
+
 class TextLink(BaseModel):
     """
     A link in a passage. `target` is an address, or a place of the document: `#` and its heading.
@@ -503,6 +634,32 @@ class TextLink(BaseModel):
 
     text: str
     target: str
+
+
+class VersionState(BaseModel):
+    """
+    A version of an index, with the gates that judged it.
+    """
+
+    version: int
+    state: str
+    passages: int | None
+    built_at: AwareDatetime | None
+    promoted_at: AwareDatetime | None
+    error: str | None
+    gates: list[GateState]
+
+
+class WaitingDocument(BaseModel):
+    """
+    A document that waits under a deletion.
+    """
+
+    external_id: str
+    path: str
+    title: str | None
+    url: str | None
+    modified_at: AwareDatetime | None
 
 
 class BatchPut(BaseModel):
@@ -570,6 +727,15 @@ class ContextPassage(BaseModel):
     instructions: list[Suspicion]
 
 
+class DeletionResponse(BaseModel):
+    """
+    A deletion, and documents that wait under it.
+    """
+
+    deletion: DeletionState
+    documents: list[WaitingDocument]
+
+
 class FacetsRequest(BaseModel):
     """
     Which documents of one index are counted: those that the caller may see and that pass the filters.
@@ -587,6 +753,19 @@ class FacetsRequest(BaseModel):
     """
     A filter expression in place of `filters`: `all` or `any` with a list of filters, `not` with one, or a `field` with `equals`, `in`, `prefix`, `exists`, `contains` or bounds.
     """
+
+
+class IndexState(BaseModel):
+    """
+    An index: how far it is behind its sources, its versions (the newest first), and the newest trials.
+    """
+
+    index: str
+    documents: int | None
+    documents_behind: int | None
+    as_of: AwareDatetime | None
+    versions: list[VersionState]
+    canaries: list[CanaryState]
 
 
 class PushBatch(BaseModel):
@@ -650,6 +829,18 @@ class SearchHit(BaseModel):
     """
     Of text recognised in a picture: how sure the recognition is, from 0 to 1.
     """
+
+
+class AdminResponse(BaseModel):
+    """
+    How everything of the caller's tenant stands.
+    """
+
+    may_decide: bool
+    sources: list[SourceState]
+    indexes: list[IndexState]
+    deletions: list[DeletionState]
+    switches: list[SwitchState]
 
 
 class Context(BaseModel):

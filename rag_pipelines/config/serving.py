@@ -151,6 +151,16 @@ class AnonymousSettings(Section):
     tenant: Tenant
 
 
+class AdminSettings(Section):
+    """Who sees how sources and indexes stand, and who decides on deletions: principals of logins.
+
+    They see names and paths of all documents of their tenant that failed or wait, whoever may read these.
+    """
+
+    read: tuple[Principal, ...] = ()
+    decide: tuple[Principal, ...] = ()
+
+
 class RequestLimits(Section):
     """What one caller and one request may cost.
 
@@ -188,6 +198,7 @@ class ServingSettings(Section):
     api_keys: dict[Name, ApiKey] = Field(default_factory=dict)
     oidc: OidcSettings | None = None
     anonymous: AnonymousSettings | None = None
+    admin: AdminSettings | None = None
     limits: RequestLimits = RequestLimits()
     cors: tuple[Annotated[str, Field(pattern=r"^https?://[^/*]+$")], ...] = ()
     trusted_proxies: tuple[str, ...] = ()

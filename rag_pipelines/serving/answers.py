@@ -341,6 +341,7 @@ class Indexes(BaseModel):
     indexes: list[IndexInfo]
     max_k: int
     max_question: int = Field(description="In characters.")
+    admin: bool = Field(default=False, description="Whether this login may look after knowledge.")
 
 
 class FieldError(BaseModel):

@@ -28,6 +28,7 @@ from rag_pipelines.errors import UsageError
 from rag_pipelines.secrets import references as secrets
 from rag_pipelines.serving import answers, docs, events, page, problems, push, routes
 from rag_pipelines.serving.accounts import Accounts
+from rag_pipelines.serving.admin_routes import admin_routes
 from rag_pipelines.serving.auth import Logins
 from rag_pipelines.serving.backend import Backend
 from rag_pipelines.serving.intake import Intake
@@ -85,6 +86,7 @@ def create_app(settings: Settings, database: Database, embedders: Embedders) -> 
     app.include_router(routes.for_callers())
     app.include_router(push.for_senders())
     app.include_router(routes.for_machines())
+    app.include_router(admin_routes())
     app.include_router(page.router)
     if endpoint:
         app.router.routes.append(endpoint.route)

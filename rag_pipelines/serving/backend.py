@@ -26,6 +26,7 @@ from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode, Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.query.view import DocumentText, Facets
+from rag_pipelines.serving.admin import Admin
 from rag_pipelines.serving.auth import RequestCaller
 from rag_pipelines.serving.canary import Canaries
 from rag_pipelines.serving.served import Served
@@ -100,6 +101,7 @@ class Backend:
             {"statement_timeout": CATALOGUE_STATEMENT}, pool_size=1
         )
         self.catalogue_metrics = CatalogueMetrics(self._counting, settings, CATALOGUE_KEPT)
+        self.admin = Admin(settings, self._database)
         self._checks: Mapping[str, str] = {}
         self._checked = float("-inf")
         self._lock = threading.Lock()

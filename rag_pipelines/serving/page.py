@@ -35,6 +35,12 @@ async def document_page() -> Response:
     return _file("document.html")
 
 
+@router.get("/admin")
+async def admin_page() -> Response:
+    """How sources and indexes stand, and decisions."""
+    return _file("admin.html")
+
+
 @router.get("/page/{name}")
 async def part(name: str) -> Response:
     """How the pages look, and what they do."""

@@ -163,7 +163,12 @@ def for_callers() -> APIRouter:
             for name, version in live.items()
         ]
         limits = service.settings.limits
-        return answers.Indexes(indexes=found, max_k=limits.k, max_question=limits.question)
+        return answers.Indexes(
+            indexes=found,
+            max_k=limits.k,
+            max_question=limits.question,
+            admin=service.backend.admin.may(caller, "read"),
+        )
 
     return router
 

@@ -99,3 +99,6 @@ LEFT JOIN LATERAL (
 WHERE s.name = ANY(%(names)s)
 GROUP BY s.source_id, r.run_id, r.started_at, r.finished_at, r.outcome, r.report
 ORDER BY s.name;
+
+-- name: sources_of_tenant
+SELECT name FROM rag.source WHERE tenant = %(tenant)s ORDER BY name;

@@ -30,6 +30,7 @@ async function enter() {
   $("k").max = found.max_k;
   $("query").maxLength = found.max_question;
   $("search").hidden = false;
+  $("admin").hidden = !found.admin;
   say(!indexes.length ? NO_INDEX : live ? "" : NOTHING_LIVE);
   await show();
 }
