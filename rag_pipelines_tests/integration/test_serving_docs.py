@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 
+from rag_pipelines_tests.integration.browser import opened
 from rag_pipelines_tests.integration.serving import made_app, served
-from rag_pipelines_tests.integration.test_serving_page import shown  # noqa: F401
 from rag_pipelines_tests.integration.workspace import Workspace
 
 
@@ -62,13 +62,12 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(description
     assert all(one["summary"] and one["description"] for one in operations)
 
 
-def test_the_page_shows_every_operation_and_asks_no_other_host(
-    workspace: Workspace,
-    shown: Callable[[str], str],  # noqa: F811
-) -> None:
+def test_the_page_shows_every_operation_and_asks_no_other_host(workspace: Workspace) -> None:
     workspace.document["serving"] = {"anonymous": {"tenant": "default"}}
-    with served(workspace) as client:
-        page = shown(f"{client.base_url}/docs")
+    with served(workspace) as client, opened() as person:
+        person.driver.get(f"{client.base_url}/docs")
+        person.wait_for_text("/readyz")
+        page = person.text()
         policy = client.get("/docs").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy
