@@ -9,6 +9,8 @@ the package's own: `rag_pipelines.evaluation`).
   counts as found where one chunk holds more than half of its words.
 - families: documents that look alike (`families`), of which one has the answer: the right document first, the
   right passage first, and by what tells them apart.
+- identifiers: codes and numbers that one passage of a judged set has, asked alone: whether it comes first.
+- typing errors: the questions of the judged sets with two errors each, hybrid, with and without spelling.
 - northwind: PDFs; the cited page, give or take one, among the first 5; and whether unanswerable questions can
   be told by the confidence.
 
@@ -25,6 +27,7 @@ import csv
 import json
 import os
 import pickle
+import random
 import re
 import time
 from collections import Counter
@@ -33,6 +36,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 from families import PLACES, write_families
 from history import Figures
@@ -40,6 +44,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_pipelines.config import load_config
+from rag_pipelines.config.query import RewritingSettings
 from rag_pipelines.config.settings import FusionSettings, Settings
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.evaluation.comparison import differences, pair_answers
@@ -82,6 +87,15 @@ CORPORA = {
     "xquad-de": Corpus("xquad/de", None, "german", 0.7032, 0.9252),
     "cranfield": Corpus("cranfield", None, "english", None, 0.3515),
 }
+IDENTIFIER = re.compile(
+    r"(?<![\w./-])(?=[\w./-]*\d)(?=[\w./-]*[A-Za-z])(?![\w./-]*[a-z]{3})"
+    r"(?=[\w./-]{4})[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*(?![\w-])"
+)
+"""Letters and digits, without a word among them."""
+
+IDENTIFIERS, MISTYPED, SEED = 150, 200, 7
+"""So many identifiers, and questions with errors, of each set."""
+
 PAGES = "feedbackqa-pages"
 NORTHWIND = "northwind"
 FAMILIES = "families"
@@ -140,6 +154,14 @@ class Bench:
         setting = Setting(mode=mode, k=k, depth=depth)
         return evaluate(Runtime(self.database, self.settings, self.embedders), index, golden, setting=setting)
 
+    def spelled(self, index: str, spelling: bool) -> Bench:
+        """The same where the words of questions are mended, or are not."""
+        chosen = self.settings.index(index)
+        rewriting = RewritingSettings(spelling=spelling)
+        stages = chosen.stages.model_copy(update={"rewriting": rewriting})
+        indexes = {**self.settings.indexes, index: chosen.model_copy(update={"stages": stages})}
+        return Bench(self.database, self.settings.model_copy(update={"indexes": indexes}), self.embedders)
+
 
 def ranking_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:
     """The rows of one set: a mode each, with hybrid against the others."""
@@ -197,6 +219,79 @@ def page_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
         FIGURES.ratio(f"passage@5 end to end, {mode}", right["passage@5"] / len(questions))
         shares = (right[f"{what}@{k}"] / len(questions) for what in ("page", "passage") for k in (1, 5, 10))
         yield (mode, *(f"{share:.4f}" for share in shares))
+
+
+def identifiers(name: str) -> GoldenSet:
+    """Codes and numbers that one passage of a set has, and no other has as a part of a word."""
+    passages = list(map(json.loads, (DATA / CORPORA[name].folder / "corpus.jsonl").open(encoding="utf-8")))
+    holders: dict[str, list[str]] = {}
+    for row in passages:
+        for word in set(IDENTIFIER.findall(row["text"])):
+            holders.setdefault(word, []).append(row["_id"])
+    everything = "\n".join(row["text"] for row in passages).lower()
+    unique = [word for word, ids in holders.items() if len(ids) == 1 and everything.count(word.lower()) == 1]
+    chosen = random.Random(SEED).sample(sorted(unique), min(IDENTIFIERS, len(unique)))
+    questions = (Question(id=word, query=word, expect=(Reference(id=holders[word][0]),)) for word in chosen)
+    return GoldenSet(f"{name}-identifiers", tuple(questions))
+
+
+def identifier_rows(bench: Bench, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """How often the passage with an identifier comes first, set by set, and over all."""
+    first: Counter[tuple[str, Mode]] = Counter()
+    asked: Counter[str] = Counter()
+    for name in names:
+        golden = identifiers(name)
+        for part in (name, ALL):
+            asked[part] += len(golden.questions)
+        for mode in MODES:
+            for answer in bench.ask(name, golden, mode, k=1).answers:
+                first.update({(part, mode): answer.figures["Success@1"] for part in (name, ALL)})
+    for part in asked:
+        shares = [first[part, mode] / asked[part] for mode in MODES]
+        yield (part, f"{asked[part]}", *(f"{share:.4f}" for share in shares))
+        if part == ALL:
+            FIGURES.ratio("identifiers first, hybrid", shares[-1])
+
+
+def mistyped(golden: GoldenSet) -> GoldenSet:
+    """The questions with an error in each of two longer words: a letter less, more, another, or swapped."""
+    rng = random.Random(SEED)
+
+    def spoil(text: str) -> str:
+        words = list(re.finditer(r"[^\W\d_]{5,}", text))
+        for match in sorted(rng.sample(words, min(2, len(words))), key=lambda one: -one.start()):
+            word, at = match[0], rng.randrange(1, len(match[0]) - 1)
+            letter = rng.choice("abcdefghijklmnopqrstuvwxyz")
+            error = rng.choice(
+                (word[at + 1] + word[at], word[at + 1], letter + word[at:][:2], letter + word[at + 1])
+            )
+            text = text[: match.start()] + word[:at] + error + word[at + 2 :] + text[match.end() :]
+        return text
+
+    spoiled = (msgspec.structs.replace(one, query=spoil(one.query)) for one in golden.questions)
+    return GoldenSet(f"{golden.name}-mistyped", tuple(spoiled))
+
+
+def typing_rows(bench: Bench, name: str) -> Iterator[tuple[str, ...]]:
+    """nDCG@10 in hybrid: clean and mistyped questions, as they are and mended."""
+    corpus = CORPORA[name]
+    golden = read_golden(DATA / corpus.folder, corpus.split)
+    chosen = random.Random(SEED).sample(golden.questions, min(MISTYPED, len(golden.questions)))
+    clean = GoldenSet(f"{name}-sample", tuple(chosen))
+    found: list[float] = []
+    for golden in (clean, mistyped(clean)):
+        for spelling in (False, True):
+            run = bench.spelled(name, spelling).ask(name, golden, "hybrid")
+            found.append(summary(run).figures[ALL]["nDCG@10"].mean)
+    as_typed, mended, spoiled, rescued = found
+    lost = as_typed - spoiled
+    FIGURES.ratio(f"given back of what two typing errors cost, {name}", (rescued - spoiled) / lost)
+    yield (
+        name,
+        *(f"{one:.4f}" for one in found),
+        f"{mended - as_typed:+.4f}",
+        f"{(rescued - spoiled) / lost:.1%}",
+    )
 
 
 def _words(text: str) -> Counter[str]:
@@ -307,6 +402,17 @@ def _tables(bench: Bench, names: Sequence[str], fusion: Mapping[str, Any], famil
         columns = ("set", "mode", *MEASURES, "published", "against dense", "against lexical", "p50 / p95 ms")
         ranked = (row for name in judged for row in ranking_rows(bench, name))
         table(f"fusion {fusion}; times without embedding the question", columns, ranked)
+        table("identifiers, first hit", ("set", "questions", *MODES), identifier_rows(bench, judged))
+        spelled = (
+            "set",
+            "clean",
+            "clean, mended",
+            "two errors",
+            "errors, mended",
+            "mending clean",
+            "given back",
+        )
+        table("typing errors", spelled, (row for name in judged for row in typing_rows(bench, name)))
     if PAGES in names:
         shares = ("mode", *(f"{what}@{k}" for what in ("page", "passage") for k in (1, 5, 10)))
         table("feedbackqa, end to end from HTML", shares, page_rows(bench))

@@ -548,7 +548,7 @@ BEGIN
     FOR former IN SELECT policyname FROM pg_policies WHERE schemaname = 'rag' AND tablename = name LOOP
         EXECUTE format('DROP POLICY %I ON rag.%I', former, name);
     END LOOP;
-    IF name ~ '^(vectors|lexical)_' THEN
+    IF name ~ '^(vectors|lexical|documents)_' THEN
         EXECUTE format($policy$
             CREATE POLICY reader ON rag.%1$I FOR SELECT USING (
                 (SELECT true FROM rag.document d WHERE d.document_id = %1$I.document_id)
@@ -570,16 +570,32 @@ CREATE FUNCTION rag.protect_version(storage integer) RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    PERFORM rag.protect_table(kind || '_' || storage) FROM unnest(ARRAY['vectors', 'lexical', 'terms', 'postings']) AS kind;
+    IF to_regclass('rag.documents_' || storage) IS NULL THEN
+        EXECUTE format(
+            'CREATE TABLE rag.documents_%s (document_id bigint PRIMARY KEY, chunk_set_id bigint NOT NULL, '
+            'embedding %s NOT NULL, weights sparsevec NOT NULL)', storage,
+            (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+             WHERE attrelid = to_regclass('rag.vectors_' || storage) AND attname = 'embedding'));
+    END IF;
+    PERFORM rag.protect_table(kind || '_' || storage)
+    FROM unnest(ARRAY['vectors', 'lexical', 'documents', 'terms', 'postings']) AS kind;
 END $$;
+
+CREATE FUNCTION rag.question_pairs(readings tsvector[]) RETURNS tsquery[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (WITH word AS MATERIALIZED (SELECT each.number, at.at, w.lexeme, (((''''::text || replace(replace(w.lexeme, '\'::text, '\\'::text), ''''::text, (''''::text || ''''::text))) || ''''::text))::tsquery AS wanted FROM unnest(question_pairs.readings) WITH ORDINALITY each(reading, number), LATERAL unnest(each.reading) w(lexeme, positions, weights), LATERAL unnest(w.positions) at(at)), pair AS (SELECT (one.wanted <-> next.wanted) AS wanted, min(one.at) AS at FROM (word one JOIN word next ON (((next.number = one.number) AND (next.at = (one.at + 1)) AND (next.lexeme <> one.lexeme)))) GROUP BY (one.wanted <-> next.wanted) ORDER BY (min(one.at)), (one.wanted <-> next.wanted) LIMIT 32) SELECT array_agg(pair.wanted ORDER BY pair.at, pair.wanted) AS array_agg FROM pair);
 
 CREATE FUNCTION rag.words_as_typed_and_folded(language regconfig, content text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (SELECT CASE WHEN (folded.folded = words_as_typed_and_folded.content) THEN to_tsvector(words_as_typed_and_folded.language, words_as_typed_and_folded.content) ELSE ((((to_tsvector(words_as_typed_and_folded.language, words_as_typed_and_folded.content))::text || ' '::text) || (to_tsvector(words_as_typed_and_folded.language, folded.folded))::text))::tsvector END AS "case" FROM rag.accents_folded(words_as_typed_and_folded.content) folded(folded));
 
+CREATE FUNCTION rag.question_read(languages regconfig[], question text) RETURNS tsvector[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT array_agg(rag.words_as_typed_and_folded(one.language, concat_ws(' '::text, rag.as_typed(folded.folded), rag.identifiers_joined(folded.folded)))) AS array_agg FROM (SELECT language.language, rank() OVER (ORDER BY (rag.text_length(to_tsvector(language.language, question_read.question)))) AS place FROM unnest(question_read.languages) language(language)) one, rag.width_folded(question_read.question) folded(folded) WHERE (one.place = 1));
+
 CREATE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN (SELECT array_to_tsvector(array_agg(DISTINCT unnest.lexeme)) AS array_to_tsvector FROM (SELECT language.language, rank() OVER (ORDER BY (rag.text_length(to_tsvector(language.language, question_words.question)))) AS place FROM unnest(question_words.languages) language(language)) one, rag.width_folded(question_words.question) folded(folded), LATERAL unnest(rag.words_as_typed_and_folded(one.language, concat_ws(' '::text, rag.as_typed(folded.folded), rag.identifiers_joined(folded.folded)))) unnest(lexeme, positions, weights) WHERE (one.place = 1));
+    RETURN (SELECT array_to_tsvector(array_agg(DISTINCT unnest.lexeme)) AS array_to_tsvector FROM unnest(rag.question_read(question_words.languages, question_words.question)) reading(reading), LATERAL unnest(reading.reading) unnest(lexeme, positions, weights));
 
 CREATE FUNCTION rag.rules_of(tenant text, principals text[]) RETURNS integer[]
     LANGUAGE sql STABLE STRICT PARALLEL SAFE

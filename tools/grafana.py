@@ -77,7 +77,7 @@ DASHBOARDS: Mapping[str, Sequence[Panel]] = {
         Panel("Cost of embedding a day", {"increase(rag_source_embedding_cost_total[1d])": "{{source}}"}),
         Panel("Bytes of the database", {"sum(rag_database_bytes)": "all tables"}, "bytes"),
         Panel("Bytes of versions", {
-            'rag_database_bytes{table=~"vectors|lexical|postings|terms"}': "{{table}}",
+            'rag_database_bytes{table=~"vectors|lexical|documents|postings|terms"}': "{{table}}",
         }, "bytes"),
     ),
     "security": (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from rag_pipelines.query.context import PackedContext
-    from rag_pipelines.query.hits import Hit, Result, Step
+    from rag_pipelines.query.hits import Hit, Result, Scores, Step
 
 SNIPPET_CHARACTERS = 420
 
@@ -76,16 +76,24 @@ def show_explanation(result: Result) -> None:
         after = (step[hit.chunk_id] for step in places)
         rows.append((
             rank, hit.citation, _format_score(scores.dense, scores.dense_rank),
-            _format_score(scores.lexical or None, scores.lexical_rank), f"{scores.fused:.3f}",
+            _format_score(scores.lexical or None, scores.lexical_rank), _format_document(scores),
+            scores.pairs, f"{scores.fused:.3f}",
             *(_format_score(place.score, place.rank) for place in after),
         ))  # fmt: skip
     stages = (step.stage for step in result.steps)
-    print_table(("", "passage", "dense", "lexical", "fused", *stages), rows, title="score (rank)")
+    columns = ("", "passage", "dense", "lexical", "document", "pairs", "fused", *stages)
+    print_table(columns, rows, title="score (rank); document: dense + lexical")
     print_table(("step", "ms", "what it did"), [*_before(result), *map(_step_row, result.steps)])
 
 
 def _format_score(score: float | None, rank: int | None) -> str | None:
     return None if score is None else f"{score:.3f} ({rank})"
+
+
+def _format_document(scores: Scores) -> str | None:
+    """What the document says as a whole, where that counted."""
+    dense, lexical = scores.document_dense, scores.document_lexical
+    return None if dense is None or lexical is None else f"{dense:.3f} + {lexical:.3f}"
 
 
 def _before(result: Result) -> Iterator[tuple[str, float | None, str]]:

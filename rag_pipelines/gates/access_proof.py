@@ -49,7 +49,7 @@ SHOWN = 10
 TIE = 1e-6
 """Scores closer than this are equal."""
 
-SEARCH = {"fixed": True, "candidates": 100, "dense_weight": 1.0, "rrf_k": None}
+SEARCH = {"fixed": True, "candidates": 100, "foremost": 100, "dense_weight": 1.0, "rrf_k": None}
 """What the search statement takes beside the caller and the question."""
 
 PassageKey = tuple[int, int]
@@ -182,7 +182,7 @@ class _Proof:
         walked, compared = VersionSearch(subject.version, 1), VersionSearch(subject.version, 2**31)
         document = compose_query("visible_document", {"filters": NO_FILTER.sql})
         self._parts: dict[str, Part] = {
-            **subject.storage.parts("vectors", "lexical", "type", "language"),
+            **subject.storage.parts("vectors", "lexical", "documents", "type", "language"),
             "spread": subject.spread,
             "visible": compose_query(
                 "visible", {"document": document, "text": compose_query("current_text")}
@@ -194,7 +194,10 @@ class _Proof:
             Way("approximate", walked, "dense", FEW),
             *whole,
             Way("lexical", walked, "lexical", K),
+            Way("hybrid", walked, "hybrid", FEW),
         )
+        has_documents = subject.version.spec.average_document_length is not None
+        self._tables = ("vectors", "lexical", *(("documents",) if has_documents else ()))
         self._sets: dict[Any, int] = {}
         self._rng = random.Random(SEED)
         self._facts: dict[PassageKey, Facts] = {}
@@ -297,7 +300,7 @@ class _Proof:
             **_search_params(caller),
             "documents": sorted({document for document, _ in sample}),
         }
-        for table in ("vectors", "lexical"):
+        for table in self._tables:
             rows = query(
                 self._connection, "proof_by_id", params, {**self._parts, "table": self._parts[table]}
             )
@@ -317,7 +320,7 @@ class _Proof:
         with self._as_reader(caller):
             rows = {
                 table: query(self._connection, "proof_rows", params, {"table": self._parts[table]}).fetchall()
-                for table in ("vectors", "lexical")
+                for table in self._tables
             }
             shown = {row["document_id"] for row in query(self._connection, "proof_documents", params)}
             texts = {
@@ -361,7 +364,7 @@ class _Proof:
                 for way in self._ways
             ]
         for way, question, hits in answers:
-            due = expected if way.mode == "dense" else expected & question.matching
+            due = expected & question.matching if way.mode == "lexical" else expected
             if len(hits) == way.k:
                 last = min(row["score"] for row in hits) + TIE
                 due = {one for one in due if way.exact and question.nearness[one] > last}
@@ -375,8 +378,8 @@ class _Proof:
             "vector": question.vector,
             "text": question.text,
             "k": way.k,
-            "dense": way.mode == "dense",
-            "lexical": way.mode == "lexical",
+            "dense": way.mode != "lexical",
+            "lexical": way.mode != "dense",
         }
         rows = way.search.rows(self._connection, params, NO_FILTER, keeps=keeps) or []
         return [row for row in rows if row["score"] is not None]

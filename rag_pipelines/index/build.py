@@ -23,7 +23,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from rag_pipelines import logs, tracing
-from rag_pipelines.errors import UsageError
+from rag_pipelines.embedding.cosines import measure_cosines
+from rag_pipelines.errors import RagError, UsageError
 from rag_pipelines.index.base import choose_base, count_changed
 from rag_pipelines.index.departed import drop_departed
 from rag_pipelines.index.estimate import WholeBuild
@@ -47,6 +48,7 @@ from rag_pipelines.index.spec import (
     BUILD_FIGURES,
     STORAGE_SPEC,
     BuildFigures,
+    CosineRange,
     IndexKind,
     SourceGaps,
     StorageSpec,
@@ -201,7 +203,10 @@ def _up_to_date(connection: Pg, plan: IndexPlan) -> bool:
 
 def _begin(connection: Pg, plan: IndexPlan, base: Version | None) -> Version:
     """The version's row; from here on its tables are this build's, and removals leave them to it."""
-    spec = msgspec.structs.replace(plan.spec, average_length=base.spec.average_length if base else None)
+    spec = plan.spec
+    if base:
+        kept = ("average_length", "average_document_length", "cosines")
+        spec = msgspec.structs.replace(spec, **{name: getattr(base.spec, name) for name in kept})
     params = {
         "index_name": plan.name,
         "fingerprint": plan.fingerprint,
@@ -220,9 +225,24 @@ def _source_params(plan: IndexPlan) -> dict[str, Any]:
     return {"sources": list(plan.sources), "chunker_id": plan.chunker_id, "model_id": plan.model_id}
 
 
-def _weighting(plan: IndexPlan, average_length: float) -> dict[str, Any]:
-    lexical = plan.settings.lexical
-    return {"average_length": average_length, "k1": lexical.k1, "b": lexical.b}
+def _weighting(plan: IndexPlan, base: Version) -> dict[str, Any]:
+    lexical, spec = plan.settings.lexical, base.spec
+    return {
+        "average_length": float(spec.average_length or 0.0),
+        "average_document_length": float(spec.average_document_length or 0.0),
+        "k1": lexical.k1,
+        "b": lexical.b,
+    }
+
+
+def _measure_cosines(runtime: Runtime, name: str) -> CosineRange | None:
+    """How near the model of an index puts things; a model that cannot be had does not stop a build."""
+    try:
+        found = measure_cosines(runtime.embedders.of(runtime.settings.embedding_profile(name)))
+    except RagError as error:
+        log.warning("cosines of the model not measured", error=type(error).__name__, reason=str(error))
+        return None
+    return None if found is None else CosineRange(*found)
 
 
 def _build_fully(
@@ -245,7 +265,7 @@ def _build_fully(
     load = Load(
         runtime.database, connection, version, storage, params, lexical.k1, lexical.b, allowed, progress
     )
-    expected, watermark, as_of, average = load.run(outset)
+    expected, watermark, as_of, average, average_document = load.run(outset)
     memory = storage.graph_memory(expected.rows, allowed)
     held = build_indexes(runtime.database, connection, storage, memory, progress)
     if held is not None:
@@ -255,7 +275,12 @@ def _build_fully(
         "build_memory": memory.allowed,
         "rows_in_memory": held,
     }
-    spec = msgspec.structs.replace(plan.spec, average_length=average)
+    spec = msgspec.structs.replace(
+        plan.spec,
+        average_length=average,
+        average_document_length=average_document,
+        cosines=_measure_cosines(runtime, plan.name),
+    )
     with connection.transaction():
         hold_lease(connection, version)
         storage.protect(connection)
@@ -290,7 +315,6 @@ def _tell_memory(kind: IndexKind, memory: GraphMemory) -> None:
 def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, progress: Progress) -> None:
     """Apply what changed since `base`; a kill in the middle leaves `base` as it was."""
     storage, params = storage_of(plan, base.storage), _source_params(plan)
-    average = float(base.spec.average_length or 0.0)
     since = {"sources": list(plan.sources), "watermark": base.watermark}
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
@@ -302,7 +326,7 @@ def _catch_up(connection: Pg, plan: IndexPlan, version: Version, base: Version, 
         if not changed:
             query(connection, "find_departed", None, storage.parts("vectors"))
         progress("catching up", 0, None)
-        replaced = storage.catch_up(connection, params, _weighting(plan, average))
+        replaced = storage.catch_up(connection, params, _weighting(plan, base))
         query(connection, "note_changed", {"version_id": version.version_id})
         if changed:
             found = count_on(connection, storage, base, replaced)

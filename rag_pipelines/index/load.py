@@ -48,12 +48,14 @@ class Outset(NamedTuple):
 
 class Loaded(NamedTuple):
     """What the tables hold then: as many rows as were `expected`, as of the transaction `watermark`, from
-    listings since `as_of`; `average_length` is in words and weights later rows too."""
+    listings since `as_of`; the average lengths, of a passage and of a document, are in words and weight later
+    rows too."""
 
     expected: Size
     watermark: str
     as_of: datetime | None
     average_length: float
+    average_document_length: float
 
 
 @tracing.spanned("look out")
@@ -93,8 +95,12 @@ class Load:
             self.storage.create(self.connection)
         counted = self._slices("loading words", outset.slices, self._load_words)
         rows, words = (sum(each) for each in zip((0, 0), *counted, strict=True))
-        average = words / rows if words else 1.0
-        weighting = {"average_length": average, "k1": self.k1, "b": self.b}
+        weighting = {
+            "average_length": words / rows if words else 1.0,
+            "average_document_length": max(words, 1) / max(outset.expected.documents, 1),
+            "k1": self.k1,
+            "b": self.b,
+        }
         params = {**self.members, **weighting}
         self.storage.index_lexical(self.connection)
         self._slices(
@@ -119,7 +125,8 @@ class Load:
                 self.storage.replace_changed(self.connection, self.members, weighting)
             expected = count_expected(self.connection, self.members)
             as_of = listed_since(self.connection, self.members)
-        return Loaded(expected, snapshot["watermark"], as_of, weighting["average_length"])
+        lengths = (weighting["average_length"], weighting["average_document_length"])
+        return Loaded(expected, snapshot["watermark"], as_of, *lengths)
 
     def _turn_around(self, rows: int, weighting: dict[str, Any]) -> None:
         """Let each word lead to its rows: within slices of rows first, then for slices of words over all."""

@@ -63,13 +63,26 @@ class TableSpec(msgspec.Struct, frozen=True):
         return self.parts + len(self.tenants)
 
 
+class CosineRange(msgspec.Struct, frozen=True):
+    """How near a model puts a question: the mean cosine to `unrelated` passages, and to its `answer`."""
+
+    unrelated: float
+    answer: float
+
+    def at(self, share: float) -> float:
+        """The cosine at a share of the way from the one to the other."""
+        return self.unrelated + share * (self.answer - self.unrelated)
+
+
 class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a version was built from.
 
     `model_fingerprint` decides which model may be asked; `model` is that model's identity as it was then,
     which names it to people; `profile` makes it again where the configuration dropped it, None for a remote
     model.
-    `average_length` is in words, None until the words are loaded.
+    `average_length` is in words, None until the words are loaded; `average_document_length` is of all
+    passages of a document together. `cosines` is how near the model puts things, None where that is not
+    known.
     """
 
     sources: tuple[str, ...]
@@ -80,6 +93,8 @@ class StorageSpec(msgspec.Struct, frozen=True, kw_only=True):
     profile: dict[str, Any] | None = None
     chunker: dict[str, Any] = {}
     average_length: float | None = None
+    average_document_length: float | None = None
+    cosines: CosineRange | None = None
 
     @property
     def model_name(self) -> str:

@@ -1,7 +1,7 @@
 """The physical tables of a version: made, filled, indexed, dropped.
 
-What belongs here: SQL on the tables vectors_N, lexical_N, terms_N and postings_N. What does not: versions'
-rows, and the order of a build.
+What belongs here: SQL on the tables vectors_N, lexical_N, documents_N, terms_N and postings_N. What does not:
+versions' rows, and the order of a build.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rag_pipelines.index.spec import IndexKind, StorageSpec
 from rag_pipelines.index.versions import Version
 from rag_pipelines.store.database import Part, Pg, compose_query, query
 
-TABLES = ("vectors", "lexical", "terms", "postings")
+TABLES = ("vectors", "lexical", "documents", "terms", "postings")
 """What a version's tables are called, before their number."""
 
 PARALLEL_ROWS = 2_000
@@ -87,7 +87,7 @@ class Storage:
 
     def create(self, connection: Pg) -> None:
         """Make the tables, which nobody else may read yet."""
-        parts = self.parts("vectors", "lexical", "terms", "postings", "partials", "type")
+        parts = self.parts(*TABLES, "partials", "type")
         divided = compose_query("by_document") if self._parts > 1 else sql.SQL("")
         if self._tenants:
             shape = f"vectors_{self.number}_shape"
@@ -139,7 +139,7 @@ class Storage:
         for place in self._places(connection):
             vectors = {**self.parts("vectors"), "from_vectors": original._of(place, "vectors")}
             query(connection, "copy_vectors", None, vectors)
-        words = ("lexical", "terms", "postings")
+        words = ("lexical", "documents", "terms", "postings")
         theirs = {f"from_{kind}": part for kind, part in original.parts(*words).items()}
         query(connection, "copy_words", None, {**self.parts(*words), **theirs})
         query(connection, "go_on_numbering", {"table": f"rag.vectors_{self.number}"}, self.parts("vectors"))
@@ -167,19 +167,19 @@ class Storage:
 
     def load_vectors(self, connection: Pg, params: dict[str, Any], documents: Slice) -> None:
         """Copy the vectors of some documents whose words are loaded; `params` are `model_id` and weights."""
-        params = {**params, "first": documents.first, "last": documents.last}
-        for place in self._places(connection):
-            parts = {**self.parts("vectors", "type"), "lexical": self._of(place, "lexical")}
-            query(connection, "load_vectors", params, parts)
+        self._insert_vectors(
+            connection, "load_vectors", {**params, "first": documents.first, "last": documents.last}
+        )
 
     def index_lexical(self, connection: Pg) -> None:
         """Let rows of words be found by their keys, once they are loaded."""
         query(connection, "index_lexical", None, self.parts("lexical"))
 
     def index_rows(self, connection: Pg) -> None:
-        """The same for vectors, which have numbers too."""
+        """The same for vectors, which have numbers too, and for documents."""
         for table in self.part_tables:
             query(connection, "index_rows", None, {"part": table})
+        query(connection, "index_documents", None, self.parts("documents"))
         query(connection, "analyze_rows", None, self.parts("vectors"))
 
     def last_slot(self, connection: Pg) -> int:
@@ -235,10 +235,15 @@ class Storage:
 
     def _add_changed(self, connection: Pg, members: dict[str, Any], weighting: dict[str, Any]) -> None:
         query(connection, "add_words", members, {**self.parts("lexical"), "chunk_words": self._chunk_words})
-        params = {**members, **weighting}
+        self._insert_vectors(connection, "add_vectors", {**members, **weighting})
+
+    def _insert_vectors(self, connection: Pg, name: str, params: dict[str, Any]) -> None:
+        """The vectors that the query `name` inserts, and the rows of their documents."""
+        whole = compose_query("document_weights", self.parts("lexical"))
         for place in self._places(connection):
-            parts = {**self.parts("vectors", "type"), "lexical": self._of(place, "lexical")}
-            query(connection, "add_vectors", params, parts)
+            of_place = {**self.parts("vectors", "type"), "lexical": self._of(place, "lexical")}
+            parts = {**self.parts("documents", "type"), "rows": compose_query(name, of_place)}
+            query(connection, "load_documents", params, {**parts, "document_weights": whole})
 
     @property
     def _chunk_words(self) -> Part:
@@ -326,7 +331,7 @@ def forget(connection: Pg, number: int) -> Size:
 def forget_rows(connection: Pg, number: int) -> Size:
     """The same where no word leads to them."""
     parts = tables_of(number)
-    query(connection, "forget_rows", None, {"lexical": parts["lexical"]})
+    query(connection, "forget_rows", None, {kind: parts[kind] for kind in ("lexical", "documents")})
     row = query(connection, "forget_vectors", None, {"vectors": parts["vectors"]}).fetchone()
     assert row is not None
     return Size(row["documents"], row["rows"])

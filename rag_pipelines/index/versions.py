@@ -42,7 +42,7 @@ from rag_pipelines.sync.deletions import list_orphaned_sources
 
 log = logs.get(__name__)
 
-STORAGE_VERSION = 1
+STORAGE_VERSION = 2
 """Counts up when the layout of a version's tables changes."""
 
 _LEXICAL = frozenset({"language", "languages", "k1", "b"})

@@ -20,6 +20,8 @@ QUERIES = (
     "add_words",
     "load_vectors",
     "add_vectors",
+    "load_documents",
+    "document_weights",
     "word_postings",
     "load_partials",
     "load_postings",

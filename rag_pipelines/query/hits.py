@@ -30,14 +30,22 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """How a hit came about. `dense` is the cosine, `lexical` the BM25 score, ranks are in each
-    of what was found by it: without a word of the question there is no lexical rank."""
+    """How a hit came about. `dense` is the cosine, `lexical` the BM25 score, ranks are in each of
+    what was found by it: without a word of the question there is no lexical rank.
+
+    In a hybrid search its document counts too: `document_dense` is the cosine of the mean of its passages,
+    `document_lexical` the BM25 score of its text as a whole; and so do `pairs`, how many of the words that
+    stand beside each other in the question do so in the passage. None where they were not looked at.
+    """
 
     fused: float
     dense: float | None = None
     lexical: float | None = None
     dense_rank: int | None = None
     lexical_rank: int | None = None
+    document_dense: float | None = None
+    document_lexical: float | None = None
+    pairs: int | None = None
 
 
 class PassageLink(msgspec.Struct, frozen=True):

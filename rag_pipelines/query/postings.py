@@ -25,14 +25,21 @@ POSTING = np.dtype([("slot", ">i4"), ("share", "u1")])
 class Matches:
     """The rows that have words of a question, and the words' weights as the statement takes them.
 
-    `thorough` says whether every word could give candidates.
+    `thorough` says whether every word could give candidates. `pairs` are those of words that stand beside
+    each other, as an SQL array; None where there are none.
     """
 
     def __init__(
-        self, idf: Mapping[int, float], slots: np.ndarray, scores: np.ndarray, thorough: bool
+        self,
+        idf: Mapping[int, float],
+        slots: np.ndarray,
+        scores: np.ndarray,
+        thorough: bool,
+        pairs: str | None = None,
     ) -> None:
         self.weights = sparse(idf)
         self.thorough = thorough
+        self.pairs = pairs
         self._slots = slots
         self._scores = scores
 
@@ -53,13 +60,15 @@ def matches(
 ) -> Matches:
     """The rows of a tenant that match a question, by so many `postings`; `statement` is ``words_asked``."""
     rows = statement.run(connection, {**params, "postings": postings}, binary=True).fetchall()
+    pairs = next((row["pairs"] for row in rows if row["term"] is None), None)
+    rows = [row for row in rows if row["term"] is not None]
     idf = {row["term"]: row["idf"] for row in rows}
     blocks = [(row["entries"], row["idf"]) for row in rows if row["entries"] is not None]
     found = np.frombuffer(b"".join(entries for entries, _ in blocks), POSTING)
     sizes = [len(entries) // POSTING.itemsize for entries, _ in blocks]
     shares = found["share"] * np.repeat([weight for _, weight in blocks], sizes)
     slots, scores = _sum_by_slot(found["slot"].astype(np.intp), shares)
-    return Matches(idf, slots, scores, thorough=len(blocks) == len(rows))
+    return Matches(idf, slots, scores, thorough=len(blocks) == len(rows), pairs=pairs)
 
 
 def sparse(weights: Mapping[int, float]) -> str:

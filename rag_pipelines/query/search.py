@@ -455,6 +455,7 @@ class Searcher:
         fusion = self._index_settings.fusion
         return {
             "candidates": max(fusion.candidates, k),
+            "foremost": fusion.candidates,
             "dense_weight": fusion.dense_weight,
             "rrf_k": fusion.rrf_k if fusion.method == "rrf" else None,
         }

@@ -26,6 +26,20 @@ FEW_CHUNKS = 2_000
 FIRST_MATCHES, MORE_MATCHES = 1_000, 20_000
 """Rows with the question's words that are looked up, best first; more where the caller sees too few."""
 
+FAR, NEAR = 0.28, 0.8
+"""Of the way from passages that have nothing to do with a question to its answer (`spec.CosineRange`): where
+the nearest passage is no nearer than the first, the dense side is noise; from the second on it counts in
+full."""
+
+LEAST_DENSE = 0.01
+"""What noise counts, so that it is an order where there is nothing else."""
+
+DOCUMENT_WEIGHT, PAIR_WEIGHT = 0.1, 0.1
+"""What a document counts on each side, and word pairs, beside 1 for both sides of a passage.
+
+All of these were chosen on open sets, and are the same for every index
+(``python benchmarks/retrieval_sets.py``)."""
+
 SCOPES_KEPT = 16_000_000
 """Bytes of what is kept of callers: 4,000 rules, or 2,000 documents, take some 20 kB."""
 
@@ -34,6 +48,16 @@ DOCUMENTS_KEPT = 10_000
 
 STATEMENTS = 200
 """Kinds of filters whose statements are kept; more, and all are made anew."""
+
+
+_WEIGHTS = {
+    name: sql.SQL(f"{weight}::float8")
+    for name, weight in (
+        ("least_dense", LEAST_DENSE),
+        ("document_weight", DOCUMENT_WEIGHT),
+        ("pair_weight", PAIR_WEIGHT),
+    )
+}
 
 
 class VersionSearch:
@@ -60,7 +84,12 @@ class VersionSearch:
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
         self._words_asked = PreparedQuery(compose_query("words_asked", words), "words_asked")
         self._phrases_asked = compose_query("phrases_asked", {"configurations": self.parts["configurations"]})
-        self._statements: dict[tuple[str, int, int, bool], PreparedQuery] = {}
+        self._statements: dict[tuple[str, int, int, int, bool, bool], PreparedQuery] = {}
+        range_ = version.spec.cosines
+        self._trust = {
+            "far": None if range_ is None else range_.at(FAR),
+            "near": None if range_ is None else range_.at(NEAR),
+        }
 
     def rows(
         self, connection: Pg, params: dict[str, Any], narrowing: Predicate, *, keeps: bool = True
@@ -73,6 +102,8 @@ class VersionSearch:
             keeps: with what was found out of the caller before. Not under policies, which hold since another
                 snapshot than that of the statement.
         """
+        weighs = params["dense"] and params["lexical"] and params["rrf_k"] is None
+        params = {**params, "weighs": weighs, **self._trust}
         quoted = self._phrases(connection, params["text"]) if params["lexical"] else None
         scope = self._scope(connection, params) if keeps else UNKNOWN
         exact = quoted is not None or self._storage.kind == "exact" or scope.documents is not None
@@ -81,7 +112,12 @@ class VersionSearch:
 
         def run(looked_up: int, *, exact: bool = False) -> list[Row]:
             statement = self._statement(params, narrowing, exact=exact)
-            asked = {**params, "weights": found.weights, "matches": found.best(looked_up)}
+            asked = {
+                **params,
+                "weights": found.weights,
+                "matches": found.best(looked_up),
+                "pairs": found.pairs,
+            }
             return statement.run(connection, asked, prepare=None if exact else True).fetchall()
 
         looked_up = max(FIRST_MATCHES, 2 * params["k"])
@@ -139,7 +175,7 @@ class VersionSearch:
         """The search with these parameters; `exact` compares everything that the caller may see."""
         few = 2**31 if exact or self._storage.kind == "exact" else self._few_documents
         quoted = params["phrases"] is not None
-        key = (narrowing.text, few, params["candidates"], quoted)
+        key = (narrowing.text, few, params["candidates"], params["foremost"], quoted, params["weighs"])
         known = self._statements.get(key)
         if known is None:
             document = compose_query("visible_document", {"filters": sql.SQL(narrowing.text)})
@@ -152,6 +188,8 @@ class VersionSearch:
                 "walked": self._storage.walk(walkable, params["candidates"], self._storage.searched),
                 "few_documents": sql.SQL(str(few)),
                 "candidates": sql.SQL(str(params["candidates"])),
+                "foremost": sql.SQL(str(params["foremost"])),
+                **_WEIGHTS,
             }
             walk = (
                 "few_by_phrase" if quoted else "few_by_access" if narrowing == NO_FILTER else "few_by_filter"
@@ -162,6 +200,9 @@ class VersionSearch:
                     "few": compose_query("few_known", parts),
                     "is_few": compose_query("is_known_few", parts),
                 }
+            parts["weighed"] = compose_query(
+                "whole_documents_and_pairs" if params["weighs"] else "passages_alone", self.parts
+            )
             parts["quoted"] = compose_query("holds_phrases", parts) if quoted else sql.SQL("true")
             known = PreparedQuery(compose_query("search", parts), "search")
             if len(self._statements) >= STATEMENTS:
@@ -192,6 +233,9 @@ def hit_of(row: Row) -> Hit:
         lexical,
         None if dense is None else row["dense_rank"],
         row["lexical_rank"] if lexical else None,
+        row["document_dense"],
+        row["document_lexical"],
+        row["pairs"],
     )
     return Hit(
         text=row["text"],

@@ -395,7 +395,7 @@ def _rows(connection: Pg, evidence: PurgeEvidence, mentions: Mentions) -> Iterat
 
 def _versions(connection: Pg, evidence: PurgeEvidence, waiting: Waiting) -> Iterator[_Hit]:
     number, building = {"document_id": evidence.document_id}, waiting.storages
-    kinds = ("vectors", "lexical")
+    kinds = ("vectors", "lexical", "documents")
     for storage, row in query_versions(connection, "traces_in_version", number, *kinds, without=building):
         for kind in kinds:
             yield from [_Hit(f"rag.{kind}_{storage}", "its row")] * row[kind]

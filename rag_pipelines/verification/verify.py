@@ -260,7 +260,7 @@ class _Verification:
             "watermark": version.watermark,
             "limit": SAMPLES,
         }
-        parts = {kind: f"{kind}_{version.storage}" for kind in ("vectors", "lexical")}
+        parts = {kind: f"{kind}_{version.storage}" for kind in ("vectors", "lexical", "documents")}
         rows = query(self._connection, "verify_version", params, parts).fetchall()
         sound = next((row for row in rows if row["kind"] is None), {"documents": 0})
         drift = [Drift(row["kind"], row["documents"], row["samples"]) for row in rows if row["kind"]]

@@ -37,10 +37,15 @@ UNCACHED = {"cache": {"results": 0}}
 def told(result: Result) -> list[Any]:
     """All that an answer says, but for the weight of words and the time it took."""
     hits = [
-        (hit.path, hit.text, hit.scores.dense and round(hit.scores.dense, 5), hit.scores.dense_rank)
+        (hit.path, hit.text, *_rounded(hit.scores.dense, hit.scores.document_dense), hit.scores.dense_rank)
         for hit in result.hits
     ]
-    return [hits, [hit.scores.lexical_rank for hit in result.hits], result.route, result.steps]
+    words = [(hit.scores.lexical_rank, hit.scores.pairs) for hit in result.hits]
+    return [hits, words, result.route, result.steps]
+
+
+def _rounded(*scores: float | None) -> list[float | None]:
+    return [score and round(score, 5) for score in scores]
 
 
 @pytest.fixture(params=[False, True], ids=["owner", "reader"])

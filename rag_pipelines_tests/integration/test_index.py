@@ -201,7 +201,15 @@ def test_a_version_that_caught_up_equals_one_built_anew(filled: Workspace) -> No
             "ORDER BY 1, 2, 3, 4"
         )
 
+    def documents(storage: int) -> list[dict[str, object]]:
+        return filled.rows(
+            "SELECT document_id, chunk_set_id, embedding::text, "
+            "regexp_replace(weights::text, ':[^,}]+', '', 'g') AS terms "
+            f"FROM rag.documents_{storage} ORDER BY 1"
+        )
+
     assert content(caught_up.storage) == content(anew.storage)
+    assert documents(caught_up.storage) == documents(anew.storage) != []
     assert terms(caught_up.storage) == terms(anew.storage)
     assert postings(caught_up.storage) == postings(anew.storage) != []
     assert not filled.rows(f"SELECT FROM rag.postings_{caught_up.storage} WHERE entries = ''")

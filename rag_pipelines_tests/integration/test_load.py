@@ -51,6 +51,25 @@ CONTENT = """
     FROM rag.vectors_{n} v FULL JOIN rag.lexical_{n} l USING (document_id, chunk_set_id, ordinal)
     ORDER BY 1, 2, 3"""
 
+DOCUMENTS = """
+    SELECT document_id, chunk_set_id, embedding::text, weights::text FROM rag.documents_{n} ORDER BY 1"""
+
+WHOLE_DOCUMENTS = """
+    SELECT v.document_id, v.chunk_set_id, l2_normalize(avg(v.embedding))::text AS embedding, (
+        SELECT ('{{' || string_agg(term || ':' ||
+            (tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * length / average)))::real, ',')
+                || '}}/1000000000')::sparsevec
+        FROM (SELECT rag.term_id(w.lexeme) AS term, sum(cardinality(w.positions))::float8 AS tf
+              FROM rag.lexical_{n} l, unnest(l.words) AS w WHERE l.document_id = v.document_id
+              GROUP BY 1) AS terms,
+             (SELECT sum(rag.text_length(words)) AS length
+              FROM rag.lexical_{n} l WHERE l.document_id = v.document_id) AS one,
+             (SELECT sum(rag.text_length(words))::float8 / count(DISTINCT document_id) AS average
+              FROM rag.lexical_{n}) AS all_
+    )::text AS weights
+    FROM rag.vectors_{n} v GROUP BY 1, 2 ORDER BY 1"""
+"""By one statement over all rows: what the row of each document should hold."""
+
 EXPECTED = """
     SELECT d.document_id, c.chunk_set_id, c.ordinal, d.tenant,
            rag.words('english', c.prefix || c.text)::text AS words
@@ -131,6 +150,9 @@ def test_a_version_is_the_same_in_one_slice_and_in_many(filled: Workspace, many_
         patch.setattr(slices, "SLICE_ROWS", 1000)
         whole = filled.build(full=True)
     assert filled.rows(CONTENT.format(n=sliced.storage)) == filled.rows(CONTENT.format(n=whole.storage))
+    documents = filled.rows(DOCUMENTS.format(n=sliced.storage))
+    assert documents == filled.rows(DOCUMENTS.format(n=whole.storage))
+    assert documents == filled.rows(WHOLE_DOCUMENTS.format(n=sliced.storage)) != []
     assert sliced.spec == whole.spec
     assert all(filled.validate(sliced).values())
 

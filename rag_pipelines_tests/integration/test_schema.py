@@ -126,14 +126,14 @@ def test_the_policies_of_versions_that_are_there_follow_their_definition(workspa
         "WHERE schemaname = 'rag' AND tablename ~ '_[0-9]+$' ORDER BY tablename"
     )
     before = workspace.rows(policies)
-    assert [row["policyname"] for row in before] == ["reader"] * 4
+    assert [row["policyname"] for row in before] == ["reader"] * 5
     changed = text.replace("CREATE POLICY reader", "CREATE POLICY searcher").replace(
         "USING (tenant =", "USING (term IS NOT NULL AND tenant ="
     )
     with workspace.database.connection() as connection:
         assert migrate(connection, with_object(identity, changed)) == [identity]
         after = workspace.rows(policies)
-        assert [row["policyname"] for row in after] == ["searcher"] * 4
+        assert [row["policyname"] for row in after] == ["searcher"] * 5
         assert sum("term IS NOT NULL" in row["qual"] for row in after) == 2
         assert migrate(connection) == [identity]
     assert workspace.rows(policies) == before

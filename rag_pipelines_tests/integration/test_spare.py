@@ -9,6 +9,7 @@ import pytest
 from rag_pipelines.gates.refresh import refresh_index
 from rag_pipelines.index.promotion import collect_versions, rollback
 from rag_pipelines.index.spare import make_spare
+from rag_pipelines.index.storage import TABLES
 from rag_pipelines.index.versions import Version
 from rag_pipelines.retention.purge import purge_document
 from rag_pipelines_tests.integration.stock import Fill, Stock
@@ -62,7 +63,7 @@ def test_the_first_refresh_after_a_full_build_catches_up_from_the_copy(shelf: Wo
 def test_a_copy_finds_what_its_original_finds(shelf: Workspace) -> None:
     kept = {
         kind: [shelf.rows(f"SELECT t::text FROM rag.{kind}_{n} t ORDER BY 1") for n in (1, 2)]
-        for kind in ("vectors", "lexical", "terms", "postings")
+        for kind in TABLES
     }
     assert all(original == copy and original for original, copy in kept.values())
 
@@ -78,6 +79,7 @@ def test_what_is_purged_leaves_the_copy(shelf: Workspace) -> None:
     (shelf.docs / "avocet.md").unlink()
     purge(shelf, "avocet.md")
     assert not shelf.rows("SELECT FROM rag.lexical_2 WHERE words @@ 'avocet'")
+    assert len(shelf.rows("SELECT FROM rag.documents_2")) == 3
     shelf.write("bittern.md", "# Bittern\n\nThe bittern booms.")
     shelf.ingest()
     version = refresh(shelf)

@@ -143,19 +143,45 @@ CREATE OR REPLACE FUNCTION rag.text_length(words tsvector) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT count(DISTINCT place)::integer FROM unnest(words), unnest(positions) AS place);
 
+-- object: FUNCTION rag.question_read(regconfig[], text)
+-- The words of a question to an index in several languages, with their places: read in that of which it has the most stop
+-- words, or in each of these where it does not tell. The stop words of one language are rare words in the texts of another.
+CREATE OR REPLACE FUNCTION rag.question_read(languages regconfig[], question text) RETURNS tsvector[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (
+    SELECT array_agg(rag.words_as_typed_and_folded(
+               language, concat_ws(' ', rag.as_typed(folded), rag.identifiers_joined(folded))))
+    FROM (SELECT language, rank() OVER (ORDER BY rag.text_length(to_tsvector(language, question))) AS place
+          FROM unnest(languages) AS language) AS one,
+         rag.width_folded(question) AS folded
+    WHERE place = 1
+);
+
 -- object: FUNCTION rag.question_words(regconfig[], text)
--- The words of a question to an index in several languages: read in that of which it has the most stop words, or in
--- each of these where it does not tell. The stop words of one language are rare words in the texts of another.
+-- The same without their places, each once.
 CREATE OR REPLACE FUNCTION rag.question_words(languages regconfig[], question text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
     SELECT array_to_tsvector(array_agg(DISTINCT lexeme))
-    FROM (SELECT language, rank() OVER (ORDER BY rag.text_length(to_tsvector(language, question))) AS place
-          FROM unnest(languages) AS language) AS one,
-         rag.width_folded(question) AS folded,
-         unnest(rag.words_as_typed_and_folded(
-             language, concat_ws(' ', rag.as_typed(folded), rag.identifiers_joined(folded))))
-    WHERE place = 1
+    FROM unnest(rag.question_read(languages, question)) AS reading, unnest(reading)
+);
+
+-- object: FUNCTION rag.question_pairs(tsvector[])
+-- What a chunk's words have to match to hold two words that stand beside each other in a question that was read, for each
+-- such two; NULL where there are none. At most 32: a longer text is no question.
+CREATE OR REPLACE FUNCTION rag.question_pairs(readings tsvector[]) RETURNS tsquery[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (
+    WITH word AS MATERIALIZED (
+        SELECT number, at, lexeme,
+               ('''' || replace(replace(lexeme, '\', '\\'), '''', '''' || '''') || '''')::tsquery AS wanted
+        FROM unnest(readings) WITH ORDINALITY AS each (reading, number), unnest(reading) AS w, unnest(w.positions) AS at
+    ), pair AS (
+        SELECT one.wanted <-> next.wanted AS wanted, min(one.at) AS at
+        FROM word one JOIN word next ON next.number = one.number AND next.at = one.at + 1 AND next.lexeme <> one.lexeme
+        GROUP BY 1 ORDER BY at, 1 LIMIT 32
+    )
+    SELECT array_agg(wanted ORDER BY at, wanted) FROM pair
 );
 
 -- object: FUNCTION rag.phrases_query(regconfig[], text[])

@@ -54,7 +54,7 @@ BEGIN
     FOR former IN SELECT policyname FROM pg_policies WHERE schemaname = 'rag' AND tablename = name LOOP
         EXECUTE format('DROP POLICY %I ON rag.%I', former, name);
     END LOOP;
-    IF name ~ '^(vectors|lexical)_' THEN
+    IF name ~ '^(vectors|lexical|documents)_' THEN
         EXECUTE format($policy$
             CREATE POLICY reader ON rag.%1$I FOR SELECT USING (
                 (SELECT true FROM rag.document d WHERE d.document_id = %1$I.document_id)
@@ -73,8 +73,16 @@ BEGIN
 END $$;
 
 -- object: FUNCTION rag.protect_version(integer)
--- All tables of one version.
+-- All tables of one version. One that the release before built has no rows of documents, and gets a table for them.
 CREATE OR REPLACE FUNCTION rag.protect_version(storage integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM rag.protect_table(kind || '_' || storage) FROM unnest(ARRAY['vectors', 'lexical', 'terms', 'postings']) AS kind;
+    IF to_regclass('rag.documents_' || storage) IS NULL THEN
+        EXECUTE format(
+            'CREATE TABLE rag.documents_%s (document_id bigint PRIMARY KEY, chunk_set_id bigint NOT NULL, '
+            'embedding %s NOT NULL, weights sparsevec NOT NULL)', storage,
+            (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+             WHERE attrelid = to_regclass('rag.vectors_' || storage) AND attname = 'embedding'));
+    END IF;
+    PERFORM rag.protect_table(kind || '_' || storage)
+    FROM unnest(ARRAY['vectors', 'lexical', 'documents', 'terms', 'postings']) AS kind;
 END $$;

@@ -112,7 +112,8 @@ UNION ALL SELECT 'rag.document_content' FROM rag.document_content WHERE document
 -- name: traces_in_version
 -- A version's rows under the document's number: vectors, then words.
 SELECT (SELECT count(*) FROM {vectors} WHERE document_id = %(document_id)s) AS vectors,
-       (SELECT count(*) FROM {lexical} WHERE document_id = %(document_id)s) AS lexical;
+       (SELECT count(*) FROM {lexical} WHERE document_id = %(document_id)s) AS lexical,
+       (SELECT count(*) FROM {documents} WHERE document_id = %(document_id)s) AS documents;
 
 -- name: vector_traces
 -- Rows of a version with one of the document's vectors, by document.
@@ -191,7 +192,7 @@ FROM information_schema.columns c JOIN information_schema.tables t USING (table_
 WHERE c.table_schema = 'rag' AND t.table_type = 'BASE TABLE'
   AND (c.data_type IN ('text', 'json', 'jsonb') OR c.udt_name = '_text')
   AND c.table_name <> ALL('{document,wanted,inbox,shard_lease,document_chunks,document_content,document_former,unreferenced,released,forgotten,parse,chunk_set,chunk,access_rule,principal_group,membership,session,profile,migration,schema_object,schema_release,source}')
-  AND c.table_name !~ '^(vectors|lexical|terms|postings|partials)_[0-9]+$'
+  AND c.table_name !~ '^(vectors|lexical|documents|terms|postings|partials)_[0-9]+$'
   AND NOT (c.table_name = 'hold' AND c.column_name IN ('path', 'label', 'document'))
   AND c.column_name <> ALL('{state,outcome,cause,stage,status,kind,action,change,gate,suite,expectation,index_name,error_class,fingerprint,settings,code_version,content,lease_owner,required_gates}')
 ORDER BY c.table_name, c.ordinal_position;

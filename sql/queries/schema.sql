@@ -48,7 +48,7 @@ UPDATE rag.schema_object SET checksum = '';
 
 -- name: version_tables
 SELECT tablename AS table_name FROM pg_tables
-WHERE schemaname = 'rag' AND tablename ~ '^(vectors|lexical|terms|postings)_[0-9]+$' ORDER BY tablename;
+WHERE schemaname = 'rag' AND tablename ~ '^(vectors|lexical|documents|terms|postings)_[0-9]+$' ORDER BY tablename;
 
 -- name: protect_table
 SELECT rag.protect_table(%(table)s);

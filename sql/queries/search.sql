@@ -68,16 +68,23 @@ SELECT rag.phrases_query({configurations}::regconfig[], %(phrases)s::text[])::te
 -- name: words_asked
 -- The words of a question that a tenant's rows have: each with its idf (Robertson and Sparck Jones 1976, as Lucene has
 -- it) and its postings. Rarest first; once their postings are many, those of commoner words are left out: candidates
--- come from the rare ones, and the score counts all.
-SELECT w.term, w.documents, w.idf, p.entries
+-- come from the rare ones, and the score counts all. One row more, without a word, has the pairs of words that stand
+-- beside each other.
+WITH question AS MATERIALIZED (
+    SELECT rag.question_read({configurations}::regconfig[], %(text)s) AS readings
+)
+SELECT w.term, w.documents, w.idf, p.entries, NULL AS pairs
 FROM (
     SELECT t.term, t.documents, ln(1 + (n.documents - t.documents + 0.5) / (t.documents + 0.5))::float8 AS idf,
            sum(t.documents) OVER (ORDER BY t.documents, t.term) - t.documents AS read_before
-    FROM (SELECT DISTINCT rag.term_id(lexeme) AS term FROM unnest(rag.question_words({configurations}::regconfig[], %(text)s))) q
+    FROM (SELECT DISTINCT rag.term_id(lexeme) AS term
+          FROM question, unnest(readings) AS reading, unnest(reading)) q
     JOIN {terms} t ON t.tenant = %(tenant)s AND t.term = q.term
     JOIN {terms} n ON n.tenant = %(tenant)s AND n.term = 0
 ) w LEFT JOIN {postings} p ON p.tenant = %(tenant)s AND p.term = w.term AND w.read_before < %(postings)s
-ORDER BY w.term;
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, rag.question_pairs(readings)::text FROM question WHERE %(weighs)s
+ORDER BY term;
 
 -- name: walk_vectors
 -- The rows that the caller may see, by a walk along the graph of vectors, nearest first.
@@ -94,6 +101,23 @@ ORDER BY w.term;
 -- Whether the walk gives a version's row `v`: nothing where few documents are compared one by one.
 %(dense)s AND NOT (SELECT exact FROM route)
 AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
+
+-- name: whole_documents_and_pairs
+-- What else counts where both sides do: what the passage's document says as a whole, and how many of the words that stand
+-- beside each other in the question do so in the passage.
+SELECT r.*, whole.dense_score AS document_dense, whole.lexical_score AS document_lexical,
+       CASE WHEN is_foremost AND r.lexical_score > 0 AND %(pairs)s::text IS NOT NULL THEN (
+           SELECT count(*) FROM {lexical} l, unnest(%(pairs)s::text::tsquery[]) AS pair
+           WHERE l.document_id = r.document_id AND l.chunk_set_id = r.chunk_set_id AND l.ordinal = r.ordinal
+             AND l.words @@ pair) END AS pairs
+FROM told r LEFT JOIN LATERAL (
+    SELECT -(t.embedding <#> (SELECT vector FROM asked)) AS dense_score,
+           -(t.weights <#> (SELECT weights FROM asked)) AS lexical_score
+    FROM {documents} t WHERE t.document_id = r.document_id AND t.chunk_set_id = r.chunk_set_id OFFSET 0
+) AS whole ON is_foremost
+
+-- name: passages_alone
+SELECT *, NULL::float8 AS document_dense, NULL::float8 AS document_lexical, NULL::bigint AS pairs FROM told
 
 -- name: is_few
 (SELECT count(*) FROM few) <= {few_documents}
@@ -128,9 +152,10 @@ WITH live AS (
     WHERE (SELECT exact FROM route) AND {text} AND {quoted}
       AND v.document_id = ANY(ARRAY(SELECT document_id FROM few))
 ), candidates AS (
-    (SELECT * FROM near WHERE %(dense)s ORDER BY dense_score DESC LIMIT {candidates})
+    (SELECT * FROM near WHERE %(dense)s ORDER BY dense_score DESC, document_id, chunk_set_id, ordinal LIMIT {candidates})
     UNION
-    (SELECT * FROM near WHERE lexical_score > 0 ORDER BY lexical_score DESC LIMIT {candidates})
+    (SELECT * FROM near WHERE lexical_score > 0
+     ORDER BY lexical_score DESC, document_id, chunk_set_id, ordinal LIMIT {candidates})
     UNION
     (SELECT v.document_id, v.chunk_set_id, v.ordinal, -(v.embedding <#> (SELECT vector FROM asked)),
             -(v.weights <#> (SELECT weights FROM asked))
@@ -144,42 +169,67 @@ WITH live AS (
        AND (SELECT {visible} FROM rag.document d WHERE d.document_id = v.document_id AND d.state <> 'tombstoned')
      LIMIT {candidates})
 ), ranked AS (
-    SELECT *,
-           rank() OVER (ORDER BY dense_score DESC NULLS LAST) AS dense_rank,
-           rank() OVER (ORDER BY lexical_score DESC NULLS LAST) AS lexical_rank,
-           coalesce((dense_score - min(dense_score) OVER ())
-                    / nullif(max(dense_score) OVER () - min(dense_score) OVER (), 0), 1) AS dense_share,
-           coalesce(lexical_score / nullif(max(lexical_score) OVER (), 0), 0) AS lexical_share
+    SELECT *, row_number() OVER (ORDER BY dense_score DESC NULLS LAST, document_id, chunk_set_id, ordinal) AS dense_rank,
+           row_number() OVER (ORDER BY lexical_score DESC NULLS LAST, document_id, chunk_set_id, ordinal) AS lexical_rank
     FROM candidates
+), told AS (
+    -- Foremost are the candidates of a search for few hits. A search for more puts them first, in the same order: what
+    -- others score changes none of their shares.
+    SELECT *, (%(dense)s AND dense_rank <= {foremost}) OR (lexical_score > 0 AND lexical_rank <= {foremost}) AS is_foremost
+    FROM ranked
+), weighed AS MATERIALIZED (
+    {weighed}
+), shared AS (
+    -- Each score as a share of the best one, and how far the dense side is to be trusted: by how near the nearest passage
+    -- is, of what is near by this model.
+    SELECT *,
+           coalesce((dense_score - min(dense_score) OVER alike)
+                    / nullif(max(dense_score) OVER alike - min(dense_score) OVER alike, 0), 1) AS dense_share,
+           coalesce(lexical_score / nullif(max(lexical_score) OVER alike, 0), 0) AS lexical_share,
+           coalesce((document_dense - min(document_dense) OVER alike)
+                    / nullif(max(document_dense) OVER alike - min(document_dense) OVER alike, 0), 0) AS document_dense_share,
+           coalesce(document_lexical / nullif(max(document_lexical) OVER alike, 0), 0) AS document_lexical_share,
+           coalesce(pairs::float8 / nullif(max(pairs) OVER alike, 0), 0) AS pair_share,
+           CASE WHEN %(far)s::float8 IS NULL THEN 1
+                ELSE least(greatest((max(dense_score) OVER alike - %(far)s::float8) / (%(near)s::float8 - %(far)s::float8),
+                                    {least_dense}), 1) END AS dense_trust
+    FROM weighed WINDOW alike AS (PARTITION BY is_foremost)
 ), fused AS (
     SELECT *, (CASE
         WHEN NOT %(lexical)s THEN dense_score
         WHEN NOT %(dense)s THEN lexical_score
-        WHEN %(rrf_k)s::int IS NULL THEN
-            %(dense_weight)s * dense_share + (1 - %(dense_weight)s) * lexical_share
-        ELSE %(dense_weight)s / (%(rrf_k)s::int + dense_rank)
-           + CASE WHEN lexical_score > 0 THEN (1 - %(dense_weight)s) / (%(rrf_k)s::int + lexical_rank) ELSE 0 END
-    END)::float8 AS score
-    FROM ranked
+        WHEN %(weighs)s THEN
+            (dense_trust * (%(dense_weight)s * dense_share + {document_weight} * document_dense_share)
+             + (1 - %(dense_weight)s) * lexical_share + {document_weight} * document_lexical_share
+             + {pair_weight} * pair_share) / (1 + 2 * {document_weight} + {pair_weight})
+        ELSE CASE WHEN dense_rank <= {foremost} OR NOT is_foremost
+                  THEN %(dense_weight)s / (%(rrf_k)s::int + dense_rank) ELSE 0 END
+           + CASE WHEN lexical_score > 0 AND (lexical_rank <= {foremost} OR NOT is_foremost)
+                  THEN (1 - %(dense_weight)s) / (%(rrf_k)s::int + lexical_rank) ELSE 0 END
+    END)::float8 AS own_score
+    FROM shared
 )
 SELECT live.version_id, (SELECT rag.switches(%(index_name)s)) AS switches, (SELECT exact FROM route) AS exact,
        (SELECT holds FROM known) AS holds,
        (SELECT count(*) FROM candidates WHERE lexical_score > 0) AS with_words, hit.*
 FROM live LEFT JOIN LATERAL (
-    SELECT f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank,
+    SELECT f.place, f.score, f.dense_score, f.lexical_score, f.dense_rank, f.lexical_rank, f.document_dense, f.document_lexical, f.pairs,
            cs.key AS chunk_set_key, f.ordinal, f.document_id, c.text, c.context, c.heading_path, c.start_at, c.end_at,
            c.page_first, c.page_last, c.confidence, c.links, c.tokens,
            coalesce(d.given_title, cs.title, p.title, d.name) AS title, d.url, d.path, d.external_id, d.author,
            coalesce(p.precedence, jsonb_build_object()) || d.metadata AS metadata, d.modified_at, p.media_type, s.name AS source, s.listed_at AS as_of,
            CASE WHEN d.unread_since IS NOT NULL THEN d.text_of END AS text_of
-    FROM (SELECT * FROM fused ORDER BY score DESC, document_id, chunk_set_id, ordinal LIMIT %(k)s) f
+    FROM (SELECT *, CASE WHEN is_foremost THEN own_score
+                         ELSE least(own_score, min(own_score) FILTER (WHERE is_foremost) OVER ()) END AS score,
+                 row_number() OVER (ORDER BY is_foremost DESC, own_score DESC, document_id, chunk_set_id, ordinal) AS place
+          FROM fused ORDER BY place LIMIT %(k)s) f
     JOIN rag.chunk_set cs USING (chunk_set_id)
     JOIN rag.chunk c USING (chunk_set_id, ordinal)
     JOIN rag.document d USING (document_id)
     JOIN rag.source s USING (source_id)
     LEFT JOIN rag.parse p USING (parse_id)
 ) hit ON live.version_id = %(version_id)s
-ORDER BY hit.score DESC, hit.document_id, hit.ordinal;
+ORDER BY hit.place;
 
 -- name: tenants
 -- The tenants of an index's documents; for a message that names the valid ones.

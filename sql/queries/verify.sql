@@ -152,7 +152,8 @@ FROM compared GROUP BY kind;
 -- Documents that a version shows and the catalogue does not know.
 SELECT 'stray' AS kind, count(DISTINCT document_id) AS documents,
        (array_agg(DISTINCT 'document ' || document_id))[1:%(limit)s] AS samples
-FROM (SELECT document_id FROM {vectors} UNION ALL SELECT document_id FROM {lexical}) v
+FROM (SELECT document_id FROM {vectors} UNION ALL SELECT document_id FROM {lexical}
+      UNION ALL SELECT document_id FROM {documents}) v
 WHERE NOT EXISTS (SELECT FROM rag.document d WHERE d.document_id = v.document_id)
 HAVING count(*) > 0;
 
