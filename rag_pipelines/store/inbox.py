@@ -4,14 +4,14 @@ What belongs here: taking a sending with its receipt, what became of it, and rea
 connector. What does not: who may send (`serving.push`), and what a run makes of it (`connectors.push`).
 
 A sending is taken in one transaction with its receipt, its audit row and a hint. Sendings to one source
-follow each other, so that who has seen the newest has seen all. Its content is put into the blob store
-before, and looked for again while no collection can remove it.
+follow each other, so that who has seen the newest has seen all. Their content goes into the blob store while
+no collection can remove any, and nothing is kept of a sending that is refused.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -23,7 +23,7 @@ from rag_pipelines.config.settings import Settings
 from rag_pipelines.connectors.base import Connector
 from rag_pipelines.connectors.push import PUSHED, PushConnector, Pushed, Sent
 from rag_pipelines.errors import ConflictError
-from rag_pipelines.fingerprint import fingerprint
+from rag_pipelines.fingerprint import fingerprint, sha256
 from rag_pipelines.store.audit import record_audit
 from rag_pipelines.store.blobs import BlobStore
 from rag_pipelines.store.database import Database, Pg, Row, mapped_errors, query
@@ -102,33 +102,25 @@ def accept(
         SwitchedOffError: ingest is read-only.
         TransientError, DatabaseError: they cannot be kept; nothing was taken.
     """
-    contents = [one.content for one in sendings if one.pushed is not None]
-    digests = iter(blobs.put_all("raw", contents))
-    hashes = [next(digests) if one.pushed is not None else None for one in sendings]
+    hashes = [None if one.pushed is None else sha256(one.content) for one in sendings]
     with database.transaction() as connection:
         refuse_read_only(connection, f"sending to source {source!r}")
         query(connection, "begin_sending", {"source": source})
-        query(connection, "hold_removals")
         known = _known(connection, source, [one.key for one in sendings])
-        receipts, told = [], Counter[str]()
         for sending, raw in zip(sendings, hashes, strict=True):
-            digest = _digest(sending, raw)
-            if (before := known.get(sending.key)) is not None:
-                if before.digest != digest:
-                    raise ConflictError(
-                        f"the idempotency key {sending.key!r} was used at "
-                        f"{before.receipt.received_at:%Y-%m-%d %H:%M:%S} UTC for another sending; valid: the "
-                        "same again, or a new key"
-                    )
-                receipts.append(msgspec.structs.replace(before.receipt, repeated=True))
-                continue
-            if raw is not None and not blobs.holds("raw", raw):
-                blobs.put("raw", sending.content)
-            receipts.append(_take(connection, source, sender, sending, raw, digest))
-            told[sending.action] += 1
-        if told:
+            _refuse_used(sending, _digest(sending, raw), known)
+        new = [one for one in sendings if one.key not in known]
+        query(connection, "hold_removals")
+        blobs.put_all("raw", [one.content for one in new if one.pushed is not None])
+        receipts = [
+            msgspec.structs.replace(known[one.key].receipt, repeated=True)
+            if one.key in known
+            else _take(connection, source, sender, one, raw)
+            for one, raw in zip(sendings, hashes, strict=True)
+        ]
+        if new:
             put_hints(connection, [source], [None])
-            record_audit(connection, "push", source, dict(told), sender)
+            record_audit(connection, "push", source, Counter(one.action for one in new), sender)
     return receipts
 
 
@@ -204,9 +196,16 @@ def _known(connection: Pg, source: str, keys: Sequence[str]) -> dict[str, _Known
     return {row["key"]: _Known(_receipt(row), row["digest"]) for row in rows}
 
 
-def _take(
-    connection: Pg, source: str, sender: str, sending: Sending, raw: bytes | None, digest: UUID
-) -> Receipt:
+def _refuse_used(sending: Sending, digest: UUID, known: Mapping[str, _Known]) -> None:
+    before = known.get(sending.key)
+    if before is not None and before.digest != digest:
+        raise ConflictError(
+            f"the idempotency key {sending.key!r} was used at {before.receipt.received_at:%Y-%m-%d %H:%M:%S} "
+            "UTC for another sending; valid: the same again, or a new key"
+        )
+
+
+def _take(connection: Pg, source: str, sender: str, sending: Sending, raw: bytes | None) -> Receipt:
     params = {"source": source, "external_id": sending.external_id}
     if sending.pushed is None:
         row = query(connection, "withdraw_sent", params).fetchone()
@@ -218,7 +217,7 @@ def _take(
         **params,
         "key": sending.key,
         "action": sending.action,
-        "digest": digest,
+        "digest": _digest(sending, raw),
         "sequence": row["sequence"] if row else 0,
         "sent_by": sender,
     }

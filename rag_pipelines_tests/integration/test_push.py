@@ -135,6 +135,8 @@ def test_a_sending_is_taken_once_and_its_key_stands_for_nothing_else(desk: Desk)
         assert refused.json()["type"].endswith(":key-used")
         assert "valid: the same again, or a new key" in refused.json()["detail"]
     assert desk.get("document", id="18").status_code == 404
+    blobs = BlobStore.of(desk.workspace.settings)
+    assert {blobs.get("raw", one) for one in blobs.digests("raw")} == {b"The heron waits."}
     assert len(desk.workspace.rows("SELECT FROM rag.inbox")) == 1
     assert len(desk.workspace.rows("SELECT FROM rag.audit WHERE action = 'push'")) == 1
 
