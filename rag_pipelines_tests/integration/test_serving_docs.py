@@ -62,18 +62,19 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(description
     assert all(one["summary"] and one["description"] for one in operations)
 
 
-def test_the_page_shows_every_operation_and_asks_no_other_host(workspace: Workspace) -> None:
-    workspace.document["serving"] = {"anonymous": {"tenant": "default"}}
-    with served(workspace) as client, opened() as person:
+def test_the_page_shows_every_operation_and_asks_no_other_host(
+    workspace: Workspace, description: dict[str, Any]
+) -> None:
+    with opened() as person, served(workspace) as client:
         person.driver.get(f"{client.base_url}/docs")
-        person.wait_for_text("/readyz")
-        page = person.text()
+        for operations in description["paths"].values():
+            for operation in operations.values():
+                person.wait_for_text(operation["summary"])
+        complaints = person.driver.get_log("browser")
         policy = client.get("/docs").headers["content-security-policy"]
+    assert complaints == []
     assert "default-src 'none'" in policy
     assert "http" not in policy
-    for path in ("/v1/search", "/v1/push/{source}/batch", "/readyz"):
-        assert re.sub(r"[/{}]", "", path) in re.sub(r"[/{}\u200b]|<wbr>", "", page), path
-    assert "Unable to render" not in page
 
 
 def test_the_page_can_be_switched_off(workspace: Workspace) -> None:
