@@ -67,12 +67,14 @@ class Found(BaseModel):
 class Answer(BaseModel):
     """What the tool gives back. `left_out` counts passages over the token limit.
 
-    `notes` say what is switched off.
+    `notes` say what the answer goes without. `unquoted` is what was found without the quoted phrases where no
+    passage holds them.
     """
 
     passages: list[Found]
     left_out: int
     notes: list[str]
+    unquoted: list[Found] = []
 
 
 def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller: Caller) -> MCPServer:
@@ -113,7 +115,9 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
             raise ToolError("the search cannot be answered now; try again later") from error
         except RagError as error:
             raise ToolError("the search failed") from error
-        return answer_of(pack_context(result.hits, caller.max_tokens), result.notes)
+        packed = pack_context(result.hits, caller.max_tokens)
+        apart = pack_context(result.unquoted.hits if result.unquoted else (), caller.max_tokens)
+        return answer_of(packed, result.notes, apart)
 
     return server
 
@@ -139,10 +143,15 @@ def _narrowing(given: dict[str, Any] | None, known: list[str]) -> Filter:
     return chosen
 
 
-def answer_of(packed: PackedContext, notes: Sequence[str]) -> Answer:
-    """What the tool says of passages that were found."""
-    passages = [_to_passage(passage) for passage in packed.passages]
-    return Answer(passages=passages, left_out=packed.left_out, notes=list(notes))
+def answer_of(packed: PackedContext, notes: Sequence[str], apart: PackedContext | None = None) -> Answer:
+    """What the tool says of passages that were found; `apart` are those without quoted phrases."""
+    unquoted = [_to_passage(passage) for passage in apart.passages] if apart else []
+    return Answer(
+        passages=[_to_passage(passage) for passage in packed.passages],
+        left_out=packed.left_out + (apart.left_out if apart else 0),
+        notes=list(notes),
+        unquoted=unquoted,
+    )
 
 
 def _to_passage(passage: Passage) -> Found:

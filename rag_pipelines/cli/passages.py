@@ -71,7 +71,7 @@ def show_explanation(result: Result) -> None:
 
     places = [{place.chunk_id: place for place in step.places} for step in result.steps]
     rows = []
-    for rank, hit in enumerate(result.hits, 1):
+    for rank, hit in enumerate(result.unquoted.hits if result.unquoted else result.hits, 1):
         scores = hit.scores
         after = (step[hit.chunk_id] for step in places)
         rows.append((

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rag_pipelines.cli.invocation import Invocation, invocation
 from rag_pipelines.cli.options import Since, Until, window
-from rag_pipelines.cli.output import AsJson, number, print_json, say
+from rag_pipelines.cli.output import AsJson, number, print_json, say, stdout
 from rag_pipelines.errors import RagError, UsageError
 
 if TYPE_CHECKING:
     from rag_pipelines.query.filters import Filter
-    from rag_pipelines.query.hits import Filters
+    from rag_pipelines.query.hits import Filters, Hit
     from rag_pipelines.query.search import Searcher
 
 
@@ -98,9 +99,11 @@ def query(
     finally:
         searcher.close()
     if as_json:
-        hits = [{"citation": hit.citation, **msgspec.to_builtins(hit)} for hit in result.hits]
         context_ = {"context": {"text": packed.text, **msgspec.to_builtins(packed)}} if packed else {}
-        print_json({**msgspec.to_builtins(result), "hits": hits, **context_})
+        told = {**msgspec.to_builtins(result), "hits": _cited(result.hits)}
+        if result.unquoted:
+            told["unquoted"]["hits"] = _cited(result.unquoted.hits)
+        print_json({**told, **context_})
         return
     for note in result.notes:
         say(f"note: {note}")
@@ -110,12 +113,21 @@ def query(
         show_context(packed)
     else:
         show_hits(result.hits, question)
+        if result.unquoted and result.unquoted.hits:
+            stdout().print("without the quoted phrases:", style="bold")
+            show_hits(result.unquoted.hits, question)
     if explain:
         show_explanation(result)
     took = f"embedding {result.embed_ms:.0f} ms, search {result.search_ms:.0f} ms"
     say(f"{number(len(result.hits), 'passage')} from version {result.version} of {name} ({mode}; {took})")
     if len(result.hits) < k and not caller:
         say("note: searched as everyone; use --user or --as to find what is restricted to users or groups")
+
+
+def _cited(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    import msgspec
+
+    return [{"citation": hit.citation, **msgspec.to_builtins(hit)} for hit in hits]
 
 
 def choose_index(chosen: Invocation, name: str | None) -> str:

@@ -49,7 +49,7 @@ SHOWN = 10
 TIE = 1e-6
 """Scores closer than this are equal."""
 
-SEARCH = {"fixed": True, "candidates": 100, "foremost": 100, "dense_weight": 1.0, "rrf_k": None}
+SEARCH = {"fixed": True, "quoted": (), "candidates": 100, "foremost": 100, "dense_weight": 1.0, "rrf_k": None}
 """What the search statement takes beside the caller and the question."""
 
 PassageKey = tuple[int, int]

@@ -149,12 +149,23 @@ class Step(msgspec.Struct, frozen=True):
     places: tuple[Place, ...]
 
 
+class Unquoted(msgspec.Struct, frozen=True):
+    """What a search finds if the quoted `phrases` that left it without a hit may be missing.
+
+    The other phrases stand in each hit.
+    """
+
+    phrases: tuple[str, ...]
+    hits: tuple[Hit, ...]
+
+
 class Result(msgspec.Struct, frozen=True):
     """The hits of one search, best first, all from one version of the index, and how they came about.
 
     `rewritten` is None where no rewriting is configured; `steps` are the optional stages in their order.
     `search_ms` is everything but the embedding; `cached` says that an earlier search had found it. `notes`
-    say what an operator has switched off that this answer goes without.
+    say what this answer goes without: what of the question was not asked, what an operator has switched off.
+    `unquoted` is there where phrases left no hit; then `steps` are of its hits.
     """
 
     index: str
@@ -168,6 +179,7 @@ class Result(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     cached: bool = False
     notes: tuple[str, ...] = ()
+    unquoted: Unquoted | None = None
 
 
 def chunk_place(hit: Hit) -> tuple[UUID, int]:

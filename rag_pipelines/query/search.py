@@ -38,17 +38,18 @@ from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
 from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate, without_documents
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Rewritten, Route
+from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Rewritten, Route, Unquoted
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
+from rag_pipelines.query.question import phrases, read_question, stop_words_note
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stage_chain import make_stages
 from rag_pipelines.query.stages import Again, Asked, Reading
 from rag_pipelines.query.statement import hit_of
 from rag_pipelines.query.switched import Switched
+from rag_pipelines.query.unquoted import find_unquoted
 from rag_pipelines.query.view import View
 from rag_pipelines.store.database import Database, Pg, Row, query
 from rag_pipelines.store.reader import prove_reader, reading_as
-from rag_pipelines.text.canonical import clean
 
 ATTEMPTS = 5
 """A second attempt fails only where a version was collected between two statements of one transaction."""
@@ -60,8 +61,6 @@ Purpose = Literal["answer", "judge", "canary"]
 """What a search is for: an answer, judging a version, or an answer of a version on trial."""
 
 MAX_K = 1000
-MAX_QUESTION = 10_000
-"""Characters; a longer question is not a question."""
 
 
 class Searcher:
@@ -143,15 +142,17 @@ class Searcher:
                 escapes row-level security, or this searcher is closed.
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
-        self._check(text, tenant, mode, k)
+        self._check(tenant, mode, k)
+        asked, notes = read_question(text)
         tracing.note(index=self._index, mode=mode, k=k)
-        asking = _Asking(clean(text), tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
+        asking = _Asking(asked, tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
         try:
-            return self._answer(asking, filters)
+            found = self._answer(asking, filters)
         except TransientError as error:
             if not isinstance(error.__cause__, RECOVERY_CONFLICTS):
                 raise
-            return self._answer(asking, filters)
+            found = self._answer(asking, filters)
+        return msgspec.structs.replace(found, notes=(*notes, *found.notes)) if notes else found
 
     def _answer(self, asking: _Asking, filters: Filter | Filters) -> Result:
         """The kept result where it is current, else that of a search."""
@@ -189,6 +190,7 @@ class Searcher:
             "index_name": self._index,
             "fixed": self._fixed is not None,
             "text": question.text,
+            "quoted": phrases(question.text),
             "dense": asking.mode != "lexical",
             "lexical": asking.mode != "dense",
             "tenant": asking.tenant,
@@ -200,20 +202,36 @@ class Searcher:
         pinned, rows, switched = self._fetch_rows(question, narrowing, params)
         tracing.note(version=pinned.version.version_id, candidates=len(rows))
         hits = [hit_of(row) for row in rows if row["score"] is not None]
-        again = partial(self._hits_without, pinned, question, narrowing, params, switched)
-        asked = asking.read(question.text, pinned, reading, again)
-        candidates, steps = self._stages.run(asked, hits, switched.without())
+        ask = partial(self._ask_again, pinned, question, switched)
+        left, quoted = None, params["quoted"]
+        by_words = asking.mode != "dense" or switched.is_lexical
+        if not hits and by_words:
+            left = find_unquoted(quoted, lambda kept: ask(narrowing, {**params, "quoted": kept}))
+            quoted = left.kept if left else ()
+
+        def without(documents: Sequence[int]) -> list[Hit]:
+            return ask(without_documents(narrowing, documents), {**params, "quoted": quoted})
+
+        asked = asking.read(question.text, pinned, reading, without)
+        candidates, steps = self._stages.run(asked, left.hits if left else hits, switched.without())
+        found = tuple(one.hit for one in candidates)
+        told = switched.notes(self._sources_of(asking.tenant), asking.mode, reranks=self._stages.reranks)
+        if left:
+            told = (*told, left.note)
+        elif by_words and not rows[0]["with_words"] and not self._has_words(pinned, question.text):
+            told = (*told, stop_words_note(meant=len(found)))
         result = Result(
             index=self._index,
             version=pinned.version.version_id,
             mode="lexical" if switched.is_lexical else asking.mode,
-            hits=tuple(one.hit for one in candidates),
+            hits=() if left else found,
             embed_ms=question.embed_ms,
             search_ms=round((time.perf_counter() - began) * 1000 - question.embed_ms, 3),
             route=Route(rows[0]["exact"], rows[0]["thorough"] is not False),
             rewritten=rewritten,
             steps=tuple(steps),
-            notes=switched.notes(self._sources_of(asking.tenant), asking.mode, reranks=self._stages.reranks),
+            notes=told,
+            unquoted=Unquoted(left.phrases, found) if left else None,
         )
         return result, switched
 
@@ -301,12 +319,8 @@ class Searcher:
                     f"{', '.join(sorted(known))}"
                 )
 
-    def _check(self, text: str, tenant: str, mode: str, k: int) -> None:
+    def _check(self, tenant: str, mode: str, k: int) -> None:
         self._must_be_open()
-        if not text.strip():
-            raise UsageError("the question is empty; give some words to look for")
-        if len(text) > MAX_QUESTION:
-            raise UsageError(f"the question has {len(text):,} characters; at most {MAX_QUESTION:,} are read")
         if not 1 <= k <= MAX_K:
             raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
         if mode not in ("dense", "lexical", "hybrid"):
@@ -332,6 +346,10 @@ class Searcher:
         with self._database.connection() as connection:
             row = query(connection, "is_known", {"tenant": tenant, "principals": own}).fetchone()
         return row is not None and bool(row["known"])
+
+    def _has_words(self, pinned: Pinned, text: str) -> bool:
+        with self._database.connection() as connection:
+            return pinned.search.has_words(connection, text)
 
     def _rewrite(self, asking: _Asking, reading: Reading) -> Rewritten | None:
         """The question as rewriting has it; as it was typed where that fails."""
@@ -410,18 +428,17 @@ class Searcher:
         except psycopg.errors.UndefinedTable:
             return None
 
-    def _hits_without(
+    def _ask_again(
         self,
         pinned: Pinned,
         question: _Question,
+        switched: Switched,
         narrowing: Predicate,
         params: dict[str, Any],
-        switched: Switched,
-        documents: Sequence[int],
     ) -> list[Hit]:
-        """The hits of the statement without some documents; none where another version is live by now, or
+        """The hits of the statement with something else; none where another version is live by now, or
         something else is switched off."""
-        narrower, obeying = switched.apply(without_documents(narrowing, documents), params)
+        narrower, obeying = switched.apply(narrowing, params)
         with self._database.connection() as connection:
             rows = self._rows(connection, pinned, question, narrower, {**obeying, **narrower.params})
         if not rows or (self._purpose != "judge" and rows[0]["switches"] != switched.text):

@@ -17,7 +17,7 @@ from rag_pipelines.query.caching import UNKNOWN, Kept, Scope, scope_size
 from rag_pipelines.query.filter_predicate import NO_FILTER, Predicate
 from rag_pipelines.query.hits import Hit, PassageLink, Scores
 from rag_pipelines.query.postings import NOTHING, POSTINGS, Matches, matches
-from rag_pipelines.query.question import phrases
+from rag_pipelines.query.question import readings
 from rag_pipelines.store.database import Part, Pg, PreparedQuery, Row, compose_query
 
 FEW_CHUNKS = 2_000
@@ -83,7 +83,9 @@ class VersionSearch:
         self._scopes = Kept[Scope](SCOPES_KEPT, scope_size)
         words = {name: self.parts[name] for name in ("terms", "postings", "configurations")}
         self._words_asked = PreparedQuery(compose_query("words_asked", words), "words_asked")
-        self._phrases_asked = compose_query("phrases_asked", {"configurations": self.parts["configurations"]})
+        configurations = {"configurations": self.parts["configurations"]}
+        self._phrases_asked = compose_query("phrases_asked", configurations)
+        self._has_words = compose_query("has_words", configurations)
         self._statements: dict[tuple[str, int, int, int, bool, bool], PreparedQuery] = {}
         range_ = version.spec.cosines
         self._trust = {
@@ -99,12 +101,13 @@ class VersionSearch:
         Raises `psycopg.errors.UndefinedTable` when the version's tables are gone.
 
         Args:
+            params: of the statement; `quoted` are phrases that every row has to hold, where words count.
             keeps: with what was found out of the caller before. Not under policies, which hold since another
                 snapshot than that of the statement.
         """
         weighs = params["dense"] and params["lexical"] and params["rrf_k"] is None
         params = {**params, "weighs": weighs, **self._trust}
-        quoted = self._phrases(connection, params["text"]) if params["lexical"] else None
+        quoted = self._phrases(connection, params["quoted"]) if params["lexical"] else None
         scope = self._scope(connection, params) if keeps else UNKNOWN
         exact = quoted is not None or self._storage.kind == "exact" or scope.documents is not None
         found = self._matches(connection, params, postings=0 if exact else POSTINGS)
@@ -161,13 +164,20 @@ class VersionSearch:
             return NOTHING
         return matches(connection, self._words_asked, params, postings)
 
-    def _phrases(self, connection: Pg, text: str) -> str | None:
-        """What a row's words have to match to hold every quoted phrase; None where nothing is asked of it."""
-        quoted = phrases(text)
-        if not quoted:
+    def has_words(self, connection: Pg, text: str) -> bool:
+        """Whether a question has words that texts are found by; stop words are not."""
+        row = connection.execute(self._has_words, {"text": text}).fetchone()
+        return row is not None and bool(row["has_words"])
+
+    def _phrases(self, connection: Pg, quoted: Sequence[str]) -> str | None:
+        """What a row's words have to match to hold every phrase; None where nothing is asked of it."""
+        written = [(place, *one) for place, phrase in enumerate(quoted) for one in readings(phrase)]
+        if not written:
             return None
-        row = connection.execute(self._phrases_asked, {"phrases": list(quoted)}).fetchone()
-        return None if row is None else row["phrases"]
+        places, texts, words = map(list, zip(*written, strict=True))
+        asked = {"places": places, "readings": texts, "words": words}
+        rows = connection.execute(self._phrases_asked, asked).fetchall()
+        return " & ".join(f"({row['phrase']})" for row in rows) or None
 
     def _statement(
         self, params: dict[str, Any], narrowing: Predicate, *, exact: bool = False

@@ -219,6 +219,13 @@ EXAMPLE = {
 """Of a `SearchResponse`."""
 
 
+class WithoutPhrases(BaseModel):
+    """What is found where the quoted `phrases`, which left no hit, may be missing."""
+
+    phrases: list[str]
+    hits: list[SearchHit]
+
+
 class SearchResponse(BaseModel):
     """The passages that the caller may see, best first, all from one version of the index."""
 
@@ -228,7 +235,12 @@ class SearchResponse(BaseModel):
     hits: list[SearchHit]
     context: Context | None = None
     explanation: Explanation | None = None
-    notes: list[str] = Field(description="What an operator has switched off that this answer goes without.")
+    notes: list[str] = Field(
+        description="What this answer goes without: what was not asked of the question, what is switched off."
+    )
+    unquoted: WithoutPhrases | None = Field(
+        default=None, description="Where quoted phrases left no hit: what is found without them."
+    )
     receipt: str = Field(description="Receipt to send to `/v1/feedback` to vote on this answer.")
     request_id: str
 
@@ -390,6 +402,9 @@ def encode_response(answered: Answered, request_id: str, *, explain: bool) -> by
     result = answered.result
     answer: dict[str, Any] = {name: getattr(result, name) for name in ("index", "version", "mode", "notes")}
     answer["hits"] = [_hit(hit) for hit in result.hits]
+    if result.unquoted is not None:
+        apart = result.unquoted
+        answer["unquoted"] = {"phrases": apart.phrases, "hits": [_hit(hit) for hit in apart.hits]}
     if answered.context is not None:
         answer["context"] = {name: getattr(answered.context, name) for name in Context.model_fields}
     if explain:

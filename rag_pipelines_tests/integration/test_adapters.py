@@ -259,6 +259,19 @@ def test_the_mcp_command_serves_over_standard_input_and_output(shelf: Workspace)
 
 
 @needs("mcp", "mcp")
+def test_the_mcp_tool_gives_what_was_found_without_a_missing_phrase_apart(
+    shelf: Workspace, searcher: Searcher
+) -> None:
+    async def check(client: Any) -> None:
+        found = (await client.call_tool("search", {"question": 'heron "on the moon"'})).structured_content
+        assert found["passages"] == []
+        assert any("heron" in one["text"].lower() for one in found["unquoted"])
+        assert '"on the moon"' in found["notes"][0]
+
+    with_client(shelf, searcher, check)
+
+
+@needs("mcp", "mcp")
 def test_the_mcp_tool_shows_nothing_of_a_source_that_is_off_and_says_so(
     shelf: Workspace, searcher: Searcher
 ) -> None:

@@ -100,3 +100,14 @@ def test_a_context_is_what_a_model_is_given_to_read(birds: Workspace, call: Call
     assert context["text"].startswith("[1] ")
     assert (context["answerable"], context["left_out"], len(context["passages"])) == (None, 0, 2)
     assert call("query", "who waits", "--context", "1").stdout == ""
+
+
+def test_what_was_found_without_a_missing_phrase_is_shown_apart(birds: Workspace, call: Call) -> None:
+    said = call("query", 'heron "on the moon"')
+    assert said.exit_code == 0
+    assert 'note: no passage that you may see holds the phrase "on the moon"' in " ".join(said.stderr.split())
+    _, apart = said.stdout.split("without the quoted phrases:")
+    assert "Herons" in apart
+    told = json.loads(call("query", 'heron "on the moon"', "--json").stdout)
+    assert told["hits"] == []
+    assert told["unquoted"]["hits"][0]["citation"] == "Herons"

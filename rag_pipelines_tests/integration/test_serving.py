@@ -111,6 +111,18 @@ def test_an_answer_says_what_is_switched_off_to_those_who_may_know_of_it(team: W
         assert client.post("/v1/search", json=asked, headers=keyed(GLOBEX)).json()["notes"] == []
 
 
+def test_what_a_quoted_phrase_keeps_out_stands_apart_in_the_answer(team: Workspace) -> None:
+    asked = {"query": 'meals "in a submarine"', "index": "main", "explain": True}
+    with served(team) as client:
+        told = client.post("/v1/search", json=asked, headers=keyed(STAFF)).json()
+        plain = client.post("/v1/search", json={**asked, "query": "meals"}, headers=keyed(STAFF)).json()
+    assert told["hits"] == []
+    assert '"in a submarine"' in told["notes"][0]
+    assert told["unquoted"]["phrases"] == ["in a submarine"]
+    assert {hit["path"] for hit in told["unquoted"]["hits"]} == {hit["path"] for hit in plain["hits"]}
+    assert "unquoted" not in plain or plain["unquoted"] is None
+
+
 def test_a_hit_carries_its_citation_and_an_explanation_when_asked(team: Workspace) -> None:
     with served(team) as client:
         asked = {"query": "meals", "mode": "hybrid", "k": 1, "explain": True}

@@ -23,7 +23,7 @@ from rag_pipelines.index.build import build_index
 from rag_pipelines.index.promotion import promote
 from rag_pipelines.index.versions import Version
 from rag_pipelines.progress import Progress, no_progress
-from rag_pipelines.query.hits import Hit
+from rag_pipelines.query.hits import Hit, Result
 from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Database, Pg, mapped_errors
@@ -150,11 +150,15 @@ class Workspace:
         self.ingest()
         return self.publish()
 
-    def search(self, text: str, *, tenant: str = "default", **options: Any) -> Sequence[Hit]:
-        """Hits of a search by a caller of `tenant`."""
+    def result(self, text: str, *, tenant: str = "default", **options: Any) -> Result:
+        """What a search by a caller of `tenant` gives."""
         if self._searcher is None:
             self._searcher = Searcher(self.database, self.settings, "main")
-        return self._searcher.search(text, tenant=tenant, **options).hits
+        return self._searcher.search(text, tenant=tenant, **options)
+
+    def search(self, text: str, **options: Any) -> Sequence[Hit]:
+        """Its hits."""
+        return self.result(text, **options).hits
 
     def paths(self, text: str, **options: Any) -> set[str]:
         """The paths of the documents that a search finds."""

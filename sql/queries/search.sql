@@ -62,8 +62,19 @@ WHERE l.tenant = %(tenant)s AND l.words @@ %(phrases)s::text::tsquery AND {docum
  WHERE l.document_id = v.document_id AND l.chunk_set_id = v.chunk_set_id AND l.ordinal = v.ordinal)
 
 -- name: phrases_asked
--- What the quoted phrases of a question ask of a row's words.
-SELECT rag.phrases_query({configurations}::regconfig[], %(phrases)s::text[])::text AS phrases;
+-- What each quoted phrase of a question (`places` count them) asks of a row's words, in any way that it may be written
+-- and in any language: nothing where it is stop words only. A way with other `words` than were typed needs one of them.
+SELECT string_agg(DISTINCT '(' || asked::text || ')', ' | ') AS phrase
+FROM unnest(%(places)s::int[], %(readings)s::text[], %(words)s::text[]) AS one (place, content, words),
+     unnest({configurations}::regconfig[]) AS language,
+     rag.phrases_query(ARRAY[language], ARRAY[content]) AS asked
+WHERE words = '' OR numnode(rag.phrases_query(ARRAY[language], ARRAY[words])) > 0
+GROUP BY place HAVING bool_and(asked IS NOT NULL) FILTER (WHERE words = '')
+ORDER BY place;
+
+-- name: has_words
+-- Whether a question has words that the index could hold, and not stop words only.
+SELECT rag.question_words({configurations}::regconfig[], %(text)s) IS NOT NULL AS has_words;
 
 -- name: words_asked
 -- The words of a question that a tenant's rows have: each with its idf (Robertson and Sparck Jones 1976, as Lucene has

@@ -9,7 +9,8 @@ const shown = (value) => typeof value === "number" && !Number.isInteger(value) ?
 export function explain(answer) {
   const { rewritten, route, steps, cached, embed_ms, search_ms } = answer.explanation;
   const columns = ["dense", "dense_rank", "lexical", "lexical_rank", "fused"];
-  const passages = answer.hits.map((hit, at) => {
+  const found = answer.unquoted ? answer.unquoted.hits : answer.hits;
+  const passages = found.map((hit, at) => {
     const { dense, dense_rank, lexical, lexical_rank, fused } = hit.scores;
     return [
       at + 1, hit.citation, dense, dense_rank, lexical || null, lexical_rank, fused,

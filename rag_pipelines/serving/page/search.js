@@ -95,7 +95,8 @@ function failed(error, wanted) {
 }
 
 function showAnswer(answer, wanted) {
-  const documents = byDocument(answer.hits);
+  const hits = answer.unquoted ? answer.unquoted.hits : answer.hits;
+  const documents = byDocument(hits);
   const pages = Math.max(1, Math.ceil(documents.length / PER_PAGE));
   const page = Math.min(wanted.page, pages);
   const first = (page - 1) * PER_PAGE;
@@ -104,15 +105,16 @@ function showAnswer(answer, wanted) {
   $("documents").start = first + 1;
   $("documents").replaceChildren(...items);
   $("notices").replaceChildren(...notices(answer), ...narrowed(wanted));
-  $("results-title").textContent = documents.length ? count(documents.length, "document") : "Nothing found";
+  const found = documents.length ? count(documents.length, "document") : "Nothing found";
+  $("results-title").textContent = answer.unquoted && documents.length ? `${found} without the quoted phrases` : found;
   $("results").hidden = false;
   $("vote").hidden = false;
   $("packed").textContent = answer.context.text;
   $("context").hidden = !answer.context.text;
   if (answer.explanation) explain(answer);
-  showPages(wanted, page, pages, answer.hits.length);
+  showPages(wanted, page, pages, hits.length);
   $("remedy").replaceChildren(...(documents.length ? [] : remedies(wanted)));
-  say(documents.length ? summary(answer, page, pages) : nothing(wanted));
+  say(documents.length ? summary({ ...answer, hits }, page, pages) : nothing(wanted));
 }
 
 function summary({ hits, version }, page, pages) {
