@@ -73,13 +73,13 @@ class Body:
         self._prefix_of_block: dict[int, _Prefix] = {}
         self._links: dict[int, list[PlacedLink]] = {}
 
-    def room(self, start: int) -> int:
-        """Tokens that a chunk beginning at `start` may have beside what stands in front of it."""
-        return self.capacity - self._prefix(start).tokens
+    def room(self, start: int, share: float = 1.0) -> int:
+        """Tokens of a share of the budget that a chunk from `start` may have beside what is in front."""
+        return int(self.capacity * share) - self._prefix(start).tokens
 
-    def fits(self, start: int, end: int, context_tokens: int = 0) -> bool:
-        """Whether a range can be one chunk, with a context of so many tokens."""
-        return self.ruler.tokens(start, end) + context_tokens <= self.room(start)
+    def fits(self, start: int, end: int, context_tokens: int = 0, *, share: float = 1.0) -> bool:
+        """Whether a range can be one chunk within a share of the budget, with a context of so many tokens."""
+        return self.ruler.tokens(start, end) + context_tokens <= self.room(start, share)
 
     def count(self, text: str) -> int:
         """Tokens of a text that is not a range of the document."""
@@ -94,13 +94,14 @@ class Body:
         context: str = "",
         context_tokens: int = 0,
         least: int = 0,
+        share: float = 1.0,
     ) -> Iterator[ChunkSpan]:
         """A range as spans that fit, cut at `places`, and inside a word only where nothing else is left.
 
-        `least` tokens stay for the last span where the cut can be moved for it.
+        They fit into a `share` of the budget. `least` tokens stay for the last span where the cut can move.
         """
         while True:
-            room = self.room(start) - context_tokens
+            room = self.room(start, share) - context_tokens
             limit = min(end, self.ruler.reach(start, room))
             if limit >= end:
                 yield ChunkSpan(start, end, context)

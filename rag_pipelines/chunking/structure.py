@@ -3,6 +3,9 @@
 A heading begins a section, and each section is packed by itself, so an edit in one section leaves the
 chunks of the others as they are. Tiny sections join a neighbour. Blocks stay whole where they fit;
 else a table is cut between rows and repeats its header, code at blank lines or lines, prose at sentences.
+
+Text that no heading divides is packed tighter: nothing says where its subject changes, and a chunk of several
+subjects is near to no question. `benchmarks/chunk_evaluation.py` compares it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from rag_pipelines.text.boundaries import CODE, LINE, PROSE, ROW
 HEADINGS = frozenset({BlockKind.HEADING, BlockKind.TITLE})
 HEADER_SHARE = 2
 """A table header that takes more than one part in this many of the room is not repeated."""
+UNHEADED_SHARE = 0.6
+"""Of the budget, to which blocks are packed, and prose is cut, where no heading divides them."""
 
 
 class StructureChunker(BodyChunker):
@@ -52,20 +57,22 @@ class StructureChunker(BodyChunker):
         """Spans of one section, filled with whole blocks where they fit."""
         held: list[Block] = []
         start = blocks[0].start
+        whole = _has_heading(blocks) or body.fits(start, blocks[-1].end)
+        share = 1.0 if whole else UNHEADED_SHARE
         for block in blocks:
             if not held:
                 start = block.start
-            fits = body.fits(start, block.end)
+            fits = self._joins(body, start, held, block, share)
             while held and not fits and self._closes(body, start, held, block):
                 kept = _without_trailing_headings(held)
                 yield ChunkSpan(start, kept[-1].end)
                 held = held[len(kept) :]
                 start = held[0].start if held else block.start
-                fits = body.fits(start, block.end)
+                fits = self._joins(body, start, held, block, share)
             if fits:
                 held.append(block)
                 continue
-            *full, rest = self._split(body, start, block)
+            *full, rest = self._split(body, start, block, share)
             yield from full
             if rest.context or rest.forced:
                 yield rest
@@ -74,6 +81,11 @@ class StructureChunker(BodyChunker):
                 start, held = rest.start, [block]
         if held:
             yield ChunkSpan(start, held[-1].end)
+
+    def _joins(self, body: Body, start: int, held: Sequence[Block], block: Block, share: float) -> bool:
+        """Whether the open span may hold `block` too; it has the whole budget alone, or behind a tiny one."""
+        tiny = not held or body.ruler.tokens(start, held[-1].end) < self.options.min_tokens
+        return body.fits(start, block.end, share=1.0 if tiny else share)
 
     def _closes(self, body: Body, start: int, held: Sequence[Block], block: Block) -> bool:
         """Whether the open span ends before `block`, which does not fit into it whole.
@@ -86,7 +98,7 @@ class StructureChunker(BodyChunker):
             return True
         return block.kind is BlockKind.CODE and body.fits(block.start, block.end)
 
-    def _split(self, body: Body, start: int, block: Block) -> list[ChunkSpan]:
+    def _split(self, body: Body, start: int, block: Block, share: float) -> list[ChunkSpan]:
         """The spans of a block that is above the budget, with what the open span holds in front of it."""
         least = self.options.min_tokens
         if block.rows:
@@ -96,7 +108,7 @@ class StructureChunker(BodyChunker):
         if block.kind is BlockKind.CODE:
             spans = body.split(start, block.end, CODE, least=least)
             return [_with_indentation(body.text, span) for span in spans]
-        return list(body.split(start, block.end, PROSE, least=least))
+        return list(body.split(start, block.end, PROSE, least=least, share=share))
 
 
 def _split_table(body: Body, start: int, table: Block) -> Iterator[ChunkSpan]:
@@ -137,6 +149,11 @@ def _sections(blocks: Iterable[Block]) -> Iterator[list[Block]]:
             section = []
         section.append(block)
     yield section
+
+
+def _has_heading(section: Sequence[Block]) -> bool:
+    """Whether a section stands under a heading, or holds one."""
+    return any(block.kind in HEADINGS or block.heading_path for block in section)
 
 
 def _depth(section: Sequence[Block]) -> int:

@@ -70,6 +70,39 @@ def test_the_last_piece_of_long_prose_is_not_tiny():
         assert len(chunks) == 1 or chunks[-1].tokens >= 5
 
 
+def unheaded(*words: int) -> ParsedDocument:
+    builder = DocumentBuilder("text/plain")
+    for count in words:
+        builder.add(BlockKind.PARAGRAPH, prose(count))
+    return builder.finish()
+
+
+def test_text_without_headings_is_packed_tighter_than_a_section():
+    paragraphs = [20] * 12
+    plain = chunks_of(unheaded(*paragraphs))
+    headed = chunks_of(outline((1, "Leave", "\n\n".join(prose(20) for _ in paragraphs))), context=())
+    assert max(chunk.tokens for chunk in plain) <= 60 < max(chunk.tokens for chunk in headed)
+    assert len(plain) > len(headed)
+
+
+def test_a_paragraph_or_a_short_text_without_headings_stays_whole_within_the_budget():
+    assert [chunk.tokens > 60 for chunk in chunks_of(unheaded(55))] == [True]
+    assert len(chunks_of(unheaded(20, 20, 15))) == 1
+    assert len(chunks_of(unheaded(20, 55, 20))) == 3
+
+
+def test_prose_that_is_cut_without_headings_is_cut_to_the_tighter_size():
+    chunks = chunks_of(unheaded(400))
+    assert max(chunk.tokens for chunk in chunks) <= 60
+    assert min(chunk.tokens for chunk in chunks) >= 10
+
+
+def test_a_table_without_headings_is_cut_by_the_whole_budget():
+    builder = DocumentBuilder("text/csv")
+    builder.add_table([["region", "amount"], *([f"row {n}", "some"] for n in range(90))], header_rows=1)
+    assert max(chunk.tokens for chunk in chunks_of(builder.finish())) > 60
+
+
 def test_a_cut_table_keeps_its_rows_and_repeats_its_header():
     document = table(60)
     chunks = chunks_of(document)
