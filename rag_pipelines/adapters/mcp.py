@@ -116,7 +116,7 @@ def make_server(searcher: AsyncSearcher, settings: Settings, index: str, caller:
         except RagError as error:
             raise ToolError("the search failed") from error
         packed = pack_context(result.hits, caller.max_tokens)
-        apart = pack_context(result.unquoted.hits if result.unquoted else (), caller.max_tokens)
+        apart = pack_context(result.unquoted.hits, caller.max_tokens) if result.unquoted else None
         return answer_of(packed, result.notes, apart)
 
     return server

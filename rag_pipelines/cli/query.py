@@ -101,6 +101,7 @@ def query(
     if as_json:
         context_ = {"context": {"text": packed.text, **msgspec.to_builtins(packed)}} if packed else {}
         told = {**msgspec.to_builtins(result), "hits": _cited(result.hits)}
+        del told["asked_by"]
         if result.unquoted:
             told["unquoted"]["hits"] = _cited(result.unquoted.hits)
         print_json({**told, **context_})

@@ -831,6 +831,15 @@ class SearchHit(BaseModel):
     """
 
 
+class WithoutPhrases(BaseModel):
+    """
+    What is found where the quoted `phrases`, which left no hit, may be missing.
+    """
+
+    phrases: list[str]
+    hits: list[SearchHit]
+
+
 class AdminResponse(BaseModel):
     """
     How everything of the caller's tenant stands.
@@ -882,7 +891,11 @@ class SearchResponse(BaseModel):
     explanation: Explanation | None = None
     notes: list[str]
     """
-    What an operator has switched off that this answer goes without.
+    What this answer goes without: what was not asked of the question, what is switched off.
+    """
+    unquoted: WithoutPhrases | None = None
+    """
+    Where quoted phrases left no hit: what is found without them.
     """
     receipt: str
     """

@@ -125,15 +125,19 @@ def pack_context(
     count: TokenCounter = ESTIMATE,
     calibration: Calibration | None = None,
     order: Order = "relevance",
+    around: Sequence[Hit] = (),
 ) -> PackedContext:
     """The passages of `hits` that fit into `max_tokens`, with their sources.
 
     Overlapping and adjoining passages of one document become one; equal texts of several documents stand
     once. Room is given by relevance: the best first; what does not fit is cut at the end of a sentence if
-    enough of it is left, else left out, and smaller ones behind it may still fit.
+    enough of it is left, else left out, and smaller ones behind it may still fit. Room that is left then goes
+    to what stands around them.
 
     Args:
         hits: of one search, best first.
+        around: chunks beside those of the hits, which widen their passages as far as there is room, in this
+            order; as hits, with what they are to be cited by.
         max_tokens: of the whole `PackedContext.text`, citation lines included.
         count: counts tokens as the reading model does, or nearly.
         calibration: from `confidence.calibrate`; without it nothing is claimed.
@@ -145,7 +149,7 @@ def pack_context(
     """
     if max_tokens < 1:
         raise UsageError(f"max_tokens is {max_tokens}; give a limit of at least 1 token")
-    taken, passages = _fitting(hits, max_tokens, count, order)
+    taken, passages = _fitting(hits, around, max_tokens, count, order)
     confidence = None if calibration is None or not hits else calibration.probability(signals_of(hits))
     answerable, reason = _judge_answerable(len(hits), len(passages), max_tokens, confidence, calibration)
     tokens = count(["\n\n".join(passage.block for passage in passages)])[0] if passages else 0
@@ -172,9 +176,9 @@ class _PackedHit(msgspec.Struct, frozen=True):
 
 
 def _fitting(
-    hits: Sequence[Hit], max_tokens: int, count: TokenCounter, order: Order
+    hits: Sequence[Hit], around: Sequence[Hit], max_tokens: int, count: TokenCounter, order: Order
 ) -> tuple[int, list[Passage]]:
-    """How many hits are in, and the passages that they make; the whole is within the budget.
+    """How many hits are in, and the passages that they and what is `around` make, within the budget.
 
     A hit costs what the passages of its own document grow by. That is an estimate (of the width of numbers,
     of equal texts that later differ), so the whole is counted in the end and the worst hits leave again.
@@ -196,11 +200,16 @@ def _fitting(
             tokens(one.block) + gap for one in passages if texts.get(_plain(one.text), document) == document
         )
 
-    for rank, hit in enumerate(hits):
+    for rank, hit in enumerate((*hits, *around)):
         piece = _PackedHit(hit, rank)
         before = kept.get(piece.document, [])
         groups = _merge_adjacent([*before, piece])
         room = max_tokens + gap - sum(costs.values()) + costs.get(piece.document, 0)
+        if rank >= len(hits):
+            price = costs.get(piece.document, 0) + tokens(hit.text) + gap
+            if price <= room and len(groups) <= len(_merge_adjacent(before)):
+                kept[piece.document], costs[piece.document] = [*before, piece], price
+            continue
         if (price := cost(groups, piece.document)) > room:
             alone = len(groups) > len(_merge_adjacent(before))
             left = room - costs.get(piece.document, 0) - gap
@@ -219,7 +228,7 @@ def _fitting(
         pieces.pop()
         passages = _passages(pieces, order)
     counted = [msgspec.structs.replace(passage, tokens=tokens(passage.block)) for passage in passages]
-    return len(pieces), counted
+    return sum(piece.rank < len(hits) for piece in pieces), counted
 
 
 def _shorten(hit: Hit, rank: int, room: int, tokens: Callable[[str], int]) -> _PackedHit | None:

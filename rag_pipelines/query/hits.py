@@ -149,6 +149,13 @@ class Step(msgspec.Struct, frozen=True):
     places: tuple[Place, ...]
 
 
+class AskedBy(msgspec.Struct, frozen=True):
+    """For whom a search was: the tenant, and all principals that counted."""
+
+    tenant: str
+    principals: tuple[str, ...]
+
+
 class Unquoted(msgspec.Struct, frozen=True):
     """What a search finds if the quoted `phrases` that left it without a hit may be missing.
 
@@ -165,7 +172,8 @@ class Result(msgspec.Struct, frozen=True):
     `rewritten` is None where no rewriting is configured; `steps` are the optional stages in their order.
     `search_ms` is everything but the embedding; `cached` says that an earlier search had found it. `notes`
     say what this answer goes without: what of the question was not asked, what an operator has switched off.
-    `unquoted` is there where phrases left no hit; then `steps` are of its hits.
+    `unquoted` is there where phrases left no hit; then `steps` are of its hits. `asked_by` is for whom a
+    context of it is packed.
     """
 
     index: str
@@ -180,6 +188,7 @@ class Result(msgspec.Struct, frozen=True):
     cached: bool = False
     notes: tuple[str, ...] = ()
     unquoted: Unquoted | None = None
+    asked_by: AskedBy | None = None
 
 
 def chunk_place(hit: Hit) -> tuple[UUID, int]:

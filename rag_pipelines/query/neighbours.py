@@ -1,9 +1,10 @@
 """The text around a hit: chunks before and behind it, and the rest of its section.
 
-What belongs here: which chunks belong to a widened passage, and the hit over all of them. What does not:
-merging the passages of several hits (`context`).
+What belongs here: which chunks belong to a widened passage, and the hit over all of them, or hits of each.
+What does not: merging the passages of several hits (`context`).
 
-The chunks are those of the hit's own document, so whoever may see the hit may see them.
+The chunks are those of the hit's own document, so whoever may see the hit may see them. Whether that is so
+yet is asked again, because a context may be packed long after its search.
 """
 
 from __future__ import annotations
@@ -37,6 +38,24 @@ class Sibling(NamedTuple):
     pages: tuple[int, int] | None
     links: tuple[PassageLink, ...] = ()
 
+    def as_hit(self, of: Hit) -> Hit:
+        """This chunk as a hit of the document that `of` is of, with the scores of that one."""
+        return msgspec.structs.replace(
+            of,
+            text=self.range.text,
+            start=self.range.start,
+            end=self.range.end,
+            heading_path=self.heading_path,
+            context=self.context,
+            pages=self.pages,
+            links=self.links,
+            chunk_id=f"{chunk_place(of)[0].hex}-{self.ordinal}",
+        )
+
+
+PACKED = NeighbourSettings(section=True)
+"""What a context has of the text around its hits, as far as there is room."""
+
 
 class Neighbours:
     """Widens each hit; its text, offsets, pages, links and context become those of the whole passage.
@@ -63,6 +82,16 @@ class Neighbours:
             widened.append(Candidate(widen(one.hit, chosen), one.score))
         return StageOutcome(widened, f"{added} chunks added to {len(candidates)} hits")
 
+    def around(self, asked: Asked, hits: Sequence[Hit]) -> list[Hit]:
+        """The chunks that widen `hits`, as hits of their own: the nearest of each first, then the next."""
+        found: list[tuple[int, int, Hit]] = []
+        siblings = self.read(asked, hits) if hits else {}
+        for rank, hit in enumerate(hits):
+            key, ordinal = chunk_place(hit)
+            chosen = choose(siblings.get((hit.document_id, key, ordinal), []), ordinal, self._settings)
+            found += [(abs(one.ordinal - ordinal), rank, one.as_hit(hit)) for one in chosen]
+        return [hit for distance, _, hit in sorted(found, key=lambda one: one[:2]) if distance]
+
     def read(self, asked: Asked, hits: Sequence[Hit]) -> dict[tuple[int, UUID, int], list[Sibling]]:
         """The chunks around each hit, its own included, by its document, chunk set and ordinal."""
         places = [(hit.document_id, *chunk_place(hit)) for hit in hits]
@@ -72,6 +101,8 @@ class Neighbours:
             "keys": list(keys),
             "ordinals": list(ordinals),
             "reach": self._reach,
+            "tenant": asked.tenant,
+            "principals": list(asked.principals),
         }
         found: dict[tuple[int, UUID, int], list[Sibling]] = defaultdict(list)
         with asked.reading() as connection:

@@ -38,7 +38,8 @@ from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
 from rag_pipelines.query.filter_predicate import Predicate, named_sources, predicate, without_documents
 from rag_pipelines.query.filters import Filter
-from rag_pipelines.query.hits import Filters, Hit, Mode, Result, Rewritten, Route, Unquoted
+from rag_pipelines.query.hits import AskedBy, Filters, Hit, Mode, Result, Rewritten, Route, Unquoted
+from rag_pipelines.query.neighbours import PACKED, Neighbours
 from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.question import phrases, read_question, stop_words_note
 from rag_pipelines.query.rewriting import Rewriter
@@ -232,12 +233,14 @@ class Searcher:
             steps=tuple(steps),
             notes=told,
             unquoted=Unquoted(left.phrases, found) if left else None,
+            asked_by=AskedBy(asking.tenant, asking.principals),
         )
         return result, switched
 
     def pack(self, result: Result, max_tokens: int, *, order: Order = "relevance") -> PackedContext:
         """What a model is given to read of a result of this searcher: see `context.pack_context`.
 
+        Room that the hits leave goes to the text around them, the rest of their sections first.
         Tokens are those of the version's own model. Whether the hits hold an answer is judged by what
         `rag-pipelines eval calibrate` has learned of the index; where it has not, nothing is claimed.
         """
@@ -245,7 +248,15 @@ class Searcher:
         with self._database.connection() as connection:
             calibration = calibration_of(connection, result.version, result.mode)
         count = self._pin().embedder.tokenizer.count
-        return pack_context(result.hits, max_tokens, count=count, calibration=calibration, order=order)
+        around: Sequence[Hit] = ()
+        if result.asked_by is not None:
+            tenant, principals = result.asked_by.tenant, result.asked_by.principals
+            reading = partial(self._reading, tenant, principals)
+            asked = Asked("", len(result.hits), reading, {}, tenant, principals, datetime.now(UTC))
+            around = Neighbours(PACKED).around(asked, result.hits)
+        return pack_context(
+            result.hits, max_tokens, count=count, calibration=calibration, order=order, around=around
+        )
 
     @contextmanager
     def view(self, tenant: str, principals: Sequence[str] = ()) -> Iterator[View]:

@@ -106,4 +106,5 @@ async def _search(
     result = (await service.run_blocking(service.searches, work)).result
     told.update(version=result.version, hits=len(result.hits), mode=asked.mode, k=asked.k)
     service.metrics.record_search(result)
-    return answer_of(pack_context(result.hits, ANSWER_TOKENS), result.notes)
+    apart = pack_context(result.unquoted.hits, ANSWER_TOKENS) if result.unquoted else None
+    return answer_of(pack_context(result.hits, ANSWER_TOKENS), result.notes, apart)

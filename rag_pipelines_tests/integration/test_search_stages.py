@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import sql
@@ -25,7 +26,7 @@ from rag_pipelines.parsing.base import ParseRequest
 from rag_pipelines.parsing.registry import parse
 from rag_pipelines.query.context import pack_context
 from rag_pipelines.query.diversity import vectors_of
-from rag_pipelines.query.hits import Change, Hit, Rewritten, Route
+from rag_pipelines.query.hits import AskedBy, Change, Hit, Rewritten, Route
 from rag_pipelines.query.neighbours import Neighbours
 from rag_pipelines.query.rewriting import Rewriter, Vocabularies
 from rag_pipelines.query.search import Searcher
@@ -317,13 +318,36 @@ def test_every_stage_works_for_the_login_that_row_level_security_holds_for(
     assert not any(step.failed for step in result.steps)
 
 
+def test_a_context_has_the_rest_of_a_section_where_there_is_room_and_the_caller_may_see_it(
+    shelf: Workspace,
+) -> None:
+    found = shelf.result("fasten screw number 20", mode="lexical", k=1)
+    stranger = msgspec.structs.replace(found, asked_by=AskedBy("other", ("everyone",)))
+    with searching(shelf) as searcher:
+        (wide,) = searcher.pack(found, 4000).passages
+        (plain,) = searcher.pack(stranger, 4000).passages
+        (tight,) = searcher.pack(found, plain.tokens + 1).passages
+    assert plain.text == tight.text == found.hits[0].text
+    assert plain.text in wide.text
+    assert len(wide.chunk_ids) > 1
+    assert wide.citation.label == found.hits[0].citation
+
+
+def test_neighbours_are_asked_for_by_who_may_see_their_document_now(shelf: Workspace) -> None:
+    hits = shelf.search("bluefalcon", mode="lexical", k=2, principals=["group:board"])
+    around = Neighbours(NeighbourSettings(before=5, after=5))
+    assert not around.read(asking(shelf, "bluefalcon"), hits)
+    assert len(around.read(asking(shelf, "bluefalcon", principals=["group:board"]), hits)) == 2
+
+
 def test_row_level_security_alone_keeps_the_neighbours_of_what_a_caller_may_not_see(
     shelf: Workspace, reader: Database
 ) -> None:
     """Even if a stage were handed a hit of a closed document."""
     hits = shelf.search("bluefalcon", mode="lexical", k=2, principals=["group:board"])
     settings = NeighbourSettings(before=5, after=5)
-    asked = asking(shelf, "bluefalcon", database=reader)
+    nobody = asking(shelf, "bluefalcon", database=reader)
+    asked = msgspec.structs.replace(nobody, principals=["everyone", "group:board"])
     assert not Neighbours(settings).read(asked, hits)
     assert not vectors_of(asked, hits).any()
     asked = asking(shelf, "bluefalcon", principals=["group:board"], database=reader)

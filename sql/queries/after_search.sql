@@ -7,15 +7,22 @@ JOIN {vectors} v ON v.document_id = asked.document_id AND v.chunk_set_id = cs.ch
     AND v.ordinal = asked.ordinal;
 
 -- name: neighbours
--- The chunks around some chunks, theirs included: parts of documents that the search has just let the caller see.
--- A document that was deleted meanwhile gives none.
+-- The chunks around some chunks, theirs included: parts of documents that a search has let the caller see. A document
+-- that was deleted meanwhile, or that the caller may not see any more, gives none.
+WITH allowed AS MATERIALIZED (SELECT unnest(rag.rules_of(%(tenant)s, %(principals)s)) AS access_id)
 SELECT asked.document_id, cs.key, asked.ordinal AS of_ordinal, c.ordinal, c.start_at, c.end_at, c.page_first,
        c.page_last, c.tokens, c.heading_path, c.context, c.text, c.links
 FROM unnest(%(documents)s::bigint[], %(keys)s::uuid[], %(ordinals)s::int[]) AS asked(document_id, key, ordinal)
 JOIN rag.chunk_set cs USING (key)
-JOIN rag.document d ON d.document_id = asked.document_id AND d.state <> 'tombstoned'
+JOIN rag.document d ON d.document_id = asked.document_id AND d.state <> 'tombstoned' AND d.tenant = %(tenant)s
+    AND d.access_id IN (SELECT access_id FROM allowed)
 JOIN rag.chunk c ON c.chunk_set_id = cs.chunk_set_id
     AND c.ordinal BETWEEN asked.ordinal - %(reach)s AND asked.ordinal + %(reach)s
+WHERE NOT EXISTS (
+    SELECT FROM rag.document_content w
+    WHERE w.document_id = asked.document_id AND w.chunk_set_id = cs.chunk_set_id AND w.access_id IS NOT NULL
+        AND w.access_id NOT IN (SELECT access_id FROM allowed)
+)
 ORDER BY asked.document_id, cs.key, asked.ordinal, c.ordinal;
 
 -- name: vocabulary

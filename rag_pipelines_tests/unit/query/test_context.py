@@ -57,6 +57,26 @@ def test_chunks_that_follow_each_other_become_one_passage() -> None:
     assert passage.citation.end - passage.citation.start == len(passage.text)
 
 
+def test_room_that_the_hits_leave_goes_to_what_stands_around_them() -> None:
+    hits = [chunk(4, 5, ordinal=2)]
+    around = [chunk(2, 3, ordinal=1), chunk(6, 7, ordinal=3), chunk(0, 1, ordinal=0), chunk(8, 9, ordinal=4)]
+    assert [one.text for one in pack(hits).passages] == [" ".join(SENTENCES[4:6])]
+    (wide,) = pack(hits, around=around).passages
+    assert [line for line in SENTENCES if line in wide.text] == SENTENCES[:10]
+    assert wide.citation.line == pack(hits).passages[0].citation.line
+    (some,) = pack(hits, 65, around=around).passages
+    assert [line for line in SENTENCES if line in some.text] == SENTENCES[2:6]
+
+
+def test_nothing_around_a_hit_takes_the_room_of_another_hit_or_stands_alone() -> None:
+    hits = [chunk(4, 5, ordinal=2), chunk(0, 2, document=2)]
+    around = [chunk(6, 11, ordinal=3), chunk(2, 2, ordinal=9), chunk(6, 6, document=2, ordinal=7)]
+    packed = pack(hits, 100, around=around)
+    assert [one.text for one in packed.passages] == [one.text for one in pack(hits, 100).passages]
+    assert packed.left_out == 0
+    assert pack(hits, 60, around=around).left_out == 1
+
+
 def test_chunks_with_others_between_them_and_other_documents_stay_apart() -> None:
     packed = pack([chunk(0, 0), chunk(4, 4, ordinal=4), chunk(2, 3, document=2)])
     assert [one.citation.number for one in packed.passages] == [1, 2, 3]
