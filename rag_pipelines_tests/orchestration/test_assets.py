@@ -242,7 +242,7 @@ def test_the_check_of_quality_shows_the_comparison_with_the_live_version_and_wha
     shell: Shell,
 ):
     golden = shell.workspace.folder / "golden.jsonl"
-    rows = ({"id": str(n), "query": f"guide {n}", "expect": [{"path": f"guide-{n}.md"}]} for n in range(6))
+    rows = ({"id": str(n), "query": f"pump {n}", "expect": [{"path": f"guide-{n}.md"}]} for n in range(6))
     golden.write_text("\n".join(map(json.dumps, rows)))
     shell.workspace.document["indexes"]["main"]["golden"] = "golden.jsonl"
     shell.ingest()
@@ -256,7 +256,7 @@ def test_the_check_of_quality_shows_the_comparison_with_the_live_version_and_wha
     shown = {name: value.value for name, value in check.metadata.items()}
     assert "| nDCG@10 | " in shown["report"]
     lost = shown["report"].partition("## lexical: Lost most, nDCG@10")[2]
-    assert "| 0 | guide 0 | 1.000 | 0.000 |" in lost
+    assert "| 0 | pump 0 | 1.000 | 0.000 |" in lost
     assert "<svg" in Path(shown["report_page"]).read_text(encoding="utf-8")
     scores = [dict(record.data) for record in check.metadata["scores_of_versions"].records]
     (newest,) = (
