@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorType
 
 from rag_pipelines.config.settings import Settings
 from rag_pipelines.embedding.embedders import Embedders
@@ -194,7 +193,7 @@ def is_automated(context: dg.SensorEvaluationContext) -> bool:
         return False
     return any(
         state.is_running and state.name == AUTOMATION
-        for state in storage.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        for state in storage.all_instigator_state()
         if state.repository_selector.location_name == here.location_name
     )
 
