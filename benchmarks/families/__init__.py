@@ -1,6 +1,6 @@
 """Documents that look alike, and questions whose answer stands in exactly one of them.
 
-What belongs here: the families of `families/*.yaml` as files of the kinds that users have, and their golden
+What belongs here: the families of `*.yaml` as files of the kinds that users have, and their golden
 set. What does not: searching (`retrieval_sets`).
 
 Every member of a family says the same with other figures: by two wordings, in turning order. Which member it
@@ -29,7 +29,7 @@ import yaml
 
 from rag_pipelines.evaluation.questions import GoldenSet, Question, Reference
 
-FAMILIES = Path(__file__).with_name("families")
+FAMILIES = Path(__file__).parent
 PLACES = ("title", "cover", "header", "metadata", "file", "folder")
 LEFT_BY_PROGRAMS = ("Microsoft Word - Vorlage_7.docx", "0001193125-19-004711", "untitled", "Layout 1")
 
