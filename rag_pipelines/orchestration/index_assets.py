@@ -93,8 +93,7 @@ def live_metadata(
     connection: Pg, settings: Settings, version: Version, gates: Sequence[Gate]
 ) -> shown.Metadata:
     """What the live index shows of a version, with a link to the page that searches it."""
-    page = settings.serving.page_url
-    link = {"search_page": dg.MetadataValue.url(f"{page}#index={version.index_name}")} if page else {}
+    link = shown.page_link("search_page", settings, f"#index={version.index_name}")
     return _version_metadata(connection, version, gates, link)
 
 

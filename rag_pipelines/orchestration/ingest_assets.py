@@ -174,7 +174,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def stage_metadata(
-    connection: Pg, row: Row, key: dg.AssetKey, source: str, report: SyncReport
+    connection: Pg, settings: Settings, row: Row, key: dg.AssetKey, source: str, report: SyncReport
 ) -> shown.Metadata:
     """What the asset `key` shows of the run `row` of `source`, of which `report` tells."""
     source_id, look = row["source_id"], LOOKS[key]
@@ -190,7 +190,7 @@ def stage_metadata(
         look.total: total,
         **look.show(report, totals),
         **shown.stage_metadata(report),
-        **shown.quarantine_metadata(connection, source),
+        **shown.quarantine_metadata(connection, settings, source),
         **(shown.samples(connection, look.sample, source_id) if look.sample else {}),
         **shown.table_metadata(connection, look.table),
     }
@@ -212,7 +212,7 @@ def _stage_asset(settings: Settings, key: dg.AssetKey, **options: Any) -> dg.Ass
                 known = query(connection, "source_by_name", {"name": source}).fetchone()
                 assert known is not None
                 row = query(connection, "newest_run", known).fetchone() or {"run_id": None}
-                return stage_metadata(connection, {**row, **known}, key, source, done)
+                return stage_metadata(connection, settings, {**row, **known}, key, source, done)
 
         return sharded_stage(settings, key, work.above, work.stage, work.name, show, **options)
 
@@ -258,7 +258,8 @@ def _run_stage(
         work(run)
         row = query(run.connection, "newest_run", {"source_id": run.source_id}).fetchone()
         assert row is not None
-        found = stage_metadata(run.connection, {**row, "source_id": run.source_id}, key, source, run.report)
+        row = {**row, "source_id": run.source_id}
+        found = stage_metadata(run.connection, settings, row, key, source, run.report)
         told = disclosed_report(run.report, public=is_public(run.connection, source))
     for note in told.notes:
         context.log.warning(note)

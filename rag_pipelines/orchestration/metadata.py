@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from rag_pipelines.config.settings import Settings
 from rag_pipelines.index.gate_results import Gate
 from rag_pipelines.index.versions import Version
 from rag_pipelines.parsing.formats import FORMATS, format_name
@@ -109,8 +110,8 @@ def stage_metadata(report: SyncReport) -> Metadata:
     return found
 
 
-def quarantine_metadata(connection: Pg, source: str) -> Metadata:
-    """What stands in quarantine of a source, the newest as a table, and how to see and retry it."""
+def quarantine_metadata(connection: Pg, settings: Settings, source: str) -> Metadata:
+    """What stands in quarantine of a source, the newest as a table, and where to see and how to retry it."""
     rows = list_quarantine(connection, QuarantineFilter(source=source), limit=QUARANTINED)
     if not rows:
         return {"quarantined_documents": 0}
@@ -126,7 +127,17 @@ def quarantine_metadata(connection: Pg, source: str) -> Metadata:
         "quarantined_documents": sum(row["documents"] for row in counted),
         "quarantine": shown,
         "quarantine_command": f"rag-pipelines quarantine list --source {source}",
+        **page_link("quarantine_page", settings, "admin#quarantine-head"),
     }
+
+
+def page_link(name: str, settings: Settings, place: str) -> Metadata:
+    """A link to a place of the pages for people, where their address is known and, for `admin`, anybody has a
+    role."""
+    page = settings.serving.page_url
+    if page is None or (place.startswith("admin") and settings.serving.admin is None):
+        return {}
+    return {name: dg.MetadataValue.url(page + place)}
 
 
 def loss_metadata(rows: Sequence[Row]) -> Metadata:

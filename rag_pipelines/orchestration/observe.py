@@ -161,7 +161,9 @@ class _SourceState(_Shown):
         if run is not None and self._is_news(run):
             report = RUN_REPORT.decode({"source": self._name, **run["report"]})
             for key in LOOKS:
-                yield self.materialize(key, stage_metadata(self._connection, run, key, self._name, report))
+                yield self.materialize(
+                    key, stage_metadata(self._connection, self._settings, run, key, self._name, report)
+                )
         if (
             self.materialization(RAW)
             or query(self._connection, "last_listing", {"source": self._name}).fetchone()

@@ -105,12 +105,17 @@ def test_more_documents_in_quarantine_than_are_shown_are_counted(
     for number in range(3):
         (shell.workspace.docs / f"broken-{number}.pdf").write_bytes(b"%PDF-1.7 not really")
     monkeypatch.setattr(shown, "QUARANTINED", 2)
+    shell.workspace.document["serving"] = {
+        "url": "https://search.acme.example",
+        "admin": {"read": ["group:kb"]},
+    }
 
     raw = shell.metadata(shell.ingest(), "embeddings")
 
     assert raw["quarantined_documents"] == 3
     assert len(raw["quarantine"]) == 2
     assert raw["quarantine_command"] == "rag-pipelines quarantine list --source docs"
+    assert raw["quarantine_page"] == "https://search.acme.example/admin#quarantine-head"
 
 
 def test_lineage_tools_find_the_table_of_each_asset_and_its_columns(shell: Shell):
