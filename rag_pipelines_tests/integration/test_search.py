@@ -114,13 +114,13 @@ def test_a_repeated_word_counts_more_but_not_in_proportion(shelf: Workspace) -> 
     "question",
     [
         "the",
-        "?!",
         "'; DROP TABLE rag.document; --",
         "a\\b'c",
         "sensor & | ! ( )",
         "\u202e\ud800x",
         "E-4417",
         "x" * 9000,
+        "x" * 10_001,
     ],
 )
 def test_any_question_is_answered_or_finds_nothing(shelf: Workspace, question: str) -> None:
@@ -154,7 +154,7 @@ def test_k_hits_come_back_where_k_exist_even_behind_a_narrow_filter(workspace: W
     ("arguments", "message"),
     [
         ({"text": " "}, "question is empty"),
-        ({"text": "x" * 10_001}, "at most 10,000"),
+        ({"text": "?!"}, "question is empty"),
         ({"k": 0}, "between 1 and 1000"),
         ({"mode": "fuzzy"}, "valid: dense, lexical, hybrid"),
         ({"tenant": ""}, "needs a tenant"),

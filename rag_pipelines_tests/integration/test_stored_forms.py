@@ -91,6 +91,7 @@ STORED_AS = {
 NO_FORM = {
     "document.own_access": "a rule as in access_rule; both change together",
     "parse.found": "counts by name; one that is missing is 0",
+    "parse.precedence": "entries of the file's metadata, by their names",
     "parse.places": "lists of kind, start, end, score and length, which only grow at their end",
     "access_rule.clauses": "part of the schema: functions of the database read it, migrations change it",
     "document.metadata": "the source's own, by the source's names",

@@ -17,6 +17,10 @@ export type PushReceipt = Shapes["PushReceipt"];
 export type PushReceipts = Shapes["PushReceipts"];
 export type PushedState = Shapes["PushedState"];
 export type PushReceiptState = Shapes["PushReceiptState"];
+export type AdminResponse = Shapes["AdminResponse"];
+export type QuarantineResponse = Shapes["QuarantineResponse"];
+export type DeletionResponse = Shapes["DeletionResponse"];
+export type DecisionRequest = Shapes["DecisionRequest"];
 export type ProblemDetails = Shapes["ProblemDetails"];
 
 export type ErrorKind =
@@ -52,4 +56,8 @@ export class Client {
   sendBatch(source: string, batch: PushBatch): Promise<PushReceipts>;
   documentState(source: string, id: string): Promise<PushedState>;
   receiptState(source: string, receipt: string): Promise<PushReceiptState>;
+  admin(): Promise<AdminResponse>;
+  quarantine(source: string, options?: { limit?: number }): Promise<QuarantineResponse>;
+  deletion(id: number): Promise<DeletionResponse>;
+  decide(id: number, decision: DecisionRequest): Promise<DeletionResponse>;
 }

@@ -107,6 +107,22 @@ export class Client {
     return this.#push("GET", source, `receipts/${encodeURIComponent(receipt)}`);
   }
 
+  admin() {
+    return this.#send("GET", "/v1/admin");
+  }
+
+  quarantine(source, { limit } = {}) {
+    return this.#send("GET", "/v1/admin/quarantine", { params: { source, limit } });
+  }
+
+  deletion(id) {
+    return this.#send("GET", `/v1/admin/deletions/${encodeURIComponent(id)}`);
+  }
+
+  decide(id, decision) {
+    return this.#send("POST", `/v1/admin/deletions/${encodeURIComponent(id)}`, { body: decision });
+  }
+
   #push(method, source, rest, given) {
     return this.#send(method, `/v1/push/${encodeURIComponent(source)}/${rest}`, given);
   }

@@ -16,7 +16,7 @@ from rag_pipelines.errors import ConfigError, CredentialError, TransientError
 from rag_pipelines.secrets import references
 from rag_pipelines_tests.unit.embedding.endpoint import DIMENSIONS, Fault, serve
 
-VALUE = "correct-horse-battery-staple"
+VALUE = "correct-horse-battery-staple-and-hay"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_no_message_shows_a_secret(tmp_path: Path, file: Path):
 def test_a_store_is_asked_once_for_all_references_to_it(tmp_path: Path, file: Path, monkeypatch):
     asked = []
     monkeypatch.setattr(references, "_reader", lambda store: lambda place: asked.append(place) or VALUE)
-    config = write(tmp_path, 'data_dir: "/srv/${file:/a}"\ndatabase: {url: "${file:/a}"}')
+    config = write(tmp_path, 'data_dir: "/srv/${file:/a}"\nerasure: {key: "${file:/a}"}')
     load_config(config, {})
     load_config(config, {})
     assert asked == ["/a"]
@@ -106,7 +106,7 @@ def test_a_rotated_secret_is_read_when_the_old_one_is_refused(tmp_path: Path, fi
 
 
 def test_a_login_that_stays_refused_asks_the_store_once_and_raises(tmp_path: Path, file: Path, monkeypatch):
-    load_config(write(tmp_path, f'database: {{url: "${{file:{file}}}"}}'), {})
+    load_config(write(tmp_path, f'erasure: {{key: "${{file:{file}}}"}}'), {})
     asked = []
     monkeypatch.setattr(references, "_reader", lambda store: lambda place: asked.append(place) or VALUE)
     clock = [1e9]
@@ -126,7 +126,7 @@ def test_a_login_that_stays_refused_asks_the_store_once_and_raises(tmp_path: Pat
 
 
 def test_another_failure_asks_no_store(tmp_path: Path, file: Path, monkeypatch):
-    load_config(write(tmp_path, f'database: {{url: "${{file:{file}}}"}}'), {})
+    load_config(write(tmp_path, f'erasure: {{key: "${{file:{file}}}"}}'), {})
     file.write_text("another")
     with pytest.raises(ValueError, match="full"):
         references.log_in(VALUE, lambda one: (_ for _ in ()).throw(ValueError("full")), lambda error: False)
@@ -135,7 +135,7 @@ def test_another_failure_asks_no_store(tmp_path: Path, file: Path, monkeypatch):
 
 def test_a_store_that_is_away_leaves_the_old_secret_and_logs_no_value(tmp_path, file, monkeypatch, caplog):
     monkeypatch.setattr(references, "PAUSE", 0.0)
-    load_config(write(tmp_path, f'database: {{url: "${{file:{file}}}"}}'), {})
+    load_config(write(tmp_path, f'erasure: {{key: "${{file:{file}}}"}}'), {})
     file.unlink()
     with caplog.at_level(logging.WARNING):
         assert references.renewed(VALUE) == VALUE
@@ -145,7 +145,7 @@ def test_a_store_that_is_away_leaves_the_old_secret_and_logs_no_value(tmp_path, 
 
 def test_everything_is_renewed_and_may_come_back(tmp_path: Path, file: Path, monkeypatch):
     monkeypatch.setattr(references, "PAUSE", 0.0)
-    load_config(write(tmp_path, f'database: {{url: "${{file:{file}}}"}}'), {})
+    load_config(write(tmp_path, f'erasure: {{key: "${{file:{file}}}"}}'), {})
     for text in ("second", VALUE, "third"):
         file.write_text(text)
         references.renew_all()
