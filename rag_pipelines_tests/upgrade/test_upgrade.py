@@ -121,12 +121,10 @@ def _as_before(now: Any, before: Any) -> Any:
 
 
 def _passage(hit: dict[str, Any]) -> dict[str, Any]:
-    """A hit with its scores rounded, as both modes of a plan add them up; without what each release makes of
-    them: the fused score, and the rank of a passage without any word of the question."""
-    scores = {name: value and round(value, 5) for name, value in hit["scores"].items() if name != "fused"}
-    if not scores["lexical"]:
-        scores["lexical_rank"] = None
-    return {**hit, "scores": scores}
+    """A hit with the scores of its sides, rounded, as both modes of a plan add them up. What is made of them,
+    and which rank equals have, is each release's own."""
+    sides = {name: hit["scores"][name] for name in ("dense", "lexical")}
+    return {**hit, "scores": {name: value and round(value, 5) for name, value in sides.items()}}
 
 
 def _chunks(restored: Restored) -> list[tuple[str, int]]:
