@@ -6,14 +6,20 @@ What belongs here: hits as Haystack's documents. What does not: searching.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 try:
     from haystack import Document, component
 except ImportError as error:
     raise ImportError(f"{error}; install it with: pip install 'rag-pipelines[haystack]'") from error
 
-from rag_pipelines.adapters.passage import AnyHit, ServiceSearch, passage_details, passage_id, passage_text
+from rag_pipelines.adapters.passage import (
+    AnyHit,
+    SearcherSearch,
+    ServiceSearch,
+    passage_details,
+    passage_id,
+    passage_text,
+)
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode
 from rag_pipelines.query.search import Searcher
@@ -36,20 +42,14 @@ class SearchRetriever:
         k: int = 5,
         filters: Filter | Filters = Filters(),
     ) -> None:
-        searcher.check_tenant(tenant)
-        self._searcher = searcher
-        self._asked: dict[str, Any] = {
-            "tenant": tenant,
-            "principals": tuple(principals),
-            "mode": mode,
-            "k": k,
-            "filters": filters,
-        }
+        self._search = SearcherSearch(
+            searcher, tenant=tenant, principals=principals, mode=mode, k=k, filters=filters
+        )
 
     @component.output_types(documents=list[Document])
     def run(self, query: str) -> dict[str, list[Document]]:
         """The documents for a question."""
-        return {"documents": _documents(self._searcher.search(query, **self._asked).hits)}
+        return {"documents": _documents(self._search.search(query))}
 
 
 @component

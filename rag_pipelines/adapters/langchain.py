@@ -5,7 +5,6 @@ What belongs here: hits as LangChain's documents. What does not: searching.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 try:
@@ -14,9 +13,16 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}; install it with: pip install 'rag-pipelines[langchain]'") from error
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr
 
-from rag_pipelines.adapters.passage import AnyHit, ServiceSearch, passage_details, passage_id, passage_text
+from rag_pipelines.adapters.passage import (
+    AnyHit,
+    SearcherSearch,
+    ServiceSearch,
+    passage_details,
+    passage_id,
+    passage_text,
+)
 from rag_pipelines.query.asynchronous import AsyncSearcher
 from rag_pipelines.query.hits import Filters, Mode
 from rag_pipelines.query.search import Searcher
@@ -41,28 +47,25 @@ class SearchRetriever(BaseRetriever):
     asynchronous: AsyncSearcher | None = None
     """Searches for `ainvoke`; by default a thread of the event loop does."""
 
+    _search: SearcherSearch = PrivateAttr()
+
     def model_post_init(self, _: Any) -> None:
         """Raises `UsageError` for a tenant that nobody knows."""
-        self.searcher.check_tenant(self.tenant)
+        self._search = SearcherSearch(
+            self.searcher,
+            self.asynchronous,
+            tenant=self.tenant,
+            principals=self.principals,
+            mode=self.mode,
+            k=self.k,
+            filters=self.filters,
+        )
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any = None) -> list[Document]:
-        return [_document(hit) for hit in self.searcher.search(query, **self._asked).hits]
+        return [_document(hit) for hit in self._search.search(query)]
 
     async def _aget_relevant_documents(self, query: str, *, run_manager: Any = None) -> list[Document]:
-        if self.asynchronous is None:
-            return await asyncio.to_thread(self._get_relevant_documents, query)
-        result = await self.asynchronous.search(query, **self._asked)
-        return [_document(hit) for hit in result.hits]
-
-    @property
-    def _asked(self) -> dict[str, Any]:
-        return {
-            "tenant": self.tenant,
-            "principals": self.principals,
-            "mode": self.mode,
-            "k": self.k,
-            "filters": self.filters,
-        }
+        return [_document(hit) for hit in await self._search.asearch(query)]
 
 
 class ServiceRetriever(BaseRetriever):

@@ -5,7 +5,6 @@ What belongs here: hits as LlamaIndex's nodes. What does not: searching.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,14 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}; install it with: pip install 'rag-pipelines[llamaindex]'") from error
 
-from rag_pipelines.adapters.passage import AnyHit, ServiceSearch, passage_details, passage_id, passage_text
+from rag_pipelines.adapters.passage import (
+    AnyHit,
+    SearcherSearch,
+    ServiceSearch,
+    passage_details,
+    passage_id,
+    passage_text,
+)
 from rag_pipelines.query.asynchronous import AsyncSearcher
 from rag_pipelines.query.filters import Filter
 from rag_pipelines.query.hits import Filters, Mode
@@ -47,24 +53,15 @@ class SearchRetriever(BaseRetriever):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        searcher.check_tenant(tenant)
-        self._searcher = searcher
-        self._asynchronous = asynchronous
-        self._asked: dict[str, Any] = {
-            "tenant": tenant,
-            "principals": tuple(principals),
-            "mode": mode,
-            "k": k,
-            "filters": filters,
-        }
+        self._search = SearcherSearch(
+            searcher, asynchronous, tenant=tenant, principals=principals, mode=mode, k=k, filters=filters
+        )
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(self._searcher.search(query_bundle.query_str, **self._asked).hits)
+        return _nodes(self._search.search(query_bundle.query_str))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        if self._asynchronous is None:
-            return await asyncio.to_thread(self._retrieve, query_bundle)
-        return _nodes((await self._asynchronous.search(query_bundle.query_str, **self._asked)).hits)
+        return _nodes(await self._search.asearch(query_bundle.query_str))
 
 
 class ServiceRetriever(BaseRetriever):

@@ -14,7 +14,10 @@ import msgspec
 from rag_pipelines.client.client import AsyncClient, Client
 from rag_pipelines.client.models import SearchFilters, SearchHit, SearchRequest
 from rag_pipelines.errors import UsageError
-from rag_pipelines.query.hits import Hit, Mode
+from rag_pipelines.query.asynchronous import AsyncSearcher
+from rag_pipelines.query.filters import Filter
+from rag_pipelines.query.hits import Filters, Hit, Mode
+from rag_pipelines.query.search import Searcher
 
 AnyHit = Hit | SearchHit
 
@@ -34,6 +37,46 @@ def passage_details(hit: AnyHit) -> dict[str, Any]:
     details = msgspec.to_builtins(hit) if isinstance(hit, Hit) else hit.model_dump(mode="json")
     del details["text"], details["context"]
     return {**details, "citation": hit.citation}
+
+
+class SearcherSearch:
+    """One way of asking a searcher of this process on behalf of one caller: everything but the question.
+
+    `asynchronous` bounds what `asearch` does at once; without it a thread of the event loop waits.
+    Raises `UsageError` for a tenant that nobody knows.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        asynchronous: AsyncSearcher | None = None,
+        *,
+        tenant: str,
+        principals: Sequence[str],
+        mode: Mode,
+        k: int,
+        filters: Filter | Filters,
+    ) -> None:
+        searcher.check_tenant(tenant)
+        self._searcher = searcher
+        self._asynchronous = asynchronous
+        self._given: dict[str, Any] = {
+            "tenant": tenant,
+            "principals": tuple(principals),
+            "mode": mode,
+            "k": k,
+            "filters": filters,
+        }
+
+    def search(self, question: str) -> Sequence[Hit]:
+        """What is found. Raises as `Searcher.search`."""
+        return self._searcher.search(question, **self._given).hits
+
+    async def asearch(self, question: str) -> Sequence[Hit]:
+        """The same for an event loop."""
+        if self._asynchronous is None:
+            return await asyncio.to_thread(self.search, question)
+        return (await self._asynchronous.search(question, **self._given)).hits
 
 
 class ServiceSearch:

@@ -145,10 +145,10 @@ def choose_index(chosen: Invocation, name: str | None) -> str:
 
 
 def _tenant(chosen: Invocation, index: str, name: str | None) -> str:
-    from rag_pipelines.query.search import tenants_of
+    from rag_pipelines.store.documents import tenants_of
 
     with chosen.database.connection() as connection:
-        tenants = tenants_of(connection, chosen.settings, index)
+        tenants = tenants_of(connection, chosen.settings.sources_of(index))
     if name is None and len(tenants) == 1:
         return tenants[0]
     if name in tenants:

@@ -10,16 +10,13 @@ it and asked through it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from rag_pipelines.chunking.base import Tokenizer
-from rag_pipelines.embedding.base import Embedder, ModelIdentity, normalise
-from rag_pipelines.embedding.tokenizer import TokenizerSpec
+from rag_pipelines.embedding.base import Embedder, ModelIdentity, WrappedEmbedder, normalise
 from rag_pipelines.errors import ConfigError
 from rag_pipelines.fingerprint import sha256
 from rag_pipelines.stored import Form
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rag_pipelines.embedding.base import Vectors
 
 MATRIX_FILE = "adapter.npy"
 ABOUT_FILE = "adapter.json"
@@ -90,7 +86,7 @@ def write_adapter(folder: Path, matrix: NDArray[np.float32], facts: About) -> No
     (folder / ABOUT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(ADAPTER.encode(facts))))
 
 
-class AdaptedEmbedder:
+class AdaptedEmbedder(WrappedEmbedder):
     """A model whose questions go through an adapter.
 
     Raises:
@@ -98,8 +94,7 @@ class AdaptedEmbedder:
     """
 
     def __init__(self, embedder: Embedder, folder: Path) -> None:
-        self.usage = embedder.usage
-        self._embedder = embedder
+        super().__init__(embedder)
         self._folder = folder
 
     @cached_property
@@ -121,23 +116,8 @@ class AdaptedEmbedder:
             )
         return msgspec.structs.replace(own, adapter=digest)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._embedder.tokenizer
-
-    @property
-    def tokenizer_spec(self) -> TokenizerSpec:
-        return self._embedder.tokenizer_spec
-
-    def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        return self._embedder.embed_documents(texts)
-
     def embed_query(self, text: str) -> NDArray[np.float32]:
         return normalise(self._embedder.embed_query(text)[None] @ self._matrix)[0]
-
-    def close(self) -> None:
-        """As the model's."""
-        self._embedder.close()
 
     @cached_property
     def _matrix(self) -> NDArray[np.float32]:

@@ -115,3 +115,32 @@ def normalise(vectors: NDArray[np.float32]) -> Vectors:
 
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms != 0)
+
+
+class WrappedEmbedder:
+    """An embedder that does everything as another one does, for what differs from it in a little."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.usage = embedder.usage
+        self._embedder = embedder
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self._embedder.identity
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._embedder.tokenizer
+
+    @property
+    def tokenizer_spec(self) -> TokenizerSpec:
+        return self._embedder.tokenizer_spec
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        return self._embedder.embed_documents(texts)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        return self._embedder.embed_query(text)
+
+    def close(self) -> None:
+        self._embedder.close()

@@ -6,20 +6,16 @@ keeps them. What does not: the cache of a service.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
-from rag_pipelines.chunking.base import Tokenizer
-from rag_pipelines.embedding.base import Embedder, ModelIdentity
+from rag_pipelines.embedding.base import Embedder, WrappedEmbedder
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.embedding.profile import EmbeddingProfile
-from rag_pipelines.embedding.tokenizer import TokenizerSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from rag_pipelines.embedding.base import Vectors
 
     KnownVectors = MutableMapping[tuple[str, str], NDArray[np.float32]]
 
@@ -46,26 +42,10 @@ class RememberingEmbedders(Embedders):
         self._known.clear()
 
 
-class _Remembering:
+class _Remembering(WrappedEmbedder):
     def __init__(self, embedder: Embedder, vectors: KnownVectors) -> None:
-        self._embedder = embedder
-        self.usage = embedder.usage
+        super().__init__(embedder)
         self._vectors = vectors
-
-    @property
-    def identity(self) -> ModelIdentity:
-        return self._embedder.identity
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._embedder.tokenizer
-
-    @property
-    def tokenizer_spec(self) -> TokenizerSpec:
-        return self._embedder.tokenizer_spec
-
-    def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        return self._embedder.embed_documents(texts)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         key = (self.identity.fingerprint, text)

@@ -23,9 +23,10 @@ from rag_pipelines.evaluation.catalogue import Resolved, resolve
 from rag_pipelines.evaluation.questions import GoldenSet
 from rag_pipelines.evaluation.run import Setting, results_of, version_of
 from rag_pipelines.evaluation.scoring import ranking_figures
-from rag_pipelines.query.search import MAX_K, tenants_of
+from rag_pipelines.query.asking import MAX_K
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import query
+from rag_pipelines.store.documents import tenants_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +147,7 @@ def ground_of(
             "limit": passages + 1,
         }
         rows = query(connection, "model_passages", params).fetchall()
-        tenants = tenants_of(connection, runtime.settings, index)
+        tenants = tenants_of(connection, runtime.settings.sources_of(index))
     if len(rows) > passages and rows[-1]["document_id"] in named:
         raise UsageError(
             f"the documents that {golden.name!r} expects have more than {passages:,} passages; "

@@ -32,9 +32,10 @@ from rag_pipelines.index.versions import Version, live_version, version_by_id
 from rag_pipelines.progress import Progress, no_progress
 from rag_pipelines.query.confidence import Calibration, calibration_of, signals_of
 from rag_pipelines.query.hits import Mode, Result
-from rag_pipelines.query.search import Searcher, tenants_of
+from rag_pipelines.query.search import Searcher
 from rag_pipelines.runtime import Runtime
 from rag_pipelines.store.database import Pg
+from rag_pipelines.store.documents import tenants_of
 
 ALL = "all"
 """The slice that every question is in."""
@@ -123,7 +124,7 @@ def evaluate(
         version = version_of(connection, index, setting.version)
         asked, notes = resolve(connection, version, golden.questions)
         calibration = calibration_of(connection, version.version_id, setting.mode)
-        foreign = _tenant_notes(golden, tenant, tenants_of(connection, runtime.settings, index))
+        foreign = _tenant_notes(golden, tenant, tenants_of(connection, runtime.settings.sources_of(index)))
     started = datetime.now(UTC)
     results = results_of(
         Runtime(runtime.database, applied, runtime.embedders),
@@ -164,7 +165,7 @@ def results_of(
     """What a version gives for each question of `golden`. Arguments and errors are those of `evaluate`."""
     index = version.index_name
     with runtime.database.connection() as connection:
-        tenants = tenants_of(connection, runtime.settings, index)
+        tenants = tenants_of(connection, runtime.settings.sources_of(index))
     own = tenant or (tenants[0] if len(tenants) == 1 else "")
     unplaced = [one.id for one in golden.questions if not (one.tenant or own)]
     if unplaced:

@@ -20,19 +20,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import msgspec
 import psycopg
 
 from rag_pipelines import tracing
 from rag_pipelines.config.settings import IndexSettings, Settings
-from rag_pipelines.embedding.base import Embedder
-from rag_pipelines.embedding.batch import embedding_span
 from rag_pipelines.embedding.embedders import Embedders
 from rag_pipelines.errors import RagError, SwitchedOffError, TransientError, UsageError
 from rag_pipelines.index.graph import walk_settings
 from rag_pipelines.model import EVERYONE
+from rag_pipelines.query.asking import Asking, Question, check_asked
 from rag_pipelines.query.caching import UNKNOWN, Kept, is_sound, result_size, state_of
 from rag_pipelines.query.confidence import calibration_of
 from rag_pipelines.query.context import Order, PackedContext, pack_context
@@ -44,7 +43,7 @@ from rag_pipelines.query.pinned import Pinned, pin, version_to_read
 from rag_pipelines.query.question import phrases, read_question, stop_words_note
 from rag_pipelines.query.rewriting import Rewriter
 from rag_pipelines.query.stage_chain import make_stages
-from rag_pipelines.query.stages import Again, Asked, Reading
+from rag_pipelines.query.stages import Asked, Reading
 from rag_pipelines.query.statement import hit_of
 from rag_pipelines.query.switched import Switched
 from rag_pipelines.query.unquoted import find_unquoted
@@ -60,8 +59,6 @@ RECOVERY_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.Deadlo
 
 Purpose = Literal["answer", "judge", "canary"]
 """What a search is for: an answer, judging a version, or an answer of a version on trial."""
-
-MAX_K = 1000
 
 
 class Searcher:
@@ -143,10 +140,11 @@ class Searcher:
                 escapes row-level security, or this searcher is closed.
             TransientError: Postgres cannot be reached, or versions vanish as fast as they are found.
         """
-        self._check(tenant, mode, k)
+        self._must_be_open()
+        check_asked(tenant, mode, k)
         asked, notes = read_question(text)
         tracing.note(index=self._index, mode=mode, k=k)
-        asking = _Asking(asked, tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
+        asking = Asking(asked, tenant, tuple(sorted({EVERYONE, *principals})), mode, k)
         try:
             found = self._answer(asking, filters)
         except TransientError as error:
@@ -155,7 +153,7 @@ class Searcher:
             found = self._answer(asking, filters)
         return msgspec.structs.replace(found, notes=(*notes, *found.notes)) if notes else found
 
-    def _answer(self, asking: _Asking, filters: Filter | Filters) -> Result:
+    def _answer(self, asking: Asking, filters: Filter | Filters) -> Result:
         """The kept result where it is current, else that of a search."""
         began = time.perf_counter()
         narrowing = self._narrowing(filters, asking.tenant)
@@ -175,7 +173,7 @@ class Searcher:
             self._results.put(key, result)
         return result
 
-    def _run_search(self, asking: _Asking, narrowing: Predicate) -> tuple[Result, Switched]:
+    def _run_search(self, asking: Asking, narrowing: Predicate) -> tuple[Result, Switched]:
         """The search itself, and the switches that it obeyed."""
         began = time.perf_counter()
         if self._settings.query.unknown_user == "nothing" and not self._knows(
@@ -185,7 +183,7 @@ class Searcher:
             return nothing, self._switched
         reading = partial(self._reading, asking.tenant, asking.principals)
         rewritten = self._rewrite(asking, reading)
-        question = _Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
+        question = Question(rewritten.text if rewritten else asking.text, asking.mode, self._vectors)
         depth = self._stages.depth(asking.k)
         params: dict[str, Any] = {
             "index_name": self._index,
@@ -330,15 +328,6 @@ class Searcher:
                     f"{', '.join(sorted(known))}"
                 )
 
-    def _check(self, tenant: str, mode: str, k: int) -> None:
-        self._must_be_open()
-        if not 1 <= k <= MAX_K:
-            raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
-        if mode not in ("dense", "lexical", "hybrid"):
-            raise UsageError(f"mode is {mode!r}; valid: dense, lexical, hybrid")
-        if not tenant:
-            raise UsageError("a search needs a tenant; there is no search across tenants")
-
     @contextmanager
     def _reading(self, tenant: str, principals: Sequence[str]) -> Iterator[Pg]:
         """A connection that reads for this caller."""
@@ -362,7 +351,7 @@ class Searcher:
         with self._database.connection() as connection:
             return pinned.search.has_words(connection, text)
 
-    def _rewrite(self, asking: _Asking, reading: Reading) -> Rewritten | None:
+    def _rewrite(self, asking: Asking, reading: Reading) -> Rewritten | None:
         """The question as rewriting has it; as it was typed where that fails."""
         if self._rewriter is None:
             return None
@@ -374,7 +363,7 @@ class Searcher:
             return Rewritten(asking.text, note=f"asked as typed: {error}")
 
     def _fetch_rows(
-        self, question: _Question, narrowing: Predicate, params: dict[str, Any]
+        self, question: Question, narrowing: Predicate, params: dict[str, Any]
     ) -> tuple[Pinned, list[Row], Switched]:
         """The statement's rows, of the version that was live and under the switches that were on when they
         were read."""
@@ -401,7 +390,7 @@ class Searcher:
             f"index {self._index!r} changed its version or its switches {ATTEMPTS} times during one search"
         )
 
-    def _embeds(self, question: _Question, pinned: Pinned) -> bool:
+    def _embeds(self, question: Question, pinned: Pinned) -> bool:
         """Whether the question has its vector; where that fails and a switch has said meanwhile that it needs
         none, the search is asked again."""
         try:
@@ -427,7 +416,7 @@ class Searcher:
         self,
         connection: Pg,
         pinned: Pinned,
-        question: _Question,
+        question: Question,
         narrowing: Predicate,
         params: dict[str, Any],
     ) -> list[Row] | None:
@@ -442,7 +431,7 @@ class Searcher:
     def _ask_again(
         self,
         pinned: Pinned,
-        question: _Question,
+        question: Question,
         switched: Switched,
         narrowing: Predicate,
         params: dict[str, Any],
@@ -502,58 +491,3 @@ class Searcher:
         """The index's sources that a tenant may know of."""
         sources = self._settings.sources_of(self._index)
         return [name for name, source in sources.items() if source.tenant == tenant]
-
-
-class _Asking(NamedTuple):
-    """What somebody wants to know; the principals include `EVERYONE`."""
-
-    text: str
-    tenant: str
-    principals: tuple[str, ...]
-    mode: Mode
-    k: int
-
-    def read(self, text: str, pinned: Pinned, reading: Reading, again: Again | None = None) -> Asked:
-        """The same for the stages, with the question as it is asked of a version."""
-        parts, now = pinned.search.parts, datetime.now(UTC)
-        return Asked(text, self.k, reading, parts, self.tenant, list(self.principals), now, again)
-
-
-class _Question:
-    """What is asked, with its vector by each model that was needed."""
-
-    def __init__(self, text: str, mode: Mode, kept: Kept[str]) -> None:
-        self.text = text
-        self.embed_ms = 0.0
-        self._dense = mode != "lexical"
-        self._kept = kept
-        self._vectors: dict[int, str] = {}
-
-    def vector(self, embedder: Embedder) -> str | None:
-        """The question's vector as SQL reads it; None if the mode needs none."""
-        if not self._dense:
-            return None
-        if id(embedder) not in self._vectors:
-            self._vectors[id(embedder)] = self._embed(embedder)
-        return self._vectors[id(embedder)]
-
-    def _embed(self, embedder: Embedder) -> str:
-        key = (embedder.identity, self.text)
-        known = self._kept.get(key)
-        if known is None:
-            began = time.perf_counter()
-            with embedding_span(embedder, 1):
-                known = _literal(embedder.embed_query(self.text))
-            self.embed_ms += round((time.perf_counter() - began) * 1000, 3)
-            self._kept.put(key, known)
-        return known
-
-
-def tenants_of(connection: Pg, settings: Settings, index: str) -> list[str]:
-    """The tenants that an index has documents of."""
-    params = {"sources": list(settings.sources_of(index))}
-    return [row["tenant"] for row in query(connection, "tenants", params)]
-
-
-def _literal(vector: Any) -> str:
-    return "[" + ",".join(format(value, ".7g") for value in vector.tolist()) + "]"

@@ -147,6 +147,11 @@ def attribute_params(
     }
 
 
+def tenants_of(connection: Pg, sources: Iterable[str]) -> list[str]:
+    """The tenants that these sources have documents of."""
+    return [row["tenant"] for row in query(connection, "tenants", {"sources": list(sources)})]
+
+
 def put_documents(connection: Pg, source_id: int, loaded: Iterable[Loaded]) -> None:
     """Insert or update documents with new content."""
     rows = [

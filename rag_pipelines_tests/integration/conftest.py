@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from rag_pipelines.cli import main
 from rag_pipelines.quality.library import run_suite
 from rag_pipelines_tests.databases import copied_database
+from rag_pipelines_tests.integration.browser import Person, opened
 from rag_pipelines_tests.integration.stock import Fill, Stock
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -79,3 +80,10 @@ def two_tenant_service(
         with served(team) as client:
             yield str(client.base_url)
         team.close()
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    """Somebody before a browser; skips where there is none."""
+    with opened() as one:
+        yield one

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from rag_pipelines_tests.databases import copied_database
-from rag_pipelines_tests.integration.browser import Person, opened
+from rag_pipelines_tests.integration.browser import Person
 from rag_pipelines_tests.integration.serving import STAFF, made_app, served
 from rag_pipelines_tests.integration.test_admin import LEAD, READER, knowledge_team
 from rag_pipelines_tests.integration.workspace import Workspace
@@ -21,12 +21,6 @@ class World(NamedTuple):
 
     workspace: Workspace
     base: str
-
-
-@pytest.fixture(scope="module")
-def person() -> Iterator[Person]:
-    with opened() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

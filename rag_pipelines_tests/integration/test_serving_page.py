@@ -12,7 +12,7 @@ import pytest
 from rag_pipelines.serving.auth import digest
 from rag_pipelines_tests.databases import copied_database
 from rag_pipelines_tests.doubles.identity_provider import IdentityProvider
-from rag_pipelines_tests.integration.browser import Person, opened
+from rag_pipelines_tests.integration.browser import Person
 from rag_pipelines_tests.integration.serving import made_app, served
 from rag_pipelines_tests.integration.workspace import Workspace
 
@@ -61,12 +61,6 @@ def manual() -> bytes:
         for text in ("The quay is open. " * 90, "Ships come and go. " * 80 + "Cranes lift forty tons. " * 30):
             document.new_page().insert_textbox((72, 72, 500, 780), text)
         return bytes(document.tobytes())
-
-
-@pytest.fixture(scope="module")
-def person() -> Iterator[Person]:
-    with opened() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 // Logging in and out: by a key that is typed, or by signing in at the provider.
 
-import { $, button, element, link } from "./dom.js";
+import { $, button, element, link, say } from "./dom.js";
 import { ask, secret } from "./ask.js";
 
 const RETURN = "rag-pipelines-return";
@@ -29,6 +29,23 @@ export async function account(enter) {
   }
   showOut(ways, enter);
   if (failed) showWays(ways, enter, failed);
+}
+
+// Shows a page to whoever may see it, or in a sentence why not: `told` has one for each kind of problem that the page
+// expects.
+export async function begin(show, told) {
+  try {
+    await account(async () => {
+      try {
+        await show();
+      } catch (error) {
+        if (!told[error.kind]) throw error;
+        say(told[error.kind], true);
+      }
+    });
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 // What is told behind the # after a sign-in; what was looked for before it comes back into the address.

@@ -1,6 +1,6 @@
 // The view of those who look after knowledge: how sources and indexes stand, what failed, and decisions on deletions.
 
-import { account } from "./account.js";
+import { begin } from "./account.js";
 import { ask } from "./ask.js";
 import { $, button, count, element, outside, say, table } from "./dom.js";
 
@@ -172,20 +172,6 @@ function span(seconds) {
   return count(Math.round(seconds), "second");
 }
 
-async function start() {
-  try {
-    await account(async () => {
-      try {
-        await show();
-      } catch (error) {
-        if (error.kind !== "not-your-role") throw error;
-        $("all").hidden = true;
-        say("This login may not look after knowledge. Log out and in with another, or ask the people who run the search.", true);
-      }
-    });
-  } catch (error) {
-    say(error.message, true);
-  }
-}
-
-start();
+begin(show, {
+  "not-your-role": "This login may not look after knowledge. Log out and in with another, or ask the people who run the search.",
+});

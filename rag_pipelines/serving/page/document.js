@@ -1,6 +1,6 @@
 // One document: its text as the index has it, with a passage marked. Whether the login may see it is asked anew.
 
-import { account } from "./account.js";
+import { begin } from "./account.js";
 import { ask } from "./ask.js";
 import { $, element, link, outside, say, table } from "./dom.js";
 import { typeName } from "./facets.js";
@@ -100,20 +100,9 @@ function part(id, first, text) {
   $(id).hidden = first === null;
 }
 
-async function start() {
-  try {
-    await account(async () => {
-      try {
-        await show();
-      } catch (error) {
-        if (error.kind !== "no-such-document" && error.kind !== "invalid-request") throw error;
-        say("This document is not there any more, or this login may not see it. Search for it anew.", true);
-      }
-    });
-  } catch (error) {
-    say(error.message, true);
-  }
-}
+const GONE = "This document is not there any more, or this login may not see it. Search for it anew.";
+
+const start = () => begin(show, { "no-such-document": GONE, "invalid-request": GONE });
 
 addEventListener("popstate", start);
 start();
