@@ -78,7 +78,7 @@ class _Owed(dg.AutomationCondition[dg.AssetKey]):
         """What is owed now, without what was requested under the same token."""
         with (
             closing(open_database(self._settings)) as database,
-            closing(Embedders(self._settings.data_dir)) as embedders,
+            closing(Embedders(self._settings.data_dir, self._settings.shared_models)) as embedders,
         ):
             database.migrate_when_used()
             owed = self.tokens(Runtime(database, self._settings, embedders))
