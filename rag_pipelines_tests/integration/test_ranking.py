@@ -17,14 +17,14 @@ BIRDS = ("heron", "stork", "curlew", "avocet", "bittern", "dunlin")
 
 
 def fill_birds(made: Workspace) -> None:
-    """Documents of several passages, of which only one names the bird."""
+    """Documents of several passages, of which only one names the bird, as their paths do not."""
     made.document["profiles"]["chunking"] = {"default": {"max_tokens": 30, "min_tokens": 0, "context": []}}
-    for bird in BIRDS:
+    for number, bird in enumerate(BIRDS):
         name = "\n\n".join(
             f"The {bird} is a bird of rivers, and the {bird} fishes number {n}." for n in "1234"
         )
         nest = "Nests stand in tall trees near water and are used for many years by the same pair of birds."
-        made.write(f"{bird}.md", f"{name}\n\n# Nests\n\n{nest}\n")
+        made.write(f"birds/{number}.md", f"{name}\n\n# Nests\n\n{nest}\n")
     made.write("order/apart.md", "# Apart\n\nThe limit of a loan is one thing, credit is another thing here.")
     made.write("order/beside.md", "# Beside\n\nThe loan is one thing here, a credit limit is another thing.")
     for n in range(1, 7):
@@ -70,10 +70,11 @@ def searched(workspace: Workspace, question: str, k: int = 10, **fusion: object)
 def test_a_passage_is_found_by_what_the_rest_of_its_document_names(birds: Workspace) -> None:
     """Six passages are the same to the word; only their documents tell them apart."""
     without_vectors(birds)
-    for bird in BIRDS:
+    for number, bird in enumerate(BIRDS):
         hits = [hit for hit in searched(birds, f"nests of the {bird} in tall trees") if "tall" in hit.text]
         assert len(hits) == len(BIRDS)
-        assert hits[0].path == f"{bird}.md"
+        assert hits[0].path == f"birds/{number}.md"
+        assert hits[0].scores.lexical == hits[1].scores.lexical
         assert (hits[0].scores.document_lexical or 0) > (hits[1].scores.document_lexical or 0)
 
 
